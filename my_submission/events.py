@@ -1,0 +1,65 @@
+"""Progress as a stream of small values; each door shows them its own way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PartStarted:
+    """A part of the plan begins.
+
+    Attributes:
+        part: its name, such as "vocals network", "mixer", "demucs".
+        samples: how many samples of the song it will go through.
+    """
+
+    part: str
+    samples: int
+
+
+@dataclass(frozen=True)
+class PartAdvanced:
+    """A part has finished the song up to ``done`` of ``samples``."""
+
+    part: str
+    done: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class PartFinished:
+    """A part is over, complete or stopped by the deadline.
+
+    Attributes:
+        seconds: how long it took.
+        done: samples of the song it covered; less than ``samples`` when the deadline stopped it.
+    """
+
+    part: str
+    seconds: float
+    done: int
+    samples: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing was left out."""
+        return self.done >= self.samples
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something a user should know that is not an error, such as a fallback or a cut-off."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last event of a stream; ``result`` is what the caller asked for."""
+
+    result: Any = field(repr=False)
+
+
+Event = PartStarted | PartAdvanced | PartFinished | Note | Finished

@@ -1,0 +1,129 @@
+"""Frozen shapes of spectral and temporal chunks, and the arithmetic that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SAMPLE_RATE = 44_100
+"""Every published system works at this rate, in samples per second."""
+
+
+@dataclass(frozen=True)
+class StftGeometry:
+    """A short-time Fourier transform and the part of it a network sees.
+
+    Attributes:
+        n_fft: window and transform length, in samples.
+        hop: distance between frames, in samples.
+        kept_bins: bins 0 … kept_bins − 1 go through the network, the rest is zero in the output.
+    """
+
+    n_fft: int
+    hop: int
+    kept_bins: int
+
+    def __post_init__(self) -> None:
+        if self.n_fft < 2 or self.n_fft % 2:
+            raise ValueError(f"n_fft={self.n_fft} must be even and at least 2")
+        if not 0 < self.hop <= self.n_fft // 2:
+            raise ValueError(f"hop={self.hop} must lie between 1 and n_fft/2={self.n_fft // 2}")
+        if not 0 < self.kept_bins <= self.n_bins:
+            raise ValueError(f"kept_bins={self.kept_bins} does not fit n_fft={self.n_fft} ({self.n_bins} bins)")
+
+    @property
+    def n_bins(self) -> int:
+        """Bins of a one-sided spectrum."""
+        return self.n_fft // 2 + 1
+
+    @property
+    def cutoff_hz(self) -> float:
+        """Frequency above which the output is silent, at 44.1 kHz; the Nyquist frequency at most."""
+        return min(self.kept_bins * SAMPLE_RATE / self.n_fft, SAMPLE_RATE / 2)
+
+
+@dataclass(frozen=True)
+class ChunkSpan:
+    """One chunk of a song: what the network hears and what is kept of it, in samples of the song.
+
+    ``context_start`` may be negative and ``context_stop`` may lie beyond the song: both mean zeros.
+    """
+
+    context_start: int
+    context_stop: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class SpectralChunking:
+    """Chunks of a fixed number of frames, trimmed at both sides and laid end to end.
+
+    The published arithmetic of KUIELAB-MDX-Net (leaderboards A and B): a chunk is hop·(frames − 1) samples,
+    n_fft/2 samples are dropped at each side, neighbours therefore hear real context, and nothing is cross-faded.
+    Where the song's length divides evenly, the published code appends one whole extra chunk of padding; its
+    output is thrown away, so it is not computed here (the kept samples are the same).
+    """
+
+    stft: StftGeometry
+    frames: int
+    trim: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.frames < 2:
+            raise ValueError(f"frames={self.frames} must be at least 2")
+        if self.kept_samples < 1:
+            raise ValueError(f"a chunk of {self.chunk_samples} samples has nothing left after trimming 2·{self.trim_samples}")
+
+    @property
+    def chunk_samples(self) -> int:
+        """Samples a network hears at once."""
+        return self.stft.hop * (self.frames - 1)
+
+    @property
+    def trim_samples(self) -> int:
+        """Samples dropped at each side."""
+        return self.stft.n_fft // 2 if self.trim is None else self.trim
+
+    @property
+    def kept_samples(self) -> int:
+        """Samples kept of each chunk ("gen_size" in the published code)."""
+        return self.chunk_samples - 2 * self.trim_samples
+
+    def count(self, samples: int) -> int:
+        """Chunks needed for a song of ``samples``."""
+        return -(-samples // self.kept_samples)
+
+    def spans(self, samples: int) -> Iterator[ChunkSpan]:
+        """The chunks of a song of ``samples``, in order."""
+        for index in range(self.count(samples)):
+            start = index * self.kept_samples
+            begin = start - self.trim_samples
+            yield ChunkSpan(begin, begin + self.chunk_samples, start, min(start + self.kept_samples, samples))
+
+
+@dataclass(frozen=True)
+class OverlapChunking:
+    """Overlapping segments under a triangular weight, as Demucs v2 applies itself with ``split``.
+
+    A segment of the actual length n = min(segment, samples − offset) hears ``valid_length(n)`` samples centred on
+    it, taken from the song where there is one. The caller supplies the valid length (it follows from the network).
+    """
+
+    segment_samples: int
+    overlap_ratio: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.segment_samples < 2:
+            raise ValueError(f"segment_samples={self.segment_samples} must be at least 2")
+        if not 0 <= self.overlap_ratio < 1:
+            raise ValueError(f"overlap_ratio={self.overlap_ratio} must be at least 0 and below 1")
+
+    @property
+    def stride_samples(self) -> int:
+        """Distance between the starts of neighbouring segments."""
+        return int((1 - self.overlap_ratio) * self.segment_samples)
+
+    def offsets(self, samples: int) -> range:
+        """Where segments start in a song of ``samples``."""
+        return range(0, samples, self.stride_samples)

@@ -1,0 +1,48 @@
+"""Names and orders of sources: the only file that knows who counts them in which order.
+
+Inside the package stems travel as ``dict[str, Waveform]``; an order exists only where a network or a
+challenge fixes one. The orders are those of the published code of each system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Waveform: TypeAlias = npt.NDArray[np.float32]
+"""float32, shape (channels, samples)."""
+
+Stems: TypeAlias = dict[str, Waveform]
+"""One waveform a source, all of the same shape."""
+
+MUSIC_SOURCES = ("bass", "drums", "other", "vocals")
+"""KUIELab networks, Mixer, the MDX21 scorer and the MDX23 kit."""
+
+DEMUCS_SOURCES = ("drums", "bass", "other", "vocals")
+"""Rows of a Demucs v2 output."""
+
+CINEMA_SOURCES = ("dialog", "effect", "music")
+"""The CDX23 kit."""
+
+ALIASES = {"speech": "dialog", "sfx": "effect", "effects": "effect", "dialogue": "dialog", "vocal": "vocals"}
+
+
+def canonical_source(name: str) -> str:
+    """The name the package uses for a source that others call ``name``."""
+    lowered = name.strip().lower()
+    return ALIASES.get(lowered, lowered)
+
+
+def stack_stems(stems: Mapping[str, Waveform], order: Sequence[str]) -> Waveform:
+    """Stack stems into one array (len(order), channels, samples); a source that is absent is a KeyError."""
+    return np.stack([stems[name] for name in order])
+
+
+def unstack_stems(stacked: npt.NDArray[np.float32], order: Sequence[str]) -> Stems:
+    """Name the rows of an array (len(order), channels, samples)."""
+    if len(stacked) != len(order):
+        raise ValueError(f"{len(stacked)} rows cannot be named by {len(order)} sources {tuple(order)}")
+    return dict(zip(order, stacked, strict=True))
