@@ -1,0 +1,28 @@
+"""The contract every engine keeps."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Batch = npt.NDArray[np.float32]
+"""float32 with the batch on the first axis; the other axes are the network's."""
+
+
+class Engine(Protocol):
+    """Something that maps a batch to a batch, always the same way."""
+
+    @property
+    def runs_on(self) -> str:
+        """Where the work is really done, for logs and reports, such as "onnxruntime CPU, 2 threads"."""
+        ...
+
+    def run(self, batch: Batch) -> Batch:
+        """Map a batch; neither side keeps a reference to the other's array."""
+        ...
+
+    def release(self) -> None:
+        """Give back working memory until the next run; weights stay."""
+        ...

@@ -1,0 +1,116 @@
+"""Devices by name, and what is really there behind the name."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from my_submission.errors import DeviceError, UnknownNameError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that work runs on.
+
+    Attributes:
+        kind: "cpu" or "cuda".
+        index: which GPU; 0 for the CPU.
+        note: why ``auto`` chose this one, empty when the user named it.
+    """
+
+    kind: Literal["cpu", "cuda"]
+    index: int = 0
+    note: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return "cpu" if self.kind == "cpu" else f"cuda:{self.index}"
+
+
+def parse_device(text: str) -> Device | None:
+    """The device a user names: ``None`` for "auto", else "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UnknownNameError: anything else.
+    """
+    if text == "auto":
+        return None
+    if text == "cpu":
+        return Device("cpu")
+    match = re.fullmatch(r"cuda(?::(\d+))?", text)
+    if match is None:
+        raise UnknownNameError(f"there is no device {text!r}", cure="use auto, cpu, cuda or cuda:N")
+    return Device("cuda", int(match.group(1) or 0))
+
+
+def resolve_device(text: str) -> Device:
+    """The device that work will run on.
+
+    Raises:
+        DeviceError: a GPU was asked for by name and the driver shows none of that number.
+    """
+    asked = parse_device(text)
+    if asked is not None and asked.kind == "cpu":
+        return asked
+    count, reason = cuda_devices()
+    if asked is None:
+        if count:
+            return Device("cuda", 0, note=f"auto: {count} CUDA device(s) found")
+        logger.info("auto: running on the CPU, %s", reason)
+        return Device("cpu", note=f"auto: {reason}")
+    if asked.index >= count:
+        problem = f"the device {asked} is not there ({reason or f'{count} CUDA device(s) found'})"
+        raise DeviceError(problem, cure="use --device cpu or --device auto, or install the NVIDIA driver")
+    return asked
+
+
+@lru_cache(maxsize=1)
+def cuda_devices() -> tuple[int, str]:
+    """How many GPUs the CUDA driver shows, and why none when it is none; asks the driver, not torch."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
+        return 0, "CUDA_VISIBLE_DEVICES hides every GPU"
+    library = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(library)
+    except OSError:
+        return 0, f"there is no NVIDIA driver ({library} cannot be loaded)"
+    status = driver.cuInit(0)
+    if status:
+        return 0, f"the NVIDIA driver refuses to start (cuInit returned {status})"
+    count = ctypes.c_int()
+    status = driver.cuDeviceGetCount(ctypes.byref(count))
+    if status or not count.value:
+        return 0, f"the NVIDIA driver shows no GPU (cuDeviceGetCount returned {status})"
+    return count.value, ""
+
+
+def available_cpus() -> int:
+    """Processors this process may really use: its affinity, cut to the container's CPU quota."""
+    try:
+        visible = len(os.sched_getaffinity(0))
+    except AttributeError:
+        visible = os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return max(1, visible if quota is None else min(visible, int(quota + 0.5)))
+
+
+def _cgroup_quota() -> float | None:
+    """CPUs granted by the control group (version 2, then 1), or None where there is no limit."""
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return None if limit == "max" else int(limit) / int(period)
+    except (OSError, ValueError):
+        pass
+    try:
+        limit = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text(encoding="ascii")
+        period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text(encoding="ascii")
+    except OSError:
+        return None
+    return None if int(limit) <= 0 else int(limit) / int(period)

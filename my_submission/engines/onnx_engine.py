@@ -1,0 +1,167 @@
+"""ONNX graphs on onnxruntime: one session a file and device for the life of the process."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from my_submission.engines.base import Batch
+from my_submission.engines.devices import Device, available_cpus
+from my_submission.errors import DeviceError, WeightsError
+
+logger = logging.getLogger(__name__)
+
+_CURE_GRAPH = "export it with one float32 input (batch, channels, bins, frames), only the batch dynamic"
+
+
+@dataclass(frozen=True)
+class GraphShape:
+    """What a spectral graph says about itself.
+
+    Attributes:
+        channels: real and imaginary parts of every audio channel, 4 for stereo.
+        bins: frequency bins that go through the network.
+        frames: time frames of one chunk.
+        metadata: the key-value notes in the file.
+    """
+
+    channels: int
+    bins: int
+    frames: int
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+class OnnxEngine:
+    """One graph, one session. Use :func:`open_onnx` so that a file is opened once.
+
+    Args:
+        path: the ONNX file.
+        device: where to run; a CUDA device is used or refused, never replaced by the CPU.
+        threads: processors one run may use on the CPU.
+
+    Raises:
+        WeightsError: the file is no ONNX graph of one input and one output.
+        DeviceError: onnxruntime does not give the device that was asked for.
+    """
+
+    def __init__(self, path: Path, *, device: Device, threads: int) -> None:
+        import onnxruntime  # noqa: PLC0415 - only the engine that needs it pays for it
+
+        self.path = path
+        self.device = device
+        self.threads = threads
+        self._runtime = onnxruntime
+        self._session = _open_session(onnxruntime, path, device, threads)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise WeightsError(
+                f"the graph has {len(inputs)} inputs and {len(outputs)} outputs instead of one each",
+                where=path,
+                cure=_CURE_GRAPH,
+            )
+        self.input_name, self.output_name = inputs[0].name, outputs[0].name
+
+    @property
+    def runs_on(self) -> str:
+        """The provider in use, by onnxruntime's own account."""
+        provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
+        where = f"{self.threads} threads" if self.device.kind == "cpu" else str(self.device)
+        return f"onnxruntime {self._runtime.__version__} {provider}, {where}"
+
+    @property
+    def session(self) -> Any:
+        """The onnxruntime session, for engines that bind device memory to it."""
+        return self._session
+
+    def shape(self) -> GraphShape:
+        """Channels, bins and frames from the graph's own input and output.
+
+        Raises:
+            WeightsError: the input is not (batch, channels, bins, frames) with three fixed sizes, or the output
+                has another shape.
+        """
+        shapes = [list(value.shape) for value in (self._session.get_inputs()[0], self._session.get_outputs()[0])]
+        for name, shape in zip((self.input_name, self.output_name), shapes, strict=True):
+            if len(shape) != 4 or not all(isinstance(size, int) and size > 0 for size in shape[1:]):
+                raise WeightsError(f"the graph's {name!r} has the shape {shape}", where=self.path, cure=_CURE_GRAPH)
+        if shapes[0][1:] != shapes[1][1:]:
+            problem = f"the graph maps {shapes[0][1:]} to {shapes[1][1:]}, both must be the same"
+            raise WeightsError(problem, where=self.path, cure=_CURE_GRAPH)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        return GraphShape(*shapes[0][1:], metadata=tuple(sorted(metadata.items())))
+
+    def run(self, batch: Batch) -> Batch:
+        """Run the graph over a batch."""
+        contiguous = np.ascontiguousarray(batch, dtype=np.float32)
+        result: Batch = self._session.run([self.output_name], {self.input_name: contiguous})[0]
+        return result
+
+    def release(self) -> None:
+        """Shrink the session's arena: the next run grows it again."""
+        arena = "cpu:0" if self.device.kind == "cpu" else f"gpu:{self.device.index}"
+        _shrink(self._runtime, self._session, arena)
+
+
+@lru_cache(maxsize=64)
+def _opened(path: Path, modified_ns: int, device: Device, threads: int) -> OnnxEngine:
+    return OnnxEngine(path, device=device, threads=threads)
+
+
+def open_onnx(path: Path, *, device: Device, threads: int | None = None) -> OnnxEngine:
+    """The engine of a file: the same one for the life of the process while the file stays as it is.
+
+    Args:
+        path: the ONNX file.
+        device: where to run.
+        threads: processors for one run; as many as the process may use when not given.
+    """
+    real = path.resolve()
+    return _opened(real, real.stat().st_mtime_ns, device, threads or available_cpus())
+
+
+def _open_session(runtime: Any, path: Path, device: Device, threads: int) -> Any:
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # its own warnings repeat what is checked below
+    # Without patterns a chunk of the published networks needs half the memory at the same speed.
+    options.enable_mem_pattern = False
+    wanted: list[Any] = ["CPUExecutionProvider"]
+    if device.kind == "cuda":
+        if hasattr(runtime, "preload_dlls"):
+            runtime.preload_dlls()
+        wanted.insert(0, ("CUDAExecutionProvider", {"device_id": device.index}))
+    try:
+        session = runtime.InferenceSession(str(path), options, providers=wanted)
+    except Exception as error:  # onnxruntime raises a family of its own without a common public base
+        if device.kind == "cuda" and "CUDA" in str(error):
+            raise _refused(device, str(error)) from error
+        problem = f"onnxruntime cannot open this graph ({' '.join(str(error).split())})"
+        raise WeightsError(problem, where=path, cure="fetch it again, or check it with `verify`") from error
+    given = session.get_providers()
+    if device.kind == "cuda" and "CUDAExecutionProvider" not in given:
+        raise _refused(device, f"its session runs on {', '.join(given)}")
+    logger.debug("%s: %s", path.name, given)
+    return session
+
+
+def _refused(device: Device, reason: str) -> DeviceError:
+    return DeviceError(
+        f"onnxruntime does not give {device} ({' '.join(reason.split())})",
+        cure="install onnxruntime-gpu alone (not onnxruntime beside it) with matching CUDA and cuDNN libraries, "
+        "or use --device cpu",
+    )
+
+
+def _shrink(runtime: Any, session: Any, arena: str) -> None:
+    """Ask for the arena to be shrunk at the end of the smallest legal run (an empty batch where the graph allows)."""
+    options = runtime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
+    value = session.get_inputs()[0]
+    shape = [0 if index == 0 else size for index, size in enumerate(value.shape)]
+    session.run(None, {value.name: np.zeros(shape, dtype=np.float32)}, options)

@@ -1,0 +1,135 @@
+"""Waveform chunks through a spectral network: transform, network, inverse transform as one engine.
+
+On the CPU the transforms are those of ``dsp``; on a GPU they are torch's and the spectra never leave the device.
+Both map float32 (batch, 2, samples) to the same shape, samples = hop · (frames − 1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from my_submission.dsp.stft import from_channels, to_channels
+from my_submission.engines.base import Batch, Engine
+from my_submission.engines.devices import Device
+from my_submission.engines.onnx_engine import OnnxEngine
+from my_submission.engines.torch_engine import TorchEngine
+from my_submission.errors import DeviceError
+from my_submission.geometry import StftGeometry
+
+
+class HostSpectralEngine:
+    """Transforms on the CPU around any engine of spectra."""
+
+    def __init__(self, network: Engine, stft: StftGeometry) -> None:
+        self.network = network
+        self.stft = stft
+
+    @property
+    def runs_on(self) -> str:
+        """Where the network runs."""
+        return self.network.runs_on
+
+    def run(self, batch: Batch) -> Batch:
+        """Separate chunks."""
+        return from_channels(self.network.run(to_channels(batch, self.stft)), self.stft)
+
+    def release(self) -> None:
+        """Release the network's working memory."""
+        self.network.release()
+
+
+class DeviceSpectralEngine:
+    """Transforms in torch on the network's own device; spectra are bound to the session, not copied.
+
+    Args:
+        network: an ONNX session or a torch network on that device.
+        stft: the network's transform.
+
+    Raises:
+        DeviceError: torch cannot use the device.
+    """
+
+    def __init__(self, network: OnnxEngine | TorchEngine, stft: StftGeometry) -> None:
+        import torch  # noqa: PLC0415
+
+        self.network = network
+        self.stft = stft
+        self._torch = torch
+        self._device = str(network.device)
+        if network.device.kind == "cuda" and not torch.cuda.is_available():
+            raise DeviceError(
+                f"torch {torch.__version__} cannot use {network.device}, which the transforms need",
+                cure="install a CUDA build of torch, or use --device cpu",
+            )
+        self._window = torch.hann_window(stft.n_fft, periodic=True, device=self._device)
+
+    @property
+    def runs_on(self) -> str:
+        """Where network and transforms run."""
+        return f"{self.network.runs_on}, transforms on {self._device}"
+
+    def run(self, batch: Batch) -> Batch:
+        """Separate chunks; the only transfers are the waveforms, in and out."""
+        torch = self._torch
+        try:
+            with torch.inference_mode():
+                waves = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(self._device)
+                channels = self._to_channels(waves)
+                mapped = self._bound(channels) if isinstance(self.network, OnnxEngine) else self.network.network(channels)
+                result: Batch = self._from_channels(mapped).cpu().numpy()
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"{self._device} has too little memory for a batch of {len(batch)} chunks",
+                cure="use a smaller --batch-chunks, free the GPU, or use --device cpu",
+            ) from error
+        return result
+
+    def release(self) -> None:
+        """Release the network's working memory and torch's cached blocks."""
+        self.network.release()
+        if self.network.device.kind == "cuda":
+            self._torch.cuda.empty_cache()
+
+    def _to_channels(self, waves: Any) -> Any:
+        torch, stft = self._torch, self.stft
+        batch, stereo, samples = waves.shape
+        spectra = torch.stft(
+            waves.reshape(-1, samples), stft.n_fft, stft.hop, window=self._window, center=True, return_complex=True
+        )[:, : stft.kept_bins]
+        parts = torch.view_as_real(spectra).permute(0, 3, 1, 2)
+        return parts.reshape(batch, 2 * stereo, *parts.shape[2:]).contiguous()
+
+    def _from_channels(self, channels: Any) -> Any:
+        torch, stft = self._torch, self.stft
+        batch, doubled, bins, frames = channels.shape
+        parts = channels.float().reshape(batch * doubled // 2, 2, bins, frames)
+        spectra = torch.zeros(len(parts), stft.n_bins, frames, dtype=torch.complex64, device=channels.device)
+        spectra[:, :bins] = torch.complex(parts[:, 0], parts[:, 1])
+        waves = torch.istft(spectra, stft.n_fft, stft.hop, window=self._window, center=True)
+        return waves.reshape(batch, doubled // 2, -1)
+
+    def _bound(self, channels: Any) -> Any:
+        """Run the session on the memory of one tensor into the memory of another."""
+        engine: OnnxEngine = self.network  # type: ignore[assignment]  # the caller has checked
+        device: Device = engine.device
+        mapped = self._torch.empty_like(channels)
+        binding = engine.session.io_binding()
+        if device.kind == "cuda":
+            self._torch.cuda.current_stream().synchronize()
+        for bind, name, tensor in (
+            (binding.bind_input, engine.input_name, channels),
+            (binding.bind_output, engine.output_name, mapped),
+        ):
+            bind(name, device.kind, device.index, np.float32, tuple(tensor.shape), tensor.data_ptr())
+        engine.session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        return mapped
+
+
+def spectral_engine(network: OnnxEngine | TorchEngine, stft: StftGeometry) -> Engine:
+    """The spectral engine that suits the network's device."""
+    if network.device.kind == "cuda":
+        return DeviceSpectralEngine(network, stft)
+    return HostSpectralEngine(network, stft)

@@ -1,0 +1,116 @@
+"""Torch networks as engines, on the CPU or on a GPU."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from my_submission.engines.base import Batch
+from my_submission.engines.devices import Device, available_cpus
+from my_submission.errors import DeviceError, MdxError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+class TorchEngine:
+    """A torch module in evaluation mode behind the engine contract.
+
+    Args:
+        network: the module; it is moved to the device and kept there.
+        device: where to run.
+        precision: "fp32", or the type of torch's autocast.
+        threads: processors one run may use on the CPU; torch keeps this number for the whole process.
+
+    Raises:
+        DeviceError: this torch build cannot use the GPU that was asked for.
+    """
+
+    def __init__(
+        self, network: nn.Module, *, device: Device, precision: Precision = "fp32", threads: int | None = None
+    ) -> None:
+        import torch  # noqa: PLC0415 - only the engine that needs it pays for it
+
+        if device.kind == "cuda" and not torch.cuda.is_available():
+            raise DeviceError(
+                f"torch {torch.__version__} cannot use {device}",
+                cure="install a CUDA build of torch, or use --device cpu",
+            )
+        self.device = device
+        self.precision = precision
+        self.threads = threads or available_cpus()
+        self.network = network.eval().requires_grad_(False).to(str(device))
+        self._torch = torch
+
+    @property
+    def runs_on(self) -> str:
+        """Torch's version, the device and the precision."""
+        where = f"CPU, {self.threads} threads" if self.device.kind == "cpu" else str(self.device)
+        return f"torch {self._torch.__version__} {where}, {self.precision}"
+
+    def run(self, batch: Batch) -> Batch:
+        """Run the module over a batch.
+
+        Raises:
+            DeviceError: the GPU has too little memory for the batch.
+        """
+        torch = self._torch
+        if self.device.kind == "cpu" and torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+        try:
+            with torch.inference_mode(), self._autocast():
+                moved = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(str(self.device))
+                result: Batch = self.network(moved).float().cpu().numpy()
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"{self.device} has too little memory for a batch of {batch.shape}",
+                cure="use a smaller --batch-chunks, free the GPU, or use --device cpu",
+            ) from error
+        return result
+
+    def release(self) -> None:
+        """Hand cached blocks of the GPU back to its driver."""
+        if self.device.kind == "cuda":
+            self._torch.cuda.empty_cache()
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        dtype = self._torch.bfloat16 if self.precision == "bf16" else self._torch.float16
+        return self._torch.autocast(self.device.kind, dtype=dtype)
+
+
+def _demucs(path: Path) -> nn.Module:
+    from my_submission.networks.demucs import Demucs  # noqa: PLC0415
+    from my_submission.networks.state_dict import load_state_dict  # noqa: PLC0415
+
+    return Demucs.from_state(load_state_dict(path), where=str(path))
+
+
+NETWORKS: dict[str, Callable[[Path], Any]] = {"demucs-v2": _demucs}
+"""Manifest architecture to loader; a loader reads shapes and sizes from the file itself."""
+
+
+@lru_cache(maxsize=16)
+def _opened(path: Path, modified_ns: int, architecture: str, device: Device, precision: Precision) -> TorchEngine:
+    return TorchEngine(NETWORKS[architecture](path), device=device, precision=precision)
+
+
+def open_torch(path: Path, architecture: str, *, device: Device, precision: Precision = "fp32") -> TorchEngine:
+    """The engine of a checkpoint: the same one for the life of the process while the file stays as it is.
+
+    Raises:
+        MdxError: no loader is known for the architecture.
+        WeightsError: the checkpoint does not fit it.
+    """
+    if architecture not in NETWORKS:
+        raise MdxError(f"no network is known for the architecture {architecture!r}", where=path)
+    real = path.resolve()
+    return _opened(real, real.stat().st_mtime_ns, architecture, device, precision)

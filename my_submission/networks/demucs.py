@@ -1,0 +1,212 @@
+"""Demucs v2: the waveform network of "Music Source Separation in the Waveform Domain" (Défossez et al., 2019).
+
+Rebuilt from its published definition (facebookresearch/demucs, branch v2), with that code's key names, so that its
+checkpoints load strictly. Later packages of the same name changed the network; theirs cannot run these weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from my_submission.errors import WeightsError
+from my_submission.stems import DEMUCS_SOURCES
+
+KERNEL = 8
+STRIDE = 4
+CONTEXT = 3
+RESAMPLE_ZEROS = 24
+RESAMPLE_ROLLOFF = 0.945
+
+_INPUT_SCALE = 1 + 1e-5
+"""The network divides by (std + 1e-5) with a placeholder std of one: small, but part of the published output."""
+
+_CURE = "use a checkpoint of the Demucs v2 family (64 or 48 channels, four sources)"
+
+
+@dataclass(frozen=True)
+class DemucsConfig:
+    """Shape of a Demucs v2.
+
+    Attributes:
+        channels: output channels of the first encoder level; 64 and 48 are published.
+        depth: encoder levels; channels double from one to the next.
+        audio_channels: channels of the mixture and of each stem.
+        sources: rows of the output, in the checkpoint's order.
+        lstm_layers: layers of the bidirectional LSTM in the middle.
+    """
+
+    channels: int = 64
+    depth: int = 6
+    audio_channels: int = 2
+    sources: tuple[str, ...] = DEMUCS_SOURCES
+    lstm_layers: int = 2
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.depth, self.audio_channels, self.lstm_layers, len(self.sources)) < 1:
+            raise ValueError(f"every size of a Demucs must be at least 1: {self}")
+
+    def valid_length(self, samples: int) -> int:
+        """Shortest input, in samples, whose output covers ``samples`` with no padding anywhere."""
+        length = 2 * samples
+        for _ in range(self.depth):
+            length = max(1, math.ceil((length - KERNEL) / STRIDE) + 1) + CONTEXT - 1
+        for _ in range(self.depth):
+            length = (length - 1) * STRIDE + KERNEL
+        return math.ceil(length / 2)
+
+
+class DemucsLstm(nn.Module):
+    """Bidirectional LSTM over time and a linear layer back to the input's channels: (B, C, T) to (B, C, T)."""
+
+    def __init__(self, channels: int, layers: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(channels, channels, num_layers=layers, bidirectional=True)
+        self.linear = nn.Linear(2 * channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run over (B, C, T)."""
+        hidden, _ = self.lstm(x.permute(2, 0, 1))
+        out: Tensor = self.linear(hidden)
+        return out.permute(1, 2, 0)
+
+
+class Demucs(nn.Module):
+    """Waveform U-Net with gated linear units and an LSTM at its bottom."""
+
+    def __init__(self, config: DemucsConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or DemucsConfig()
+        self.encoder = nn.ModuleList()
+        self.decoder = nn.ModuleList()
+        inputs, outputs = config.audio_channels, len(config.sources) * config.audio_channels
+        for level in range(config.depth):
+            width = config.channels * 2**level
+            self.encoder.append(_encoder_level(inputs, width))
+            self.decoder.insert(0, _decoder_level(width, outputs, is_outermost=level == 0))
+            inputs = outputs = width
+        self.lstm = DemucsLstm(inputs, config.lstm_layers)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Separate.
+
+        Args:
+            mixture: (B, audio_channels, S); S should be a ``config.valid_length``.
+
+        Returns:
+            (B, sources, audio_channels, S'), S' somewhat shorter than S and centred on it.
+        """
+        x = upsample_by_two(mixture / _INPUT_SCALE)
+        skips = []
+        for encode in self.encoder:
+            x = encode(x)
+            skips.append(x)
+        x = self.lstm(x)
+        for decode in self.decoder:
+            x = x + centre_trim(skips.pop(), x.shape[-1])
+            x = decode(x)
+        x = downsample_by_two(x)
+        return x.view(x.shape[0], len(self.config.sources), self.config.audio_channels, x.shape[-1])
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor], *, where: str = "Demucs state dict") -> Demucs:
+        """Build the network a state dict belongs to and take over its tensors without copying float32 ones.
+
+        Args:
+            state: tensors under the published key names; channel count and depth are read from the shapes.
+            where: the file, for error messages.
+
+        Raises:
+            WeightsError: a key is missing, unknown, or of the wrong shape.
+        """
+        config = _config_of(state, where)
+        with torch.device("meta"):
+            network = cls(config)
+        try:
+            network.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise WeightsError(f"these tensors are not a Demucs v2 ({reason})", where=where, cure=_CURE) from error
+        return network.eval().requires_grad_(False)
+
+
+def _encoder_level(inputs: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv1d(inputs, width, KERNEL, STRIDE),
+        nn.ReLU(inplace=True),
+        nn.Conv1d(width, 2 * width, 1),
+        nn.GLU(dim=1),
+    )
+
+
+def _decoder_level(width: int, outputs: int, *, is_outermost: bool) -> nn.Sequential:
+    layers: list[nn.Module] = [
+        nn.Conv1d(width, 2 * width, CONTEXT),
+        nn.GLU(dim=1),
+        nn.ConvTranspose1d(width, outputs, KERNEL, STRIDE),
+    ]
+    if not is_outermost:
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+def _config_of(state: Mapping[str, Tensor], where: str) -> DemucsConfig:
+    """Read the sizes of a Demucs from the shapes of its tensors."""
+    try:
+        channels, audio_channels = state["encoder.0.0.weight"].shape[:2]
+        depth = sum(key.startswith("encoder.") and key.endswith(".0.weight") for key in state)
+        outputs = state[f"decoder.{depth - 1}.2.weight"].shape[1]
+    except KeyError as error:
+        raise WeightsError(f"the key {error} of a Demucs v2 is missing", where=where, cure=_CURE) from error
+    layers = sum(key.startswith("lstm.lstm.weight_ih_l") and not key.endswith("_reverse") for key in state)
+    if outputs != len(DEMUCS_SOURCES) * audio_channels:
+        problem = f"{outputs} output channels are not {len(DEMUCS_SOURCES)} sources of {audio_channels} channels"
+        raise WeightsError(problem, where=where, cure=_CURE)
+    return DemucsConfig(channels=channels, depth=depth, audio_channels=audio_channels, lstm_layers=max(1, layers))
+
+
+def centre_trim(x: Tensor, length: int) -> Tensor:
+    """Cut the last axis to ``length`` around its centre; an odd excess loses its extra sample on the right."""
+    excess = x.shape[-1] - length
+    if excess < 0:
+        raise ValueError(f"cannot trim {x.shape[-1]} samples to {length}")
+    return x[..., excess // 2 : excess // 2 + length]
+
+
+def _resample_kernels(old: int, new: int) -> tuple[Tensor, int]:
+    """Windowed sinc kernels of julius' fractional resampler, float32 (new, 1, taps), and the padding at the left."""
+    rate = min(old, new) * RESAMPLE_ROLLOFF
+    width = math.ceil(RESAMPLE_ZEROS * old / rate)
+    taps = torch.arange(-width, width + old, dtype=torch.float32)
+    kernels = []
+    for phase in range(new):
+        t = ((taps / old - phase / new) * rate).clamp(-RESAMPLE_ZEROS, RESAMPLE_ZEROS) * math.pi
+        window = torch.cos(t / RESAMPLE_ZEROS / 2) ** 2
+        kernel = torch.where(t == 0, torch.ones_like(t), torch.sin(t) / t) * window
+        kernels.append(kernel / kernel.sum())
+    return torch.stack(kernels)[:, None], width
+
+
+def _resample(x: Tensor, old: int, new: int) -> Tensor:
+    """Resample the last axis by new/old (both reduced): floor(new · length / old) samples come out."""
+    kernels, width = _resample_kernels(old, new)
+    rows = x.reshape(-1, 1, x.shape[-1])
+    padded = F.pad(rows, (width, width + old), mode="replicate")
+    phases = F.conv1d(padded, kernels.to(x), stride=old)
+    joined = phases.transpose(1, 2).reshape(*x.shape[:-1], -1)
+    return joined[..., : new * x.shape[-1] // old]
+
+
+def upsample_by_two(x: Tensor) -> Tensor:
+    """Twice the rate, twice the samples."""
+    return _resample(x, 1, 2)
+
+
+def downsample_by_two(x: Tensor) -> Tensor:
+    """Half the rate, half the samples (rounded down)."""
+    return _resample(x, 2, 1)

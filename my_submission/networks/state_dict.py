@@ -1,0 +1,40 @@
+"""Reading torch checkpoints of plain tensors: mapped, never executed."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from my_submission.errors import WeightsError
+
+
+def load_state_dict(path: Path) -> dict[str, Tensor]:
+    """Tensors of a checkpoint file, on the CPU; mapped from disk where the file's format allows it.
+
+    Args:
+        path: a file written by ``torch.save``: a bare state dict, or a dict that holds one under ``state_dict``.
+
+    Raises:
+        WeightsError: the file is damaged, contains anything but tensors and plain values, or holds no state dict.
+    """
+    try:
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(
+            f"the file holds more than tensors and was not opened ({reason[:200]})",
+            where=path,
+            cure="take the original checkpoint, or save the bare state dict again with torch.save",
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"the checkpoint cannot be read ({reason[:200]})", where=path, cure="fetch it again") from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError("the checkpoint holds no state dict", where=path, cure="save the bare state dict with torch.save")
+    return dict(state)
