@@ -1,0 +1,28 @@
+"""Reading songs of any format into stereo at 44.1 kHz, and writing stems so that none is ever half-written."""
+
+from my_submission.audio_io.decode import probe, read_blocks
+from my_submission.audio_io.decoder import AudioInfo
+from my_submission.audio_io.mixture import Mixture, load_mixture, mixture_from_array
+from my_submission.audio_io.sample_store import DiskStore, MemoryStore, SampleStore, new_store
+from my_submission.audio_io.songs import SongInput, find_songs, song_name
+from my_submission.audio_io.statistics import MixtureStatistics
+from my_submission.audio_io.stem_writer import StemFolderWriter, StemLevels
+
+__all__ = [
+    "AudioInfo",
+    "DiskStore",
+    "MemoryStore",
+    "Mixture",
+    "MixtureStatistics",
+    "SampleStore",
+    "SongInput",
+    "StemFolderWriter",
+    "StemLevels",
+    "find_songs",
+    "load_mixture",
+    "mixture_from_array",
+    "new_store",
+    "probe",
+    "read_blocks",
+    "song_name",
+]

@@ -1,0 +1,92 @@
+"""What every decoder offers: facts of a file, then its samples in blocks; and the errors they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from my_submission.errors import InputError
+from my_submission.stems import Waveform
+
+_LOWEST_RATE_HZ = 1_000
+_HIGHEST_RATE_HZ = 1_536_000
+"""Telephone recordings have 8 kHz, the fastest converters 1.536 MHz; outside that range a header is damaged."""
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """Facts of an audio file.
+
+    Attributes:
+        path: the file.
+        sample_rate: in Hz.
+        channels: how many.
+        samples: length in samples of each channel; None where only decoding tells.
+        container: the file format, such as "WAV", "FLAC" or "mov,mp4,m4a,3gp,3g2,mj2".
+        codec: how samples are stored, such as "PCM_16", "VORBIS" or "aac".
+    """
+
+    path: Path
+    sample_rate: int
+    channels: int
+    samples: int | None
+    container: str
+    codec: str
+
+    def __post_init__(self) -> None:
+        if not _LOWEST_RATE_HZ <= self.sample_rate <= _HIGHEST_RATE_HZ:
+            raise InputError(
+                f"the header gives a sample rate of {self.sample_rate} Hz, which no recording has",
+                where=self.path,
+                cure="the file is damaged or mislabelled: export it again at 44100 Hz",
+            )
+        if self.channels < 1:
+            raise InputError("the header gives no channel", where=self.path, cure="export the file again")
+
+
+class Decoder(Protocol):
+    """An open audio file."""
+
+    @property
+    def info(self) -> AudioInfo:
+        """Facts of the file."""
+
+    def blocks(self, block_samples: int) -> Iterator[Waveform]:
+        """The samples from the first to the last, in float32 (channels, n) of at most ``block_samples``.
+
+        Raises:
+            InputError: the file turns out to be damaged or cut.
+        """
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+def cut_error(path: Path, detail: str) -> InputError:
+    """The error for a file whose end is missing."""
+    return InputError(
+        f"the file is truncated: {detail}",
+        where=path,
+        cure=f"copy or download it again; to work with the part that is there: {salvage_command(path)}",
+    )
+
+
+def unreadable_error(path: Path, detail: str) -> InputError:
+    """The error for a file that neither libsndfile nor FFmpeg takes for audio."""
+    return InputError(
+        f"this is not audio that can be decoded ({detail})",
+        where=path,
+        cure="give a WAV, FLAC, Ogg, MP3, M4A or .stem.mp4 file; if it plays elsewhere, convert it to WAV first",
+    )
+
+
+def empty_error(path: Path) -> InputError:
+    """The error for a file without a single sample."""
+    return InputError("the file holds no samples", where=path, cure="record or export it again")
+
+
+def salvage_command(path: Path) -> str:
+    """A command that writes whatever can be decoded into a new file."""
+    return f'ffmpeg -i "{path.name}" "{path.stem} salvaged.wav"'

@@ -1,0 +1,200 @@
+"""The mixture as the separators want it: stereo at 44.1 kHz, readable anywhere, with its statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder
+from my_submission.audio_io.sample_store import DiskStore, MemoryStore, new_store
+from my_submission.audio_io.statistics import MixtureStatistics, StatisticsGatherer
+from my_submission.dsp.resampling import StreamResampler, resampled_length
+from my_submission.errors import InputError
+from my_submission.geometry import SAMPLE_RATE
+from my_submission.stems import Waveform
+
+N_CHANNELS = 2
+"""Every published system works on stereo."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A song ready to be separated; closing it gives its store up.
+
+    Attributes:
+        store: its samples, 2 channels at the working rate (44 100 Hz).
+        samples: length at the working rate.
+        source_rate: sample rate of what was given, in Hz.
+        source_samples: length of what was given, at its own rate.
+        source_channels: channels of what was given (1 or 2; one is duplicated).
+        path: the file it came from, if any.
+        statistics: of the samples in ``store``.
+    """
+
+    store: MemoryStore | DiskStore
+    samples: int
+    source_rate: int
+    source_samples: int
+    source_channels: int
+    path: Path | None
+    statistics: MixtureStatistics
+
+    def close(self) -> None:
+        """Give the samples up."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def load_mixture(
+    path: str | PathLike[str], *, scratch_dir: str | PathLike[str] | None, sample_rate: int = SAMPLE_RATE
+) -> Mixture:
+    """Decode a song of 1 or 2 channels into a store, resampled to ``sample_rate`` where it differs.
+
+    Args:
+        path: the file.
+        scratch_dir: folder for a temporary file that holds the samples; None keeps them in memory.
+        sample_rate: the working rate, in Hz.
+
+    Raises:
+        InputError: missing, unreadable, empty, cut, not audio, more than 2 channels, NaN or infinity.
+        OutputError: the scratch folder cannot take the samples.
+    """
+    with open_decoder(path) as decoder:
+        info = decoder.info
+        if info.channels > N_CHANNELS:
+            raise _too_many_channels(info.channels, info.path)
+        expected = 0 if info.samples is None else resampled_length(info.samples, info.sample_rate, sample_rate)
+        store = new_store(N_CHANNELS, expected, directory=scratch_dir)
+        try:
+            spool = _Spool(store)
+            blocks = _finite(checked_blocks(decoder, BLOCK_SAMPLES), info.sample_rate, info.path)
+            source_samples = spool.fill(blocks, info.sample_rate, sample_rate)
+            return Mixture(
+                store, store.samples, info.sample_rate, source_samples, info.channels, info.path, spool.statistics
+            )
+        except BaseException:
+            store.close()
+            raise
+
+
+def mixture_from_array(array: npt.ArrayLike, sample_rate: int) -> Mixture:
+    """A mixture of samples in memory: float (channels, samples) with 1 or 2 channels, or (samples,) for mono.
+
+    The array is never changed, and not copied where it is float32 at the working rate already.
+
+    Raises:
+        InputError: another shape or type, no samples, NaN or infinity, or a sample rate below 1 Hz.
+    """
+    waveform = _checked_waveform(np.asarray(array))
+    if sample_rate < 1:
+        raise InputError(f"a sample rate of {sample_rate} Hz is not possible", cure="give the array's rate in Hz")
+    channels, samples = waveform.shape
+    starts = range(0, samples, BLOCK_SAMPLES)
+    blocks = _finite((waveform[:, start : start + BLOCK_SAMPLES] for start in starts), sample_rate, None)
+    if sample_rate == SAMPLE_RATE:
+        gatherer = StatisticsGatherer()
+        for block in blocks:
+            gatherer.add(np.broadcast_to(block, (N_CHANNELS, block.shape[1])))
+        store = MemoryStore(np.broadcast_to(waveform, (N_CHANNELS, samples)))
+        return Mixture(store, samples, sample_rate, samples, channels, None, gatherer.result())
+    store = MemoryStore(channels=N_CHANNELS, samples=resampled_length(samples, sample_rate, SAMPLE_RATE))
+    spool = _Spool(store)
+    spool.fill(blocks, sample_rate, SAMPLE_RATE)
+    return Mixture(store, store.samples, sample_rate, samples, channels, None, spool.statistics)
+
+
+class _Spool:
+    """Fills a store from its start, growing it where its length was not foreseen, and gathers statistics."""
+
+    def __init__(self, store: MemoryStore | DiskStore) -> None:
+        self._store = store
+        self._filled = 0
+        self._gatherer = StatisticsGatherer()
+
+    @property
+    def statistics(self) -> MixtureStatistics:
+        """Of all that was written."""
+        return self._gatherer.result()
+
+    def fill(self, blocks: Iterable[Waveform], from_rate: int, to_rate: int) -> int:
+        """Resample and write blocks of 1 or 2 channels, cut the store to fit, return how many samples came in."""
+        resampler: StreamResampler | None = None
+        source_samples = 0
+        for block in blocks:
+            resampler = resampler or StreamResampler(from_rate, to_rate, channels=block.shape[0])
+            source_samples += block.shape[1]
+            self._append(resampler.push(block))
+        if resampler is not None:
+            self._append(resampler.finish())
+        self._store.resize(self._filled)
+        return source_samples
+
+    def _append(self, block: Waveform) -> None:
+        stereo = np.broadcast_to(block, (N_CHANNELS, block.shape[1]))
+        stop = self._filled + block.shape[1]
+        if stop > self._store.samples:
+            self._store.resize(max(stop, 2 * self._store.samples))
+        self._store.write(self._filled, stereo)
+        self._gatherer.add(stereo)
+        self._filled = stop
+
+
+def _finite(blocks: Iterable[Waveform], sample_rate: int, path: Path | None) -> Iterator[Waveform]:
+    """Pass float blocks on as float32, refusing the first that holds NaN or infinity."""
+    done = 0
+    for block in blocks:
+        with np.errstate(over="ignore"):
+            waveform = block.astype(np.float32, copy=False)
+        is_bad = ~np.isfinite(waveform).all(axis=0)
+        if is_bad.any():
+            position = done + int(is_bad.argmax())
+            raise InputError(
+                f"NaN or infinity at {position / sample_rate:.6f} s (sample {position})",
+                where=path,
+                cure="export the song again without it; an editor shows such a sample as a gap or a spike",
+            )
+        done += waveform.shape[1]
+        yield waveform
+
+
+def _checked_waveform(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
+    """The array as (channels, samples) of floats, or an InputError that says how to bring it there."""
+    if not np.issubdtype(array.dtype, np.floating):
+        raise InputError(
+            f"the array holds {array.dtype}, not floating point",
+            cure="scale integers to ±1 first (16 bit: divide by 32768)",
+        )
+    waveform = array[np.newaxis] if array.ndim == 1 else array
+    if waveform.ndim != 2:
+        raise InputError(f"the array has shape {array.shape}", cure="give (channels, samples), one song at a time")
+    if not waveform.size:
+        raise InputError(f"the array has shape {array.shape}: no samples", cure="give at least one sample")
+    if waveform.shape[0] > N_CHANNELS >= waveform.shape[1]:
+        raise InputError(
+            f"the array has shape {array.shape}, which looks like (samples, channels)",
+            cure="transpose it (array.T): the channels come first",
+        )
+    if waveform.shape[0] > N_CHANNELS:
+        raise _too_many_channels(waveform.shape[0], None)
+    return waveform
+
+
+def _too_many_channels(channels: int, path: Path | None) -> InputError:
+    command = "" if path is None else f', for instance with ffmpeg -i "{path.name}" -ac 2 "{path.stem} stereo.wav"'
+    return InputError(
+        f"{channels} channels where 1 or 2 are expected", where=path, cure=f"downmix to stereo first{command}"
+    )

@@ -1,0 +1,279 @@
+"""Where the samples of a song lie while it is worked on: in memory, or in an anonymous file on disk.
+
+Both kinds are read anywhere, also before the first and beyond the last sample, where there are zeros.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from my_submission.errors import OutputError
+from my_submission.stems import Waveform
+
+_SAMPLE_BYTES = 4
+_PREALLOCATION_UNSUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV}
+_DISK_CURES = {
+    errno.ENOSPC: "free {need} bytes there, or choose another folder for scratch files",
+    errno.EDQUOT: "the quota leaves less than {need} bytes; choose another folder for scratch files",
+    errno.EFBIG: "files of {need} bytes are not allowed there; choose another folder for scratch files",
+    errno.EROFS: "the file system is read-only; choose another folder for scratch files",
+    errno.EACCES: "make the folder writable, or choose another one for scratch files",
+    errno.EPERM: "make the folder writable, or choose another one for scratch files",
+    errno.ENOENT: "make the folder first, or choose another one for scratch files",
+    errno.ENOTDIR: "name a folder, not a file, for scratch files",
+}
+
+
+class SampleStore(Protocol):
+    """Samples of one waveform (channels, samples), readable and writable anywhere."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of the waveform."""
+
+    @property
+    def samples(self) -> int:
+        """Length of the waveform, in samples."""
+
+    def read(self, start: int, stop: int) -> Waveform:
+        """A new array float32 (channels, stop − start); zeros outside [0, samples)."""
+
+    def write(self, start: int, block: Waveform) -> None:
+        """Put a block (channels, n) at ``start``; it must lie inside [0, samples)."""
+
+
+class MemoryStore:
+    """Samples in memory.
+
+    Args:
+        array: float array (channels, samples) to read from; it is never changed: the first write copies it.
+        channels: without an array, how many channels of zeros to begin with.
+        samples: without an array, how many zeros to begin with.
+    """
+
+    def __init__(self, array: npt.ArrayLike | None = None, *, channels: int | None = None, samples: int | None = None):
+        if (array is None) == (channels is None or samples is None):
+            raise ValueError("a MemoryStore is made either of an array or of channels and samples")
+        if array is None:
+            self._array: Waveform = np.zeros((channels or 0, samples or 0), np.float32)
+        else:
+            self._array = np.asarray(array, dtype=np.float32)
+        if self._array.ndim != 2 or self._array.shape[0] < 1:
+            raise ValueError(f"shape {self._array.shape} where (channels, samples) is expected")
+        self._is_own = array is None
+
+    @property
+    def channels(self) -> int:
+        """Channels of the waveform."""
+        return int(self._array.shape[0])
+
+    @property
+    def samples(self) -> int:
+        """Length of the waveform, in samples."""
+        return int(self._array.shape[1])
+
+    def read(self, start: int, stop: int) -> Waveform:
+        """A new array float32 (channels, stop − start); zeros outside [0, samples)."""
+        inner_start, inner_stop = _inside(start, stop, self.samples)
+        block = self._array[:, inner_start:inner_stop]
+        return _padded(block, start, stop, inner_start)
+
+    def write(self, start: int, block: Waveform) -> None:
+        """Put a block (channels, n) at ``start``; it must lie inside [0, samples)."""
+        _check_block(self, start, block)
+        if not self._is_own:
+            self._array, self._is_own = self._array.copy(), True
+        self._array[:, start : start + block.shape[1]] = block
+
+    def resize(self, samples: int) -> None:
+        """Make the waveform longer (with zeros) or shorter."""
+        resized = np.zeros((self.channels, samples), np.float32)
+        common = min(samples, self.samples)
+        resized[:, :common] = self._array[:, :common]
+        self._array, self._is_own = resized, True
+
+    def close(self) -> None:
+        """Give the samples up."""
+        self._array, self._is_own = np.zeros((self.channels, 0), np.float32), True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class DiskStore:
+    """Samples in an anonymous temporary file, which is gone when this process is, however it ends.
+
+    The file holds float32 frames (channel after channel). It is read and written at offsets, never mapped: mapped
+    pages would count as this process's memory. Its space is reserved when it is made, so that a full disk shows
+    before the work. Threads may read and write at the same time.
+
+    Args:
+        channels: channels of the waveform.
+        samples: its length to begin with.
+        directory: folder of the temporary file.
+
+    Raises:
+        OutputError: the folder cannot be written or is too small; the message names it and the bytes needed.
+    """
+
+    def __init__(self, channels: int, samples: int, *, directory: str | os.PathLike[str]) -> None:
+        if channels < 1 or samples < 0:
+            raise ValueError(f"a store of {channels} channels and {samples} samples cannot be made")
+        self._channels = channels
+        self._samples = 0
+        self._directory = Path(directory)
+        self._lock = threading.Lock()
+        try:
+            self._file = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115 (held until close)
+        except OSError as error:
+            raise self._explain(error, samples) from error
+        try:
+            self.resize(samples)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def channels(self) -> int:
+        """Channels of the waveform."""
+        return self._channels
+
+    @property
+    def samples(self) -> int:
+        """Length of the waveform, in samples."""
+        return self._samples
+
+    def read(self, start: int, stop: int) -> Waveform:
+        """A new array float32 (channels, stop − start); zeros outside [0, samples)."""
+        inner_start, inner_stop = _inside(start, stop, self._samples)
+        raw = self._read_bytes(inner_start * self._frame_bytes, (inner_stop - inner_start) * self._frame_bytes)
+        frames = np.frombuffer(raw, np.float32).reshape(-1, self._channels)
+        return _padded(frames.T, start, stop, inner_start)
+
+    def write(self, start: int, block: Waveform) -> None:
+        """Put a block (channels, n) at ``start``; it must lie inside [0, samples)."""
+        _check_block(self, start, block)
+        frames = np.ascontiguousarray(block.T, dtype=np.float32)
+        try:
+            self._write_bytes(start * self._frame_bytes, frames.reshape(-1).view(np.uint8).data)
+        except OSError as error:
+            raise self._explain(error, self._samples) from error
+
+    def resize(self, samples: int) -> None:
+        """Make the waveform longer (with zeros) or shorter; new space is reserved on the disk."""
+        if samples < 0:
+            raise ValueError(f"samples={samples} must not be negative")
+        try:
+            if samples < self._samples:
+                self._file.truncate(samples * self._frame_bytes)
+            elif samples > self._samples:
+                self._reserve(samples * self._frame_bytes)
+        except OSError as error:
+            raise self._explain(error, samples) from error
+        self._samples = samples
+
+    def close(self) -> None:
+        """Give the samples and their disk space up."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _frame_bytes(self) -> int:
+        return self._channels * _SAMPLE_BYTES
+
+    def _reserve(self, size: int) -> None:
+        if hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(self._file.fileno(), 0, size)
+                return
+            except OSError as error:
+                if error.errno not in _PREALLOCATION_UNSUPPORTED:
+                    raise
+        self._file.truncate(size)
+
+    def _read_bytes(self, offset: int, size: int) -> bytearray:
+        raw = bytearray(size)
+        view, done = memoryview(raw), 0
+        while done < size:
+            part = self._read_once(offset + done, size - done)
+            if not part:
+                raise OSError(errno.EIO, f"scratch file in {self._directory} ends early")
+            view[done : done + len(part)] = part
+            done += len(part)
+        return raw
+
+    def _write_bytes(self, offset: int, data: memoryview) -> None:
+        done = 0
+        while done < len(data):
+            done += self._write_once(offset + done, data[done:])
+
+    def _read_once(self, offset: int, size: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), size, offset)
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.read(size)
+
+    def _write_once(self, offset: int, data: memoryview) -> int:
+        if hasattr(os, "pwrite"):
+            return os.pwrite(self._file.fileno(), data, offset)
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.write(data)
+
+    def _explain(self, error: OSError, samples: int) -> OutputError:
+        need = samples * self._frame_bytes
+        cure = _DISK_CURES.get(error.errno or 0, "check the disk, or choose another folder for scratch files")
+        problem = f"no scratch file of {need} bytes can be kept here ({error.strerror or error})"
+        return OutputError(problem, where=self._directory, cure=cure.format(need=need))
+
+
+def new_store(channels: int, samples: int, *, directory: str | os.PathLike[str] | None) -> MemoryStore | DiskStore:
+    """A store of zeros (channels, samples): on disk in ``directory``, or in memory when there is none."""
+    if directory is None:
+        return MemoryStore(channels=channels, samples=samples)
+    return DiskStore(channels, samples, directory=directory)
+
+
+def _inside(start: int, stop: int, samples: int) -> tuple[int, int]:
+    """The part of [start, stop) that lies in [0, samples); empty at 0 when there is none."""
+    if stop < start:
+        raise ValueError(f"stop={stop} lies before start={start}")
+    inner_start, inner_stop = max(start, 0), min(stop, samples)
+    return (inner_start, inner_stop) if inner_start < inner_stop else (max(0, min(start, samples)),) * 2
+
+
+def _padded(block: Waveform, start: int, stop: int, inner_start: int) -> Waveform:
+    """``block``, which begins at ``inner_start``, in a new array that spans [start, stop)."""
+    if block.shape[1] == stop - start:
+        return np.array(block, np.float32, order="C")
+    padded = np.zeros((block.shape[0], stop - start), np.float32)
+    if block.shape[1]:
+        padded[:, inner_start - start : inner_start - start + block.shape[1]] = block
+    return padded
+
+
+def _check_block(store: SampleStore, start: int, block: Waveform) -> None:
+    if block.ndim != 2 or block.shape[0] != store.channels:
+        raise ValueError(f"block of shape {block.shape} where ({store.channels}, samples) is expected")
+    if start < 0 or start + block.shape[1] > store.samples:
+        raise ValueError(f"a block of {block.shape[1]} samples at {start} does not fit into {store.samples} samples")

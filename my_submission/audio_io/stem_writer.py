@@ -1,0 +1,293 @@
+"""Writing the stems of one song: all of them complete, or none at all."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import soundfile
+
+from my_submission.audio_io.part_files import (
+    PartFile,
+    make_directory,
+    output_error,
+    remove_abandoned_parts,
+    remove_empty_directories,
+    sync_directory,
+)
+from my_submission.dsp.resampling import StreamResampler, resampled_length
+from my_submission.errors import OutputError, UnknownNameError
+from my_submission.geometry import SAMPLE_RATE
+from my_submission.stems import Waveform
+
+SUBTYPE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
+"""Sample formats that can be written, and their size."""
+
+FORMAT_SUBTYPES = {"wav": ("PCM_16", "PCM_24", "FLOAT"), "flac": ("PCM_16", "PCM_24")}
+"""File formats that can be written, and the sample formats each can hold."""
+
+WAV_LIMIT_BYTES = 2**32 - 2**16
+"""Sizes in a WAV header have 32 bits; beyond that (less room for the header) the file is an RF64."""
+
+N_CHANNELS = 2
+
+
+@dataclass(frozen=True)
+class StemLevels:
+    """Levels of one stem as it went into its file; 1 is full scale.
+
+    Attributes:
+        peak: largest absolute value before conversion.
+        clipped_samples: values beyond ±1 that PCM cannot hold and that were therefore clipped, over both channels.
+        rms: root of the mean square, over both channels.
+    """
+
+    peak: float
+    clipped_samples: int
+    rms: float
+
+
+class StemFolderWriter:
+    """Writes ``directory/<name>.<file_format>`` for every name, in consecutive blocks, as a context manager.
+
+    Samples go into hidden part files beside their final place. On a clean exit all of them are completed, checked
+    and flushed to disk before the first is renamed. On an exception they are removed, files that were there before
+    stay as they were, and folders made here are removed again; parts of a killed process go on the next run.
+    Levels are never changed; PCM clips what is beyond full scale, as the challenge's own ``soundfile.write`` did.
+
+    Args:
+        directory: folder of the stems; made when missing.
+        names: stem names, which are also the file names.
+        sample_rate: rate of the files, in Hz.
+        samples: exact length of the files, at that rate.
+        subtype: "PCM_16", "PCM_24" or "FLOAT" (not in FLAC).
+        file_format: "wav" or "flac".
+        source_rate: rate of the blocks given to ``write``, in Hz; they are resampled where it differs.
+
+    Raises:
+        UnknownNameError: no such format, or one that cannot hold the subtype.
+        OutputError: on entering, writing or leaving: the place cannot be written, or is full.
+    """
+
+    def __init__(
+        self,
+        directory: str | PathLike[str],
+        names: Sequence[str],
+        *,
+        sample_rate: int,
+        samples: int,
+        subtype: str = "PCM_16",
+        file_format: str = "wav",
+        source_rate: int = SAMPLE_RATE,
+    ) -> None:
+        _check_format(file_format, subtype)
+        if not names or len(set(names)) != len(names) or any(not name or Path(name).name != name for name in names):
+            raise ValueError(f"{tuple(names)} cannot be used as file names")
+        if samples < 1:
+            raise ValueError(f"samples={samples} must be at least 1")
+        self._directory, self._names = Path(directory), tuple(names)
+        self._sample_rate, self._samples, self._source_rate = sample_rate, samples, source_rate
+        self._expected = resampled_length(samples, sample_rate, source_rate)
+        self._taken = 0
+        self._subtype, self._file_format = subtype, file_format
+        self._new_directories: list[Path] = []
+        self._stems: dict[str, _StemFile] = {}
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Where each stem will be."""
+        return {name: self._directory / f"{name}.{self._file_format}" for name in self._names}
+
+    @property
+    def report(self) -> dict[str, StemLevels]:
+        """Levels of each stem so far; complete once the writer has been left."""
+        return {name: stem.levels for name, stem in self._stems.items()}
+
+    def write(self, stems: Mapping[str, Waveform]) -> None:
+        """Append the next block float32 (2, n) of every stem, all of the same n, at ``source_rate``."""
+        if not self._stems:
+            raise ValueError("a StemFolderWriter is written to inside its with block")
+        if set(stems) != set(self._names):
+            raise ValueError(f"stems {sorted(stems)} where {sorted(self._names)} are expected")
+        shapes = {stem.shape for stem in stems.values()}
+        shape = next(iter(shapes))
+        if len(shapes) > 1 or len(shape) != 2 or shape[0] != N_CHANNELS:
+            raise ValueError(f"blocks of shapes {sorted(shapes)} where one shape ({N_CHANNELS}, samples) is expected")
+        if self._taken + shape[1] > self._expected:
+            raise ValueError(f"{self._taken + shape[1]} samples given where the song has {self._expected}")
+        for name in self._names:
+            self._stems[name].write(stems[name])
+        self._taken += shape[1]
+
+    def __enter__(self) -> Self:
+        self._new_directories = make_directory(self._directory)
+        try:
+            remove_abandoned_parts(self._directory, self._names)
+            self._check_space()
+            container = "RF64" if self._file_format == "wav" and self._stem_bytes > WAV_LIMIT_BYTES else None
+            for name, path in self.paths.items():
+                self._stems[name] = _StemFile(
+                    path,
+                    container or self._file_format.upper(),
+                    subtype=self._subtype,
+                    sample_rate=self._sample_rate,
+                    samples=self._samples,
+                    source_rate=self._source_rate,
+                )
+        except BaseException as error:
+            self._discard()
+            if isinstance(error, OSError):
+                raise output_error(error, self._directory) from error
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._discard()
+            return
+        try:
+            if self._taken != self._expected:
+                raise ValueError(f"only {self._taken} of {self._expected} samples were written")
+            for stem in self._stems.values():
+                stem.complete()
+            for stem in self._stems.values():
+                stem.part.commit()
+        except BaseException as failure:
+            self._discard()
+            if isinstance(failure, OSError):
+                raise output_error(failure, self._directory) from failure
+            raise
+        sync_directory(self._directory)
+
+    @property
+    def _stem_bytes(self) -> int:
+        """Size of one stem without compression."""
+        return self._samples * N_CHANNELS * SUBTYPE_BYTES[self._subtype]
+
+    def _check_space(self) -> None:
+        """Refuse a disk that is surely too small; what FLAC will need is not known beforehand."""
+        need = self._stem_bytes * len(self._names)
+        free = shutil.disk_usage(self._directory).free
+        if self._file_format == "wav" and free < need:
+            raise OutputError(
+                f"{need} bytes are needed for {len(self._names)} stems and {free} are free",
+                where=self._directory,
+                cure="free some space there, or choose another output folder or --format flac",
+            )
+
+    def _discard(self) -> None:
+        for stem in self._stems.values():
+            stem.discard()
+        remove_empty_directories(self._new_directories)
+
+
+class _StemFile:
+    """One stem on its way into its part file."""
+
+    def __init__(
+        self, final: Path, container: str, *, subtype: str, sample_rate: int, samples: int, source_rate: int
+    ) -> None:
+        self._samples = samples
+        self._peak, self._clipped, self._squares, self._count = 0.0, 0, 0.0, 0
+        self._can_clip = subtype != "FLOAT"
+        self._resampler = StreamResampler(source_rate, sample_rate, channels=N_CHANNELS, samples=samples)
+        self.part = PartFile(final)
+        name = os.fsencode(self.part.path) if os.name == "posix" else str(self.part.path)
+        try:
+            self._file = soundfile.SoundFile(name, "w", sample_rate, N_CHANNELS, subtype, format=container)
+        except soundfile.LibsndfileError as error:
+            self.part.discard()
+            raise OutputError(
+                f"a {container} file of {sample_rate} Hz cannot be opened for writing ({error.error_string})",
+                where=final,
+                cure="choose another output folder, or --format wav",
+            ) from error
+        except BaseException:
+            self.part.discard()
+            raise
+
+    @property
+    def levels(self) -> StemLevels:
+        """Levels of what was written so far."""
+        return StemLevels(self._peak, self._clipped, math.sqrt(self._squares / max(1, self._count)))
+
+    def write(self, block: Waveform) -> None:
+        """Append a block (2, n) at the source's rate."""
+        if not np.isfinite(block).all():
+            raise OutputError(
+                "the separated stem holds NaN or infinity, so it was not written",
+                where=self.part.final,
+                cure="separate with --precision fp32 or --device cpu",
+            )
+        self._append(self._resampler.push(block))
+
+    def complete(self) -> None:
+        """Write the tail, close the file, check that all of it is there, and flush it to disk."""
+        self._append(self._resampler.finish())
+        self._file.close()
+        _clear_timestamp(self.part.path)
+        with soundfile.SoundFile(os.fsencode(self.part.path) if os.name == "posix" else str(self.part.path)) as file:
+            if file.frames != self._samples:
+                raise self._failed(f"{file.frames} of {self._samples} samples arrived on the disk")
+        self.part.sync()
+
+    def discard(self) -> None:
+        """Close and remove the part file; nothing happens to a stem that has its final name."""
+        with contextlib.suppress(soundfile.LibsndfileError):  # it may be closed because it could not be written
+            self._file.close()
+        self.part.discard()
+
+    def _append(self, block: Waveform) -> None:
+        magnitude = np.abs(block)
+        self._peak = max(self._peak, float(magnitude.max(initial=0.0)))
+        self._squares += float(np.square(block, dtype=np.float64).sum())
+        self._count += block.size
+        if self._can_clip:
+            self._clipped += int(np.count_nonzero(magnitude > 1))
+        try:
+            self._file.write(block.T)
+        except (soundfile.LibsndfileError, OSError, AssertionError) as error:  # soundfile asserts that all was written
+            raise self._failed(str(error).strip() or "write failed") from error
+
+    def _failed(self, detail: str) -> OutputError:
+        free = shutil.disk_usage(self.part.final.parent).free
+        return OutputError(
+            f"the stem could not be written completely ({detail}); {free} bytes are free in its folder",
+            where=self.part.final,
+            cure="free some space there, or choose another output folder",
+        )
+
+
+def _check_format(file_format: str, subtype: str) -> None:
+    if file_format not in FORMAT_SUBTYPES:
+        raise UnknownNameError(
+            f"no file format {file_format!r}", cure=f"choose one of {', '.join(sorted(FORMAT_SUBTYPES))}"
+        )
+    if subtype not in SUBTYPE_BYTES:
+        raise UnknownNameError(f"no sample format {subtype!r}", cure=f"choose one of {', '.join(SUBTYPE_BYTES)}")
+    if subtype not in FORMAT_SUBTYPES[file_format]:
+        raise UnknownNameError(
+            f"{file_format} files cannot hold {subtype} samples",
+            cure=f"choose one of {', '.join(FORMAT_SUBTYPES[file_format])} or the wav format",
+        )
+
+
+def _clear_timestamp(path: Path) -> None:
+    """Zero the time of writing that libsndfile puts into float WAV files: same stems, same bytes."""
+    with path.open("r+b") as file:
+        head = file.read(256)
+        position = head.find(b"PEAK")
+        if head[:4] == b"RIFF" and 0 < position < head.find(b"data"):
+            file.seek(position + 12)  # after the name, the size and the version, of four bytes each
+            file.write(bytes(4))
