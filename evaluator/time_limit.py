@@ -1,0 +1,58 @@
+"""A time limit for one piece of work: an alarm where the platform has one, a check afterwards where not."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from evaluator.errors import TimeLimitError
+
+
+@contextmanager
+def time_limit(seconds: float, *, what: str) -> Iterator[None]:
+    """Run the body of a ``with`` under a limit of wall-clock time.
+
+    On the main thread of a platform with SIGALRM the body is interrupted when the time is up; elsewhere it
+    runs to its end and is judged then. A handler or timer that was set before is put back.
+
+    Args:
+        seconds: the limit, greater than 0.
+        what: what is being limited, for the message.
+
+    Raises:
+        TimeLimitError: the body took longer.
+        ValueError: the limit is not positive.
+    """
+    if not seconds > 0:
+        raise ValueError(f"a limit of {seconds} s leaves no time")
+    error = TimeLimitError(f"{what} took longer than the {seconds:g} s allowed")
+    started = time.monotonic()
+    if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
+        with _alarm(seconds, error):
+            yield
+    else:
+        yield
+    if time.monotonic() - started > seconds:
+        raise error
+
+
+@contextmanager
+def _alarm(seconds: float, error: TimeLimitError) -> Iterator[None]:
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        raise error
+
+    previous_handler = signal.signal(signal.SIGALRM, interrupt)
+    started = time.monotonic()
+    previous_timer, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous_handler)
+        if previous_timer:
+            remaining = max(previous_timer - (time.monotonic() - started), 1e-3)
+            signal.setitimer(signal.ITIMER_REAL, remaining, interval)
