@@ -1,0 +1,29 @@
+"""Trained weights: where they live, how they get there, and why they can be trusted before they are opened."""
+
+from my_submission.weights.content import is_lfs_pointer, sha256_of
+from my_submission.weights.download import FetchProgress
+from my_submission.weights.fetching import FetchResult, fetch
+from my_submission.weights.folder import ModelsFolder
+from my_submission.weights.manifest import Artefact, ArtefactGeometry, read_manifest
+from my_submission.weights.refresh import describe_artefact, refresh_manifest
+from my_submission.weights.tensors import is_legacy_torch_file, read_state_dict, read_tensor_shapes
+from my_submission.weights.verification import VerifyResult, verify
+
+__all__ = [
+    "Artefact",
+    "ArtefactGeometry",
+    "FetchProgress",
+    "FetchResult",
+    "ModelsFolder",
+    "VerifyResult",
+    "describe_artefact",
+    "fetch",
+    "is_legacy_torch_file",
+    "is_lfs_pointer",
+    "read_manifest",
+    "read_state_dict",
+    "read_tensor_shapes",
+    "refresh_manifest",
+    "sha256_of",
+    "verify",
+]

@@ -1,0 +1,100 @@
+"""A models folder: which artefacts it should hold, and the path of one that can be trusted."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from difflib import get_close_matches
+from os import PathLike
+from pathlib import Path
+
+from my_submission.errors import UnknownNameError, WeightsError
+from my_submission.weights.content import find_damage, has_known_digest, is_lfs_pointer, remembered_sha256_of
+from my_submission.weights.manifest import MANIFEST_NAME, Artefact, read_manifest
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_DIRECTORY = "models"
+"""The folder that doors look into when told no other."""
+
+
+class ModelsFolder:
+    """A folder with a ``manifest.json``, read once.
+
+    Args:
+        directory: any folder with a manifest.
+
+    Raises:
+        WeightsError: the manifest is missing or is not one.
+    """
+
+    def __init__(self, directory: str | PathLike[str]) -> None:
+        self.directory = Path(directory)
+        self.artefacts = read_manifest(self.directory)
+        self._by_name = {artefact.name: artefact for artefact in self.artefacts}
+
+    def artefact(self, name: str) -> Artefact:
+        """The entry called ``name``.
+
+        Raises:
+            UnknownNameError: there is none; the message lists the names that come close.
+        """
+        if name in self._by_name:
+            return self._by_name[name]
+        below = [known for known in self._by_name if known.startswith(f"{name.rstrip('/')}/")]
+        near = below or get_close_matches(name, self._by_name, n=4) or list(self._by_name)
+        raise UnknownNameError(
+            f'no artefact is called "{name}"',
+            where=self.directory / MANIFEST_NAME,
+            cure=f"the nearest names are {', '.join(near)}",
+        )
+
+    def path(self, name: str) -> Path:
+        """Where the artefact lies or would lie."""
+        return self.directory / self.artefact(name).path
+
+    def is_present(self, name: str) -> bool:
+        """Whether there is a file that is more than a Git LFS pointer; its content is not checked."""
+        path = self.path(name)
+        return path.is_file() and not is_lfs_pointer(path)
+
+    def require(self, name: str, *, allow_unverified: bool = False) -> Path:
+        """The path of an artefact whose content is what its name promises.
+
+        Args:
+            name: of the artefact.
+            allow_unverified: take a file of another size or hash, or one without a known hash, with a warning.
+
+        Raises:
+            UnknownNameError: no artefact has this name.
+            WeightsError: the file is missing, a Git LFS pointer, truncated, or another file.
+        """
+        artefact = self.artefact(name)
+        path = self.directory / artefact.path
+        if not path.is_file():
+            raise WeightsError(f"the weights of {name} are not there", where=path, cure=self.cure(name))
+        if is_lfs_pointer(path):
+            raise WeightsError(
+                "is a Git LFS pointer, not the file itself", where=path, cure=f"run git lfs pull, or {self.cure(name)}"
+            )
+        problem = find_damage(artefact, path, digest_of=remembered_sha256_of)
+        if problem is None and not has_known_digest(artefact):
+            problem = "has no known hash to compare with"
+        if problem is None:
+            return path
+        if not allow_unverified:
+            raise WeightsError(
+                problem, where=path, cure=f"{self.cure(name)}, or add --allow-unverified if the file is yours"
+            )
+        logger.warning("%s: %s; it is used because unverified weights are allowed", path, problem)
+        return path
+
+    def cure(self, name: str) -> str:
+        """The commands that bring an artefact here, as a clause for an error message."""
+        elsewhere = (
+            "" if str(self.directory) == DEFAULT_DIRECTORY else f" --models-dir {shlex.quote(str(self.directory))}"
+        )
+        command = f"python -m my_submission fetch {name}{elsewhere}"
+        if not self.artefact(name).sources:
+            return f"run {command} --from FILE_OR_ZIP_OR_FOLDER with a copy of your own"
+        return f"run {command} (offline: {command} --from FILE_OR_ZIP_OR_FOLDER)"

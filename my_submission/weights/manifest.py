@@ -1,0 +1,250 @@
+"""The manifest of a models folder: one entry an artefact, read strictly.
+
+``manifest.json`` holds ``{"schema": 1, "artefacts": [...]}``. It says only what a file cannot say of itself: frames
+and kept bins come from an ONNX graph, channel counts from a state dict.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from my_submission.errors import WeightsError
+from my_submission.geometry import StftGeometry
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA = 1
+
+ArtefactFormat = Literal["onnx", "torch"]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_PREFIX = re.compile(r"[0-9a-f]{8,63}")
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
+
+
+@dataclass(frozen=True)
+class ArtefactGeometry:
+    """The transform a spectral network was trained with; its file tells the frames and bins, but not this.
+
+    Attributes:
+        n_fft: window and transform length, in samples.
+        hop: distance between frames, in samples.
+    """
+
+    n_fft: int
+    hop: int
+
+    def __post_init__(self) -> None:
+        self.with_kept_bins(1)  # refuses what no transform can be
+
+    def with_kept_bins(self, kept_bins: int) -> StftGeometry:
+        """The full geometry, once the graph has told how many bins it keeps."""
+        return StftGeometry(self.n_fft, self.hop, kept_bins)
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One file of weights.
+
+    Attributes:
+        name: what systems call it, such as "kuielab-a/bass".
+        path: where it lies below the models folder, with forward slashes.
+        sha256: of its content, 64 lower-case hexadecimal digits; None when unknown.
+        n_bytes: its size; None when unknown.
+        format: "onnx", or "torch" for a checkpoint of plain tensors.
+        architecture: the network it belongs to, such as "tfc-tdf", "mixer", "demucs-v2".
+        target: the source it extracts; None when it gives several.
+        geometry: the transform around a spectral network; None for others.
+        sources: URLs it can be fetched from, best first.
+        licence: what its authors allow, as an SPDX name or a short phrase.
+        member: its name inside a source that is a .zip archive.
+        archive_md5: of that archive.
+        sha256_prefix: leading digits of its sha256 where its authors published no more.
+    """
+
+    name: str
+    path: str
+    sha256: str | None
+    n_bytes: int | None
+    format: ArtefactFormat
+    architecture: str
+    target: str | None
+    geometry: ArtefactGeometry | None
+    sources: tuple[str, ...]
+    licence: str
+    member: str | None = None
+    archive_md5: str | None = None
+    sha256_prefix: str | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_unless(_NAME.fullmatch(self.name), f'name "{self.name}" is not lower-case words joined by / . _ -')
+        _refuse_escape("path", self.path)
+        _refuse_unless(self.path != MANIFEST_NAME, f'path "{self.path}" is the manifest itself')
+        _refuse_unless(self.format in get_args(ArtefactFormat), f'format "{self.format}" is neither onnx nor torch')
+        for pattern, key, digits in (
+            (_DIGEST, "sha256", self.sha256),
+            (_PREFIX, "sha256_prefix", self.sha256_prefix),
+            (_MD5, "archive_md5", self.archive_md5),
+        ):
+            _refuse_unless(digits is None or pattern.fullmatch(digits), f"{key} is not a lower-case hexadecimal digest")
+        _refuse_unless(self.n_bytes is None or self.n_bytes > 0, f"bytes is {self.n_bytes}")
+        for url in self.sources:
+            _refuse_unless(is_url(url), f'source "{url}" is not an http or https address')
+            _refuse_unless(
+                self.member or not is_archive(url),
+                f'source "{url}" is an archive, and no "member" names the file in it',
+            )
+        if self.member is not None:
+            _refuse_escape("member", self.member)
+
+    @property
+    def known_digest(self) -> str | None:
+        """The sha256 the manifest states, or its leading digits; None when it states neither."""
+        return self.sha256 or self.sha256_prefix
+
+
+def is_url(text: str) -> bool:
+    """Whether ``text`` is an http or https address, and not a path."""
+    parts = urlsplit(text)
+    return parts.scheme in {"http", "https"} and bool(parts.netloc)
+
+
+def url_file_name(url: str) -> str:
+    """The last part of an address, without its query."""
+    return PurePosixPath(urlsplit(url).path).name
+
+
+def is_archive(file_name_or_url: str) -> bool:
+    """Whether a file or address is a .zip archive by name; a torch checkpoint is a zip too, but one file to us."""
+    return urlsplit(file_name_or_url).path.lower().endswith(".zip")
+
+
+def read_manifest(directory: Path) -> tuple[Artefact, ...]:
+    """The artefacts of a models folder, in the order of its manifest.
+
+    Raises:
+        WeightsError: there is no manifest, or an entry is not what it should be; the message names the entry.
+    """
+    manifest = directory / MANIFEST_NAME
+    try:
+        document = json.loads(manifest.read_text(encoding="utf-8"), object_pairs_hook=_refuse_repeated_keys)
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"no {MANIFEST_NAME} here",
+            where=directory,
+            cure="name a models folder that holds one, see models/README.md",
+        ) from error
+    except OSError as error:
+        raise WeightsError(f"cannot be read ({error.strerror})", where=manifest) from error
+    except ValueError as error:  # covers malformed JSON, repeated keys and bytes that are not UTF-8
+        raise WeightsError(f"is not the JSON of a manifest ({error})", where=manifest, cure=_CURE) from error
+    try:
+        return _artefacts_of(document)
+    except ValueError as error:
+        raise WeightsError(str(error), where=manifest, cure=_CURE) from error
+
+
+_CURE = "mend the entry as models/README.md describes it"
+
+
+def _artefacts_of(document: object) -> tuple[Artefact, ...]:
+    fields = _fields(document, required={"schema", "artefacts"}, optional=set())
+    if fields["schema"] != SCHEMA or isinstance(fields["schema"], bool):
+        raise ValueError(f"schema is {fields['schema']!r}, and this program reads {SCHEMA}")
+    if not isinstance(fields["artefacts"], list):
+        raise ValueError('"artefacts" is not a list')
+    artefacts: dict[str, Artefact] = {}
+    for index, entry in enumerate(fields["artefacts"]):
+        label = entry.get("name") if isinstance(entry, dict) else None
+        where = f'entry "{label}"' if isinstance(label, str) else f"entry number {index + 1}"
+        try:
+            artefact = _artefact_of(entry)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        if artefact.name in artefacts:
+            raise ValueError(f"{where} stands there twice")
+        artefacts[artefact.name] = artefact
+    return tuple(artefacts.values())
+
+
+def _artefact_of(entry: object) -> Artefact:
+    fields = _fields(
+        entry,
+        required={
+            "name", "path", "sha256", "bytes", "format", "architecture", "target", "geometry", "sources", "licence"
+        },
+        optional={"member", "archive_md5", "sha256_prefix"},
+    )  # fmt: skip
+    return Artefact(
+        name=_typed(fields, "name", str),
+        path=_typed(fields, "path", str),
+        sha256=_typed_or_none(fields, "sha256", str),
+        n_bytes=_typed_or_none(fields, "bytes", int),
+        format=_typed(fields, "format", str),
+        architecture=_typed(fields, "architecture", str),
+        target=_typed_or_none(fields, "target", str),
+        geometry=_geometry_of(fields["geometry"]),
+        sources=_texts_of(fields["sources"]),
+        licence=_typed(fields, "licence", str),
+        member=_typed_or_none(fields, "member", str),
+        archive_md5=_typed_or_none(fields, "archive_md5", str),
+        sha256_prefix=_typed_or_none(fields, "sha256_prefix", str),
+    )
+
+
+def _geometry_of(value: object) -> ArtefactGeometry | None:
+    if value is None:
+        return None
+    fields = _fields(value, required={"n_fft", "hop"}, optional=set())
+    return ArtefactGeometry(n_fft=_typed(fields, "n_fft", int), hop=_typed(fields, "hop", int))
+
+
+def _texts_of(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError('"sources" is not a list of addresses')
+    return tuple(value)
+
+
+def _fields(value: object, *, required: set[str], optional: set[str]) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"is a {type(value).__name__}, and an object with {', '.join(sorted(required))} is expected")
+    for problem, keys in (("lacks", required - value.keys()), ("has unknown", value.keys() - required - optional)):
+        if keys:
+            raise ValueError(f"{problem} {', '.join(sorted(keys))}")
+    return value
+
+
+def _typed(fields: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = fields[key]
+    if type(value) is not kind:  # a bool is an int to isinstance, and no size
+        raise ValueError(f'"{key}" is a {type(value).__name__}, and a {kind.__name__} is expected')
+    return value
+
+
+def _typed_or_none(fields: Mapping[str, Any], key: str, kind: type) -> Any:
+    return None if fields.get(key) is None else _typed(fields, key, kind)
+
+
+def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    repeated = {key for key in keys if keys.count(key) > 1}
+    if repeated:
+        raise ValueError(f"{', '.join(sorted(repeated))} stands twice in one object")
+    return dict(pairs)
+
+
+def _refuse_unless(condition: object, problem: str) -> None:
+    if not condition:
+        raise ValueError(problem)
+
+
+def _refuse_escape(key: str, path: str) -> None:
+    parts = PurePosixPath(path).parts
+    is_inside = bool(parts) and not path.startswith("/") and ".." not in parts and path == "/".join(parts)
+    _refuse_unless(is_inside and not set(path) & set("\\:\0"), f'{key} "{path}" does not stay inside its folder')

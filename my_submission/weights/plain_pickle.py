@@ -1,0 +1,305 @@
+"""The pickle inside a checkpoint, read as a description of plain tensors and never executed.
+
+A pickle is a program for a small stack machine, and an ordinary unpickler lets it import and call anything. Here the
+opcodes that ``torch.save`` writes for a dictionary of tensors are interpreted by hand; every other opcode, and every
+name outside a short list, is refused before anything of it could run.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+
+class UnsafePickleError(Exception):
+    """The pickle wants more than plain tensors; the message names what."""
+
+
+class MalformedPickleError(Exception):
+    """The pickle is not a well-formed description of tensors."""
+
+
+@dataclass(frozen=True)
+class StorageReference:
+    """A run of numbers that lies in a record of the checkpoint.
+
+    Attributes:
+        key: name of the record.
+        dtype: of the numbers as stored, little endian; bfloat16 is held as its 16 bits.
+        is_bfloat16: whether those 16 bits are the upper half of a float32.
+        n_elements: how many numbers.
+    """
+
+    key: str
+    dtype: npt.DTypeLike
+    is_bfloat16: bool
+    n_elements: int
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the record."""
+        return self.n_elements * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class TensorReference:
+    """A strided view into a storage; offset, shape and strides are counts of elements, none below zero."""
+
+    storage: StorageReference
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != len(self.strides) or len(self.shape) > _MAX_DIMENSIONS:
+            raise MalformedPickleError(f"a tensor has {len(self.shape)} dimensions and {len(self.strides)} strides")
+        if self.n_elements and self.offset + self._reach >= self.storage.n_elements:
+            raise MalformedPickleError(
+                f"a tensor of shape {self.shape} and strides {self.strides} from {self.offset} "
+                f"reaches beyond its storage of {self.storage.n_elements} elements"
+            )
+        if self.n_elements > self.storage.n_elements:
+            raise MalformedPickleError(
+                f"a tensor of shape {self.shape} repeats the {self.storage.n_elements} elements of its storage"
+            )
+
+    @property
+    def n_elements(self) -> int:
+        """How many numbers the tensor has."""
+        product = 1
+        for length in self.shape:
+            product *= length
+        return product
+
+    @property
+    def _reach(self) -> int:
+        return sum((length - 1) * stride for length, stride in zip(self.shape, self.strides, strict=True))
+
+
+_MAX_DIMENSIONS = 32
+
+
+@dataclass(frozen=True)
+class _StorageKind:
+    """A storage class of torch by the type of its elements."""
+
+    dtype: str
+    is_bfloat16: bool = False
+
+
+_STORAGES = {
+    "DoubleStorage": _StorageKind("<f8"),
+    "FloatStorage": _StorageKind("<f4"),
+    "HalfStorage": _StorageKind("<f2"),
+    "BFloat16Storage": _StorageKind("<u2", is_bfloat16=True),
+    "LongStorage": _StorageKind("<i8"),
+    "IntStorage": _StorageKind("<i4"),
+    "ShortStorage": _StorageKind("<i2"),
+    "CharStorage": _StorageKind("|i1"),
+    "ByteStorage": _StorageKind("|u1"),
+    "BoolStorage": _StorageKind("|b1"),
+}
+
+
+@dataclass(frozen=True)
+class _Function:
+    """One of the few functions a description of tensors calls, by what it means here."""
+
+    call: Callable[[tuple[Any, ...]], object]
+
+
+def _rebuild_tensor(arguments: tuple[Any, ...]) -> TensorReference:
+    storage, offset, shape, strides, *_ = arguments
+    if not isinstance(storage, StorageReference) or not _are_counts((offset,)):
+        raise MalformedPickleError("a tensor has no storage or no offset")
+    if not (isinstance(shape, tuple) and isinstance(strides, tuple) and _are_counts(shape) and _are_counts(strides)):
+        raise MalformedPickleError("the shape and strides of a tensor are not plain tuples of integers")
+    return TensorReference(storage, offset, shape, strides)
+
+
+def _rebuild_parameter(arguments: tuple[Any, ...]) -> object:
+    return arguments[0]
+
+
+def _size(arguments: tuple[Any, ...]) -> object:
+    (dimensions,) = arguments
+    return tuple(dimensions) if isinstance(dimensions, (list, tuple)) else _malformed("a torch.Size of no sequence")
+
+
+def _empty_dict(arguments: tuple[Any, ...]) -> dict[str, object]:
+    return {} if not arguments else _malformed("an OrderedDict made with arguments")
+
+
+_GLOBALS: dict[str, object] = {
+    "collections.OrderedDict": _Function(_empty_dict),
+    "torch._utils._rebuild_tensor_v2": _Function(_rebuild_tensor),
+    "torch._utils._rebuild_parameter": _Function(_rebuild_parameter),
+    "torch.Size": _Function(_size),
+    **{f"torch.{name}": kind for name, kind in _STORAGES.items()},
+}
+
+
+def read_plain_pickle(pickled: bytes) -> object:
+    """What the pickle describes: dictionaries, lists, tuples, numbers, text and :class:`TensorReference`.
+
+    Raises:
+        UnsafePickleError: it names or calls anything but tensors.
+        MalformedPickleError: it is no complete pickle, or describes impossible tensors.
+    """
+    machine = _Machine()
+    try:
+        for opcode, argument, _ in pickletools.genops(pickled):
+            machine.step(opcode.name, argument)
+        return machine.result()
+    except (ValueError, TypeError, LookupError) as error:  # what a truncated stream or an empty stack raises
+        raise MalformedPickleError(f"its pickle is malformed ({error})") from error
+
+
+class _Machine:
+    """The stack, marks and memo of one pickle."""
+
+    def __init__(self) -> None:
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+
+    def step(self, opcode: str, argument: Any) -> None:
+        """Interpret one opcode."""
+        if opcode in _IGNORED:
+            return
+        if opcode in _LITERALS:
+            self._stack.append(argument)
+        elif opcode in _CONSTANTS:
+            self._stack.append(_CONSTANTS[opcode])
+        elif opcode in _STEPS:
+            _STEPS[opcode](self, argument)
+        else:
+            raise UnsafePickleError(f"{argument} by {opcode}".replace(" ", ".", 1) if argument else f"opcode {opcode}")
+
+    def result(self) -> object:
+        """What is left when the pickle has ended."""
+        (only,) = self._stack
+        return only
+
+    def push_global(self, module: Any, name: Any) -> None:
+        full_name = f"{module}.{name}"
+        if full_name not in _GLOBALS:
+            raise UnsafePickleError(full_name)
+        self._stack.append(_GLOBALS[full_name])
+
+    def stack_global(self) -> None:
+        name, module = self._stack.pop(), self._stack.pop()
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise MalformedPickleError("a name is not text")
+        self.push_global(module, name)
+
+    def mark(self) -> None:
+        self._marks.append(len(self._stack))
+
+    def pop_to_mark(self) -> list[Any]:
+        start = self._marks.pop()
+        items = self._stack[start:]
+        del self._stack[start:]
+        return items
+
+    def pop(self) -> Any:
+        return self._stack.pop()
+
+    def fold(self, count: int) -> None:
+        """Replace the top ``count`` items by a tuple of them."""
+        if count > len(self._stack):
+            raise MalformedPickleError("a tuple of more items than there are")
+        items = tuple(self._stack[len(self._stack) - count :])
+        del self._stack[len(self._stack) - count :]
+        self._stack.append(items)
+
+    def push_empty(self, kind: type[Any]) -> None:
+        self._stack.append(kind())
+
+    def fold_to_mark(self) -> None:
+        self._stack.append(tuple(self.pop_to_mark()))
+
+    def set_items(self, items: list[Any]) -> None:
+        target = self._top(dict)
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if not isinstance(key, str):
+                raise MalformedPickleError(f"a key is a {type(key).__name__}, and text is expected")
+            target[key] = value
+
+    def set_item(self) -> None:
+        value, key = self._stack.pop(), self._stack.pop()
+        self.set_items([key, value])
+
+    def extend(self, items: list[Any]) -> None:
+        self._top(list).extend(items)
+
+    def remember(self, index: int | None) -> None:
+        self._memo[len(self._memo) if index is None else index] = self._stack[-1]
+
+    def recall(self, index: int) -> None:
+        self._stack.append(self._memo[index])
+
+    def reduce(self) -> None:
+        arguments, function = self._stack.pop(), self._stack.pop()
+        if not isinstance(function, _Function) or not isinstance(arguments, tuple):
+            raise MalformedPickleError("a call of what is no function")
+        self._stack.append(function.call(arguments))
+
+    def drop_state(self) -> None:
+        """Attributes set on an object: torch hangs version numbers on the dictionary, which nobody needs."""
+        self._stack.pop()
+        self._top(dict)
+
+    def resolve_storage(self) -> None:
+        match self._stack.pop():
+            case ("storage", _StorageKind() as kind, str(key), str(), int(n_elements)) if _are_counts((n_elements,)):
+                reference = StorageReference(key, kind.dtype, kind.is_bfloat16, n_elements)
+                self._stack.append(reference)
+            case _:
+                raise MalformedPickleError("a storage is not described as torch describes one")
+
+    def _top(self, kind: type[Any]) -> Any:
+        if not isinstance(self._stack[-1], kind):
+            raise MalformedPickleError(f"a {type(self._stack[-1]).__name__} stands where a {kind.__name__} is expected")
+        return self._stack[-1]
+
+
+def _are_counts(values: tuple[Any, ...]) -> bool:
+    return all(type(value) is int and value >= 0 for value in values)
+
+
+def _malformed(problem: str) -> NoReturn:
+    raise MalformedPickleError(problem)
+
+
+_IGNORED = {"PROTO", "FRAME", "STOP"}
+_LITERALS = {"BINUNICODE", "SHORT_BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
+    "GLOBAL": lambda machine, argument: machine.push_global(*argument.split(" ", 1)),
+    "STACK_GLOBAL": lambda machine, _: machine.stack_global(),
+    "MARK": lambda machine, _: machine.mark(),
+    "EMPTY_DICT": lambda machine, _: machine.push_empty(dict),
+    "EMPTY_LIST": lambda machine, _: machine.push_empty(list),
+    "TUPLE": lambda machine, _: machine.fold_to_mark(),
+    "TUPLE1": lambda machine, _: machine.fold(1),
+    "TUPLE2": lambda machine, _: machine.fold(2),
+    "TUPLE3": lambda machine, _: machine.fold(3),
+    "SETITEM": lambda machine, _: machine.set_item(),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.pop_to_mark()),
+    "APPEND": lambda machine, _: machine.extend([machine.pop()]),
+    "APPENDS": lambda machine, _: machine.extend(machine.pop_to_mark()),
+    "BINPUT": lambda machine, index: machine.remember(index),
+    "LONG_BINPUT": lambda machine, index: machine.remember(index),
+    "MEMOIZE": lambda machine, _: machine.remember(None),
+    "BINGET": lambda machine, index: machine.recall(index),
+    "LONG_BINGET": lambda machine, index: machine.recall(index),
+    "BINPERSID": lambda machine, _: machine.resolve_storage(),
+    "REDUCE": lambda machine, _: machine.reduce(),
+    "BUILD": lambda machine, _: machine.drop_state(),
+}

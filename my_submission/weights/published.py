@@ -1,0 +1,28 @@
+"""What the well-known artefacts are by content, so that no manifest can put another file under their name.
+
+KUIELAB-MDX-Net: the object ids of the Git LFS pointers in the authors' repository, and the md5 and size that Zenodo
+states for the Mixer. Demucs v2: the authors put the first eight digits of the sha256 into the file's own name and
+publish no more of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+PUBLISHED_SHA256: Mapping[str, str] = MappingProxyType(
+    {
+        "kuielab-a/bass": "0c3e77b9963185b1ea6bb46a4b8924137d9370fc1ccdefec7b1b416ef550dcaa",
+        "kuielab-a/drums": "40f586b7091934dd6f5563f0cba8f14bad57ce88440da1098bf388ea716c2901",
+        "kuielab-a/other": "7b67a1dcb5f232153528c59960b4c7bf8dc736b8114de360af0e719633f53358",
+        "kuielab-a/vocals": "daba83c2ee1afee9139766ad64c9b6808d6b6f092fff04bed3338be50baac721",
+        "kuielab-a/mixer": "ea781bd52c6a523b825fa6cdbb6189f52e318edd8b17e6fe404f76f7af8caa9c",
+        "kuielab-b/bass": "b4b7080fe501d0bece62076c5d4eda4d6590c5207ed78ec84a57bac0740a061d",
+        "kuielab-b/drums": "a6fecee758059b33ed99f6dabba297439b3e7cacfac4b1097bd324aff8052208",
+        "kuielab-b/other": "b0d0b63950ac332333fea2d58f68c92fd3ab0aae071398c2a8beeae1ad15b655",
+        "kuielab-b/vocals": "9b7dcb9d878acb0f3e64ff3fd27750faae96577013f6d50f5996875bf4250713",
+        "demucs/demucs": "e07c671f",
+        "demucs/demucs-extra": "3646af93",
+    }
+)
+"""Name of an artefact → sha256 of its file in hexadecimal, or as many leading digits as its authors published."""

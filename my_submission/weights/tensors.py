@@ -1,0 +1,204 @@
+"""Checkpoints of plain tensors, read without torch and without running anything in them.
+
+``torch.save`` writes a zip of stored records: ``<folder>/data.pkl`` describes the tensors, ``<folder>/data/<key>``
+holds their numbers, ``<folder>/byteorder`` says in which order.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from my_submission.errors import WeightsError
+from my_submission.weights.archives import BROKEN_ZIP_ERRORS
+from my_submission.weights.content import is_lfs_pointer
+from my_submission.weights.plain_pickle import (
+    MalformedPickleError,
+    StorageReference,
+    TensorReference,
+    UnsafePickleError,
+    read_plain_pickle,
+)
+
+_LEGACY_SIGNATURE = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+"""The magic number that torch before 1.6 wrote first, as a pickle of its own."""
+
+_MAX_PICKLE_BYTES = 64 << 20
+"""The description of a state dict takes about 200 bytes a tensor."""
+
+_MAX_VIEWS_RATIO = 4
+"""How much more the tensors of a file may hold than the file: views overlap in tied weights, not without end."""
+
+_READ_BLOCK_BYTES = 1 << 20
+
+
+def is_legacy_torch_file(path: Path) -> bool:
+    """Whether ``path`` was written by ``torch.save`` before version 1.6, which only torch itself reads."""
+    with path.open("rb") as file:
+        return file.read(len(_LEGACY_SIGNATURE)) == _LEGACY_SIGNATURE
+
+
+def read_state_dict(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The tensors of a torch zip checkpoint by name, in the file's order.
+
+    Element types are those of the file, but bfloat16, which numpy does not know, becomes float32 (exactly). Tensors
+    that are one and the same view in the file are one and the same array here.
+
+    Raises:
+        WeightsError: the file is no such checkpoint, is damaged, holds anything but plain tensors, or describes
+            tensors that its records cannot hold. A checkpoint older than torch 1.6 is refused too; ask
+            :func:`is_legacy_torch_file` first where torch may be used instead.
+    """
+    with _open_checkpoint(path) as checkpoint:
+        arrays: dict[TensorReference, npt.NDArray[Any]] = {}
+        views_of: dict[StorageReference, list[TensorReference]] = {}
+        for view in dict.fromkeys(checkpoint.tensors.values()):
+            views_of.setdefault(view.storage, []).append(view)
+        for storage, views in views_of.items():
+            numbers = checkpoint.read_storage(storage)
+            arrays.update({view: _view(numbers, view, is_sole=len(views) == 1) for view in views})
+        return {name: arrays[view] for name, view in checkpoint.tensors.items()}
+
+
+def read_tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of a checkpoint's tensors, without reading their numbers; errors as :func:`read_state_dict`."""
+    with _open_checkpoint(path) as checkpoint:
+        return {name: view.shape for name, view in checkpoint.tensors.items()}
+
+
+def _view(numbers: npt.NDArray[Any], view: TensorReference, *, is_sole: bool) -> npt.NDArray[Any]:
+    if view.n_elements == 0:
+        return np.empty(view.shape, dtype=numbers.dtype)
+    byte_strides = tuple(
+        stride * numbers.itemsize if length > 1 else 0  # a dimension of one is never stepped along
+        for length, stride in zip(view.shape, view.strides, strict=True)
+    )
+    strided = np.lib.stride_tricks.as_strided(numbers[view.offset :], view.shape, byte_strides)
+    return np.ascontiguousarray(strided).reshape(view.shape) if is_sole else strided.copy(order="C")
+
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    """An open checkpoint whose description has been checked against its records."""
+
+    path: Path
+    archive: zipfile.ZipFile
+    folder: str
+    tensors: dict[str, TensorReference]
+
+    def check(self) -> None:
+        """Refuse tensors that the records cannot hold."""
+        storages = {view.storage for view in self.tensors.values()}
+        records = {self._record(storage).filename for storage in storages}
+        if len(records) < len(storages):
+            raise MalformedPickleError("one record is described as two storages")
+        held = sum(storage.n_bytes for storage in storages)
+        n_bytes = self.path.stat().st_size
+        if held > n_bytes:
+            raise MalformedPickleError(f"its storages claim {held} bytes, and the file has {n_bytes}")
+        shown = sum(view.n_elements * np.dtype(view.storage.dtype).itemsize for view in set(self.tensors.values()))
+        if shown > _MAX_VIEWS_RATIO * n_bytes:
+            raise MalformedPickleError(f"its tensors would take {shown} bytes, and the file has {n_bytes}")
+
+    def read_storage(self, storage: StorageReference) -> npt.NDArray[Any]:
+        """The numbers of a record, one dimension, in memory of their own."""
+        numbers = np.empty(storage.n_elements, dtype=storage.dtype)
+        target = numbers.view(np.uint8).data
+        with self.archive.open(self._record(storage)) as record:
+            for start in range(0, len(target), _READ_BLOCK_BYTES):
+                block = record.read(len(target[start : start + _READ_BLOCK_BYTES]))
+                target[start : start + len(block)] = block
+            record.read()  # to the end, where the checksum is compared
+        if storage.is_bfloat16:
+            return (numbers.astype("<u4") << 16).view("<f4")
+        return numbers
+
+    def _record(self, storage: StorageReference) -> zipfile.ZipInfo:
+        record = _stored(self.archive, f"{self.folder}data/{storage.key}")
+        if record.file_size < storage.n_bytes:
+            raise MalformedPickleError(
+                f"storage {storage.key} claims {storage.n_bytes} bytes, and its record has {record.file_size}"
+            )
+        return record
+
+
+@contextmanager
+def _open_checkpoint(path: Path) -> Iterator[_Checkpoint]:
+    _refuse_other_files(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            folder = _folder_of(archive)
+            _refuse_big_endian(archive, folder)
+            tensors = _tensors_of(read_plain_pickle(archive.read(_stored(archive, f"{folder}data.pkl"))))
+            checkpoint = _Checkpoint(path, archive, folder, tensors)
+            checkpoint.check()
+            yield checkpoint
+    except UnsafePickleError as error:
+        cure = "take the tensors out with torch on a machine you can lose, and save them alone"
+        raise WeightsError(f"contains code ({error}) and was not opened", where=path, cure=cure) from error
+    except MalformedPickleError as error:
+        raise WeightsError(f"is no checkpoint of plain tensors: {error}", where=path, cure=_FETCH_AGAIN) from error
+    except (*BROKEN_ZIP_ERRORS, KeyError) as error:
+        raise WeightsError(f"is a damaged checkpoint ({error})", where=path, cure=_FETCH_AGAIN) from error
+
+
+_FETCH_AGAIN = "fetch the file again"
+
+
+def _refuse_other_files(path: Path) -> None:
+    try:
+        if is_lfs_pointer(path):
+            raise WeightsError("is a Git LFS pointer, not the file itself", where=path, cure="run git lfs pull")
+        if is_legacy_torch_file(path):
+            raise WeightsError(
+                "was written by torch before 1.6, in a form that only torch reads",
+                where=path,
+                cure="convert it once: torch.save(torch.load(FILE, weights_only=True), NEW_FILE)",
+            )
+        if not zipfile.is_zipfile(path):
+            raise WeightsError(
+                "is not a checkpoint that torch.save wrote, or is truncated", where=path, cure=_FETCH_AGAIN
+            )
+    except OSError as error:
+        raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
+
+
+def _folder_of(archive: zipfile.ZipFile) -> str:
+    """The folder all records lie in, with its slash."""
+    described = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
+    if len(described) != 1:
+        raise MalformedPickleError("it has no data.pkl where torch.save puts one")
+    return described[0].removesuffix("data.pkl")
+
+
+def _refuse_big_endian(archive: zipfile.ZipFile, folder: str) -> None:
+    name = f"{folder}byteorder"
+    if name in archive.namelist() and archive.read(_stored(archive, name)) != b"little":
+        raise MalformedPickleError("it was written on a big-endian machine")
+
+
+def _stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """A record that lies in the file as it is: torch never compresses, and what is not compressed cannot explode."""
+    record = archive.getinfo(name)
+    if record.compress_type != zipfile.ZIP_STORED or record.file_size != record.compress_size:
+        raise MalformedPickleError(f"its record {name} is compressed")
+    if name.endswith(".pkl") and record.file_size > _MAX_PICKLE_BYTES:
+        raise MalformedPickleError(f"its description takes {math.ceil(record.file_size / 2**20)} MiB")
+    return record
+
+
+def _tensors_of(described: object) -> dict[str, TensorReference]:
+    if not isinstance(described, dict):
+        raise MalformedPickleError(f"it holds a {type(described).__name__}, and a dictionary of tensors is expected")
+    for name, value in described.items():
+        if not isinstance(value, TensorReference):
+            raise MalformedPickleError(f'its "{name}" is a {type(value).__name__}, and a tensor is expected')
+    return described
