@@ -1,5 +1,28 @@
-"""Music demixing inside a time limit."""
+"""Music demixing inside a time limit.
+
+import my_submission as mdx
+
+separator = mdx.load("starter")
+stems = separator.separate(mixture, sample_rate=44_100)     # {"bass": float32 (2, samples), …}
+report = separator.separate_file("song.flac", "out/song")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from my_submission.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from my_submission.predictor import Predictor, SeparationReport, load
+
+__all__ = ["Predictor", "SeparationReport", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the predictor when it is first asked for: importing the package stays fast and silent."""
+    if name in {"Predictor", "SeparationReport", "load"}:
+        from my_submission import predictor
+
+        return getattr(predictor, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

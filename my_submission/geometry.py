@@ -73,7 +73,9 @@ class SpectralChunking:
         if self.frames < 2:
             raise ValueError(f"frames={self.frames} must be at least 2")
         if self.kept_samples < 1:
-            raise ValueError(f"a chunk of {self.chunk_samples} samples has nothing left after trimming 2·{self.trim_samples}")
+            raise ValueError(
+                f"a chunk of {self.chunk_samples} samples has nothing left after trimming 2·{self.trim_samples}"
+            )
 
     @property
     def chunk_samples(self) -> int:

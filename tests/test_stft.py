@@ -107,7 +107,12 @@ def test_too_short_to_reflect_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"n_fft": 63, "hop": 16, "kept_bins": 8}, {"n_fft": 64, "hop": 33, "kept_bins": 8}, {"n_fft": 64, "hop": 16, "kept_bins": 34}]
+    "bad",
+    [
+        {"n_fft": 63, "hop": 16, "kept_bins": 8},
+        {"n_fft": 64, "hop": 33, "kept_bins": 8},
+        {"n_fft": 64, "hop": 16, "kept_bins": 34},
+    ],
 )
 def test_geometry_refuses_nonsense(bad: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="="):

@@ -50,7 +50,7 @@ class OnnxEngine:
     """
 
     def __init__(self, path: Path, *, device: Device, threads: int) -> None:
-        import onnxruntime  # noqa: PLC0415 - only the engine that needs it pays for it
+        import onnxruntime
 
         self.path = path
         self.device = device
@@ -93,7 +93,8 @@ class OnnxEngine:
             problem = f"the graph maps {shapes[0][1:]} to {shapes[1][1:]}, both must be the same"
             raise WeightsError(problem, where=self.path, cure=_CURE_GRAPH)
         metadata = self._session.get_modelmeta().custom_metadata_map
-        return GraphShape(*shapes[0][1:], metadata=tuple(sorted(metadata.items())))
+        channels, bins, frames = shapes[0][1:]
+        return GraphShape(channels, bins, frames, metadata=tuple(sorted(metadata.items())))
 
     def run(self, batch: Batch) -> Batch:
         """Run the graph over a batch."""

@@ -52,7 +52,7 @@ class DeviceSpectralEngine:
     """
 
     def __init__(self, network: OnnxEngine | TorchEngine, stft: StftGeometry) -> None:
-        import torch  # noqa: PLC0415
+        import torch
 
         self.network = network
         self.stft = stft
@@ -77,7 +77,9 @@ class DeviceSpectralEngine:
             with torch.inference_mode():
                 waves = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(self._device)
                 channels = self._to_channels(waves)
-                mapped = self._bound(channels) if isinstance(self.network, OnnxEngine) else self.network.network(channels)
+                mapped = (
+                    self._bound(channels) if isinstance(self.network, OnnxEngine) else self.network.network(channels)
+                )
                 result: Batch = self._from_channels(mapped).cpu().numpy()
         except torch.OutOfMemoryError as error:
             raise DeviceError(

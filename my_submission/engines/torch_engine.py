@@ -36,7 +36,7 @@ class TorchEngine:
     def __init__(
         self, network: nn.Module, *, device: Device, precision: Precision = "fp32", threads: int | None = None
     ) -> None:
-        import torch  # noqa: PLC0415 - only the engine that needs it pays for it
+        import torch
 
         if device.kind == "cuda" and not torch.cuda.is_available():
             raise DeviceError(
@@ -88,8 +88,8 @@ class TorchEngine:
 
 
 def _demucs(path: Path) -> nn.Module:
-    from my_submission.networks.demucs import Demucs  # noqa: PLC0415
-    from my_submission.networks.state_dict import load_state_dict  # noqa: PLC0415
+    from my_submission.networks.demucs import Demucs
+    from my_submission.networks.state_dict import load_state_dict
 
     return Demucs.from_state(load_state_dict(path), where=str(path))
 
@@ -99,11 +99,15 @@ NETWORKS: dict[str, Callable[[Path], Any]] = {"demucs-v2": _demucs}
 
 
 @lru_cache(maxsize=16)
-def _opened(path: Path, modified_ns: int, architecture: str, device: Device, precision: Precision) -> TorchEngine:
-    return TorchEngine(NETWORKS[architecture](path), device=device, precision=precision)
+def _opened(
+    path: Path, modified_ns: int, architecture: str, device: Device, precision: Precision, threads: int
+) -> TorchEngine:
+    return TorchEngine(NETWORKS[architecture](path), device=device, precision=precision, threads=threads)
 
 
-def open_torch(path: Path, architecture: str, *, device: Device, precision: Precision = "fp32") -> TorchEngine:
+def open_torch(
+    path: Path, architecture: str, *, device: Device, precision: Precision = "fp32", threads: int | None = None
+) -> TorchEngine:
     """The engine of a checkpoint: the same one for the life of the process while the file stays as it is.
 
     Raises:
@@ -113,4 +117,4 @@ def open_torch(path: Path, architecture: str, *, device: Device, precision: Prec
     if architecture not in NETWORKS:
         raise MdxError(f"no network is known for the architecture {architecture!r}", where=path)
     real = path.resolve()
-    return _opened(real, real.stat().st_mtime_ns, architecture, device, precision)
+    return _opened(real, real.stat().st_mtime_ns, architecture, device, precision, threads or available_cpus())

@@ -33,8 +33,12 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
-        raise WeightsError(f"the checkpoint cannot be read ({reason[:200]})", where=path, cure="fetch it again") from error
+        raise WeightsError(
+            f"the checkpoint cannot be read ({reason[:200]})", where=path, cure="fetch it again"
+        ) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError("the checkpoint holds no state dict", where=path, cure="save the bare state dict with torch.save")
+        raise WeightsError(
+            "the checkpoint holds no state dict", where=path, cure="save the bare state dict with torch.save"
+        )
     return dict(state)

@@ -1,0 +1,62 @@
+"""Commands, their arguments, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from my_submission.errors import MdxError, UnknownNameError
+from my_submission.version import __version__
+
+COMMANDS = {
+    "separate": "separate songs into stems",
+    "systems": "list every system: sources, weights, cutoffs, published score, licence",
+    "fetch": "download weights, with resume and check",
+    "verify": "check the weights that are there",
+}
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; each command's module adds its own arguments."""
+    parser = argparse.ArgumentParser(prog="my_submission", description="Music demixing inside a time limit.")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what is done on standard error")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[:1].upper() + summary[1:] + ".")
+        importlib.import_module(f"my_submission.cli.{name}").add_arguments(command)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 done; 1 the work failed; 2 wrong usage; 130 interrupted.
+    """
+    try:
+        parsed = build_parser().parse_args(arguments)
+    except SystemExit as stop:  # argparse has printed why
+        return int(stop.code or 0)
+    logging.basicConfig(
+        level=logging.INFO if parsed.verbose else logging.WARNING,
+        format="%(levelname)s: %(message)s",
+        stream=sys.stderr,
+    )
+    module = importlib.import_module(f"my_submission.cli.{parsed.command}")
+    try:
+        return int(module.run(parsed))
+    except UnknownNameError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except MdxError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("interrupted; stems that were complete are kept", file=sys.stderr)
+        return EXIT_INTERRUPTED

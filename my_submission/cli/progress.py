@@ -1,0 +1,91 @@
+"""How the command line shows the stream of events: bars on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from my_submission.errors import MdxError
+from my_submission.events import Event, Note, PartAdvanced, PartFinished, PartStarted
+from my_submission.geometry import SAMPLE_RATE
+from my_submission.predictor import SeparationReport
+
+
+class SongProgress:
+    """Shows progress on standard error; results go to standard output.
+
+    Args:
+        n_songs: how many songs there will be.
+    """
+
+    def __init__(self, n_songs: int) -> None:
+        self._out = Console(soft_wrap=True)
+        self._err = Console(stderr=True, soft_wrap=True)
+        self._n_songs = n_songs
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("s"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._err,
+            transient=True,
+            disable=not self._err.is_terminal,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def show(self, song: str, event: Event) -> None:
+        """Show one event of a song."""
+        if isinstance(event, PartStarted):
+            self._task = self._bars.add_task(f"{escape(song)}: {event.part}", total=round(event.samples / SAMPLE_RATE))
+        elif isinstance(event, PartAdvanced) and self._task is not None:
+            self._bars.update(self._task, completed=round(event.done / SAMPLE_RATE))
+        elif isinstance(event, PartFinished) and self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
+        elif isinstance(event, Note):
+            self._err.print(f"{song}: {event.text}", markup=False, highlight=False, style="dim")
+
+    def done(self, song: str, report: SeparationReport) -> None:
+        """Say where a song's stems are, and what became of its levels."""
+        folder = next(iter(report.outputs.values())).rpartition("/")[0]
+        parts = "" if report.is_complete else ", not every part was done"
+        speed = f"{report.seconds:.1f} s, {report.realtime_factor:.1f} x real time{parts}"
+        self._out.print(f"{song} -> {folder} ({speed})", markup=False, highlight=False)
+        for source, level in report.levels.items():
+            if level["clipped_samples"]:
+                text = (
+                    f"{song}: {int(level['clipped_samples'])} samples of {source} clipped; --subtype FLOAT keeps them"
+                )
+                self._err.print(text, markup=False, highlight=False, style="yellow")
+
+    def skipped(self, song: str) -> None:
+        """Say that a song was there already."""
+        self._out.print(f"{song}: complete already, skipped", markup=False, highlight=False)
+
+    def failed(self, song: str, error: MdxError) -> None:
+        """Say at once that a song failed, where there are more to come."""
+        if self._n_songs > 1:
+            self._err.print(f"{song}: failed, going on with the next ({error.problem})", markup=False, style="red")

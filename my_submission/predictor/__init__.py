@@ -1,0 +1,7 @@
+"""The predictor: a file or a waveform in, stems out, inside a time budget."""
+
+from my_submission.predictor.core import Predictor
+from my_submission.predictor.loading import load
+from my_submission.predictor.report import PartReport, SeparationReport
+
+__all__ = ["PartReport", "Predictor", "SeparationReport", "load"]

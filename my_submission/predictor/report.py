@@ -1,0 +1,98 @@
+"""What was done to a song, as a value that turns into JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+REPORT_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """One part of the plan.
+
+    Attributes:
+        name: such as "networks: vocals" or "demucs".
+        seconds: measured.
+        done_samples: samples of the song it covered, at 44.1 kHz.
+        samples: samples of the song.
+        runs_on: device and library.
+    """
+
+    name: str
+    seconds: float
+    done_samples: int
+    samples: int
+    runs_on: str
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing was left out."""
+        return self.done_samples >= self.samples
+
+
+@dataclass(frozen=True)
+class SeparationReport:
+    """What was done, what was left out, and what it cost.
+
+    Attributes:
+        system: name of the system.
+        source_rate: sample rate of input and output, in Hz.
+        source_samples: length of input and output.
+        parts: in the order of work.
+        seconds: from the call to the last byte written.
+        budget_seconds: the limit given, or None.
+        peak_memory_bytes: the largest resident memory of the process so far.
+        cutoffs_hz: frequency above which a source's spectral network is silent.
+        weights: artefact name to file.
+        input_path: None for a waveform.
+        outputs: source to file; empty for a waveform.
+        levels: source to peak, root mean square and clipped samples; empty for a waveform.
+        notes: fallbacks and whatever else a reader should know.
+    """
+
+    system: str
+    source_rate: int
+    source_samples: int
+    parts: tuple[PartReport, ...]
+    seconds: float
+    budget_seconds: float | None
+    peak_memory_bytes: int
+    cutoffs_hz: Mapping[str, float]
+    weights: Mapping[str, str]
+    input_path: str | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every part of the system covered the whole song."""
+        return all(part.is_complete for part in self.parts)
+
+    @property
+    def realtime_factor(self) -> float:
+        """Seconds of music per second of work."""
+        return self.source_samples / self.source_rate / max(self.seconds, 1e-9)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, ready for :func:`json.dump`."""
+        plain = asdict(self)
+        for part, report in zip(plain["parts"], self.parts, strict=True):
+            part["complete"] = report.is_complete
+        return {"schema": REPORT_SCHEMA, "complete": self.is_complete, **plain}
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident memory of this process so far."""
+    try:
+        import resource
+    except ImportError:
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

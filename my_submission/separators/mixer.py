@@ -1,0 +1,40 @@
+"""The Mixer: a matrix that improves four estimates by looking at each other and at the mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from my_submission.stems import MUSIC_SOURCES, Stems, Waveform, stack_stems, unstack_stems
+
+
+class Mixer:
+    """A linear map, sample by sample, of all estimates and the mixture to better estimates.
+
+    Phase 2 of KUIELab-MDX-Net: one matrix without bias over ten channels — left and right of every source, then of
+    the mixture — to the eight channels of the sources. [I₈ | 0] changes nothing.
+
+    Args:
+        matrix: (2 · sources, 2 · sources + 2).
+        sources: the order of its rows and columns.
+
+    Raises:
+        ValueError: the matrix has another shape or holds NaN or infinity.
+    """
+
+    def __init__(self, matrix: npt.ArrayLike, *, sources: Sequence[str] = MUSIC_SOURCES) -> None:
+        self.sources = tuple(sources)
+        self.matrix = np.array(matrix, dtype=np.float32)
+        channels = 2 * len(self.sources)
+        if self.matrix.shape != (channels, channels + 2):
+            raise ValueError(f"the matrix is {self.matrix.shape}, {(channels, channels + 2)} is expected")
+        if not np.isfinite(self.matrix).all():
+            raise ValueError("the matrix holds NaN or infinity")
+
+    def mix(self, stems: Stems, mixture: Waveform) -> Stems:
+        """New stems from stems (2, n) of every source and the mixture (2, n)."""
+        samples = mixture.shape[-1]
+        columns = np.concatenate([stack_stems(stems, self.sources).reshape(-1, samples), mixture])
+        return unstack_stems((self.matrix @ columns).reshape(-1, 2, samples), self.sources)

@@ -1,0 +1,64 @@
+"""One network a source on trimmed chunks: how the KUIELab-MDX-Net networks are applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+
+from my_submission.audio_io import Mixture
+from my_submission.engines import Engine
+from my_submission.geometry import SpectralChunking
+from my_submission.separators.base import Piece
+
+
+class SpectralSeparator:
+    """Estimates one source with a spectral network.
+
+    Chunks of the network's own length are cut with real neighbouring context, run in bounded batches, trimmed and
+    laid end to end; see :class:`~my_submission.geometry.SpectralChunking` for the published arithmetic.
+
+    Args:
+        source: what the network estimates.
+        engine: maps float32 (batch, 2, chunk samples) to the same shape.
+        chunking: the network's chunks.
+        batch_chunks: chunks in one run; memory grows with it.
+    """
+
+    def __init__(self, source: str, engine: Engine, chunking: SpectralChunking, *, batch_chunks: int = 1) -> None:
+        if batch_chunks < 1:
+            raise ValueError(f"batch_chunks={batch_chunks} must be at least 1")
+        self.source = source
+        self.engine = engine
+        self.chunking = chunking
+        self.batch_chunks = batch_chunks
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The one source."""
+        return (self.source,)
+
+    @property
+    def runs_on(self) -> str:
+        """Where the network runs."""
+        return self.engine.runs_on
+
+    def pieces(self, mixture: Mixture) -> Iterator[Piece]:
+        """One piece a batch of chunks."""
+        trim, kept = self.chunking.trim_samples, self.chunking.kept_samples
+        spans = self.chunking.spans(mixture.samples)
+        while batch := tuple(islice(spans, self.batch_chunks)):
+            heard = np.stack([mixture.store.read(span.context_start, span.context_stop) for span in batch])
+            separated = self.engine.run(heard)[..., trim : trim + kept]
+            joined = np.concatenate(list(separated), axis=-1)
+            start, stop = batch[0].start, batch[-1].stop
+            yield Piece(start, stop, {self.source: joined[:, : stop - start]})
+
+    def rehearse(self) -> float:
+        """Nothing is smaller than a chunk: the graph fixes its length."""
+        return 0.0
+
+    def release(self) -> None:
+        """Shrink the session's arena."""
+        self.engine.release()

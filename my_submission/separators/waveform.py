@@ -1,0 +1,133 @@
+"""A waveform network on long overlapping segments: how Demucs v2 is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from my_submission.audio_io import Mixture, MixtureStatistics
+from my_submission.engines import Engine
+from my_submission.geometry import OverlapChunking
+from my_submission.separators.base import Piece
+from my_submission.stems import Waveform, unstack_stems
+
+Normalisation = Literal["joint", "mono", "none"]
+"""What the mixture is centred and scaled by: mean and deviation of both channels together, or of their average."""
+
+_OUT_OF_PHASE_RATIO = 1e-4
+"""A mono deviation this far (80 dB) below the joint one says that the channels cancel; dividing by it would blow up."""
+
+_REHEARSED_SAMPLES = 2 * 44_100
+
+
+class WaveformSeparator:
+    """Estimates all sources with one waveform network.
+
+    Segments overlap under a triangular weight. Each is fed as many samples as the network needs to compute it
+    without padding of its own, taken from the song around the segment, zeros only beyond the song's ends.
+
+    Args:
+        engine: maps float32 (1, 2, n) to (1, sources, 2, n'), n' centred on n, for every n that is a valid length.
+        sources: rows of the network's output.
+        valid_length: samples to feed for a segment of that many samples.
+        chunking: segments and their overlap.
+        normalisation: leaderboard A scales by the joint statistics, B by those of the channel average.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        sources: Sequence[str],
+        *,
+        valid_length: Callable[[int], int],
+        chunking: OverlapChunking,
+        normalisation: Normalisation,
+    ) -> None:
+        self.engine = engine
+        self._sources = tuple(sources)
+        self.valid_length = valid_length
+        self.chunking = chunking
+        self.normalisation = normalisation
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Sources in the network's order."""
+        return self._sources
+
+    @property
+    def runs_on(self) -> str:
+        """Where the network runs."""
+        return self.engine.runs_on
+
+    def pieces(self, mixture: Mixture) -> Iterator[Piece]:
+        """One piece a segment: the samples that no later segment reaches."""
+        mean, std = centre_and_scale(mixture.statistics, self.normalisation)
+        segment, stride = self.chunking.segment_samples, self.chunking.stride_samples
+        weight = triangle(segment)
+        summed = np.zeros((len(self.sources), 2, segment), dtype=np.float32)
+        weights = np.zeros(segment, dtype=np.float32)
+        for offset in self.chunking.offsets(mixture.samples):
+            length = min(segment, mixture.samples - offset)
+            separated = self._segment(mixture, offset, length, mean, std)
+            summed[..., :length] += weight[:length] * separated
+            weights[:length] += weight[:length]
+            n_final = min(stride, mixture.samples - offset)
+            final = summed[..., :n_final] / weights[:n_final] * np.float32(std) + np.float32(mean)
+            yield Piece(offset, offset + n_final, unstack_stems(final, self.sources))
+            _shift_left(summed, stride)
+            _shift_left(weights, stride)
+
+    def rehearse(self) -> float:
+        """Run two seconds of silence."""
+        samples = min(_REHEARSED_SAMPLES, self.chunking.segment_samples)
+        self.engine.run(np.zeros((1, 2, self.valid_length(samples)), dtype=np.float32))
+        return self.valid_length(samples) / self.valid_length(self.chunking.segment_samples)
+
+    def release(self) -> None:
+        """Release the network's working memory."""
+        self.engine.release()
+
+    def _segment(self, mixture: Mixture, offset: int, length: int, mean: float, std: float) -> Waveform:
+        """Normalised stems (sources, 2, length) of one segment."""
+        needed = self.valid_length(length)
+        start = offset - (needed - length) // 2
+        heard = (mixture.store.read(start, start + needed) - np.float32(mean)) / np.float32(std)
+        # Beyond the song there is silence after the normalisation, not before it.
+        heard[:, : max(0, -start)] = 0
+        heard[:, max(0, mixture.samples - start) :] = 0
+        separated: Waveform = self.engine.run(heard[None])[0]
+        excess = separated.shape[-1] - length
+        return separated[..., excess // 2 : excess // 2 + length]
+
+
+def triangle(samples: int) -> npt.NDArray[np.float32]:
+    """Weights rising from 1/peak to one and falling again, float32 (samples,)."""
+    rising = np.arange(1, samples // 2 + 1)
+    falling = np.arange(samples - samples // 2, 0, -1)
+    weight = np.concatenate([rising, falling]).astype(np.float32)
+    normalised: npt.NDArray[np.float32] = weight / weight.max()
+    return normalised
+
+
+def centre_and_scale(statistics: MixtureStatistics, normalisation: Normalisation) -> tuple[float, float]:
+    """Mean to subtract and deviation to divide by; the deviation is never zero.
+
+    Where both channels cancel in the average (L = −R), "mono" uses the joint statistics instead of dividing by
+    nothing. A silent mixture is divided by one.
+    """
+    if normalisation == "none":
+        return 0.0, 1.0
+    mean, std = statistics.joint_mean, statistics.joint_std
+    if normalisation == "mono" and statistics.mono_std > _OUT_OF_PHASE_RATIO * std:
+        mean, std = statistics.mono_mean, statistics.mono_std
+    return mean, std if std > 0 else 1.0
+
+
+def _shift_left(array: npt.NDArray[np.float32], samples: int) -> None:
+    """Drop the first samples of the last axis and fill up with zeros."""
+    kept = array.shape[-1] - samples
+    array[..., :kept] = array[..., samples:].copy()
+    array[..., kept:] = 0

@@ -1,0 +1,85 @@
+"""Every system by name. Adding one is adding a constant here and its artefacts to the manifest."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from my_submission.errors import UnknownNameError
+from my_submission.geometry import OverlapChunking
+from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
+from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
+
+DEMUCS_CHUNKING = OverlapChunking(segment_samples=40 * 44_100, overlap_ratio=0.5)
+"""Demucs v2 was trained on 40-s segments and applied by both leaderboard entries with half of each overlapping."""
+
+KUIELAB_SHARES = {"bass": 0.5, "drums": 0.5, "other": 0.7, "vocals": 0.9}
+"""Share of the spectral networks in the blend of leaderboards A and B; the rest is Demucs."""
+
+
+def _networks(folder: str) -> dict[str, str]:
+    return {source: f"{folder}/{source}" for source in MUSIC_SOURCES}
+
+
+def _all_of(share: float) -> dict[str, float]:
+    return dict.fromkeys(MUSIC_SOURCES, share)
+
+
+_DEMUCS_SHARES = {source: round(1 - share, 10) for source, share in KUIELAB_SHARES.items()}
+
+STARTER = SystemRecipe(
+    name="starter",
+    title="four small TFC-TDF networks of our own; runs with no download",
+    sources=MUSIC_SOURCES,
+    branches=(BranchRecipe("networks", SpectralRecipe(_networks("starter")), _all_of(1.0)),),
+)
+
+KUIELAB_A = SystemRecipe(
+    name="kuielab-a",
+    title="KUIELAB-MDX-Net, leaderboard A (submission 151907): four TFC-TDF networks, Mixer, Demucs v2",
+    sources=MUSIC_SOURCES,
+    branches=(
+        BranchRecipe("networks", SpectralRecipe(_networks("kuielab-a"), mixer="kuielab-a/mixer"), KUIELAB_SHARES),
+        BranchRecipe(
+            "demucs", WaveformRecipe("demucs/demucs", DEMUCS_SOURCES, "joint", DEMUCS_CHUNKING), _DEMUCS_SHARES
+        ),
+    ),
+    published={"song": 7.236, "bass": 7.232, "drums": 7.173, "other": 5.636, "vocals": 8.901},
+    board="MDXDB21, leaderboard A",
+)
+
+KUIELAB_B = SystemRecipe(
+    name="kuielab-b",
+    title="KUIELAB-MDX-Net, leaderboard B (submission 151249): four TFC-TDF networks, Demucs v2 with extra data",
+    sources=MUSIC_SOURCES,
+    branches=(
+        BranchRecipe("networks", SpectralRecipe(_networks("kuielab-b")), KUIELAB_SHARES),
+        BranchRecipe(
+            "demucs", WaveformRecipe("demucs/demucs-extra", DEMUCS_SOURCES, "mono", DEMUCS_CHUNKING), _DEMUCS_SHARES
+        ),
+    ),
+    published={"song": 7.37, "bass": 7.50, "drums": 7.55, "other": 5.53, "vocals": 8.90},
+    board="MDXDB21, leaderboard B",
+)
+
+KUIELAB_A_NETWORKS = SystemRecipe(
+    name="kuielab-a-networks",
+    title="the networks and the Mixer of kuielab-a without Demucs: a third of the work",
+    sources=MUSIC_SOURCES,
+    branches=(BranchRecipe("networks", SpectralRecipe(_networks("kuielab-a"), mixer="kuielab-a/mixer"), _all_of(1.0)),),
+)
+
+SYSTEMS: dict[str, SystemRecipe] = {
+    system.name: system for system in (STARTER, KUIELAB_A, KUIELAB_B, KUIELAB_A_NETWORKS)
+}
+
+
+def find_system(name: str) -> SystemRecipe:
+    """The system of a name.
+
+    Raises:
+        UnknownNameError: there is none; near matches are named.
+    """
+    if name in SYSTEMS:
+        return SYSTEMS[name]
+    near = get_close_matches(name, SYSTEMS, n=2) or list(SYSTEMS)
+    raise UnknownNameError(f"there is no system {name!r}", cure=f"use {' or '.join(near)}")

@@ -1,0 +1,77 @@
+"""Makers of models folders with random weights, for tests that need a whole system."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from my_submission.networks.demucs import Demucs, DemucsConfig
+from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
+from training.export import export
+from training.spectra import Geometry
+
+
+def random_network(bins: int, *, depth: int = 5, growth: int = 4, seed: int = 0) -> TfcTdfNet:
+    """A small TFC-TDF network in evaluation mode whose BatchNorms have seen something."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = TfcTdfNet(TfcTdfConfig(bins=bins, depth=depth, growth=growth))
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.uniform_(-0.1, 0.1)
+                module.running_var.uniform_(0.8, 1.2)
+    return network.eval()
+
+
+def random_demucs(channels: int = 4, *, seed: int = 0) -> Demucs:
+    """A Demucs v2 of random weights in evaluation mode."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Demucs(DemucsConfig(channels=channels)).eval()
+
+
+def entry(name: str, folder: Path, path: str, **more: object) -> dict[str, object]:
+    """A manifest entry for a file that is there."""
+    content = (folder / path).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    fixed = {"name": name, "path": path, "sha256": digest, "bytes": len(content), "sources": [], "licence": "MIT"}
+    fixed |= {"target": None, "geometry": None}
+    return {**fixed, **more}
+
+
+def write_manifest(folder: Path, entries: list[dict[str, object]]) -> None:
+    (folder / "manifest.json").write_text(json.dumps({"schema": 1, "artefacts": entries}), encoding="utf-8")
+
+
+def write_spectral(
+    folder: Path, name: str, network: TfcTdfNet, *, n_fft: int, hop: int, bins: int, frames: int
+) -> dict[str, object]:
+    """Export a network and return its manifest entry."""
+    path = folder / f"{name}.onnx"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    target = name.rpartition("/")[2]
+    export(network, Geometry(n_fft=n_fft, hop=hop, bins=bins, frames=frames), target, path)
+    geometry = {"n_fft": n_fft, "hop": hop}
+    return entry(name, folder, f"{name}.onnx", format="onnx", architecture="tfc-tdf", target=target, geometry=geometry)
+
+
+def write_torch(
+    folder: Path, name: str, state: Mapping[str, torch.Tensor], architecture: str, *, suffix: str = "th"
+) -> dict[str, object]:
+    """Save a state dict and return its manifest entry."""
+    path = folder / f"{name}.{suffix}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(state), path)
+    return entry(name, folder, f"{name}.{suffix}", format="torch", architecture=architecture)
+
+
+def random_mixer(seed: int = 0) -> np.ndarray:
+    """A Mixer near the identity, float32 (8, 10)."""
+    rng = np.random.default_rng(seed)
+    return (np.eye(8, 10) + 0.1 * rng.standard_normal((8, 10))).astype(np.float32)

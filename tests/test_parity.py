@@ -1,0 +1,294 @@
+"""Systems A and B against a plain re-statement of the published inference, whole song at once.
+
+Bounds: 100 dB signal-to-difference ratio in fp32 on every source; streaming from disk equals the in-memory path to
+the bit, because both run the same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from my_submission.engines import Device
+from my_submission.geometry import OverlapChunking, SpectralChunking, StftGeometry
+from my_submission.networks.demucs import Demucs
+from my_submission.networks.tfc_tdf import TfcTdfNet
+from my_submission.predictor import Predictor
+from my_submission.separators.waveform import WaveformSeparator
+from my_submission.stems import MUSIC_SOURCES
+from my_submission.systems import BranchRecipe, SystemRecipe, WaveformRecipe, assemble
+from my_submission.systems.catalogue import KUIELAB_A, KUIELAB_B
+from my_submission.weights import ModelsFolder
+from tests.model_makers import random_demucs, random_mixer, random_network, write_manifest, write_spectral, write_torch
+from tests.reference_systems import blend, demucs_estimate, spectral_estimate
+
+SMALL = {"hop": 64, "bins": 64, "frames": 64}
+SMALL_N_FFT = {"bass": 1024, "drums": 256, "other": 512, "vocals": 384}
+SMALL_SEGMENT = 200_000
+PUBLISHED_N_FFT = {"bass": 16384, "drums": 4096, "other": 8192, "vocals": 6144}
+REFERENCE_ROOT = Path(__file__).resolve().parents[2] / "shared" / "reference"
+
+
+def snr_db(reference: np.ndarray, estimate: np.ndarray) -> float:
+    error = np.sum((reference.astype(np.float64) - estimate) ** 2)
+    return float(10 * np.log10(np.sum(reference.astype(np.float64) ** 2) / max(error, 1e-300)))
+
+
+def song(samples: int, seed: int = 3) -> np.ndarray:
+    """Stereo noise with a common part, off centre, so that means and both deviations matter."""
+    rng = np.random.default_rng(seed)
+    common = rng.standard_normal(samples)
+    sides = rng.standard_normal((2, samples))
+    return (0.1 * (common + 0.5 * sides) + np.array([[0.01], [-0.003]])).astype(np.float32)
+
+
+class Rig:
+    """A models folder of random weights, the system built from it, and what the reference needs."""
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: SystemRecipe,
+        n_fft: dict[str, int],
+        shapes: dict[str, dict[str, int]],
+        *,
+        depths: dict[str, int],
+        growth: int,
+        segment: int,
+    ) -> None:
+        self.n_fft, self.shapes, self.segment = n_fft, shapes, segment
+        self.networks: dict[str, TfcTdfNet] = {}
+        entries = []
+        for seed, source in enumerate(MUSIC_SOURCES):
+            shape = shapes[source]
+            self.networks[source] = random_network(shape["bins"], depth=depths[source], growth=growth, seed=seed)
+            name = recipe.branches[0].recipe.networks[source]
+            entries.append(write_spectral(folder, name, self.networks[source], n_fft=n_fft[source], **shape))
+        waveform = recipe.branches[1].recipe
+        assert isinstance(waveform, WaveformRecipe)
+        self.normalisation = waveform.normalisation
+        self.demucs = random_demucs()
+        entries.append(write_torch(folder, waveform.network, self.demucs.state_dict(), "demucs-v2"))
+        self.mixer = None
+        if recipe.branches[0].recipe.mixer:
+            self.mixer = random_mixer()
+            state = {"linear.weight": torch.from_numpy(self.mixer)}
+            entries.append(write_torch(folder, "kuielab-a/mixer", state, "mixer", suffix="ckpt"))
+        write_manifest(folder, entries)
+        self.predictor = Predictor(
+            assemble(_with_segment(recipe, segment), ModelsFolder(folder), device=Device("cpu"), allow_unverified=True)
+        )
+
+    @property
+    def kept_samples(self) -> int:
+        shape = self.shapes["bass"]
+        stft = StftGeometry(self.n_fft["bass"], shape["hop"], shape["bins"])
+        return SpectralChunking(stft, shape["frames"]).kept_samples
+
+    def reference(self, mixture: np.ndarray) -> dict[str, np.ndarray]:
+        networks = {
+            source: spectral_estimate(mixture, self.networks[source], n_fft=self.n_fft[source], **self.shapes[source])
+            for source in MUSIC_SOURCES
+        }
+        demucs = demucs_estimate(
+            mixture,
+            self.demucs,
+            self.demucs.config.valid_length,
+            segment=self.segment,
+            normalisation=self.normalisation,
+        )
+        return blend(networks, demucs, self.mixer, mixture)
+
+
+def stored_demucs(stored: np.lib.npyio.NpzFile) -> Demucs:
+    """The network of a reference file, loaded strictly under the published key names."""
+    names = [name for name in stored.files if name.startswith("state/")]
+    return Demucs.from_state({name.removeprefix("state/"): torch.from_numpy(stored[name]) for name in names})
+
+
+def _with_segment(recipe: SystemRecipe, segment: int) -> SystemRecipe:
+    first, second = recipe.branches
+    assert isinstance(second.recipe, WaveformRecipe)
+    shorter = replace(second.recipe, chunking=OverlapChunking(segment, 0.5))
+    return replace(recipe, branches=(first, BranchRecipe(second.name, shorter, second.shares)))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Rig]:
+    rigs: dict[str, Rig] = {}
+
+    def make(board: str) -> Rig:
+        if board not in rigs:
+            recipe = KUIELAB_A if board == "a" else KUIELAB_B
+            shapes = {source: dict(SMALL) for source in MUSIC_SOURCES}
+            if board == "b":
+                shapes["drums"]["frames"] = 32
+            folder = tmp_path_factory.mktemp(f"small-{board}")
+            depths = dict.fromkeys(MUSIC_SOURCES, 5)
+            rigs[board] = Rig(folder, recipe, SMALL_N_FFT, shapes, depths=depths, growth=2, segment=SMALL_SEGMENT)
+        return rigs[board]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Rig]:
+    """Published transforms, bins, frames, depths and segments; fewer channels, so that it ends today."""
+    rigs: dict[str, Rig] = {}
+
+    def make(board: str) -> Rig:
+        if board not in rigs:
+            recipe = KUIELAB_A if board == "a" else KUIELAB_B
+            frames = dict.fromkeys(MUSIC_SOURCES, 512 if board == "a" else 256)
+            depths = dict.fromkeys(MUSIC_SOURCES, 11)
+            if board == "b":
+                frames["drums"], depths["drums"] = 128, 9
+            shapes = {source: {"hop": 1024, "bins": 2048, "frames": frames[source]} for source in MUSIC_SOURCES}
+            folder = tmp_path_factory.mktemp(f"published-{board}")
+            rigs[board] = Rig(folder, recipe, PUBLISHED_N_FFT, shapes, depths=depths, growth=4, segment=1_764_000)
+        return rigs[board]
+
+    return make
+
+
+def check(rig: Rig, samples: int) -> None:
+    mixture = song(samples)
+    expected = rig.reference(mixture)
+    got = rig.predictor.separate(mixture, sample_rate=44_100)
+    assert tuple(got) == MUSIC_SOURCES
+    for source, stem in got.items():
+        assert stem.shape == (2, samples)
+        assert stem.dtype == np.float32
+        assert snr_db(expected[source], stem) >= 100, source
+
+
+@pytest.mark.parametrize("board", ["a", "b"])
+@pytest.mark.parametrize("samples", ["kept-1", "kept", "kept+1", "30 s"])
+def test_small_geometry(small: Callable[[str], Rig], board: str, samples: str) -> None:
+    rig = small(board)
+    lengths = {"kept-1": -1, "kept": 0, "kept+1": 1, "30 s": 30 * 44_100 - rig.kept_samples}
+    check(rig, rig.kept_samples + lengths[samples])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("board", "samples"), [("a", "kept+1"), ("a", "30 s"), ("b", "30 s")])
+def test_published_geometry(published: Callable[[str], Rig], board: str, samples: str) -> None:
+    rig = published(board)
+    lengths = {"kept-1": -1, "kept": 0, "kept+1": 1, "30 s": 30 * 44_100 - rig.kept_samples}
+    check(rig, rig.kept_samples + lengths[samples])
+
+
+def test_one_sample(small: Callable[[str], Rig]) -> None:
+    """A agrees with the reference; B's own statistics are undefined for one sample, ours stay finite."""
+    check(small("a"), 1)
+    stems = small("b").predictor.separate(song(1), sample_rate=44_100)
+    assert all(np.isfinite(stem).all() and stem.shape == (2, 1) for stem in stems.values())
+
+
+def test_published_chunk_arithmetic() -> None:
+    """Chunk, trim and kept samples of the published table."""
+    table = {(16384, 512): 506_880, (4096, 512): 519_168, (8192, 512): 515_072, (6144, 512): 517_120}
+    table |= {(16384, 256): 244_736, (4096, 128): 125_952, (8192, 256): 252_928, (6144, 256): 254_976}
+    for (n_fft, frames), kept in table.items():
+        chunking = SpectralChunking(StftGeometry(n_fft, 1024, 2048), frames)
+        assert chunking.kept_samples == kept
+        assert chunking.chunk_samples == 1024 * (frames - 1)
+        assert [chunking.count(n) for n in (1, kept - 1, kept, kept + 1)] == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("board", ["a", "b"])
+def test_streaming_from_disk_equals_memory_to_the_bit(small: Callable[[str], Rig], board: str, tmp_path: Path) -> None:
+    rig = small(board)
+    mixture = song(100_003)
+    soundfile.write(tmp_path / "song.wav", mixture.T, 44_100, subtype="FLOAT")
+    report = rig.predictor.separate_file(tmp_path / "song.wav", tmp_path / "out", subtype="FLOAT")
+    expected = rig.predictor.separate(mixture, sample_rate=44_100)
+    assert report.is_complete
+    for source in MUSIC_SOURCES:
+        written, rate = soundfile.read(tmp_path / "out" / f"{source}.wav", dtype="float32", always_2d=True)
+        assert rate == 44_100
+        np.testing.assert_array_equal(written.T, expected[source])
+
+
+def test_batches_of_chunks_change_nothing(small: Callable[[str], Rig]) -> None:
+    """Several chunks a run agree with one chunk a run to 120 dB."""
+    rig = small("a")
+    mixture = song(50_000)
+    one = rig.predictor.separate(mixture)
+    separators = [separator for branch in rig.predictor.assembly.branches for separator in branch.separators]
+    spectral = [separator for separator in separators if not isinstance(separator, WaveformSeparator)]
+    for separator in spectral:
+        separator.batch_chunks = 7
+    try:
+        seven = rig.predictor.separate(mixture)
+    finally:
+        for separator in spectral:
+            separator.batch_chunks = 1
+    assert min(snr_db(one[source], seven[source]) for source in MUSIC_SOURCES) >= 120
+
+
+def test_runs_are_deterministic(small: Callable[[str], Rig]) -> None:
+    rig = small("a")
+    first, second = rig.predictor.separate(song(30_000)), rig.predictor.separate(song(30_000))
+    for source in MUSIC_SOURCES:
+        np.testing.assert_array_equal(first[source], second[source])
+
+
+def test_channels_that_cancel_do_not_blow_up(small: Callable[[str], Rig]) -> None:
+    """B scales by the deviation of L + R; with L = −R that is nothing, and the joint statistics take its place."""
+    left = song(20_000)[0]
+    stems = small("b").predictor.separate(np.stack([left, -left]))
+    assert all(np.isfinite(stem).all() and np.abs(stem).max() < 10 for stem in stems.values())
+
+
+def test_silence_stays_finite(small: Callable[[str], Rig]) -> None:
+    for board in ("a", "b"):
+        stems = small(board).predictor.separate(np.zeros((2, 30_000), np.float32))
+        assert all(np.isfinite(stem).all() for stem in stems.values())
+
+
+def test_reference_vectors_of_the_published_demucs(capsys: pytest.CaptureFixture[str]) -> None:
+    if not REFERENCE_ROOT.is_dir():
+        pytest.skip("../shared/reference is not here")
+    stored = np.load(REFERENCE_ROOT / "demucs_v2.npz")
+    network = stored_demucs(stored)
+    with torch.inference_mode():
+        got = network(torch.from_numpy(stored["input/x"])).numpy()
+    error = np.linalg.norm(got - stored["output/y"]) / np.linalg.norm(stored["output/y"])
+    with capsys.disabled():
+        print(f"\ndemucs_v2.npz: relative error {error:.2e}")
+    assert error < 1e-5
+
+
+@pytest.mark.slow
+def test_reference_vectors_of_the_published_split_application(capsys: pytest.CaptureFixture[str]) -> None:
+    if not REFERENCE_ROOT.is_dir():
+        pytest.skip("../shared/reference is not here")
+    from my_submission.audio_io import mixture_from_array
+    from my_submission.engines.torch_engine import TorchEngine
+
+    stored = np.load(REFERENCE_ROOT / "demucs_v2.npz")
+    network = stored_demucs(stored)
+    applied = np.load(REFERENCE_ROOT / "demucs_v2_apply.npz")
+    mixture = np.random.default_rng(3).standard_normal((2, 1808100)).astype(np.float32) * np.float32(0.1)
+    separator = WaveformSeparator(
+        TorchEngine(network, device=Device("cpu")),
+        network.config.sources,
+        valid_length=network.config.valid_length,
+        chunking=OverlapChunking(1_764_000, 0.5),
+        normalisation="none",
+    )
+    with mixture_from_array(mixture, 44_100) as prepared:
+        pieces = list(separator.pieces(prepared))
+    joined = np.stack([np.concatenate([piece.stems[name] for piece in pieces], axis=1) for name in separator.sources])
+    got = joined[:, :, applied["input/positions"]]
+    error = np.linalg.norm(got - applied["output/y"]) / np.linalg.norm(applied["output/y"])
+    with capsys.disabled():
+        print(f"\ndemucs_v2_apply.npz: relative error {error:.2e}")
+    assert error < 1e-5
