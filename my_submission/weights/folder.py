@@ -14,8 +14,8 @@ from my_submission.weights.manifest import MANIFEST_NAME, Artefact, read_manifes
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_DIRECTORY = "models"
-"""The folder that doors look into when told no other."""
+DEFAULT_DIRECTORY = Path(__file__).resolve().parents[2] / "models"
+"""The folder of this checkout, which doors look into when told no other."""
 
 
 class ModelsFolder:
@@ -91,9 +91,8 @@ class ModelsFolder:
 
     def cure(self, name: str) -> str:
         """The commands that bring an artefact here, as a clause for an error message."""
-        elsewhere = (
-            "" if str(self.directory) == DEFAULT_DIRECTORY else f" --models-dir {shlex.quote(str(self.directory))}"
-        )
+        is_default = self.directory.resolve() == DEFAULT_DIRECTORY
+        elsewhere = "" if is_default else f" --models-dir {shlex.quote(str(self.directory))}"
         command = f"python -m my_submission fetch {name}{elsewhere}"
         if not self.artefact(name).sources:
             return f"run {command} --from FILE_OR_ZIP_OR_FOLDER with a copy of your own"

@@ -153,6 +153,9 @@ def read_plain_pickle(pickled: bytes) -> object:
     """
     machine = _Machine()
     try:
+        for opcode, argument, _ in pickletools.genops(pickled):  # name what it wants before any complaint of form
+            if opcode.name in {"GLOBAL", "INST"} and (name := str(argument).replace(" ", ".")) not in _GLOBALS:
+                raise UnsafePickleError(name)
         for opcode, argument, _ in pickletools.genops(pickled):
             machine.step(opcode.name, argument)
         return machine.result()
@@ -178,8 +181,10 @@ class _Machine:
             self._stack.append(_CONSTANTS[opcode])
         elif opcode in _STEPS:
             _STEPS[opcode](self, argument)
+        elif opcode in _MAKES_OBJECTS:
+            raise UnsafePickleError(f"opcode {opcode}")
         else:
-            raise UnsafePickleError(f"{argument} by {opcode}".replace(" ", ".", 1) if argument else f"opcode {opcode}")
+            raise MalformedPickleError(f"its pickle uses {opcode}, which no description of tensors needs")
 
     def result(self) -> object:
         """What is left when the pickle has ended."""
@@ -277,6 +282,7 @@ def _malformed(problem: str) -> NoReturn:
     raise MalformedPickleError(problem)
 
 
+_MAKES_OBJECTS = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID"}
 _IGNORED = {"PROTO", "FRAME", "STOP"}
 _LITERALS = {"BINUNICODE", "SHORT_BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}

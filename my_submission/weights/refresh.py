@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,6 +54,7 @@ def refresh_manifest(directory: Path, names: Iterable[str]) -> ModelsFolder:
         part.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         part.replace(manifest)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the first failure is the one to tell
+            part.unlink(missing_ok=True)
         raise OutputError(f"cannot be written ({error.strerror})", where=manifest) from error
     return ModelsFolder(directory)

@@ -31,8 +31,8 @@ from my_submission.weights.plain_pickle import (
 _LEGACY_SIGNATURE = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """The magic number that torch before 1.6 wrote first, as a pickle of its own."""
 
-_MAX_PICKLE_BYTES = 64 << 20
-"""The description of a state dict takes about 200 bytes a tensor."""
+_MAX_PICKLE_BYTES = 8 << 20
+"""The description of a state dict takes about 200 bytes a tensor, and the largest networks have some thousands."""
 
 _MAX_VIEWS_RATIO = 4
 """How much more the tensors of a file may hold than the file: views overlap in tied weights, not without end."""
