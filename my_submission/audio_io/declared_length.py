@@ -19,6 +19,9 @@ _HEADER_SLACK_BYTES = 44
 _STREAMED_SIZES = {0x7FFFF000, 0x7FFFFFFF, 0x80000000, *range(0xFFFFFF00, 0x100000000)}
 """Sizes that FFmpeg, SoX, arecord and others write into a pipe, where the length is not known beforehand."""
 
+_MOST_CHUNKS = 100_000
+"""A file of more chunks than this is not walked to its end: a hostile one could hold a chunk every eight bytes."""
+
 _OGG_PAGE_BYTES = 65_307
 _OGG_LAST_PAGE = 0x04
 
@@ -96,7 +99,10 @@ def is_ogg_cut(file: BinaryIO) -> bool:
     file.seek(0)
     if file.read(4) != b"OggS":
         return False
-    file.seek(max(0, _file_bytes(file) - _OGG_PAGE_BYTES - 4096))
+    file.seek(max(0, _file_bytes(file) - _MOST_CHUNKS = 100_000
+"""A file of more chunks than this is not walked to its end: a hostile one could hold a chunk every eight bytes."""
+
+_OGG_PAGE_BYTES - 4096))
     tail = file.read()
     last = tail.rfind(b"OggS")
     return last < 0 or len(tail) <= last + 5 or not tail[last + 5] & _OGG_LAST_PAGE
@@ -109,7 +115,9 @@ def is_mp4_cut(file: BinaryIO) -> bool:
     if file.read(8)[4:] != b"ftyp":
         return False
     position = 0
-    while position + 8 <= file_bytes:
+    for _ in range(_MOST_CHUNKS):
+        if position + 8 > file_bytes:
+            break
         file.seek(position)
         (size,) = struct.unpack(">I", file.read(4))
         if size == 1:
@@ -140,7 +148,9 @@ def has_mp3_length(file: BinaryIO) -> bool:
 def _chunked_span(file: BinaryIO, magic: bytes, layout: _ChunkLayout) -> DataSpan | None:
     file_bytes = _file_bytes(file)
     position, size_64 = layout.first_chunk, None
-    while position + layout.header_bytes <= file_bytes:
+    for _ in range(_MOST_CHUNKS):
+        if position + layout.header_bytes > file_bytes:
+            break
         file.seek(position)
         name = file.read(layout.name_bytes)
         (size,) = struct.unpack(layout.size_format, file.read(layout.header_bytes - layout.name_bytes))

@@ -75,9 +75,9 @@ def open_decoder(path: str | PathLike[str]) -> Iterator[Decoder]:
 
 def _check_file(path: Path) -> None:
     """Refuse what is not a readable, non-empty regular file with all of its audio."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise InputError("this is a pipe or device, not a file", where=path, cure="write its audio to a file first")
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError("this is a pipe or device, not a file", where=path, cure="write its audio to a file first")
         with path.open("rb") as file:
             is_empty = not file.read(1)
             missing = missing_end(file)
@@ -91,7 +91,7 @@ def _check_file(path: Path) -> None:
         raise InputError(
             "there is no permission to read this file",
             where=path,
-            cure=f'change its permissions (chmod u+r "{path.name}") or run as a user who may read it',
+            cure="change its permissions (chmod u+r) or run as a user who may read it",
         ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ def cut_error(path: Path, detail: str) -> InputError:
     return InputError(
         f"the file is truncated: {detail}",
         where=path,
-        cure=f"copy or download it again; to work with the part that is there: {salvage_command(path)}",
+        cure=f"copy or download it again; to save what can still be decoded: {salvage_command(path)}",
     )
 
 
@@ -89,4 +90,4 @@ def empty_error(path: Path) -> InputError:
 
 def salvage_command(path: Path) -> str:
     """A command that writes whatever can be decoded into a new file."""
-    return f'ffmpeg -i "{path.name}" "{path.stem} salvaged.wav"'
+    return shlex.join(["ffmpeg", "-i", path.name, f"{path.stem} salvaged.wav"])

@@ -107,6 +107,8 @@ class MediaDecoder:
 
     def _describe(self, path: Path) -> AudioInfo:
         context = self._stream.codec_context
+        if self._first is None and not context.sample_rate:
+            raise unreadable_error(path, "nothing in it can be decoded")
         source = context if self._first is None else self._first
         return AudioInfo(
             path=path,
@@ -125,7 +127,7 @@ class MediaDecoder:
 
 def _import_av(path: Path) -> Any:
     try:
-        import av  # noqa: PLC0415 (heavy, and needed for few formats)
+        import av
     except ImportError as error:
         raise InputError(
             "libsndfile does not read this format and PyAV, which might, is not installed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -194,7 +195,7 @@ def _checked_waveform(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
 
 
 def _too_many_channels(channels: int, path: Path | None) -> InputError:
-    command = "" if path is None else f', for instance with ffmpeg -i "{path.name}" -ac 2 "{path.stem} stereo.wav"'
-    return InputError(
-        f"{channels} channels where 1 or 2 are expected", where=path, cure=f"downmix to stereo first{command}"
-    )
+    cure = "downmix to stereo first"
+    if path is not None:
+        cure += ": " + shlex.join(["ffmpeg", "-i", path.name, "-ac", "2", f"{path.stem} stereo.wav"])
+    return InputError(f"{channels} channels where 1 or 2 are expected", where=path, cure=cure)

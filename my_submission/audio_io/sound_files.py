@@ -25,6 +25,18 @@ class NotForLibsndfileError(Exception):
     """libsndfile does not take this file; another decoder may."""
 
 
+class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
+    """A sound file that is only read onwards.
+
+    After every read soundfile seeks to where it is already, which makes libsndfile's MP3 decoder forget the bits it
+    had in reserve and return garbage at the start of each block, and which fails on a FLAC file of unknown length.
+    """
+
+    def seekable(self) -> bool:
+        """Never: that is what keeps soundfile from seeking."""
+        return False
+
+
 class SoundFileDecoder:
     """A file that libsndfile reads.
 
@@ -32,7 +44,7 @@ class SoundFileDecoder:
         path: an existing file.
 
     Raises:
-        NotForLibsndfileError: libsndfile does not know the format, or cannot read one of unknown length.
+        NotForLibsndfileError: libsndfile does not know the format, or would read nothing of it.
         InputError: the header is damaged.
     """
 
@@ -41,13 +53,14 @@ class SoundFileDecoder:
             has_length, span = has_mp3_length(file), data_span(file)
         is_open_ended = span is not None and span.declared is None and span.available > 0
         try:
-            self._file = soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
+            self._file = _ForwardFile(os.fsencode(path) if os.name == "posix" else str(path))
         except soundfile.LibsndfileError as error:
             raise NotForLibsndfileError(error.error_string) from error
         try:
-            if self._file.frames >= _UNKNOWN_FRAMES or (is_open_ended and not self._file.frames):
-                raise NotForLibsndfileError("the header leaves the length open")
-            samples = self._file.frames if has_length or self._file.format != "MP3" else None
+            if is_open_ended and not self._file.frames:
+                raise NotForLibsndfileError("the header gives a length of 0 and samples follow")
+            is_guess = self._file.frames >= _UNKNOWN_FRAMES or (self._file.format == "MP3" and not has_length)
+            samples = None if is_guess else self._file.frames
             self._info = AudioInfo(
                 path, self._file.samplerate, self._file.channels, samples, self._file.format, self._file.subtype
             )

@@ -90,7 +90,7 @@ class StemFolderWriter:
         source_rate: int = SAMPLE_RATE,
     ) -> None:
         _check_format(file_format, subtype)
-        if not names or len(set(names)) != len(names) or any(not name or Path(name).name != name for name in names):
+        if not names or len(set(names)) != len(names) or not all(map(_is_file_name, names)):
             raise ValueError(f"{tuple(names)} cannot be used as file names")
         if samples < 1:
             raise ValueError(f"samples={samples} must be at least 1")
@@ -281,6 +281,10 @@ def _check_format(file_format: str, subtype: str) -> None:
             f"{file_format} files cannot hold {subtype} samples",
             cure=f"choose one of {', '.join(FORMAT_SUBTYPES[file_format])} or the wav format",
         )
+
+
+def _is_file_name(name: str) -> bool:
+    return name not in {"", ".."} and Path(name).name == name
 
 
 def _clear_timestamp(path: Path) -> None:

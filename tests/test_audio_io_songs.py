@@ -1,0 +1,116 @@
+"""Which songs inputs mean, their names and their order."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from my_submission.audio_io import SongInput, find_songs, song_name
+from my_submission.errors import InputError
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("song.wav", "song"),
+        ("a/song.stem.mp4", "song"),
+        ("a/SONG.STEM.MP4", "SONG"),
+        ("a/song.mp4", "song"),
+        ("a/My Song/mixture.wav", "My Song"),
+        ("a/노래/mixture.wav", "노래"),
+        ("mr. x - v1.2.flac", "mr. x - v1.2"),
+        ("a/mixture.flac", "mixture"),
+        (".stem.mp4", ".stem"),
+        ("/mixture.wav", "mixture"),
+    ],
+)
+def test_names(path: str, name: str) -> None:
+    assert song_name(path) == name
+
+
+def test_mixture_in_the_working_directory_takes_the_folders_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path / "Tune" / "mixture.wav")
+    monkeypatch.chdir(tmp_path / "Tune")
+    assert song_name("mixture.wav") == "Tune"
+    assert [song.name for song in find_songs(["."])] == ["Tune"]
+
+
+def test_a_folder_in_the_challenges_layout_in_natural_order(tmp_path: Path) -> None:
+    for name in ("song 10", "song 2", "Song 1", "노래", ".hidden"):
+        touch(tmp_path / name / "mixture.wav")
+    touch(tmp_path / "b.stem.mp4")
+    touch(tmp_path / ".c.stem.mp4")
+    touch(tmp_path / "not a song.wav")
+    (tmp_path / "no mixture").mkdir()
+    songs = find_songs([tmp_path])
+    assert [song.name for song in songs] == ["b", "Song 1", "song 2", "song 10", "노래"]
+    assert songs[1].path == tmp_path / "Song 1" / "mixture.wav"
+
+
+def test_one_song_folder_and_files_in_the_order_given(tmp_path: Path) -> None:
+    touch(tmp_path / "Tune" / "mixture.wav")
+    touch(tmp_path / "Tune" / "vocals.wav")
+    hidden = touch(tmp_path / ".secret.wav")
+    other = touch(tmp_path / "a b.flac")
+    assert find_songs([other, str(tmp_path / "Tune"), hidden]) == [
+        SongInput("a b", other),
+        SongInput("Tune", tmp_path / "Tune" / "mixture.wav"),
+        SongInput(".secret", hidden),
+    ]
+
+
+def test_a_folder_without_songs_shows_the_layout(tmp_path: Path) -> None:
+    touch(tmp_path / "a.wav")
+    with pytest.raises(InputError) as caught:
+        find_songs([tmp_path])
+    assert str(caught.value) == (
+        f"{tmp_path}: no song in this folder. "
+        "It should hold <song>/mixture.wav or *.stem.mp4; name other audio files one by one."
+    )
+
+
+def test_missing_inputs_and_none_at_all(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone.wav: there is no such file or folder. Check the path"):
+        find_songs([tmp_path / "gone.wav"])
+    with pytest.raises(InputError, match="no song was given"):
+        find_songs([])
+
+
+def test_songs_of_the_same_name_are_refused(tmp_path: Path) -> None:
+    first, second = touch(tmp_path / "a.wav"), touch(tmp_path / "a.flac")
+    with pytest.raises(InputError) as caught:
+        find_songs([first, second])
+    assert f"two inputs are called 'a' and would overwrite each other: {first} and {second}" in str(caught.value)
+    assert "different output folders" in str(caught.value)
+    with pytest.raises(InputError, match="overwrite each other"):
+        find_songs([first, first])
+
+
+def test_decomposed_letters_are_kept(tmp_path: Path) -> None:
+    name = unicodedata.normalize("NFD", "Über")
+    assert find_songs([touch(tmp_path / f"{name}.wav")])[0].name == name
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, os.strerror(13), str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\). Change its permissions"):
+        find_songs([tmp_path])
+
+
+def test_a_song_without_a_name_is_nonsense() -> None:
+    with pytest.raises(ValueError, match="without a name"):
+        SongInput("", Path("a.wav"))
