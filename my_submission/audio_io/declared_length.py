@@ -99,10 +99,7 @@ def is_ogg_cut(file: BinaryIO) -> bool:
     file.seek(0)
     if file.read(4) != b"OggS":
         return False
-    file.seek(max(0, _file_bytes(file) - _MOST_CHUNKS = 100_000
-"""A file of more chunks than this is not walked to its end: a hostile one could hold a chunk every eight bytes."""
-
-_OGG_PAGE_BYTES - 4096))
+    file.seek(max(0, _file_bytes(file) - _OGG_PAGE_BYTES - 4096))
     tail = file.read()
     last = tail.rfind(b"OggS")
     return last < 0 or len(tail) <= last + 5 or not tail[last + 5] & _OGG_LAST_PAGE
