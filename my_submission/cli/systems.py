@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from my_submission.cli.artefacts import add_models_dir
 from my_submission.engines import Device
 from my_submission.engines.onnx_engine import open_onnx
-from my_submission.predictor.loading import DEFAULT_MODELS_DIR
-from my_submission.systems import SYSTEMS, SpectralRecipe, SystemRecipe
+from my_submission.systems import SYSTEMS, SpectralRecipe, SystemRecipe, graph_geometry
 from my_submission.weights import ModelsFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("--models-dir", type=Path, default=DEFAULT_MODELS_DIR, metavar="DIR")
+    add_models_dir(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -30,7 +28,11 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(described, indent=1))
     else:
-        Console(soft_wrap=True).print(_table(described))
+        console = Console(soft_wrap=True, highlight=False)
+        for row in described:
+            console.print(row["name"], style="bold", markup=False)
+            for line in _lines(row):
+                console.print(f"    {line}", markup=False)
     return 0
 
 
@@ -42,6 +44,7 @@ def describe(system: SystemRecipe, models: ModelsFolder) -> dict[str, Any]:
         "name": system.name,
         "title": system.title,
         "sources": list(system.sources),
+        "n_artefacts": len(system.artefacts),
         "missing": missing,
         "cutoffs_hz": _cutoffs(system, models, missing),
         "published": dict(system.published),
@@ -57,22 +60,25 @@ def _cutoffs(system: SystemRecipe, models: ModelsFolder, missing: list[str]) -> 
         if not isinstance(branch.recipe, SpectralRecipe):
             continue
         for source, name in branch.recipe.networks.items():
-            geometry = None if name in missing else models.artefact(name).geometry
-            if geometry is None:
-                cutoffs[source] = None
-                continue
-            bins = open_onnx(models.require(name, allow_unverified=True), device=Device("cpu")).shape().bins
-            cutoffs[source] = geometry.with_kept_bins(bins).cutoff_hz
+            cutoffs[source] = None if name in missing else _cutoff(models, name)
     return cutoffs
 
 
-def _table(described: list[dict[str, Any]]) -> Table:
-    table = Table("system", "stems", "weights", "cutoffs (kHz)", "published SDR (dB)", "licence", show_lines=True)
-    for row in described:
-        weights = "ready" if not row["missing"] else f"missing: {', '.join(row['missing'])}"
-        cutoffs = ", ".join(f"{name} {hz / 1000:.1f}" for name, hz in row["cutoffs_hz"].items() if hz is not None)
-        song = row["published"].get("song")
-        score = f"{song:.2f} ({row['board']})" if song is not None else "—"
-        name = f"[bold]{row['name']}[/bold]\n{row['title']}"
-        table.add_row(name, ", ".join(row["sources"]), weights, cutoffs or "—", score, row["licence"])
-    return table
+def _cutoff(models: ModelsFolder, name: str) -> float:
+    engine = open_onnx(models.path(name), device=Device("cpu"))
+    return graph_geometry(models.artefact(name), engine)[0].cutoff_hz
+
+
+def _lines(row: dict[str, Any]) -> list[str]:
+    n_missing, first = len(row["missing"]), row["missing"][:1]
+    cure = f"missing {n_missing} of {row['n_artefacts']}, {first[0]} first: fetch {row['name']}" if first else "ready"
+    cutoffs = ", ".join(f"{name} {hz / 1000:.1f} kHz" for name, hz in row["cutoffs_hz"].items() if hz is not None)
+    scores = ", ".join(f"{name} {value:.2f}" for name, value in row["published"].items())
+    facts = {
+        "stems": ", ".join(row["sources"]),
+        "weights": cure,
+        "cutoffs": cutoffs or "read from the graphs once they are there",
+        "published": f"{scores} dB global SDR ({row['board']})" if scores else "—",
+        "licence": row["licence"],
+    }
+    return [row["title"], *(f"{label:<10} {text}" for label, text in facts.items())]

@@ -15,7 +15,7 @@ from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.separators import Mixer, Separator, SpectralSeparator, WaveformSeparator
 from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
-from my_submission.weights import ModelsFolder, read_state_dict
+from my_submission.weights import Artefact, ModelsFolder, read_state_dict
 
 if TYPE_CHECKING:
     from my_submission.networks.demucs import Demucs
@@ -92,6 +92,26 @@ def assemble(
     return Assembly(recipe, branches, builder.cutoffs_hz, weights)
 
 
+def graph_geometry(artefact: Artefact, engine: OnnxEngine) -> tuple[StftGeometry, int]:
+    """Transform and frames of a spectral graph: bins and frames from the graph, n_fft and hop from the manifest.
+
+    Raises:
+        WeightsError: the graph is not one of stereo spectra, or does not fit the manifest.
+    """
+    path, shape = engine.path, engine.shape()
+    if artefact.geometry is None:
+        cure = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
+        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, cure=cure)
+    if shape.channels != STEREO_SPECTRUM_CHANNELS:
+        problem = f"the graph has {shape.channels} channels, {STEREO_SPECTRUM_CHANNELS} are needed for stereo"
+        raise WeightsError(problem, where=path, cure="use a network of stereo spectra")
+    try:
+        return artefact.geometry.with_kept_bins(shape.bins), shape.frames
+    except ValueError as error:
+        problem = f"the graph keeps {shape.bins} bins, which does not fit the manifest ({error})"
+        raise WeightsError(problem, where=path, cure="correct n_fft and hop in the manifest") from error
+
+
 class _Builder:
     """Opens artefacts as the branches of one system ask for them."""
 
@@ -122,32 +142,11 @@ class _Builder:
 
     def _spectral(self, source: str, name: str, recipe: SpectralRecipe) -> SpectralSeparator:
         engine = open_onnx(self.weights[name], device=self.device, threads=self.threads)
-        chunking = SpectralChunking(*self._graph_geometry(name, engine), trim=recipe.trim_samples)
+        chunking = SpectralChunking(*graph_geometry(self.models.artefact(name), engine), trim=recipe.trim_samples)
         self.cutoffs_hz[source] = chunking.stft.cutoff_hz
         return SpectralSeparator(
             source, spectral_engine(engine, chunking.stft), chunking, batch_chunks=self.batch_chunks
         )
-
-    def _graph_geometry(self, name: str, engine: OnnxEngine) -> tuple[StftGeometry, int]:
-        """Transform and frames: bins and frames from the graph, n_fft and hop from the manifest."""
-        path, shape, stated = self.weights[name], engine.shape(), self.models.artefact(name).geometry
-        if stated is None:
-            raise WeightsError(
-                f"the manifest states no n_fft and hop for {name}",
-                where=path,
-                cure='add "geometry": {"n_fft": …, "hop": …}',
-            )
-        if shape.channels != STEREO_SPECTRUM_CHANNELS:
-            raise WeightsError(
-                f"the graph has {shape.channels} channels, {STEREO_SPECTRUM_CHANNELS} are needed for stereo",
-                where=path,
-                cure="use a network of stereo spectra",
-            )
-        try:
-            return stated.with_kept_bins(shape.bins), shape.frames
-        except ValueError as error:
-            problem = f"the graph keeps {shape.bins} bins, which does not fit the manifest ({error})"
-            raise WeightsError(problem, where=path, cure="correct n_fft and hop in the manifest") from error
 
     def _mixer(self, recipe: SpectralRecipe) -> Mixer | None:
         if recipe.mixer is None:
