@@ -261,6 +261,22 @@ def test_an_archive_without_the_right_member_is_an_error(
     assert files_in(models) == []
 
 
+def test_a_downloaded_archive_without_the_member_names_its_address(server: LocalServer, tmp_path: Path) -> None:
+    url = server.add("all.zip", zipped(**{"drums.onnx": BASS}))
+    models = models_of(tmp_path, entry_of("bass", BASS, sources=[url], member="bass.onnx"))
+    with pytest.raises(WeightsError, match=r"holds none of bass\.onnx, mine/bass\.onnx") as caught:
+        fetch(models, ["mine/bass"])
+    assert caught.value.where == url
+    assert files_in(models) == []
+
+
+def test_a_copy_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
+    models = models_of(tmp_path, entry_of("bass", BASS))
+    (tmp_path / "bass.onnx").write_bytes(BASS)
+    with pytest.raises(OutputError, match="cannot be written"):
+        FileOffer(tmp_path / "bass.onnx").stage(models.artefact("mine/bass"), tmp_path, lambda _: None)
+
+
 def test_a_damaged_local_archive_is_an_error(tmp_path: Path) -> None:
     models = models_of(tmp_path, entry_of("bass", BASS))
     content = bytearray(zipped(**{"bass.onnx": BASS}))

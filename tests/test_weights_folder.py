@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from my_submission.errors import OutputError, UnknownNameError, WeightsError
 from my_submission.weights import (
+    Artefact,
+    ArtefactGeometry,
     ModelsFolder,
     content,
     describe_artefact,
     folder,
     is_lfs_pointer,
+    record_artefacts,
     refresh_manifest,
     sha256_of,
 )
@@ -167,6 +171,36 @@ def test_refreshing_states_new_content_and_leaves_the_rest(tmp_path: Path) -> No
     assert fresh.artefact("mine/bass").n_bytes == 3
     assert fresh.artefact("mine/drums") == models.artefact("mine/drums")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "mine"]
+
+
+def test_new_artefacts_are_entered_and_old_ones_replaced_in_place(tmp_path: Path) -> None:
+    models = folder_with(tmp_path, CONTENT, entry(), entry(name="mine/drums", path="drums.onnx"))
+    (tmp_path / "vocals.onnx").write_bytes(b"sing")
+    vocals = Artefact(
+        name="mine/vocals",
+        path="vocals.onnx",
+        sha256=None,
+        n_bytes=None,
+        format="onnx",
+        architecture="tfc-tdf",
+        target="vocals",
+        geometry=ArtefactGeometry(n_fft=4096, hop=1024),
+        sources=(),
+        licence="CC0-1.0",
+    )
+    bass = replace(models.artefact("mine/bass"), licence="MIT-0")
+    now = record_artefacts(tmp_path, [vocals, bass])
+    assert [artefact.name for artefact in now.artefacts] == ["mine/bass", "mine/drums", "mine/vocals"]
+    assert now.artefact("mine/bass") == bass
+    assert now.require("mine/vocals").read_bytes() == b"sing"
+    assert now.artefact("mine/vocals").geometry == vocals.geometry
+
+
+def test_a_folder_without_manifest_gets_one(tmp_path: Path) -> None:
+    bass = folder_with(tmp_path / "a", CONTENT, entry()).artefact("mine/bass")
+    (tmp_path / "b/mine").mkdir(parents=True)
+    (tmp_path / "b/mine/bass.onnx").write_bytes(CONTENT)
+    assert record_artefacts(tmp_path / "b", [bass]).artefacts == (bass,)
 
 
 def test_a_failed_refresh_keeps_the_old_manifest(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from my_submission.errors import WeightsError
 from my_submission.geometry import StftGeometry
 from my_submission.weights import Artefact, ArtefactGeometry, read_manifest
-from my_submission.weights.manifest import is_archive, is_url, url_file_name
+from my_submission.weights.manifest import is_archive, is_url, manifest_text, url_file_name
 from my_submission.weights.published import PUBLISHED_SHA256
 from tests.weights_fixtures import ENTRY, write_manifest
 
@@ -158,6 +158,10 @@ def test_the_project_manifest_covers_leaderboards_a_and_b() -> None:
     sizes = {name: artefacts[name].n_bytes for name in expected}
     assert sizes.pop("kuielab-b/drums") == 21_930_313
     assert set(sizes.values()) == {29_703_204}
+
+
+def test_the_project_manifest_is_written_as_it_is_read() -> None:
+    assert manifest_text(read_manifest(OWN_MODELS)) == (OWN_MODELS / "manifest.json").read_text(encoding="utf-8")
 
 
 def test_every_published_hash_is_the_one_of_the_project_manifest() -> None:

@@ -5,7 +5,7 @@ from my_submission.weights.download import FetchProgress
 from my_submission.weights.fetching import FetchResult, fetch
 from my_submission.weights.folder import ModelsFolder
 from my_submission.weights.manifest import Artefact, ArtefactGeometry, read_manifest
-from my_submission.weights.refresh import describe_artefact, refresh_manifest
+from my_submission.weights.refresh import describe_artefact, record_artefacts, refresh_manifest
 from my_submission.weights.tensors import is_legacy_torch_file, read_state_dict, read_tensor_shapes
 from my_submission.weights.verification import VerifyResult, verify
 
@@ -23,6 +23,7 @@ __all__ = [
     "read_manifest",
     "read_state_dict",
     "read_tensor_shapes",
+    "record_artefacts",
     "refresh_manifest",
     "sha256_of",
     "verify",

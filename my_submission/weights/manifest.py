@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -150,17 +150,33 @@ def read_manifest(directory: Path) -> tuple[Artefact, ...]:
         raise WeightsError(str(error), where=manifest, cure=_CURE) from error
 
 
+def manifest_text(artefacts: Iterable[Artefact]) -> str:
+    """The manifest that :func:`read_manifest` reads as these artefacts."""
+    entries = [_entry_of(artefact) for artefact in artefacts]
+    return json.dumps({"schema": SCHEMA, "artefacts": entries}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _entry_of(artefact: Artefact) -> dict[str, Any]:
+    values = asdict(artefact)
+    entry = {_KEY_OF.get(field, field): value for field, value in values.items()}
+    return {key: value for key, value in entry.items() if value is not None or key not in _OPTIONAL_KEYS}
+
+
+_KEY_OF = {"n_bytes": "bytes"}
+_OPTIONAL_KEYS = {"member", "archive_md5", "sha256_prefix"}
+_REQUIRED_KEYS = {_KEY_OF.get(field.name, field.name) for field in fields(Artefact)} - _OPTIONAL_KEYS
+
 _CURE = "mend the entry as models/README.md describes it"
 
 
 def _artefacts_of(document: object) -> tuple[Artefact, ...]:
-    fields = _fields(document, required={"schema", "artefacts"}, optional=set())
-    if fields["schema"] != SCHEMA or isinstance(fields["schema"], bool):
-        raise ValueError(f"schema is {fields['schema']!r}, and this program reads {SCHEMA}")
-    if not isinstance(fields["artefacts"], list):
+    values = _fields(document, required={"schema", "artefacts"}, optional=set())
+    if values["schema"] != SCHEMA or isinstance(values["schema"], bool):
+        raise ValueError(f"schema is {values['schema']!r}, and this program reads {SCHEMA}")
+    if not isinstance(values["artefacts"], list):
         raise ValueError('"artefacts" is not a list')
     artefacts: dict[str, Artefact] = {}
-    for index, entry in enumerate(fields["artefacts"]):
+    for index, entry in enumerate(values["artefacts"]):
         label = entry.get("name") if isinstance(entry, dict) else None
         where = f'entry "{label}"' if isinstance(label, str) else f"entry number {index + 1}"
         try:
@@ -174,35 +190,29 @@ def _artefacts_of(document: object) -> tuple[Artefact, ...]:
 
 
 def _artefact_of(entry: object) -> Artefact:
-    fields = _fields(
-        entry,
-        required={
-            "name", "path", "sha256", "bytes", "format", "architecture", "target", "geometry", "sources", "licence"
-        },
-        optional={"member", "archive_md5", "sha256_prefix"},
-    )  # fmt: skip
+    values = _fields(entry, required=_REQUIRED_KEYS, optional=_OPTIONAL_KEYS)
     return Artefact(
-        name=_typed(fields, "name", str),
-        path=_typed(fields, "path", str),
-        sha256=_typed_or_none(fields, "sha256", str),
-        n_bytes=_typed_or_none(fields, "bytes", int),
-        format=_typed(fields, "format", str),
-        architecture=_typed(fields, "architecture", str),
-        target=_typed_or_none(fields, "target", str),
-        geometry=_geometry_of(fields["geometry"]),
-        sources=_texts_of(fields["sources"]),
-        licence=_typed(fields, "licence", str),
-        member=_typed_or_none(fields, "member", str),
-        archive_md5=_typed_or_none(fields, "archive_md5", str),
-        sha256_prefix=_typed_or_none(fields, "sha256_prefix", str),
+        name=_typed(values, "name", str),
+        path=_typed(values, "path", str),
+        sha256=_typed_or_none(values, "sha256", str),
+        n_bytes=_typed_or_none(values, "bytes", int),
+        format=_typed(values, "format", str),
+        architecture=_typed(values, "architecture", str),
+        target=_typed_or_none(values, "target", str),
+        geometry=_geometry_of(values["geometry"]),
+        sources=_texts_of(values["sources"]),
+        licence=_typed(values, "licence", str),
+        member=_typed_or_none(values, "member", str),
+        archive_md5=_typed_or_none(values, "archive_md5", str),
+        sha256_prefix=_typed_or_none(values, "sha256_prefix", str),
     )
 
 
 def _geometry_of(value: object) -> ArtefactGeometry | None:
     if value is None:
         return None
-    fields = _fields(value, required={"n_fft", "hop"}, optional=set())
-    return ArtefactGeometry(n_fft=_typed(fields, "n_fft", int), hop=_typed(fields, "hop", int))
+    values = _fields(value, required={"n_fft", "hop"}, optional=set())
+    return ArtefactGeometry(n_fft=_typed(values, "n_fft", int), hop=_typed(values, "hop", int))
 
 
 def _texts_of(value: object) -> tuple[str, ...]:
@@ -220,15 +230,15 @@ def _fields(value: object, *, required: set[str], optional: set[str]) -> Mapping
     return value
 
 
-def _typed(fields: Mapping[str, Any], key: str, kind: type) -> Any:
-    value = fields[key]
+def _typed(values: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = values[key]
     if type(value) is not kind:  # a bool is an int to isinstance, and no size
         raise ValueError(f'"{key}" is a {type(value).__name__}, and a {kind.__name__} is expected')
     return value
 
 
-def _typed_or_none(fields: Mapping[str, Any], key: str, kind: type) -> Any:
-    return None if fields.get(key) is None else _typed(fields, key, kind)
+def _typed_or_none(values: Mapping[str, Any], key: str, kind: type) -> Any:
+    return None if values.get(key) is None else _typed(values, key, kind)
 
 
 def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from my_submission.errors import OutputError, WeightsError
 from my_submission.weights.content import is_lfs_pointer, sha256_of
 from my_submission.weights.folder import ModelsFolder
-from my_submission.weights.manifest import MANIFEST_NAME
+from my_submission.weights.manifest import MANIFEST_NAME, Artefact, manifest_text, read_manifest
 
 
 def describe_artefact(path: Path) -> dict[str, Any]:
@@ -28,15 +28,39 @@ def describe_artefact(path: Path) -> dict[str, Any]:
     return {"sha256": sha256_of(path), "bytes": n_bytes}
 
 
-def refresh_manifest(directory: Path, names: Iterable[str]) -> ModelsFolder:
-    """Write the hashes and sizes of the files now present into the manifest of ``directory``; the rest stays.
+def record_artefacts(directory: Path, artefacts: Iterable[Artefact]) -> ModelsFolder:
+    """Enter artefacts into the manifest of ``directory``, with the hashes and sizes of the files that are there.
 
     Args:
-        directory: a models folder.
-        names: artefacts whose files are new; each must be there.
+        directory: a models folder; one without a manifest gets one.
+        artefacts: what is new; an entry of the same name is replaced in its place. Their ``sha256`` and ``n_bytes``
+            are not looked at.
 
     Returns:
         The folder as it reads now.
+
+    Raises:
+        WeightsError: a file is missing or no weights, or the present manifest is not one.
+        OutputError: the manifest cannot be written.
+    """
+    manifest = directory / MANIFEST_NAME
+    entries = {known.name: known for known in (read_manifest(directory) if manifest.exists() else ())}
+    for artefact in artefacts:
+        described = describe_artefact(directory / artefact.path)
+        entries[artefact.name] = replace(artefact, sha256=described["sha256"], n_bytes=described["bytes"])
+    part = manifest.with_name(f".{MANIFEST_NAME}.part")
+    try:
+        part.write_text(manifest_text(entries.values()), encoding="utf-8")
+        part.replace(manifest)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # the first failure is the one to tell
+            part.unlink(missing_ok=True)
+        raise OutputError(f"cannot be written ({error.strerror})", where=manifest) from error
+    return ModelsFolder(directory)
+
+
+def refresh_manifest(directory: Path, names: Iterable[str]) -> ModelsFolder:
+    """As :func:`record_artefacts`, for entries that are there and whose files are new.
 
     Raises:
         UnknownNameError: the manifest has no such artefact.
@@ -44,17 +68,4 @@ def refresh_manifest(directory: Path, names: Iterable[str]) -> ModelsFolder:
         OutputError: the manifest cannot be written.
     """
     folder = ModelsFolder(directory)
-    fresh = {folder.artefact(name).name: describe_artefact(folder.path(name)) for name in names}
-    manifest = directory / MANIFEST_NAME
-    document = json.loads(manifest.read_text(encoding="utf-8"))
-    for entry in document["artefacts"]:
-        entry.update(fresh.get(entry["name"], {}))
-    part = manifest.with_name(f".{MANIFEST_NAME}.part")
-    try:
-        part.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(manifest)
-    except OSError as error:
-        with contextlib.suppress(OSError):  # the first failure is the one to tell
-            part.unlink(missing_ok=True)
-        raise OutputError(f"cannot be written ({error.strerror})", where=manifest) from error
-    return ModelsFolder(directory)
+    return record_artefacts(directory, [folder.artefact(name) for name in names])
