@@ -71,12 +71,12 @@ def _cutoff(models: ModelsFolder, name: str) -> float:
 
 def _lines(row: dict[str, Any]) -> list[str]:
     n_missing, first = len(row["missing"]), row["missing"][:1]
-    cure = f"missing {n_missing} of {row['n_artefacts']}, {first[0]} first: fetch {row['name']}" if first else "ready"
+    weights = f"{n_missing} of {row['n_artefacts']} missing ({first[0]} …): fetch {row['name']}" if first else "ready"
     cutoffs = ", ".join(f"{name} {hz / 1000:.1f} kHz" for name, hz in row["cutoffs_hz"].items() if hz is not None)
     scores = ", ".join(f"{name} {value:.2f}" for name, value in row["published"].items())
     facts = {
         "stems": ", ".join(row["sources"]),
-        "weights": cure,
+        "weights": weights,
         "cutoffs": cutoffs or "read from the graphs once they are there",
         "published": f"{scores} dB global SDR ({row['board']})" if scores else "—",
         "licence": row["licence"],

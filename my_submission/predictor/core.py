@@ -238,7 +238,7 @@ class Predictor:
         begun, done = budget.elapsed(), 0
         longest = self._first_piece_seconds(song, separator)
         pieces = separator.pieces(song.mixture)
-        while done < samples and budget.allows(longest * PIECE_MARGIN):
+        while done < samples and budget.remaining() > 0 and budget.allows(longest * PIECE_MARGIN):
             started = budget.elapsed()
             piece = next(pieces)
             apply(piece)
@@ -251,8 +251,10 @@ class Predictor:
 
     def _first_piece_seconds(self, song: _Song, separator: Separator) -> float:
         """A guess at the first piece's seconds: from a rehearsal, or else as long as the part before took."""
-        if not song.budget.is_limited or song.budget.remaining() <= 0:
+        if not song.budget.is_limited:
             return 0.0
+        if not song.budget.allows(song.longest_piece_seconds):
+            return math.inf
         begun = song.budget.elapsed()
         share = separator.rehearse()
         return (song.budget.elapsed() - begun) / share if share else song.longest_piece_seconds

@@ -20,7 +20,8 @@ Normalisation = Literal["joint", "mono", "none"]
 _OUT_OF_PHASE_RATIO = 1e-4
 """A mono deviation this far (80 dB) below the joint one says that the channels cancel; dividing by it would blow up."""
 
-_REHEARSED_SAMPLES = 2 * 44_100
+_REHEARSED_SHARE = 20
+"""A rehearsal takes one part in this many of a segment: two seconds of the published forty."""
 
 
 class WaveformSeparator:
@@ -81,8 +82,8 @@ class WaveformSeparator:
             _shift_left(weights, stride)
 
     def rehearse(self) -> float:
-        """Run two seconds of silence."""
-        samples = min(_REHEARSED_SAMPLES, self.chunking.segment_samples)
+        """Run a twentieth of a segment of silence."""
+        samples = max(1, self.chunking.segment_samples // _REHEARSED_SHARE)
         self.engine.run(np.zeros((1, 2, self.valid_length(samples)), dtype=np.float32))
         return self.valid_length(samples) / self.valid_length(self.chunking.segment_samples)
 

@@ -16,6 +16,9 @@ KUIELAB_SHARES = {"bass": 0.5, "drums": 0.5, "other": 0.7, "vocals": 0.9}
 """Share of the spectral networks in the blend of leaderboards A and B; the rest is Demucs."""
 
 
+KUIELAB_LICENCE = "MIT (networks and Mixer); the Demucs weights are for research only, says their author"
+
+
 def _networks(folder: str) -> dict[str, str]:
     return {source: f"{folder}/{source}" for source in MUSIC_SOURCES}
 
@@ -45,6 +48,7 @@ KUIELAB_A = SystemRecipe(
     ),
     published={"song": 7.236, "bass": 7.232, "drums": 7.173, "other": 5.636, "vocals": 8.901},
     board="MDXDB21, leaderboard A",
+    licence=KUIELAB_LICENCE,
 )
 
 KUIELAB_B = SystemRecipe(
@@ -59,6 +63,7 @@ KUIELAB_B = SystemRecipe(
     ),
     published={"song": 7.37, "bass": 7.50, "drums": 7.55, "other": 5.53, "vocals": 8.90},
     board="MDXDB21, leaderboard B",
+    licence=KUIELAB_LICENCE,
 )
 
 KUIELAB_A_NETWORKS = SystemRecipe(

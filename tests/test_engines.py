@@ -1,0 +1,204 @@
+"""Engines: one session a file, honest devices, graphs that do not fit, host and device transforms alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from my_submission.engines import Device, devices, parse_device, resolve_device
+from my_submission.engines.devices import available_cpus, cuda_devices
+from my_submission.engines.onnx_engine import OnnxEngine, open_onnx
+from my_submission.engines.spectral_engine import DeviceSpectralEngine, HostSpectralEngine, spectral_engine
+from my_submission.engines.torch_engine import TorchEngine, open_torch
+from my_submission.errors import DeviceError, MdxError, UnknownNameError, WeightsError
+from my_submission.geometry import StftGeometry
+from my_submission.networks.demucs import Demucs, DemucsConfig
+from my_submission.networks.state_dict import load_state_dict
+from tests.model_makers import random_demucs, random_network, write_spectral
+
+CPU = Device("cpu")
+STFT = StftGeometry(256, 64, 64)
+SHAPE = {"n_fft": 256, "hop": 64, "bins": 64, "frames": 32}
+
+
+def snr_db(reference: np.ndarray, estimate: np.ndarray) -> float:
+    return float(10 * np.log10(np.sum(reference**2) / np.sum((reference - estimate) ** 2)))
+
+
+def graph(path: Path, *, inputs: int = 1, shape: tuple[object, ...] = ("batch_size", 4, 64, 32)) -> Path:
+    """A graph that passes its (first) input on."""
+    values = [helper.make_tensor_value_info(f"input{i or ''}", TensorProto.FLOAT, shape) for i in range(inputs)]
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, shape)
+    nodes = [helper.make_node("Identity", ["input"], ["output"])]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", values, [output]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture
+def network_file(tmp_path: Path) -> Path:
+    write_spectral(tmp_path, "vocals", random_network(64), **SHAPE)
+    return tmp_path / "vocals.onnx"
+
+
+def test_a_file_is_opened_once(network_file: Path) -> None:
+    first = open_onnx(network_file, device=CPU, threads=1)
+    assert open_onnx(network_file.parent / "." / "vocals.onnx", device=CPU, threads=1) is first
+    assert open_onnx(network_file, device=Device("cpu", note="auto"), threads=1) is first
+    assert open_onnx(network_file, device=CPU, threads=2) is not first
+
+
+def test_onnx_agrees_with_torch_and_releases(network_file: Path) -> None:
+    """100 dB between runtimes; a run after a release gives the same bits."""
+    engine = open_onnx(network_file, device=CPU, threads=1)
+    batch = np.random.default_rng(0).standard_normal((3, 4, 64, 32)).astype(np.float32)
+    expected = TorchEngine(random_network(64), device=CPU).run(batch)
+    got = engine.run(batch)
+    assert snr_db(expected, got) > 100
+    engine.release()
+    np.testing.assert_array_equal(engine.run(batch), got)
+    assert "CPU, 1 threads" in engine.runs_on
+
+
+def test_shape_is_read_from_the_graph(network_file: Path) -> None:
+    shape = open_onnx(network_file, device=CPU).shape()
+    assert (shape.channels, shape.bins, shape.frames) == (4, 64, 32)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ({"inputs": 2}, "2 inputs"),
+        ({"shape": ("batch_size", 4, 64)}, "has the shape"),
+        ({"shape": ("batch_size", 4, "bins", 32)}, "has the shape"),
+    ],
+)
+def test_wrong_graphs_are_refused(tmp_path: Path, made: dict[str, object], message: str) -> None:
+    path = graph(tmp_path / "wrong.onnx", **made)  # type: ignore[arg-type]
+    with pytest.raises(WeightsError, match=message) as caught:
+        open_onnx(path, device=CPU).shape()
+    assert caught.value.where == str(path)
+    assert caught.value.cure
+
+
+def test_no_graph_at_all_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "text.onnx"
+    path.write_text("not a graph")
+    with pytest.raises(WeightsError, match="cannot open this graph"):
+        OnnxEngine(path, device=CPU, threads=1)
+
+
+def test_host_and_device_transforms_agree(network_file: Path) -> None:
+    """The path a GPU takes, run on the CPU: bound memory and torch's transforms against ours, 100 dB."""
+    waves = np.random.default_rng(1).standard_normal((2, 2, 64 * 31)).astype(np.float32)
+    onnx_network = open_onnx(network_file, device=CPU, threads=1)
+    host = HostSpectralEngine(onnx_network, STFT).run(waves)
+    assert snr_db(host, DeviceSpectralEngine(onnx_network, STFT).run(waves)) > 100
+    torch_network = TorchEngine(random_network(64), device=CPU)
+    assert snr_db(host, DeviceSpectralEngine(torch_network, STFT).run(waves)) > 100
+    assert isinstance(spectral_engine(onnx_network, STFT), HostSpectralEngine)
+
+
+def test_devices_by_name() -> None:
+    assert parse_device("auto") is None
+    assert parse_device("cpu") == CPU
+    assert parse_device("cuda") == Device("cuda", 0)
+    assert parse_device("cuda:3") == Device("cuda", 3)
+    for wrong in ("gpu", "cuda:", "cuda:x", ""):
+        with pytest.raises(UnknownNameError, match="no device"):
+            parse_device(wrong)
+
+
+def test_a_gpu_asked_for_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "cuda_devices", lambda: (0, "there is no NVIDIA driver"))
+    with pytest.raises(DeviceError, match="no NVIDIA driver"):
+        resolve_device("cuda")
+    auto = resolve_device("auto")
+    assert auto == CPU
+    assert "no NVIDIA driver" in auto.note
+
+
+def test_auto_takes_a_gpu_that_is_there_and_a_number_too_high_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "cuda_devices", lambda: (2, ""))
+    assert resolve_device("auto") == Device("cuda", 0)
+    assert resolve_device("cuda:1") == Device("cuda", 1)
+    with pytest.raises(DeviceError, match=r"cuda:2 is not there \(2 CUDA"):
+        resolve_device("cuda:2")
+
+
+def test_hidden_gpus_are_said_to_be_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    cuda_devices.cache_clear()
+    try:
+        assert cuda_devices() == (0, "CUDA_VISIBLE_DEVICES hides every GPU")
+    finally:
+        cuda_devices.cache_clear()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_engines_refuse_a_gpu_that_is_not_there(network_file: Path) -> None:
+    """No engine ever falls back to the CPU by itself."""
+    with pytest.raises(DeviceError):
+        OnnxEngine(network_file, device=Device("cuda"), threads=1)
+    with pytest.raises(DeviceError):
+        TorchEngine(random_network(64), device=Device("cuda"))
+
+
+def test_processors_are_counted_within_the_container() -> None:
+    assert 1 <= available_cpus() <= 4096
+
+
+def test_demucs_is_opened_from_its_file_once_and_channels_are_read(tmp_path: Path) -> None:
+    torch.save(random_demucs(channels=6).state_dict(), tmp_path / "demucs.th")
+    engine = open_torch(tmp_path / "demucs.th", "demucs-v2", device=CPU)
+    assert open_torch(tmp_path / "demucs.th", "demucs-v2", device=CPU) is engine
+    assert isinstance(engine.network, Demucs)
+    assert engine.network.config == DemucsConfig(channels=6)
+    with pytest.raises(MdxError, match="no network is known"):
+        open_torch(tmp_path / "demucs.th", "unheard-of", device=CPU)
+
+
+def test_half_precision_stays_close(tmp_path: Path) -> None:
+    """bf16 on the CPU: another result, but within 25 dB of fp32 for random weights."""
+    network = random_demucs()
+    batch = np.random.default_rng(2).standard_normal((1, 2, network.config.valid_length(4_000))).astype(np.float32)
+    exact = TorchEngine(network, device=CPU).run(batch)
+    rounded = TorchEngine(network, device=CPU, precision="bf16").run(batch)
+    assert rounded.dtype == np.float32
+    assert 25 < snr_db(exact, rounded) < 100
+
+
+class Payload:
+    """Unpickling this would run a command."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        import os
+
+        return os.system, ("exit 1",)
+
+
+def test_checkpoints_with_code_or_damage_are_refused(tmp_path: Path) -> None:
+    torch.save({"weight": Payload()}, tmp_path / "code.th")
+    with pytest.raises(WeightsError, match="more than tensors") as caught:
+        load_state_dict(tmp_path / "code.th")
+    assert caught.value.where == str(tmp_path / "code.th")
+    torch.save(random_demucs().state_dict(), tmp_path / "whole.th")
+    whole = (tmp_path / "whole.th").read_bytes()
+    (tmp_path / "cut.th").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WeightsError):
+        load_state_dict(tmp_path / "cut.th")
+    torch.save([1, 2], tmp_path / "list.th")
+    with pytest.raises(WeightsError, match="no state dict"):
+        load_state_dict(tmp_path / "list.th")
+
+
+def test_lightning_style_checkpoints_are_unwrapped(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": torch.ones(2)}, "epoch": 3}, tmp_path / "l.ckpt")
+    assert list(load_state_dict(tmp_path / "l.ckpt")) == ["a"]

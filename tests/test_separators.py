@@ -1,0 +1,175 @@
+"""Chunkers with identity engines, the Mixer, triangular weights and the statistics Demucs scales by."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from my_submission.audio_io import MixtureStatistics, mixture_from_array
+from my_submission.engines.fake_engine import FakeEngine
+from my_submission.geometry import OverlapChunking, SpectralChunking, StftGeometry
+from my_submission.separators import Mixer, SpectralSeparator, WaveformSeparator
+from my_submission.separators.base import Separator
+from my_submission.separators.waveform import centre_and_scale, triangle
+from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
+from tests.rigs import waveform_engine
+
+CHUNKING = SpectralChunking(StftGeometry(256, 64, 129), 33)
+KEPT = CHUNKING.kept_samples
+
+
+def song(samples: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((2, samples)).astype(np.float32)
+
+
+def joined(separator: Separator, mixture: np.ndarray, source: str) -> np.ndarray:
+    """The pieces of one source, checked to be consecutive and complete."""
+    blocks, position = [], 0
+    with mixture_from_array(mixture, 44_100) as prepared:
+        for piece in separator.pieces(prepared):
+            assert piece.start == position
+            assert piece.stems[source].shape == (2, piece.stop - piece.start)
+            position = piece.stop
+            blocks.append(piece.stems[source])
+    assert position == mixture.shape[1]
+    return np.concatenate(blocks, axis=1)
+
+
+@pytest.mark.parametrize("samples", [1, 2, KEPT - 1, KEPT, KEPT + 1, 2 * KEPT, 44_100])
+@pytest.mark.parametrize("batch_chunks", [1, 3])
+def test_spectral_identity_returns_the_song_exactly(samples: int, batch_chunks: int) -> None:
+    mixture = song(samples)
+    separator = SpectralSeparator("vocals", FakeEngine(), CHUNKING, batch_chunks=batch_chunks)
+    np.testing.assert_array_equal(joined(separator, mixture, "vocals"), mixture)
+
+
+def test_spectral_batches_are_bounded_and_no_chunk_is_wasted() -> None:
+    engine = FakeEngine()
+    separator = SpectralSeparator("vocals", engine, CHUNKING, batch_chunks=4)
+    joined(separator, song(10 * KEPT), "vocals")
+    assert [shape[0] for shape in engine.shapes] == [4, 4, 2]
+    assert {shape[1:] for shape in engine.shapes} == {(2, CHUNKING.chunk_samples)}
+
+
+def test_spectral_chunks_hear_their_neighbours() -> None:
+    """The engine sees real samples of the song in the trimmed margins, zeros only beyond its ends."""
+    heard: list[np.ndarray] = []
+    mixture, trim = song(3 * KEPT), CHUNKING.trim_samples
+    engine = FakeEngine(lambda batch: (heard.append(batch.copy()), batch)[1])
+    joined(SpectralSeparator("bass", engine, CHUNKING), mixture, "bass")
+    padded = np.pad(mixture, ((0, 0), (trim, trim)))
+    for index, batch in enumerate(heard):
+        expected = padded[:, index * KEPT : index * KEPT + CHUNKING.chunk_samples]
+        np.testing.assert_array_equal(batch[0], expected)
+
+
+def test_a_trim_of_one_s_own_is_possible_and_nonsense_is_not() -> None:
+    assert SpectralChunking(CHUNKING.stft, 33, trim=500).kept_samples == 64 * 32 - 1000
+    with pytest.raises(ValueError, match="nothing left"):
+        SpectralChunking(CHUNKING.stft, 33, trim=1024)
+    with pytest.raises(ValueError, match="batch_chunks"):
+        SpectralSeparator("bass", FakeEngine(), CHUNKING, batch_chunks=0)
+
+
+def waveform(segment: int, overlap: float, *, excess: int = 10, normalisation: str = "none") -> WaveformSeparator:
+    return WaveformSeparator(
+        FakeEngine(lambda batch: np.repeat(batch[:, None], 4, axis=1)),
+        DEMUCS_SOURCES,
+        valid_length=lambda samples: samples + excess,
+        chunking=OverlapChunking(segment, overlap),
+        normalisation=normalisation,  # type: ignore[arg-type]
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    samples=st.integers(1, 3_000),
+    segment=st.integers(2, 700),
+    overlap=st.sampled_from([0.0, 0.25, 0.5]),
+    excess=st.integers(0, 31),
+    normalisation=st.sampled_from(["none", "joint", "mono"]),
+)
+def test_waveform_identity_returns_the_song(
+    samples: int, segment: int, overlap: float, excess: int, normalisation: str
+) -> None:
+    """Weights sum to a positive constant after division, odd context is cut on the right side: 1e-5 of the peak."""
+    mixture = song(samples)
+    separator = waveform(segment, overlap, excess=excess, normalisation=normalisation)
+    for source in ("drums", "vocals"):
+        np.testing.assert_allclose(joined(separator, mixture, source), mixture, atol=4e-5)
+
+
+def test_waveform_segments_hear_the_song_around_them() -> None:
+    heard: list[np.ndarray] = []
+    mixture = song(1_000)
+    separator = waveform(400, 0.5, excess=51)
+    separator.engine = FakeEngine(
+        lambda batch: (heard.append(batch[0].copy()), np.repeat(batch[:, None], 4, axis=1))[1]
+    )
+    joined(separator, mixture, "bass")
+    padded = np.pad(mixture, ((0, 0), (25, 26)))
+    assert [block.shape[1] for block in heard] == [451, 451, 451, 451, 251]
+    for offset, block in zip((0, 200, 400, 600, 800), heard, strict=True):
+        np.testing.assert_array_equal(block, padded[:, offset : offset + block.shape[1]])
+
+
+def test_waveform_rows_are_named_not_counted() -> None:
+    separator = WaveformSeparator(
+        waveform_engine(),
+        DEMUCS_SOURCES,
+        valid_length=lambda samples: samples,
+        chunking=OverlapChunking(100, 0.5),
+        normalisation="none",
+    )
+    mixture = np.ones((2, 250), np.float32)
+    assert joined(separator, mixture, "bass").mean() == pytest.approx(0.08, abs=1e-6)
+    assert joined(separator, mixture, "drums").mean() == pytest.approx(0.18, abs=1e-6)
+
+
+def test_rehearsal_says_its_share() -> None:
+    separator = waveform(1_000, 0.5, excess=0)
+    assert separator.rehearse() == pytest.approx(0.05)
+    assert SpectralSeparator("bass", FakeEngine(), CHUNKING).rehearse() == 0
+
+
+@pytest.mark.parametrize("samples", [2, 3, 10, 1_764_000])
+def test_triangle_is_the_published_one(samples: int) -> None:
+    weight = triangle(samples)
+    assert weight.shape == (samples,)
+    assert weight.max() == 1
+    assert weight.min() > 0
+    if samples % 2 == 0:
+        np.testing.assert_array_equal(weight, weight[::-1])
+        assert weight[0] == np.float32(1 / (samples // 2))
+
+
+def test_statistics_choose_the_published_normalisation() -> None:
+    statistics = MixtureStatistics(peak=1.0, joint_mean=0.1, joint_std=0.5, mono_mean=0.2, mono_std=0.4)
+    assert centre_and_scale(statistics, "joint") == (0.1, 0.5)
+    assert centre_and_scale(statistics, "mono") == (0.2, 0.4)
+    assert centre_and_scale(statistics, "none") == (0.0, 1.0)
+    cancelled = MixtureStatistics(peak=1.0, joint_mean=0.1, joint_std=0.5, mono_mean=0.0, mono_std=1e-9)
+    assert centre_and_scale(cancelled, "mono") == (0.1, 0.5)
+    silent = MixtureStatistics(peak=0.0, joint_mean=0.0, joint_std=0.0, mono_mean=0.0, mono_std=0.0)
+    assert centre_and_scale(silent, "joint") == centre_and_scale(silent, "mono") == (0.0, 1.0)
+
+
+def test_mixer_is_the_matrix_in_the_published_order() -> None:
+    rng = np.random.default_rng(5)
+    matrix = rng.standard_normal((8, 10)).astype(np.float32)
+    stems = {name: song(50, seed=index) for index, name in enumerate(MUSIC_SOURCES)}
+    mixture = song(50, seed=9)
+    rows = [stems[name][channel] for name in ("bass", "drums", "other", "vocals") for channel in (0, 1)]
+    expected = matrix.astype(np.float64) @ np.stack([*rows, *mixture]).astype(np.float64)
+    mixed = Mixer(matrix).mix(stems, mixture)
+    got = np.concatenate([mixed[name] for name in MUSIC_SOURCES])
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_mixer_refuses_nonsense() -> None:
+    with pytest.raises(ValueError, match=r"\(8, 9\)"):
+        Mixer(np.zeros((8, 9)))
+    with pytest.raises(ValueError, match="NaN"):
+        Mixer(np.full((8, 10), np.nan))
