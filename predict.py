@@ -2,7 +2,7 @@
 
 ``python predict.py`` separates every ``<song>/mixture.wav`` of TEST_DATASET_PATH (``data/test``) into
 ``RESULTS_DATASET_PATH/<song>/{bass,drums,other,vocals}.wav`` (``data/results``), 16-bit PCM, inside the time limit a
-song. MDX_SYSTEM chooses the system (``starter``), MDX_DEVICE the device (``auto``).
+song. MDX_SYSTEM chooses the system (``starter``), MDX_DEVICE the device (``auto``), MDX_MODELS_DIR the weights.
 """
 
 from __future__ import annotations
@@ -44,7 +44,11 @@ class SubmissionPredictor(MusicDemixingPredictor):
 
     def prediction_setup(self) -> None:
         """Open the weights once, before the first song."""
-        self.predictor = load(os.environ.get("MDX_SYSTEM", "starter"), device=os.environ.get("MDX_DEVICE", "auto"))
+        self.predictor = load(
+            os.environ.get("MDX_SYSTEM", "starter"),
+            models_dir=os.environ.get("MDX_MODELS_DIR"),
+            device=os.environ.get("MDX_DEVICE", "auto"),
+        )
 
     def prediction(
         self,

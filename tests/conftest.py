@@ -1,0 +1,25 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from my_submission.stems import MUSIC_SOURCES
+from tests.model_makers import random_network, write_manifest, write_spectral
+
+TINY_N_FFT = {"bass": 1024, "drums": 256, "other": 512, "vocals": 384}
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder whose starter is four tiny networks of random weights."""
+    folder = tmp_path_factory.mktemp("models")
+    shape = {"hop": 64, "bins": 64, "frames": 128}
+    entries = [
+        write_spectral(folder, f"starter/{source}", random_network(64, growth=2), n_fft=TINY_N_FFT[source], **shape)
+        for source in MUSIC_SOURCES
+    ]
+    write_manifest(folder, entries)
+    return folder

@@ -1,0 +1,150 @@
+"""The 2021 door: environment, layout, limits, a kill, and the organisers' own evaluator in place of ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import predict
+from my_submission.stems import MUSIC_SOURCES
+
+ROOT = Path(__file__).resolve().parents[1]
+STEMS = [f"{source}.wav" for source in MUSIC_SOURCES]
+
+MINIMAL_RUNNER = '''
+"""A runner written from the contract alone: what the organisers' file must offer."""
+
+import os
+from pathlib import Path
+
+
+class MusicDemixingPredictor:
+    def run(self):
+        self.prediction_setup()
+        results = Path(os.environ["RESULTS_DATASET_PATH"])
+        for mixture in sorted(Path(os.environ["TEST_DATASET_PATH"]).glob("*/mixture.wav")):
+            folder = results / mixture.parent.name
+            folder.mkdir(parents=True)
+            names = ("bass", "drums", "other", "vocals")
+            paths = {f"{name}_file_path": str(folder / f"estimate of {name}.wav") for name in names}
+            self.prediction(mixture_file_path=str(mixture), **paths)
+'''
+
+
+def write_songs(folder: Path, names: list[str], *, samples: int = 30_000) -> None:
+    for index, name in enumerate(names):
+        noise = 0.1 * np.random.default_rng(index).standard_normal((samples + index, 2))
+        (folder / name).mkdir(parents=True)
+        soundfile.write(folder / name / "mixture.wav", noise, 44_100)
+
+
+def environment(folder: Path, models: Path, **more: str) -> dict[str, str]:
+    """The grader's variables, and nothing of them left from outside."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("INFERENCE_", "AICROWD_", "PARTIAL_", "MDX_"))}
+    paths = {"TEST_DATASET_PATH": str(folder / "test"), "RESULTS_DATASET_PATH": str(folder / "results")}
+    return {**kept, **paths, "MDX_MODELS_DIR": str(models), **more}
+
+
+def run(env: dict[str, str], root: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "predict.py"]
+    return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
+
+
+def test_layout_format_and_length(tmp_path: Path, tiny_models: Path) -> None:
+    write_songs(tmp_path / "test", ["one", "another song"])
+    done = run(environment(tmp_path, tiny_models))
+    assert done.returncode == 0, done.stderr
+    for index, name in enumerate(["one", "another song"]):
+        assert sorted(path.name for path in (tmp_path / "results" / name).iterdir()) == STEMS
+        for stem in STEMS:
+            info = soundfile.info(tmp_path / "results" / name / stem)
+            found = (info.frames, info.samplerate, info.channels, info.subtype, info.format)
+            assert found == (30_000 + index, 44_100, 2, "PCM_16", "WAV")
+
+
+def test_default_folders_are_below_the_working_directory(tmp_path: Path, tiny_models: Path) -> None:
+    write_songs(tmp_path / "data" / "test", ["one"])
+    env = environment(tmp_path, tiny_models, PYTHONPATH=str(ROOT))
+    del env["TEST_DATASET_PATH"], env["RESULTS_DATASET_PATH"]
+    command = [sys.executable, str(ROOT / "predict.py")]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "data" / "results" / "one").iterdir()) == STEMS
+
+
+def test_partial_runs(tmp_path: Path, tiny_models: Path) -> None:
+    write_songs(tmp_path / "test", ["one", "two"])
+    assert run(environment(tmp_path, tiny_models, PARTIAL_RUN_MUSIC_NAMES="two")).returncode == 0
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["two"]
+
+
+def test_a_broken_song_costs_only_itself(tmp_path: Path, tiny_models: Path) -> None:
+    write_songs(tmp_path / "test", ["a", "b", "c"])
+    (tmp_path / "test" / "b" / "mixture.wav").write_bytes(b"no sound")
+    done = run(environment(tmp_path, tiny_models))
+    assert done.returncode == 1
+    assert "1 of 3 songs failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    for name in ("a", "c"):
+        assert sorted(path.name for path in (tmp_path / "results" / name).iterdir()) == STEMS
+
+
+def test_missing_songs_and_missing_weights_are_said(tmp_path: Path, tiny_models: Path) -> None:
+    done = run(environment(tmp_path, tiny_models))
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert str(tmp_path / "test") in done.stderr
+    write_songs(tmp_path / "test", ["one"])
+    done = run(environment(tmp_path, tiny_models, MDX_SYSTEM="kuielab-a"))
+    assert (done.returncode, "Traceback" in done.stderr) in {(1, False)}
+    assert "kuielab-a/bass" in done.stderr
+
+
+def test_limits_of_the_environment_become_budgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_songs(tmp_path, ["one"], samples=88_200)
+    path = str(tmp_path / "one" / "mixture.wav")
+    monkeypatch.delenv("INFERENCE_PER_MUSIC_TIMEOUT_SECONDS", raising=False)
+    monkeypatch.delenv("INFERENCE_PER_MUSIC_TIMEOUT_FACTOR", raising=False)
+    assert predict.song_limit_seconds(path) == 240
+    monkeypatch.setenv("INFERENCE_PER_MUSIC_TIMEOUT_SECONDS", "1000")
+    assert predict.song_limit_seconds(path) == 1000
+    monkeypatch.setenv("INFERENCE_PER_MUSIC_TIMEOUT_FACTOR", "1.57")
+    assert predict.song_limit_seconds(path) == pytest.approx(2 * 1.57)
+
+
+def test_a_runner_that_is_not_ours(tmp_path: Path, tiny_models: Path) -> None:
+    """With the organisers' evaluator in place, and file names of its own choosing, everything still works."""
+    tree = tmp_path / "tree"
+    for name in ("my_submission",):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "predict.py", tree)
+    (tree / "evaluator").mkdir()
+    (tree / "evaluator" / "music_demixing.py").write_text(MINIMAL_RUNNER, encoding="utf-8")
+    write_songs(tmp_path / "test", ["one"])
+    done = run(environment(tmp_path, tiny_models), tree)
+    assert done.returncode == 0, done.stderr
+    found = sorted(path.name for path in (tmp_path / "results" / "one").iterdir())
+    assert found == [f"estimate of {stem}" for stem in STEMS]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX matter")
+def test_a_kill_in_the_middle_leaves_no_half_written_stem(tmp_path: Path, tiny_models: Path) -> None:
+    write_songs(tmp_path / "test", ["one"], samples=44_100 * 120)
+    out = tmp_path / "results" / "one"
+    process = subprocess.Popen(
+        [sys.executable, "predict.py"], cwd=ROOT, env=environment(tmp_path, tiny_models), stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and not list(out.glob(".*.part")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert list(out.glob(".*.part"))
+    assert not [path for path in out.iterdir() if path.name in STEMS]
