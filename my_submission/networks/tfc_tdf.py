@@ -1,0 +1,238 @@
+"""TFC-TDF: the spectrogram network of KUIELAB-MDX-Net, in its published form and in the starter's.
+
+A U-Net over ``[N, channels, bins, frames]``. Every block is a chain of convolutions over time and
+frequency (TFC) to which a two-layer perceptron over the frequency axis (TDF) is added; skips are
+multiplied, not concatenated. Definition: ``ConvTDFNet``, trim variant, of the MDX 2021 submission.
+
+The starter networks use the same U-Net with three values changed: instance normalisation, a complex
+mask applied to the input as the last step, and neighbouring bins folded into channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Norm = Literal["batch", "instance"]
+Output = Literal["mapping", "complex_mask"]
+
+SPECTRUM_CHANNELS = 4
+"""Left real, left imaginary, right real, right imaginary."""
+
+_LEVEL_FLOOR = 1e-8
+"""Added to powers before they are divided by, so that digital silence stays silence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TfcTdfConfig:
+    """Shape of a TFC-TDF network.
+
+    Args:
+        bins: kept frequency bins F.
+        depth: L, the odd number of blocks; ``L // 2`` of them encode and as many decode.
+        growth: channels of the first block, and channels added at each downsampling.
+        convs_per_block: 3x3 convolutions in a block.
+        kernel: side of those convolutions, odd.
+        bottleneck: the factor bn by which the TDF narrows its axis.
+        tdf_bias: whether the linear layers of the TDF have a bias.
+        channels: real channels of the spectrum, twice the audio channels.
+        norm: ``batch`` as published, ``instance`` for training with small batches.
+        output: ``mapping`` returns the target's spectrum as published; ``complex_mask`` multiplies
+            the input by a predicted complex ratio mask, one per audio channel and bin.
+        bins_per_row: neighbouring bins folded into channels before the first layer; 1 as published.
+        compression: exponent applied to the input's magnitudes after scaling to unit mean power;
+            1 leaves the input as it is, which is the published form.
+        targets: sources predicted at once, each with ``channels`` output channels; 1 as published.
+    """
+
+    bins: int
+    depth: int
+    growth: int
+    convs_per_block: int = 3
+    kernel: int = 3
+    bottleneck: int = 8
+    tdf_bias: bool = False
+    channels: int = SPECTRUM_CHANNELS
+    norm: Norm = "batch"
+    output: Output = "mapping"
+    bins_per_row: int = 1
+    compression: float = 1.0
+    targets: int = 1
+
+    def __post_init__(self) -> None:
+        positive = {
+            "growth": self.growth,
+            "convs_per_block": self.convs_per_block,
+            "bottleneck": self.bottleneck,
+            "bins_per_row": self.bins_per_row,
+            "targets": self.targets,
+        }
+        for name, value in positive.items():
+            if value < 1:
+                raise ValueError(f"{name}={value} must be at least 1")
+        if self.depth < 3 or self.depth % 2 == 0:
+            raise ValueError(f"depth={self.depth} must be odd and at least 3")
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError(f"kernel={self.kernel} must be odd")
+        if self.channels < 2 or self.channels % 2:
+            raise ValueError(f"channels={self.channels} must be even: pairs of real and imaginary")
+        if self.bins < 1 or self.bins % (self.bins_per_row * self.frame_multiple):
+            raise ValueError(
+                f"bins={self.bins} must be a multiple of bins_per_row x 2^(depth//2) = "
+                f"{self.bins_per_row * self.frame_multiple}"
+            )
+        if self.bins // self.bins_per_row // self.frame_multiple < self.bottleneck:
+            raise ValueError(f"bottleneck={self.bottleneck} leaves no unit in the deepest TDF of {self.bins} bins")
+        if not 0.0 < self.compression <= 1.0:
+            raise ValueError(f"compression={self.compression} must lie in (0, 1]")
+
+    @property
+    def scales(self) -> int:
+        """Number of downsamplings."""
+        return self.depth // 2
+
+    @property
+    def frame_multiple(self) -> int:
+        """The frame count must be a multiple of this."""
+        return 2**self.scales
+
+    @property
+    def rows(self) -> int:
+        """Length of the frequency axis inside the network."""
+        return self.bins // self.bins_per_row
+
+
+def _norm(kind: Norm, channels: int) -> nn.Module:
+    return nn.BatchNorm2d(channels) if kind == "batch" else nn.InstanceNorm2d(channels, affine=True)
+
+
+def _start_at_equal_shares(final: nn.Conv2d, config: TfcTdfConfig) -> None:
+    """Makes an untrained mask close to a quarter of the mixture everywhere, so that training starts calmly."""
+    with torch.no_grad():
+        final.weight.mul_(0.1)
+        share = torch.tensor([1.0 / 4.0, 0.0]).repeat(config.targets * config.channels // 2)
+        if final.bias is not None:
+            final.bias.copy_(share.repeat_interleave(config.bins_per_row))
+
+
+class TfcTdfBlock(nn.Module):
+    """Convolutions over ``[N, channels, frames, rows]``, and the TDF of their result added to it."""
+
+    def __init__(self, config: TfcTdfConfig, channels: int, rows: int) -> None:
+        super().__init__()
+        narrow = rows // config.bottleneck
+        self.H = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(channels, channels, config.kernel, padding=config.kernel // 2),
+                _norm(config.norm, channels),
+                nn.ReLU(),
+            )
+            for _ in range(config.convs_per_block)
+        )
+        self.tdf = nn.Sequential(
+            nn.Linear(rows, narrow, bias=config.tdf_bias),
+            _norm(config.norm, channels),
+            nn.ReLU(),
+            nn.Linear(narrow, rows, bias=config.tdf_bias),
+            _norm(config.norm, channels),
+            nn.ReLU(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape out as in."""
+        for layer in self.H:
+            x = layer(x)
+        y: Tensor = x + self.tdf(x)
+        return y
+
+
+class TfcTdfNet(nn.Module):
+    """The network: ``float32 [N, channels, bins, frames]`` to ``[N, targets * channels, bins, frames]``.
+
+    ``frames`` must be a multiple of ``config.frame_multiple``. Parameter names are those of the
+    published submission's class.
+    """
+
+    def __init__(self, config: TfcTdfConfig) -> None:
+        super().__init__()
+        self.config = config
+        growth, folded = config.growth, config.channels * config.bins_per_row
+        widths = [growth * (level + 1) for level in range(config.scales + 1)]
+        rows = [config.rows >> level for level in range(config.scales + 1)]
+
+        def step(layer: nn.Module, channels: int) -> nn.Sequential:
+            return nn.Sequential(layer, _norm(config.norm, channels), nn.ReLU())
+
+        self.first_conv = step(nn.Conv2d(folded, growth, 1), growth)
+        self.ds_dense = nn.ModuleList(TfcTdfBlock(config, c, f) for c, f in zip(widths[:-1], rows[:-1], strict=True))
+        self.ds = nn.ModuleList(step(nn.Conv2d(c, c + growth, 2, 2), c + growth) for c in widths[:-1])
+        self.mid_dense = TfcTdfBlock(config, widths[-1], rows[-1])
+        self.us = nn.ModuleList(step(nn.ConvTranspose2d(c, c - growth, 2, 2), c - growth) for c in widths[:0:-1])
+        self.us_dense = nn.ModuleList(
+            TfcTdfBlock(config, c, f) for c, f in zip(widths[-2::-1], rows[-2::-1], strict=True)
+        )
+        final = nn.Conv2d(growth, folded * config.targets, 1)
+        self.final_conv = nn.Sequential(final)
+        if config.output == "complex_mask":
+            _start_at_equal_shares(final, config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predicts the spectrum of every target, in the units of ``x``."""
+        y = self.first_conv(self._fold(self._compressed(x))).transpose(-1, -2)
+        skips = []
+        for dense, down in zip(self.ds_dense, self.ds, strict=True):
+            y = dense(y)
+            skips.append(y)
+            y = down(y)
+        y = self.mid_dense(y)
+        for up, dense in zip(self.us, self.us_dense, strict=True):
+            y = dense(up(y) * skips.pop())
+        y = self._unfold(self.final_conv(y.transpose(-1, -2)))
+        return y if self.config.output == "mapping" else self._masked(x, y.float())
+
+    def for_target(self, index: int) -> TfcTdfNet:
+        """A copy that predicts only the target of that index; the trunk is copied, not shared."""
+        if not 0 <= index < self.config.targets:
+            raise ValueError(f"target {index} of a network that predicts {self.config.targets}")
+        rows = self.config.channels * self.config.bins_per_row
+        state = dict(self.state_dict())
+        for name in ("final_conv.0.weight", "final_conv.0.bias"):
+            state[name] = state[name][index * rows : (index + 1) * rows]
+        single = TfcTdfNet(replace(self.config, targets=1))
+        single.load_state_dict(state)
+        return single
+
+    def _compressed(self, x: Tensor) -> Tensor:
+        """Scaled to unit mean power per item, each bin's magnitude raised to ``compression``."""
+        if self.config.compression == 1.0:
+            return x
+        x = x / torch.sqrt(torch.mean(x * x, dim=(1, 2, 3), keepdim=True) + _LEVEL_FLOOR)
+        real, imaginary = x[:, 0::2], x[:, 1::2]
+        power = real * real + imaginary * imaginary + _LEVEL_FLOOR
+        factor = power ** ((self.config.compression - 1.0) / 2.0)
+        return torch.stack((real * factor, imaginary * factor), dim=2).flatten(1, 2)
+
+    def _fold(self, x: Tensor) -> Tensor:
+        if self.config.bins_per_row == 1:
+            return x
+        config = self.config
+        x = x.reshape(-1, config.channels, config.rows, config.bins_per_row, x.shape[-1])
+        return x.permute(0, 1, 3, 2, 4).flatten(1, 2)
+
+    def _unfold(self, y: Tensor) -> Tensor:
+        if self.config.bins_per_row == 1:
+            return y
+        config = self.config
+        y = y.reshape(-1, config.targets * config.channels, config.bins_per_row, config.rows, y.shape[-1])
+        return y.permute(0, 1, 3, 2, 4).flatten(2, 3)
+
+    def _masked(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Complex product of the input with each target's mask."""
+        x_real = x[:, 0::2].repeat(1, self.config.targets, 1, 1)
+        x_imaginary = x[:, 1::2].repeat(1, self.config.targets, 1, 1)
+        real, imaginary = mask[:, 0::2], mask[:, 1::2]
+        product = (x_real * real - x_imaginary * imaginary, x_real * imaginary + x_imaginary * real)
+        return torch.stack(product, dim=2).flatten(1, 2)
