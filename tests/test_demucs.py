@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from my_submission.errors import WeightsError
+from my_submission.networks import demucs
 from my_submission.networks.demucs import Demucs, DemucsConfig, centre_trim, downsample_by_two, upsample_by_two
 from tests.model_makers import random_demucs
 
@@ -90,6 +91,17 @@ def test_states_that_do_not_fit_name_the_key(change: object, message: str) -> No
     change(state)  # type: ignore[operator]
     with pytest.raises(WeightsError, match=message):
         Demucs.from_state(state, where="some.th")
+
+
+def test_tiles_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With and without tiles: the same to float32 rounding (1e-6 of the peak)."""
+    network = random_demucs()
+    x = torch.randn(1, 2, network.config.valid_length(3_000), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        whole = network(x)
+        monkeypatch.setattr(demucs, "TILE_SAMPLES", 37)
+        tiled = network(x)
+    assert (whole - tiled).abs().max() < 1e-6 * whole.abs().max()
 
 
 def test_empty_configurations_are_refused() -> None:

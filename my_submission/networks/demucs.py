@@ -7,7 +7,7 @@ checkpoints load strictly. Later packages of the same name changed the network; 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +25,9 @@ RESAMPLE_ROLLOFF = 0.945
 
 _INPUT_SCALE = 1 + 1e-5
 """The network divides by (std + 1e-5) with a placeholder std of one: small, but part of the published output."""
+
+TILE_SAMPLES = 1 << 15
+"""Output samples of the outer convolutions worked on at once, when no gradient is needed."""
 
 _CURE = "use a checkpoint of the Demucs v2 family (64 or 48 channels, four sources)"
 
@@ -104,12 +107,15 @@ class Demucs(nn.Module):
         x = upsample_by_two(mixture / _INPUT_SCALE)
         skips = []
         for encode in self.encoder:
-            x = encode(x)
+            x = _tiled(encode, x, kernel=KERNEL, stride=STRIDE)
             skips.append(x)
         x = self.lstm(x)
         for decode in self.decoder:
-            x = x + centre_trim(skips.pop(), x.shape[-1])
-            x = decode(x)
+            skip = centre_trim(skips.pop(), x.shape[-1])
+            x = x + skip if torch.is_grad_enabled() else x.add_(skip)
+            del skip
+            x = _tiled(decode[:2], x, kernel=CONTEXT, stride=1)
+            x = _tiled_transposed(decode[2:], x)
         x = downsample_by_two(x)
         return x.view(x.shape[0], len(self.config.sources), self.config.audio_channels, x.shape[-1])
 
@@ -133,6 +139,44 @@ class Demucs(nn.Module):
             reason = " ".join(str(error).split())
             raise WeightsError(f"these tensors are not a Demucs v2 ({reason})", where=where, cure=_CURE) from error
         return network.eval().requires_grad_(False)
+
+
+def _tiled(layers: Callable[[Tensor], Tensor], x: Tensor, *, kernel: int, stride: int) -> Tensor:
+    """Apply layers that see ``kernel`` samples of the last axis per output, tile by tile where no gradient is needed.
+
+    The outermost levels are hundreds of megabytes wide; in tiles only their result is, and it stays in the cache
+    while it is worked on.
+    """
+    samples = (x.shape[-1] - kernel) // stride + 1
+    if torch.is_grad_enabled() or samples <= TILE_SAMPLES:
+        result: Tensor = layers(x)
+        return result
+    whole: Tensor | None = None
+    for start in range(0, samples, TILE_SAMPLES):
+        stop = min(start + TILE_SAMPLES, samples)
+        tile = layers(x[..., start * stride : (stop - 1) * stride + kernel])
+        if whole is None:
+            whole = tile.new_empty(*tile.shape[:-1], samples)
+        whole[..., start:stop] = tile
+    if whole is None:
+        raise ValueError(f"{x.shape[-1]} samples are fewer than the {kernel} that the layers need")
+    return whole
+
+
+def _tiled_transposed(layers: nn.Module, x: Tensor) -> Tensor:
+    """As :func:`_tiled` for a transposed convolution of stride 4 and kernel 8: each output sees two inputs."""
+    samples = x.shape[-1]
+    if torch.is_grad_enabled() or samples <= TILE_SAMPLES:
+        result: Tensor = layers(x)
+        return result
+    tiles = []
+    for start in range(0, samples, TILE_SAMPLES):
+        stop = min(start + TILE_SAMPLES, samples)
+        before = min(start, 1)
+        tile = layers(x[..., start - before : stop])
+        end = None if stop == samples else STRIDE * (stop - start + before)
+        tiles.append(tile[..., STRIDE * before : end])
+    return torch.cat(tiles, dim=-1)
 
 
 def _encoder_level(inputs: int, width: int) -> nn.Sequential:
@@ -197,7 +241,9 @@ def _resample(x: Tensor, old: int, new: int) -> Tensor:
     kernels, width = _resample_kernels(old, new)
     rows = x.reshape(-1, 1, x.shape[-1])
     padded = F.pad(rows, (width, width + old), mode="replicate")
-    phases = F.conv1d(padded, kernels.to(x), stride=old)
+    phases = _tiled(
+        lambda tile: F.conv1d(tile, kernels.to(x), stride=old), padded, kernel=kernels.shape[-1], stride=old
+    )
     joined = phases.transpose(1, 2).reshape(*x.shape[:-1], -1)
     return joined[..., : new * x.shape[-1] // old]
 
