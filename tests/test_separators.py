@@ -50,6 +50,7 @@ def test_spectral_batches_are_bounded_and_no_chunk_is_wasted() -> None:
     separator = SpectralSeparator("vocals", engine, CHUNKING, batch_chunks=4)
     joined(separator, song(10 * KEPT), "vocals")
     assert [shape[0] for shape in engine.shapes] == [4, 4, 2]
+    assert engine.n_last == 1
     assert {shape[1:] for shape in engine.shapes} == {(2, CHUNKING.chunk_samples)}
 
 

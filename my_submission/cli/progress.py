@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -67,6 +68,11 @@ class SongProgress:
             self._task = None
         elif isinstance(event, Note):
             self._err.print(f"{song}: {event.text}", markup=False, highlight=False, style="dim")
+
+    def notes(self, texts: Iterable[str]) -> None:
+        """Show what holds for all songs, such as why the CPU was chosen."""
+        for text in texts:
+            self._err.print(text, markup=False, highlight=False, style="dim")
 
     def done(self, song: str, report: SeparationReport) -> None:
         """Say where a song's stems are, and what became of its levels."""

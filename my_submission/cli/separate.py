@@ -69,7 +69,9 @@ def run(options: argparse.Namespace) -> int:
         for song in songs:
             directory = options.output / song.name
             try:
-                predictor = predictor or _load(options)
+                if predictor is None:
+                    predictor = _load(options)
+                    progress.notes(predictor.setup_notes)
                 _refuse_own_folder(song, directory)
                 if options.skip_existing and is_complete(song.path, directory, predictor.sources, options.format):
                     n_skipped += 1

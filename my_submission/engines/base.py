@@ -19,10 +19,9 @@ class Engine(Protocol):
         """Where the work is really done, for logs and reports, such as "onnxruntime CPU, 2 threads"."""
         ...
 
-    def run(self, batch: Batch) -> Batch:
-        """Map a batch; neither side keeps a reference to the other's array."""
-        ...
+    def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
+        """Map a batch; neither side keeps a reference to the other's array.
 
-    def release(self) -> None:
-        """Give back working memory until the next run; weights stay."""
+        ``is_last`` says that no other batch follows soon: working memory is given back, weights stay.
+        """
         ...

@@ -15,23 +15,20 @@ class FakeEngine:
     Attributes:
         function: maps a batch to a batch; the identity by default.
         shapes: shape of every batch so far.
-        released: how often :meth:`release` was called.
+        n_last: how many batches were said to be the last.
     """
 
     function: Callable[[Batch], Batch] = field(default=lambda batch: batch.copy())
     shapes: list[tuple[int, ...]] = field(default_factory=list)
-    released: int = 0
+    n_last: int = 0
 
     @property
     def runs_on(self) -> str:
         """Nowhere in particular."""
         return "fake"
 
-    def run(self, batch: Batch) -> Batch:
+    def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Apply the function."""
+        self.n_last += is_last
         self.shapes.append(batch.shape)
         return self.function(batch)
-
-    def release(self) -> None:
-        """Count the call."""
-        self.released += 1

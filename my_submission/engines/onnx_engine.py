@@ -96,16 +96,20 @@ class OnnxEngine:
         channels, bins, frames = shapes[0][1:]
         return GraphShape(channels, bins, frames, metadata=tuple(sorted(metadata.items())))
 
-    def run(self, batch: Batch) -> Batch:
+    def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Run the graph over a batch."""
         contiguous = np.ascontiguousarray(batch, dtype=np.float32)
-        result: Batch = self._session.run([self.output_name], {self.input_name: contiguous})[0]
+        options = self.run_options(is_last=is_last)
+        result: Batch = self._session.run([self.output_name], {self.input_name: contiguous}, options)[0]
         return result
 
-    def release(self) -> None:
-        """Shrink the session's arena: the next run grows it again."""
-        arena = "cpu:0" if self.device.kind == "cpu" else f"gpu:{self.device.index}"
-        _shrink(self._runtime, self._session, arena)
+    def run_options(self, *, is_last: bool) -> Any:
+        """Options of one run: the last one shrinks the session's arena, which can be a gigabyte."""
+        options = self._runtime.RunOptions()
+        if is_last:
+            arena = "cpu:0" if self.device.kind == "cpu" else f"gpu:{self.device.index}"
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
+        return options
 
 
 @lru_cache(maxsize=64)
@@ -157,12 +161,3 @@ def _refused(device: Device, reason: str) -> DeviceError:
         cure="install onnxruntime-gpu alone (not onnxruntime beside it) with matching CUDA and cuDNN libraries, "
         "or use --device cpu",
     )
-
-
-def _shrink(runtime: Any, session: Any, arena: str) -> None:
-    """Ask for the arena to be shrunk at the end of the smallest legal run (an empty batch where the graph allows)."""
-    options = runtime.RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
-    value = session.get_inputs()[0]
-    shape = [0 if index == 0 else size for index, size in enumerate(value.shape)]
-    session.run(None, {value.name: np.zeros(shape, dtype=np.float32)}, options)

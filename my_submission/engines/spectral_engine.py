@@ -31,13 +31,9 @@ class HostSpectralEngine:
         """Where the network runs."""
         return self.network.runs_on
 
-    def run(self, batch: Batch) -> Batch:
+    def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Separate chunks."""
-        return from_channels(self.network.run(to_channels(batch, self.stft)), self.stft)
-
-    def release(self) -> None:
-        """Release the network's working memory."""
-        self.network.release()
+        return from_channels(self.network.run(to_channels(batch, self.stft), is_last=is_last), self.stft)
 
 
 class DeviceSpectralEngine:
@@ -70,7 +66,7 @@ class DeviceSpectralEngine:
         """Where network and transforms run."""
         return f"{self.network.runs_on}, transforms on {self._device}"
 
-    def run(self, batch: Batch) -> Batch:
+    def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Separate chunks; the only transfers are the waveforms, in and out."""
         torch = self._torch
         try:
@@ -78,7 +74,9 @@ class DeviceSpectralEngine:
                 waves = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(self._device)
                 channels = self._to_channels(waves)
                 mapped = (
-                    self._bound(channels) if isinstance(self.network, OnnxEngine) else self.network.network(channels)
+                    self._bound(channels, is_last=is_last)
+                    if isinstance(self.network, OnnxEngine)
+                    else self.network.network(channels)
                 )
                 result: Batch = self._from_channels(mapped).cpu().numpy()
         except torch.OutOfMemoryError as error:
@@ -86,13 +84,9 @@ class DeviceSpectralEngine:
                 f"{self._device} has too little memory for a batch of {len(batch)} chunks",
                 cure="use a smaller --batch-chunks, free the GPU, or use --device cpu",
             ) from error
+        if is_last and self.network.device.kind == "cuda":
+            torch.cuda.empty_cache()
         return result
-
-    def release(self) -> None:
-        """Release the network's working memory and torch's cached blocks."""
-        self.network.release()
-        if self.network.device.kind == "cuda":
-            self._torch.cuda.empty_cache()
 
     def _to_channels(self, waves: Any) -> Any:
         torch, stft = self._torch, self.stft
@@ -112,7 +106,7 @@ class DeviceSpectralEngine:
         waves = torch.istft(spectra, stft.n_fft, stft.hop, window=self._window, center=True)
         return waves.reshape(batch, doubled // 2, -1)
 
-    def _bound(self, channels: Any) -> Any:
+    def _bound(self, channels: Any, *, is_last: bool) -> Any:
         """Run the session on the memory of one tensor into the memory of another."""
         engine: OnnxEngine = self.network  # type: ignore[assignment]  # the caller has checked
         device: Device = engine.device
@@ -125,7 +119,7 @@ class DeviceSpectralEngine:
             (binding.bind_output, engine.output_name, mapped),
         ):
             bind(name, device.kind, device.index, np.float32, tuple(tensor.shape), tensor.data_ptr())
-        engine.session.run_with_iobinding(binding)
+        engine.session.run_with_iobinding(binding, engine.run_options(is_last=is_last))
         binding.synchronize_outputs()
         return mapped
 

@@ -55,7 +55,7 @@ class TorchEngine:
         where = f"CPU, {self.threads} threads" if self.device.kind == "cpu" else str(self.device)
         return f"torch {self._torch.__version__} {where}, {self.precision}"
 
-    def run(self, batch: Batch) -> Batch:
+    def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Run the module over a batch.
 
         Raises:
@@ -73,12 +73,9 @@ class TorchEngine:
                 f"{self.device} has too little memory for a batch of {batch.shape}",
                 cure="use a smaller --batch-chunks, free the GPU, or use --device cpu",
             ) from error
+        if is_last and self.device.kind == "cuda":
+            torch.cuda.empty_cache()
         return result
-
-    def release(self) -> None:
-        """Hand cached blocks of the GPU back to its driver."""
-        if self.device.kind == "cuda":
-            self._torch.cuda.empty_cache()
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.precision == "fp32":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -110,7 +111,7 @@ class Demucs(nn.Module):
             x = _tiled(encode, x, kernel=KERNEL, stride=STRIDE)
             skips.append(x)
         x = self.lstm(x)
-        for decode in self.decoder:
+        for decode in cast("list[nn.Sequential]", list(self.decoder)):
             skip = centre_trim(skips.pop(), x.shape[-1])
             x = x + skip if torch.is_grad_enabled() else x.add_(skip)
             del skip

@@ -63,6 +63,7 @@ class Predictor:
     Args:
         assembly: the system, ready to run.
         clock: monotonic seconds, for budgets; tests inject their own.
+        notes: what a reader of every report should know, such as why the CPU was chosen.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Predictor:
         budget = self._budget(budget_seconds)
         with mixture_from_array(mixture, sample_rate) as song_mixture:
             stores = {source: MemoryStore(channels=2, samples=song_mixture.samples) for source in self.sources}
-            song = _Song(song_mixture, StemCanvas(stores, song_mixture), budget)
+            song = _Song(song_mixture, StemCanvas(stores, song_mixture), budget, notes=list(self.setup_notes))
             yield from self._paint(song)
             stems = {name: store.read(0, song_mixture.samples) for name, store in stores.items()}
             if sample_rate != SAMPLE_RATE:
@@ -176,7 +177,8 @@ class Predictor:
             stores: dict[str, SampleStore] = {
                 source: stack.enter_context(DiskStore(2, mixture.samples, directory=scratch)) for source in self.sources
             }
-            song = _Song(mixture, StemCanvas(stores, mixture), budget.reserving(writing_seconds))
+            canvas = StemCanvas(stores, mixture)
+            song = _Song(mixture, canvas, budget.reserving(writing_seconds), notes=list(self.setup_notes))
             yield from self._paint(song)
             for block in song.canvas.blocks():
                 writer.write(block)
@@ -188,7 +190,6 @@ class Predictor:
 
     def _paint(self, song: _Song) -> Iterator[Event]:
         """Run every branch; the first one leaves a complete answer, later ones refine it."""
-        yield from map(song.note, self.setup_notes)
         merged = dict.fromkeys(self.sources, 0.0)
         for index, branch in enumerate(self.assembly.branches):
             yield from self._first(song, branch) if index == 0 else self._refine(song, branch, merged)
@@ -246,7 +247,6 @@ class Predictor:
             done = piece.stop
             yield PartAdvanced(name, done, samples)
         song.longest_piece_seconds = longest
-        separator.release()
         yield self._finished(song, name, begun, done, separator.runs_on)
 
     def _first_piece_seconds(self, song: _Song, separator: Separator) -> float:

@@ -45,7 +45,3 @@ class Separator(Protocol):
         Lets a planner time the work before it commits to a whole piece. Zero means there is no smaller work.
         """
         ...
-
-    def release(self) -> None:
-        """Give back working memory until the next song."""
-        ...

@@ -49,8 +49,9 @@ class SpectralSeparator:
         trim, kept = self.chunking.trim_samples, self.chunking.kept_samples
         spans = self.chunking.spans(mixture.samples)
         while batch := tuple(islice(spans, self.batch_chunks)):
+            is_last = batch[-1].stop == mixture.samples
             heard = np.stack([mixture.store.read(span.context_start, span.context_stop) for span in batch])
-            separated = self.engine.run(heard)[..., trim : trim + kept]
+            separated = self.engine.run(heard, is_last=is_last)[..., trim : trim + kept]
             joined = np.concatenate(list(separated), axis=-1)
             start, stop = batch[0].start, batch[-1].stop
             yield Piece(start, stop, {self.source: joined[:, : stop - start]})
@@ -58,7 +59,3 @@ class SpectralSeparator:
     def rehearse(self) -> float:
         """Nothing is smaller than a chunk: the graph fixes its length."""
         return 0.0
-
-    def release(self) -> None:
-        """Shrink the session's arena."""
-        self.engine.release()

@@ -87,10 +87,6 @@ class WaveformSeparator:
         self.engine.run(np.zeros((1, 2, self.valid_length(samples)), dtype=np.float32))
         return self.valid_length(samples) / self.valid_length(self.chunking.segment_samples)
 
-    def release(self) -> None:
-        """Release the network's working memory."""
-        self.engine.release()
-
     def _segment(self, mixture: Mixture, offset: int, length: int, mean: float, std: float) -> Waveform:
         """Normalised stems (sources, 2, length) of one segment."""
         needed = self.valid_length(length)
@@ -99,7 +95,8 @@ class WaveformSeparator:
         # Beyond the song there is silence after the normalisation, not before it.
         heard[:, : max(0, -start)] = 0
         heard[:, max(0, mixture.samples - start) :] = 0
-        separated: Waveform = self.engine.run(heard[None])[0]
+        is_last = offset + self.chunking.stride_samples >= mixture.samples
+        separated: Waveform = self.engine.run(heard[None], is_last=is_last)[0]
         excess = separated.shape[-1] - length
         return separated[..., excess // 2 : excess // 2 + length]
 
