@@ -1,0 +1,164 @@
+"""The command line: ``python -m evaluator score`` and ``python -m evaluator replay``.
+
+Exit codes: 0 done; 1 the work failed, or a song did (the others are scored and kept); 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from evaluator.comparison import Comparison, compare_folders
+from evaluator.errors import EvaluationError
+from evaluator.exports import to_csv, write_museval_track
+from evaluator.runner import SongDone, run_jobs
+from evaluator.scores import Document, scores_document, to_json, write_atomically
+from evaluator.scoring import FRAMEWISE_METRICS, METRICS, SongScore
+from evaluator.tables import score_tables
+
+RESULTS_FOLDER = ".evaluator"
+"""Finished songs are kept in this folder of the estimates, unless told otherwise."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        code: int = options.command(options, parser)
+    except EvaluationError as error:
+        _say(f"evaluator: {error}")
+        return 1
+    except KeyboardInterrupt:
+        _say("evaluator: interrupted; songs already scored are kept, the same command finishes the rest")
+        return 1
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - keeps the interpreter from flushing into the closed pipe
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m evaluator", description="Score separated stems; replay boards.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_score(commands)
+    return parser
+
+
+def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    score = commands.add_parser("score", help="score a folder of stems against a data set")
+    score.add_argument("references", type=Path, help="data set: <song>/<source>.wav, or MUSDB18 .stem.mp4 files")
+    score.add_argument("estimates", type=Path, nargs="?", help="separations: <song>/<source>.wav")
+    score.add_argument("--baseline", action="store_true", help="score mixture / number of sources instead of ESTIMATES")
+    score.add_argument(
+        "--metric", nargs="+", choices=METRICS, default=["mdx"], help="default: mdx, the challenge's SDR"
+    )
+    score.add_argument("--sources", metavar="A,B,…", help="what to score; default: what most songs hold")
+    score.add_argument("--dataset", help="name of the data set for replay; default: the folder's name")
+    score.add_argument("--system", help="name of the separator; default: the folder's name")
+    score.add_argument("--json", type=Path, metavar="FILE", help="write a scores file")
+    score.add_argument("--csv", type=Path, metavar="FILE", help="write one row a number")
+    score.add_argument(
+        "--museval-json", type=Path, metavar="DIR", help="write museval's per-track JSON (framewise metrics)"
+    )
+    score.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="songs at a time; default: cores"
+    )
+    score.add_argument(
+        "--results", type=Path, metavar="DIR", help=f"keep finished songs here; default: ESTIMATES/{RESULTS_FOLDER}"
+    )
+    score.add_argument("--no-results", action="store_true", help="keep no finished songs, score all anew")
+    score.set_defaults(command=_score)
+
+
+def _score(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    if (options.estimates is None) != options.baseline:
+        parser.error("give ESTIMATES, or --baseline without them")
+    if options.jobs < 1:
+        parser.error("--jobs must be at least 1")
+    if options.museval_json and not set(options.metric) & set(FRAMEWISE_METRICS):
+        parser.error(f"--museval-json needs a framewise metric: {', '.join(FRAMEWISE_METRICS)}")
+    metrics = tuple(dict.fromkeys(options.metric))
+    plan = compare_folders(
+        options.references,
+        options.estimates,
+        metrics=metrics,
+        sources=[name.strip() for name in options.sources.split(",")] if options.sources else None,
+        results_dir=_results_dir(options),
+    )
+    failed = dict(plan.failed)
+    for song, reason in failed.items():
+        _say(f"{song}: {reason}")
+    songs = _run(plan, metrics, failed, n_processes=options.jobs)
+    document = scores_document(
+        songs,
+        dataset=options.dataset or options.references.resolve().name,
+        system=options.system or ("mixture baseline" if options.baseline else options.estimates.resolve().name),
+        sources=plan.sources,
+        failed=failed,
+    )
+    _write_and_print(options, document, songs)
+    if failed:
+        n_done = len(plan.jobs) + len(plan.failed) - len(failed)
+        _say(f"evaluator: {len(failed)} songs not scored ({', '.join(failed)}); {n_done} done")
+    return 1 if failed else 0
+
+
+def _results_dir(options: argparse.Namespace) -> Path | None:
+    if options.no_results:
+        return None
+    if options.results is not None or options.estimates is None:
+        return options.results  # type: ignore[no-any-return]
+    folder: Path = options.estimates / RESULTS_FOLDER
+    return folder
+
+
+def _run(
+    plan: Comparison, metrics: Sequence[str], failed: dict[str, str], *, n_processes: int
+) -> dict[str, dict[str, SongScore]]:
+    """Score every song, telling of each; failures are added to ``failed``."""
+    songs: dict[str, dict[str, SongScore]] = {metric: {} for metric in metrics}
+    for done in run_jobs(plan.jobs, n_processes=n_processes):
+        _say(_progress(done))
+        if done.failure is not None:
+            failed[done.name] = done.failure
+        for metric, score in done.scores.items():
+            songs[metric][done.name] = score
+    order = [job.name for job in plan.jobs]
+    return {metric: {name: by_song[name] for name in order if name in by_song} for metric, by_song in songs.items()}
+
+
+def _progress(done: SongDone) -> str:
+    head = f"[{done.index}/{done.total}] {done.name}"
+    if done.failure is not None:
+        return f"{head}: {done.failure}"
+    silent = [
+        f"{side} {', '.join(names)} silent throughout"
+        for side, names in _silences(next(iter(done.scores.values()))).items()
+        if names
+    ]
+    notes = silent + ([f"{', '.join(done.reused)} known already"] if done.reused else [])
+    return f"{head}: {'; '.join(notes)}" if notes else head
+
+
+def _silences(score: SongScore) -> dict[str, tuple[str, ...]]:
+    return {"reference": score.silent_references, "estimate": score.silent_estimates}
+
+
+def _write_and_print(options: argparse.Namespace, document: Document, songs: dict[str, dict[str, SongScore]]) -> None:
+    print(score_tables(document))
+    if options.json:
+        write_atomically(options.json, to_json(document))
+    if options.csv:
+        write_atomically(options.csv, to_csv(document))
+    if options.museval_json:
+        metric = next(name for name in songs if name in FRAMEWISE_METRICS)
+        for name, score in songs[metric].items():
+            write_museval_track(options.museval_json, name, score)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

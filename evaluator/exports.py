@@ -1,0 +1,65 @@
+"""Scores in other people's forms: CSV, and the per-track JSON of museval."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from evaluator.bsseval import RATIOS
+from evaluator.scores import Document, summary_name, write_atomically
+from evaluator.scoring import FRAMEWISE_METRICS, SongScore
+
+CSV_COLUMNS = ("dataset", "system", "metric", "song", "source", "ratio", "value_db")
+
+
+def to_csv(document: Document) -> str:
+    """Scores as one row a number (:data:`CSV_COLUMNS`); the summary's song is ``(mean)`` or ``(median)``."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for metric, block in document["metrics"].items():
+        summary = summary_name(metric)
+        for song, row in [*block["songs"].items(), (f"({summary})", block[summary])]:
+            for source, value in row.items():
+                cells = (
+                    value.items() if metric in FRAMEWISE_METRICS else [("SDR" if metric == "mdx" else "SI-SDR", value)]
+                )
+                for ratio, cell in cells:
+                    number = "" if cell is None else repr(float(cell))
+                    writer.writerow((document["dataset"], document["system"], metric, song, source, ratio, number))
+    return text.getvalue()
+
+
+def museval_track(score: SongScore) -> dict[str, Any]:
+    """One song as museval's per-track JSON (its ``musdb.schema.json``): targets, frames, metrics to 5 decimals.
+
+    A frame that is not finite is NaN, which museval writes and reads though strict JSON does not know it.
+    """
+    targets = []
+    for source, ratios in score.frames.items():
+        n_frames = len(next(iter(ratios.values())))
+        frames = [
+            {
+                "time": index * score.window_seconds,
+                "duration": score.window_seconds,
+                "metrics": {name: _museval_number(ratios[name][index]) for name in RATIOS},
+            }
+            for index in range(n_frames)
+        ]
+        targets.append({"name": source, "frames": frames})
+    return {"targets": targets, "museval_version": "bsseval v4 (evaluator)"}
+
+
+def write_museval_track(folder: Path, song: str, score: SongScore) -> Path:
+    """Write ``<folder>/test/<song>.json``, where museval's own stores look for it; ScoresError when that fails."""
+    path = folder / "test" / f"{song.replace('/', '_')}.json"
+    write_atomically(path, json.dumps(museval_track(score), indent=2) + "\n")
+    return path
+
+
+def _museval_number(value: float | None) -> float:
+    return math.nan if value is None else round(value, 5)

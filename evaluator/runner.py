@@ -1,0 +1,194 @@
+"""Many songs, many processes: score what is not scored yet, keep every finished song, go on past failures.
+
+Every finished song and metric is a small JSON file named by the song and by a hash of what went into it (metric,
+its version, sources, the bytes of every stem), so a run that was interrupted finishes the rest, a changed stem is
+scored anew, and nothing depends on time stamps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from evaluator.audio import StemPair
+from evaluator.datasets import Song
+from evaluator.errors import EvaluationError
+from evaluator.scores import to_json, write_atomically
+from evaluator.scoring import SongScore, score_song
+
+_RESULT_VERSION = 1
+"""Raised when a metric's numbers or a result file's form change, so that old files are not taken for new ones."""
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One song to score.
+
+    Attributes:
+        name: the song's name in tables and files.
+        reference: the song of the data set.
+        estimate: its separation, or None for the scaled-mixture baseline.
+        sources: what to score.
+        metrics: by which metrics.
+        results_dir: folder of finished songs, or None to keep none.
+    """
+
+    name: str
+    reference: Song
+    estimate: Song | None
+    sources: tuple[str, ...]
+    metrics: tuple[str, ...]
+    results_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class SongDone:
+    """An event: one song is scored, or has failed.
+
+    Attributes:
+        name: the song.
+        index: how many songs are through, this one included.
+        total: how many there are.
+        scores: metric to score; empty after a failure.
+        reused: metrics whose numbers were there already.
+        failure: why there is no score, or None.
+    """
+
+    name: str
+    index: int
+    total: int
+    scores: dict[str, SongScore]
+    reused: tuple[str, ...] = ()
+    failure: str | None = None
+
+
+Outcome = tuple[dict[str, SongScore], tuple[str, ...], str | None]
+
+
+def run_jobs(jobs: Sequence[Job], *, n_processes: int) -> Iterator[SongDone]:
+    """Score songs, in processes of their own when more than one is allowed, and say so song by song as they end.
+
+    Each process computes with one thread when there are several. Closing the iterator early cancels what has not
+    started. Anything but an :class:`EvaluationError` is a bug and is raised.
+
+    Raises:
+        ValueError: fewer than one process.
+    """
+    if n_processes < 1:
+        raise ValueError(f"{n_processes} processes can do no work")
+    if n_processes == 1 or len(jobs) < 2:
+        for index, job in enumerate(jobs, start=1):
+            yield SongDone(job.name, index, len(jobs), *run_job(job))
+        return
+    workers = min(n_processes, len(jobs))
+    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures: dict[Future[Outcome], str] = {pool.submit(run_job, job): job.name for job in jobs}
+        try:
+            for index, future in enumerate(as_completed(futures), start=1):
+                yield SongDone(futures[future], index, len(jobs), *future.result())
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def run_job(job: Job) -> Outcome:
+    """Score one song by every metric: scores, which of them were reused, and why it failed (or None)."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="evaluator-") as scratch:
+            return _score(job, Path(scratch))
+    except EvaluationError as error:
+        return {}, (), str(error)
+
+
+def _score(job: Job, scratch: Path) -> Outcome:
+    (scratch / "reference").mkdir()
+    (scratch / "estimate").mkdir()
+    open_pair = _opener(job, scratch)
+    if job.results_dir is None:
+        pair = open_pair()
+        return {metric: score_song(pair, metric) for metric in job.metrics}, (), None
+    key = _content_key(job)
+    scores: dict[str, SongScore] = {}
+    reused: list[str] = []
+    for metric in job.metrics:
+        path = result_path(job.results_dir, job.name, metric, key)
+        found = _read_result(path)
+        if found is None:
+            scores[metric] = score_song(open_pair(), metric)
+            write_atomically(path, to_json({"version": _RESULT_VERSION, **asdict(scores[metric])}))
+        else:
+            scores[metric] = found
+            reused.append(metric)
+    return scores, tuple(reused), None
+
+
+def result_path(results_dir: Path, song: str, metric: str, key: str) -> Path:
+    """Where a finished song lies: a readable name and the hash that counts."""
+    readable = re.sub(r"[^\w.\- ]+", "_", song).strip(" .") or "song"
+    return results_dir / metric / f"{readable[:80]}-{key[:20]}.json"
+
+
+def _opener(job: Job, scratch: Path) -> Callable[[], StemPair]:
+    """Open the pair once, and only when some metric needs it: decoding a ``.stem.mp4`` takes a while."""
+    opened: list[StemPair] = []
+
+    def open_pair() -> StemPair:
+        if not opened:
+            reference = job.reference.decoded(scratch / "reference")
+            if job.estimate is None:
+                estimates = reference.baseline(job.sources)
+            else:
+                estimates = dict(job.estimate.decoded(scratch / "estimate").stems)
+            opened.append(StemPair.open(reference.stems, estimates, job.sources))
+        return opened[0]
+
+    return open_pair
+
+
+def _content_key(job: Job) -> str:
+    """A hash over sources and the bytes of every stem of this job."""
+    digest = hashlib.sha256(f"{_RESULT_VERSION} {' '.join(job.sources)}".encode())
+    digest.update(job.reference.content_key(job.sources, with_mixture=job.estimate is None).encode())
+    digest.update(b"baseline" if job.estimate is None else job.estimate.content_key(job.sources).encode())
+    return digest.hexdigest()
+
+
+def _read_result(path: Path) -> SongScore | None:
+    """A finished song, or None when it is not there; one that cannot be understood is scored again."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored.pop("version") != _RESULT_VERSION:
+            return None
+        for name in ("silent_references", "silent_estimates"):
+            stored[name] = tuple(stored[name])
+        return SongScore(**stored)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        path.unlink()
+        return None
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let processes started in the body compute with one thread: several processes with all threads are slower."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,63 @@
+"""Plain text tables for a terminal or a log: no colour, no dependency, columns aligned."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from evaluator.bsseval import RATIOS
+from evaluator.scores import Document, summary_name
+from evaluator.scoring import FRAMEWISE_METRICS
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows under a header; the first column to the left, the others to the right; no trailing newline."""
+    everything = [list(header), *map(list, rows)]
+    widths = [max(_width(row[index]) for row in everything) for index in range(len(header))]
+    lines = [_line(row, widths) for row in everything]
+    return "\n".join([lines[0], "-" * _width(lines[0]), *lines[1:]])
+
+
+def decibels(value: float | None, *, sign: bool = False, digits: int = 3) -> str:
+    """A number for a table; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:{'+' if sign else ''}.{digits}f}"
+
+
+def score_tables(document: Document) -> str:
+    """Every metric of a scores file as a table of its own, under its definition."""
+    return "\n\n".join(_metric_table(document, metric) for metric in document["metrics"])
+
+
+def _metric_table(document: Document, metric: str) -> str:
+    block, summary = document["metrics"][metric], summary_name(metric)
+    rows = {**block["songs"], f"{summary} of {len(block['songs'])}": block[summary]}
+    title = f"{metric} [dB] — {document['definitions'][metric]}"
+    sources = document["sources"]
+    if metric not in FRAMEWISE_METRICS:
+        columns = [*sources, "song"]
+        cells = [[name, *(decibels(row.get(key)) for key in columns)] for name, row in rows.items()]
+        return f"{title}\n{text_table(['song', *columns[:-1], 'mean'], cells)}"
+    ratios = RATIOS[:1] if metric == "bsseval-sdr" else RATIOS
+    cells = [
+        [name if source == sources[0] else "", source, *(decibels(row.get(source, {}).get(r)) for r in ratios)]
+        for name, row in rows.items()
+        for source in sources
+    ]
+    return f"{title}\n{text_table(['song', 'source', *ratios], cells)}"
+
+
+def _line(cells: Sequence[Any], widths: Sequence[int]) -> str:
+    first = cells[0] + " " * (widths[0] - _width(cells[0]))
+    return "  ".join([first, *(" " * (w - _width(c)) + c for c, w in zip(cells[1:], widths[1:], strict=True))])
+
+
+def _width(text: str) -> int:
+    """Terminal columns of a text: wide letters count two, combining marks none."""
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
