@@ -31,12 +31,14 @@ def _render(options: argparse.Namespace) -> None:
 
 
 def _sing(options: argparse.Namespace) -> None:
-    from training.singing import sing_folder
+    from training.singing import recorded_singer, sing_folder, spoken_singer
 
+    singers = [recorded_singer(folder) for folder in options.syllables]
+    singers += [spoken_singer(voice) for voice in options.voices]
     sing_folder(
-        options.syllables,
+        singers,
         options.midi,
-        options.corpus / "sung",
+        options.corpus / options.collection,
         seed=options.seed,
         n_songs=options.songs,
         max_seconds=options.max_seconds,
@@ -112,8 +114,10 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("syllables", type=Path, help="folder of sung syllables, .ogg")
-    parser.add_argument("midi", type=Path, help="folder of .mid files")
+    parser.add_argument("midi", type=Path, help="folder of .mid files whose melodies are sung")
+    parser.add_argument("--syllables", type=Path, nargs="*", default=[], help="folders of sung syllables, .ogg")
+    parser.add_argument("--voices", nargs="*", default=[], help="voices of flite, for instance slt rms awb kal16")
+    parser.add_argument("--collection", required=True, help="name of the collection they go to")
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--songs", type=int, default=40)
     parser.add_argument("--max-seconds", type=float, default=90.0)

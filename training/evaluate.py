@@ -36,9 +36,9 @@ def separate(net: TfcTdfNet, geometry: Geometry, mixture: Waveform, *, batch_chu
     pieces = []
     for first in range(0, n_chunks, batch_chunks):
         estimates = net(spectrum(chunks[first : first + batch_chunks], geometry))
-        estimates = estimates.unflatten(1, (net.config.targets, -1)).flatten(0, 1)
+        estimates = estimates.reshape(-1, net.config.channels, *estimates.shape[2:])
         waves = waveform(estimates, geometry, geometry.chunk_samples)[:, :, trim : trim + kept]
-        pieces.append(waves.unflatten(0, (-1, net.config.targets)))
+        pieces.append(waves.reshape(-1, net.config.targets, *waves.shape[1:]))
     net.train(was_training)
     joined = torch.cat(pieces).permute(1, 2, 0, 3).flatten(2)
     return joined[..., :n_samples].contiguous().numpy()

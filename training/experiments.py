@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from my_submission.networks.tfc_tdf import TfcTdfConfig
 from training.mixing import STARTER_AUGMENTATION, Augmentation
@@ -32,6 +33,7 @@ class Experiment:
         ema: decay of the averaged weights, which are the ones exported.
         seed: of windows and of the initial weights.
         bf16: whether the forward pass runs under bfloat16 autocast.
+        parent: the experiment whose weights this one starts from, instead of random ones.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Experiment:
     ema: float = 0.998
     seed: int = 2021
     bf16: bool = True
+    parent: str | None = None
 
     def __post_init__(self) -> None:
         if not len(self.targets) == len(self.target_weights) == self.network.targets:
@@ -69,66 +72,59 @@ class Experiment:
         return self.learning_rate * max(0.0, min(1.0, rise, fall))
 
 
+COLLECTIONS = {"songs": 0.4, "midi": 0.4, "sung": 0.1, "voices": 0.12, "guitars": 0.1}
+"""What the starter is trained on; a source is drawn from the collections that have it."""
+
+
 def _starter(
-    name: str, *, n_fft: int, bins: int, fold: int, growth: int, weights: Mapping[str, float], steps: int
+    name: str,
+    targets: tuple[str, ...],
+    *,
+    n_fft: int,
+    bins: int,
+    bins_per_row: int,
+    steps: int,
+    cooldown_steps: int,
+    parent: str | None = None,
 ) -> Experiment:
-    """A starter experiment; sources that share a transform share a network in training."""
+    """A starter experiment; sources that share a transform begin as one network."""
     return Experiment(
         name=name,
         geometry=Geometry(n_fft=n_fft, hop=1024, bins=bins, frames=128),
         network=TfcTdfConfig(
             bins=bins,
             depth=9,
-            growth=growth,
+            growth=24,
             convs_per_block=2,
             bottleneck=4,
             norm="instance",
             output="complex_mask",
-            bins_per_row=fold,
+            bins_per_row=bins_per_row,
             compression=0.3,
-            targets=len(weights),
+            targets=len(targets),
         ),
-        targets=tuple(weights),
-        target_weights=tuple(weights.values()),
-        collections={"songs": 0.4, "midi": 0.4, "sung": 0.1, "guitars": 0.1},
+        targets=targets,
+        target_weights=(1.0,) * len(targets),
+        collections=COLLECTIONS,
         augmentation=STARTER_AUGMENTATION,
         batch=4,
         steps=steps,
+        cooldown_steps=cooldown_steps,
+        parent=parent,
     )
 
 
-EXPERIMENTS = {
-    e.name: e
-    for e in (
-        _starter(
-            "wide",
-            n_fft=4096,
-            bins=1024,
-            fold=4,
-            growth=24,
-            weights={"other": 1.0, "vocals": 1.0},
-            steps=8000,
-        ),
-        _starter(
-            "sharp",
-            n_fft=2048,
-            bins=768,
-            fold=4,
-            growth=24,
-            weights={"drums": 1.0},
-            steps=8000,
-        ),
-        _starter(
-            "low",
-            n_fft=8192,
-            bins=256,
-            fold=2,
-            growth=24,
-            weights={"bass": 1.0},
-            steps=8000,
-        ),
-    )
-}
+_wide = partial(_starter, n_fft=4096, bins=1024, bins_per_row=4)
 
-STARTER = {"bass": "low", "drums": "sharp", "other": "wide", "vocals": "wide"}
+_ALL = (
+    _starter("bass", ("bass",), n_fft=8192, bins=256, bins_per_row=2, steps=2600, cooldown_steps=700),
+    _starter("drums", ("drums",), n_fft=2048, bins=768, bins_per_row=4, steps=2200, cooldown_steps=600),
+    _wide("wide", ("other", "vocals"), steps=20000, cooldown_steps=0),
+    _wide("other", ("other",), steps=2000, cooldown_steps=800, parent="wide"),
+    _wide("vocals", ("vocals",), steps=2000, cooldown_steps=800, parent="wide"),
+)
+
+EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
+
+STARTER = {source: source for source in ("bass", "drums", "other", "vocals")}
 """The experiment that each of the starter's networks comes from."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.jit._trace import TracerWarning
 
 from my_submission.networks.tfc_tdf import TfcTdfNet
 from training.spectra import Geometry
@@ -104,14 +105,14 @@ def _fixed_shape(net: TfcTdfNet, geometry: Geometry) -> tuple[int, int, int]:
 def _traced(net: TfcTdfNet, geometry: Geometry) -> bytes:
     """The graph of torch's TorchScript exporter, constants folded."""
     example = torch.zeros(1, *_fixed_shape(net, geometry))
-    buffer = io.BytesIO()
+    buffer: Any = io.BytesIO()
     with warnings.catch_warnings():
         # The exporter that needs no extra package announces its retirement. Instance normalisation has no
         # evaluation mode, which is the point of it, and checks its input's size, which is fixed here.
         warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export")
         warnings.filterwarnings("ignore", message="The feature will be removed", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message=".*but operator 'instance_norm' is set to train=True")
-        warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean", torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean", TracerWarning)
         torch.onnx.export(
             net,
             (example,),
@@ -123,7 +124,7 @@ def _traced(net: TfcTdfNet, geometry: Geometry) -> bytes:
             output_names=["output"],
             dynamic_axes={"input": {0: "batch_size"}, "output": {0: "batch_size"}},
         )
-    return buffer.getvalue()
+    return bytes(buffer.getvalue())
 
 
 def _store_half(model: Any) -> None:

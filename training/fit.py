@@ -17,13 +17,14 @@ from torch import Tensor
 from my_submission.networks.tfc_tdf import TfcTdfNet
 from my_submission.stems import MUSIC_SOURCES
 from training.corpus import StemFile, scan
-from training.experiments import Experiment
+from training.experiments import EXPERIMENTS, Experiment
 from training.loss import energy_ratio
 from training.mixing import Remixer, equaliser
 from training.spectra import spectrum
 
 logger = logging.getLogger(__name__)
 
+STATE_NAME = "state.pt"
 EQUALISER_STREAM = 1
 WINDOW_STREAM = 0
 
@@ -49,6 +50,17 @@ class TrainingState:
             net.parameters(), lr=experiment.learning_rate, weight_decay=experiment.weight_decay
         )
         return cls(0, net, averaged, optimiser)
+
+    def inherit(self, path: Path, targets: Sequence[str], experiment: Experiment) -> None:
+        """Takes the trained weights of a parent that predicts ``targets`` for the sources of ``experiment``."""
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        rows = experiment.network.channels * experiment.network.bins_per_row
+        wanted = [targets.index(target) * rows + row for target in experiment.targets for row in range(rows)]
+        for net, name in ((self.net, "net"), (self.averaged, "averaged")):
+            state = dict(stored[name])
+            for key in ("final_conv.0.weight", "final_conv.0.bias"):
+                state[key] = state[key][wanted]
+            net.load_state_dict(state)
 
     def save(self, path: Path) -> None:
         """Writes the state beside ``path`` and moves it there in one step."""
@@ -103,7 +115,8 @@ def draw_spectra(experiment: Experiment, remixer: Remixer, step: int) -> Tensor:
         experiment.augmentation.equalise_db,
     )
     spectra = spectrum(torch.from_numpy(parts).flatten(0, 1), geometry)
-    return (spectra * torch.from_numpy(curves)[:, None, :, None]).unflatten(0, (experiment.batch, n_parts))
+    equalised: Tensor = spectra * torch.from_numpy(curves)[:, None, :, None]
+    return equalised.reshape(experiment.batch, n_parts, *spectra.shape[1:])
 
 
 def train_step(experiment: Experiment, state: TrainingState, parts: Tensor) -> float:
@@ -113,7 +126,7 @@ def train_step(experiment: Experiment, state: TrainingState, parts: Tensor) -> f
         group["lr"] = experiment.rate(state.step)
     with torch.autocast("cpu", torch.bfloat16, enabled=experiment.bf16):
         estimates = state.net(mixture)
-    estimates = estimates.float().unflatten(1, (len(experiment.targets), -1))
+    estimates = estimates.float().reshape(targets.shape)
     loss = energy_ratio(estimates, targets, mixture, torch.tensor(experiment.target_weights))
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -129,12 +142,27 @@ def _average(state: TrainingState, decay: float) -> None:
     """Moves the averaged weights towards the trained ones; buffers are copied."""
     for kept, fresh in zip(state.averaged.parameters(), state.net.parameters(), strict=True):
         kept.lerp_(fresh, 1.0 - decay)
-    for kept, fresh in zip(state.averaged.buffers(), state.net.buffers(), strict=True):
-        kept.copy_(fresh)
+    for held, current in zip(state.averaged.buffers(), state.net.buffers(), strict=True):
+        held.copy_(current)
+
+
+def _start(experiment: Experiment, run: Path) -> TrainingState:
+    """The state to go on from: the run's own checkpoint, else its parent's weights, else random ones."""
+    state = TrainingState.fresh(experiment)
+    if (run / STATE_NAME).exists():
+        state.load(run / STATE_NAME)
+        logger.info("%s: resumed at step %d", experiment.name, state.step)
+    elif experiment.parent is not None:
+        parent = EXPERIMENTS[experiment.parent]
+        state.inherit(run.parent / parent.name / STATE_NAME, parent.targets, experiment)
+        logger.info("%s: starts from %s", experiment.name, parent.name)
+    return state
 
 
 def fit(experiment: Experiment, corpus: Path, run: Path, *, save_every: int, n_threads: int) -> TrainingState:
     """Trains until the experiment's last step, from ``run/state.pt`` where that exists.
+
+    A parent's run is looked for beside ``run``.
 
     Writes ``run/state.pt`` every ``save_every`` steps and at the end, and appends the mean loss of
     those steps to ``run/loss.csv`` (step, loss, seconds).
@@ -143,17 +171,14 @@ def fit(experiment: Experiment, corpus: Path, run: Path, *, save_every: int, n_t
     remixer = Remixer(
         load_collections(corpus, experiment), experiment.augmentation, n_samples=experiment.geometry.chunk_samples
     )
-    state, path = TrainingState.fresh(experiment), run / "state.pt"
-    if path.exists():
-        state.load(path)
-        logger.info("%s: resumed at step %d", experiment.name, state.step)
+    state = _start(experiment, run)
     state.net.train()
     losses: list[float] = []
     began = time.monotonic()
     while state.step < experiment.steps:
         losses.append(train_step(experiment, state, draw_spectra(experiment, remixer, state.step)))
         if state.step % save_every == 0 or state.step == experiment.steps:
-            state.save(path)
+            state.save(run / STATE_NAME)
             row = (state.step, f"{np.mean(losses):.5f}", f"{time.monotonic() - began:.1f}")
             with (run / "loss.csv").open("a", newline="") as log:
                 csv.writer(log).writerow(row)

@@ -174,11 +174,11 @@ def saturated(window: Waveform, drive: float) -> Waveform:
     if rms == 0.0:
         return window
     bent = np.tanh(window * np.float32(drive / rms))
-    return bent * np.float32(rms / np.sqrt(np.mean(bent * bent)))
+    return np.asarray(bent * (rms / np.sqrt(np.mean(bent * bent))), dtype=np.float32)
 
 
 def panned(window: Waveform, position: float) -> Waveform:
     """The mono sum of ``(2, samples)`` at ``position``, from -1 (left) over 0 (centre) to 1 (right)."""
     angle = (position + 1.0) * np.pi / 4.0
     gains = np.array([[np.cos(angle)], [np.sin(angle)]], dtype=np.float32) * np.float32(np.sqrt(2.0))
-    return window.mean(axis=0, keepdims=True) * gains
+    return np.asarray(window.mean(axis=0, keepdims=True) * gains, dtype=np.float32)

@@ -7,15 +7,18 @@ put together again at the melody's pitch and length, with another vocal tract le
 from __future__ import annotations
 
 import logging
+import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import mido
+import mido  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 import pyworld
 import soundfile
+import soxr
 
 from training.corpus import SAMPLE_RATE, write_stem
 from training.render import DRUM_CHANNEL, SUNG_PROGRAMS
@@ -30,6 +33,17 @@ VOICE_CENTRES = (48, 52, 57, 62, 67)
 """Middle notes of the voices sung, from bass to soprano."""
 SHORTEST_NOTE_SECONDS = 0.12
 LONGEST_NOTE_SECONDS = 3.0
+LEAST_SUNG = 0.25
+"""Melodies that fill less of a song than this are passed over."""
+
+WORDS = (
+    "love night baby heart time never over away tonight always fire dream feel alone hold light world "
+    "dancing stars falling rain burning forever believe remember tomorrow sky water running shadow silence "
+    "summer winter morning river golden broken angel devil heaven calling waiting dying living breathing "
+    "yeah oh ah hey you me we they why how know show go home road run sun gone long strong song wrong "
+    "eyes mind soul control lost found ground down town crown free see be believe leave need bleed dream"
+)
+"""What the spoken voices are given to sing."""
 
 Frames = npt.NDArray[np.float64]
 
@@ -52,25 +66,42 @@ class Note:
     pitch: int
 
 
-def analyse(path: Path) -> Syllable:
-    """Takes one recording apart; silence around the syllable is cut off."""
-    wave, rate = soundfile.read(path, always_2d=True)
-    if rate != SAMPLE_RATE:
-        raise ValueError(f"{path}: {rate} Hz, expected {SAMPLE_RATE} Hz")
-    mono = np.ascontiguousarray(wave.mean(axis=1))
-    mono /= np.sqrt(np.mean(mono * mono)) / 0.1
-    f0, times = pyworld.dio(mono, rate, frame_period=FRAME_SECONDS * 1000)
-    f0 = pyworld.stonemask(mono, f0, times, rate)
-    envelope = pyworld.cheaptrick(mono, f0, times, rate)
-    aperiodicity = pyworld.d4c(mono, f0, times, rate)
+def analyse(mono: npt.NDArray[np.float64]) -> Syllable:
+    """Takes one recording at 44.1 kHz apart; silence around the syllable is cut off."""
+    mono = np.ascontiguousarray(mono) * (0.1 / np.sqrt(np.mean(mono * mono)))
+    f0, times = pyworld.dio(mono, SAMPLE_RATE, frame_period=FRAME_SECONDS * 1000)
+    f0 = pyworld.stonemask(mono, f0, times, SAMPLE_RATE)
+    envelope = pyworld.cheaptrick(mono, f0, times, SAMPLE_RATE)
+    aperiodicity = pyworld.d4c(mono, f0, times, SAMPLE_RATE)
     level = envelope.mean(axis=1)
     loud = np.flatnonzero(level > 1e-3 * level.max())
     kept = slice(loud[0], loud[-1] + 1)
     return Syllable(envelope[kept], aperiodicity[kept], f0[kept] > 0)
 
 
+def recorded_singer(folder: Path) -> list[Syllable]:
+    """The syllables of a voice bank: a folder of ``.ogg`` files."""
+    return [analyse(_read_mono(path)) for path in sorted(folder.glob("*.ogg"))]
+
+
+def spoken_singer(voice: str) -> list[Syllable]:
+    """Words spoken by a voice of the ``flite`` speech synthesiser, to be sung like syllables."""
+    syllables = []
+    with tempfile.TemporaryDirectory() as scratch:
+        wav = Path(scratch) / "word.wav"
+        for word in WORDS.split():
+            subprocess.run(["flite", "-voice", voice, "-t", word, "-o", str(wav)], check=True, capture_output=True)
+            syllables.append(analyse(_read_mono(wav)))
+    return syllables
+
+
+def _read_mono(path: Path) -> npt.NDArray[np.float64]:
+    wave, rate = soundfile.read(path, always_2d=True)
+    return np.asarray(soxr.resample(wave.mean(axis=1), rate, SAMPLE_RATE))
+
+
 def melody(song: mido.MidiFile, rng: np.random.Generator) -> list[Note]:
-    """The top notes of a random pitched channel, one at a time; empty if the song has none."""
+    """The top notes of a random pitched channel, one at a time, from time 0; empty if the song has none."""
     channels: dict[int, list[Note]] = {}
     sounding: dict[tuple[int, int], float] = {}
     program = [0] * 16
@@ -102,7 +133,8 @@ def _monophonic(notes: Sequence[Note]) -> list[Note]:
         if line:
             line[-1] = Note(line[-1].start, min(line[-1].length, note.start - line[-1].start), line[-1].pitch)
         line.append(Note(note.start, min(note.length, LONGEST_NOTE_SECONDS), note.pitch))
-    return [n for n in line if n.length >= SHORTEST_NOTE_SECONDS]
+    sung = [n for n in line if n.length >= SHORTEST_NOTE_SECONDS]
+    return [Note(n.start - sung[0].start, n.length, n.pitch) for n in sung]
 
 
 def sing(
@@ -164,17 +196,23 @@ def in_a_room(mono: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.ND
 
 
 def sing_folder(
-    syllable_folder: Path, midi_folder: Path, collection: Path, *, seed: int, n_songs: int, max_seconds: float
+    singers: Sequence[Sequence[Syllable]],
+    midi_folder: Path,
+    collection: Path,
+    *,
+    seed: int,
+    n_songs: int,
+    max_seconds: float,
 ) -> int:
-    """Writes ``n_songs`` songs that have only vocals; returns how many were written."""
-    syllables = [analyse(path) for path in sorted(syllable_folder.glob("*.ogg"))]
+    """Writes up to ``n_songs`` songs that have only vocals, the singers in turn; returns how many were written."""
     songs = sorted(midi_folder.glob("*.mid"))
     written = 0
     for index in range(n_songs):
         rng = np.random.default_rng([seed, index])
+        syllables = singers[index % len(singers)]
         path = songs[int(rng.integers(len(songs)))]
         notes = melody(mido.MidiFile(path, clip=True), rng)
-        if not notes:
+        if sum(n.length for n in notes if n.start + n.length <= max_seconds) < LEAST_SUNG * max_seconds:
             continue
         voices = in_a_room(sing(notes, syllables, rng, max_seconds=max_seconds), rng)
         if rng.random() < 0.3:

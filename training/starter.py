@@ -16,7 +16,7 @@ from training.corpus import AUDIO_SUFFIXES, SAMPLE_RATE
 from training.evaluate import global_sdr, separate
 from training.experiments import EXPERIMENTS, STARTER
 from training.export import Exported, export
-from training.fit import TrainingState
+from training.fit import STATE_NAME, TrainingState
 from training.mixer import apply_mixer, fit_mixer, mixer_inputs
 from training.spectra import Geometry
 
@@ -56,7 +56,7 @@ def load_separators(runs: Path) -> list[Separator]:
     for source in MUSIC_SOURCES:
         experiment = EXPERIMENTS[STARTER[source]]
         state = TrainingState.fresh(experiment)
-        state.load(runs / experiment.name / "state.pt")
+        state.load(runs / experiment.name / STATE_NAME)
         net = state.averaged.for_target(experiment.targets.index(source)).eval()
         separators.append(Separator(source, net, experiment.geometry, state.step))
     return separators
@@ -126,5 +126,5 @@ def score(song: Song, inputs: Waveform, mixer: Waveform | None = None) -> dict[s
 
 def baseline(song: Song) -> dict[str, float]:
     """Global SDR in dB per source when a quarter of the mixture is taken for every stem."""
-    quarter = song.mixture / len(MUSIC_SOURCES)
+    quarter = song.mixture * np.float32(1.0 / len(MUSIC_SOURCES))
     return {source: global_sdr(stem, quarter) for source, stem in song.stems.items()}

@@ -97,7 +97,7 @@ class TfcTdfConfig:
     @property
     def frame_multiple(self) -> int:
         """The frame count must be a multiple of this."""
-        return 2**self.scales
+        return 1 << self.scales
 
     @property
     def rows(self) -> int:

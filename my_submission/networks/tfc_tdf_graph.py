@@ -36,7 +36,7 @@ def from_onnx(path: str | PathLike[str]) -> TfcTdfNet:
         WeightsError: the file is no ONNX model, or a node is not where a TFC-TDF network has it.
     """
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         model = onnx.load(fspath(path))
@@ -70,7 +70,8 @@ class _Walk:
         if len(self._graph.input) != 1 or len(self._graph.output) != 1:
             raise self._error("the graph does not have one input and one output")
         x = self._relu(self._convolution(self._graph.input[0].name, "Conv", "first_conv"))
-        x, skips = self._next(x, "Transpose").output[0], []
+        x = self._next(x, "Transpose").output[0]
+        skips: list[str] = []
         while True:
             level = len(skips)
             if self._follows_down(x):
