@@ -14,7 +14,7 @@ from my_submission.cli.progress import SongProgress
 from my_submission.errors import MdxError, OutputError
 from my_submission.events import Finished
 from my_submission.predictor import Predictor, SeparationReport, load
-from my_submission.predictor.loading import PRECISIONS
+from my_submission.predictor.loading import PRECISIONS, RUNTIMES
 
 SUBTYPES = ("PCM_16", "PCM_24", "FLOAT")
 FORMATS = ("wav", "flac")
@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--precision", default="auto", choices=PRECISIONS, help="default: %(default)s")
+    parser.add_argument(
+        "--runtime", default="auto", choices=RUNTIMES, help="what runs spectral networks (default: %(default)s)"
+    )
     parser.add_argument("--subtype", default="PCM_16", choices=SUBTYPES, help="default: %(default)s")
     parser.add_argument("--format", default="wav", choices=FORMATS, help="default: %(default)s")
     parser.add_argument("--models-dir", type=Path, metavar="DIR", help="a folder with a manifest.json")
@@ -94,6 +97,7 @@ def _load(options: argparse.Namespace) -> Predictor:
         models_dir=options.models_dir,
         device=options.device,
         precision=options.precision,
+        runtime=options.runtime,
         threads=options.threads,
         batch_chunks=options.batch_chunks,
         allow_unverified=options.allow_unverified,

@@ -11,7 +11,7 @@ from rich.console import Console
 from my_submission.cli.artefacts import add_models_dir
 from my_submission.engines import Device
 from my_submission.engines.onnx_engine import open_onnx
-from my_submission.systems import SYSTEMS, SpectralRecipe, SystemRecipe, graph_geometry
+from my_submission.systems import SYSTEMS, SpectralRecipe, SystemRecipe, chunking_of
 from my_submission.weights import ModelsFolder
 
 
@@ -65,8 +65,9 @@ def _cutoffs(system: SystemRecipe, models: ModelsFolder, missing: list[str]) -> 
 
 
 def _cutoff(models: ModelsFolder, name: str) -> float:
-    engine = open_onnx(models.path(name), device=Device("cpu"))
-    return graph_geometry(models.artefact(name), engine)[0].cutoff_hz
+    path = models.path(name)
+    shape = open_onnx(path, device=Device("cpu")).shape()
+    return chunking_of(models.artefact(name), path, shape).stft.cutoff_hz
 
 
 def _lines(row: dict[str, Any]) -> list[str]:

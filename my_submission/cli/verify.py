@@ -11,7 +11,7 @@ from rich.table import Table
 from my_submission.cli.artefacts import add_models_dir, expand
 from my_submission.engines import Device
 from my_submission.engines.onnx_engine import open_onnx
-from my_submission.systems import graph_geometry
+from my_submission.systems import chunking_of
 from my_submission.weights import Artefact, ModelsFolder, verify
 
 
@@ -37,4 +37,4 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _open_graph(artefact: Artefact, path: Path) -> None:
-    graph_geometry(artefact, open_onnx(path, device=Device("cpu")))
+    chunking_of(artefact, path, open_onnx(path, device=Device("cpu")).shape())

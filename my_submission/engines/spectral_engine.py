@@ -76,7 +76,7 @@ class DeviceSpectralEngine:
                 mapped = (
                     self._bound(channels, is_last=is_last)
                     if isinstance(self.network, OnnxEngine)
-                    else self.network.network(channels)
+                    else self.network.apply(channels)
                 )
                 result: Batch = self._from_channels(mapped).cpu().numpy()
         except torch.OutOfMemoryError as error:

@@ -65,9 +65,9 @@ class TorchEngine:
         if self.device.kind == "cpu" and torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
         try:
-            with torch.inference_mode(), self._autocast():
+            with torch.inference_mode():
                 moved = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(str(self.device))
-                result: Batch = self.network(moved).float().cpu().numpy()
+                result: Batch = self.apply(moved).cpu().numpy()
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"{self.device} has too little memory for a batch of {batch.shape}",
@@ -76,6 +76,11 @@ class TorchEngine:
         if is_last and self.device.kind == "cuda":
             torch.cuda.empty_cache()
         return result
+
+    def apply(self, tensor: Any) -> Any:
+        """Run the module on a tensor that is on the device already; float32 comes out."""
+        with self._autocast():
+            return self.network(tensor).float()
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.precision == "fp32":
@@ -91,7 +96,18 @@ def _demucs(path: Path) -> nn.Module:
     return Demucs.from_state(load_state_dict(path), where=str(path))
 
 
-NETWORKS: dict[str, Callable[[Path], Any]] = {"demucs-v2": _demucs}
+def _tfc_tdf(path: Path) -> nn.Module:
+    if path.suffix == ".onnx":
+        from my_submission.networks.tfc_tdf_graph import from_onnx
+
+        return from_onnx(path)
+    from my_submission.networks.state_dict import load_state_dict
+    from my_submission.networks.tfc_tdf_weights import from_state_dict
+
+    return from_state_dict(load_state_dict(path), where=path)
+
+
+NETWORKS: dict[str, Callable[[Path], Any]] = {"demucs-v2": _demucs, "tfc-tdf": _tfc_tdf}
 """Manifest architecture to loader; a loader reads shapes and sizes from the file itself."""
 
 

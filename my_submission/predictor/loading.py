@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import cast
 
-from my_submission.engines import resolve_device
-from my_submission.errors import UnknownNameError
+from my_submission.engines import Device, resolve_device
+from my_submission.errors import DeviceError, UnknownNameError
 from my_submission.predictor.core import Predictor
-from my_submission.systems import assemble, find_system
-from my_submission.systems.assembly import Precision
+from my_submission.systems import Precision, RunOptions, Runtime, assemble, find_system
 from my_submission.weights import ModelsFolder
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_MODELS_DIR = Path(__file__).resolve().parents[2] / "models"
 """The models folder of this checkout."""
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+RUNTIMES = ("auto", "onnx", "torch")
 
 
 def load(
@@ -23,6 +27,7 @@ def load(
     models_dir: str | Path | None = None,
     device: str = "auto",
     precision: str = "auto",
+    runtime: str = "auto",
     threads: int | None = None,
     batch_chunks: int | None = None,
     allow_unverified: bool = False,
@@ -33,7 +38,8 @@ def load(
         system: a name that ``python -m my_submission systems`` lists.
         models_dir: a folder with a ``manifest.json``; this checkout's ``models`` when not given.
         device: "auto", "cpu", "cuda" or "cuda:N"; a GPU asked for by name is used or refused.
-        precision: "auto", "fp32", "bf16" or "fp16", for networks that run in torch.
+        precision: "auto", "fp32", "bf16" or "fp16"; half precision runs every network in torch.
+        runtime: "auto", "onnx" or "torch", for spectral networks.
         threads: processors for one run on the CPU; all that the process may use when not given.
         batch_chunks: spectral chunks in one run.
         allow_unverified: accept artefacts whose hash is not the published one.
@@ -45,16 +51,27 @@ def load(
     """
     if precision not in PRECISIONS:
         raise UnknownNameError(f"there is no precision {precision!r}", cure=f"use {', '.join(PRECISIONS)}")
-    checked: Precision = precision  # type: ignore[assignment]  # one of PRECISIONS
+    if runtime not in RUNTIMES:
+        raise UnknownNameError(f"there is no runtime {runtime!r}", cure=f"use {', '.join(RUNTIMES)}")
     recipe = find_system(system)
+    models = ModelsFolder(Path(models_dir) if models_dir is not None else DEFAULT_MODELS_DIR)
+
+    def build(chosen: Device) -> Predictor:
+        options = RunOptions(
+            device=chosen,
+            precision=cast("Precision", precision),
+            runtime=cast("Runtime", runtime),
+            threads=threads,
+            batch_chunks=batch_chunks,
+        )
+        assembly = assemble(recipe, models, options, allow_unverified=allow_unverified)
+        return Predictor(assembly, notes=(chosen.note,) if chosen.note else ())
+
     chosen = resolve_device(device)
-    assembly = assemble(
-        recipe,
-        ModelsFolder(Path(models_dir) if models_dir is not None else DEFAULT_MODELS_DIR),
-        device=chosen,
-        precision=checked,
-        threads=threads,
-        batch_chunks=batch_chunks,
-        allow_unverified=allow_unverified,
-    )
-    return Predictor(assembly, notes=(chosen.note,) if chosen.note else ())
+    try:
+        return build(chosen)
+    except DeviceError as error:
+        if device != "auto" or chosen.kind == "cpu":
+            raise
+        logger.warning("auto: running on the CPU, because the GPU cannot be used: %s", error)
+        return build(Device("cpu", note=f"auto: the GPU cannot be used, running on the CPU: {error}"))

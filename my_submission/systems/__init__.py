@@ -1,18 +1,23 @@
 """Systems: named recipes as values, and the step that builds one from a models folder."""
 
-from my_submission.systems.assembly import Assembly, Branch, assemble, graph_geometry
+from my_submission.systems.assembly import Assembly, Branch, assemble
 from my_submission.systems.catalogue import SYSTEMS, find_system
+from my_submission.systems.options import Precision, RunOptions, Runtime
 from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
+from my_submission.systems.spectral_networks import chunking_of
 
 __all__ = [
     "SYSTEMS",
     "Assembly",
     "Branch",
     "BranchRecipe",
+    "Precision",
+    "RunOptions",
+    "Runtime",
     "SpectralRecipe",
     "SystemRecipe",
     "WaveformRecipe",
     "assemble",
+    "chunking_of",
     "find_system",
-    "graph_geometry",
 ]

@@ -35,10 +35,12 @@ class ArtefactGeometry:
     Attributes:
         n_fft: window and transform length, in samples.
         hop: distance between frames, in samples.
+        frames: of one chunk; only a state dict needs it, a graph tells its own.
     """
 
     n_fft: int
     hop: int
+    frames: int | None = None
 
     def __post_init__(self) -> None:
         self.with_kept_bins(1)  # refuses what no transform can be
@@ -158,12 +160,14 @@ def manifest_text(artefacts: Iterable[Artefact]) -> str:
 
 def _entry_of(artefact: Artefact) -> dict[str, Any]:
     values = asdict(artefact)
+    if values["geometry"] is not None:
+        values["geometry"] = {key: value for key, value in values["geometry"].items() if value is not None}
     entry = {_KEY_OF.get(field, field): value for field, value in values.items()}
     return {key: value for key, value in entry.items() if value is not None or key not in _OPTIONAL_KEYS}
 
 
 _KEY_OF = {"n_bytes": "bytes"}
-_OPTIONAL_KEYS = {"member", "archive_md5", "sha256_prefix"}
+_OPTIONAL_KEYS = {"target", "geometry", "member", "archive_md5", "sha256_prefix"}
 _REQUIRED_KEYS = {_KEY_OF.get(field.name, field.name) for field in fields(Artefact)} - _OPTIONAL_KEYS
 
 _CURE = "mend the entry as models/README.md describes it"
@@ -199,7 +203,7 @@ def _artefact_of(entry: object) -> Artefact:
         format=_typed(values, "format", str),
         architecture=_typed(values, "architecture", str),
         target=_typed_or_none(values, "target", str),
-        geometry=_geometry_of(values["geometry"]),
+        geometry=_geometry_of(values.get("geometry")),
         sources=_texts_of(values["sources"]),
         licence=_typed(values, "licence", str),
         member=_typed_or_none(values, "member", str),
@@ -211,8 +215,9 @@ def _artefact_of(entry: object) -> Artefact:
 def _geometry_of(value: object) -> ArtefactGeometry | None:
     if value is None:
         return None
-    values = _fields(value, required={"n_fft", "hop"}, optional=set())
-    return ArtefactGeometry(n_fft=_typed(values, "n_fft", int), hop=_typed(values, "hop", int))
+    values = _fields(value, required={"n_fft", "hop"}, optional={"frames"})
+    frames = _typed_or_none(values, "frames", int)
+    return ArtefactGeometry(n_fft=_typed(values, "n_fft", int), hop=_typed(values, "hop", int), frames=frames)
 
 
 def _texts_of(value: object) -> tuple[str, ...]:

@@ -1,0 +1,57 @@
+"""How a system is to be run, as one frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from my_submission.engines import Device
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Runtime = Literal["auto", "onnx", "torch"]
+
+CPU_BATCH_CHUNKS = 1
+GPU_BATCH_CHUNKS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options that hold for every network of a system.
+
+    Attributes:
+        device: where to run.
+        precision: arithmetic of networks that run in torch; "auto" is fp32.
+        runtime: what runs spectral networks. "auto" is onnxruntime, or torch where half precision is asked for,
+            because a graph runs as it was stored.
+        threads: processors for one run on the CPU; all that the process may use when not given.
+        batch_chunks: spectral chunks in one run; one on the CPU, eight on a GPU when not given.
+    """
+
+    device: Device
+    precision: Precision = "auto"
+    runtime: Runtime = "auto"
+    threads: int | None = None
+    batch_chunks: int | None = None
+
+    def __post_init__(self) -> None:
+        if any(count is not None and count < 1 for count in (self.threads, self.batch_chunks)):
+            raise ValueError(f"threads and batch_chunks must be at least 1: {self}")
+        if self.runtime == "onnx" and self.torch_precision != "fp32":
+            raise ValueError(f"graphs run in fp32, not in {self.precision}; use the torch runtime")
+
+    @property
+    def torch_precision(self) -> Literal["fp32", "bf16", "fp16"]:
+        """What torch is told."""
+        return "fp32" if self.precision == "auto" else self.precision
+
+    @property
+    def spectral_runtime(self) -> Literal["onnx", "torch"]:
+        """What runs spectral networks."""
+        if self.runtime != "auto":
+            return self.runtime
+        return "onnx" if self.torch_precision == "fp32" else "torch"
+
+    @property
+    def chunks_per_run(self) -> int:
+        """Spectral chunks in one run."""
+        return self.batch_chunks or (CPU_BATCH_CHUNKS if self.device.kind == "cpu" else GPU_BATCH_CHUNKS)

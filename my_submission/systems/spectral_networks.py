@@ -1,0 +1,96 @@
+"""Spectral networks from their artefacts: which runtime, which transform, how many frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from my_submission.engines import Device, Engine
+from my_submission.engines.onnx_engine import GraphShape, OnnxEngine, open_onnx
+from my_submission.engines.spectral_engine import spectral_engine
+from my_submission.engines.torch_engine import TorchEngine, open_torch
+from my_submission.errors import WeightsError
+from my_submission.geometry import SpectralChunking
+from my_submission.systems.options import RunOptions
+from my_submission.weights import Artefact
+
+if TYPE_CHECKING:
+    from my_submission.networks.tfc_tdf import TfcTdfNet
+
+STEREO_SPECTRUM_CHANNELS = 4
+"""Real and imaginary parts of left and right."""
+
+
+@dataclass(frozen=True)
+class SpectralNetwork:
+    """An engine from waveform chunks to waveform chunks, and the chunks it takes."""
+
+    engine: Engine
+    chunking: SpectralChunking
+
+
+def open_spectral(
+    artefact: Artefact, path: Path, options: RunOptions, *, trim_samples: int | None = None
+) -> SpectralNetwork:
+    """Open a spectral network.
+
+    Args:
+        artefact: its manifest entry.
+        path: its file, verified.
+        options: device, runtime, precision, threads.
+        trim_samples: dropped at each side of a chunk; n_fft/2 when not given.
+
+    Raises:
+        WeightsError: the file does not fit its entry, or is not a network that the runtime can run.
+        DeviceError: the device cannot be used.
+    """
+    network: OnnxEngine | TorchEngine
+    if artefact.format == "onnx" and options.spectral_runtime == "onnx":
+        network = open_onnx(path, device=options.device, threads=options.threads)
+        chunking = chunking_of(artefact, path, network.shape(), trim_samples)
+    else:
+        network = open_torch(
+            path,
+            artefact.architecture,
+            device=options.device,
+            precision=options.torch_precision,
+            threads=options.threads,
+        )
+        chunking = chunking_of(artefact, path, _torch_shape(artefact, path, network), trim_samples)
+    return SpectralNetwork(spectral_engine(network, chunking.stft), chunking)
+
+
+def chunking_of(artefact: Artefact, path: Path, shape: GraphShape, trim_samples: int | None = None) -> SpectralChunking:
+    """Transform, frames and trim: bins and frames from the file, n_fft and hop from the manifest.
+
+    Raises:
+        WeightsError: the network is not one of stereo spectra, or does not fit the manifest.
+    """
+    if artefact.geometry is None:
+        cure = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
+        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, cure=cure)
+    if shape.channels != STEREO_SPECTRUM_CHANNELS:
+        problem = f"the graph has {shape.channels} channels, {STEREO_SPECTRUM_CHANNELS} are needed for stereo"
+        raise WeightsError(problem, where=path, cure="use a network of stereo spectra")
+    try:
+        return SpectralChunking(artefact.geometry.with_kept_bins(shape.bins), shape.frames, trim_samples)
+    except ValueError as error:
+        problem = (
+            f"the graph keeps {shape.bins} bins and {shape.frames} frames, which does not fit the manifest ({error})"
+        )
+        raise WeightsError(problem, where=path, cure="correct n_fft and hop in the manifest") from error
+
+
+def _torch_shape(artefact: Artefact, path: Path, network: TorchEngine) -> GraphShape:
+    """Shape of a network in torch: frames from the graph it came from, or from the manifest for a state dict."""
+    if artefact.format == "onnx":
+        return OnnxEngine(path, device=Device("cpu"), threads=1).shape()
+    config = cast("TfcTdfNet", network.network).config
+    if artefact.geometry is None or artefact.geometry.frames is None:
+        problem = f"a state dict does not tell how many frames {artefact.name} runs at"
+        raise WeightsError(problem, where=path, cure='add "frames": … to its "geometry" in the manifest')
+    if artefact.geometry.frames % config.frame_multiple:
+        problem = f"frames={artefact.geometry.frames} in the manifest is no multiple of {config.frame_multiple}"
+        raise WeightsError(problem, where=path, cure="correct the manifest")
+    return GraphShape(config.channels, config.bins, artefact.geometry.frames)
