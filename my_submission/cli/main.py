@@ -13,6 +13,7 @@ from my_submission.version import __version__
 
 COMMANDS = {
     "separate": "separate songs into stems",
+    "evaluate": "separate a data set, score it and place the scores among the published boards",
     "systems": "list every system: sources, weights, cutoffs, published score, licence",
     "fetch": "download weights, with resume and check",
     "verify": "check the weights that are there",
@@ -21,15 +22,16 @@ COMMANDS = {
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser; each command's module adds its own arguments."""
+def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """The parser. Only the chosen command's module is imported, so that help is quick and each stands alone."""
     parser = argparse.ArgumentParser(prog="my_submission", description="Music demixing inside a time limit.")
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("-v", "--verbose", action="store_true", help="log what is done on standard error")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[:1].upper() + summary[1:] + ".")
-        importlib.import_module(f"my_submission.cli.{name}").add_arguments(command)
+        if name == chosen:
+            importlib.import_module(f"my_submission.cli.{name}").add_arguments(command)
     return parser
 
 
@@ -39,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done; 1 the work failed; 2 wrong usage; 130 interrupted.
     """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    chosen = next((word for word in words if word in COMMANDS), None)
     try:
-        parsed = build_parser().parse_args(arguments)
+        parsed = build_parser(chosen).parse_args(words)
     except SystemExit as stop:  # argparse has printed why
         return int(stop.code or 0)
     logging.basicConfig(

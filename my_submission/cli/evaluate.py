@@ -1,0 +1,146 @@
+"""``evaluate``: separate a data set, score it, and place the scores among the published boards."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import soundfile
+
+from evaluator import cli as evaluator_cli
+from evaluator.audio import FileStem
+from evaluator.datasets import Song, find_songs
+from evaluator.errors import EvaluationError
+from evaluator.scoring import METRICS
+from my_submission.cli.options import add_run_arguments, budget_seconds, is_complete, load_predictor, write_json
+from my_submission.cli.progress import SongProgress
+from my_submission.errors import MdxError
+from my_submission.events import Finished
+from my_submission.predictor import Predictor, SeparationReport
+from my_submission.predictor.run_manifest import run_manifest
+
+logger = logging.getLogger(__name__)
+
+_BLOCK_SAMPLES = 1 << 18
+
+
+SETTINGS = ("budget", "budget_factor", "device", "precision", "runtime", "batch_chunks")
+"""Options that can change a sample; stems made with others are made again."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="<song>/<stem>.wav folders, or .stem.mp4 files")
+    parser.add_argument("--system", nargs="+", default=["starter"], metavar="NAME", help="one or several systems")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("evaluation"), metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument("--metric", nargs="+", choices=METRICS, default=["mdx"], help="default: mdx")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the replay as a page")
+    add_run_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Separate, score, replay; 1 when a song failed anywhere."""
+    try:
+        songs = find_songs(options.dataset)
+    except EvaluationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    code = 0
+    scores = []
+    for system in options.system:
+        folder = options.output / system
+        code |= _separate_all(system, songs, folder, options)
+        scores.append(folder / "scores.json")
+        named = ["--system", system, "--dataset", options.dataset.resolve().name]
+        written = ["--json", str(scores[-1]), "--metric", *options.metric]
+        code |= evaluator_cli.main(["score", str(options.dataset), str(folder), *named, *written])
+    present = [str(path) for path in scores if path.is_file()]
+    if present:
+        code |= evaluator_cli.main(["replay", *present, *(["--html", str(options.html)] if options.html else [])])
+    return code
+
+
+def _separate_all(system: str, songs: list[Song], folder: Path, options: argparse.Namespace) -> int:
+    """Separate what is not there yet, one song at a time; the manifest grows song by song."""
+    predictor = load_predictor(system, options)
+    manifest = run_manifest(predictor, {name: getattr(options, name) for name in SETTINGS})
+    done = _done_before(folder / "run.json", manifest)
+    failed: dict[str, str] = {}
+    with SongProgress(len(songs)) as progress:
+        progress.notes(predictor.setup_notes)
+        for song in songs:
+            try:
+                report = _separate(predictor, song, folder, options, progress, may_skip=song.name in done)
+                if report is not None:
+                    done[song.name] = report.as_json()
+            except (MdxError, EvaluationError) as error:
+                failed[song.name] = str(error)
+                print(f"error: {song.name}: {error}", file=sys.stderr)
+            write_json(folder / "run.json", {**manifest, "songs": done, "failed": failed})
+    return 1 if failed else 0
+
+
+def _done_before(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Reports of an earlier run's songs, if it was made of the same weights with the same settings."""
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        logger.warning("%s is damaged; every song is separated again", path)
+        return {}
+    if any(earlier.get(key) != manifest[key] for key in ("schema", "system", "settings", "weights")):
+        logger.warning("%s was made with other weights or settings; every song is separated again", path)
+        return {}
+    return dict(earlier["songs"])
+
+
+def _separate(
+    predictor: Predictor,
+    song: Song,
+    folder: Path,
+    options: argparse.Namespace,
+    progress: SongProgress,
+    *,
+    may_skip: bool,
+) -> SeparationReport | None:
+    """Separate one song, unless its stems are there, complete and of this very run."""
+    with _mixture_file(song) as path:
+        directory = folder / song.name
+        if may_skip and is_complete(path, directory, predictor.sources):
+            progress.skipped(song.name)
+            return None
+        for event in predictor.stream_file(path, directory, budget_seconds=budget_seconds(options, path)):
+            progress.show(song.name, event)
+            if isinstance(event, Finished):
+                report: SeparationReport = event.result
+        progress.done(song.name, report)
+        return report
+
+
+@contextmanager
+def _mixture_file(song: Song) -> Iterator[Path]:
+    """The song's mixture as a file: its own, or the sum of its stems where it has none."""
+    mixture = song.mixture
+    if song.stem_mp4 is not None:
+        yield song.stem_mp4
+    elif isinstance(mixture, FileStem):
+        yield mixture.path
+    else:
+        with tempfile.TemporaryDirectory(prefix="mixture-") as scratch:
+            path = Path(scratch) / "mixture.wav"
+            summed = song.mixture_or_sum()
+            shape = summed.shape()
+            with soundfile.SoundFile(path, "w", shape.sample_rate, shape.channels, subtype="FLOAT") as file:
+                for block in summed.blocks(_BLOCK_SAMPLES):
+                    file.write(block.T)
+            yield path

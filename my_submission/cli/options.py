@@ -1,0 +1,110 @@
+"""Arguments that several commands share, and what becomes of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from my_submission.audio_io import probe
+from my_submission.errors import MdxError, OutputError
+from my_submission.predictor import Predictor, load
+from my_submission.predictor.loading import PRECISIONS, RUNTIMES
+
+
+def positive_number(text: str) -> float:
+    """A number above zero, for argparse."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number above zero")
+    return value
+
+
+def positive_integer(text: str) -> int:
+    """A whole number above zero, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above zero")
+    return value
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """How to run a system: limits, device, arithmetic, weights."""
+    limit = parser.add_mutually_exclusive_group()
+    limit.add_argument("--budget", type=positive_number, metavar="SECONDS", help="time limit a song")
+    limit.add_argument(
+        "--budget-factor", type=positive_number, metavar="FACTOR", help="time limit as a multiple of the song's length"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--precision", default="auto", choices=PRECISIONS, help="default: %(default)s")
+    parser.add_argument(
+        "--runtime", default="auto", choices=RUNTIMES, help="what runs spectral networks (default: %(default)s)"
+    )
+    parser.add_argument("--models-dir", type=Path, metavar="DIR", help="a folder with a manifest.json")
+    parser.add_argument("--threads", type=positive_integer, help="processors to use (default: all this process may)")
+    parser.add_argument("--batch-chunks", type=positive_integer, metavar="N", help="spectral chunks in one run")
+    parser.add_argument("--allow-unverified", action="store_true", help="accept weights of another hash")
+
+
+def load_predictor(system: str, options: argparse.Namespace) -> Predictor:
+    """The predictor that the arguments describe."""
+    return load(
+        system,
+        models_dir=options.models_dir,
+        device=options.device,
+        precision=options.precision,
+        runtime=options.runtime,
+        threads=options.threads,
+        batch_chunks=options.batch_chunks,
+        allow_unverified=options.allow_unverified,
+    )
+
+
+def budget_seconds(options: argparse.Namespace, path: Path) -> float | None:
+    """The time limit for a song.
+
+    Raises:
+        MdxError: a factor is given, and the length is not known before the song is decoded.
+    """
+    if options.budget_factor is None:
+        budget: float | None = options.budget
+        return budget
+    info = probe(path)
+    if info.samples is None:
+        raise MdxError("its length is not known before it is decoded", where=path, cure="use --budget SECONDS")
+    return float(options.budget_factor * info.samples / info.sample_rate)
+
+
+def is_complete(mixture: Path, directory: Path, sources: tuple[str, ...], file_format: str = "wav") -> bool:
+    """Whether every stem of a song is there, readable, and as long as the mixture."""
+    expected = probe(mixture)
+    for source in sources:
+        path = directory / f"{source}.{file_format}"
+        if not path.is_file():
+            return False
+        try:
+            found = probe(path)
+        except MdxError:
+            return False
+        if found.sample_rate != expected.sample_rate or expected.samples not in {None, found.samples}:
+            return False
+    return True
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write a document under its final name, whole or not at all.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise OutputError(f"this cannot be written ({reason})", where=path, cure="choose another file") from error

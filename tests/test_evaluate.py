@@ -1,0 +1,101 @@
+"""The whole loop in one command: separate, score, replay, resume."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from my_submission.cli import main
+from my_submission.stems import MUSIC_SOURCES
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Two songs; the second has no mixture of its own."""
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        folder = tmp_path / "set" / name
+        folder.mkdir(parents=True)
+        stems = {source: 0.1 * rng.standard_normal((20_000, 2)) for source in MUSIC_SOURCES}
+        for source, stem in stems.items():
+            soundfile.write(folder / f"{source}.wav", stem, 44_100, subtype="FLOAT")
+        if name == "one":
+            soundfile.write(folder / "mixture.wav", sum(stems.values()), 44_100, subtype="FLOAT")
+    return tmp_path / "set"
+
+
+@pytest.fixture
+def evaluate(dataset: Path, tiny_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run the command; returns what it printed."""
+
+    def call(*more: object, models: Path = tiny_models, code: int = 0) -> str:
+        capfd.readouterr()
+        arguments = ["evaluate", str(dataset), "-o", str(tmp_path / "out"), "--models-dir", str(models)]
+        assert main([*arguments, *map(str, more)]) == code
+        printed, said = capfd.readouterr()
+        return printed + said
+
+    return call
+
+
+def test_scores_manifest_and_replay(evaluate: Callable[..., str], tmp_path: Path) -> None:
+    printed = evaluate("--html", tmp_path / "replay.html")
+    assert "MDX21-A" in printed
+    assert "kuielab_mdxnet_A_151907" in printed
+    scores = json.loads((tmp_path / "out" / "starter" / "scores.json").read_text(encoding="utf-8"))
+    assert set(scores["metrics"]["mdx"]["songs"]) == {"one", "two"}
+    manifest = json.loads((tmp_path / "out" / "starter" / "run.json").read_text(encoding="utf-8"))
+    assert set(manifest["songs"]) == {"one", "two"}
+    assert set(manifest["weights"]) == {f"starter/{source}" for source in MUSIC_SOURCES}
+    assert manifest["versions"]["numpy"] == np.__version__
+    assert manifest["songs"]["one"]["peak_memory_bytes"] > 0
+    assert "<table" in (tmp_path / "replay.html").read_text(encoding="utf-8")
+
+
+def test_a_second_run_finishes_the_rest_and_scores_the_same(evaluate: Callable[..., str], tmp_path: Path) -> None:
+    evaluate()
+    scores = (tmp_path / "out" / "starter" / "scores.json").read_text(encoding="utf-8")
+    manifest_path = tmp_path / "out" / "starter" / "run.json"
+    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+    del manifest["songs"]["two"]
+    manifest_path.write_text(json.dumps(manifest), encoding="utf-8")
+    shutil.rmtree(tmp_path / "out" / "starter" / "two")
+    printed = evaluate()
+    assert "one: complete already, skipped" in printed
+    assert "two: complete already" not in printed
+    assert (tmp_path / "out" / "starter" / "scores.json").read_text(encoding="utf-8") == scores
+    assert set(json.loads(manifest_path.read_text(encoding="utf-8"))["songs"]) == {"one", "two"}
+
+
+def test_other_settings_or_weights_are_not_taken_for_the_same(
+    evaluate: Callable[..., str], tiny_models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    evaluate()
+    assert "skipped" not in evaluate("--budget", 100)
+    assert "other weights or settings" in caplog.text
+    other = tmp_path / "models"
+    shutil.copytree(tiny_models, other)
+    shutil.copy(other / "starter" / "bass.onnx", other / "starter" / "vocals.onnx")
+    assert "skipped" not in evaluate("--budget", 100, "--allow-unverified", models=other)
+
+
+def test_a_broken_song_is_reported_and_the_other_scored(
+    evaluate: Callable[..., str], dataset: Path, tmp_path: Path
+) -> None:
+    (dataset / "one" / "mixture.wav").write_bytes(b"nothing")
+    printed = evaluate(code=1)
+    assert "error: one" in printed
+    scores = json.loads((tmp_path / "out" / "starter" / "scores.json").read_text(encoding="utf-8"))
+    assert set(scores["metrics"]["mdx"]["songs"]) == {"two"}
+
+
+def test_a_folder_without_songs(tiny_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "hollow").mkdir()
+    assert main(["evaluate", str(tmp_path / "hollow"), "--models-dir", str(tiny_models)]) == 1
+    assert "no songs here" in capfd.readouterr().err
