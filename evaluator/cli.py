@@ -11,13 +11,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from evaluator.boards import all_boards
 from evaluator.comparison import Comparison, compare_folders
 from evaluator.errors import EvaluationError
 from evaluator.exports import to_csv, write_museval_track
+from evaluator.replay import DEFAULT_TOLERANCE_DB
+from evaluator.replay_page import replay_page
+from evaluator.replay_plot import replay_png
+from evaluator.replay_session import replay
 from evaluator.runner import SongDone, run_jobs
 from evaluator.scores import Document, scores_document, to_json, write_atomically
 from evaluator.scoring import FRAMEWISE_METRICS, METRICS, SongScore
-from evaluator.tables import score_tables
+from evaluator.tables import decibels, score_tables
 
 RESULTS_FOLDER = ".evaluator"
 """Finished songs are kept in this folder of the estimates, unless told otherwise."""
@@ -45,7 +52,51 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m evaluator", description="Score separated stems; replay boards.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_score(commands)
+    _add_replay(commands)
     return parser
+
+
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser("replay", help="put scores files on published leaderboards, compare them")
+    command.add_argument("scores", type=Path, nargs="*", help="files written by score --json; two or more are compared")
+    command.add_argument("--board", nargs="+", default=[], metavar="NAME", help="default: every board that fits")
+    command.add_argument("--entry", metavar="NAME", help="take differences to this entry; default: the nearest one")
+    command.add_argument(
+        "--tolerance", type=float, default=DEFAULT_TOLERANCE_DB, metavar="DB", help="default: %(default)s"
+    )
+    command.add_argument("--html", type=Path, metavar="FILE", help="write a page with sortable tables and plots")
+    command.add_argument("--plot", type=Path, metavar="FILE.png", help="write a picture (needs matplotlib)")
+    command.add_argument("--seed", type=int, default=0, help="of the bootstrap; default: %(default)s")
+    command.add_argument("--resamples", type=int, default=10_000, metavar="N", help="default: %(default)s")
+    command.add_argument("--confidence", type=float, default=0.95, metavar="P", help="default: %(default)s")
+    command.add_argument("--list", action="store_true", help="list boards and entries, and end")
+    command.set_defaults(command=_replay)
+
+
+def _replay(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    if options.list:
+        for board in all_boards():
+            print(f"{board.name} ({board.dataset}{', hidden' if board.is_hidden else ''}; {board.metrics[0]})")
+            print("\n".join(f"  {entry.name}  {decibels(entry.overall)}" for entry in board.entries))
+        return 0
+    if not options.scores:
+        parser.error("give at least one scores file, or --list")
+    if not 0 < options.confidence < 1 or options.resamples < 1 or not options.tolerance >= 0:
+        parser.error("--confidence lies between 0 and 1, --resamples is at least 1, --tolerance at least 0")
+    outcome = replay(
+        options.scores,
+        boards=options.board,
+        entry=options.entry,
+        rng=np.random.default_rng(options.seed),
+        n_resamples=options.resamples,
+        confidence=options.confidence,
+    )
+    print(outcome.text(tolerance_db=options.tolerance))
+    if options.html:
+        write_atomically(options.html, replay_page(outcome.placements, outcome.comparisons))
+    if options.plot:
+        write_atomically(options.plot, replay_png([group for group, _ in outcome.placements]))
+    return 0
 
 
 def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

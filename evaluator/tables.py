@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
 
 from evaluator.bsseval import RATIOS
 from evaluator.scores import Document, summary_name
 from evaluator.scoring import FRAMEWISE_METRICS
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows under a header; the first column to the left, the others to the right; no trailing newline."""
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_left: int = 1) -> str:
+    """Rows under a header; the first ``n_left`` columns to the left, the others to the right; no trailing newline."""
     everything = [list(header), *map(list, rows)]
     widths = [max(_width(row[index]) for row in everything) for index in range(len(header))]
-    lines = [_line(row, widths) for row in everything]
-    return "\n".join([lines[0], "-" * _width(lines[0]), *lines[1:]])
+    lines = [_line(row, widths, n_left).rstrip() for row in everything]
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    return "\n".join([lines[0], rule, *lines[1:]])
 
 
 def decibels(value: float | None, *, sign: bool = False, digits: int = 3) -> str:
@@ -47,12 +47,15 @@ def _metric_table(document: Document, metric: str) -> str:
         for name, row in rows.items()
         for source in sources
     ]
-    return f"{title}\n{text_table(['song', 'source', *ratios], cells)}"
+    return f"{title}\n{text_table(['song', 'source', *ratios], cells, n_left=2)}"
 
 
-def _line(cells: Sequence[Any], widths: Sequence[int]) -> str:
-    first = cells[0] + " " * (widths[0] - _width(cells[0]))
-    return "  ".join([first, *(" " * (w - _width(c)) + c for c, w in zip(cells[1:], widths[1:], strict=True))])
+def _line(cells: Sequence[str], widths: Sequence[int], n_left: int) -> str:
+    padding = [" " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)]
+    return "  ".join(
+        cell + space if index < n_left else space + cell
+        for index, (cell, space) in enumerate(zip(cells, padding, strict=True))
+    )
 
 
 def _width(text: str) -> int:

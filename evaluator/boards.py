@@ -1,0 +1,140 @@
+"""Published leaderboards as data: ``boards.csv``, one number a row with the place it was read from.
+
+``value_db`` keeps the decimals that were published. ``confidence`` is 1 for a number read in a README or a paper of
+its authors, 2 for one from a secondary text. The source ``song`` (or ``avg``) is the overall value as published.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from evaluator.datasets import CINEMA_SOURCES, MUSIC_SOURCES
+from evaluator.errors import ScoresError
+
+_OVERALL = ("song", "avg")
+
+_METRICS = {"global_sdr": ("mdx",), "museval_median_sdr": ("bsseval", "bsseval-sdr", "museval")}
+"""The published metric's name to ours; the SDR of all three framewise ones is the same number."""
+
+_HIDDEN_DATASETS = frozenset({"MDXDB21", "CDXDB23"})
+"""Test sets nobody outside the challenge has."""
+
+_SONGS_IN_DATASET = {"MUSDB18": 50, "MUSDB18-HQ": 50}
+"""Test songs behind a public board's numbers."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One system on one board.
+
+    Attributes:
+        name: its id on the board.
+        by_source: source to dB, as far as published.
+        overall: the published overall value, or the mean of all sources where none was published, or None.
+        is_overall_published: whether ``overall`` was published.
+        decimals: to how many decimals the numbers were published.
+        provenance: where they were read.
+        confidence: 1 or 2, see the module.
+    """
+
+    name: str
+    by_source: Mapping[str, float]
+    overall: float | None
+    is_overall_published: bool
+    decimals: int
+    provenance: str
+    confidence: int
+
+    def value(self, key: str) -> float | None:
+        """The number of a source, or of ``song``."""
+        return self.overall if key == "song" else self.by_source.get(key)
+
+
+@dataclass(frozen=True)
+class Board:
+    """A leaderboard.
+
+    Attributes:
+        name: e.g. ``MDX21-A`` or ``MUSDB18-museval``.
+        dataset: what its numbers were computed on.
+        metrics: our metrics that compute the same quantity.
+        entries: best first.
+    """
+
+    name: str
+    dataset: str
+    metrics: tuple[str, ...]
+    entries: tuple[Entry, ...]
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the data set is not public, so that its numbers cannot be recomputed."""
+        return self.dataset in _HIDDEN_DATASETS
+
+    @property
+    def n_songs(self) -> int | None:
+        """How many songs are behind the numbers, where that is known."""
+        return _SONGS_IN_DATASET.get(self.dataset)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Sources of the board; all of its kind, though some entries give none of them."""
+        return CINEMA_SOURCES if self.name.startswith("CDX") else MUSIC_SOURCES
+
+    def entry(self, name: str) -> Entry:
+        """The entry of that name; ScoresError, which lists them, when there is none."""
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        listed = ", ".join(entry.name for entry in self.entries)
+        raise ScoresError(f"no entry {name!r} on {self.name}", cure=f"choose from {listed}")
+
+
+@cache
+def all_boards() -> tuple[Board, ...]:
+    """Every board of the package."""
+    text = resources.files("evaluator").joinpath("boards.csv").read_text(encoding="utf-8")
+    by_board: dict[str, list[dict[str, str]]] = {}
+    for row in csv.DictReader(text.splitlines()):
+        by_board.setdefault(row["board"], []).append(row)
+    return tuple(_board(name, rows) for name, rows in by_board.items())
+
+
+def find_board(name: str) -> Board:
+    """The board of that name, any case; ScoresError, which lists them, when there is none."""
+    for board in all_boards():
+        if board.name.casefold() == name.casefold():
+            return board
+    listed = ", ".join(board.name for board in all_boards())
+    raise ScoresError(f"no board {name!r}", cure=f"choose from {listed}")
+
+
+def _board(name: str, rows: list[dict[str, str]]) -> Board:
+    by_entry: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        by_entry.setdefault(row["entry"], []).append(row)
+    sources = CINEMA_SOURCES if name.startswith("CDX") else MUSIC_SOURCES
+    entries = [_entry(entry, of_entry, sources) for entry, of_entry in by_entry.items()]
+    entries.sort(key=lambda entry: float("-inf") if entry.overall is None else entry.overall, reverse=True)
+    return Board(name, rows[0]["dataset"], _METRICS[rows[0]["metric"]], tuple(entries))
+
+
+def _entry(name: str, rows: list[dict[str, str]], sources: Iterable[str]) -> Entry:
+    values = {row["source"]: float(row["value_db"]) for row in rows}
+    by_source = {source: values[source] for source in sources if source in values}
+    published = next((values[key] for key in _OVERALL if key in values), None)
+    is_complete = set(by_source) == set(sources)
+    computed = sum(by_source.values()) / len(by_source) if is_complete else None
+    return Entry(
+        name=name,
+        by_source=by_source,
+        overall=computed if published is None else published,
+        is_overall_published=published is not None,
+        decimals=max(len(row["value_db"].partition(".")[2]) for row in rows),
+        provenance="; ".join(dict.fromkeys(row["provenance"] for row in rows)),
+        confidence=max(int(row["confidence"]) for row in rows),
+    )

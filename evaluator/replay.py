@@ -1,0 +1,161 @@
+"""A local run among the entries of a published board: rank, differences, and what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evaluator.boards import Board, Entry, all_boards
+from evaluator.errors import ScoresError
+from evaluator.scores import Document, column, summary_name
+from evaluator.scoring import FRAMEWISE_METRICS
+
+DEFAULT_TOLERANCE_DB = 0.02
+"""What 16-bit files and another back end may move a score by; a board's own rounding is added."""
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """A scores file, reduced to what a board can be compared with.
+
+    Attributes:
+        name: the system.
+        dataset: what it was scored on.
+        metric: by which of our metrics.
+        n_songs: over how many songs.
+        by_source: source to dB over the data set.
+        overall: the mean over sources (of the song means for ``mdx``).
+        per_song: source (and ``song``) to song to dB.
+    """
+
+    name: str
+    dataset: str
+    metric: str
+    n_songs: int
+    by_source: dict[str, float | None]
+    overall: float | None
+    per_song: dict[str, dict[str, float]]
+
+    def value(self, key: str) -> float | None:
+        """The number of a source, or of ``song``."""
+        return self.overall if key == "song" else self.by_source.get(key)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A run on a board.
+
+    Attributes:
+        board: the board.
+        run: the run.
+        rank: 1 + the number of entries with a higher overall value; None without an overall value.
+        is_comparable: whether the run was scored on the board's own data.
+        banner: what the reader must know before reading the rank.
+    """
+
+    board: Board
+    run: LocalRun
+    rank: int | None
+    is_comparable: bool
+    banner: str
+
+    def differences(self, entry: Entry) -> dict[str, float | None]:
+        """Run minus entry in dB, per source and for ``song``; None where either has no number."""
+        pairs = {key: (self.run.value(key), entry.value(key)) for key in (*self.board.sources, "song")}
+        return {key: None if a is None or b is None else a - b for key, (a, b) in pairs.items()}
+
+    def agreement(self, entry: Entry, *, tolerance_db: float) -> bool:
+        """Whether every published number of the entry is met within the tolerance plus its own rounding."""
+        allowed = tolerance_db + (0.01 if entry.decimals <= 2 else 0.001)
+        found = [difference for difference in self.differences(entry).values() if difference is not None]
+        return bool(found) and all(abs(difference) <= allowed + 1e-9 for difference in found)
+
+
+def local_run(document: Document, metric: str) -> LocalRun:
+    """Reduce a scores file to one metric; ScoresError when it does not hold it."""
+    if metric not in document["metrics"]:
+        listed = ", ".join(document["metrics"])
+        raise ScoresError(f"holds no {metric}", where=str(document.get("system", "")), cure=f"it holds {listed}")
+    block = document["metrics"][metric]
+    summary = block[summary_name(metric)]
+    sources = document.get("sources") or [key for key in summary if key != "song"]
+    if metric in FRAMEWISE_METRICS:
+        by_source = {source: summary[source]["SDR"] for source in sources}
+        known = [value for value in by_source.values() if value is not None]
+        overall = sum(known) / len(known) if known and len(known) == len(sources) else None
+    else:
+        by_source = {source: summary[source] for source in sources}
+        overall = summary["song"]
+    return LocalRun(
+        name=str(document.get("system") or "local run"),
+        dataset=document["dataset"],
+        metric=metric,
+        n_songs=len(block["songs"]),
+        by_source=by_source,
+        overall=overall,
+        per_song={key: column(document, metric, key) for key in (*sources, "song")},
+    )
+
+
+def matching_boards(document: Document) -> list[tuple[Board, str]]:
+    """Boards a scores file can be shown on, each with the metric to use: same quantity, same sources."""
+    found = []
+    for board in all_boards():
+        metric = next((name for name in board.metrics if name in document["metrics"]), None)
+        if metric is not None and set(board.sources) <= set(local_run(document, metric).by_source):
+            found.append((board, metric))
+    return found
+
+
+def place(document: Document, board: Board) -> Placement:
+    """Put a run on a board.
+
+    Raises:
+        ScoresError: the file holds no metric of the board's kind, or other sources.
+    """
+    metric = next((name for name in board.metrics if name in document["metrics"]), None)
+    if metric is None:
+        raise ScoresError(
+            f"{board.name} is a board of {' or '.join(board.metrics)}, the scores are {', '.join(document['metrics'])}",
+            cure=f"score with --metric {board.metrics[0]}",
+        )
+    run = local_run(document, metric)
+    absent = [source for source in board.sources if source not in run.by_source]
+    if absent:
+        raise ScoresError(f"{board.name} is about {', '.join(board.sources)}; the scores hold no {', '.join(absent)}")
+    rank = None
+    if run.overall is not None:
+        rank = 1 + sum(e.overall is not None and e.overall > run.overall for e in board.entries)
+    is_comparable = _is_same_data(run, board)
+    return Placement(board, run, rank, is_comparable, _banner(run, board, is_comparable=is_comparable))
+
+
+def nearest_entry(placement: Placement) -> Entry:
+    """The entry whose overall value is closest to the run's (the board's first when the run has none)."""
+    entries: Sequence[Entry] = [entry for entry in placement.board.entries if entry.overall is not None]
+    overall = placement.run.overall
+    if overall is None:
+        return entries[0]
+    return min(entries, key=lambda entry: abs((entry.overall or 0.0) - overall))
+
+
+def _is_same_data(run: LocalRun, board: Board) -> bool:
+    name = run.dataset.casefold().removesuffix("test").strip(" /-_")
+    return not board.is_hidden and name == board.dataset.casefold() and run.n_songs == board.n_songs
+
+
+def _banner(run: LocalRun, board: Board, *, is_comparable: bool) -> str:
+    songs = f"{run.n_songs} song{'' if run.n_songs == 1 else 's'}"
+    here = f"This run was scored on “{run.dataset}” ({songs})"
+    if is_comparable:
+        return f"{here}, the data of {board.name}: by name and number of songs the same. Rank and differences count."
+    if board.is_hidden:
+        return (
+            f"{here}. {board.name} was scored on {board.dataset}, which is hidden: its numbers can be shown, never "
+            f"recomputed, and this run is not a {board.dataset} score. The rank is for orientation only."
+        )
+    n_songs = f" ({board.n_songs} test songs)" if board.n_songs else ""
+    return (
+        f"{here}. {board.name} was scored on {board.dataset}{n_songs}: other data, so this run is not a "
+        f"{board.dataset} score. The rank is for orientation only."
+    )

@@ -1,0 +1,158 @@
+"""Replay as one HTML file: banners, sortable tables, inline plots; no script or font from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from string import Template
+
+from evaluator.boards import Entry
+from evaluator.bootstrap import PairedDifference
+from evaluator.distribution import box_of
+from evaluator.replay import LocalRun, Placement
+from evaluator.scoring import DEFINITIONS
+from evaluator.svg import Bar, bar_plot, box_plot
+from evaluator.tables import decibels
+
+Comparisons = Mapping[tuple[str, str, str], Mapping[str, PairedDifference]]
+"""(first run, second run, metric) to source to difference."""
+
+Cell = tuple[str, str | float | None]
+"""What a table cell shows, and what it is sorted by."""
+
+
+def replay_page(placements: Sequence[tuple[Sequence[Placement], Entry]], comparisons: Comparisons) -> str:
+    """The whole page.
+
+    Args:
+        placements: for each board, every run on it and the entry the first run is compared with.
+        comparisons: runs compared with each other.
+    """
+    runs = list({(p.run.name, p.run.metric): p.run for group, _ in placements for p in group}.values())
+    sections = [_board_section(group, entry) for group, entry in placements]
+    sections += [_comparison_section(key, differences) for key, differences in comparisons.items()]
+    sections += [_songs_section([run for run in runs if run.metric == metric]) for metric in _in_order(runs)]
+    template = Template(resources.files("evaluator").joinpath("page.html").read_text(encoding="utf-8"))
+    title = f"Leaderboard replay: {', '.join(dict.fromkeys(run.name for run in runs))}"
+    return template.substitute(title=escape(title), body="\n".join(sections))
+
+
+def _in_order(runs: Sequence[LocalRun]) -> list[str]:
+    return list(dict.fromkeys(run.metric for run in runs))
+
+
+def _board_section(group: Sequence[Placement], entry: Entry) -> str:
+    board, metric = group[0].board, group[0].run.metric
+    banners = "".join(f'<p class="banner">{escape(text)}</p>' for text in dict.fromkeys(p.banner for p in group))
+    ranks = "; ".join(f"{p.run.name}: {_rank(p)} of {len(board.entries) + 1}" for p in group)
+    bars = [Bar(e.name, e.overall) for e in board.entries if e.overall is not None]
+    bars += [Bar(p.run.name, p.run.overall, is_local=True) for p in group if p.run.overall is not None]
+    bars.sort(key=lambda bar: bar.value, reverse=True)
+    plot = bar_plot(bars, title=f"Overall values on {board.name}, dB") if bars else ""
+    return (
+        f"<h2>{escape(board.name)} — {escape(board.dataset)}</h2>{banners}"
+        f"<p>Rank — {escape(ranks)}.</p>"
+        f'<p class="soft">{escape(metric)}: {escape(DEFINITIONS[metric])}. Numbers in dB.</p>'
+        f"{_board_table(group)}{plot}<h3>Minus {escape(entry.name)}</h3>{_difference_table(group, entry)}"
+        f'<p class="soft">{escape(entry.name)} was read in: {escape(entry.provenance)}</p>'
+    )
+
+
+def _board_table(group: Sequence[Placement]) -> str:
+    board = group[0].board
+    keys = (*board.sources, "song")
+    lines: list[tuple[float, bool, list[Cell]]] = []
+    for entry in board.entries:
+        cells: list[Cell] = [(entry.name, entry.name)]
+        cells += [(decibels(entry.value(key), digits=entry.decimals), entry.value(key)) for key in keys]
+        lines.append((_sort_value(entry.overall), False, [*cells, (_provenance(entry), entry.provenance)]))
+    for placement in group:
+        run = placement.run
+        cells = [(f"▶ {run.name}", run.name), *((decibels(run.value(key)), run.value(key)) for key in keys)]
+        lines.append((_sort_value(run.overall), True, [*cells, (f"local, {run.dataset}", "local")]))
+    lines.sort(key=lambda line: line[0], reverse=True)
+    header = ["entry", *board.sources, "overall", "read in"]
+    return _table(header, [(cells, is_local) for _, is_local, cells in lines], text_columns=(0, len(header) - 1))
+
+
+def _difference_table(group: Sequence[Placement], entry: Entry) -> str:
+    keys = (*group[0].board.sources, "song")
+    rows: list[tuple[list[Cell], bool]] = []
+    for placement in group:
+        found = placement.differences(entry)
+        cells: list[Cell] = [(placement.run.name, placement.run.name)]
+        rows.append((cells + [(decibels(found[key], sign=True), found[key]) for key in keys], True))
+    return _table(["run", *keys[:-1], "overall"], rows)
+
+
+def _comparison_section(key: tuple[str, str, str], differences: Mapping[str, PairedDifference]) -> str:
+    first, second, metric = key
+    rows: list[tuple[list[Cell], bool]] = []
+    for source, found in differences.items():
+        cells: list[Cell] = [(source, source), (str(found.n_songs), found.n_songs)]
+        cells += [(decibels(x, sign=True), x) for x in (found.difference, found.low, found.high)]
+        rows.append(([*cells, ("yes" if found.is_clear else "no", float(found.is_clear))], False))
+    share = next(iter(differences.values())).confidence
+    header = ["source", "songs", "difference", f"{share:.0%} from", "to", "clear of zero"]
+    return (
+        f"<h2>{escape(second)} minus {escape(first)}, {escape(metric)}</h2><p>Paired bootstrap over songs, dB.</p>"
+        + (_table(header, rows))
+    )
+
+
+def _songs_section(runs: Sequence[LocalRun]) -> str:
+    """A box per source and the table of songs, for the runs of one metric."""
+    keys = list(dict.fromkeys(key for run in runs for key in run.per_song))
+    groups = [(key, [(run.name, box_of(run.per_song.get(key, {}).values())) for run in runs]) for key in keys]
+    legend = " ".join(f'<span class="run{index}">■</span> {escape(run.name)}' for index, run in enumerate(runs))
+    songs = sorted({song for run in runs for values in run.per_song.values() for song in values})
+    rows: list[tuple[list[Cell], bool]] = []
+    for song in songs:
+        for run in runs:
+            values = [run.per_song.get(key, {}).get(song) for key in keys]
+            rows.append(([(song, song), (run.name, run.name), *((decibels(v), v) for v in values)], False))
+    metric = runs[0].metric
+    return (
+        f"<h2>Song by song, {escape(metric)}</h2><p>{legend}</p>"
+        f"{box_plot(groups, title=f'{metric} over songs, dB')}"
+        f"{_table(['song', 'run', *keys], rows, text_columns=(0, 1))}"
+    )
+
+
+def _table(
+    header: Sequence[str], rows: Sequence[tuple[Sequence[Cell], bool]], *, text_columns: Sequence[int] = (0,)
+) -> str:
+    kinds = ["text" if index in text_columns else "number" for index in range(len(header))]
+    head = "".join(
+        f'<th class="{kind}"><button type="button">{escape(name)}</button></th>'
+        for name, kind in zip(header, kinds, strict=True)
+    )
+    body = "".join(
+        ('<tr class="local">' if is_local else "<tr>")
+        + "".join(_cell(shown, value, kind) for (shown, value), kind in zip(cells, kinds, strict=True))
+        + "</tr>"
+        for cells, is_local in rows
+    )
+    return (
+        f'<div class="scroll"><table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _cell(shown: str, value: str | float | None, kind: str) -> str:
+    sort_by = "" if value is None else str(value)
+    return f'<td class="{kind}" data-value="{escape(sort_by, quote=True)}">{escape(shown)}</td>'
+
+
+def _rank(placement: Placement) -> str:
+    if placement.rank is None:
+        return "no overall value"
+    return str(placement.rank) if placement.is_comparable else f"({placement.rank})"
+
+
+def _provenance(entry: Entry) -> str:
+    return entry.provenance if entry.confidence == 1 else f"{entry.provenance} (?)"
+
+
+def _sort_value(value: float | None) -> float:
+    return float("-inf") if value is None else value

@@ -1,0 +1,74 @@
+"""Replay as a picture: a box per source of every run, a bar per entry of every board. Needs matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from evaluator.errors import EvaluationError
+from evaluator.replay import LocalRun, Placement
+
+_LOCAL, _ENTRY = "#b4540a", "#9fb3c8"
+_RUN_COLOURS = ("#b4540a", "#1f6f8b", "#5b7f1e", "#7a4b9c")
+
+
+def replay_png(placements: Sequence[Sequence[Placement]], *, dots_per_inch: int = 120) -> bytes:
+    """Draw every board, one below the other, and the runs' songs beside it.
+
+    Args:
+        placements: for each board, every run on it.
+        dots_per_inch: resolution of the picture.
+
+    Raises:
+        EvaluationError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise EvaluationError("a plot needs matplotlib", cure="pip install matplotlib, or use --html") from error
+    heights = [0.9 + 0.26 * (len(group[0].board.entries) + len(group)) for group in placements]
+    figure = Figure(figsize=(12, max(sum(heights), 3.0)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(placements), 2, squeeze=False, height_ratios=heights)
+    for (bars, boxes), group in zip(axes, placements, strict=True):
+        _draw_bars(bars, group)
+        _draw_boxes(boxes, [placement.run for placement in group])
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=dots_per_inch)
+    return picture.getvalue()
+
+
+def _draw_bars(axes: Any, group: Sequence[Placement]) -> None:
+    board = group[0].board
+    bars = [(e.overall, e.name, _ENTRY) for e in board.entries if e.overall is not None]
+    bars += [(p.run.overall, f"> {p.run.name}", _LOCAL) for p in group if p.run.overall is not None]
+    bars.sort()
+    positions = range(len(bars))
+    drawn = axes.barh(positions, [bar[0] for bar in bars], color=[bar[2] for bar in bars])
+    axes.bar_label(drawn, fmt="%.2f", padding=3, fontsize=8)
+    axes.set_yticks(positions, [bar[1] for bar in bars], fontsize=8)
+    axes.margins(x=0.12)
+    note = "" if group[0].is_comparable else f"\nlocal runs: other data ({group[0].run.dataset}), for orientation only"
+    axes.set_title(f"{board.name}, {board.dataset}: {group[0].run.metric} [dB]{note}", fontsize=9)
+
+
+def _draw_boxes(axes: Any, runs: Sequence[LocalRun]) -> None:
+    keys = list(runs[0].per_song)
+    width = 0.8 / len(runs)
+    for index, run in enumerate(runs):
+        colour = _RUN_COLOURS[index % len(_RUN_COLOURS)]
+        places = [place + (index - (len(runs) - 1) / 2) * width for place in range(len(keys))]
+        values = [list(run.per_song.get(key, {}).values()) for key in keys]
+        drawn = axes.boxplot(
+            values, positions=places, widths=0.8 * width, patch_artist=True, medianprops={"color": "black"}
+        )
+        for box in drawn["boxes"]:
+            box.set_facecolor(colour)
+        axes.plot([], [], color=colour, linewidth=6, label=run.name)
+    axes.set_xticks(range(len(keys)), keys)
+    axes.set_ylabel("dB")
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(fontsize=8)
+    axes.set_title(f"{runs[0].metric} over songs", fontsize=9)

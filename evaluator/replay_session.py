@@ -1,0 +1,122 @@
+"""What ``replay`` does: read scores files, put them on boards, compare them with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from evaluator.boards import Board, Entry, find_board
+from evaluator.bootstrap import PairedDifference, paired_bootstrap
+from evaluator.errors import ScoresError
+from evaluator.replay import LocalRun, Placement, local_run, matching_boards, nearest_entry, place
+from evaluator.replay_text import board_text, comparison_text
+from evaluator.scores import Document, read_scores, summary_name
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The outcome of a replay.
+
+    Attributes:
+        placements: for each board, every run on it and the entry the first run is compared with.
+        comparisons: (first run, second run, metric) to source to difference.
+        notes: what could not be compared, and why.
+    """
+
+    placements: list[tuple[list[Placement], Entry]]
+    comparisons: dict[tuple[str, str, str], dict[str, PairedDifference]]
+    notes: list[str]
+
+    def text(self, *, tolerance_db: float) -> str:
+        """Everything, for a terminal."""
+        parts = [board_text(group, entry, tolerance_db=tolerance_db) for group, entry in self.placements]
+        parts += [comparison_text(*key, differences) for key, differences in self.comparisons.items()]
+        return "\n\n".join([*parts, *self.notes])
+
+
+def replay(
+    paths: Sequence[Path],
+    *,
+    boards: Sequence[str] = (),
+    entry: str | None = None,
+    rng: np.random.Generator,
+    n_resamples: int = 10_000,
+    confidence: float = 0.95,
+) -> Replay:
+    """Replay scores files on boards.
+
+    Args:
+        paths: scores files; more than one are also compared pairwise, song by song.
+        boards: names of boards; by default all that hold the same quantity for the same sources.
+        entry: the entry to take differences to; by default the one nearest to the first run.
+        rng: source of randomness of the bootstrap.
+        n_resamples: how often it resamples.
+        confidence: share of resamples inside an interval.
+
+    Raises:
+        ScoresError: a file is no scores file, or no board or entry fits.
+    """
+    documents = _named_apart([read_scores(path) for path in paths], paths)
+    groups: list[tuple[list[Placement], Entry]] = []
+    for board in _chosen_boards(documents, boards):
+        group = [place(document, board) for document in documents]
+        on_board = entry is not None and any(e.name == entry for e in board.entries)
+        if entry is not None and boards and not on_board:
+            board.entry(entry)  # raises, and lists the entries there are
+        groups.append((group, board.entry(entry) if entry is not None and on_board else nearest_entry(group[0])))
+    if entry is not None and not any(named.name == entry for _, named in groups):
+        raise ScoresError(f"no entry {entry!r} on {', '.join(group[0].board.name for group, _ in groups)}")
+    comparisons: dict[tuple[str, str, str], dict[str, PairedDifference]] = {}
+    notes: list[str] = []
+    for first, second in combinations(documents, 2):
+        for metric in [name for name in first["metrics"] if name in second["metrics"]]:
+            runs = local_run(first, metric), local_run(second, metric)
+            try:
+                found = _compare(*runs, rng=rng, n_resamples=n_resamples, confidence=confidence)
+            except ScoresError as error:
+                notes.append(f"{runs[1].name} against {runs[0].name}, {metric}: {error}")
+            else:
+                comparisons[runs[0].name, runs[1].name, metric] = found
+    return Replay(groups, comparisons, notes)
+
+
+def _compare(
+    first: LocalRun, second: LocalRun, *, rng: np.random.Generator, n_resamples: int, confidence: float
+) -> dict[str, PairedDifference]:
+    return {
+        key: paired_bootstrap(
+            first.per_song[key],
+            second.per_song[key],
+            statistic=summary_name(first.metric),
+            rng=rng,
+            n_resamples=n_resamples,
+            confidence=confidence,
+        )
+        for key in first.per_song
+        if key in second.per_song
+    }
+
+
+def _chosen_boards(documents: Sequence[Document], names: Sequence[str]) -> list[Board]:
+    if names:
+        return [find_board(name) for name in names]
+    fitting = [{board.name for board, _ in matching_boards(document)} for document in documents]
+    common = set.intersection(*fitting)
+    found = [board for board, _ in matching_boards(documents[0]) if board.name in common]
+    if not found:
+        cure = "score all of bass, drums, other, vocals (or dialog, effect, music) with --metric mdx or bsseval"
+        raise ScoresError("no board holds the same quantity for the same sources", cure=cure)
+    return found
+
+
+def _named_apart(documents: Sequence[Document], paths: Sequence[Path]) -> list[Document]:
+    """Give runs of one system name the name of their files as well."""
+    names = [document.get("system") or path.stem for document, path in zip(documents, paths, strict=True)]
+    return [
+        {**document, "system": name if names.count(name) == 1 else f"{name} ({path.name})"}
+        for document, name, path in zip(documents, names, paths, strict=True)
+    ]
