@@ -27,7 +27,9 @@ def replay_png(placements: Sequence[Sequence[Placement]], *, dots_per_inch: int 
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise EvaluationError("a plot needs matplotlib", cure="pip install matplotlib, or use --html") from error
+        raise EvaluationError(
+            "a plot needs matplotlib", cure="install it (pip install matplotlib), or use --html"
+        ) from error
     heights = [0.9 + 0.26 * (len(group[0].board.entries) + len(group)) for group in placements]
     figure = Figure(figsize=(12, max(sum(heights), 3.0)), layout="constrained")
     FigureCanvasAgg(figure)

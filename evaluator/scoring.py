@@ -120,7 +120,7 @@ def _museval(pair: StemPair) -> BssEval:
     try:
         import museval
     except (ImportError, RuntimeError) as error:  # stempeg raises RuntimeError where ffmpeg is absent
-        cure = "pip install museval, and install ffmpeg; or use --metric bsseval, which needs neither"
+        cure = "install museval and ffmpeg, or use --metric bsseval, which needs neither"
         raise EvaluationError(f"museval cannot be imported ({error})", cure=cure) from error
     blocks = list(pair.blocks(BLOCK_SAMPLES))
     references, estimates = (np.concatenate(side, axis=2) for side in zip(*blocks, strict=True))

@@ -29,7 +29,9 @@ def decode_stem_mp4(path: Path, folder: Path) -> dict[str, Path]:
     try:
         import musdb
     except ImportError as error:
-        raise DatasetError("cannot be decoded without musdb", where=path, cure="pip install musdb") from error
+        raise DatasetError(
+            "cannot be decoded without musdb", where=path, cure="install it (pip install musdb)"
+        ) from error
     import soundfile
 
     files: dict[str, Path] = {}

@@ -170,7 +170,7 @@ def test_a_source_silent_throughout_is_left_out_and_named(side: int, rng: np.ran
     assert (result.silent_references, result.silent_estimates) == [((1,), ()), ((), (1,))][side]
     assert np.isnan(result.frames[:, 1]).all()
     rest = bsseval_v4(ArrayPair(*without), window_samples=RATE)
-    np.testing.assert_array_equal(result.frames[:, [0, 2]], rest.frames)
+    np.testing.assert_allclose(result.frames[:, [0, 2]], rest.frames, rtol=0, atol=1e-9)
     assert_parity(rest, museval_frames(without[0], without[1]), "without the silent source")
 
 
@@ -213,7 +213,7 @@ def test_filters_forgive_a_delay_that_sdr_does_not(rng: np.random.Generator) -> 
     sdr, _, sir, sar = bsseval_v4(ArrayPair(*delayed_estimate(rng)), window_samples=RATE).medians()
     assert (sdr < 6).all()
     assert (sar > sdr + 10).all()  # the frame's edges are what is left
-    assert (sir > 40).all()
+    assert (sir > sdr + 30).all()
 
 
 def test_finite_median_of_nothing_is_nan() -> None:

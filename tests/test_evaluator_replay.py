@@ -1,0 +1,319 @@
+"""Boards, placement, bootstrap, and the three ways a replay is shown."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from evaluator.boards import all_boards, find_board
+from evaluator.bootstrap import paired_bootstrap
+from evaluator.cli import main
+from evaluator.distribution import box_of
+from evaluator.errors import ScoresError
+from evaluator.replay import local_run, matching_boards, nearest_entry, place
+from evaluator.scores import Document, scores_document
+from evaluator.scoring import SongScore
+from evaluator.svg import Bar, bar_plot, box_plot
+
+MUSIC = ("bass", "drums", "other", "vocals")
+
+
+def document(
+    values: dict[str, float],
+    *,
+    n_songs: int = 5,
+    dataset: str = "two excerpts",
+    system: str = "ours",
+    spread: float = 0.5,
+) -> Document:
+    """A scores file whose means and medians are ``values``, under ``mdx`` and ``bsseval``."""
+    offsets = np.linspace(-spread, spread, n_songs) if n_songs > 1 else np.zeros(1)
+    whole, framewise = {}, {}
+    for index, offset in enumerate(offsets):
+        row = {source: value + float(offset) for source, value in values.items()}
+        whole[f"song {index}"] = SongScore({**row, "song": sum(row.values()) / len(row)})
+        ratios = {s: {"SDR": v, "ISR": v + 5, "SIR": v + 4, "SAR": v + 1} for s, v in row.items()}
+        framewise[f"song {index}"] = SongScore(ratios)
+    songs = {"mdx": whole, "bsseval": framewise}
+    return scores_document(songs, dataset=dataset, system=system, sources=list(values), failed={})
+
+
+def published(board: str, entry: str) -> dict[str, float]:
+    return dict(find_board(board).entry(entry).by_source)
+
+
+def test_boards_hold_the_published_numbers_with_their_provenance() -> None:
+    board = find_board("mdx21-a")
+    assert board.is_hidden
+    entry = board.entry("kuielab_mdxnet_A_151907")
+    assert entry.by_source == {"bass": 7.232, "drums": 7.173, "other": 5.636, "vocals": 8.901}
+    assert (entry.overall, entry.decimals, entry.confidence) == (7.236, 3, 1)
+    assert "README" in entry.provenance
+    assert [e.name for e in board.entries[:2]] == ["hybrid_demucs", entry.name]
+    assert find_board("MDX21-B").entry("audioshake").decimals == 2
+    assert find_board("CDX23-A").entry("aimless_220319").confidence == 2
+    assert all(e.provenance for b in all_boards() for e in b.entries)
+    assert sum(len(b.entries) for b in all_boards()) == 39
+
+
+def test_an_overall_value_that_was_not_published_is_marked() -> None:
+    entry = find_board("MUSDB18-museval").entry("danna_sep")
+    assert not entry.is_overall_published
+    assert entry.overall == pytest.approx(np.mean(list(entry.by_source.values())))
+
+
+def test_unknown_names_are_refused_with_the_list() -> None:
+    with pytest.raises(ScoresError, match="MDX21-A, MDX21-B"):
+        find_board("MDX99")
+    with pytest.raises(ScoresError, match="audioshake"):
+        find_board("MDX21-B").entry("nobody")
+
+
+def test_rank_and_differences() -> None:
+    values = {source: value - 0.5 for source, value in published("MDX21-A", "kuielab_mdxnet_A_151907").items()}
+    placement = place(document(values), find_board("MDX21-A"))
+    assert placement.rank == 5  # 6.7355: below hybrid_demucs, kuielab, music_ai and improved_demucs
+    board = placement.board
+    found = placement.differences(board.entry("kuielab_mdxnet_A_151907"))
+    assert all(found[source] == pytest.approx(-0.5) for source in MUSIC)
+    assert found["song"] == pytest.approx(-0.5, abs=1e-3)
+    assert nearest_entry(placement).name == "improved_demucs"
+
+
+@pytest.mark.parametrize(("offset", "is_met"), [(0.0, True), (0.0205, True), (0.0215, False), (-0.03, False)])
+def test_tolerance_adds_the_boards_rounding(offset: float, is_met: bool) -> None:
+    entry = find_board("MDX21-A").entry("umx")
+    placement = place(document({s: v + offset for s, v in entry.by_source.items()}), find_board("MDX21-A"))
+    assert placement.agreement(entry, tolerance_db=0.02) is is_met
+
+
+def test_hidden_data_is_never_called_comparable() -> None:
+    placement = place(document(published("MDX21-A", "umx"), dataset="MDXDB21"), find_board("MDX21-A"))
+    assert not placement.is_comparable
+    assert "hidden" in placement.banner
+    assert "not a MDXDB21 score" in placement.banner
+
+
+@pytest.mark.parametrize(
+    ("dataset", "n_songs", "is_comparable"),
+    [
+        ("MUSDB18-HQ", 50, True),
+        ("musdb18-hq test", 50, True),
+        ("MUSDB18-HQ", 49, False),
+        ("MUSDB18", 50, False),
+        ("MUSDB18-7s excerpts", 50, False),
+    ],
+)
+def test_public_data_counts_only_when_name_and_number_agree(dataset: str, n_songs: int, is_comparable: bool) -> None:
+    values = published("MUSDB18-HQ-museval", "hybrid_demucs")
+    placement = place(document(values, dataset=dataset, n_songs=n_songs), find_board("MUSDB18-HQ-museval"))
+    assert placement.run.metric == "bsseval"
+    assert placement.is_comparable is is_comparable
+    assert ("other data" in placement.banner) is not is_comparable
+
+
+def test_metrics_and_sources_are_never_mixed() -> None:
+    music = document(dict.fromkeys(MUSIC, 6.0))
+    assert {(board.name, metric) for board, metric in matching_boards(music)} == {
+        *((name, "mdx") for name in ("MDX21-A", "MDX21-B", "MDX23-A", "MDX23-B", "MDX23-C")),
+        ("MUSDB18-museval", "bsseval"),
+        ("MUSDB18-HQ-museval", "bsseval"),
+    }
+    cinema = document(dict.fromkeys(("dialog", "effect", "music"), 4.0))
+    assert {board.name for board, _ in matching_boards(cinema)} == {"CDX23-A", "CDX23-B"}
+    with pytest.raises(ScoresError, match="hold no bass"):
+        place(cinema, find_board("MDX21-A"))
+    del music["metrics"]["mdx"]
+    with pytest.raises(ScoresError, match="board of mdx"):
+        place(music, find_board("MDX21-A"))
+    with pytest.raises(ScoresError, match="holds no si-sdr"):
+        local_run(music, "si-sdr")
+
+
+def test_a_run_without_some_source_has_no_rank() -> None:
+    scores = document(dict.fromkeys(MUSIC, 6.0))
+    scores["metrics"]["bsseval"]["median"]["bass"]["SDR"] = None
+    placement = place(scores, find_board("MUSDB18-museval"))
+    assert placement.rank is None
+    assert placement.differences(placement.board.entries[0])["bass"] is None
+
+
+def test_bootstrap_of_a_constant_difference_is_that_constant() -> None:
+    first = {f"s{i}": float(value) for i, value in enumerate(np.random.default_rng(1).normal(6, 3, 12))}
+    second = {song: value + 0.75 for song, value in first.items()}
+    for statistic in ("mean", "median"):
+        found = paired_bootstrap(first, second, statistic=statistic, rng=np.random.default_rng(0), n_resamples=500)
+        assert (found.difference, found.low, found.high) == pytest.approx((0.75, 0.75, 0.75))
+        assert found.is_clear
+        assert found.n_songs == 12
+
+
+def test_bootstrap_interval_agrees_with_scipys() -> None:
+    stats = pytest.importorskip("scipy.stats", reason="scipy, the oracle, is not installed")
+    rng = np.random.default_rng(4)
+    first = {f"s{i:02}": float(value) for i, value in enumerate(rng.normal(6, 2, 30))}
+    second = {song: value + float(rng.normal(0.3, 1.0)) for song, value in first.items()}
+    found = paired_bootstrap(first, second, statistic="mean", rng=np.random.default_rng(0), n_resamples=20_000)
+    differences = np.array([second[song] - first[song] for song in first])
+    theirs = stats.bootstrap(
+        (differences,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    assert found.difference == pytest.approx(differences.mean())
+    assert found.low == pytest.approx(theirs.low, abs=0.02)
+    assert found.high == pytest.approx(theirs.high, abs=0.02)
+
+
+def test_bootstrap_uses_common_songs_and_needs_two() -> None:
+    first, second = {"a": 1.0, "b": 2.0, "x": 9.0}, {"a": 1.5, "b": 2.5, "y": 0.0}
+    found = paired_bootstrap(first, second, statistic="mean", rng=np.random.default_rng(0), n_resamples=50)
+    assert (found.n_songs, found.difference) == (2, 0.5)
+    with pytest.raises(ScoresError, match="1 songs in common"):
+        paired_bootstrap({"a": 1.0}, second, statistic="mean", rng=np.random.default_rng(0))
+    with pytest.raises(ValueError, match="no interval"):
+        paired_bootstrap(first, second, statistic="mode", rng=np.random.default_rng(0))
+
+
+def test_box_follows_tukey() -> None:
+    assert box_of([]) is None
+    box = box_of([1.0, 2.0, 3.0, 4.0, 5.0, 50.0])
+    assert box is not None
+    assert (box.low, box.median, box.high, box.outliers) == (1.0, 3.5, 5.0, (50.0,))
+    assert (box.first_quartile, box.third_quartile) == tuple(np.quantile([1, 2, 3, 4, 5, 50], [0.25, 0.75]))
+
+
+def test_plots_are_well_formed_and_to_scale() -> None:
+    bars = bar_plot([Bar("<a & b>", 8.0), Bar("half", 4.0, is_local=True), Bar("minus", -2.0)], title='"dB"')
+    widths = [float(rect.get("width", "")) for rect in ElementTree.fromstring(bars).iter("rect")]
+    assert widths[0] == pytest.approx(2 * widths[1], abs=0.2)
+    assert widths[0] == pytest.approx(4 * widths[2], abs=0.4)
+    boxes = box_plot([("bass", [("one", box_of([1.0, 2.0, 3.0])), ("two", None)])], title="boxes")
+    assert len(list(ElementTree.fromstring(boxes).iter("rect"))) == 1
+    ElementTree.fromstring(box_plot([("bass", [("one", None)])], title="nothing"))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    first = document({"bass": 5.9, "drums": 6.1, "other": 4.2, "vocals": 7.0}, system="first <run>")
+    second = document({"bass": 6.2, "drums": 6.4, "other": 4.5, "vocals": 7.3}, system="second")
+    paths = tmp_path / "first.json", tmp_path / "second.json"
+    for path, scores in zip(paths, (first, second), strict=True):
+        path.write_text(json.dumps(scores), encoding="utf-8")
+    return paths
+
+
+def test_replay_prints_boards_banner_rank_and_comparison(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--board", "MDX21-A", "--entry", "umx", "--resamples", "200"]
+    assert main(["replay", *map(str, files), *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "which is hidden" in printed
+    assert re.search(r"^\(10\)\s+▶ first <run>\s+5\.900", printed, re.MULTILINE)
+    assert "first <run> minus umx: bass +0.543" in printed
+    assert "outside 0.02 dB" in printed
+    assert re.search(r"second minus first <run>, mdx .*bootstrap", printed)
+    assert re.search(r"^bass\s+5\s+\+0\.300\s+\+0\.300 … \+0\.300\s+clear", printed, re.MULTILINE)
+
+
+def test_replay_by_default_shows_every_board_that_fits(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", str(files[0])]) == 0
+    printed = capsys.readouterr().out
+    for board in ("MDX21-A", "MDX23-C", "MUSDB18-museval", "MUSDB18-HQ-museval"):
+        assert f"{board} — " in printed
+    assert "CDX" not in printed
+
+
+def test_one_song_is_no_reason_to_fail(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    for path in files:
+        path.write_text(json.dumps(document(dict.fromkeys(MUSIC, 6.0), n_songs=1, system="same")))
+    assert main(["replay", *map(str, files), "--board", "MDX21-B"]) == 0
+    printed = capsys.readouterr().out
+    assert "same (second.json) against same (first.json), mdx: 1 songs in common" in printed
+
+
+def test_list_names_boards_and_entries(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", "--list"]) == 0
+    printed = capsys.readouterr().out
+    assert "MDX21-A (MDXDB21, hidden; mdx)" in printed
+    assert "  kuielab_mdxnet_A_151907  7.236" in printed
+
+
+def test_failures_and_wrong_usage(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", str(files[0]), "--board", "MDX99"]) == 1
+    assert main(["replay", str(files[0]), "--entry", "nobody"]) == 1
+    assert main(["replay", str(files[0]), "--board", "MDX21-B", "--entry", "umx"]) == 1
+    assert main(["replay", "absent.json"]) == 1
+    said = capsys.readouterr().err
+    for text in ("no board 'MDX99'", "no entry 'nobody'", "no entry 'umx' on MDX21-B", "absent.json"):
+        assert text in said
+    for arguments in (["replay"], ["replay", str(files[0]), "--confidence", "1"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+
+
+def make_page(files: tuple[Path, Path], tmp_path: Path) -> Path:
+    page = tmp_path / "page.html"
+    assert main(["replay", *map(str, files), "--html", str(page), "--resamples", "100"]) == 0
+    return page
+
+
+def test_page_stands_alone_and_escapes_names(files: tuple[Path, Path], tmp_path: Path) -> None:
+    text = make_page(files, tmp_path).read_text(encoding="utf-8")
+    assert "<run>" not in text
+    assert "first &lt;run&gt;" in text
+    assert not re.search(r"(src|href)=", text), "nothing is loaded from elsewhere"
+    assert text.count('class="banner"') >= 7
+    for plot in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        ElementTree.fromstring(plot)
+    for table in re.findall(r"<table.*?</table>", text, re.DOTALL):
+        rows = [len(row) for row in ElementTree.fromstring(table).iter("tr")]
+        assert len(set(rows)) == 1, "every row has a cell for every column"
+
+
+def test_page_sorts_in_a_browser(files: tuple[Path, Path], tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+    page = make_page(files, tmp_path)
+    script = """<script>
+      const table = document.querySelector("table.sortable"), log = [];
+      const order = column => [...table.tBodies[0].rows].map(row => row.cells[column].dataset.value).join("|");
+      for (const column of [4, 4, 0]) {
+        table.tHead.rows[0].cells[column].querySelector("button").click();
+        log.push(order(column));
+      }
+      document.body.innerHTML = log.map(line => `<pre class="order">${line.replaceAll("<", "&lt;")}</pre>`).join("");
+    </script></body>"""
+    page.write_text(page.read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    done = subprocess.run([browser, *options, page.as_uri()], check=True, capture_output=True, text=True, timeout=120)
+    down, up, names = (line.split("|") for line in re.findall(r'<pre class="order">(.*?)</pre>', done.stdout))
+    values = [float(value) for value in down]
+    assert values == sorted(values, reverse=True)
+    assert [float(value) for value in up] == sorted(values)
+    assert names == sorted(names, key=lambda name: name.replace("&lt;", "<").casefold())
+    assert len(names) == len(find_board("MDX21-A").entries) + 2
+
+
+def test_picture_is_a_png_and_its_absence_is_explained(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "plot.png"
+    arguments = ["replay", *map(str, files), "--board", "MDX21-A", "--resamples", "50", "--plot", str(picture)]
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    assert main(arguments) == 1
+    assert "pip install matplotlib" in capsys.readouterr().err
+    monkeypatch.undo()
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    assert main(arguments) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
