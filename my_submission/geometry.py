@@ -57,25 +57,34 @@ class ChunkSpan:
 
 @dataclass(frozen=True)
 class SpectralChunking:
-    """Chunks of a fixed number of frames, trimmed at both sides and laid end to end.
+    """Chunks of a fixed number of frames, trimmed at both sides and laid end to end, or cross-faded.
 
-    The published arithmetic of KUIELAB-MDX-Net (leaderboards A and B): a chunk is hop·(frames − 1) samples,
-    n_fft/2 samples are dropped at each side, neighbours therefore hear real context, and nothing is cross-faded.
+    The published arithmetic of KUIELab-MDX-Net (leaderboards A and B): a chunk is hop·(frames − 1) samples,
+    n_fft/2 samples are dropped at each side, neighbours therefore hear real context, and nothing overlaps.
     Where the song's length divides evenly, the published code appends one whole extra chunk of padding; its
     output is thrown away, so it is not computed here (the kept samples are the same).
+
+    Attributes:
+        stft: the transform.
+        frames: of one chunk.
+        trim: samples dropped at each side; n_fft/2 when not given.
+        overlap_ratio: share of the kept samples that the next chunk estimates again, at most one half.
     """
 
     stft: StftGeometry
     frames: int
     trim: int | None = None
+    overlap_ratio: float = 0.0
 
     def __post_init__(self) -> None:
         if self.frames < 2:
             raise ValueError(f"frames={self.frames} must be at least 2")
-        if self.kept_samples < 1:
+        if self.trim_samples < 0 or self.kept_samples < 1:
             raise ValueError(
                 f"a chunk of {self.chunk_samples} samples has nothing left after trimming 2·{self.trim_samples}"
             )
+        if not 0 <= self.overlap_ratio <= 0.5:
+            raise ValueError(f"overlap_ratio={self.overlap_ratio} must lie between 0 and 0.5")
 
     @property
     def chunk_samples(self) -> int:
@@ -92,14 +101,24 @@ class SpectralChunking:
         """Samples kept of each chunk ("gen_size" in the published code)."""
         return self.chunk_samples - 2 * self.trim_samples
 
+    @property
+    def overlap_samples(self) -> int:
+        """Samples that two neighbouring chunks share."""
+        return int(self.overlap_ratio * self.kept_samples)
+
+    @property
+    def stride_samples(self) -> int:
+        """Distance between the starts of neighbouring chunks."""
+        return self.kept_samples - self.overlap_samples
+
     def count(self, samples: int) -> int:
         """Chunks needed for a song of ``samples``."""
-        return -(-samples // self.kept_samples)
+        return max(1, -(-(samples - self.overlap_samples) // self.stride_samples))
 
     def spans(self, samples: int) -> Iterator[ChunkSpan]:
         """The chunks of a song of ``samples``, in order."""
         for index in range(self.count(samples)):
-            start = index * self.kept_samples
+            start = index * self.stride_samples
             begin = start - self.trim_samples
             yield ChunkSpan(begin, begin + self.chunk_samples, start, min(start + self.kept_samples, samples))
 

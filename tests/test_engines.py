@@ -67,6 +67,25 @@ def test_onnx_agrees_with_torch_and_gives_memory_back(network_file: Path) -> Non
     assert "CPU, 1 threads" in engine.runs_on
 
 
+def test_too_little_memory_is_explained(network_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime's own words for it become a DeviceError with a cure; anything else stays what it was."""
+    engine = OnnxEngine(network_file, device=CPU, threads=1)
+
+    class Session:
+        def __init__(self, message: str) -> None:
+            self.message = message
+
+        def run(self, *_: object) -> None:
+            raise RuntimeError(self.message)
+
+    monkeypatch.setattr(engine, "_session", Session("Failed to allocate memory for requested buffer of size 9"))
+    with pytest.raises(DeviceError, match=r"batch of 3.*--batch-chunks"):
+        engine.run(np.zeros((3, 4, 64, 32), np.float32))
+    monkeypatch.setattr(engine, "_session", Session("something else"))
+    with pytest.raises(RuntimeError, match="something else"):
+        engine.run(np.zeros((3, 4, 64, 32), np.float32))
+
+
 def test_shape_is_read_from_the_graph(network_file: Path) -> None:
     shape = open_onnx(network_file, device=CPU).shape()
     assert (shape.channels, shape.bins, shape.frames) == (4, 64, 32)

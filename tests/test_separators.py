@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from my_submission.audio_io import MixtureStatistics, mixture_from_array
+from my_submission.dsp.overlap_add import trapezoid
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.geometry import OverlapChunking, SpectralChunking, StftGeometry
 from my_submission.separators import Mixer, SpectralSeparator, WaveformSeparator
@@ -64,6 +65,41 @@ def test_spectral_chunks_hear_their_neighbours() -> None:
     for index, batch in enumerate(heard):
         expected = padded[:, index * KEPT : index * KEPT + CHUNKING.chunk_samples]
         np.testing.assert_array_equal(batch[0], expected)
+
+
+@settings(deadline=None, max_examples=40)
+@given(samples=st.integers(1, 12_000), overlap=st.sampled_from([0.1, 0.25, 0.5]), batch=st.integers(1, 3))
+def test_overlapping_chunks_still_return_the_song(samples: int, overlap: float, batch: int) -> None:
+    """Identity under cross-fades to float32 rounding, and never a chunk more than needed."""
+    engine, mixture = FakeEngine(), song(samples)
+    chunking = SpectralChunking(CHUNKING.stft, CHUNKING.frames, overlap_ratio=overlap)
+    separator = SpectralSeparator("vocals", engine, chunking, batch_chunks=batch)
+    np.testing.assert_allclose(joined(separator, mixture, "vocals"), mixture, atol=1e-6)
+    n_chunks = sum(shape[0] for shape in engine.shapes)
+    assert n_chunks == chunking.count(samples)
+    assert (n_chunks - 1) * chunking.stride_samples + chunking.kept_samples >= samples
+    assert n_chunks == 1 or (n_chunks - 2) * chunking.stride_samples + chunking.kept_samples < samples
+
+
+def test_cross_fades_leave_no_step() -> None:
+    """Chunks of different constants join without a jump larger than the ramp's own slope."""
+    levels = iter(range(1, 100))
+    engine = FakeEngine(lambda batch: np.full_like(batch, next(levels)))
+    chunking = SpectralChunking(CHUNKING.stft, CHUNKING.frames, overlap_ratio=0.25)
+    faded = joined(SpectralSeparator("vocals", engine, chunking), song(4 * KEPT), "vocals")
+    assert np.abs(np.diff(faded)).max() <= 1.01 / (chunking.overlap_samples + 1)
+
+
+@pytest.mark.parametrize("overlap", [-0.1, 0.51, 1.0])
+def test_overlaps_beyond_one_half_are_refused(overlap: float) -> None:
+    with pytest.raises(ValueError, match="overlap_ratio"):
+        SpectralChunking(CHUNKING.stft, CHUNKING.frames, overlap_ratio=overlap)
+
+
+def test_ramps_must_fit() -> None:
+    np.testing.assert_array_equal(trapezoid(4, 0), np.ones(4, np.float32))
+    with pytest.raises(ValueError, match="do not fit"):
+        trapezoid(4, 3)
 
 
 def test_a_trim_of_one_s_own_is_possible_and_nonsense_is_not() -> None:

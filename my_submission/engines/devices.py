@@ -91,6 +91,14 @@ def cuda_devices() -> tuple[int, str]:
     return count.value, ""
 
 
+def memory_error(device: Device, n_items: int) -> DeviceError:
+    """What to say when a batch does not fit the device."""
+    return DeviceError(
+        f"{device} has too little memory for a batch of {n_items}",
+        cure="use a smaller --batch-chunks, free memory there, or use another --device",
+    )
+
+
 def available_cpus() -> int:
     """Processors this process may really use: its affinity, cut to the container's CPU quota."""
     try:

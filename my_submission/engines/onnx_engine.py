@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from my_submission.engines.base import Batch
-from my_submission.engines.devices import Device, available_cpus
+from my_submission.engines.devices import Device, available_cpus, memory_error
 from my_submission.errors import DeviceError, WeightsError
 
 logger = logging.getLogger(__name__)
@@ -73,11 +75,6 @@ class OnnxEngine:
         where = f"{self.threads} threads" if self.device.kind == "cpu" else str(self.device)
         return f"onnxruntime {self._runtime.__version__} {provider}, {where}"
 
-    @property
-    def session(self) -> Any:
-        """The onnxruntime session, for engines that bind device memory to it."""
-        return self._session
-
     def shape(self) -> GraphShape:
         """Channels, bins and frames from the graph's own input and output.
 
@@ -99,17 +96,48 @@ class OnnxEngine:
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Run the graph over a batch."""
         contiguous = np.ascontiguousarray(batch, dtype=np.float32)
-        options = self.run_options(is_last=is_last)
-        result: Batch = self._session.run([self.output_name], {self.input_name: contiguous}, options)[0]
+        with self._explained(len(batch)):
+            result: Batch = self._session.run(
+                [self.output_name], {self.input_name: contiguous}, self._options(is_last=is_last)
+            )[0]
         return result
 
-    def run_options(self, *, is_last: bool) -> Any:
+    def run_in_place(self, source: int, target: int, shape: tuple[int, ...], *, is_last: bool = False) -> None:
+        """Run the graph on memory of its own device, without copying.
+
+        Args:
+            source: address of the float32 input; it must be complete when this is called.
+            target: address of the float32 output, which is complete when this returns.
+            shape: of both.
+            is_last: see :meth:`~my_submission.engines.base.Engine.run`.
+        """
+        binding = self._session.io_binding()
+        for bind, name, address in (
+            (binding.bind_input, self.input_name, source),
+            (binding.bind_output, self.output_name, target),
+        ):
+            bind(name, self.device.kind, self.device.index, np.float32, shape, address)
+        with self._explained(shape[0]):
+            self._session.run_with_iobinding(binding, self._options(is_last=is_last))
+            binding.synchronize_outputs()
+
+    def _options(self, *, is_last: bool) -> Any:
         """Options of one run: the last one shrinks the session's arena, which can be a gigabyte."""
         options = self._runtime.RunOptions()
         if is_last:
             arena = "cpu:0" if self.device.kind == "cpu" else f"gpu:{self.device.index}"
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
         return options
+
+    @contextmanager
+    def _explained(self, n_items: int) -> Iterator[None]:
+        """Turn onnxruntime's failure to allocate into ours."""
+        try:
+            yield
+        except Exception as error:  # onnxruntime raises a family of its own without a common public base
+            if "allocate" not in str(error):
+                raise
+            raise memory_error(self.device, n_items) from error
 
 
 @lru_cache(maxsize=64)

@@ -6,13 +6,13 @@ Both map float32 (batch, 2, samples) to the same shape, samples = hop · (frames
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from my_submission.dsp.stft import from_channels, to_channels
 from my_submission.engines.base import Batch, Engine
-from my_submission.engines.devices import Device
+from my_submission.engines.devices import memory_error
 from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import DeviceError
@@ -80,10 +80,7 @@ class DeviceSpectralEngine:
                 )
                 result: Batch = self._from_channels(mapped).cpu().numpy()
         except torch.OutOfMemoryError as error:
-            raise DeviceError(
-                f"{self._device} has too little memory for a batch of {len(batch)} chunks",
-                cure="use a smaller --batch-chunks, free the GPU, or use --device cpu",
-            ) from error
+            raise memory_error(self.network.device, len(batch)) from error
         if is_last and self.network.device.kind == "cuda":
             torch.cuda.empty_cache()
         return result
@@ -108,19 +105,11 @@ class DeviceSpectralEngine:
 
     def _bound(self, channels: Any, *, is_last: bool) -> Any:
         """Run the session on the memory of one tensor into the memory of another."""
-        engine: OnnxEngine = self.network  # type: ignore[assignment]  # the caller has checked
-        device: Device = engine.device
+        engine = cast("OnnxEngine", self.network)
         mapped = self._torch.empty_like(channels)
-        binding = engine.session.io_binding()
-        if device.kind == "cuda":
+        if engine.device.kind == "cuda":
             self._torch.cuda.current_stream().synchronize()
-        for bind, name, tensor in (
-            (binding.bind_input, engine.input_name, channels),
-            (binding.bind_output, engine.output_name, mapped),
-        ):
-            bind(name, device.kind, device.index, np.float32, tuple(tensor.shape), tensor.data_ptr())
-        engine.session.run_with_iobinding(binding, engine.run_options(is_last=is_last))
-        binding.synchronize_outputs()
+        engine.run_in_place(channels.data_ptr(), mapped.data_ptr(), tuple(channels.shape), is_last=is_last)
         return mapped
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from my_submission.engines.base import Batch
-from my_submission.engines.devices import Device, available_cpus
+from my_submission.engines.devices import Device, available_cpus, memory_error
 from my_submission.errors import DeviceError, MdxError
 
 if TYPE_CHECKING:
@@ -69,10 +69,7 @@ class TorchEngine:
                 moved = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(str(self.device))
                 result: Batch = self.apply(moved).cpu().numpy()
         except torch.OutOfMemoryError as error:
-            raise DeviceError(
-                f"{self.device} has too little memory for a batch of {batch.shape}",
-                cure="use a smaller --batch-chunks, free the GPU, or use --device cpu",
-            ) from error
+            raise memory_error(self.device, len(batch)) from error
         if is_last and self.device.kind == "cuda":
             torch.cuda.empty_cache()
         return result

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 
 from my_submission.audio_io import Mixture
+from my_submission.dsp.overlap_add import OverlapAdder, trapezoid
 from my_submission.engines import Engine
 from my_submission.geometry import SpectralChunking
 from my_submission.separators.base import Piece
@@ -17,7 +18,8 @@ class SpectralSeparator:
     """Estimates one source with a spectral network.
 
     Chunks of the network's own length are cut with real neighbouring context, run in bounded batches, trimmed and
-    laid end to end; see :class:`~my_submission.geometry.SpectralChunking` for the published arithmetic.
+    laid end to end, or cross-faded where they overlap. The published arithmetic is that of
+    :class:`~my_submission.geometry.SpectralChunking`.
 
     Args:
         source: what the network estimates.
@@ -45,16 +47,22 @@ class SpectralSeparator:
         return self.engine.runs_on
 
     def pieces(self, mixture: Mixture) -> Iterator[Piece]:
-        """One piece a batch of chunks."""
-        trim, kept = self.chunking.trim_samples, self.chunking.kept_samples
-        spans = self.chunking.spans(mixture.samples)
+        """One piece a batch of chunks: the samples that no later chunk reaches."""
+        chunking, samples = self.chunking, mixture.samples
+        weights = trapezoid(chunking.kept_samples, chunking.overlap_samples)
+        adder = OverlapAdder((2,), chunking.kept_samples)
+        spans = chunking.spans(samples)
         while batch := tuple(islice(spans, self.batch_chunks)):
-            is_last = batch[-1].stop == mixture.samples
             heard = np.stack([mixture.store.read(span.context_start, span.context_stop) for span in batch])
-            separated = self.engine.run(heard, is_last=is_last)[..., trim : trim + kept]
-            joined = np.concatenate(list(separated), axis=-1)
-            start, stop = batch[0].start, batch[-1].stop
-            yield Piece(start, stop, {self.source: joined[:, : stop - start]})
+            separated = self.engine.run(heard, is_last=batch[-1].stop == samples)
+            blocks = []
+            for span, chunk in zip(batch, separated, strict=True):
+                kept = span.stop - span.start
+                adder.add(chunk[:, chunking.trim_samples :][:, :kept], weights[:kept])
+                blocks.append(adder.take(kept if span.stop == samples else chunking.stride_samples))
+            joined = np.concatenate(blocks, axis=-1)
+            start = batch[0].start
+            yield Piece(start, start + joined.shape[-1], {self.source: joined})
 
     def rehearse(self) -> float:
         """Nothing is smaller than a chunk: the graph fixes its length."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.audio_io import Mixture, MixtureStatistics
+from my_submission.dsp.overlap_add import OverlapAdder
 from my_submission.engines import Engine
 from my_submission.geometry import OverlapChunking
 from my_submission.separators.base import Piece
@@ -68,18 +69,13 @@ class WaveformSeparator:
         mean, std = centre_and_scale(mixture.statistics, self.normalisation)
         segment, stride = self.chunking.segment_samples, self.chunking.stride_samples
         weight = triangle(segment)
-        summed = np.zeros((len(self.sources), 2, segment), dtype=np.float32)
-        weights = np.zeros(segment, dtype=np.float32)
+        adder = OverlapAdder((len(self.sources), 2), segment)
         for offset in self.chunking.offsets(mixture.samples):
             length = min(segment, mixture.samples - offset)
-            separated = self._segment(mixture, offset, length, mean, std)
-            summed[..., :length] += weight[:length] * separated
-            weights[:length] += weight[:length]
+            adder.add(self._segment(mixture, offset, length, mean, std), weight[:length])
             n_final = min(stride, mixture.samples - offset)
-            final = summed[..., :n_final] / weights[:n_final] * np.float32(std) + np.float32(mean)
+            final = adder.take(n_final) * np.float32(std) + np.float32(mean)
             yield Piece(offset, offset + n_final, unstack_stems(final, self.sources))
-            _shift_left(summed, stride)
-            _shift_left(weights, stride)
 
     def rehearse(self) -> float:
         """Run a twentieth of a segment of silence."""
@@ -122,10 +118,3 @@ def centre_and_scale(statistics: MixtureStatistics, normalisation: Normalisation
     if normalisation == "mono" and statistics.mono_std > _OUT_OF_PHASE_RATIO * std:
         mean, std = statistics.mono_mean, statistics.mono_std
     return mean, std if std > 0 else 1.0
-
-
-def _shift_left(array: npt.NDArray[np.float32], samples: int) -> None:
-    """Drop the first samples of the last axis and fill up with zeros."""
-    kept = array.shape[-1] - samples
-    array[..., :kept] = array[..., samples:].copy()
-    array[..., kept:] = 0

@@ -93,7 +93,11 @@ class _Builder:
 
     def _spectral(self, source: str, name: str, recipe: SpectralRecipe) -> SpectralSeparator:
         network = open_spectral(
-            self.models.artefact(name), self.weights[name], self.options, trim_samples=recipe.trim_samples
+            self.models.artefact(name),
+            self.weights[name],
+            self.options,
+            trim_samples=recipe.trim_samples,
+            overlap_ratio=recipe.overlap_ratio,
         )
         self.cutoffs_hz[source] = network.chunking.stft.cutoff_hz
         return SpectralSeparator(source, network.engine, network.chunking, batch_chunks=self.options.chunks_per_run)

@@ -18,11 +18,13 @@ class SpectralRecipe:
         networks: source to artefact name.
         mixer: artefact name of the Mixer.
         trim_samples: samples dropped at each side of a chunk; n_fft/2, as published, when not given.
+        overlap_ratio: share of a chunk that the next one estimates again; none, as published.
     """
 
     networks: Mapping[str, str]
     mixer: str | None = None
     trim_samples: int | None = None
+    overlap_ratio: float = 0.0
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -31,7 +31,12 @@ class SpectralNetwork:
 
 
 def open_spectral(
-    artefact: Artefact, path: Path, options: RunOptions, *, trim_samples: int | None = None
+    artefact: Artefact,
+    path: Path,
+    options: RunOptions,
+    *,
+    trim_samples: int | None = None,
+    overlap_ratio: float = 0.0,
 ) -> SpectralNetwork:
     """Open a spectral network.
 
@@ -40,6 +45,7 @@ def open_spectral(
         path: its file, verified.
         options: device, runtime, precision, threads.
         trim_samples: dropped at each side of a chunk; n_fft/2 when not given.
+        overlap_ratio: share of a chunk that the next one estimates again.
 
     Raises:
         WeightsError: the file does not fit its entry, or is not a network that the runtime can run.
@@ -48,7 +54,7 @@ def open_spectral(
     network: OnnxEngine | TorchEngine
     if artefact.format == "onnx" and options.spectral_runtime == "onnx":
         network = open_onnx(path, device=options.device, threads=options.threads)
-        chunking = chunking_of(artefact, path, network.shape(), trim_samples)
+        shape = network.shape()
     else:
         network = open_torch(
             path,
@@ -57,7 +63,8 @@ def open_spectral(
             precision=options.torch_precision,
             threads=options.threads,
         )
-        chunking = chunking_of(artefact, path, _torch_shape(artefact, path, network), trim_samples)
+        shape = _torch_shape(artefact, path, network)
+    chunking = replace(chunking_of(artefact, path, shape, trim_samples), overlap_ratio=overlap_ratio)
     return SpectralNetwork(spectral_engine(network, chunking.stft), chunking)
 
 
