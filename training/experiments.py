@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from my_submission.networks.tfc_tdf import TfcTdfConfig
 from training.mixing import STARTER_AUGMENTATION, Augmentation
@@ -33,7 +32,6 @@ class Experiment:
         ema: decay of the averaged weights, which are the ones exported.
         seed: of windows and of the initial weights.
         bf16: whether the forward pass runs under bfloat16 autocast.
-        parent: the experiment whose weights this one starts from, instead of random ones.
     """
 
     name: str
@@ -46,14 +44,13 @@ class Experiment:
     batch: int
     steps: int
     warmup_steps: int = 100
-    cooldown_steps: int = 1000
+    cooldown_steps: int = 500
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.998
     seed: int = 2021
     bf16: bool = True
-    parent: str | None = None
 
     def __post_init__(self) -> None:
         if not len(self.targets) == len(self.target_weights) == self.network.targets:
@@ -72,7 +69,7 @@ class Experiment:
         return self.learning_rate * max(0.0, min(1.0, rise, fall))
 
 
-COLLECTIONS = {"songs": 0.4, "midi": 0.4, "sung": 0.1, "voices": 0.12, "guitars": 0.1}
+COLLECTIONS = {"songs": 0.6, "midi": 0.25, "sung": 0.05, "voices": 0.05, "guitars": 0.1}
 """What the starter is trained on; a source is drawn from the collections that have it."""
 
 
@@ -84,10 +81,8 @@ def _starter(
     bins: int,
     bins_per_row: int,
     steps: int,
-    cooldown_steps: int,
-    parent: str | None = None,
 ) -> Experiment:
-    """A starter experiment; sources that share a transform begin as one network."""
+    """A starter experiment; sources that share a transform share a network until export."""
     return Experiment(
         name=name,
         geometry=Geometry(n_fft=n_fft, hop=1024, bins=bins, frames=128),
@@ -109,22 +104,16 @@ def _starter(
         augmentation=STARTER_AUGMENTATION,
         batch=4,
         steps=steps,
-        cooldown_steps=cooldown_steps,
-        parent=parent,
     )
 
 
-_wide = partial(_starter, n_fft=4096, bins=1024, bins_per_row=4)
-
 _ALL = (
-    _starter("bass", ("bass",), n_fft=8192, bins=256, bins_per_row=2, steps=2600, cooldown_steps=700),
-    _starter("drums", ("drums",), n_fft=2048, bins=768, bins_per_row=4, steps=2200, cooldown_steps=600),
-    _wide("wide", ("other", "vocals"), steps=20000, cooldown_steps=0),
-    _wide("other", ("other",), steps=2000, cooldown_steps=800, parent="wide"),
-    _wide("vocals", ("vocals",), steps=2000, cooldown_steps=800, parent="wide"),
+    _starter("bass", ("bass",), n_fft=8192, bins=256, bins_per_row=2, steps=3400),
+    _starter("drums", ("drums",), n_fft=2048, bins=768, bins_per_row=4, steps=3000),
+    _starter("wide", ("other", "vocals"), n_fft=4096, bins=1024, bins_per_row=4, steps=2700),
 )
 
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 
-STARTER = {source: source for source in ("bass", "drums", "other", "vocals")}
+STARTER = {"bass": "bass", "drums": "drums", "other": "wide", "vocals": "wide"}
 """The experiment that each of the starter's networks comes from."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from my_submission.networks.tfc_tdf import TfcTdfNet
 from my_submission.stems import MUSIC_SOURCES
 from training.corpus import StemFile, scan
-from training.experiments import EXPERIMENTS, Experiment
+from training.experiments import Experiment
 from training.loss import energy_ratio
 from training.mixing import Remixer, equaliser
 from training.spectra import spectrum
@@ -50,17 +50,6 @@ class TrainingState:
             net.parameters(), lr=experiment.learning_rate, weight_decay=experiment.weight_decay
         )
         return cls(0, net, averaged, optimiser)
-
-    def inherit(self, path: Path, targets: Sequence[str], experiment: Experiment) -> None:
-        """Takes the trained weights of a parent that predicts ``targets`` for the sources of ``experiment``."""
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        rows = experiment.network.channels * experiment.network.bins_per_row
-        wanted = [targets.index(target) * rows + row for target in experiment.targets for row in range(rows)]
-        for net, name in ((self.net, "net"), (self.averaged, "averaged")):
-            state = dict(stored[name])
-            for key in ("final_conv.0.weight", "final_conv.0.bias"):
-                state[key] = state[key][wanted]
-            net.load_state_dict(state)
 
     def save(self, path: Path) -> None:
         """Writes the state beside ``path`` and moves it there in one step."""
@@ -146,23 +135,8 @@ def _average(state: TrainingState, decay: float) -> None:
         held.copy_(current)
 
 
-def _start(experiment: Experiment, run: Path) -> TrainingState:
-    """The state to go on from: the run's own checkpoint, else its parent's weights, else random ones."""
-    state = TrainingState.fresh(experiment)
-    if (run / STATE_NAME).exists():
-        state.load(run / STATE_NAME)
-        logger.info("%s: resumed at step %d", experiment.name, state.step)
-    elif experiment.parent is not None:
-        parent = EXPERIMENTS[experiment.parent]
-        state.inherit(run.parent / parent.name / STATE_NAME, parent.targets, experiment)
-        logger.info("%s: starts from %s", experiment.name, parent.name)
-    return state
-
-
 def fit(experiment: Experiment, corpus: Path, run: Path, *, save_every: int, n_threads: int) -> TrainingState:
     """Trains until the experiment's last step, from ``run/state.pt`` where that exists.
-
-    A parent's run is looked for beside ``run``.
 
     Writes ``run/state.pt`` every ``save_every`` steps and at the end, and appends the mean loss of
     those steps to ``run/loss.csv`` (step, loss, seconds).
@@ -171,7 +145,10 @@ def fit(experiment: Experiment, corpus: Path, run: Path, *, save_every: int, n_t
     remixer = Remixer(
         load_collections(corpus, experiment), experiment.augmentation, n_samples=experiment.geometry.chunk_samples
     )
-    state = _start(experiment, run)
+    state = TrainingState.fresh(experiment)
+    if (run / STATE_NAME).exists():
+        state.load(run / STATE_NAME)
+        logger.info("%s: resumed at step %d", experiment.name, state.step)
     state.net.train()
     losses: list[float] = []
     began = time.monotonic()
