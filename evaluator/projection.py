@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ Floats = npt.NDArray[np.float64]
 
 RIDGE = float(np.finfo(np.float64).eps)
 """Added to the Gram matrix's diagonal, as museval does."""
+
+_SAME_CHANNEL = 1e-12
+"""Two channels whose squared correlation is this close to 1 are one: far below the difference 16-bit rounding makes."""
 
 _N_FFT = 4096
 """Length of a correlation FFT: long against 512 lags, short enough to stay in the processor's cache."""
@@ -74,15 +78,20 @@ def projection_filters(
         estimate_channels: columns (counted after the references) to project.
 
     Returns:
-        (reference channels, estimate channels, lags).
+        (reference channels, estimate channels, lags). A channel that is silent or a multiple of an earlier one adds
+        nothing to the subspace and gets filters of zeros: a source panned to the middle costs no singular matrix.
     """
     n_references, _, n_lags = correlation.shape
-    rows = list(reference_channels)
-    among_references = correlation[np.ix_(rows, rows)]
+    wanted = list(reference_channels)
+    kept = _independent(correlation, wanted)
+    rows = [wanted[place] for place in kept]
     targets = correlation[np.ix_(rows, [n_references + column for column in estimate_channels])]
     right_side = np.asfortranarray(targets.transpose(0, 2, 1).reshape(len(rows) * n_lags, -1))
-    solution = _solve_positive(among_references, right_side)
-    return solution.reshape(len(rows), n_lags, -1).transpose(0, 2, 1)
+    with _one_blas_thread():
+        solution = _solve_positive(correlation[np.ix_(rows, rows)], right_side)
+    filters = np.zeros((len(wanted), len(estimate_channels), n_lags))
+    filters[kept] = solution.reshape(len(rows), n_lags, -1).transpose(0, 2, 1)
+    return filters
 
 
 def gram_matrix(correlation: Floats) -> Floats:
@@ -104,6 +113,35 @@ def gram_matrix(correlation: Floats) -> Floats:
             gram[a * n_lags : (a + 1) * n_lags, b * n_lags : (b + 1) * n_lags] = toeplitz
     gram[np.diag_indices_from(gram)] += RIDGE
     return gram
+
+
+def _independent(correlation: Floats, rows: list[int]) -> list[int]:
+    """Places in ``rows`` of channels that are neither silent nor a multiple of a channel kept before."""
+    at_lag_0 = correlation[:, :, 0]
+    kept: list[int] = []
+    for place, row in enumerate(rows):
+        energy = at_lag_0[row, row]
+        bounds = [at_lag_0[rows[k], row] ** 2 / at_lag_0[rows[k], rows[k]] for k in kept]
+        if energy > 0 and max(bounds, default=0.0) < (1 - _SAME_CHANNEL) * energy:
+            kept.append(place)
+    return kept
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Factorise with one thread, where threadpoolctl is there to say so.
+
+    One thread needs a second for four stereo sources. Several need less on an idle machine, but on a busy one
+    they spin while they wait for each other: ten times more was measured.
+    """
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        log.debug("threadpoolctl is not installed; the linear algebra library chooses its threads")
+        yield
+        return
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def _solve_positive(correlation: Floats, right_side: Floats) -> Floats:

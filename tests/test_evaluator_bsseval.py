@@ -114,6 +114,14 @@ def swapped_estimates(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
     return references, separated(references, rng)[::-1]
 
 
+def panned_to_the_middle(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """One source with equal channels, one on the left only: without care a singular Gram matrix."""
+    references, _ = stereo_song(rng)
+    references[0, 1] = references[0, 0]
+    references[1, 1] = 0
+    return references, separated(references, rng)
+
+
 def single_source(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     references = coloured(rng, 1, 2, 3.0)
     return references, separated(references, rng)
@@ -137,6 +145,7 @@ CASES: list[Case] = [
     delayed_estimate,
     swapped_estimates,
     single_source,
+    panned_to_the_middle,
     band_limited,
 ]
 
