@@ -49,6 +49,8 @@ def compare_folders(
     """
     references = find_songs(references_dir)
     chosen = tuple(sources) if sources else common_sources(references)
+    if not chosen:
+        raise DatasetError("no song here has stems", where=references_dir, cure="references are stems, not mixtures")
     estimates = {} if estimates_dir is None else match_estimates(references, find_songs(estimates_dir))
     if estimates_dir is not None and not estimates:
         cure = f"its folders should be named like those of {references_dir}, e.g. {references[0].location}"

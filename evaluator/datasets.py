@@ -111,6 +111,8 @@ def find_songs(root: Path) -> list[Song]:
     if not root.is_dir():
         raise DatasetError("no such folder", where=root)
     songs = [song for folder in _folders(root) for song in _songs_in(folder, root)]
+    if len(songs) > 1:  # audio lying about in the root of a data set is no song of it
+        songs = [song for song in songs if song.location != "."]
     if not songs:
         cure = "each song is a folder of its own with one audio file a source, or a .stem.mp4 file"
         raise DatasetError("no songs here", where=root, cure=cure)
@@ -119,12 +121,12 @@ def find_songs(root: Path) -> list[Song]:
 
 def common_sources(songs: Iterable[Song]) -> tuple[str, ...]:
     """The sources a data set is about: the musical four or the cinematic three where most songs have them,
-    otherwise the set most songs have."""
+    otherwise the set most songs have; none where no song has any."""
     counts: Counter[tuple[str, ...]] = Counter()
-    for song in songs:
+    for song in [song for song in songs if song.sources]:
         known = next((s for s in (MUSIC_SOURCES, CINEMA_SOURCES) if song.sources.issuperset(s)), None)
         counts[known or tuple(sorted(song.sources))] += 1
-    return max(counts, key=lambda sources: (counts[sources], len(sources)))
+    return max(counts, key=lambda sources: (counts[sources], len(sources)), default=())
 
 
 def match_estimates(references: Sequence[Song], estimates: Sequence[Song]) -> dict[str, Song]:
@@ -173,7 +175,7 @@ def _songs_in(folder: Path, root: Path) -> Iterable[Song]:
             stems.setdefault(_source_name(path, folder.name), FileStem(path))
     mixture = stems.get("mixture")
     sources = {name: stem for name, stem in stems.items() if name not in _NOT_SOURCES}
-    if sources:
+    if stems:  # a lone mixture is an incomplete song, to be reported and not passed over
         yield Song(folder.resolve().name, folder.relative_to(root).as_posix(), sources, mixture)
 
 

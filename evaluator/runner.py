@@ -14,6 +14,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -84,6 +85,7 @@ def run_jobs(jobs: Sequence[Job], *, n_processes: int) -> Iterator[SongDone]:
 
     Raises:
         ValueError: fewer than one process.
+        EvaluationError: a process was killed from outside.
     """
     if n_processes < 1:
         raise ValueError(f"{n_processes} processes can do no work")
@@ -97,6 +99,9 @@ def run_jobs(jobs: Sequence[Job], *, n_processes: int) -> Iterator[SongDone]:
         try:
             for index, future in enumerate(as_completed(futures), start=1):
                 yield SongDone(futures[future], index, len(jobs), *future.result())
+        except BrokenProcessPool as error:
+            cure = "run it again with fewer --jobs; songs already scored are kept"
+            raise EvaluationError("a scoring process was killed, perhaps for want of memory", cure=cure) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

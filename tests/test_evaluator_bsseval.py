@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import soundfile
 
 from evaluator.bsseval import FILTER_TAPS, RATIOS, ArrayPair, BssEval, bsseval_v4, finite_median
 from evaluator.projection import correlation_block_samples, correlations, gram_matrix, projection_filters
+from evaluator.stem_mp4 import decode_stem_mp4
 
 RATE = 4000
 """Frames of 4000 samples: the definition knows samples only, and the oracle is slow."""
@@ -168,6 +170,21 @@ def test_parity_with_museval_on_the_challenges_sample_song() -> None:
     estimates = 0.8 * references + 0.05 * mixture.T[:, : 4 * rate]
     ours = bsseval_v4(ArrayPair(references, estimates), window_samples=rate)
     assert_parity(ours, museval_frames(references, estimates, rate), "mdx21-sample")
+
+
+def test_parity_with_museval_on_a_real_musdb_excerpt(tmp_path: Path) -> None:
+    excerpts = [path for folder in sys.path for path in Path(folder).glob("stempeg/data/*Falcon 69.stem.mp4")]
+    if not excerpts or shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
+        pytest.skip("needs stempeg, which ships the excerpt, and ffmpeg and ffprobe on PATH")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # musdb leaves ffmpeg's pipes to the garbage collector
+        files = decode_stem_mp4(excerpts[0], tmp_path)
+    audio = {name: soundfile.read(path, stop=3 * 44_100)[0].T for name, path in files.items()}
+    mixture = audio.pop("mixture")
+    references = np.stack(list(audio.values()))
+    estimates = 0.8 * references + 0.05 * mixture
+    ours = bsseval_v4(ArrayPair(references, estimates), window_samples=44_100)
+    assert_parity(ours, museval_frames(references, estimates, 44_100), "Falcon 69")
 
 
 @pytest.mark.parametrize("side", [0, 1], ids=["reference", "estimate"])

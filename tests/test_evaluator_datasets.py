@@ -79,6 +79,17 @@ def test_a_folder_that_is_itself_the_song(tmp_path: Path) -> None:
     assert (song.name, song.location) == ("lone song", ".")
 
 
+def test_a_lone_mixture_is_an_incomplete_song_and_a_stray_file_none(tmp_path: Path) -> None:
+    for source in MUSIC_SOURCES:
+        write(tmp_path / "song" / f"{source}.wav")
+    write(tmp_path / "hidden stems" / "mixture.wav")
+    write(tmp_path / "preview.wav")
+    songs = find_songs(tmp_path)
+    assert {song.name: len(song.sources) for song in songs} == {"song": 4, "hidden stems": 0}
+    assert common_sources(songs) == MUSIC_SOURCES
+    assert common_sources(songs[:1]) == ()
+
+
 def test_common_sources_follow_the_majority(tmp_path: Path) -> None:
     for index in range(3):
         for source in (*MUSIC_SOURCES, "guitar"):

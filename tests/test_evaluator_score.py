@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -127,6 +128,8 @@ def test_bad_songs_are_named_and_the_others_scored(
     soundfile.write(estimates / "mono" / "drums.wav", np.zeros((int(2.5 * RATE), 1)), RATE)
     (estimates / "hole" / "drums.wav").unlink()
     (references / "half a song" / "drums.wav").unlink()
+    (references / "mixture only").mkdir()
+    shutil.copy(references / "a" / "bass.wav", references / "mixture only" / "mixture.wav")
     out = tmp_path / "scores.json"
     assert score(references, estimates, "--json", out) == 1
     document = read_scores(out)
@@ -138,13 +141,14 @@ def test_bad_songs_are_named_and_the_others_scored(
         "mono": "estimate drums has 1 channels, its reference 2",
         "hole": "no drums",
         "half a song": "no reference for drums",
+        "mixture only": "no reference for bass, drums, other, vocals",
     }
     assert set(document["failed"]) == set(expected)
     said = capsys.readouterr().err
     for song, reason in expected.items():
         assert reason in document["failed"][song]
         assert f"{song}: " in said
-    assert "6 songs not scored" in said
+    assert "7 songs not scored" in said
     assert "3 done" in said
 
 
@@ -222,6 +226,25 @@ def test_several_processes_score_the_same(folders: tuple[Path, Path], tmp_path: 
     assert two.read_text() == one.read_text()
 
 
+def test_a_process_killed_from_outside_is_told(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    code = (
+        "import os, sys\n"
+        "from evaluator import cli, runner\n"
+        "def run_job(job):\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "runner.run_job = run_job\n"
+        "if __name__ == '__main__':\n"
+        "    sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    (tmp_path / "killed.py").write_text(code)
+    command = [sys.executable, str(tmp_path / "killed.py"), "score", *map(str, folders), "--no-results", "--jobs", "2"]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    assert "a scoring process was killed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_csv_holds_every_number(folders: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "scores.csv"
     assert score(*folders, "--metric", "mdx", "bsseval-sdr", "--csv", out, "--json", tmp_path / "s.json") == 0
@@ -281,7 +304,11 @@ def test_folders_that_hold_nothing_are_exit_code_1(
     assert score(tmp_path / "nowhere", references) == 1
     write_song(tmp_path / "strangers", "x", seed=1)
     assert score(references, tmp_path / "strangers") == 1
+    (tmp_path / "mixtures" / "x").mkdir(parents=True)
+    shutil.copy(references / "a" / "bass.wav", tmp_path / "mixtures" / "x" / "mixture.wav")
+    assert score(tmp_path / "mixtures", references) == 1
     said = capsys.readouterr().err
+    assert "no song here has stems" in said
     assert "nowhere: no such folder" in said
     assert "no song here has a reference" in said
 
