@@ -59,7 +59,6 @@ class DeviceSpectralEngine:
                 f"torch {torch.__version__} cannot use {network.device}, which the transforms need",
                 cure="install a CUDA build of torch, or use --device cpu",
             )
-        self._window = torch.hann_window(stft.n_fft, periodic=True, device=self._device)
 
     @property
     def runs_on(self) -> str:
@@ -68,40 +67,24 @@ class DeviceSpectralEngine:
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Separate chunks; the only transfers are the waveforms, in and out."""
+        from my_submission.networks import spectra
+
         torch = self._torch
         try:
             with torch.inference_mode():
                 waves = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(self._device)
-                channels = self._to_channels(waves)
+                channels = spectra.to_channels(waves, self.stft)
                 mapped = (
                     self._bound(channels, is_last=is_last)
                     if isinstance(self.network, OnnxEngine)
                     else self.network.apply(channels)
                 )
-                result: Batch = self._from_channels(mapped).cpu().numpy()
+                result: Batch = spectra.from_channels(mapped, self.stft).cpu().numpy()
         except torch.OutOfMemoryError as error:
             raise memory_error(self.network.device, len(batch)) from error
         if is_last and self.network.device.kind == "cuda":
             torch.cuda.empty_cache()
         return result
-
-    def _to_channels(self, waves: Any) -> Any:
-        torch, stft = self._torch, self.stft
-        batch, stereo, samples = waves.shape
-        spectra = torch.stft(
-            waves.reshape(-1, samples), stft.n_fft, stft.hop, window=self._window, center=True, return_complex=True
-        )[:, : stft.kept_bins]
-        parts = torch.view_as_real(spectra).permute(0, 3, 1, 2)
-        return parts.reshape(batch, 2 * stereo, *parts.shape[2:]).contiguous()
-
-    def _from_channels(self, channels: Any) -> Any:
-        torch, stft = self._torch, self.stft
-        batch, doubled, bins, frames = channels.shape
-        parts = channels.float().reshape(batch * doubled // 2, 2, bins, frames)
-        spectra = torch.zeros(len(parts), stft.n_bins, frames, dtype=torch.complex64, device=channels.device)
-        spectra[:, :bins] = torch.complex(parts[:, 0], parts[:, 1])
-        waves = torch.istft(spectra, stft.n_fft, stft.hop, window=self._window, center=True)
-        return waves.reshape(batch, doubled // 2, -1)
 
     def _bound(self, channels: Any, *, is_last: bool) -> Any:
         """Run the session on the memory of one tensor into the memory of another."""
