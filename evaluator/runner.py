@@ -17,8 +17,10 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 
 from evaluator.audio import StemPair
 from evaluator.datasets import Song
@@ -94,7 +96,7 @@ def run_jobs(jobs: Sequence[Job], *, n_processes: int) -> Iterator[SongDone]:
             yield SongDone(job.name, index, len(jobs), *run_job(job))
         return
     workers = min(n_processes, len(jobs))
-    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with _one_thread_each(), _pool(workers) as pool:
         futures: dict[Future[Outcome], str] = {pool.submit(run_job, job): job.name for job in jobs}
         try:
             for index, future in enumerate(as_completed(futures), start=1):
@@ -182,6 +184,22 @@ def _read_result(path: Path) -> SongScore | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         path.unlink()
         return None
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone: a killed run leaves nothing behind that works on."""
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_wait_and_exit, args=(parent,), name="end-with-parent", daemon=True).start()
+
+
+def _wait_and_exit(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 @contextmanager

@@ -245,6 +245,37 @@ def test_a_process_killed_from_outside_is_told(folders: tuple[Path, Path], tmp_p
     assert "Traceback" not in done.stderr
 
 
+def test_a_killed_run_leaves_no_process_behind(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    psutil = pytest.importorskip("psutil", reason="psutil, which waits for a process of another parent, is absent")
+    code = (
+        "import os, sys, threading\n"
+        "from evaluator import cli, runner\n"
+        "def run_job(job):\n"
+        "    print(os.getpid(), file=sys.stderr, flush=True)\n"
+        "    threading.Event().wait(300)\n"
+        "runner.run_job = run_job\n"
+        "if __name__ == '__main__':\n"
+        "    sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    (tmp_path / "stalling.py").write_text(code)
+    command = [
+        sys.executable,
+        str(tmp_path / "stalling.py"),
+        "score",
+        *map(str, folders),
+        "--no-results",
+        "--jobs",
+        "2",
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as run:
+        assert run.stderr is not None
+        worker = psutil.Process(int(run.stderr.readline()))
+        run.kill()
+        worker.wait(timeout=60)
+    assert not worker.is_running()
+
+
 def test_csv_holds_every_number(folders: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "scores.csv"
     assert score(*folders, "--metric", "mdx", "bsseval-sdr", "--csv", out, "--json", tmp_path / "s.json") == 0
