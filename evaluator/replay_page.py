@@ -11,6 +11,7 @@ from evaluator.boards import Entry
 from evaluator.bootstrap import PairedDifference
 from evaluator.distribution import box_of
 from evaluator.replay import LocalRun, Placement
+from evaluator.replay_text import published
 from evaluator.scoring import DEFINITIONS
 from evaluator.svg import Bar, bar_plot, box_plot
 from evaluator.tables import decibels
@@ -65,7 +66,7 @@ def _board_table(group: Sequence[Placement]) -> str:
     lines: list[tuple[float, bool, list[Cell]]] = []
     for entry in board.entries:
         cells: list[Cell] = [(entry.name, entry.name)]
-        cells += [(decibels(entry.value(key), digits=entry.decimals), entry.value(key)) for key in keys]
+        cells += [(published(entry, key), entry.value(key)) for key in keys]
         lines.append((_sort_value(entry.overall), False, [*cells, (_provenance(entry), entry.provenance)]))
     for placement in group:
         run = placement.run

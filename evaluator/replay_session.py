@@ -52,7 +52,7 @@ def replay(
     Args:
         paths: scores files; more than one are also compared pairwise, song by song.
         boards: names of boards; by default all that hold the same quantity for the same sources.
-        entry: the entry to take differences to; by default the one nearest to the first run.
+        entry: the entry to take differences to, where a board has it; otherwise the one nearest to the first run.
         rng: source of randomness of the bootstrap.
         n_resamples: how often it resamples.
         confidence: share of resamples inside an interval.
@@ -64,12 +64,12 @@ def replay(
     groups: list[tuple[list[Placement], Entry]] = []
     for board in _chosen_boards(documents, boards):
         group = [place(document, board) for document in documents]
-        on_board = entry is not None and any(e.name == entry for e in board.entries)
-        if entry is not None and boards and not on_board:
-            board.entry(entry)  # raises, and lists the entries there are
-        groups.append((group, board.entry(entry) if entry is not None and on_board else nearest_entry(group[0])))
+        asked = next((e for e in board.entries if e.name == entry), None)
+        groups.append((group, asked or nearest_entry(group[0])))
     if entry is not None and not any(named.name == entry for _, named in groups):
-        raise ScoresError(f"no entry {entry!r} on {', '.join(group[0].board.name for group, _ in groups)}")
+        listed = ", ".join(dict.fromkeys(e.name for group, _ in groups for e in group[0].board.entries))
+        boards_asked = ", ".join(group[0].board.name for group, _ in groups)
+        raise ScoresError(f"no entry {entry!r} on {boards_asked}", cure=f"choose from {listed}")
     comparisons: dict[tuple[str, str, str], dict[str, PairedDifference]] = {}
     notes: list[str] = []
     for first, second in combinations(documents, 2):

@@ -31,6 +31,12 @@ def board_text(group: Sequence[Placement], entry: Entry, *, tolerance_db: float)
     )
 
 
+def published(entry: Entry, key: str) -> str:
+    """An entry's number with the decimals it was published with; ``≈`` before an overall value that is our mean."""
+    text = decibels(entry.value(key), digits=entry.decimals)
+    return f"≈{text}" if key == "song" and entry.overall is not None and not entry.is_overall_published else text
+
+
 def comparison_text(name: str, other: str, metric: str, differences: dict[str, PairedDifference]) -> str:
     """Two runs song by song: difference and confidence interval per source."""
     any_one = next(iter(differences.values()))
@@ -52,7 +58,7 @@ def _board_table(group: Sequence[Placement]) -> str:
     board = group[0].board
     keys = (*board.sources, "song")
     rows = [
-        (entry.overall, [str(rank), _name(entry), *(_published(entry, key) for key in keys)])
+        (entry.overall, [str(rank), _name(entry), *(published(entry, key) for key in keys)])
         for rank, entry in enumerate(board.entries, start=1)
     ]
     rows += [
@@ -82,8 +88,3 @@ def _rank(placement: Placement) -> str:
 
 def _name(entry: Entry) -> str:
     return entry.name if entry.confidence == 1 else f"{entry.name} ?"
-
-
-def _published(entry: Entry, key: str) -> str:
-    text = decibels(entry.value(key), digits=entry.decimals)
-    return f"≈{text}" if key == "song" and entry.overall is not None and not entry.is_overall_published else text
