@@ -284,16 +284,23 @@ def test_gram_matrix_is_that_of_the_delayed_references(rng: np.random.Generator)
     np.testing.assert_allclose(gram_matrix(correlation), delayed @ delayed.T, atol=1e-10)
 
 
-def test_filters_solve_least_squares_even_when_references_repeat(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("kind", ["free", "repeated", "scaled", "silent", "sum of two", "all but silent"])
+def test_filters_solve_least_squares_even_when_references_depend(kind: str, rng: np.random.Generator) -> None:
     n_lags = 6
-    signals = rng.standard_normal((2, 300))
-    for references in (signals, np.stack((signals[0], signals[0])), np.stack((signals[0], 0 * signals[0]))):
-        estimate = rng.standard_normal((1, 300))
-        filters = projection_filters(correlations([(references, estimate)], n_lags=n_lags), [0, 1], [0])
-        delayed = np.stack([np.pad(r, (i, n_lags - 1 - i)) for r in references for i in range(n_lags)])
-        padded = np.pad(estimate[0], (0, n_lags - 1))
-        best = np.linalg.lstsq(delayed.T, padded, rcond=None)[0] @ delayed
-        np.testing.assert_allclose(filters[:, 0].reshape(-1) @ delayed, best, atol=1e-6)
+    a, b, estimate = rng.standard_normal((3, 300))
+    third = {"free": rng.standard_normal(300), "repeated": a, "scaled": -0.37 * b, "silent": 0 * a}
+    references = np.stack((a, b, third.get(kind, a + b)))
+    if kind == "all but silent":
+        references *= 1e-13
+    filters = projection_filters(correlations([(references, estimate[None])], n_lags=n_lags), [0, 1, 2], [0])
+    delayed = np.stack([np.pad(r, (i, n_lags - 1 - i)) for r in references for i in range(n_lags)])
+    padded = np.pad(estimate, (0, n_lags - 1))
+    best = np.linalg.lstsq(delayed.T, padded, rcond=None)[0] @ delayed
+    found = filters[:, 0].reshape(-1) @ delayed
+    if kind == "all but silent":  # below the ridge there is nothing to project on
+        assert np.abs(found).max() < 1e-6
+    else:
+        np.testing.assert_allclose(found, best, atol=1e-6)
 
 
 def test_the_filters_are_as_long_as_musevals() -> None:
