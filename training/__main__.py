@@ -73,8 +73,8 @@ def _mixer(options: argparse.Namespace) -> None:
     matrix = fit_starter_mixer(
         load_separators(options.runs),
         options.songs,
-        start_seconds=options.start_seconds,
-        max_seconds=options.max_seconds,
+        starts_seconds=options.starts_seconds,
+        excerpt_seconds=options.excerpt_seconds,
         ridge=options.ridge,
     )
     save_mixer(matrix, options.models / "mixer.ckpt")
@@ -141,9 +141,9 @@ def _add_mixer(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("songs", type=Path, nargs="+", help="song folders with the four stems")
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--models", type=Path, required=True, help="folder mixer.ckpt goes to")
-    parser.add_argument("--start-seconds", type=float, default=60.0)
-    parser.add_argument("--max-seconds", type=float, default=60.0)
-    parser.add_argument("--ridge", type=float, default=0.01)
+    parser.add_argument("--starts-seconds", type=float, nargs="+", default=[60.0, 120.0, 180.0])
+    parser.add_argument("--excerpt-seconds", type=float, default=7.0)
+    parser.add_argument("--ridge", type=float, default=0.3)
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:

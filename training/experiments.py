@@ -44,7 +44,7 @@ class Experiment:
     batch: int
     steps: int
     warmup_steps: int = 100
-    cooldown_steps: int = 500
+    cooldown_steps: int = 600
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     clip: float = 1.0
@@ -69,7 +69,7 @@ class Experiment:
         return self.learning_rate * max(0.0, min(1.0, rise, fall))
 
 
-COLLECTIONS = {"songs": 0.6, "midi": 0.25, "sung": 0.05, "voices": 0.05, "guitars": 0.1}
+COLLECTIONS = {"songs": 0.4, "midi": 0.4, "sung": 0.1, "voices": 0.12, "guitars": 0.1}
 """What the starter is trained on; a source is drawn from the collections that have it."""
 
 
@@ -108,9 +108,9 @@ def _starter(
 
 
 _ALL = (
-    _starter("bass", ("bass",), n_fft=8192, bins=256, bins_per_row=2, steps=3400),
-    _starter("drums", ("drums",), n_fft=2048, bins=768, bins_per_row=4, steps=3000),
-    _starter("wide", ("other", "vocals"), n_fft=4096, bins=1024, bins_per_row=4, steps=2700),
+    _starter("bass", ("bass",), n_fft=8192, bins=256, bins_per_row=2, steps=2600),
+    _starter("drums", ("drums",), n_fft=2048, bins=768, bins_per_row=4, steps=2200),
+    _starter("wide", ("other", "vocals"), n_fft=4096, bins=1024, bins_per_row=4, steps=1650),
 )
 
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}

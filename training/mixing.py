@@ -31,7 +31,7 @@ class Augmentation:
         equalise_db: standard deviation of a random smooth equaliser's points.
     """
 
-    coherent: float = 0.4
+    coherent: float = 0.25
     absent: Mapping[str, float]
     doubled: Mapping[str, float]
     level_db: float = 4.0
@@ -48,7 +48,7 @@ class Augmentation:
 
 
 STARTER_AUGMENTATION = Augmentation(
-    absent={"bass": 0.1, "drums": 0.15, "other": 0.05, "vocals": 0.35},
+    absent={"bass": 0.1, "drums": 0.15, "other": 0.05, "vocals": 0.25},
     doubled={"bass": 0.0, "drums": 0.1, "other": 0.4, "vocals": 0.15},
 )
 

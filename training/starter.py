@@ -104,14 +104,25 @@ def estimates_of(separators: Sequence[Separator], song: Song) -> Waveform:
     return mixer_inputs(np.stack([separate(s.net, s.geometry, mixture)[0] for s in separators]), mixture)
 
 
+def joined(excerpts: Sequence[Song]) -> Song:
+    """Several excerpts of one song one after the other."""
+    stems = {s: np.concatenate([excerpt.stems[s] for excerpt in excerpts], axis=1) for s in MUSIC_SOURCES}
+    return Song(excerpts[0].name, stems)
+
+
 def fit_starter_mixer(
-    separators: Sequence[Separator], folders: Sequence[Path], *, start_seconds: float, max_seconds: float, ridge: float
+    separators: Sequence[Separator],
+    folders: Sequence[Path],
+    *,
+    starts_seconds: Sequence[float],
+    excerpt_seconds: float,
+    ridge: float,
 ) -> Waveform:
-    """The Mixer ``(8, 10)`` of these separators, from one excerpt of each song."""
+    """The Mixer ``(8, 10)`` of these separators, from the same excerpts of each song."""
 
     def pairs() -> Iterator[tuple[Waveform, Waveform]]:
         for folder in folders:
-            song = read_song(folder, start_seconds=start_seconds, max_seconds=max_seconds)
+            song = joined([read_song(folder, start_seconds=s, max_seconds=excerpt_seconds) for s in starts_seconds])
             logger.info("separating %s", song.name)
             yield estimates_of(separators, song), song.stacked()
 
