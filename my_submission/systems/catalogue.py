@@ -33,7 +33,7 @@ STARTER = SystemRecipe(
     name="starter",
     title="four small TFC-TDF networks of our own; runs with no download",
     sources=MUSIC_SOURCES,
-    branches=(BranchRecipe("networks", SpectralRecipe(_networks("starter")), _all_of(1.0)),),
+    branches=(BranchRecipe("networks", SpectralRecipe(_networks("starter"), mixer="starter/mixer"), _all_of(1.0)),),
 )
 
 KUIELAB_A = SystemRecipe(
