@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-import mido  # type: ignore[import-untyped]
+import mido
 import numpy as np
 import soundfile
 

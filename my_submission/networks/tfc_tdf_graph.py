@@ -36,7 +36,7 @@ def from_onnx(path: str | PathLike[str]) -> TfcTdfNet:
         WeightsError: the file is no ONNX model, or a node is not where a TFC-TDF network has it.
     """
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         model = onnx.load(fspath(path))
