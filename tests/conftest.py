@@ -5,21 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from my_submission.stems import MUSIC_SOURCES
-from tests.model_makers import random_network, write_manifest, write_spectral
+from tests.model_makers import random_mixer, random_network, write_manifest, write_spectral, write_torch
 
 TINY_N_FFT = {"bass": 1024, "drums": 256, "other": 512, "vocals": 384}
 
 
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder whose starter is four tiny networks of random weights."""
+    """A models folder whose starter is four tiny networks and a Mixer of random weights."""
     folder = tmp_path_factory.mktemp("models")
     shape = {"hop": 64, "bins": 64, "frames": 128}
     entries = [
         write_spectral(folder, f"starter/{source}", random_network(64, growth=2), n_fft=TINY_N_FFT[source], **shape)
         for source in MUSIC_SOURCES
     ]
+    mixer = {"linear.weight": torch.from_numpy(random_mixer())}
+    entries.append(write_torch(folder, "starter/mixer", mixer, "mixer", suffix="ckpt"))
     write_manifest(folder, entries)
     return folder

@@ -52,7 +52,7 @@ def test_scores_manifest_and_replay(evaluate: Callable[..., str], tmp_path: Path
     assert set(scores["metrics"]["mdx"]["songs"]) == {"one", "two"}
     manifest = json.loads((tmp_path / "out" / "starter" / "run.json").read_text(encoding="utf-8"))
     assert set(manifest["songs"]) == {"one", "two"}
-    assert set(manifest["weights"]) == {f"starter/{source}" for source in MUSIC_SOURCES}
+    assert set(manifest["weights"]) == {f"starter/{part}" for part in (*MUSIC_SOURCES, "mixer")}
     assert manifest["versions"]["numpy"] == np.__version__
     assert manifest["songs"]["one"]["peak_memory_bytes"] > 0
     assert "<table" in (tmp_path / "replay.html").read_text(encoding="utf-8")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -111,12 +110,8 @@ class Demucs(nn.Module):
             x = _tiled(encode, x, kernel=KERNEL, stride=STRIDE)
             skips.append(x)
         x = self.lstm(x)
-        for decode in cast("list[nn.Sequential]", list(self.decoder)):
-            skip = centre_trim(skips.pop(), x.shape[-1])
-            x = x + skip if torch.is_grad_enabled() else x.add_(skip)
-            del skip
-            x = _tiled(decode[:2], x, kernel=CONTEXT, stride=1)
-            x = _tiled_transposed(decode[2:], x)
+        for decode in self.decoder:
+            x = _decode(decode, x, centre_trim(skips.pop(), x.shape[-1]))
         x = downsample_by_two(x)
         return x.view(x.shape[0], len(self.config.sources), self.config.audio_channels, x.shape[-1])
 
@@ -164,20 +159,28 @@ def _tiled(layers: Callable[[Tensor], Tensor], x: Tensor, *, kernel: int, stride
     return whole
 
 
-def _tiled_transposed(layers: nn.Module, x: Tensor) -> Tensor:
-    """As :func:`_tiled` for a transposed convolution of stride 4 and kernel 8: each output sees two inputs."""
-    samples = x.shape[-1]
+def _decode(level: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
+    """Apply a decoder level to the sum of both, tile by tile where no gradient is needed.
+
+    Only the two inputs and the result are ever whole. An output sample of the transposed convolution sees two
+    samples of the convolution before it, so every tile but the first begins one sample early.
+    """
+    samples = x.shape[-1] - CONTEXT + 1
     if torch.is_grad_enabled() or samples <= TILE_SAMPLES:
-        result: Tensor = layers(x)
+        result: Tensor = level(x + skip)
         return result
-    tiles = []
+    whole: Tensor | None = None
     for start in range(0, samples, TILE_SAMPLES):
         stop = min(start + TILE_SAMPLES, samples)
-        before = min(start, 1)
-        tile = layers(x[..., start - before : stop])
-        end = None if stop == samples else STRIDE * (stop - start + before)
-        tiles.append(tile[..., STRIDE * before : end])
-    return torch.cat(tiles, dim=-1)
+        first, last = start - min(start, 1), stop + CONTEXT - 1
+        tile = level(x[..., first:last] + skip[..., first:last])
+        if whole is None:
+            whole = tile.new_empty(*tile.shape[:-1], (samples - 1) * STRIDE + KERNEL)
+        end = whole.shape[-1] if stop == samples else STRIDE * stop
+        whole[..., STRIDE * start : end] = tile[..., STRIDE * (start - first) : end - STRIDE * first]
+    if whole is None:
+        raise ValueError(f"{x.shape[-1]} samples are fewer than the {CONTEXT} that the level needs")
+    return whole
 
 
 def _encoder_level(inputs: int, width: int) -> nn.Sequential:
