@@ -23,6 +23,8 @@ from my_submission.systems import (
 from my_submission.systems.catalogue import KUIELAB_A, KUIELAB_B
 from my_submission.weights import ModelsFolder
 
+HALF_GRAPHS = {"runtime": "onnx", "precision": "bf16"}
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -89,7 +91,7 @@ def test_load_separates_and_says_where_it_runs(tiny_models: Path) -> None:
     separator = mdx.load("starter", models_dir=tiny_models, device="cpu")
     stems = separator.separate(np.zeros((2, 5_000), np.float32))
     assert tuple(stems) == MUSIC_SOURCES
-    for wrong in ({"precision": "int8"}, {"runtime": "tensorrt"}, {"device": "tpu"}, {"system": "none"}):
+    for wrong in ({"precision": "int8"}, {"runtime": "tensorrt"}, {"device": "tpu"}, {"system": "none"}, HALF_GRAPHS):
         with pytest.raises(UnknownNameError):
             mdx.load(**{"models_dir": tiny_models, **wrong})  # type: ignore[arg-type]
 

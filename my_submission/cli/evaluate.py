@@ -22,7 +22,6 @@ from evaluator.scoring import METRICS
 from my_submission.cli.options import add_run_arguments, budget_seconds, is_complete, load_predictor, write_json
 from my_submission.cli.progress import SongProgress
 from my_submission.errors import MdxError
-from my_submission.events import Finished
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.run_manifest import run_manifest
 
@@ -119,12 +118,8 @@ def _separate(
         if may_skip and is_complete(path, directory, predictor.sources):
             progress.skipped(song.name)
             return None
-        for event in predictor.stream_file(path, directory, budget_seconds=budget_seconds(options, path)):
-            progress.show(song.name, event)
-            if isinstance(event, Finished):
-                report: SeparationReport = event.result
-        progress.done(song.name, report)
-        return report
+        events = predictor.stream_file(path, directory, budget_seconds=budget_seconds(options, path))
+        return progress.follow(song.name, events)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from my_submission.errors import MdxError
-from my_submission.events import Event, Note, PartAdvanced, PartFinished, PartStarted
+from my_submission.events import Event, Finished, Note, PartAdvanced, PartFinished, PartStarted
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.predictor import SeparationReport
 
@@ -56,6 +56,15 @@ class SongProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bars.stop()
+
+    def follow(self, song: str, events: Iterable[Event]) -> SeparationReport:
+        """Show all events of a song up to its end; returns what was done."""
+        for event in events:
+            self.show(song, event)
+            if isinstance(event, Finished):
+                report: SeparationReport = event.result
+        self.done(song, report)
+        return report
 
     def show(self, song: str, event: Event) -> None:
         """Show one event of a song."""

@@ -10,7 +10,6 @@ from my_submission.audio_io import SongInput, find_songs
 from my_submission.cli.options import add_run_arguments, budget_seconds, is_complete, load_predictor, write_json
 from my_submission.cli.progress import SongProgress
 from my_submission.errors import MdxError, OutputError
-from my_submission.events import Finished
 from my_submission.predictor import Predictor, SeparationReport
 
 SUBTYPES = ("PCM_16", "PCM_24", "FLOAT")
@@ -70,12 +69,7 @@ def _separate(
         file_format=options.format,
         budget_seconds=budget_seconds(options, song.path),
     )
-    for event in events:
-        progress.show(song.name, event)
-        if isinstance(event, Finished):
-            report: SeparationReport = event.result
-    progress.done(song.name, report)
-    return report
+    return progress.follow(song.name, events)
 
 
 def _refuse_own_folder(song: SongInput, directory: Path) -> None:

@@ -160,7 +160,7 @@ class Predictor:
         budget = self._budget(budget_seconds)
         path, directory = Path(path), Path(directory)
         with contextlib.ExitStack() as stack:
-            scratch = stack.enter_context(scratch_folder(directory))
+            scratch = scratch_folder(directory)
             mixture = stack.enter_context(load_mixture(path, scratch_dir=scratch))
             writing_seconds = WRITING_SHARE * budget.elapsed() + LEAST_WRITING_SECONDS
             writer = stack.enter_context(
@@ -282,8 +282,7 @@ class Predictor:
         )
 
 
-@contextlib.contextmanager
-def scratch_folder(directory: Path) -> Iterator[Path]:
+def scratch_folder(directory: Path) -> Path:
     """The folder for a song's anonymous scratch files: the nearest one that exists on the way to ``directory``.
 
     The stems will lie on the same file system, so what fits there fits here, and nothing is left behind.
@@ -291,4 +290,4 @@ def scratch_folder(directory: Path) -> Iterator[Path]:
     folder = directory
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
-    yield folder
+    return folder

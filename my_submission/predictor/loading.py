@@ -53,6 +53,8 @@ def load(
         raise UnknownNameError(f"there is no precision {precision!r}", cure=f"use {', '.join(PRECISIONS)}")
     if runtime not in RUNTIMES:
         raise UnknownNameError(f"there is no runtime {runtime!r}", cure=f"use {', '.join(RUNTIMES)}")
+    if runtime == "onnx" and precision in {"bf16", "fp16"}:
+        raise UnknownNameError(f"graphs run in fp32, not in {precision}", cure="use the runtime torch or auto")
     recipe = find_system(system)
     models = ModelsFolder(Path(models_dir) if models_dir is not None else DEFAULT_MODELS_DIR)
 
