@@ -370,6 +370,10 @@ def test_an_endless_description_is_refused(tmp_path: Path) -> None:
     refused(checkpoint(tmp_path / "file", b"\x80\x02" + b"N" * (9 << 20)), "description takes 10 MiB")
 
 
+def test_an_escape_that_is_none_is_damage_not_a_warning(tmp_path: Path) -> None:
+    refused(checkpoint(tmp_path / "file", b"\x80\x02S'\\o'\n."), "malformed")
+
+
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_no_damage_to_a_description_gets_through(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:

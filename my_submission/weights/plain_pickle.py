@@ -8,6 +8,7 @@ name outside a short list, is refused before anything of it could run.
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -153,13 +154,20 @@ def read_plain_pickle(pickled: bytes) -> object:
     """
     machine = _Machine()
     try:
-        for opcode, argument, _ in pickletools.genops(pickled):  # name what it wants before any complaint of form
-            if opcode.name in {"GLOBAL", "INST"} and (name := str(argument).replace(" ", ".")) not in _GLOBALS:
-                raise UnsafePickleError(name)
-        for opcode, argument, _ in pickletools.genops(pickled):
-            machine.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # a string with an escape that is none is damage
+            for opcode, argument, _ in pickletools.genops(pickled):  # name what it wants before any complaint of form
+                if opcode.name in {"GLOBAL", "INST"} and (name := str(argument).replace(" ", ".")) not in _GLOBALS:
+                    raise UnsafePickleError(name)
+            for opcode, argument, _ in pickletools.genops(pickled):
+                machine.step(opcode.name, argument)
         return machine.result()
-    except (ValueError, TypeError, LookupError) as error:  # what a truncated stream or an empty stack raises
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        DeprecationWarning,
+    ) as error:  # what a truncated stream or an empty stack raises
         raise MalformedPickleError(f"its pickle is malformed ({error})") from error
 
 
