@@ -118,9 +118,12 @@ class SpectralChunking:
     def spans(self, samples: int) -> Iterator[ChunkSpan]:
         """The chunks of a song of ``samples``, in order."""
         for index in range(self.count(samples)):
-            start = index * self.stride_samples
-            begin = start - self.trim_samples
-            yield ChunkSpan(begin, begin + self.chunk_samples, start, min(start + self.kept_samples, samples))
+            yield self.span_at(index * self.stride_samples, samples)
+
+    def span_at(self, start: int, samples: int) -> ChunkSpan:
+        """The chunk whose kept samples begin at ``start`` of a song of ``samples``."""
+        begin = start - self.trim_samples
+        return ChunkSpan(begin, begin + self.chunk_samples, start, min(start + self.kept_samples, samples))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -10,8 +10,9 @@ import numpy as np
 from my_submission.audio_io import Mixture
 from my_submission.dsp.overlap_add import OverlapAdder, trapezoid
 from my_submission.engines import Engine
-from my_submission.geometry import SpectralChunking
+from my_submission.geometry import ChunkSpan, SpectralChunking
 from my_submission.separators.base import Piece
+from my_submission.stems import Waveform
 
 
 class SpectralSeparator:
@@ -46,6 +47,13 @@ class SpectralSeparator:
         """Where the network runs."""
         return self.engine.runs_on
 
+    def estimates(self, mixture: Mixture, spans: Sequence[ChunkSpan], *, is_last: bool = False) -> list[Waveform]:
+        """The kept samples (2, stop − start) of some chunks, anywhere in the song, in one run of the engine."""
+        heard = np.stack([mixture.store.read(span.context_start, span.context_stop) for span in spans])
+        separated = self.engine.run(heard, is_last=is_last)
+        trim = self.chunking.trim_samples
+        return [chunk[:, trim:][:, : span.stop - span.start] for span, chunk in zip(spans, separated, strict=True)]
+
     def pieces(self, mixture: Mixture) -> Iterator[Piece]:
         """One piece a batch of chunks: the samples that no later chunk reaches."""
         chunking, samples = self.chunking, mixture.samples
@@ -53,12 +61,11 @@ class SpectralSeparator:
         adder = OverlapAdder((2,), chunking.kept_samples)
         spans = chunking.spans(samples)
         while batch := tuple(islice(spans, self.batch_chunks)):
-            heard = np.stack([mixture.store.read(span.context_start, span.context_stop) for span in batch])
-            separated = self.engine.run(heard, is_last=batch[-1].stop == samples)
             blocks = []
-            for span, chunk in zip(batch, separated, strict=True):
+            estimates = self.estimates(mixture, batch, is_last=batch[-1].stop == samples)
+            for span, estimate in zip(batch, estimates, strict=True):
                 kept = span.stop - span.start
-                adder.add(chunk[:, chunking.trim_samples :][:, :kept], weights[:kept])
+                adder.add(estimate, weights[:kept])
                 blocks.append(adder.take(kept if span.stop == samples else chunking.stride_samples))
             joined = np.concatenate(blocks, axis=-1)
             start = batch[0].start

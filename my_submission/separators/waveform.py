@@ -72,7 +72,8 @@ class WaveformSeparator:
         adder = OverlapAdder((len(self.sources), 2), segment)
         for offset in self.chunking.offsets(mixture.samples):
             length = min(segment, mixture.samples - offset)
-            adder.add(self._segment(mixture, offset, length, mean, std), weight[:length])
+            is_last = offset + stride >= mixture.samples
+            adder.add(self.segment(mixture, offset, length, is_last=is_last), weight[:length])
             n_final = min(stride, mixture.samples - offset)
             final = adder.take(n_final) * np.float32(std) + np.float32(mean)
             yield Piece(offset, offset + n_final, unstack_stems(final, self.sources))
@@ -83,15 +84,18 @@ class WaveformSeparator:
         self.engine.run(np.zeros((1, 2, self.valid_length(samples)), dtype=np.float32))
         return self.valid_length(samples) / self.valid_length(self.chunking.segment_samples)
 
-    def _segment(self, mixture: Mixture, offset: int, length: int, mean: float, std: float) -> Waveform:
-        """Normalised stems (sources, 2, length) of one segment."""
+    def segment(self, mixture: Mixture, offset: int, length: int, *, is_last: bool = False) -> Waveform:
+        """Estimates (sources, 2, length) of one segment, anywhere in the song, still normalised.
+
+        Rows are in the order of ``sources``; ``centre_and_scale`` says how to undo the normalisation.
+        """
+        mean, std = centre_and_scale(mixture.statistics, self.normalisation)
         needed = self.valid_length(length)
         start = offset - (needed - length) // 2
         heard = (mixture.store.read(start, start + needed) - np.float32(mean)) / np.float32(std)
         # Beyond the song there is silence after the normalisation, not before it.
         heard[:, : max(0, -start)] = 0
         heard[:, max(0, mixture.samples - start) :] = 0
-        is_last = offset + self.chunking.stride_samples >= mixture.samples
         separated: Waveform = self.engine.run(heard[None], is_last=is_last)[0]
         excess = separated.shape[-1] - length
         return separated[..., excess // 2 : excess // 2 + length]
