@@ -9,6 +9,7 @@ from os import PathLike
 from torch import Tensor
 
 from my_submission.errors import WeightsError
+from my_submission.networks.strict_loading import load_strictly
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
 
 NOT_TRAINED = frozenset({"window", "freq_pad"})
@@ -80,17 +81,7 @@ def load_weights(net: TfcTdfNet, state: Mapping[str, Tensor], *, where: str | Pa
     Raises:
         WeightsError: a key is missing, unexpected, or of another shape; the message names it.
     """
-    given, expected = canonical_state(state), net.state_dict()
-    for key in expected:
-        if key not in given:
-            raise WeightsError(f"the weight {key} is missing", where=where, cure="use the network it was saved from")
-    for key, value in given.items():
-        if key not in expected:
-            raise WeightsError(f"the weight {key} belongs to another network", where=where)
-        if value.shape != expected[key].shape:
-            shapes = f"{tuple(value.shape)}, expected {tuple(expected[key].shape)}"
-            raise WeightsError(f"the weight {key} has the shape {shapes}", where=where)
-    net.load_state_dict(given)
+    load_strictly(net, canonical_state(state), where=where)
     return net
 
 

@@ -3,6 +3,9 @@
 A pickle is a program for a small stack machine, and an ordinary unpickler lets it import and call anything. Here the
 opcodes that ``torch.save`` writes for a dictionary of tensors are interpreted by hand; every other opcode, and every
 name outside a short list, is refused before anything of it could run.
+
+Training frameworks write settings, schedules and the optimiser's memory beside the weights. The classes they are known
+to write there are read over: an :class:`Unread` stands in the place of each, nothing is imported, nothing is made.
 """
 
 from __future__ import annotations
@@ -86,6 +89,42 @@ _MAX_DIMENSIONS = 32
 
 
 @dataclass(frozen=True)
+class Unread:
+    """Stands for a harmless object, or its class, that is of no use here and was never made."""
+
+    name: str
+
+
+_READ_OVER = frozenset(
+    {
+        "__builtin__.dict",
+        "__builtin__.set",
+        "_codecs.encode",
+        "argparse.Namespace",
+        "builtins.dict",
+        "builtins.set",
+        "collections.Counter",
+        "collections.defaultdict",
+        "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray.scalar",
+        "numpy.dtype",
+        "pathlib.PosixPath",
+        "pathlib.WindowsPath",
+        "torch.device",
+        "typing.Any",
+    }
+)
+"""What Lightning checkpoints name in their settings, schedules and scores."""
+
+_READ_OVER_PACKAGES = ("lightning", "lightning_fabric", "omegaconf", "pytorch_lightning", "lasaft")
+"""Callbacks, attribute dictionaries and configurations; ``lasaft`` is the package of that network's authors."""
+
+
+def _is_read_over(name: str) -> bool:
+    return name in _READ_OVER or name.startswith(tuple(f"{package}." for package in _READ_OVER_PACKAGES))
+
+
+@dataclass(frozen=True)
 class _StorageKind:
     """A storage class of torch by the type of its elements."""
 
@@ -145,8 +184,16 @@ _GLOBALS: dict[str, object] = {
 }
 
 
+def _meaning_of(name: str) -> object:
+    if name in _GLOBALS:
+        return _GLOBALS[name]
+    if _is_read_over(name):
+        return Unread(name)
+    raise UnsafePickleError(name)
+
+
 def read_plain_pickle(pickled: bytes) -> object:
-    """What the pickle describes: dictionaries, lists, tuples, numbers, text and :class:`TensorReference`.
+    """What the pickle describes: dictionaries, lists, tuples, numbers, text, :class:`TensorReference`, :class:`Unread`.
 
     Raises:
         UnsafePickleError: it names or calls anything but tensors.
@@ -157,8 +204,8 @@ def read_plain_pickle(pickled: bytes) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("error", DeprecationWarning)  # a string with an escape that is none is damage
             for opcode, argument, _ in pickletools.genops(pickled):  # name what it wants before any complaint of form
-                if opcode.name in {"GLOBAL", "INST"} and (name := str(argument).replace(" ", ".")) not in _GLOBALS:
-                    raise UnsafePickleError(name)
+                if opcode.name in {"GLOBAL", "INST"}:
+                    _meaning_of(str(argument).replace(" ", "."))
             for opcode, argument, _ in pickletools.genops(pickled):
                 machine.step(opcode.name, argument)
         return machine.result()
@@ -200,10 +247,7 @@ class _Machine:
         return only
 
     def push_global(self, module: Any, name: Any) -> None:
-        full_name = f"{module}.{name}"
-        if full_name not in _GLOBALS:
-            raise UnsafePickleError(full_name)
-        self._stack.append(_GLOBALS[full_name])
+        self._stack.append(_meaning_of(f"{module}.{name}"))
 
     def stack_global(self) -> None:
         name, module = self._stack.pop(), self._stack.pop()
@@ -238,18 +282,21 @@ class _Machine:
         self._stack.append(tuple(self.pop_to_mark()))
 
     def set_items(self, items: list[Any]) -> None:
-        target = self._top(dict)
+        target = self._top(dict, Unread)
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, str):
+            if not isinstance(key, _KEYS):
                 raise MalformedPickleError(f"a key is a {type(key).__name__}, and text is expected")
-            target[key] = value
+            if not isinstance(target, Unread):
+                target[key] = value
 
     def set_item(self) -> None:
         value, key = self._stack.pop(), self._stack.pop()
         self.set_items([key, value])
 
     def extend(self, items: list[Any]) -> None:
-        self._top(list).extend(items)
+        target = self._top(list, Unread)
+        if not isinstance(target, Unread):
+            target.extend(items)
 
     def remember(self, index: int | None) -> None:
         self._memo[len(self._memo) if index is None else index] = self._stack[-1]
@@ -259,14 +306,20 @@ class _Machine:
 
     def reduce(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
-        if not isinstance(function, _Function) or not isinstance(arguments, tuple):
+        if not isinstance(function, _Function | Unread) or not isinstance(arguments, tuple):
             raise MalformedPickleError("a call of what is no function")
-        self._stack.append(function.call(arguments))
+        self._stack.append(function if isinstance(function, Unread) else function.call(arguments))
+
+    def make_object(self) -> None:
+        """An object made without a call: only of a class that is read over."""
+        if len(self._stack) < 2 or not isinstance(self._stack[-2], Unread):
+            raise UnsafePickleError("opcode NEWOBJ")
+        self._stack.pop()
 
     def drop_state(self) -> None:
         """Attributes set on an object: torch hangs version numbers on the dictionary, which nobody needs."""
         self._stack.pop()
-        self._top(dict)
+        self._top(dict, Unread)
 
     def resolve_storage(self) -> None:
         match self._stack.pop():
@@ -276,8 +329,8 @@ class _Machine:
             case _:
                 raise MalformedPickleError("a storage is not described as torch describes one")
 
-    def _top(self, kind: type[Any]) -> Any:
-        if not isinstance(self._stack[-1], kind):
+    def _top(self, kind: type[Any], *others: type[Any]) -> Any:
+        if not isinstance(self._stack[-1], (kind, *others)):
             raise MalformedPickleError(f"a {type(self._stack[-1]).__name__} stands where a {kind.__name__} is expected")
         return self._stack[-1]
 
@@ -290,9 +343,13 @@ def _malformed(problem: str) -> NoReturn:
     raise MalformedPickleError(problem)
 
 
-_MAKES_OBJECTS = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID"}
+_KEYS = (str, int, float, type(None), Unread)
+"""Keys of dictionaries. Tuples are not among them: hashing one nested without end would end the process."""
+
+_MAKES_OBJECTS = {"INST", "OBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID"}
 _IGNORED = {"PROTO", "FRAME", "STOP"}
 _LITERALS = {"BINUNICODE", "SHORT_BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
+_LITERALS |= {"BINBYTES", "SHORT_BINBYTES"}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "GLOBAL": lambda machine, argument: machine.push_global(*argument.split(" ", 1)),
@@ -300,6 +357,8 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "MARK": lambda machine, _: machine.mark(),
     "EMPTY_DICT": lambda machine, _: machine.push_empty(dict),
     "EMPTY_LIST": lambda machine, _: machine.push_empty(list),
+    "EMPTY_SET": lambda machine, _: machine.push_empty(list),
+    "ADDITEMS": lambda machine, _: machine.extend(machine.pop_to_mark()),
     "TUPLE": lambda machine, _: machine.fold_to_mark(),
     "TUPLE1": lambda machine, _: machine.fold(1),
     "TUPLE2": lambda machine, _: machine.fold(2),
@@ -315,5 +374,6 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "LONG_BINGET": lambda machine, index: machine.recall(index),
     "BINPERSID": lambda machine, _: machine.resolve_storage(),
     "REDUCE": lambda machine, _: machine.reduce(),
+    "NEWOBJ": lambda machine, _: machine.make_object(),
     "BUILD": lambda machine, _: machine.drop_state(),
 }

@@ -49,6 +49,9 @@ def is_legacy_torch_file(path: Path) -> bool:
 def read_state_dict(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The tensors of a torch zip checkpoint by name, in the file's order.
 
+    A training checkpoint, which holds its tensors under ``state_dict`` beside settings and the optimiser's memory,
+    gives those tensors; the rest is neither loaded nor made.
+
     Element types are those of the file, but bfloat16, which numpy does not know, becomes float32 (exactly). Tensors
     that are one and the same view in the file are one and the same array here.
 
@@ -198,7 +201,10 @@ def _stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
 def _tensors_of(described: object) -> dict[str, TensorReference]:
     if not isinstance(described, dict):
         raise MalformedPickleError(f"it holds a {type(described).__name__}, and a dictionary of tensors is expected")
+    described = described["state_dict"] if isinstance(described.get("state_dict"), dict) else described
     for name, value in described.items():
+        if not isinstance(name, str):
+            raise MalformedPickleError(f"a key is a {type(name).__name__}, and text is expected")
         if not isinstance(value, TensorReference):
             raise MalformedPickleError(f'its "{name}" is a {type(value).__name__}, and a tensor is expected')
     return described

@@ -1,0 +1,229 @@
+"""Shapes of the conditioned U-Nets, under the option names that their authors published.
+
+Two generations share one skeleton. The first (LaSAFT, LightSAFT) conditions every block by latent-source attention
+and the decoders also by a modulation; the second (LASAFT-Net-v2) conditions the decoders alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Activation = Literal["relu", "leaky_relu", "elu", "sigmoid", "tanh", "identity"]
+Block = Literal["tfc", "tdf", "tdc", "tfc_tdf", "tfc_lasaft", "tfc_lightsaft"]
+Modulation = Literal["film", "gfilm", "pocm", "gpocm"]
+SpecType = Literal["complex", "magnitude"]
+SpecEstMode = Literal["mapping", "masking"]
+
+ATTENTIVE_BLOCKS: tuple[Block, ...] = ("tfc_lasaft", "tfc_lightsaft")
+"""Blocks that attend to latent sources."""
+
+STEREO = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionedUNetConfig:
+    """What both generations have in common.
+
+    Args:
+        n_fft: of the transform around the network; half of it is the number of rows F inside.
+        input_channels: 4 for complex stereo spectra (real left and right, imaginary left and right), 2 for magnitudes.
+        internal_channels: C, channels of every block.
+        n_blocks: odd; half of them encode, half decode, one lies between.
+        n_internal_layers: convolutions in a block.
+        kernel_size_t: their extent over frames, odd.
+        kernel_size_f: their extent over rows, odd.
+        first_conv_activation: after the first convolution.
+        last_activation: of the output; identity for mapping, a bounded one for masks.
+        t_down_layers: levels that halve the frames; every one when not given.
+        f_down_layers: levels that halve the rows; every one when not given.
+        tfc_tdf_activation: inside the blocks.
+        bn_factor: by which a frequency transformation narrows its axis.
+        min_bn_units: the least it narrows it to.
+        tfc_tdf_bias: whether the linear layers of frequency transformations have a bias.
+        num_tdfs: L, latent sources.
+        dk: length of attention keys and queries.
+        control_input_dim: sources that can be asked for.
+        embedding_dim: E, length of a source's embedding.
+    """
+
+    n_fft: int = 2048
+    input_channels: int = 2 * STEREO
+    internal_channels: int = 24
+    n_blocks: int = 7
+    n_internal_layers: int = 5
+    kernel_size_t: int = 3
+    kernel_size_f: int = 3
+    first_conv_activation: Activation = "relu"
+    last_activation: Activation = "identity"
+    t_down_layers: tuple[int, ...] | None = None
+    f_down_layers: tuple[int, ...] | None = None
+    tfc_tdf_activation: Activation = "relu"
+    bn_factor: int = 16
+    min_bn_units: int = 16
+    tfc_tdf_bias: bool = False
+    num_tdfs: int = 6
+    dk: int = 32
+    control_input_dim: int = 4
+    embedding_dim: int = 32
+
+    def __post_init__(self) -> None:
+        counts = ("internal_channels", "n_internal_layers", "bn_factor", "min_bn_units", "num_tdfs", "dk")
+        for name in (*counts, "control_input_dim", "embedding_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        for name in ("n_blocks", "kernel_size_t", "kernel_size_f"):
+            if getattr(self, name) < 1 or getattr(self, name) % 2 == 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be odd and positive")
+        if self.n_blocks < 3:
+            raise ValueError(f"n_blocks={self.n_blocks} must be at least 3: an encoder, a bottleneck and a decoder")
+        if self.input_channels not in {STEREO, 2 * STEREO}:
+            raise ValueError(f"input_channels={self.input_channels} must be 4 (complex stereo) or 2 (magnitudes)")
+        for name in ("first_conv_activation", "last_activation", "tfc_tdf_activation"):
+            refuse_unknown(name, getattr(self, name), get_args(Activation))
+        for name in ("t_down_layers", "f_down_layers"):
+            levels = getattr(self, name)
+            if levels is not None and not set(levels) <= set(range(self.levels)):
+                raise ValueError(f"{name}={levels} names a level outside 0 … {self.levels - 1}")
+        if self.n_fft < 4 or (self.n_fft // 2) % self._halvings(self.f_down_layers):
+            raise ValueError(f"n_fft={self.n_fft} must be a multiple of {2 * self._halvings(self.f_down_layers)}")
+
+    @property
+    def levels(self) -> int:
+        """Encoder blocks, and as many decoder blocks."""
+        return self.n_blocks // 2
+
+    @property
+    def bins(self) -> int:
+        """Bins of the spectrum, the Nyquist frequency's among them."""
+        return self.n_fft // 2 + 1
+
+    @property
+    def frame_multiple(self) -> int:
+        """The frame count must be a multiple of this."""
+        return self._halvings(self.t_down_layers)
+
+    def step(self, level: int) -> tuple[int, int]:
+        """Factors by which a level shortens frames and rows."""
+        t = 2 if self.t_down_layers is None or level in self.t_down_layers else 1
+        f = 2 if self.f_down_layers is None or level in self.f_down_layers else 1
+        return t, f
+
+    def rows(self, level: int) -> int:
+        """Length of the frequency axis in the blocks of a level; the bottleneck's level is ``levels``."""
+        rows = self.n_fft // 2
+        for above in range(level):
+            rows //= self.step(above)[1]
+        return rows
+
+    def narrowed(self, rows: int) -> int:
+        """What a frequency transformation narrows so many rows to."""
+        return max(rows // self.bn_factor, self.min_bn_units)
+
+    def _halvings(self, levels: tuple[int, ...] | None) -> int:
+        return 1 << (self.levels if levels is None else len(set(levels)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LasaftV1Config(ConditionedUNetConfig):
+    """The first generation: LaSAFT and LightSAFT with GPoCM, and the older blocks and modulations beside them.
+
+    Args:
+        block: what every block is made of.
+        modulation: how the source changes the features: FiLM scales and shifts channels, PoCM mixes them by a matrix
+            and shifts them; ``g`` in front stands for gated, h·σ(modulated h), as published.
+        control_vector_type: a learned embedding, or the one-hot vector itself.
+        control_type: of the network that makes modulations; only the dense one was published.
+        control_n_layer: lengths E, 2E, 4E … it goes through.
+        condition_to: which blocks are modulated; attention is in every one.
+        pocm_type: ``matmul`` multiplies features as row vectors, as published; ``naive`` is a 1×1 convolution with the
+            same numbers, which is the transposed matrix.
+        pocm_norm: of the modulation's coefficients.
+        dropout: inside the control network.
+    """
+
+    block: Block = "tfc_lasaft"
+    modulation: Modulation = "gpocm"
+    control_vector_type: Literal["embedding", "one_hot_mode"] = "embedding"
+    control_type: Literal["dense"] = "dense"
+    control_n_layer: int = 4
+    condition_to: Literal["decoder", "encoder", "full"] = "decoder"
+    pocm_type: Literal["matmul", "naive"] = "matmul"
+    pocm_norm: Literal["batch_norm", "none"] = "batch_norm"
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_unknown("block", self.block, get_args(Block))
+        refuse_unknown("modulation", self.modulation, get_args(Modulation))
+        refuse_unknown("control_vector_type", self.control_vector_type, ("embedding", "one_hot_mode"))
+        refuse_unknown("control_type", self.control_type, ("dense",))
+        refuse_unknown("condition_to", self.condition_to, ("decoder", "encoder", "full"))
+        refuse_unknown("pocm_type", self.pocm_type, ("matmul", "naive"))
+        refuse_unknown("pocm_norm", self.pocm_norm, ("batch_norm", "none"))
+        if self.control_n_layer < 2:
+            raise ValueError(f"control_n_layer={self.control_n_layer} must be at least 2")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout={self.dropout} must be at least 0 and below 1")
+
+    @property
+    def condition_dim(self) -> int:
+        """Length of the vector that stands for a source."""
+        return self.embedding_dim if self.control_vector_type == "embedding" else self.control_input_dim
+
+    @property
+    def modulated_blocks(self) -> tuple[int, ...]:
+        """Blocks that are modulated, counted in the order in which they run."""
+        chosen = {
+            "encoder": range(self.levels),
+            "decoder": range(self.levels + 1, self.n_blocks),
+            "full": range(self.n_blocks),
+        }
+        return tuple(chosen[self.condition_to])
+
+    def lasaft_units(self, rows: int) -> int:
+        """Width of LaSAFT's bottleneck, which serves all latent sources at once."""
+        return self.narrowed(rows * self.num_tdfs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LasaftV2Config(ConditionedUNetConfig):
+    """LASAFT-Net-v2: unconditioned TFC-TDF encoders, decoders that listen to the mixture's content.
+
+    ``tfc_tdf_activation`` is that of blocks, down- and upsamplings; the activations inside generators, queries and
+    keys are always ReLU, as published.
+    """
+
+    num_tdfs: int = 16
+
+
+def refuse_unknown(name: str, value: object, known: tuple[object, ...]) -> None:
+    """Raise a ValueError that lists what there is, unless ``value`` is among it."""
+    if value not in known:
+        raise ValueError(f"{name}={value!r} is none of {', '.join(map(str, known))}")
+
+
+LIGHTSAFT = LasaftV1Config(
+    n_blocks=9, internal_channels=16, block="tfc_lightsaft", num_tdfs=16, dk=64, embedding_dim=64
+)
+"""LightSAFT as submitted to the challenge (``lightsaft_small_2020``)."""
+
+LASAFT_V1 = LasaftV1Config()
+"""LaSAFT with GPoCM, the first paper's network."""
+
+LASAFT_V1_LARGE = LasaftV1Config(n_fft=4096, n_blocks=9, embedding_dim=64)
+"""``lasaft_large_2020``; its keys have 32 entries, whatever its authors' table says."""
+
+LASAFT_V2_LIGHT = LasaftV2Config(
+    internal_channels=20,
+    num_tdfs=12,
+    first_conv_activation="leaky_relu",
+    tfc_tdf_activation="leaky_relu",
+)
+"""LASAFT-Net-v2 as submitted to the challenge."""
+
+LASAFT_V2 = LasaftV2Config()
+"""LASAFT-Net-v2, also called medium."""
+
+LASAFT_V2_LARGE = LasaftV2Config(n_fft=4096, n_blocks=9, embedding_dim=64)
+"""LASAFT-Net-v2, large."""

@@ -1,0 +1,190 @@
+"""Layers of the conditioned U-Nets over ``[N, channels, frames, rows]``: convolutions and frequency transformations.
+
+Attribute names are those of the published classes, so that their checkpoints load as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from my_submission.networks.lasaft.config import Activation
+
+LEAKY_SLOPE = 0.01
+
+_ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(LEAKY_SLOPE),
+    "elu": nn.ELU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "identity": nn.Identity,
+}
+
+
+def activation(name: Activation) -> nn.Module:
+    """The module of an activation."""
+    return _ACTIVATIONS[name]()
+
+
+def each_source(x: Tensor, n_sources: int) -> Tensor:
+    """Every item of a batch ``[N, …]`` once a source: ``[N · sources, …]``, the sources of an item side by side."""
+    return x.unsqueeze(1).expand(-1, n_sources, *x.shape[1:]).flatten(0, 1)
+
+
+def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of one convolution that equals the given one followed by the norm in evaluation mode."""
+    assert_evaluated(norm)
+    scale = norm.weight * torch.rsqrt(_statistic(norm.running_var) + norm.eps)
+    bias = norm.bias - _statistic(norm.running_mean) * scale
+    if convolution.bias is not None:
+        bias = bias + convolution.bias * scale
+    return convolution.weight * scale[:, None, None, None], bias
+
+
+def assert_evaluated(module: nn.Module) -> None:
+    """Refuse to share work between sources while a module gathers statistics of them.
+
+    Raises:
+        ValueError: the module is in training mode.
+    """
+    if module.training:
+        raise ValueError("the network is in training mode; call eval() before separating several sources at once")
+
+
+def _statistic(value: Tensor | None) -> Tensor:
+    if value is None:
+        raise ValueError("the norm keeps no statistics, so it cannot be folded")
+    return value
+
+
+class DenseConvolutions(nn.Module):
+    """TFC, or TDC with a kernel of one frame: every layer sees the newest result and all before it.
+
+    The result is the last layer's alone. ``[N, in, T, f]`` to ``[N, growth, T, f]``.
+    """
+
+    def __init__(self, in_channels: int, growth: int, n_layers: int, kernel: tuple[int, int], act: Activation) -> None:
+        super().__init__()
+        self.growth = growth
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        self.H = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(in_channels + layer * growth, growth, kernel, padding=padding),
+                nn.BatchNorm2d(growth),
+                activation(act),
+            )
+            for layer in range(n_layers)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The last layer's result."""
+        newest: Tensor = self.H[0](x)
+        for layer in self.H[1:]:
+            x = torch.cat((newest, x), dim=1)
+            newest = layer(x)
+        return newest
+
+    def with_common(self, own: Tensor, common: Tensor, n_sources: int) -> Tensor:
+        """The result of ``cat((own, common))`` where ``own`` differs between sources and ``common`` does not.
+
+        Convolutions are linear, so what the common channels add to every layer is computed once for all sources.
+
+        Args:
+            own: ``[N · sources, own channels, T, f]``.
+            common: ``[N, common channels, T, f]``, an encoder's features.
+            n_sources: of each item.
+
+        Raises:
+            ValueError: the network is in training mode.
+        """
+        layers = [(*folded(layer[0], layer[1]), layer[2]) for layer in self.H]  # type: ignore[index]
+        n_common = common.shape[1]
+        weights = torch.cat([weight[:, -n_common:] for weight, _, _ in layers])
+        biases = torch.cat([bias for _, bias, _ in layers])
+        padding = self.H[0][0].padding  # type: ignore[index]
+        shares = torch.split(F.conv2d(common, weights, biases, padding=padding), self.growth, dim=1)
+        newest = own[:, :0]
+        for (weight, _, act), share in zip(layers, shares, strict=True):
+            own = torch.cat((newest, own), dim=1)
+            mapped = F.conv2d(own, weight[:, :-n_common], padding=padding)
+            newest = act(mapped + each_source(share, n_sources))
+        return newest
+
+
+class FrequencyTransformation(nn.Module):
+    """TDF: two linear layers over the rows with a bottleneck between. ``[N, C, T, f]`` to ``[N, C, T, out]``."""
+
+    def __init__(self, channels: int, rows: int, narrow: int, out: int, *, bias: bool, act: Activation) -> None:
+        super().__init__()
+        self.tdf = nn.Sequential(
+            nn.Linear(rows, narrow, bias=bias),
+            nn.BatchNorm2d(channels),
+            activation(act),
+            nn.Linear(narrow, out, bias=bias),
+            nn.BatchNorm2d(channels),
+            activation(act),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The transformed rows."""
+        y: Tensor = self.tdf(x)
+        return y
+
+
+class WeightNormLinear(nn.Module):
+    """A linear layer whose weight is a direction and a length for every output (weight normalisation, dim 0).
+
+    The parameters keep the names that torch's first implementation gave them.
+    """
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        start = nn.Linear(n_in, n_out)
+        self.bias = nn.Parameter(start.bias.detach())
+        self.weight_g = nn.Parameter(start.weight.detach().norm(dim=1, keepdim=True))
+        self.weight_v = nn.Parameter(start.weight.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, in]`` to ``[N, out]``."""
+        weight = self.weight_g * self.weight_v / self.weight_v.norm(dim=1, keepdim=True)
+        return F.linear(x, weight, self.bias)
+
+
+def first_convolution(in_channels: int, channels: int, act: Activation) -> nn.Sequential:
+    """Joins neighbouring bins, so that F + 1 of them become F rows."""
+    return nn.Sequential(nn.Conv2d(in_channels, channels, (1, 2)), nn.BatchNorm2d(channels), activation(act))
+
+
+def last_convolution(channels: int, out_channels: int, act: Activation) -> nn.Sequential:
+    """Brings F rows back to F + 1 bins."""
+    return nn.Sequential(nn.Conv2d(channels, out_channels, (1, 2), padding=(0, 1)), activation(act))
+
+
+def downsampling(channels: int, step: tuple[int, int], act: Activation) -> nn.Sequential:
+    """Shortens frames and rows by the factors of ``step``."""
+    return nn.Sequential(nn.Conv2d(channels, channels, step, step), nn.BatchNorm2d(channels), activation(act))
+
+
+def upsampling(channels: int, step: tuple[int, int], act: Activation) -> nn.Sequential:
+    """Undoes :func:`downsampling`."""
+    return nn.Sequential(nn.ConvTranspose2d(channels, channels, step, step), nn.BatchNorm2d(channels), activation(act))
+
+
+def pointwise_modulated(features: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+    """PoCM: at every frame and row the channels, as a row vector, times a matrix, plus a shift.
+
+    Args:
+        features: ``[N, C, T, f]``.
+        gamma: ``[N, C, D]``.
+        beta: ``[N, D]``.
+
+    Returns:
+        ``[N, D, T, f]``.
+    """
+    n, _, frames, rows = features.shape
+    mixed = torch.bmm(gamma.transpose(1, 2), features.flatten(2))
+    return (mixed + beta[:, :, None]).view(n, -1, frames, rows)
