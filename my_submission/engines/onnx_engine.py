@@ -38,8 +38,8 @@ class GraphShape:
     metadata: tuple[tuple[str, str], ...] = ()
 
 
-class OnnxEngine:
-    """One graph, one session. Use :func:`open_onnx` so that a file is opened once.
+class OnnxGraph:
+    """A graph in a session of its own; what is fed and fetched is settled by the classes below.
 
     Args:
         path: the ONNX file.
@@ -47,7 +47,7 @@ class OnnxEngine:
         threads: processors one run may use on the CPU.
 
     Raises:
-        WeightsError: the file is no ONNX graph of one input and one output.
+        WeightsError: the file is no ONNX graph, or not one of the kind.
         DeviceError: onnxruntime does not give the device that was asked for.
     """
 
@@ -59,14 +59,11 @@ class OnnxEngine:
         self.threads = threads
         self._runtime = onnxruntime
         self._session = _open_session(onnxruntime, path, device, threads)
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise WeightsError(
-                f"the graph has {len(inputs)} inputs and {len(outputs)} outputs instead of one each",
-                where=path,
-                cure=_CURE_GRAPH,
-            )
-        self.input_name, self.output_name = inputs[0].name, outputs[0].name
+        self._check_signature()
+
+    def _check_signature(self) -> None:
+        """Refuse a graph of other inputs and outputs than the class feeds and fetches."""
+        raise NotImplementedError
 
     @property
     def runs_on(self) -> str:
@@ -74,6 +71,38 @@ class OnnxEngine:
         provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
         where = f"{self.threads} threads" if self.device.kind == "cpu" else str(self.device)
         return f"onnxruntime {self._runtime.__version__} {provider}, {where}"
+
+    def _options(self, *, is_last: bool) -> Any:
+        """Options of one run: the last one shrinks the session's arena, which can be a gigabyte."""
+        options = self._runtime.RunOptions()
+        if is_last:
+            arena = "cpu:0" if self.device.kind == "cpu" else f"gpu:{self.device.index}"
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
+        return options
+
+    @contextmanager
+    def _explained(self, n_items: int) -> Iterator[None]:
+        """Turn onnxruntime's failure to allocate into ours."""
+        try:
+            yield
+        except Exception as error:  # onnxruntime raises a family of its own without a common public base
+            if "allocate" not in str(error):
+                raise
+            raise memory_error(self.device, n_items) from error
+
+
+class OnnxEngine(OnnxGraph):
+    """A graph of one input and one output. Use :func:`open_onnx` so that a file is opened once."""
+
+    def _check_signature(self) -> None:
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise WeightsError(
+                f"the graph has {len(inputs)} inputs and {len(outputs)} outputs instead of one each",
+                where=self.path,
+                cure=_CURE_GRAPH,
+            )
+        self.input_name, self.output_name = inputs[0].name, outputs[0].name
 
     def shape(self) -> GraphShape:
         """Channels, bins and frames from the graph's own input and output.
@@ -120,24 +149,6 @@ class OnnxEngine:
         with self._explained(shape[0]):
             self._session.run_with_iobinding(binding, self._options(is_last=is_last))
             binding.synchronize_outputs()
-
-    def _options(self, *, is_last: bool) -> Any:
-        """Options of one run: the last one shrinks the session's arena, which can be a gigabyte."""
-        options = self._runtime.RunOptions()
-        if is_last:
-            arena = "cpu:0" if self.device.kind == "cpu" else f"gpu:{self.device.index}"
-            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
-        return options
-
-    @contextmanager
-    def _explained(self, n_items: int) -> Iterator[None]:
-        """Turn onnxruntime's failure to allocate into ours."""
-        try:
-            yield
-        except Exception as error:  # onnxruntime raises a family of its own without a common public base
-            if "allocate" not in str(error):
-                raise
-            raise memory_error(self.device, n_items) from error
 
 
 @lru_cache(maxsize=64)

@@ -80,7 +80,8 @@ class V1Block(nn.Module):
                 added = self._lightsaft(h, condition)
             case _:
                 return h
-        return added if self.config.block == "tdf" else h + added
+        result: Tensor = added if self.config.block == "tdf" else h + added
+        return result
 
     def attention(self, condition: Tensor) -> Tensor:
         """How much each latent source counts: ``[N, E]`` to ``[N, L]``, which adds up to one."""
@@ -90,7 +91,8 @@ class V1Block(nn.Module):
     def _lasaft(self, h: Tensor, condition: Tensor) -> Tensor:
         values = self.tdfs(h).unflatten(-1, (self.rows, self.config.num_tdfs))  # latent sources vary fastest
         weights = self.attention(condition)[:, None, None, :, None]
-        return (values @ weights).squeeze(-1)
+        mixed: Tensor = values @ weights
+        return mixed.squeeze(-1)
 
     def _lightsaft(self, h: Tensor, condition: Tensor) -> Tensor:
         narrow = self.config.narrowed(self.rows)

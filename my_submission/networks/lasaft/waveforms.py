@@ -1,0 +1,60 @@
+"""From waveforms to waveforms in torch: for training, and for engines whose transforms stay on their device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from my_submission.geometry import StftGeometry
+from my_submission.networks.lasaft.framework import ConditionedSeparator
+from my_submission.networks.spectra import from_channels, to_channels
+
+
+def to_part_major(waves: Tensor, geometry: StftGeometry) -> Tensor:
+    """Network input of chunks: (batch, 2, samples) to (batch, 4, frames, bins), as ``dsp.part_major`` lays it out."""
+    channels = to_channels(waves, geometry)
+    batch, doubled, bins, frames = channels.shape
+    return channels.view(batch, doubled // 2, 2, bins, frames).permute(0, 2, 1, 4, 3).flatten(1, 2)
+
+
+def from_part_major(parts: Tensor, geometry: StftGeometry, *, samples: int | None = None) -> Tensor:
+    """Inverse of :func:`to_part_major`: (batch, 4, frames, bins) to (batch, 2, samples)."""
+    batch, doubled, frames, bins = parts.shape
+    channels = parts.view(batch, 2, doubled // 2, frames, bins).permute(0, 2, 1, 4, 3)
+    return from_channels(channels.reshape(batch, doubled, bins, frames), geometry, samples=samples)
+
+
+class FixedSources(nn.Module):
+    """A separator that is asked for the same sources every time, so that it has one input.
+
+    Spectra ``float32 [N, 4, frames, bins]`` to ``[N, sources, 4, frames, bins]``.
+    """
+
+    sources: Tensor
+
+    def __init__(self, separator: ConditionedSeparator, sources: Sequence[int]) -> None:
+        super().__init__()
+        self.separator = separator
+        self.register_buffer("sources", torch.tensor(tuple(sources), dtype=torch.int64), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spectra of every source."""
+        return self.separator.separate(x, self.sources)
+
+
+class FixedSourcesOfWaves(nn.Module):
+    """The same with the transforms around it: ``float32 [N, 2, samples]`` to ``[N, sources, 2, samples]``."""
+
+    def __init__(self, separator: ConditionedSeparator, sources: Sequence[int], geometry: StftGeometry) -> None:
+        super().__init__()
+        self.network = FixedSources(separator, sources)
+        self.geometry = geometry
+
+    def forward(self, waves: Tensor) -> Tensor:
+        """Waveforms of every source."""
+        spectra = self.network(to_part_major(waves, self.geometry))
+        n, n_sources = spectra.shape[:2]
+        separated = from_part_major(spectra.flatten(0, 1), self.geometry, samples=waves.shape[-1])
+        return separated.view(n, n_sources, *separated.shape[1:])
