@@ -24,6 +24,9 @@ MUSIC_SOURCES = ("bass", "drums", "other", "vocals")
 DEMUCS_SOURCES = ("drums", "bass", "other", "vocals")
 """Rows of a Demucs v2 output."""
 
+LASAFT_SOURCES = ("vocals", "drums", "bass", "other")
+"""Source numbers of LaSAFT, LightSAFT and LASAFT-Net-v2."""
+
 CINEMA_SOURCES = ("dialog", "effect", "music")
 """The CDX23 kit."""
 
