@@ -21,7 +21,7 @@ from my_submission.geometry import StftGeometry
 
 if TYPE_CHECKING:
     from my_submission.networks.lasaft.config import Activation
-    from my_submission.networks.lasaft.framework import ConditionedSeparator
+    from my_submission.networks.lasaft.framework import ConditionedNet
 
 CONDITIONED_ARCHITECTURES: dict[str, Activation] = {
     "lasaft": "relu",
@@ -62,7 +62,7 @@ def conditioned_onnx_engine(
 
 
 def conditioned_torch_engine(
-    separator: ConditionedSeparator,
+    separator: ConditionedNet,
     sources: Sequence[int],
     *,
     stft: StftGeometry,
@@ -85,13 +85,13 @@ def conditioned_torch_engine(
 
 
 @lru_cache(maxsize=8)
-def _opened(path: Path, modified_ns: int, architecture: str) -> ConditionedSeparator:
+def _opened(path: Path, modified_ns: int, architecture: str) -> ConditionedNet:
     from my_submission.networks.lasaft.weights import from_checkpoint
 
     return from_checkpoint(path, act=CONDITIONED_ARCHITECTURES[architecture])
 
 
-def open_conditioned_checkpoint(path: Path, architecture: str) -> ConditionedSeparator:
+def open_conditioned_checkpoint(path: Path, architecture: str) -> ConditionedNet:
     """The network of a checkpoint: the same one for the life of the process while the file stays as it is.
 
     Raises:

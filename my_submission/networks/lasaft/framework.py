@@ -60,7 +60,7 @@ class _Window(nn.Module):
         self.register_buffer("window", window)
 
 
-class ConditionedSeparator(nn.Module):
+class ConditionedNet(nn.Module):
     """A network in its framework: ``float32 [N, 4, frames, bins]`` and source numbers to the sources' spectra.
 
     Channels are real left, real right, imaginary left, imaginary right. The state has the published key names:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from my_submission.geometry import StftGeometry
-from my_submission.networks.lasaft.framework import ConditionedSeparator
+from my_submission.networks.lasaft.framework import ConditionedNet
 from my_submission.networks.spectra import from_channels, to_channels
 
 
@@ -34,7 +34,7 @@ class FixedSources(nn.Module):
 
     sources: Tensor
 
-    def __init__(self, separator: ConditionedSeparator, sources: Sequence[int]) -> None:
+    def __init__(self, separator: ConditionedNet, sources: Sequence[int]) -> None:
         super().__init__()
         self.separator = separator
         self.register_buffer("sources", torch.tensor(tuple(sources), dtype=torch.int64), persistent=False)
@@ -47,7 +47,7 @@ class FixedSources(nn.Module):
 class FixedSourcesOfWaves(nn.Module):
     """The same with the transforms around it: ``float32 [N, 2, samples]`` to ``[N, sources, 2, samples]``."""
 
-    def __init__(self, separator: ConditionedSeparator, sources: Sequence[int], geometry: StftGeometry) -> None:
+    def __init__(self, separator: ConditionedNet, sources: Sequence[int], geometry: StftGeometry) -> None:
         super().__init__()
         self.network = FixedSources(separator, sources)
         self.geometry = geometry

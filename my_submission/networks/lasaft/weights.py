@@ -21,7 +21,7 @@ from my_submission.networks.lasaft.config import (
     LasaftV2Config,
     Modulation,
 )
-from my_submission.networks.lasaft.framework import ConditionedSeparator, FrameworkConfig, LasaftConfig
+from my_submission.networks.lasaft.framework import ConditionedNet, FrameworkConfig, LasaftConfig
 from my_submission.networks.strict_loading import load_strictly
 from my_submission.weights import read_state_dict
 
@@ -56,7 +56,7 @@ def canonical_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def from_state_dict(
     state: Mapping[str, Tensor], *, act: Activation = "relu", where: str | PathLike[str] | None = None
-) -> ConditionedSeparator:
+) -> ConditionedNet:
     """The published network (complex spectra, mapping) that ``state`` belongs to, in evaluation mode.
 
     Args:
@@ -67,13 +67,13 @@ def from_state_dict(
     Raises:
         WeightsError: a key is missing, unexpected or of another shape, or the window is not a Hann window.
     """
-    separator = ConditionedSeparator(FrameworkConfig(network=infer_config(state, act=act, where=where)))
+    separator = ConditionedNet(FrameworkConfig(network=infer_config(state, act=act, where=where)))
     return load_weights(separator, state, where=where).eval()
 
 
 def load_weights(
-    separator: ConditionedSeparator, state: Mapping[str, Tensor], *, where: str | PathLike[str] | None = None
-) -> ConditionedSeparator:
+    separator: ConditionedNet, state: Mapping[str, Tensor], *, where: str | PathLike[str] | None = None
+) -> ConditionedNet:
     """Fill ``separator`` strictly and return it; errors as :func:`from_state_dict`."""
     load_strictly(separator.spec2spec, canonical_state(state), where=where)
     if WINDOW_KEY in state:
@@ -81,7 +81,7 @@ def load_weights(
     return separator
 
 
-def from_checkpoint(path: Path, *, act: Activation = "relu") -> ConditionedSeparator:
+def from_checkpoint(path: Path, *, act: Activation = "relu") -> ConditionedNet:
     """As :func:`from_state_dict`, from a file of the authors' training program; nothing in it is executed.
 
     Raises:

@@ -1,0 +1,130 @@
+"""ONNX export of a conditioned network: source numbers as a second input, checked against torch before it counts.
+
+Inputs ``input``, ``float32 [batch, 4, frames, bins]``, and ``source``, ``int64 [sources]``; output ``output``,
+``float32 [batch, sources, 4, frames, bins]``. Batch and sources are dynamic. Transform and architecture stand in the
+file's metadata. The encoder runs once for all sources where the architecture allows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
+
+from my_submission.engines.conditioned_onnx import OUTPUT, SOURCES_INPUT, SPECTRA_INPUT
+from my_submission.networks.lasaft.framework import ConditionedNet
+from training.export import OPSET, PARITY_DB, Exported
+
+logger = logging.getLogger(__name__)
+
+
+class _EverySource(nn.Module):
+    """What is traced: ``forward`` is the separation of several sources."""
+
+    def __init__(self, separator: ConditionedNet) -> None:
+        super().__init__()
+        self.separator = separator
+
+    def forward(self, x: Tensor, sources: Tensor) -> Tensor:
+        return self.separator.separate(x, sources)
+
+
+def export_conditioned(
+    separator: ConditionedNet, path: Path, *, hop: int, frames: int, architecture: str, seed: int = 0
+) -> Exported:
+    """Write ``path`` in one step and return what was written.
+
+    Args:
+        separator: the network; it is evaluated in ``eval`` mode and left as it was.
+        path: the file to write.
+        hop: of the transform, in samples.
+        frames: the graph is fixed to.
+        architecture: for the metadata, the manifest's word for it.
+        seed: of the random spectra that parity is measured with.
+
+    Raises:
+        ValueError: the frames do not fit the network, or graph and module disagree.
+    """
+    import onnx
+
+    network = separator.config.network
+    if frames < 1 or frames % network.frame_multiple:
+        raise ValueError(f"frames={frames} must be a multiple of {network.frame_multiple}")
+    was_training = separator.training
+    separator.eval()
+    model = onnx.load_from_string(_traced(separator, frames))
+    for dim, size in zip(model.graph.output[0].type.tensor_type.shape.dim[2:], _shape(separator, frames), strict=True):
+        dim.dim_value = size
+    fields = {"n_fft": network.n_fft, "hop": hop, "architecture": architecture}
+    onnx.helper.set_model_props(model, {key: str(value) for key, value in fields.items()})
+    onnx.checker.check_model(model, full_check=True)
+    content = model.SerializeToString()
+    parity_db = _parity_db(content, separator, frames, seed)
+    separator.train(was_training)
+    if not parity_db >= PARITY_DB:
+        raise ValueError(f"{path}: the graph is {parity_db:.1f} dB from the module, expected {PARITY_DB} dB")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+    logger.info("%s: %d bytes, parity %.1f dB", path, len(content), parity_db)
+    return Exported(path, hashlib.sha256(content).hexdigest(), len(content), parity_db)
+
+
+def _shape(separator: ConditionedNet, frames: int) -> tuple[int, int, int]:
+    """Complex stereo spectra, whatever of them the network sees."""
+    return 4, frames, separator.config.network.bins
+
+
+def _traced(separator: ConditionedNet, frames: int) -> bytes:
+    """The graph of torch's TorchScript exporter, constants folded."""
+    example = torch.zeros(2, *_shape(separator, frames)), torch.tensor([0, 1, 0])
+    buffer: Any = io.BytesIO()
+    with warnings.catch_warnings():
+        # The exporter that needs no extra package announces its retirement.
+        warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export")
+        warnings.filterwarnings("ignore", message="The feature will be removed", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python", TracerWarning)
+        torch.onnx.export(
+            _EverySource(separator).eval(),
+            example,
+            buffer,
+            dynamo=False,
+            opset_version=OPSET,
+            do_constant_folding=True,
+            input_names=[SPECTRA_INPUT, SOURCES_INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={
+                SPECTRA_INPUT: {0: "batch"},
+                SOURCES_INPUT: {0: "sources"},
+                OUTPUT: {0: "batch", 1: "sources"},
+            },
+        )
+    return bytes(buffer.getvalue())
+
+
+def _parity_db(content: bytes, separator: ConditionedNet, frames: int, seed: int) -> float:
+    """Least signal-to-difference ratio of graph and module, over batches and choices of sources of several sizes."""
+    import onnxruntime
+
+    rng = np.random.default_rng(seed)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    ratios = []
+    n_known = separator.config.network.control_input_dim
+    for n_items, sources in ((1, list(range(n_known))), (3, [n_known - 1])):
+        x = rng.normal(size=(n_items, *_shape(separator, frames))).astype(np.float32)
+        numbers = np.array(sources, dtype=np.int64)
+        with torch.inference_mode():
+            expected = separator.separate(torch.from_numpy(x), torch.from_numpy(numbers)).numpy().astype(np.float64)
+        (actual,) = session.run([OUTPUT], {SPECTRA_INPUT: x, SOURCES_INPUT: numbers})
+        ratios.append(10.0 * np.log10(np.sum(expected**2) / max(np.sum((expected - actual) ** 2), 1e-30)))
+    return float(min(ratios))
