@@ -2,7 +2,7 @@
 
 ``python predict.py`` separates every ``<song>/mixture.wav`` of TEST_DATASET_PATH (``data/test``) into
 ``RESULTS_DATASET_PATH/<song>/{bass,drums,other,vocals}.wav`` (``data/results``), 16-bit PCM, inside the time limit a
-song. MDX_SYSTEM chooses the system (``starter``), MDX_DEVICE the device (``auto``), MDX_MODELS_DIR the weights.
+song. submission.toml chooses the system; MDX_SYSTEM, MDX_DEVICE and MDX_MODELS_DIR go before it on a desk.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ import logging
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-import soundfile
-
 from evaluator.music_demixing import MusicDemixingPredictor
+from my_submission.audio_io import probe
+from my_submission.challenge.building import TREE, build_predictor
+from my_submission.challenge.configuration import active_configuration
+from my_submission.challenge.limits import SETUP_VARIABLE, SongLimit, limit_from_environment, seconds_variable
+from my_submission.challenge.song_reports import record_song
 from my_submission.errors import MdxError
-from my_submission.predictor import Predictor, load
+from my_submission.predictor import Predictor, SeparationReport
 
 try:
     from evaluator.errors import EvaluationError
@@ -27,28 +31,29 @@ except ImportError:  # the organisers' own evaluator is in place and raises what
         """Never raised."""
 
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("predict")
 
-SAFETY_SHARE = 0.95
-"""The grader's clock also counts what lies around the call, so this share of the limit is planned with."""
-
-
-DEFAULT_SONG_SECONDS = 240.0
-"""Four minutes a song, as in the 2021 kit."""
+SETUP_WARNING_SHARE = 0.5
+"""Loading that takes more than this share of its limit is worth a warning: the grader's disk may be slower."""
 
 
 class SubmissionPredictor(MusicDemixingPredictor):
-    """Runs the chosen system inside the challenge's limits."""
+    """Runs the configured system inside the challenge's limits."""
 
     predictor: Predictor
+    limit: SongLimit
 
     def prediction_setup(self) -> None:
         """Open the weights once, before the first song."""
-        self.predictor = load(
-            os.environ.get("MDX_SYSTEM", "starter"),
-            models_dir=os.environ.get("MDX_MODELS_DIR"),
-            device=os.environ.get("MDX_DEVICE", "auto"),
-        )
+        started = time.monotonic()
+        configuration = active_configuration(TREE)
+        self.limit = limit_from_environment(os.environ, configuration.limit)
+        self.predictor = build_predictor(configuration)
+        seconds = time.monotonic() - started
+        allowed = seconds_variable(os.environ, SETUP_VARIABLE) or configuration.challenge_track.setup_seconds
+        logger.info("%s is ready after %.1f s; %s", configuration.system, seconds, self.limit)
+        if allowed is not None and seconds > SETUP_WARNING_SHARE * allowed:
+            logger.warning("loading took %.1f of the %g s allowed", seconds, allowed)
 
     def prediction(
         self,
@@ -65,27 +70,34 @@ class SubmissionPredictor(MusicDemixingPredictor):
             "other": Path(other_file_path),
             "vocals": Path(vocals_file_path),
         }
-        folder = targets["bass"].parent
-        budget_seconds = SAFETY_SHARE * song_limit_seconds(mixture_file_path)
-        if all(path == folder / f"{source}.wav" for source, path in targets.items()):
-            report = self.predictor.separate_file(mixture_file_path, folder, budget_seconds=budget_seconds)
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".stems-", dir=folder) as staging:
-                report = self.predictor.separate_file(mixture_file_path, staging, budget_seconds=budget_seconds)
-                for source, path in targets.items():
-                    Path(report.outputs[source]).replace(path)
+        budget_seconds = self.limit.planned_seconds(_duration_seconds(Path(mixture_file_path), self.limit))
+        report = self._separate(Path(mixture_file_path), targets, budget_seconds)
         for note in report.notes:
             logger.info("%s: %s", mixture_file_path, note)
+        record_song(report.as_json())
+
+    def _separate(self, mixture: Path, targets: dict[str, Path], budget_seconds: float) -> SeparationReport:
+        """Write the stems in place where they have the package's own names, else by way of a hidden folder."""
+        folder = targets["bass"].parent
+        if all(path == folder / f"{source}.wav" for source, path in targets.items()):
+            return self.predictor.separate_file(mixture, folder, budget_seconds=budget_seconds)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".stems-", dir=folder) as staging:
+            report = self.predictor.separate_file(mixture, staging, budget_seconds=budget_seconds)
+            for source, path in targets.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Path(report.outputs[source]).replace(path)
+        return report
 
 
-def song_limit_seconds(mixture_file_path: str) -> float:
-    """The challenge's limit for one song: seconds (240), or a multiple of its length where the factor is set."""
-    factor = os.environ.get("INFERENCE_PER_MUSIC_TIMEOUT_FACTOR")
-    if factor:
-        info = soundfile.info(mixture_file_path)
-        return float(float(factor) * info.frames / info.samplerate)
-    return float(os.environ.get("INFERENCE_PER_MUSIC_TIMEOUT_SECONDS") or DEFAULT_SONG_SECONDS)
+def _duration_seconds(mixture: Path, limit: SongLimit) -> float:
+    """The song's duration, read only where the limit depends on it."""
+    if limit.duration_factor is None:
+        return 0.0
+    info = probe(mixture)
+    if info.samples is None:
+        raise MdxError("its length is not known before it is decoded", where=mixture, cure="give a WAV file")
+    return info.samples / info.sample_rate
 
 
 def main() -> int:

@@ -19,7 +19,9 @@ FLOORS = [
     {"engines"},
     {"separators"},
     {"systems"},
+    {"planning"},
     {"predictor"},
+    {"challenge", "submission", "doctor"},
     {"cli", "__main__", "user_config", "aicrowd_wrapper", "webapp", "batch"},
 ]
 """Modules and packages of my_submission, from the ground up; imports go down or stay on their floor."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import pytest
 import soundfile
 
 import predict
+from my_submission.predictor import SeparationReport
 from my_submission.stems import MUSIC_SOURCES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,26 +110,71 @@ def test_missing_songs_and_missing_weights_are_said(tmp_path: Path, tiny_models:
     assert "kuielab-a/bass" in done.stderr
 
 
-def test_limits_of_the_environment_become_budgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_songs(tmp_path, ["one"], samples=88_200)
-    path = str(tmp_path / "one" / "mixture.wav")
-    monkeypatch.delenv("INFERENCE_PER_MUSIC_TIMEOUT_SECONDS", raising=False)
-    monkeypatch.delenv("INFERENCE_PER_MUSIC_TIMEOUT_FACTOR", raising=False)
-    assert predict.song_limit_seconds(path) == 240
-    monkeypatch.setenv("INFERENCE_PER_MUSIC_TIMEOUT_SECONDS", "1000")
-    assert predict.song_limit_seconds(path) == 1000
-    monkeypatch.setenv("INFERENCE_PER_MUSIC_TIMEOUT_FACTOR", "1.57")
-    assert predict.song_limit_seconds(path) == pytest.approx(2 * 1.57)
+class SpyPredictor:
+    """Stands for the system: writes silent stems and remembers the budget."""
+
+    sources = MUSIC_SOURCES
+
+    def __init__(self) -> None:
+        self.budgets: list[float] = []
+
+    def separate_file(self, path: Path, directory: Path, *, budget_seconds: float) -> SeparationReport:
+        self.budgets.append(budget_seconds)
+        info = soundfile.info(path)
+        outputs = {source: Path(directory) / f"{source}.wav" for source in self.sources}
+        for output in outputs.values():
+            soundfile.write(output, np.zeros((info.frames, 2)), info.samplerate)
+        named = {source: str(output) for source, output in outputs.items()}
+        return SeparationReport("spy", info.samplerate, info.frames, (), 0.0, budget_seconds, 0, {}, {}, outputs=named)
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, 240.0),
+        ({"INFERENCE_PER_MUSIC_TIMEOUT_SECONDS": "1000"}, 1000.0),
+        ({"INFERENCE_PER_MUSIC_TIMEOUT_FACTOR": "1.57"}, 2 * 1.57),
+        ({"INFERENCE_PER_MUSIC_TIMEOUT_FACTOR": "1.57", "INFERENCE_PER_MUSIC_TIMEOUT_SECONDS": "3"}, 3.0),
+    ],
+)
+def test_limits_of_the_environment_become_budgets(
+    variables: dict[str, str], expected: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_songs(tmp_path / "test", ["one"], samples=88_200)
+    spy = SpyPredictor()
+    monkeypatch.setattr(predict, "build_predictor", lambda _: spy)
+    for name in list(os.environ):
+        if name.startswith(("INFERENCE_", "AICROWD_", "PARTIAL_", "MDX_")):
+            monkeypatch.delenv(name)
+    for name, value in environment(tmp_path, tmp_path, **variables).items():
+        monkeypatch.setenv(name, value)
+    assert predict.main() == 0
+    assert spy.budgets == [pytest.approx(0.95 * expected)]
+
+
+def test_each_song_is_reported_where_asked(tmp_path: Path, tiny_models: Path) -> None:
+    write_songs(tmp_path / "test", ["one", "two"])
+    reports = tmp_path / "reports.jsonl"
+    assert run(environment(tmp_path, tiny_models, MDX_REPORT_PATH=str(reports))).returncode == 0
+    lines = [json.loads(line) for line in reports.read_text(encoding="utf-8").splitlines()]
+    assert [Path(line["input_path"]).parent.name for line in lines] == ["one", "two"]
+    assert all(line["complete"] for line in lines)
+
+
+def copied_tree(folder: Path, runner: str) -> Path:
+    """What a grader has before it: our package and door, its own evaluator."""
+    tree = folder / "tree"
+    shutil.copytree(ROOT / "my_submission", tree / "my_submission", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("predict.py", "submission.toml"):
+        shutil.copy(ROOT / name, tree)
+    (tree / "evaluator").mkdir()
+    (tree / "evaluator" / "music_demixing.py").write_text(runner, encoding="utf-8")
+    return tree
 
 
 def test_a_runner_that_is_not_ours(tmp_path: Path, tiny_models: Path) -> None:
     """With the organisers' evaluator in place, and file names of its own choosing, everything still works."""
-    tree = tmp_path / "tree"
-    for name in ("my_submission",):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "predict.py", tree)
-    (tree / "evaluator").mkdir()
-    (tree / "evaluator" / "music_demixing.py").write_text(MINIMAL_RUNNER, encoding="utf-8")
+    tree = copied_tree(tmp_path, MINIMAL_RUNNER)
     write_songs(tmp_path / "test", ["one"])
     done = run(environment(tmp_path, tiny_models), tree)
     assert done.returncode == 0, done.stderr

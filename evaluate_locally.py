@@ -1,0 +1,117 @@
+"""The 2023 kits' local evaluation: separates a folder of songs as the grader does, and scores what has references.
+
+``python evaluate_locally.py [--data DIR] [--output DIR]``: songs of ``./public_dataset/MUSDB18-7-WAV/test/`` (music)
+or ``./public_dataset/`` (cinema) go through the wrapper, each under the track's limit; stems go to
+``./evaluator_outputs``. Scores are the challenge's global SDR, for every song whose true stems lie beside its mixture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import soundfile
+
+from evaluator.errors import EvaluationError, TimeLimitError
+from evaluator.metrics import global_sdr
+from evaluator.time_limit import time_limit
+from my_submission.aicrowd_wrapper import AIcrowdWrapper
+from my_submission.challenge.building import TREE
+from my_submission.challenge.configuration import active_configuration
+from my_submission.challenge.sound_folders import is_cinema, mixture_files, song_folders, stem_path
+from my_submission.challenge.tracks import Track
+from my_submission.errors import MdxError
+from my_submission.stems import canonical_source
+
+MUSIC_DATA = "./public_dataset/MUSDB18-7-WAV/test/"
+CINEMA_DATA = "./public_dataset/"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Separate and score; 1 when a song failed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", metavar="DIR", help=f"folder of songs (default: {MUSIC_DATA}, cinema: {CINEMA_DATA})")
+    parser.add_argument("--output", default="./evaluator_outputs/", metavar="DIR", help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        return _evaluate(options.data, Path(options.output))
+    except (MdxError, EvaluationError, NameError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _evaluate(data: str | None, output: Path) -> int:
+    output.mkdir(parents=True, exist_ok=True)
+    wrapper = AIcrowdWrapper(dataset_dir=data or _default_data(), predictions_dir=str(output))
+    songs = song_folders(wrapper.dataset_dir, wrapper.track)
+    scores: list[dict[str, float]] = []
+    n_failed = 0
+    for song in songs:
+        try:
+            seconds, allowed = _separate(wrapper, song)
+        except (TimeLimitError, NameError) as error:
+            n_failed += 1
+            print(f"error: {song}: {error}", file=sys.stderr)
+            continue
+        print(f"{song}: {seconds:.1f} of {allowed:.1f} s")
+        if song_scores := _score(wrapper.dataset_dir / song, wrapper.predictions_dir, wrapper.track):
+            scores.append(song_scores)
+            print("  " + "  ".join(f"{name} {value:.3f}" for name, value in song_scores.items()))
+    _print_means(scores)
+    if n_failed:
+        print(f"error: {n_failed} of {len(songs)} songs failed", file=sys.stderr)
+    return 1 if n_failed else 0
+
+
+def _default_data() -> str:
+    """The kit's folder of the configured track."""
+    return CINEMA_DATA if is_cinema(active_configuration(TREE).challenge_track) else MUSIC_DATA
+
+
+def _separate(wrapper: AIcrowdWrapper, song: str) -> tuple[float, float]:
+    """Seconds used and seconds allowed."""
+    info = soundfile.info(mixture_files(wrapper.dataset_dir / song, wrapper.track)[0])
+    allowed = wrapper.model.configuration.limit.seconds_for(info.frames / info.samplerate)
+    started = time.monotonic()
+    with time_limit(allowed, what=song):
+        wrapper.separate_music_file(song)
+    return time.monotonic() - started, allowed
+
+
+def _score(folder: Path, predictions: Path, track: Track) -> dict[str, float]:
+    """Instrument to global SDR in dB, and their mean; empty where not every true stem is there."""
+    true_stems = {canonical_source(path.stem.removeprefix(f"{folder.name}_")): path for path in folder.glob("*.wav")}
+    if not set(track.sources) <= set(true_stems):
+        return {}
+    scores = {
+        name: _file_sdr(true_stems[name], stem_path(predictions, folder.name, name, track)) for name in track.sources
+    }
+    return {**scores, "mean": sum(scores.values()) / len(scores)}
+
+
+def _file_sdr(reference_path: Path, estimate_path: Path) -> float:
+    reference, rate = soundfile.read(reference_path, dtype="float32", always_2d=True)
+    estimate, estimate_rate = soundfile.read(estimate_path, dtype="float32", always_2d=True)
+    if rate != estimate_rate or len(reference) != len(estimate):
+        found = f"{len(estimate)} samples at {estimate_rate} Hz, the reference has {len(reference)} at {rate} Hz"
+        raise MdxError(f"has {found}", where=estimate_path, cure="check that the references belong to the mixture")
+    return global_sdr(reference, estimate[:, : reference.shape[1]])
+
+
+def _print_means(scores: list[dict[str, float]]) -> None:
+    if not scores:
+        print("no song has all its true stems beside the mixture: nothing is scored")
+        return
+    print(f"mean of {len(scores)} songs (global SDR, dB)")
+    for name in scores[0]:
+        label = "mean_sdr" if name == "mean" else f"sdr_{name}"
+        print(f"  {label} {sum(song[name] for song in scores) / len(scores):.3f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

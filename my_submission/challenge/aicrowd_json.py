@@ -1,0 +1,76 @@
+"""aicrowd.json: generated from the configuration, checked against the schema of its track."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from my_submission.challenge.configuration import SubmissionConfiguration
+from my_submission.challenge.tracks import Track
+from my_submission.errors import InputError
+
+FILE_NAME = "aicrowd.json"
+
+
+def aicrowd_document(configuration: SubmissionConfiguration) -> dict[str, Any]:
+    """What aicrowd.json has to say, in the order of the kits."""
+    track = configuration.challenge_track
+    grader = {"grader_id": track.grader_id} if track.grader_id else {}
+    flags = {name: getattr(configuration, name) for name in track.board_flags}
+    return {
+        "challenge_id": track.challenge_id,
+        **grader,
+        "authors": list(configuration.authors),
+        **flags,
+        "description": configuration.description,
+        "external_dataset_used": configuration.external_dataset_used,
+        "gpu": configuration.gpu,
+    }
+
+
+def aicrowd_text(configuration: SubmissionConfiguration) -> str:
+    """The file's content."""
+    return json.dumps(aicrowd_document(configuration), indent=2, ensure_ascii=False) + "\n"
+
+
+def read_aicrowd_json(path: Path) -> dict[str, Any]:
+    """Read the file as it is.
+
+    Raises:
+        InputError: it is missing or holds no JSON object.
+    """
+    cure = "write it with python -m my_submission submit configure"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError("there is no aicrowd.json", where=path, cure=cure) from error
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=path, cure="check its permissions") from error
+    except ValueError as error:
+        raise InputError(f"is not JSON ({error})", where=path, cure=cure) from error
+    if not isinstance(document, dict):
+        raise InputError("holds no JSON object", where=path, cure=cure)
+    return document
+
+
+def find_schema_faults(document: dict[str, Any], track: Track) -> list[str]:
+    """What in the document breaks the schema of the track, one clause a fault; empty when nothing does."""
+    from jsonschema import Draft202012Validator
+
+    schema = {**_schema(), "$ref": f"#/$defs/{track.name}"}
+    errors = sorted(Draft202012Validator(schema).iter_errors(document), key=lambda error: list(error.absolute_path))
+    return [_clause([str(step) for step in error.absolute_path], error.message) for error in errors]
+
+
+def _clause(steps: list[str], message: str) -> str:
+    return f"{'.'.join(steps)}: {message}" if steps else message
+
+
+@lru_cache(maxsize=1)
+def _schema() -> dict[str, Any]:
+    text = resources.files("my_submission.challenge").joinpath("aicrowd.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema

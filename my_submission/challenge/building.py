@@ -1,0 +1,45 @@
+"""The submission's predictor, built from its configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from my_submission.challenge.configuration import SubmissionConfiguration
+from my_submission.errors import UnknownNameError
+from my_submission.predictor import Predictor, load
+
+TREE = Path(__file__).resolve().parents[2]
+"""The tree this package stands in: where submission.toml and the models are."""
+
+
+def build_predictor(configuration: SubmissionConfiguration, *, tree: Path = TREE) -> Predictor:
+    """Load the chosen system and make sure that it gives what the track asks for.
+
+    Raises:
+        UnknownNameError: there is no such system, or it separates other sources.
+        WeightsError: an artefact is missing or damaged.
+        DeviceError: the device is not there.
+    """
+    predictor = load(
+        configuration.system,
+        models_dir=tree / configuration.models_dir,
+        device=configuration.device,
+        precision=configuration.precision,
+    )
+    require_sources(configuration, predictor.sources)
+    return predictor
+
+
+def require_sources(configuration: SubmissionConfiguration, sources: tuple[str, ...]) -> None:
+    """Refuse a system whose stems are not the track's.
+
+    Raises:
+        UnknownNameError: they are not.
+    """
+    wanted = configuration.challenge_track.sources
+    if set(sources) != set(wanted):
+        raise UnknownNameError(
+            f"the system {configuration.system!r} separates {', '.join(sources)}, "
+            f"but the track {configuration.track} asks for {', '.join(wanted)}",
+            cure="choose another system or another track in submission.toml",
+        )

@@ -1,0 +1,122 @@
+"""The challenges' tracks as values: identities, sources, limits, machines.
+
+From the public kits of 2021 and 2023 and their announcements. Where a figure is not public, ``assumed`` says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from my_submission.challenge.limits import SongLimit
+from my_submission.errors import UnknownNameError
+from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
+
+GIB = 1 << 30
+
+LFS_THRESHOLD_BYTES = 5_000_000
+"""The kits ask for Git LFS above 5 MB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraderMachine:
+    """What the grader lends a submission.
+
+    Attributes:
+        n_cpus: processors.
+        memory_bytes: resident memory.
+    """
+
+    n_cpus: int
+    memory_bytes: int
+
+    def __post_init__(self) -> None:
+        if self.n_cpus < 1 or self.memory_bytes < 1:
+            raise ValueError(f"a machine needs processors and memory: {self}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """One track of a challenge.
+
+    Attributes:
+        name: what a user types.
+        title: for people.
+        challenge_id: of aicrowd.json.
+        grader_id: of aicrowd.json, where the track has one.
+        sources: the stems asked for, in the scorer's order.
+        limit: of one song.
+        setup_seconds: for loading; None where the track states none.
+        machine: of the grader.
+        has_gpu_choice: whether ``gpu`` in aicrowd.json asks for one.
+        board_flags: keys of aicrowd.json that choose a leaderboard.
+        entry_files: what the grader calls or imports, below the tree.
+        assumed: what is not public and was assumed.
+    """
+
+    name: str
+    title: str
+    challenge_id: str
+    grader_id: str | None = None
+    sources: tuple[str, ...]
+    limit: SongLimit
+    setup_seconds: float | None = None
+    machine: GraderMachine
+    has_gpu_choice: bool = True
+    board_flags: tuple[str, ...] = ()
+    entry_files: tuple[str, ...]
+    assumed: str = ""
+
+
+_SDX23_ENTRIES = ("my_submission/user_config.py", "my_submission/aicrowd_wrapper.py", "evaluate_locally.py")
+_SDX23_MACHINE = GraderMachine(n_cpus=4, memory_bytes=16 * GIB)
+
+MDX21 = Track(
+    name="mdx21",
+    title="Music Demixing Challenge 2021",
+    challenge_id="evaluations-api-music-demixing",
+    grader_id="evaluations-api-music-demixing",
+    sources=MUSIC_SOURCES,
+    limit=SongLimit(seconds=240.0),
+    setup_seconds=900.0,
+    machine=_SDX23_MACHINE,
+    has_gpu_choice=False,
+    entry_files=("predict.py", "run.sh"),
+    assumed="processors and memory of the 2021 grader are not public: those of 2023 are taken",
+)
+
+MDX23 = Track(
+    name="mdx23",
+    title="Sound Demixing Challenge 2023, music track",
+    challenge_id="music-demixing-track-mdx-23",
+    sources=MUSIC_SOURCES,
+    limit=SongLimit(duration_factor=1.57),
+    machine=_SDX23_MACHINE,
+    board_flags=("labelnoise", "bleeding"),
+    entry_files=_SDX23_ENTRIES,
+)
+
+CDX23 = Track(
+    name="cdx23",
+    title="Sound Demixing Challenge 2023, cinematic track",
+    challenge_id="cinematic-sound-demixing-track-cdx-23",
+    sources=CINEMA_SOURCES,
+    limit=SongLimit(duration_factor=1.57),
+    machine=_SDX23_MACHINE,
+    entry_files=_SDX23_ENTRIES,
+    assumed="the time limit of the cinematic track is not public: the music track's is taken",
+)
+
+TRACKS: dict[str, Track] = {track.name: track for track in (MDX21, MDX23, CDX23)}
+
+
+def find_track(name: str) -> Track:
+    """The track of a name.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if name in TRACKS:
+        return TRACKS[name]
+    near = get_close_matches(name, TRACKS, n=1) or list(TRACKS)
+    raise UnknownNameError(f"there is no track {name!r}", cure=f"use {' or '.join(near)}")
