@@ -1,8 +1,9 @@
 """Separators by mechanism: a mixture in, stems out, piece by piece."""
 
 from my_submission.separators.base import Piece, Separator
+from my_submission.separators.conditioned import ConditionedSeparator
 from my_submission.separators.mixer import Mixer
 from my_submission.separators.spectral import SpectralSeparator
 from my_submission.separators.waveform import WaveformSeparator
 
-__all__ = ["Mixer", "Piece", "Separator", "SpectralSeparator", "WaveformSeparator"]
+__all__ = ["ConditionedSeparator", "Mixer", "Piece", "Separator", "SpectralSeparator", "WaveformSeparator"]

@@ -2,6 +2,8 @@
 
 from my_submission.systems.assembly import Assembly, Branch, assemble
 from my_submission.systems.catalogue import SYSTEMS, find_system
+from my_submission.systems.conditioned_recipe import ConditionedRecipe
+from my_submission.systems.lasaft import only
 from my_submission.systems.options import Precision, RunOptions, Runtime
 from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
 from my_submission.systems.spectral_networks import chunking_of
@@ -11,6 +13,7 @@ __all__ = [
     "Assembly",
     "Branch",
     "BranchRecipe",
+    "ConditionedRecipe",
     "Precision",
     "RunOptions",
     "Runtime",
@@ -20,4 +23,5 @@ __all__ = [
     "assemble",
     "chunking_of",
     "find_system",
+    "only",
 ]

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 from my_submission.engines.torch_engine import open_torch
 from my_submission.errors import WeightsError
-from my_submission.separators import Mixer, Separator, SpectralSeparator, WaveformSeparator
+from my_submission.separators import ConditionedSeparator, Mixer, Separator, SpectralSeparator, WaveformSeparator
+from my_submission.systems.conditioned_networks import open_conditioned
+from my_submission.systems.conditioned_recipe import ConditionedRecipe
 from my_submission.systems.options import RunOptions
 from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
 from my_submission.systems.spectral_networks import open_spectral
@@ -88,6 +90,8 @@ class _Builder:
         recipe = branch.recipe
         if isinstance(recipe, WaveformRecipe):
             return Branch(branch.name, (self._waveform(recipe),), None, branch.shares)
+        if isinstance(recipe, ConditionedRecipe):
+            return Branch(branch.name, (self._conditioned(recipe),), None, branch.shares)
         separators = tuple(self._spectral(source, name, recipe) for source, name in recipe.networks.items())
         return Branch(branch.name, separators, self._mixer(recipe), branch.shares)
 
@@ -101,6 +105,17 @@ class _Builder:
         )
         self.cutoffs_hz[source] = network.chunking.stft.cutoff_hz
         return SpectralSeparator(source, network.engine, network.chunking, batch_chunks=self.options.chunks_per_run)
+
+    def _conditioned(self, recipe: ConditionedRecipe) -> ConditionedSeparator:
+        name = recipe.network
+        network = open_conditioned(self.models.artefact(name), self.weights[name], self.options, recipe)
+        return ConditionedSeparator(
+            recipe.sources,
+            network.engine,
+            network.chunking,
+            batch_chunks=self.options.chunks_per_run,
+            legacy=recipe.legacy,
+        )
 
     def _mixer(self, recipe: SpectralRecipe) -> Mixer | None:
         if recipe.mixer is None:

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from my_submission.errors import UnknownNameError
 from my_submission.geometry import OverlapChunking
 from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
+from my_submission.systems.lasaft import LASAFT_SYSTEMS
 from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
 
 DEMUCS_CHUNKING = OverlapChunking(segment_samples=40 * 44_100, overlap_ratio=0.5)
@@ -74,7 +75,7 @@ KUIELAB_A_NETWORKS = SystemRecipe(
 )
 
 SYSTEMS: dict[str, SystemRecipe] = {
-    system.name: system for system in (STARTER, KUIELAB_A, KUIELAB_B, KUIELAB_A_NETWORKS)
+    system.name: system for system in (STARTER, KUIELAB_A, KUIELAB_B, KUIELAB_A_NETWORKS, *LASAFT_SYSTEMS)
 }
 
 

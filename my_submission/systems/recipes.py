@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from my_submission.geometry import OverlapChunking
 from my_submission.separators.waveform import Normalisation
+from my_submission.systems.conditioned_recipe import ConditionedRecipe
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class BranchRecipe:
     """
 
     name: str
-    recipe: SpectralRecipe | WaveformRecipe
+    recipe: SpectralRecipe | WaveformRecipe | ConditionedRecipe
     shares: Mapping[str, float]
 
 

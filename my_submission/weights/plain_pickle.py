@@ -108,8 +108,6 @@ _READ_OVER = frozenset(
         "numpy.core.multiarray.scalar",
         "numpy._core.multiarray.scalar",
         "numpy.dtype",
-        "pathlib.PosixPath",
-        "pathlib.WindowsPath",
         "torch.device",
         "typing.Any",
     }

@@ -1,7 +1,7 @@
 """What the well-known artefacts are by content, so that no manifest can put another file under their name.
 
 KUIELAB-MDX-Net: the object ids of the Git LFS pointers in the authors' repository, and the md5 and size that Zenodo
-states for the Mixer. Demucs v2: the authors put the first eight digits of the sha256 into the file's own name and
+states for the Mixer. LightSAFT and LaSAFT: the object ids of the pointers in theirs. Demucs v2: the authors put the first eight digits of the sha256 into the file's own name and
 publish no more of it.
 """
 
@@ -21,6 +21,8 @@ PUBLISHED_SHA256: Mapping[str, str] = MappingProxyType(
         "kuielab-b/drums": "a6fecee758059b33ed99f6dabba297439b3e7cacfac4b1097bd324aff8052208",
         "kuielab-b/other": "b0d0b63950ac332333fea2d58f68c92fd3ab0aae071398c2a8beeae1ad15b655",
         "kuielab-b/vocals": "9b7dcb9d878acb0f3e64ff3fd27750faae96577013f6d50f5996875bf4250713",
+        "lightsaft/network": "abaccde358dc06daa2faf2c0e6086731634a5260c0019e8eaecb50114aebc5bf",
+        "lasaft-v1/large": "d14d2dd27ed568f552be88e9ed4d8bb8ca2722e03c936ea16e8e260ab49da9f1",
         "demucs/demucs": "e07c671f",
         "demucs/demucs-extra": "3646af93",
     }

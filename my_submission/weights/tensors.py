@@ -24,6 +24,7 @@ from my_submission.weights.plain_pickle import (
     MalformedPickleError,
     StorageReference,
     TensorReference,
+    Unread,
     UnsafePickleError,
     read_plain_pickle,
 )
@@ -206,5 +207,6 @@ def _tensors_of(described: object) -> dict[str, TensorReference]:
         if not isinstance(name, str):
             raise MalformedPickleError(f"a key is a {type(name).__name__}, and text is expected")
         if not isinstance(value, TensorReference):
-            raise MalformedPickleError(f'its "{name}" is a {type(value).__name__}, and a tensor is expected')
+            kind = value.name if isinstance(value, Unread) else type(value).__name__
+            raise MalformedPickleError(f'its "{name}" is a {kind}, and a tensor is expected')
     return described

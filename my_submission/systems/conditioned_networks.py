@@ -1,0 +1,113 @@
+"""Conditioned networks from their artefacts: which runtime, which transform, which source numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from my_submission.engines import Engine
+from my_submission.engines.conditioned_engine import (
+    conditioned_onnx_engine,
+    conditioned_torch_engine,
+    open_conditioned_checkpoint,
+)
+from my_submission.engines.conditioned_onnx import open_conditioned_onnx
+from my_submission.errors import WeightsError
+from my_submission.geometry import SpectralChunking
+from my_submission.systems.conditioned_recipe import ConditionedRecipe
+from my_submission.systems.options import RunOptions
+from my_submission.weights import Artefact
+
+STEREO_PARTS = 4
+"""Real and imaginary parts of left and right."""
+
+
+@dataclass(frozen=True)
+class ConditionedNetwork:
+    """An engine from waveform chunks to one waveform a source, and the chunks it takes."""
+
+    engine: Engine
+    chunking: SpectralChunking
+
+
+def open_conditioned(
+    artefact: Artefact, path: Path, options: RunOptions, recipe: ConditionedRecipe
+) -> ConditionedNetwork:
+    """Open a conditioned network for the sources of a recipe.
+
+    A graph runs on onnxruntime, a checkpoint in torch; a graph cannot be run in half precision.
+
+    Args:
+        artefact: its manifest entry.
+        path: its file, verified.
+        options: device, precision, threads.
+        recipe: which sources, trim and overlap.
+
+    Raises:
+        WeightsError: the file does not fit its entry, or is no such network.
+        DeviceError: the device cannot be used.
+    """
+    if artefact.format == "onnx":
+        return _open_graph(artefact, path, options, recipe)
+    separator = open_conditioned_checkpoint(path, artefact.architecture)
+    network = separator.config.network
+    if artefact.geometry is None or artefact.geometry.frames is None:
+        problem = f"a checkpoint does not tell how many frames {artefact.name} runs at"
+        raise WeightsError(problem, where=path, cure='add "frames": … to its "geometry" in the manifest')
+    if artefact.geometry.frames % network.frame_multiple:
+        problem = f"frames={artefact.geometry.frames} in the manifest is no multiple of {network.frame_multiple}"
+        raise WeightsError(problem, where=path, cure="correct the manifest")
+    _check_numbers(recipe.numbers, network.control_input_dim, path)
+    chunking = _chunking(artefact, path, network.bins, artefact.geometry.frames, recipe)
+    engine = conditioned_torch_engine(
+        separator,
+        recipe.numbers,
+        stft=chunking.stft,
+        device=options.device,
+        precision=options.torch_precision,
+        threads=options.threads,
+    )
+    return ConditionedNetwork(engine, chunking)
+
+
+def _open_graph(artefact: Artefact, path: Path, options: RunOptions, recipe: ConditionedRecipe) -> ConditionedNetwork:
+    if options.spectral_runtime != "onnx":
+        problem = (
+            f"{artefact.name} is a graph, which runs in fp32 on onnxruntime and not in {options.precision} in torch"
+        )
+        raise WeightsError(
+            problem, where=path, cure="use its checkpoint, or --precision fp32 and the runtime onnx or auto"
+        )
+    graph = open_conditioned_onnx(path, device=options.device, threads=options.threads)
+    shape = graph.spectra_shape()
+    if shape.channels != STEREO_PARTS:
+        problem = f"the graph has {shape.channels} channels, {STEREO_PARTS} are needed for stereo"
+        raise WeightsError(problem, where=path, cure="use a network of stereo spectra")
+    chunking = _chunking(artefact, path, shape.bins, shape.frames, recipe)
+    engine = conditioned_onnx_engine(
+        path, recipe.numbers, stft=chunking.stft, device=options.device, threads=options.threads
+    )
+    return ConditionedNetwork(engine, chunking)
+
+
+def _check_numbers(numbers: Sequence[int], n_known: int, path: Path) -> None:
+    if max(numbers) >= n_known:
+        problem = f"the network knows {n_known} sources, and number {max(numbers)} is asked for"
+        raise WeightsError(problem, where=path, cure="use a network that was trained for them")
+
+
+def _chunking(artefact: Artefact, path: Path, bins: int, frames: int, recipe: ConditionedRecipe) -> SpectralChunking:
+    """Transform, frames and trim; the network takes every bin, so that its bins tell n_fft."""
+    if artefact.geometry is None:
+        cure = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
+        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, cure=cure)
+    if bins != artefact.geometry.n_fft // 2 + 1:
+        problem = f"the network has {bins} bins, which does not fit n_fft={artefact.geometry.n_fft} of the manifest"
+        raise WeightsError(problem, where=path, cure="correct n_fft in the manifest")
+    try:
+        stft = artefact.geometry.with_kept_bins(bins)
+        return SpectralChunking(stft, frames, recipe.trim_samples, recipe.overlap_ratio)
+    except ValueError as error:
+        problem = f"{frames} frames do not fit the recipe ({error})"
+        raise WeightsError(problem, where=path, cure="correct hop and frames in the manifest") from error

@@ -1,0 +1,105 @@
+"""The LaSAFT family as systems: one network each, asked for four sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from my_submission.stems import MUSIC_SOURCES
+from my_submission.systems.conditioned_recipe import ConditionedRecipe
+from my_submission.systems.recipes import BranchRecipe, SystemRecipe
+
+LIGHTSAFT_TRIM = 8192
+"""Of the LightSAFT submission, which lays its chunks end to end."""
+
+LASAFT_TRIM = 5120
+"""5000 rounded up to whole hops: what the authors' own programs trim."""
+
+LASAFT_OVERLAP = 0.5
+"""Of the authors' own programs; none costs half and loses about 0.1 dB, by their count on MUSDB18."""
+
+LASAFT_REDUCED_OVERLAPS = (0.25, 0.0)
+"""Overlap gives way first when time is short."""
+
+LICENCE = "MIT"
+
+
+def _overlapped(network: str) -> ConditionedRecipe:
+    return ConditionedRecipe(network, MUSIC_SOURCES, LASAFT_TRIM, LASAFT_OVERLAP, LASAFT_REDUCED_OVERLAPS)
+
+
+def _alone(recipe: ConditionedRecipe) -> tuple[BranchRecipe, ...]:
+    return (BranchRecipe("network", recipe, dict.fromkeys(recipe.sources, 1.0)),)
+
+
+LIGHTSAFT = SystemRecipe(
+    name="lightsaft",
+    title="LightSAFT with GPoCM, the light conditioned network submitted to leaderboard A",
+    sources=MUSIC_SOURCES,
+    branches=_alone(ConditionedRecipe("lightsaft/network", MUSIC_SOURCES, LIGHTSAFT_TRIM)),
+    published={"song": 5.394, "bass": 5.498, "drums": 5.272, "other": 4.121, "vocals": 6.685},
+    board="MDXDB21, leaderboard A",
+    licence=LICENCE,
+)
+
+LASAFT_V1 = SystemRecipe(
+    name="lasaft-v1",
+    title="LaSAFT with GPoCM, the first paper's network",
+    sources=MUSIC_SOURCES,
+    branches=_alone(_overlapped("lasaft-v1/network")),
+    licence=LICENCE,
+)
+
+LASAFT_V1_LARGE = SystemRecipe(
+    name="lasaft-v1-large",
+    title="LaSAFT with GPoCM, large (lasaft_large_2020); slower than the challenge allowed",
+    sources=MUSIC_SOURCES,
+    branches=_alone(_overlapped("lasaft-v1/large")),
+    licence=LICENCE,
+)
+
+LASAFT_V2_LIGHT = SystemRecipe(
+    name="lasaft-v2-light",
+    title="LASAFT-Net-v2, light, as submitted to leaderboard A",
+    sources=MUSIC_SOURCES,
+    branches=_alone(_overlapped("lasaft-v2/light")),
+    published={"song": 5.957, "bass": 5.884, "drums": 5.976, "other": 4.642, "vocals": 7.324},
+    board="MDXDB21, leaderboard A",
+    licence=LICENCE,
+)
+
+LASAFT_V2 = SystemRecipe(
+    name="lasaft-v2",
+    title="LASAFT-Net-v2, medium",
+    sources=MUSIC_SOURCES,
+    branches=_alone(_overlapped("lasaft-v2/medium")),
+    licence=LICENCE,
+)
+
+LASAFT_V2_LARGE = SystemRecipe(
+    name="lasaft-v2-large",
+    title="LASAFT-Net-v2, large",
+    sources=MUSIC_SOURCES,
+    branches=_alone(_overlapped("lasaft-v2/large")),
+    licence=LICENCE,
+)
+
+LASAFT_SYSTEMS = (LIGHTSAFT, LASAFT_V1, LASAFT_V1_LARGE, LASAFT_V2_LIGHT, LASAFT_V2, LASAFT_V2_LARGE)
+
+
+def only(system: SystemRecipe, sources: Sequence[str]) -> SystemRecipe:
+    """A system of conditioned networks that estimates some of its sources, at a cost in proportion.
+
+    Raises:
+        ValueError: a source is not the system's, or one of its branches estimates all sources whatever is asked.
+    """
+    chosen = tuple(sources)
+    if not chosen or not set(chosen) <= set(system.sources):
+        raise ValueError(f"sources={chosen} must be among {system.sources}")
+    branches = []
+    for branch in system.branches:
+        if not isinstance(branch.recipe, ConditionedRecipe):
+            raise ValueError(f"the branch {branch.name!r} of {system.name!r} is no conditioned network")
+        kept = {source: branch.shares[source] for source in chosen}
+        branches.append(replace(branch, recipe=replace(branch.recipe, sources=chosen), shares=kept))
+    return replace(system, sources=chosen, branches=tuple(branches))
