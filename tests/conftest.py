@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,15 @@ import torch
 
 from my_submission.stems import MUSIC_SOURCES
 from tests.model_makers import random_mixer, random_network, write_manifest, write_spectral, write_torch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither read nor write the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MDX_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
 
 TINY_N_FFT = {"bass": 1024, "drums": 256, "other": 512, "vocals": 384}
 

@@ -1,118 +1,188 @@
-"""The growing answer: four stems that are complete at any moment and only get better."""
+"""The answer at any moment: what the layers hold so far, blended into stems that are complete and without a step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from my_submission.audio_io import Mixture, SampleStore
-from my_submission.separators import Mixer, Piece
+from my_submission.audio_io import Mixture
+from my_submission.planning import Layer
+from my_submission.separators import Mixer
 from my_submission.stems import Stems, Waveform
 
 BLOCK_SAMPLES = 1 << 18
 """Samples per step of a pass over the whole song (6 s)."""
 
-FADE_SAMPLES = 4_410
-"""A refinement that stops inside the song fades out over a tenth of a second."""
+Degree = npt.NDArray[np.floating[Any]] | float
+"""0 … 1 a sample, or one number for all samples of a block."""
+
+
+@dataclass(frozen=True)
+class BlendedLayer:
+    """A layer with its place in the blend.
+
+    Attributes:
+        layer: the estimates.
+        shares: source to its share where everything is covered.
+        mixer: applied where every source of the layer is covered.
+    """
+
+    layer: Layer
+    shares: Mapping[str, float]
+    mixer: Mixer | None = None
+
+    def read(self, mixture: Waveform, start: int, stop: int) -> tuple[Stems, dict[str, Degree]]:
+        """Estimates after the Mixer, and how surely each is covered."""
+        stems = self.layer.read(start, stop)
+        degrees = {source: self.layer.degree(source, start, stop) for source in stems}
+        if self.mixer is not None:
+            common = _least(list(degrees.values()))
+            if not _is_everywhere(common, 0):
+                mixed = self.mixer.mix(stems, mixture)
+                stems = {source: _between(stems[source], mixed[source], common) for source in stems}
+        return stems, degrees
 
 
 class StemCanvas:
-    """Estimates of every source, two channels each, in one sample store.
+    """Composes stems of a song from the layers of a system.
 
-    The value of a source is the weighted mean of what has been painted so far. The first branch paints over
-    nothing; every later one is merged with the weight its share has against the shares before it.
+    A source is the mean of the layers that cover it, weighted by their shares. Where none does, it is the fallback's
+    estimate, and where there is none either, an equal share of what the other sources leave of the mixture. All of
+    this is weighted by degrees that change slowly, so no neighbouring samples jump because of what is missing.
 
     Args:
-        stores: source to a store of two channels, as long as the mixture.
+        sources: stems that come out.
         mixture: the song.
+        layers: in the order of the system's branches.
+        fallback: a cheaper complete estimate.
     """
 
-    def __init__(self, stores: Mapping[str, SampleStore], mixture: Mixture) -> None:
-        self.stores = stores
+    def __init__(
+        self,
+        sources: Sequence[str],
+        mixture: Mixture,
+        layers: Sequence[BlendedLayer],
+        fallback: BlendedLayer | None = None,
+    ) -> None:
+        self.sources = tuple(sources)
         self.mixture = mixture
-        self._painted = dict.fromkeys(stores, 0)
-        self._before_last: tuple[int, dict[str, Waveform]] | None = None
+        self.layers = tuple(layers)
+        self.fallback = fallback
 
-    def paint(self, piece: Piece) -> None:
-        """Set a source for the first time."""
-        self._write_all(piece.start, piece.stems)
-        self._painted.update(dict.fromkeys(piece.stems, piece.stop))
-
-    def mix(self, mixer: Mixer) -> int:
-        """Apply a Mixer wherever every source is painted; returns how many samples that was."""
-        stop = min(self._painted.values())
-        for start, end in _blocks(0, stop):
-            self._write_all(start, mixer.mix(self.read(start, end), self.mixture.store.read(start, end)))
-        return stop
-
-    def fill(self) -> list[str]:
-        """Share out what no network has estimated, equally, among the sources it is missing from.
-
-        Returns:
-            The sources that were not complete.
-        """
-        missing = [source for source in self.stores if self._painted[source] < self.mixture.samples]
-        first = min(self._painted.values())
-        for start, end in _blocks(first, self.mixture.samples):
-            self._fill_block(start, end, missing)
-        for source in missing:
-            self._painted[source] = self.mixture.samples
-        return missing
-
-    def refine(self, piece: Piece, shares: Mapping[str, float], before: Mapping[str, float]) -> None:
-        """Merge a better estimate with what is there.
-
-        Args:
-            piece: the estimate; sources without a share are left alone.
-            shares: source to the share of this estimate.
-            before: source to the sum of the shares merged so far.
-        """
-        old = self.read(piece.start, piece.stop)
-        tail = max(piece.start, piece.stop - FADE_SAMPLES)
-        self._before_last = tail, {name: block[:, tail - piece.start :].copy() for name, block in old.items()}
-        for source, estimate in piece.stems.items():
-            if share := shares.get(source, 0.0):
-                weight = share / (share + before[source])
-                merged = (1 - weight) * old[source].astype(np.float64) + weight * estimate
-                self.stores[source].write(piece.start, merged.astype(np.float32))
-
-    def fade_out(self) -> None:
-        """Fade the end of the last refinement into what was there before, so that no step is heard."""
-        if self._before_last is None:
-            return
-        start, old = self._before_last
-        samples = next(iter(old.values())).shape[-1]
-        now = self.read(start, start + samples)
-        ramp = (np.arange(1, samples + 1) / (samples + 1)).astype(np.float32)
-        self._write_all(start, {name: now[name] + ramp * (old[name] - now[name]) for name in now})
-        self._before_last = None
-
-    def read(self, start: int, stop: int) -> Stems:
-        """Stems of some samples."""
-        return {source: store.read(start, stop) for source, store in self.stores.items()}
+    def compose(self, start: int, stop: int) -> Stems:
+        """Stems (2, stop − start) of every source, float32."""
+        mixture = self.mixture.store.read(start, stop)
+        stems, degrees = self._blend(mixture, start, stop)
+        if all(_is_everywhere(degree, 1) for degree in degrees.values()):
+            return stems
+        if self.fallback is not None:
+            stems, degrees = self._over(self.fallback, stems, degrees, mixture, start, stop)
+        return _filled(stems, degrees, mixture)
 
     def blocks(self) -> Iterator[Stems]:
         """The whole song, block by block."""
-        for start, stop in _blocks(0, self.mixture.samples):
-            yield self.read(start, stop)
+        for start, stop in self.block_bounds():
+            yield self.compose(start, stop)
 
-    def _fill_block(self, start: int, stop: int, missing: list[str]) -> None:
-        stems = self.read(start, stop)
-        positions = np.arange(start, stop)
-        is_missing = {source: positions >= self._painted[source] for source in missing}
-        count = np.sum(list(is_missing.values()), axis=0)
-        known = sum((np.where(is_missing.get(name, False), 0, block) for name, block in stems.items()), np.float32(0))
-        share = (self.mixture.store.read(start, stop) - known) / np.maximum(count, 1)
-        self._write_all(
-            start, {name: np.where(is_missing[name], share, stems[name]).astype(np.float32) for name in missing}
-        )
+    def block_bounds(self) -> Iterator[tuple[int, int]]:
+        """Where the blocks of the song begin and end."""
+        for start in range(0, self.mixture.samples, BLOCK_SAMPLES):
+            yield start, min(start + BLOCK_SAMPLES, self.mixture.samples)
 
-    def _write_all(self, start: int, stems: Stems) -> None:
-        for source, block in stems.items():
-            self.stores[source].write(start, block)
+    def _blend(self, mixture: Waveform, start: int, stop: int) -> tuple[Stems, dict[str, Degree]]:
+        """Weighted means over the layers, and the largest degree of coverage by any of them."""
+        stems: Stems = {source: np.zeros_like(mixture) for source in self.sources}
+        degrees: dict[str, Degree] = dict.fromkeys(self.sources, 0.0)
+        weights: dict[str, Degree] = dict.fromkeys(self.sources, 0.0)
+        for layer in self.layers:
+            if all(_is_everywhere(layer.layer.degree(source, start, stop), 0) for source in layer.layer.coverage):
+                continue
+            estimates, covered = layer.read(mixture, start, stop)
+            for source in self.sources:
+                share, degree = layer.shares.get(source, 0.0), covered.get(source, 0.0)
+                if not share or _is_everywhere(degree, 0):
+                    continue
+                weight = share * _double(degree)
+                stems[source] = _between(stems[source], estimates[source], _quotient(weight, weights[source]))
+                weights[source] = _double(weights[source]) + weight
+                degrees[source] = _most(degrees[source], degree)
+        return stems, degrees
+
+    def _over(
+        self,
+        fallback: BlendedLayer,
+        stems: Stems,
+        degrees: Mapping[str, Degree],
+        mixture: Waveform,
+        start: int,
+        stop: int,
+    ) -> tuple[Stems, dict[str, Degree]]:
+        """The stems over the fallback, which shows where they are not surely covered."""
+        estimates, covered = fallback.read(mixture, start, stop)
+        blended, sure = dict(stems), dict(degrees)
+        for source in self.sources:
+            degree, below = _double(degrees[source]), _double(covered.get(source, 0.0))
+            if not _is_everywhere(below, 0):
+                added = (1 - degree) * below
+                blended[source] = _between(estimates[source], stems[source], _quotient(degree, added))
+                sure[source] = degree + added
+        return blended, sure
 
 
-def _blocks(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    for begin in range(start, stop, BLOCK_SAMPLES):
-        yield begin, min(begin + BLOCK_SAMPLES, stop)
+def _filled(stems: Stems, degrees: Mapping[str, Degree], mixture: Waveform) -> Stems:
+    """Stems whose missing samples are equal shares of what the others leave of the mixture."""
+    known = {source: _double(degrees[source]) * stem for source, stem in stems.items()}
+    missing = {source: 1 - _double(degree) for source, degree in degrees.items()}
+    rest = mixture - sum(known.values())
+    n_missing = sum(missing.values())
+    filled = {}
+    for source in stems:
+        share = (rest + known[source]) / (1 + n_missing - missing[source])
+        filled[source] = (known[source] + missing[source] * share).astype(np.float32)
+    return filled
+
+
+def _between(old: Waveform, new: Waveform, weight: Degree) -> Waveform:
+    """(1 − weight) · old + weight · new in double precision; exactly one of them where the weight is 0 or 1."""
+    if _is_everywhere(weight, 1):
+        return new
+    if _is_everywhere(weight, 0):
+        return old
+    merged: Waveform = ((1 - weight) * old.astype(np.float64) + weight * new).astype(np.float32)
+    return merged
+
+
+def _quotient(new: Degree, before: Degree) -> Degree:
+    """new / (new + before), 0 where there is neither."""
+    total = new + _double(before)
+    if isinstance(total, float):
+        return float(new) / total if total else 0.0
+    quotient: Degree = np.divide(new, total, out=np.zeros_like(total), where=total > 0)
+    return quotient
+
+
+def _double(degree: Degree) -> Degree:
+    return degree if isinstance(degree, float) else degree.astype(np.float64)
+
+
+def _least(degrees: Sequence[Degree]) -> Degree:
+    least = degrees[0]
+    for degree in degrees[1:]:
+        least = _plain(np.minimum(least, degree))
+    return least
+
+
+def _most(first: Degree, second: Degree) -> Degree:
+    return _plain(np.maximum(first, second))
+
+
+def _plain(value: Any) -> Degree:
+    return value if isinstance(value, np.ndarray) else float(value)
+
+
+def _is_everywhere(degree: Degree, value: float) -> bool:
+    return isinstance(degree, float) and degree == value

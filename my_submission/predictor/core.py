@@ -1,60 +1,37 @@
-"""The predictor: runs the parts of an assembled system over a song until they are done or time is up."""
+"""The predictor: a file or a waveform in, stems out, inside a time budget."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import numpy.typing as npt
 
-from my_submission.audio_io import (
-    DiskStore,
-    MemoryStore,
-    Mixture,
-    SampleStore,
-    StemFolderWriter,
-    load_mixture,
-    mixture_from_array,
-)
+from my_submission.audio_io import DiskStore, MemoryStore, Mixture, StemFolderWriter, load_mixture, mixture_from_array
 from my_submission.budget import Budget
 from my_submission.dsp.resampling import resample
-from my_submission.events import Event, Finished, Note, PartAdvanced, PartFinished, PartStarted
+from my_submission.events import Event, Finished
 from my_submission.geometry import SAMPLE_RATE
-from my_submission.predictor.canvas import StemCanvas
-from my_submission.predictor.report import PartReport, SeparationReport, peak_memory_bytes
-from my_submission.separators import Piece, Separator
+from my_submission.planning import Calibration, Pace
+from my_submission.planning.calibration import part_key
+from my_submission.predictor.parts import NewStore
+from my_submission.predictor.report import SeparationReport, peak_memory_bytes
+from my_submission.predictor.song import Finish, Song
 from my_submission.stems import Stems
-from my_submission.systems import Assembly, Branch
-
-logger = logging.getLogger(__name__)
-
-PIECE_MARGIN = 1.25
-"""A piece is begun only if it would still end in time when it takes this much longer than the longest so far."""
+from my_submission.systems import Assembly
 
 WRITING_SHARE = 4.0
-"""Writing four stems takes about this many times as long as reading the mixture did."""
+"""Writing four stems takes about this many times as long as reading the mixture did, where it was never measured."""
 
-LEAST_WRITING_SECONDS = 0.2
+LEAST_WRITING_SECONDS = 0.15
+"""Opening, flushing and renaming files take their time however short the song is."""
 
-
-@dataclass
-class _Song:
-    """Everything about the song in hand; made per call, so that a predictor keeps nothing of a song."""
-
-    mixture: Mixture
-    canvas: StemCanvas
-    budget: Budget
-    parts: list[PartReport] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    longest_piece_seconds: float = 0.0
-
-    def note(self, text: str) -> Note:
-        self.notes.append(text)
-        return Note(text)
+COMPOSING_SECONDS_PER_SECOND = 0.005
+"""What blending a second of audio takes where it was never measured."""
 
 
 class Predictor:
@@ -64,13 +41,20 @@ class Predictor:
         assembly: the system, ready to run.
         clock: monotonic seconds, for budgets; tests inject their own.
         notes: what a reader of every report should know, such as why the CPU was chosen.
+        calibration: what work has cost before; only what this predictor measures itself when not given.
     """
 
     def __init__(
-        self, assembly: Assembly, *, clock: Callable[[], float] | None = None, notes: tuple[str, ...] = ()
+        self,
+        assembly: Assembly,
+        *,
+        clock: Callable[[], float] | None = None,
+        notes: tuple[str, ...] = (),
+        calibration: Calibration | None = None,
     ) -> None:
         self.assembly = assembly
         self.setup_notes = notes
+        self.calibration = calibration if calibration is not None else Calibration()
         self._clock = clock
 
     @property
@@ -79,7 +63,12 @@ class Predictor:
         return self.assembly.recipe.sources
 
     def separate(
-        self, mixture: npt.ArrayLike, *, sample_rate: int = SAMPLE_RATE, budget_seconds: float | None = None
+        self,
+        mixture: npt.ArrayLike,
+        *,
+        sample_rate: int = SAMPLE_RATE,
+        budget_seconds: float | None = None,
+        refine: bool | None = None,
     ) -> Stems:
         """Separate a waveform.
 
@@ -87,6 +76,8 @@ class Predictor:
             mixture: float (channels, samples) or (samples,), one or two channels; it is not changed.
             sample_rate: in Hz.
             budget_seconds: how long it may take; no limit when not given.
+            refine: whether to go beyond what was published (chunks overlapped, shifted passes averaged); when not
+                given, exactly as published without a limit, and whatever time is left over is spent with one.
 
         Returns:
             Source to float32 (2, samples), at the input's rate and length; a mono input gives two equal channels.
@@ -94,24 +85,38 @@ class Predictor:
         Raises:
             InputError: the waveform is empty, not finite, or of another shape.
         """
-        for event in self.stream(mixture, sample_rate=sample_rate, budget_seconds=budget_seconds):
+        events = self.stream(mixture, sample_rate=sample_rate, budget_seconds=budget_seconds, refine=refine)
+        for event in events:
             if isinstance(event, Finished):
                 stems: Stems = event.result
         return stems
 
     def stream(
-        self, mixture: npt.ArrayLike, *, sample_rate: int = SAMPLE_RATE, budget_seconds: float | None = None
+        self,
+        mixture: npt.ArrayLike,
+        *,
+        sample_rate: int = SAMPLE_RATE,
+        budget_seconds: float | None = None,
+        refine: bool | None = None,
     ) -> Iterator[Event]:
         """As :meth:`separate`, as a stream of progress events; the last one is ``Finished(stems)``."""
         budget = self._budget(budget_seconds)
         with mixture_from_array(mixture, sample_rate) as song_mixture:
-            stores = {source: MemoryStore(channels=2, samples=song_mixture.samples) for source in self.sources}
-            song = _Song(song_mixture, StemCanvas(stores, song_mixture), budget, notes=list(self.setup_notes))
-            yield from self._paint(song)
-            stems = {name: store.read(0, song_mixture.samples) for name, store in stores.items()}
+            samples = song_mixture.samples
+            finish = Finish(self._finish_key("memory", sample_rate), COMPOSING_SECONDS_PER_SECOND, 0.0)
+            song = self._song(
+                song_mixture, budget, finish, lambda: MemoryStore(channels=2, samples=samples), refine=refine
+            )
+            yield from song.work()
+            began = budget.elapsed()
+            stems = {source: np.empty((2, samples), np.float32) for source in self.sources}
+            for start, stop in song.canvas.block_bounds():
+                for source, block in song.canvas.compose(start, stop).items():
+                    stems[source][:, start:stop] = block
             if sample_rate != SAMPLE_RATE:
                 length = song_mixture.source_samples
                 stems = {name: resample(stem, SAMPLE_RATE, sample_rate, samples=length) for name, stem in stems.items()}
+            self._learn(song, finish, budget.elapsed() - began)
             yield Finished(stems)
 
     def separate_file(
@@ -122,6 +127,8 @@ class Predictor:
         subtype: str = "PCM_16",
         file_format: str = "wav",
         budget_seconds: float | None = None,
+        spent_seconds: float = 0.0,
+        refine: bool | None = None,
     ) -> SeparationReport:
         """Separate an audio file into ``directory/<source>.<format>``, from disk to disk.
 
@@ -131,6 +138,8 @@ class Predictor:
             subtype: "PCM_16", "PCM_24" or "FLOAT".
             file_format: "wav" or "flac".
             budget_seconds: how long reading, separating and writing may take together; no limit when not given.
+            spent_seconds: how much of the budget is gone already, such as this song's share of loading the system.
+            refine: as for :meth:`separate`.
 
         Returns:
             What was done.
@@ -140,7 +149,13 @@ class Predictor:
             OutputError: the stems cannot be written.
         """
         events = self.stream_file(
-            path, directory, subtype=subtype, file_format=file_format, budget_seconds=budget_seconds
+            path,
+            directory,
+            subtype=subtype,
+            file_format=file_format,
+            budget_seconds=budget_seconds,
+            spent_seconds=spent_seconds,
+            refine=refine,
         )
         for event in events:
             if isinstance(event, Finished):
@@ -155,14 +170,17 @@ class Predictor:
         subtype: str = "PCM_16",
         file_format: str = "wav",
         budget_seconds: float | None = None,
+        spent_seconds: float = 0.0,
+        refine: bool | None = None,
     ) -> Iterator[Event]:
         """As :meth:`separate_file`, as a stream of progress events; the last one is ``Finished(report)``."""
-        budget = self._budget(budget_seconds)
+        budget = self._budget(budget_seconds, spent_seconds)
         path, directory = Path(path), Path(directory)
         with contextlib.ExitStack() as stack:
             scratch = scratch_folder(directory)
+            began = budget.elapsed()
             mixture = stack.enter_context(load_mixture(path, scratch_dir=scratch))
-            writing_seconds = WRITING_SHARE * budget.elapsed() + LEAST_WRITING_SECONDS
+            reading_seconds = budget.elapsed() - began
             writer = stack.enter_context(
                 StemFolderWriter(
                     directory,
@@ -174,102 +192,60 @@ class Predictor:
                     source_rate=SAMPLE_RATE,
                 )
             )
-            stores: dict[str, SampleStore] = {
-                source: stack.enter_context(DiskStore(2, mixture.samples, directory=scratch)) for source in self.sources
-            }
-            canvas = StemCanvas(stores, mixture)
-            song = _Song(mixture, canvas, budget.reserving(writing_seconds), notes=list(self.setup_notes))
-            yield from self._paint(song)
+            finish = Finish(
+                self._finish_key(f"{file_format} {subtype}", mixture.source_rate),
+                WRITING_SHARE * reading_seconds * SAMPLE_RATE / mixture.samples,
+                LEAST_WRITING_SECONDS,
+            )
+
+            def new_store() -> DiskStore:
+                return stack.enter_context(DiskStore(2, mixture.samples, directory=scratch))
+
+            song = self._song(mixture, budget, finish, new_store, refine=refine)
+            yield from song.work()
+            began = budget.elapsed()
             for block in song.canvas.blocks():
                 writer.write(block)
-        yield Finished(self._report(song, budget, path, writer))
+        writing_seconds = budget.elapsed() - began
+        self._learn(song, finish, writing_seconds)
+        yield Finished(self._report(song, path, writer, reading_seconds, writing_seconds))
 
-    def _budget(self, seconds: float | None) -> Budget:
+    def _budget(self, seconds: float | None, spent_seconds: float = 0.0) -> Budget:
         limit = math.inf if seconds is None else seconds
-        return Budget(limit) if self._clock is None else Budget(limit, self._clock)
+        clock = self._clock or time.monotonic
+        return Budget(limit, clock, clock() - spent_seconds)
 
-    def _paint(self, song: _Song) -> Iterator[Event]:
-        """Run every branch; the first one leaves a complete answer, later ones refine it."""
-        merged = dict.fromkeys(self.sources, 0.0)
-        for index, branch in enumerate(self.assembly.branches):
-            yield from self._first(song, branch) if index == 0 else self._refine(song, branch, merged)
-            for source, share in branch.shares.items():
-                merged[source] += share
-        logger.debug("parts: %s", song.parts)
+    def _song(
+        self, mixture: Mixture, budget: Budget, finish: Finish, new_store: NewStore, *, refine: bool | None
+    ) -> Song:
+        return Song(
+            assembly=self.assembly,
+            mixture=mixture,
+            budget=budget,
+            pace=Pace(self.calibration),
+            finish=finish,
+            new_store=new_store,
+            refines=budget.is_limited if refine is None else refine,
+            notes=list(self.setup_notes),
+        )
 
-    def _first(self, song: _Song, branch: Branch) -> Iterator[Event]:
-        """Paint every source, apply the Mixer, and fill in whatever time did not allow."""
-        for separator in branch.separators:
-            name = f"{branch.name}: {', '.join(separator.sources)}" if len(branch.separators) > 1 else branch.name
-            yield from self._run(song, name, separator, song.canvas.paint)
-        if branch.mixer is not None:
-            yield from self._mix(song, branch)
-        if missing := song.canvas.fill():
-            text = f"time ran out before {', '.join(missing)} was done: the rest of the mixture was shared out equally"
-            logger.warning(text)
-            yield song.note(text)
+    def _finish_key(self, kind: str, sample_rate: int) -> str:
+        return part_key("finish", system=self.assembly.recipe.name, kind=kind, sample_rate=sample_rate)
 
-    def _mix(self, song: _Song, branch: Branch) -> Iterator[Event]:
-        name, samples = f"{branch.name}: mixer", song.mixture.samples
-        yield PartStarted(name, samples)
-        begun = song.budget.elapsed()
-        done = song.canvas.mix(branch.mixer) if branch.mixer else 0
-        yield self._finished(song, name, begun, done, "numpy")
+    def _learn(self, song: Song, finish: Finish, seconds: float) -> None:
+        """Remember what this song's parts have cost."""
+        song.pace.observe(finish.key, song.seconds, max(0.0, seconds - finish.least_seconds), is_network=False)
+        song.pace.keep()
 
-    def _refine(self, song: _Song, branch: Branch, before: dict[str, float]) -> Iterator[Event]:
-        """Merge a branch with what is there, as far as time allows."""
-
-        def merge(piece: Piece) -> None:
-            song.canvas.refine(piece, branch.shares, before)
-
-        for separator in branch.separators:
-            yield from self._run(song, branch.name, separator, merge)
-            part = song.parts[-1]
-            if not part.is_complete:
-                song.canvas.fade_out()
-                done, whole = part.done_samples / SAMPLE_RATE, part.samples / SAMPLE_RATE
-                text = f"the deadline stopped {branch.name} after {done:.1f} of {whole:.1f} s of the song"
-                logger.warning(text)
-                yield song.note(text)
-
-    def _run(self, song: _Song, name: str, separator: Separator, apply: Callable[[Piece], None]) -> Iterator[Event]:
-        """Run one separator piece by piece; a piece that would end too late is not begun."""
-        budget, samples = song.budget, song.mixture.samples
-        yield PartStarted(name, samples)
-        begun, done = budget.elapsed(), 0
-        longest = self._first_piece_seconds(song, separator)
-        pieces = separator.pieces(song.mixture)
-        while done < samples and budget.remaining() > 0 and budget.allows(longest * PIECE_MARGIN):
-            started = budget.elapsed()
-            piece = next(pieces)
-            apply(piece)
-            longest = max(longest, budget.elapsed() - started)
-            done = piece.stop
-            yield PartAdvanced(name, done, samples)
-        song.longest_piece_seconds = longest
-        yield self._finished(song, name, begun, done, separator.runs_on)
-
-    def _first_piece_seconds(self, song: _Song, separator: Separator) -> float:
-        """A guess at the first piece's seconds: from a rehearsal, or else as long as the part before took."""
-        if not song.budget.is_limited:
-            return 0.0
-        if not song.budget.allows(song.longest_piece_seconds):
-            return math.inf
-        begun = song.budget.elapsed()
-        share = separator.rehearse()
-        return (song.budget.elapsed() - begun) / share if share else song.longest_piece_seconds
-
-    def _finished(self, song: _Song, name: str, begun: float, done: int, runs_on: str) -> PartFinished:
-        seconds, samples = song.budget.elapsed() - begun, song.mixture.samples
-        song.parts.append(PartReport(name, seconds, done, samples, runs_on))
-        return PartFinished(name, seconds, done, samples)
-
-    def _report(self, song: _Song, budget: Budget, path: Path, writer: StemFolderWriter) -> SeparationReport:
+    def _report(
+        self, song: Song, path: Path, writer: StemFolderWriter, reading_seconds: float, writing_seconds: float
+    ) -> SeparationReport:
+        budget = song.budget
         return SeparationReport(
             system=self.assembly.recipe.name,
             source_rate=song.mixture.source_rate,
             source_samples=song.mixture.source_samples,
-            parts=tuple(song.parts),
+            parts=song.part_reports(),
             seconds=budget.elapsed(),
             budget_seconds=budget.seconds if budget.is_limited else None,
             peak_memory_bytes=peak_memory_bytes(),
@@ -279,6 +255,11 @@ class Predictor:
             outputs={name: str(file) for name, file in writer.paths.items()},
             levels={name: vars(level) for name, level in writer.report.items()},
             notes=tuple(song.notes),
+            plan=song.plan.rung,
+            left_out=song.left_out(),
+            is_as_published=song.is_as_published,
+            reading_seconds=reading_seconds,
+            writing_seconds=writing_seconds,
         )
 
 

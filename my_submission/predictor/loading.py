@@ -8,6 +8,7 @@ from typing import cast
 
 from my_submission.engines import Device, resolve_device
 from my_submission.errors import DeviceError, UnknownNameError
+from my_submission.planning import Calibration
 from my_submission.predictor.core import Predictor
 from my_submission.systems import Precision, RunOptions, Runtime, assemble, find_system
 from my_submission.weights import ModelsFolder
@@ -67,7 +68,7 @@ def load(
             batch_chunks=batch_chunks,
         )
         assembly = assemble(recipe, models, options, allow_unverified=allow_unverified)
-        return Predictor(assembly, notes=(chosen.note,) if chosen.note else ())
+        return Predictor(assembly, notes=(chosen.note,) if chosen.note else (), calibration=Calibration.of_user())
 
     chosen = resolve_device(device)
     try:

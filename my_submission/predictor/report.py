@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from my_submission.planning.schedule import AS_PUBLISHED
+
 REPORT_SCHEMA = 1
 
 
@@ -18,8 +20,12 @@ class PartReport:
         name: such as "networks: vocals" or "demucs".
         seconds: measured.
         done_samples: samples of the song it covered, at 44.1 kHz.
-        samples: samples of the song.
+        samples: samples there were to cover.
         runs_on: device and library.
+        n_units: runs of its engine.
+        planned_seconds: what all of it was expected to take; None without a deadline.
+        planned_share: how much of it was expected to end in time.
+        is_refinement: whether it goes beyond what was published.
     """
 
     name: str
@@ -27,6 +33,10 @@ class PartReport:
     done_samples: int
     samples: int
     runs_on: str
+    n_units: int = 0
+    planned_seconds: float | None = None
+    planned_share: float = 1.0
+    is_refinement: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -52,6 +62,11 @@ class SeparationReport:
         outputs: source to file; empty for a waveform.
         levels: source to peak, root mean square and clipped samples; empty for a waveform.
         notes: fallbacks and whatever else a reader should know.
+        plan: what the deadline was expected to allow, as a rung of the system's ladder.
+        left_out: what the deadline took away, a line each.
+        is_as_published: whether the stems are those that the system gives without a deadline, or refined beyond.
+        reading_seconds: decoding and resampling the input.
+        writing_seconds: composing, resampling and writing the stems.
     """
 
     system: str
@@ -67,11 +82,16 @@ class SeparationReport:
     outputs: Mapping[str, str] = field(default_factory=dict)
     levels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    plan: str = AS_PUBLISHED
+    left_out: tuple[str, ...] = ()
+    is_as_published: bool = True
+    reading_seconds: float = 0.0
+    writing_seconds: float = 0.0
 
     @property
     def is_complete(self) -> bool:
         """Whether every part of the system covered the whole song."""
-        return all(part.is_complete for part in self.parts)
+        return all(part.is_complete for part in self.parts if not part.is_refinement)
 
     @property
     def realtime_factor(self) -> float:

@@ -78,11 +78,15 @@ class WaveformSeparator:
             final = adder.take(n_final) * np.float32(std) + np.float32(mean)
             yield Piece(offset, offset + n_final, unstack_stems(final, self.sources))
 
+    @property
+    def rehearsed_samples(self) -> int:
+        """Samples that a rehearsal feeds the network."""
+        return self.valid_length(max(1, self.chunking.segment_samples // _REHEARSED_SHARE))
+
     def rehearse(self) -> float:
         """Run a twentieth of a segment of silence."""
-        samples = max(1, self.chunking.segment_samples // _REHEARSED_SHARE)
-        self.engine.run(np.zeros((1, 2, self.valid_length(samples)), dtype=np.float32))
-        return self.valid_length(samples) / self.valid_length(self.chunking.segment_samples)
+        self.engine.run(np.zeros((1, 2, self.rehearsed_samples), dtype=np.float32))
+        return self.rehearsed_samples / self.valid_length(self.chunking.segment_samples)
 
     def segment(self, mixture: Mixture, offset: int, length: int, *, is_last: bool = False) -> Waveform:
         """Estimates (sources, 2, length) of one segment, anywhere in the song, still normalised.

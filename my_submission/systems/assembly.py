@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from my_submission.engines.torch_engine import open_torch
-from my_submission.errors import WeightsError
+from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.separators import ConditionedSeparator, Mixer, Separator, SpectralSeparator, WaveformSeparator
 from my_submission.systems.conditioned_networks import open_conditioned
 from my_submission.systems.conditioned_recipe import ConditionedRecipe
@@ -16,9 +20,12 @@ from my_submission.systems.options import RunOptions
 from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
 from my_submission.systems.spectral_networks import open_spectral
 from my_submission.weights import ModelsFolder, read_state_dict
+from my_submission.weights.content import remembered_sha256_of
 
 if TYPE_CHECKING:
     from my_submission.networks.demucs import Demucs
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,10 @@ class Branch:
     shares: Mapping[str, float]
 
 
+def _no_fallback() -> Branch | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Assembly:
     """A system ready to run.
@@ -47,12 +58,21 @@ class Assembly:
         branches: in order of work.
         cutoffs_hz: source to the frequency above which its spectral network is silent.
         weights: artefact name to the file in use.
+        open_fallback: opens the first branch of the recipe's fallback when time is short, None where its artefacts
+            are not there; called again, it gives the same branch.
     """
 
     recipe: SystemRecipe
     branches: tuple[Branch, ...]
     cutoffs_hz: Mapping[str, float]
     weights: Mapping[str, Path]
+    open_fallback: Callable[[], Branch | None] = _no_fallback
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The content of all weights as a hexadecimal hash: what a measured cost belongs to."""
+        digests = {name: remembered_sha256_of(path) for name, path in sorted(self.weights.items())}
+        return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
 def assemble(
@@ -73,7 +93,27 @@ def assemble(
     weights = {name: models.require(name, allow_unverified=allow_unverified) for name in recipe.artefacts}
     builder = _Builder(models, weights, options)
     branches = tuple(builder.branch(branch) for branch in recipe.branches)
-    return Assembly(recipe, branches, builder.cutoffs_hz, weights)
+    return Assembly(
+        recipe, branches, builder.cutoffs_hz, weights, open_fallback=_fallback_opener(recipe, models, options)
+    )
+
+
+def _fallback_opener(recipe: SystemRecipe, models: ModelsFolder, options: RunOptions) -> Callable[[], Branch | None]:
+    """What opens the fallback of a system, once, when it is first asked for."""
+
+    @lru_cache(maxsize=1)
+    def opened() -> Branch | None:
+        if recipe.fallback is None:
+            return None
+        first = recipe.fallback.branches[0]
+        try:
+            weights = {name: models.require(name) for name in first.recipe.artefacts}
+        except (UnknownNameError, WeightsError) as error:
+            logger.info("%s cannot stand in where time is short: %s", recipe.fallback.name, error)
+            return None
+        return _Builder(models, weights, options).branch(replace(first, name=recipe.fallback.name))
+
+    return opened
 
 
 class _Builder:

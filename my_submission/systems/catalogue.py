@@ -50,6 +50,7 @@ KUIELAB_A = SystemRecipe(
     published={"song": 7.236, "bass": 7.232, "drums": 7.173, "other": 5.636, "vocals": 8.901},
     board="MDXDB21, leaderboard A",
     licence=KUIELAB_LICENCE,
+    fallback=STARTER,
 )
 
 KUIELAB_B = SystemRecipe(
@@ -65,6 +66,7 @@ KUIELAB_B = SystemRecipe(
     published={"song": 7.37, "bass": 7.50, "drums": 7.55, "other": 5.53, "vocals": 8.90},
     board="MDXDB21, leaderboard B",
     licence=KUIELAB_LICENCE,
+    fallback=STARTER,
 )
 
 KUIELAB_A_NETWORKS = SystemRecipe(
@@ -72,6 +74,7 @@ KUIELAB_A_NETWORKS = SystemRecipe(
     title="the networks and the Mixer of kuielab-a without Demucs: a third of the work",
     sources=MUSIC_SOURCES,
     branches=(BranchRecipe("networks", SpectralRecipe(_networks("kuielab-a"), mixer="kuielab-a/mixer"), _all_of(1.0)),),
+    fallback=STARTER,
 )
 
 SYSTEMS: dict[str, SystemRecipe] = {

@@ -47,12 +47,24 @@ class WaveformRecipe:
         sources: rows of its output, in the checkpoint's order.
         normalisation: how the mixture is centred and scaled.
         chunking: segments and overlap.
+        reduced_overlaps: overlaps to fall back on when time is short, largest first; those that are not below the
+            published one are left out.
+        shifted_passes: passes on shifted segments, averaged with the published one where time is left over.
     """
 
     network: str
     sources: tuple[str, ...]
     normalisation: Normalisation
     chunking: OverlapChunking
+    reduced_overlaps: tuple[float, ...] = (0.25, 0.1)
+    shifted_passes: int = 2
+
+    def __post_init__(self) -> None:
+        overlaps = self.reduced_overlaps
+        if list(overlaps) != sorted(set(overlaps), reverse=True) or not all(0 < overlap < 1 for overlap in overlaps):
+            raise ValueError(f"the reduced overlaps {overlaps} of {self.network!r} must fall, between 1 and 0")
+        if self.shifted_passes < 0:
+            raise ValueError(f"shifted_passes={self.shifted_passes} of {self.network!r} must not be negative")
 
     @property
     def artefacts(self) -> tuple[str, ...]:
@@ -87,6 +99,7 @@ class SystemRecipe:
         published: source (and "song") to the published global SDR in dB, with its board.
         board: where the numbers were published.
         licence: of the weights.
+        fallback: a cheaper system for what the first branch cannot reach in time, where its artefacts are there.
     """
 
     name: str
@@ -96,6 +109,7 @@ class SystemRecipe:
     published: Mapping[str, float] = field(default_factory=dict)
     board: str = ""
     licence: str = "MIT"
+    fallback: SystemRecipe | None = None
 
     def __post_init__(self) -> None:
         if not self.branches:
@@ -104,6 +118,8 @@ class SystemRecipe:
             shares = [branch.shares.get(source, 0.0) for branch in self.branches]
             if min(shares) < 0 or not math.isclose(sum(shares), 1.0, abs_tol=1e-9):
                 raise ValueError(f"the shares of {source!r} in {self.name!r} are {shares} and must add up to 1")
+            if self.fallback is not None and source not in self.fallback.branches[0].shares:
+                raise ValueError(f"{self.fallback.name!r} cannot stand in for {self.name!r}: it has no {source!r}")
             if shares[0] <= 0:
                 raise ValueError(f"the first branch of {self.name!r} must have a share of {source!r}")
 

@@ -1,0 +1,127 @@
+"""What parts have cost on this machine before, kept in a file between runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from my_submission.cache import cache_folder
+
+logger = logging.getLogger(__name__)
+
+CALIBRATION_FILE = "calibration.json"
+SCHEMA = 1
+
+_NEW_SHARE = 0.5
+"""What the latest run counts in the typical cost; a machine changes more often than a measurement fails."""
+
+_HIGH_DECAY = 0.8
+"""A hiccup is remembered for a few runs, not for ever."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a second of audio costs in one part of the work.
+
+    Attributes:
+        typical: seconds of work a second of audio, averaged over runs.
+        high: the slowest seen lately.
+    """
+
+    typical: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.typical <= self.high < float("inf"):
+            raise ValueError(f"typical={self.typical} and high={self.high} are no costs")
+
+    def updated(self, latest: Cost) -> Cost:
+        """This cost once another run has been measured."""
+        typical = (1 - _NEW_SHARE) * self.typical + _NEW_SHARE * latest.typical
+        high = max(latest.high, _HIGH_DECAY * self.high + (1 - _HIGH_DECAY) * latest.high, typical)
+        return Cost(typical, high)
+
+
+class Calibration:
+    """Costs by key, in memory, and in a file where one is named.
+
+    A file that cannot be read or written is no reason to fail: everything is then measured anew, and the log says so.
+
+    Args:
+        path: the file; None keeps the costs for this process only.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._costs: dict[str, Cost] = _read(path) if path is not None else {}
+
+    @classmethod
+    def of_user(cls) -> Calibration:
+        """The calibration in the user's cache folder."""
+        return cls(cache_folder() / CALIBRATION_FILE)
+
+    def get(self, key: str) -> Cost | None:
+        """The cost known for a key."""
+        return self._costs.get(key)
+
+    def update(self, measured: Mapping[str, Cost]) -> None:
+        """Take the costs of a run in, and write the file; what other processes wrote in the meantime is kept."""
+        if not measured:
+            return
+        if self._path is not None:
+            self._costs = {**self._costs, **_read(self._path)}
+        for key, cost in measured.items():
+            before = self._costs.get(key)
+            self._costs[key] = cost if before is None else before.updated(cost)
+        if self._path is not None:
+            _write(self._path, self._costs)
+
+
+def part_key(part: str, **circumstances: object) -> str:
+    """The key of a part under everything its cost depends on: this machine, and the circumstances given."""
+    known = {"machine": machine_name(), "part": part, **circumstances}
+    return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+@lru_cache(maxsize=1)
+def machine_name() -> str:
+    """Processor and number of processors, so that a cache folder shared by machines holds one cost for each."""
+    processor = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), processor)
+    return f"{platform.system()} {model} x{os.cpu_count()}"
+
+
+def _read(path: Path) -> dict[str, Cost]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema"] != SCHEMA:
+            logger.info("%s is of another version; everything is measured anew", path)
+            return {}
+        return {key: Cost(**cost) for key, cost in document["costs"].items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        logger.warning("%s cannot be used (%s); everything is measured anew", path, error)
+        return {}
+
+
+def _write(path: Path, costs: Mapping[str, Cost]) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    document = {"schema": SCHEMA, "costs": {key: asdict(cost) for key, cost in sorted(costs.items())}}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        logger.warning("%s cannot be written (%s); the next run measures anew", path, error.strerror or error)

@@ -1,0 +1,146 @@
+"""What work costs in this very run: what is known from before, corrected by every measurement."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from my_submission.budget import Budget
+from my_submission.planning.calibration import Calibration, Cost
+
+MARGIN = 1.25
+"""A unit is begun only if it would still end in time when it takes this much longer than the slowest so far."""
+
+PRIOR_SECONDS_PER_SECOND = 1.0
+"""What a second of audio is taken to cost in a part that was never measured: real time, several times what the
+published networks need on two cores. The first unit of any network corrects it for all."""
+
+_LATEST_SHARE = 0.4
+"""What the latest unit counts in the typical cost of a run: a machine that becomes busy is noticed in three units."""
+
+_HIGH_DECAY = 0.9
+"""One hiccup must not stop the work many units before the deadline."""
+
+
+@dataclass
+class _Measured:
+    """Units of one part in this run."""
+
+    typical: float = 0.0
+    high: float = 0.0
+    seconds: float = 0.0
+    audio_seconds: float = 0.0
+    n_units: int = 0
+    is_network: bool = True
+
+    def add(self, audio_seconds: float, seconds: float) -> None:
+        cost = seconds / audio_seconds
+        share = _LATEST_SHARE if self.n_units else 1.0
+        self.typical += share * (cost - self.typical)
+        self.high = max(cost, self.typical, _HIGH_DECAY * self.high)
+        self.seconds += seconds
+        self.audio_seconds += audio_seconds
+        self.n_units += 1
+
+
+@dataclass
+class Pace:
+    """Costs of the parts of one run, in seconds of work a second of audio.
+
+    Args:
+        calibration: what earlier runs measured.
+    """
+
+    calibration: Calibration
+    _measured: dict[str, _Measured] = field(default_factory=dict)
+
+    def typical(self, key: str, *, prior: float | None = None) -> float:
+        """The likely cost of a part.
+
+        Measured in this run where it was; else known from before, and as much slower as the other parts are; else
+        ``prior``, or for a network without one, real time as much corrected as the networks measured so far.
+        """
+        if key in self._measured:
+            return self._measured[key].typical
+        if known := self.calibration.get(key):
+            return known.typical * self.slowness
+        return self._unknown() if prior is None else prior
+
+    def high(self, key: str, *, prior: float | None = None) -> float:
+        """A cost of a part that is hardly exceeded."""
+        known = self.calibration.get(key)
+        if measured := self._measured.get(key):
+            before = known.high * self.slowness if known else 0.0
+            # Units of this very run say more than the worst of earlier ones.
+            return max(measured.high, min(before, 2 * measured.typical))
+        return known.high * self.slowness if known else self.typical(key, prior=prior)
+
+    def knows(self, key: str) -> bool:
+        """Whether the cost of a part was ever measured."""
+        return key in self._measured or self.calibration.get(key) is not None
+
+    @property
+    def slowness(self) -> float:
+        """How much more the parts measured here have cost than they did before; 1 when none was known."""
+        expected = seconds = 0.0
+        for key, measured in self._measured.items():
+            if known := self.calibration.get(key):
+                expected += known.typical * measured.audio_seconds
+                seconds += measured.typical * measured.audio_seconds
+        return seconds / expected if expected > 0 and seconds > 0 else 1.0
+
+    def observe(self, key: str, audio_seconds: float, seconds: float, *, is_network: bool = True) -> None:
+        """Take a unit in that was just measured; ``is_network`` is false for reading and writing."""
+        if audio_seconds > 0:
+            measured = self._measured.setdefault(key, _Measured(is_network=is_network))
+            measured.add(audio_seconds, max(0.0, seconds))
+
+    def keep(self) -> None:
+        """Give what was measured to the calibration."""
+        self.calibration.update(
+            {
+                key: Cost(mean, max(mean, measured.high))
+                for key, measured in self._measured.items()
+                if math.isfinite(mean := measured.seconds / measured.audio_seconds)
+            }
+        )
+
+    def _unknown(self) -> float:
+        """The cost of a network that was never measured: as much as the dearest that was."""
+        return max((one.typical for one in self._measured.values() if one.is_network), default=PRIOR_SECONDS_PER_SECOND)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Answers whether work would end in time.
+
+    Attributes:
+        pace: what work costs.
+        budget: how much time there is, what must come afterwards already set aside.
+    """
+
+    pace: Pace
+    budget: Budget
+
+    def allows(self, key: str, audio_seconds: float) -> bool:
+        """Whether a unit would surely end in time."""
+        if not self.budget.is_limited:
+            return True
+        left = self.budget.remaining()
+        return left > 0 and left >= self.pace.high(key) * audio_seconds * MARGIN
+
+    def longest(self, key: str) -> float:
+        """Seconds of audio that a unit may hold and still surely end in time."""
+        if not self.budget.is_limited:
+            return math.inf
+        cost = self.pace.high(key) * MARGIN
+        left = max(0.0, self.budget.remaining())
+        return left / cost if cost else math.inf
+
+    def n_seconds(self, key: str, audio_seconds: float) -> float:
+        """What that much audio will probably take."""
+        return self.pace.typical(key) * audio_seconds
+
+    def has_time_for(self, seconds: float) -> bool:
+        """Whether work of so many seconds will probably end in time."""
+        return not self.budget.is_limited or self.budget.remaining() >= seconds

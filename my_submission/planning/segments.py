@@ -1,0 +1,289 @@
+"""Segments of a waveform network: at the published overlap while time allows, else at less, else where it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from my_submission.audio_io import Mixture
+from my_submission.geometry import SAMPLE_RATE, OverlapChunking
+from my_submission.planning.coverage import Coverage
+from my_submission.planning.layers import SegmentLayer
+from my_submission.planning.pace import Forecast
+from my_submission.planning.work import Benefit, Unit
+from my_submission.separators import WaveformSeparator
+from my_submission.stems import Waveform
+
+SHORTEST_SHARE = 8
+"""A segment that would end too late may be cut down to one part in this many: five seconds of the published forty,
+half of the ten seconds that Demucs was trained on."""
+
+TIGHTNESS = 1.05
+"""An overlap is chosen when all of its segments would end in time even if they took this much longer than usual."""
+
+
+class SegmentWork:
+    """Segments of a waveform network over a song.
+
+    While all that is left would end in time at the published overlap, segments are the published ones, in order; when
+    it would not, the overlap shrinks from segment to segment; when not even the smallest would do, single segments are
+    computed where they bring most, and what time is left is filled with shorter ones.
+
+    Args:
+        name: of the part.
+        key: what its cost is known by.
+        separator: estimates the segments.
+        mixture: the song.
+        layer: where they are added up.
+        overlaps: shares of a segment that the next one computes again, largest first.
+        benefit: says which samples bring most.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        key: str,
+        separator: WaveformSeparator,
+        mixture: Mixture,
+        layer: SegmentLayer,
+        *,
+        overlaps: Sequence[float],
+        benefit: Benefit,
+    ) -> None:
+        self.name = name
+        self.key = key
+        self.runs_on = separator.runs_on
+        self._separator = separator
+        self._mixture = mixture
+        self._layer = layer
+        self.total_samples = mixture.samples
+        self._coverage = next(iter(layer.coverage.values()))
+        self._segment = separator.chunking.segment_samples
+        self._grids = [OverlapChunking(self._segment, overlap) for overlap in overlaps]
+        self._benefit = benefit
+        self._last_offset: int | None = None
+        self._is_over = False
+        self._is_rehearsed = False
+        self._is_in_order = True
+        self.is_as_published = True
+
+    @property
+    def covered_samples(self) -> int:
+        """How much of the song is done."""
+        return self._coverage.covered_samples
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no segment is left."""
+        return self._is_over
+
+    @property
+    def published_overlap(self) -> float:
+        """The overlap without a deadline."""
+        return self._grids[0].overlap_ratio
+
+    def overlap_in_time(self, forecast: Forecast) -> float | None:
+        """The largest overlap at which all that is left would probably end in time; None where none would."""
+        grid = self._grid_in_time(forecast)
+        return None if grid is None else grid.overlap_ratio
+
+    def audio_seconds_left(self, forecast: Forecast) -> float:
+        """Audio still to be heard at the overlap that time allows; at the smallest where none does."""
+        if self._is_over:
+            return 0.0
+        grid = self._grid_in_time(forecast) or self._grids[-1]
+        return sum(self._heard_seconds(offset) for offset in self._offsets(grid))
+
+    def next(self, forecast: Forecast) -> Unit | None:
+        """The next segment in order, or the one that brings most, or as much of it as would end in time."""
+        if self._is_over:
+            return None
+        if forecast.budget.is_limited and not self._is_rehearsed and not forecast.pace.knows(self.key):
+            return self._rehearsal(forecast)
+        grid = self._grid_in_time(forecast) if self._is_in_order else None
+        if grid is None:
+            self._is_in_order = self.is_as_published = False
+            return self._best_unit(forecast)
+        offsets = self._offsets(grid)
+        if not offsets:
+            self._is_over = True
+            return None
+        if not forecast.allows(self.key, self._heard_seconds(offsets[0])):
+            return None
+        self._last_offset = offsets[0]
+        self._is_over = len(offsets) == 1
+        self.is_as_published &= grid is self._grids[0]
+        return self._unit(offsets[0], self._length(offsets[0]), self._segment, is_last=self._is_over)
+
+    def _rehearsal(self, forecast: Forecast) -> Unit | None:
+        """A small share of a segment, to learn what one costs before committing to it."""
+        audio_seconds = self._separator.rehearsed_samples / SAMPLE_RATE
+        if not forecast.allows(self.key, audio_seconds):
+            return None
+        self._is_rehearsed = True
+        return Unit(self, audio_seconds, self._separator.rehearse, lambda _: None)
+
+    def _grid_in_time(self, forecast: Forecast) -> OverlapChunking | None:
+        """The grid of the largest overlap at which everything left would probably end in time."""
+        for grid in self._grids:
+            seconds = sum(self._heard_seconds(offset) for offset in self._offsets(grid))
+            if forecast.has_time_for(TIGHTNESS * forecast.n_seconds(self.key, seconds)):
+                return grid
+        return None
+
+    def _offsets(self, grid: OverlapChunking) -> list[int]:
+        """Segments still to come on a grid that goes on from the last one.
+
+        Only the published grid has segments that begin where everything is covered already.
+        """
+        samples = self._mixture.samples
+        first = 0 if self._last_offset is None else self._last_offset + grid.stride_samples
+        offsets = list(range(first, samples, grid.stride_samples))
+        if grid is self._grids[0]:
+            return offsets
+        overlap = self._segment - grid.stride_samples
+        return [offset for offset in offsets if offset == 0 or offset + overlap < samples]
+
+    def _best_unit(self, forecast: Forecast) -> Unit | None:
+        """The segment over a gap that brings most for its time, shortened where it must be."""
+        candidates = list(self._gap_segments())
+        if not candidates:
+            self._is_over = True
+            return None
+        start, stop = max(candidates, key=lambda span: self._benefit(*span) / (span[1] - span[0]))
+        length = self._fitting(stop - start, forecast)
+        if length is None:
+            return None
+        if length < stop - start:
+            start = self._best_start(start, stop, length)
+        return self._unit(start, length, length, is_last=False)
+
+    def _gap_segments(self) -> list[tuple[int, int]]:
+        """Segments that would cover the gaps, each overlapping what is there by the smallest overlap."""
+        samples, grid = self._mixture.samples, self._grids[-1]
+        overlap = self._segment - grid.stride_samples
+        found = []
+        for gap_start, gap_stop in self._coverage.gaps():
+            start = max(0, gap_start - overlap) if gap_start else 0
+            end = min(samples, gap_stop + overlap)
+            while start < end:
+                stop = min(start + self._segment, end)
+                found.append((start, stop))
+                if stop == end:
+                    break
+                start += grid.stride_samples
+        return found
+
+    def _fitting(self, length: int, forecast: Forecast) -> int | None:
+        """The longest segment of up to ``length`` samples that would end in time; None when none is worth it."""
+        if forecast.allows(self.key, self._separator.valid_length(length) / SAMPLE_RATE):
+            return length
+        context = self._separator.valid_length(length) - length
+        longest = int(forecast.longest(self.key) * SAMPLE_RATE) - context
+        longest -= longest % 2
+        return longest if longest >= min(length, self._segment // SHORTEST_SHARE) else None
+
+    def _best_start(self, start: int, stop: int, length: int) -> int:
+        """Where in [start, stop) a shorter segment brings most."""
+        step = max(1, length // 4)
+        return max(range(start, stop - length + 1, step), key=lambda first: self._benefit(first, first + length))
+
+    def _length(self, offset: int) -> int:
+        return min(self._segment, self._mixture.samples - offset)
+
+    def _heard_seconds(self, offset: int) -> float:
+        return self._separator.valid_length(self._length(offset)) / SAMPLE_RATE
+
+    def _unit(self, offset: int, length: int, full: int, *, is_last: bool) -> Unit:
+        separator, mixture = self._separator, self._mixture
+        return segment_unit(self, separator, mixture, self._layer, offset, length, full=full, is_last=is_last)
+
+
+class ShiftedWork:
+    """Another pass of a waveform network on a shifted grid, averaged with what is there.
+
+    Args:
+        name: of the part.
+        key: what its cost is known by.
+        separator: estimates the segments.
+        mixture: the song.
+        layer: where they are added up.
+        shift_samples: how far the first segment begins inside the song.
+        benefit: says which samples bring most.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        key: str,
+        separator: WaveformSeparator,
+        mixture: Mixture,
+        layer: SegmentLayer,
+        *,
+        shift_samples: int,
+        benefit: Benefit,
+    ) -> None:
+        self.name = name
+        self.key = key
+        self.runs_on = separator.runs_on
+        self._separator = separator
+        self._mixture = mixture
+        self._layer = layer
+        self.total_samples = max(0, mixture.samples - shift_samples)
+        self._covered = Coverage(mixture.samples)
+        segment, stride = separator.chunking.segment_samples, separator.chunking.stride_samples
+        samples = mixture.samples
+        self._spans = [
+            (offset, min(segment, samples - offset))
+            for offset in range(shift_samples, samples, stride)
+            if offset == shift_samples or offset + segment - stride < samples
+        ]
+        self._spans.sort(key=lambda span: -benefit(span[0], span[0] + span[1]) / span[1])
+
+    @property
+    def covered_samples(self) -> int:
+        """How much of the song is done."""
+        return self._covered.covered_samples
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no segment is left."""
+        return not self._spans
+
+    def audio_seconds_left(self, forecast: Forecast) -> float:
+        """Audio of the segments that are left, context included."""
+        return sum(self._separator.valid_length(length) for _, length in self._spans) / SAMPLE_RATE
+
+    def next(self, forecast: Forecast) -> Unit | None:
+        """The next segment."""
+        if not self._spans:
+            return None
+        offset, length = self._spans[0]
+        if not forecast.allows(self.key, self._separator.valid_length(length) / SAMPLE_RATE):
+            return None
+        del self._spans[0]
+        self._covered.add(offset, offset + length)
+        full = self._separator.chunking.segment_samples
+        args = (self._separator, self._mixture, self._layer, offset, length)
+        return segment_unit(self, *args, full=full, is_last=self.is_done)
+
+
+def segment_unit(
+    work: SegmentWork | ShiftedWork,
+    separator: WaveformSeparator,
+    mixture: Mixture,
+    layer: SegmentLayer,
+    offset: int,
+    length: int,
+    *,
+    full: int,
+    is_last: bool,
+) -> Unit:
+    """One segment as a unit; its triangle is laid over ``full`` samples, of which the song's end may cut some."""
+
+    def compute() -> Waveform:
+        return separator.segment(mixture, offset, length, is_last=is_last)
+
+    def commit(rows: Waveform) -> None:
+        layer.add(offset, rows, separator.sources, full_samples=full)
+
+    return Unit(work, separator.valid_length(length) / SAMPLE_RATE, compute, commit)

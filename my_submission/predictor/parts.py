@@ -1,0 +1,182 @@
+"""From an assembled system and a song to layers and work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from my_submission.audio_io import Mixture, SampleStore
+from my_submission.dsp.overlap_add import trapezoid
+from my_submission.geometry import ChunkSpan
+from my_submission.planning import ChunkLayer, ChunkWork, Forecast, SegmentLayer, SegmentWork, SequentialWork, Work
+from my_submission.planning.calibration import part_key
+from my_submission.planning.coverage import FADE_SAMPLES
+from my_submission.planning.energy import EnergyProfile
+from my_submission.planning.segments import ShiftedWork
+from my_submission.planning.work import Benefit, chunk_batches
+from my_submission.predictor.canvas import BlendedLayer
+from my_submission.separators import Separator, SpectralSeparator, WaveformSeparator
+from my_submission.separators.waveform import centre_and_scale
+from my_submission.stems import Waveform
+from my_submission.systems import Assembly, Branch, WaveformRecipe
+
+NewStore = Callable[[], SampleStore]
+"""Makes a store of two channels, as long as the song."""
+
+
+@dataclass(frozen=True)
+class BranchParts:
+    """What one branch does to a song.
+
+    Attributes:
+        blended: its layer and place in the blend.
+        works: what estimates it.
+        refinements: what could improve it beyond what was published.
+    """
+
+    blended: BlendedLayer
+    works: tuple[Work, ...]
+    refinements: tuple[Work, ...] = ()
+
+
+@dataclass
+class PartsBuilder:
+    """Makes the layers and the work of a song.
+
+    Attributes:
+        assembly: the system.
+        mixture: the song.
+        new_store: makes stores.
+        is_ranked: whether work is put in the order of what it brings, which takes a pass over the song; else it
+            stays in the published order.
+    """
+
+    assembly: Assembly
+    mixture: Mixture
+    new_store: NewStore
+    is_ranked: bool
+    _profile: EnergyProfile | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if self.is_ranked:
+            self._profile = EnergyProfile.of(self.mixture.store)
+
+    def branches(self, forecast: Forecast) -> list[BranchParts]:
+        """All branches of the system; networks of a branch come in the order of what they bring a second."""
+        built: list[BranchParts] = []
+        for branch, recipe in zip(self.assembly.branches, self.assembly.recipe.branches, strict=True):
+            only = branch.separators[0] if len(branch.separators) == 1 else None
+            if isinstance(only, WaveformSeparator) and isinstance(recipe.recipe, WaveformRecipe):
+                known = [parts.blended.layer for parts in built]
+                built.append(self._waveform(branch, only, recipe.recipe, known))
+            else:
+                built.append(self.networks(branch, forecast))
+        return built
+
+    def networks(self, branch: Branch, forecast: Forecast) -> BranchParts:
+        """A branch of networks that estimate one or several sources each."""
+        sources = {source for separator in branch.separators for source in separator.sources}
+        kept = [one.chunking.kept_samples for one in branch.separators if isinstance(one, SpectralSeparator)]
+        layer = ChunkLayer(
+            {source: self.new_store() for source in sources},
+            self.mixture.samples,
+            fade_samples=min([FADE_SAMPLES, *(samples // 4 for samples in kept)]),
+        )
+        works, refinements = [], []
+        for separator in branch.separators:
+            works.append(self._network(branch, separator, layer))
+            if isinstance(separator, SpectralSeparator) and not separator.chunking.overlap_samples:
+                refinements.append(self._overlapped(branch, separator, layer))
+        if self.is_ranked:
+            values = {
+                work.name: sum(branch.shares.get(source, 0.0) for source in separator.sources)
+                for work, separator in zip(works, branch.separators, strict=True)
+            }
+            works.sort(key=lambda work: -_value_for_time(work, values[work.name], forecast))
+        return BranchParts(BlendedLayer(layer, branch.shares, branch.mixer), tuple(works), tuple(refinements))
+
+    def _network(self, branch: Branch, separator: Separator, layer: ChunkLayer) -> Work:
+        name = _part_name(branch, separator)
+        key = self._key(name, separator)
+        if not isinstance(separator, SpectralSeparator) or separator.chunking.overlap_samples:
+            return SequentialWork(name, key, separator, self.mixture, layer)
+
+        def commit(span: ChunkSpan, estimate: Waveform) -> None:
+            layer.paint(separator.source, span.start, estimate)
+
+        batches = chunk_batches(separator, self.mixture.samples, benefit=self._benefit())
+        return ChunkWork(name, key, separator, self.mixture, batches, commit=commit)
+
+    def _overlapped(self, branch: Branch, separator: SpectralSeparator, layer: ChunkLayer) -> Work:
+        """Chunks half-way between the published ones; each counts most in its middle, where those join."""
+        name = _part_name(branch, separator)
+        kept = separator.chunking.kept_samples
+        weights = trapezoid(kept, kept // 2)
+
+        def commit(span: ChunkSpan, estimate: Waveform) -> None:
+            layer.fade_in(separator.source, span.start, estimate, weights[: estimate.shape[-1]])
+
+        batches = chunk_batches(separator, self.mixture.samples, benefit=self._benefit(), is_shifted=True)
+        key = self._key(name, separator)
+        return ChunkWork(f"{name}, overlapped", key, separator, self.mixture, batches, commit=commit)
+
+    def _waveform(
+        self, branch: Branch, separator: WaveformSeparator, recipe: WaveformRecipe, known: Sequence[object]
+    ) -> BranchParts:
+        segment = separator.chunking.segment_samples
+        overlaps = [separator.chunking.overlap_ratio]
+        overlaps += [overlap for overlap in recipe.reduced_overlaps if overlap < overlaps[0]]
+        layer = SegmentLayer(
+            {source: self.new_store() for source in separator.sources},
+            self.mixture.samples,
+            centre_and_scale=centre_and_scale(self.mixture.statistics, separator.normalisation),
+            fade_samples=min(FADE_SAMPLES, int(overlaps[-1] * segment) // 2),
+        )
+        name, benefit = branch.name, self._refining_benefit(branch.shares, known)
+        key = self._key(name, separator)
+        shared = (key, separator, self.mixture, layer)
+        work = SegmentWork(name, *shared, overlaps=overlaps, benefit=benefit)
+        passes = recipe.shifted_passes
+        shifts = [separator.chunking.stride_samples * (index + 1) // (passes + 1) for index in range(passes)]
+        refinements = tuple(
+            ShiftedWork(f"{name}, shifted pass {number}", *shared, shift_samples=shift, benefit=benefit)
+            for number, shift in enumerate(shifts, start=1)
+        )
+        return BranchParts(BlendedLayer(layer, branch.shares, branch.mixer), (work,), refinements)
+
+    def _benefit(self) -> Benefit | None:
+        return self._profile.between if self._profile is not None else None
+
+    def _refining_benefit(self, shares: Mapping[str, float], known: Sequence[object]) -> Benefit:
+        """Share in the blend times energy of the source, summed; a source not known yet has its part of the mixture."""
+        layers = [layer for layer in known if isinstance(layer, ChunkLayer)]
+        profile = self._profile
+
+        def benefit(start: int, stop: int) -> float:
+            mixed = profile.between(start, stop) if profile is not None else float(stop - start)
+            total = 0.0
+            for source, share in shares.items():
+                whole = next((at for at in layers if source in at.coverage and at.coverage[source].is_whole), None)
+                total += share * (whole.energy[source].between(start, stop) if whole else mixed / len(shares))
+            return total
+
+        return benefit
+
+    def _key(self, name: str, separator: Separator) -> str:
+        chunking = getattr(separator, "chunking", None)
+        return part_key(
+            name,
+            system=self.assembly.recipe.name,
+            weights=self.assembly.fingerprint,
+            runs_on=separator.runs_on,
+            chunking=chunking,
+            batch_chunks=getattr(separator, "batch_chunks", 1),
+        )
+
+
+def _part_name(branch: Branch, separator: Separator) -> str:
+    return f"{branch.name}: {', '.join(separator.sources)}" if len(branch.separators) > 1 else branch.name
+
+
+def _value_for_time(work: Work, value: float, forecast: Forecast) -> float:
+    return value / max(forecast.n_seconds(work.key, work.audio_seconds_left(forecast)), 1e-9)

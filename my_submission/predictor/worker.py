@@ -1,0 +1,96 @@
+"""Work that may hang: done in a thread of its own, and left behind when it does not return in time."""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_abandoned: dict[threading.Thread, str] = {}
+"""Threads that were left behind, and with what; those that have ended are forgotten when someone asks."""
+
+
+class OverrunError(Exception):
+    """The work did not return in time; its thread was left behind."""
+
+
+class Worker:
+    """Runs tasks one after the other in one thread, as a context manager.
+
+    The thread is a daemon: one that hangs in a library does not keep the process alive.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="mdx-worker", daemon=True)
+        self._is_stuck = False
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tasks.put(None)
+        if not self._is_stuck:
+            self._thread.join()
+
+    def run(self, task: Callable[[], T], *, key: str, timeout_seconds: float) -> T:
+        """The task's result.
+
+        Args:
+            task: the work.
+            key: what :func:`is_abandoned` will know it by, should it not return.
+            timeout_seconds: how long to wait for it.
+
+        Raises:
+            OverrunError: it did not return in time; nothing more can be run here.
+        """
+        if self._is_stuck:
+            raise OverrunError("the task before has not returned")
+        future: Future[T] = Future()
+        self._tasks.put((future, task))
+        try:
+            return future.result(None if math.isinf(timeout_seconds) else max(0.0, timeout_seconds))
+        except FutureTimeoutError:
+            if future.done():  # the task itself raised it
+                raise
+            self._is_stuck = True
+            _abandoned[self._thread] = key
+            raise OverrunError(f"no result after {timeout_seconds:.1f} s") from None
+
+    def _serve(self) -> None:
+        while (order := self._tasks.get()) is not None:
+            future, task = order
+            try:
+                future.set_result(task())
+            except BaseException as error:  # it belongs to whoever waits for the result
+                future.set_exception(error)
+            del future, task, order
+
+
+def is_abandoned(key: str) -> bool:
+    """Whether work of this key was left behind and is still busy."""
+    return key in _still_busy()
+
+
+def has_abandoned_work() -> bool:
+    """Whether any work that was left behind is still busy: such a process should leave by ``os._exit``."""
+    return bool(_still_busy())
+
+
+def _still_busy() -> set[str]:
+    for thread in [thread for thread in _abandoned if not thread.is_alive()]:
+        del _abandoned[thread]
+    return set(_abandoned.values())
