@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.demucs import Demucs, DemucsConfig
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
 from training.export import export
-from training.spectra import Geometry
 
 
 def random_network(bins: int, *, depth: int = 5, growth: int = 4, seed: int = 0) -> TfcTdfNet:
@@ -56,7 +56,7 @@ def write_spectral(
     path = folder / f"{name}.onnx"
     path.parent.mkdir(parents=True, exist_ok=True)
     target = name.rpartition("/")[2]
-    export(network, Geometry(n_fft=n_fft, hop=hop, bins=bins, frames=frames), target, path)
+    export(network, SpectralChunking(StftGeometry(n_fft, hop, bins), frames), target, path)
     geometry = {"n_fft": n_fft, "hop": hop}
     return entry(name, folder, f"{name}.onnx", format="onnx", architecture="tfc-tdf", target=target, geometry=geometry)
 

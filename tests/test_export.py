@@ -11,9 +11,9 @@ import onnxruntime
 import pytest
 import torch
 
+from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
 from training.export import PARITY_DB, export, rounded_to_half
-from training.spectra import Geometry
 
 PUBLISHED_FORM = TfcTdfConfig(bins=32, depth=5, growth=4)
 STARTER_FORM = TfcTdfConfig(
@@ -29,8 +29,8 @@ STARTER_FORM = TfcTdfConfig(
 )
 
 
-def geometry_of(config: TfcTdfConfig, frames: int) -> Geometry:
-    return Geometry(n_fft=4 * config.bins, hop=config.bins, bins=config.bins, frames=frames)
+def geometry_of(config: TfcTdfConfig, frames: int) -> SpectralChunking:
+    return SpectralChunking(StftGeometry(4 * config.bins, config.bins, config.bins), frames)
 
 
 def seeded(config: TfcTdfConfig) -> TfcTdfNet:

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from my_submission.errors import WeightsError
+from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.tfc_tdf import TfcTdfBlock, TfcTdfConfig, TfcTdfNet
 from my_submission.networks.tfc_tdf_graph import from_onnx
 from my_submission.networks.tfc_tdf_weights import canonical_state, from_state_dict, infer_config, load_weights
 from training.export import export
-from training.spectra import Geometry
 
 REFERENCE = Path(__file__).resolve().parents[1].parent / "shared" / "reference"
 SMALL = TfcTdfConfig(bins=32, depth=5, growth=4)
-GEOMETRY = Geometry(n_fft=128, hop=64, bins=32, frames=8)
+CHUNKING = SpectralChunking(StftGeometry(128, 64, 32), 8)
 
 
 def learned(net: TfcTdfNet) -> int:
@@ -210,8 +210,8 @@ def test_one_target_of_several() -> None:
 @pytest.mark.parametrize("half_weights", [False, True])
 def test_rebuilt_from_onnx(config: TfcTdfConfig, half_weights: bool, tmp_path: Path) -> None:
     net = disturbed(config)
-    geometry = Geometry(n_fft=256, hop=64, bins=config.bins, frames=16)
-    path = export(net, geometry, "bass", tmp_path / "net.onnx", half_weights=half_weights).path
+    chunking = SpectralChunking(StftGeometry(256, 64, config.bins), 16)
+    path = export(net, chunking, "bass", tmp_path / "net.onnx", half_weights=half_weights).path
     rebuilt = from_onnx(path)
     x = torch.randn(2, 4, config.bins, 24 // config.frame_multiple * config.frame_multiple)
     with torch.no_grad():
@@ -222,7 +222,7 @@ def test_rebuilt_from_onnx(config: TfcTdfConfig, half_weights: bool, tmp_path: P
 def test_another_graph_is_refused_by_node(tmp_path: Path) -> None:
     import onnx
 
-    path = export(disturbed(SMALL), GEOMETRY, "bass", tmp_path / "net.onnx").path
+    path = export(disturbed(SMALL), CHUNKING, "bass", tmp_path / "net.onnx").path
     model = onnx.load(path)
     node = next(n for n in model.graph.node if n.op_type == "Mul")
     node.op_type, node.name = "Sub", "stray"

@@ -1,1 +1,1 @@
-"""Trains the starter system: rendered corpus, remixing, a training loop, ONNX export, the Mixer."""
+"""Trains separation networks: song folders, augmentation, both phases, ONNX export. Nothing of it separates songs."""

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch.jit._trace import TracerWarning
 
+from my_submission.geometry import SpectralChunking
 from my_submission.networks.tfc_tdf import TfcTdfNet
-from training.spectra import Geometry
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +51,13 @@ def rounded_to_half(net: TfcTdfNet) -> None:
 
 
 def export(
-    net: TfcTdfNet, geometry: Geometry, target: str, path: Path, *, half_weights: bool = False, seed: int = 0
+    net: TfcTdfNet, chunking: SpectralChunking, target: str, path: Path, *, half_weights: bool = False, seed: int = 0
 ) -> Exported:
     """Writes ``path`` in one step and returns what was written.
 
     Args:
         net: the network, predicting one target; it is evaluated in ``eval`` mode and left as it was.
-        geometry: transform and frame count the graph is fixed to.
+        chunking: transform and frame count the graph is fixed to.
         target: source name for the metadata.
         path: the file to write.
         half_weights: store large weights as float16 behind a Cast; the arithmetic stays float32 and
@@ -75,18 +75,23 @@ def export(
     net.eval()
     if half_weights:
         rounded_to_half(net)
-    model = onnx.load_from_string(_traced(net, geometry))
+    model = onnx.load_from_string(_traced(net, chunking))
     if half_weights:
         _store_half(model)
     for dim, size in zip(
-        model.graph.output[0].type.tensor_type.shape.dim[1:], _fixed_shape(net, geometry), strict=True
+        model.graph.output[0].type.tensor_type.shape.dim[1:], _fixed_shape(net, chunking), strict=True
     ):
         dim.dim_value = size
-    fields = {"n_fft": str(geometry.n_fft), "hop": str(geometry.hop), "target": target, "architecture": "tfc-tdf"}
+    fields = {
+        "n_fft": str(chunking.stft.n_fft),
+        "hop": str(chunking.stft.hop),
+        "target": target,
+        "architecture": "tfc-tdf",
+    }
     onnx.helper.set_model_props(model, fields)
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
-    parity_db = _parity_db(content, net, geometry, seed)
+    parity_db = _parity_db(content, net, chunking, seed)
     net.train(was_training)
     if parity_db < PARITY_DB:
         raise ValueError(f"{path}: the graph is {parity_db:.1f} dB from the module, expected {PARITY_DB} dB")
@@ -98,13 +103,13 @@ def export(
     return Exported(path, hashlib.sha256(content).hexdigest(), len(content), parity_db)
 
 
-def _fixed_shape(net: TfcTdfNet, geometry: Geometry) -> tuple[int, int, int]:
-    return net.config.channels, geometry.bins, geometry.frames
+def _fixed_shape(net: TfcTdfNet, chunking: SpectralChunking) -> tuple[int, int, int]:
+    return net.config.channels, chunking.stft.kept_bins, chunking.frames
 
 
-def _traced(net: TfcTdfNet, geometry: Geometry) -> bytes:
+def _traced(net: TfcTdfNet, chunking: SpectralChunking) -> bytes:
     """The graph of torch's TorchScript exporter, constants folded."""
-    example = torch.zeros(1, *_fixed_shape(net, geometry))
+    example = torch.zeros(1, *_fixed_shape(net, chunking))
     buffer: Any = io.BytesIO()
     with warnings.catch_warnings():
         # The exporter that needs no extra package announces its retirement. Instance normalisation has no
@@ -146,12 +151,12 @@ def _store_half(model: Any) -> None:
     graph.node.extend(nodes)
 
 
-def _parity_db(content: bytes, net: TfcTdfNet, geometry: Geometry, seed: int) -> float:
+def _parity_db(content: bytes, net: TfcTdfNet, chunking: SpectralChunking, seed: int) -> float:
     """Signal-to-difference ratio of graph and module on random spectra of two items."""
     import onnxruntime
 
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(2, net.config.channels, geometry.bins, geometry.frames)).astype(np.float32)
+    x = rng.normal(size=(2, net.config.channels, chunking.stft.kept_bins, chunking.frames)).astype(np.float32)
     with torch.no_grad():
         expected = net(torch.from_numpy(x)).numpy().astype(np.float64)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

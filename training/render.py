@@ -19,7 +19,8 @@ import mido
 import numpy as np
 import soundfile
 
-from training.corpus import SAMPLE_RATE, write_stem
+from my_submission.geometry import SAMPLE_RATE
+from training.data.stems import write_stem
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,8 @@ import pyworld
 import soundfile
 import soxr
 
-from training.corpus import SAMPLE_RATE, write_stem
+from my_submission.geometry import SAMPLE_RATE
+from training.data.stems import write_stem
 from training.render import DRUM_CHANNEL, SUNG_PROGRAMS
 
 logger = logging.getLogger(__name__)

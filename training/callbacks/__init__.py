@@ -1,0 +1,1 @@
+"""What happens beside the training step: averaging, graphs, notes on the log."""

@@ -1,0 +1,51 @@
+"""The command line of all stages."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import sys
+from collections.abc import Sequence
+
+from evaluator.errors import EvaluationError
+from my_submission.errors import MdxError
+from training.cli import corpus_stages, fit_stages, phase2_stages
+
+STAGES = (*corpus_stages.STAGES, *fit_stages.STAGES, *phase2_stages.STAGES)
+FAILED = 1
+
+SETTING = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
+"""How a word of the command line begins that changes a setting; options and paths of songs do not."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """One subcommand a stage."""
+    root = argparse.ArgumentParser(
+        prog="python -m training", description="From songs to networks: one subcommand a stage."
+    )
+    stages = root.add_subparsers(required=True, metavar="STAGE")
+    for stage in STAGES:
+        more = "; key=value anywhere changes a setting, such as data.batch=4" if stage.has_settings else ""
+        added = stages.add_parser(stage.name, help=stage.purpose, description=f"{stage.purpose}{more}")
+        stage.add(added)
+        added.set_defaults(act=stage.act, has_settings=stage.has_settings)
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one stage; a failure with a cure is one line on standard error and 1."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    given = sys.argv[1:] if arguments is None else arguments
+    overrides = [word for word in given if SETTING.match(word)]
+    root = parser()
+    options = root.parse_args([word for word in given if not SETTING.match(word)])
+    if overrides and not options.has_settings:
+        root.error(f"this stage takes no settings, and {', '.join(overrides)} was given")
+    options.overrides = overrides
+    try:
+        options.act(options)
+    except (MdxError, EvaluationError) as error:
+        print(f"{error}", file=sys.stderr)
+        return FAILED
+    return 0

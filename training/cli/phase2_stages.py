@@ -1,0 +1,108 @@
+"""Subcommands around networks that are trained: the Mixer, shares of a blend, scores."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from training.cli.stage import Stage, add_models
+
+
+def _row(name: str, values: dict[str, float]) -> str:
+    cells = "  ".join(f"{source} {value:6.2f}" for source, value in values.items())
+    return f"{name:<28} {cells}  mean {sum(values.values()) / len(values):6.2f}"
+
+
+def _mixer(options: argparse.Namespace) -> None:
+    from training.data.songs import require_song
+    from training.manifest import record_mixer
+    from training.phase2.mixer import MixerSettings, fit, save_mixer
+    from training.phase2.separated import network_predictor, separate_songs
+    from training.settings.files import load
+
+    settings = load(MixerSettings, "mixer", options.overrides)
+    predictor = network_predictor(options.models_dir, options.family)
+    songs = [require_song(folder) for folder in options.songs]
+    separated = list(separate_songs(predictor, songs, window_samples=settings.window_samples))
+    fitted = fit(separated, settings)
+    judged = "held-out songs" if fitted.is_held_out else "the songs it was fitted to"
+    ridge = "" if fitted.ridge is None else f", ridge {fitted.ridge:g} by leaving songs out"
+    print(f"{settings.method}{ridge}; global SDR in dB over {len(fitted.judged)} {judged}")
+    print(_row("without Mixer", fitted.without_db))
+    print(_row("with Mixer", fitted.with_db))
+    print(_row("gain", {source: fitted.with_db[source] - fitted.without_db[source] for source in fitted.with_db}))
+    path = options.models_dir / options.family / "mixer.ckpt"
+    save_mixer(fitted.matrix, path)
+    record_mixer(options.models_dir, options.family, path, licence=settings.licence)
+    print(path)
+
+
+def _add_mixer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("songs", type=Path, nargs="+", help="song folders with the four stems")
+    parser.add_argument("--family", default="starter", help="networks <family>/<source> of the models folder")
+    add_models(parser)
+
+
+def _blend(options: argparse.Namespace) -> None:
+    from my_submission.stems import MUSIC_SOURCES
+    from training.data.songs import require_song
+    from training.phase2.blending import BlendStatistics, choose_shares
+
+    statistics: dict[str, list[BlendStatistics]] = {source: [] for source in MUSIC_SOURCES}
+    for folder in sorted(path for path in options.references.iterdir() if path.is_dir()):
+        reference, first, second = (
+            require_song(root / folder.name) for root in (options.references, options.first, options.second)
+        )
+        for source in MUSIC_SOURCES:
+            n_samples = reference.n_samples
+            waves = [song.window(source, 0, n_samples) for song in (first, second, reference)]
+            statistics[source].append(BlendStatistics.of(*waves))
+    for source, choice in choose_shares(statistics).items():
+        print(
+            f"{source:<8} share of the first {choice.share:.3f}  held-out {choice.held_out_sdr_db:6.2f} dB  "
+            f"first alone {choice.first_sdr_db:6.2f} dB  second alone {choice.second_sdr_db:6.2f} dB"
+        )
+
+
+def _add_blend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("references", type=Path, help="folder of <song>/<source>.wav, the true stems")
+    parser.add_argument("first", type=Path, help="folder of the same songs, separated by one system")
+    parser.add_argument("second", type=Path, help="the same by another")
+
+
+def _score(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from my_submission.stems import MUSIC_SOURCES
+    from my_submission.weights import ModelsFolder, read_state_dict
+    from training.data.songs import require_song
+    from training.phase2.separated import estimates_of, network_predictor
+    from training.phase2.statistics import moments, unchanged
+
+    predictor = network_predictor(options.models_dir, options.family)
+    folder = ModelsFolder(options.models_dir)
+    mixer_name = f"{options.family}/mixer"
+    has_mixer = any(artefact.name == mixer_name for artefact in folder.artefacts)
+    matrix = np.asarray(read_state_dict(folder.require(mixer_name))["linear.weight"]) if has_mixer else None
+    quarter = np.zeros_like(unchanged())
+    quarter[:, -2:] = np.tile(np.eye(2) / len(MUSIC_SOURCES), (len(MUSIC_SOURCES), 1))
+    for path in options.songs:
+        stems = require_song(path).stacked()
+        song = moments(estimates_of(predictor, stems), stems)
+        print(_row(f"{path.name}: mixture/4", song.sdr(quarter)))
+        print(_row(f"{path.name}: networks", song.sdr(unchanged())))
+        if matrix is not None:
+            print(_row(f"{path.name}: with Mixer", song.sdr(matrix)))
+
+
+def _add_score(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("songs", type=Path, nargs="+", help="song folders with the four stems")
+    parser.add_argument("--family", default="starter", help="networks <family>/<source> of the models folder")
+    add_models(parser)
+
+
+STAGES = (
+    Stage("mixer", "fit the Mixer of a family of networks", _add_mixer, _mixer, has_settings=True),
+    Stage("blend", "fit the shares of two systems in a blend", _add_blend, _blend),
+    Stage("score", "global SDR of a family of networks on songs", _add_score, _score),
+)

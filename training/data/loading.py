@@ -1,0 +1,139 @@
+"""The data of a run as Lightning wants it: a stream of examples, and whole songs to validate on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import torch
+from torch import Tensor, from_numpy
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from my_submission.errors import InputError
+from my_submission.geometry import SAMPLE_RATE
+from training.data.remix import RemixDataset
+from training.data.sampling import BatchPlan, StepSampler
+from training.data.songs import Song, SongCollection, read_collection, read_collections, split
+from training.settings.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The songs of a run: what is trained on and what is validated on."""
+
+    training: Sequence[SongCollection]
+    validation: Sequence[Song]
+
+
+def read_data(experiment: Experiment, data: Sequence[Path], validation: Sequence[Path] = ()) -> RunData:
+    """The songs of an experiment.
+
+    Args:
+        experiment: says what is held out and how collections are weighed.
+        data: a folder a collection.
+        validation: folders of songs to validate on, beside the held-out songs in ``data``.
+
+    Raises:
+        InputError: a folder holds no song, nothing is left to train on, or songs to validate on are missing.
+    """
+    held_out = experiment.data.held_out_songs
+    training, songs = split(read_collections(data, experiment.data.collections), held_out)
+    songs += [song for folder in validation for song in read_collection(folder).songs]
+    if not training:
+        raise InputError("every song is held out, none is left to train on", cure="mend data.held_out")
+    if held_out and not songs:
+        raise InputError(
+            "none of the held-out songs is in the data folders",
+            cure="add the folder that holds them, name songs by --valid, or set data.held_out=[]",
+        )
+    return RunData(training, songs[: experiment.validation.max_songs])
+
+
+def epoch_steps(experiment: Experiment, data: RunData) -> int:
+    """Optimisation steps of an epoch: as set, or the training songs' length over window and batch, as published."""
+    if experiment.run.epoch_steps is not None:
+        return experiment.run.epoch_steps
+    n_samples = sum(song.n_samples for c in data.training if not c.is_augmented for song in c.songs)
+    return max(1, n_samples // experiment.chunking.chunk_samples // experiment.data.batch)
+
+
+class SongDataset(Dataset[Tensor]):
+    """Whole songs, or their beginnings, as ``float32 (4, 2, samples)``."""
+
+    def __init__(self, songs: Sequence[Song], max_seconds: float | None) -> None:
+        self._songs = songs
+        self._max_samples = None if max_seconds is None else int(max_seconds * SAMPLE_RATE)
+
+    def __len__(self) -> int:
+        return len(self._songs)
+
+    def __getitem__(self, index: int) -> Tensor:
+        song = self._songs[index]
+        n_samples = song.n_samples if self._max_samples is None else min(song.n_samples, self._max_samples)
+        return from_numpy(song.stacked(0, n_samples))
+
+
+class RunDataModule(lightning.LightningDataModule):
+    """Loaders of one process; examples depend on the seed and the step alone.
+
+    Args:
+        experiment: the run.
+        data: its songs.
+        cache: folder of measurements that are remembered by content.
+    """
+
+    def __init__(self, experiment: Experiment, data: RunData, cache: Path) -> None:
+        super().__init__()
+        self.experiment = experiment
+        self.data = data
+        self.epoch_steps = epoch_steps(experiment, data)
+        self._cache = cache
+
+    def dataset(self) -> RemixDataset:
+        """All examples of the run by number."""
+        experiment = self.experiment
+        return RemixDataset(
+            self.data.training,
+            experiment.augment,
+            n_samples=experiment.chunking.chunk_samples,
+            n_examples=experiment.run.epochs * self.epoch_steps * experiment.data.batch,
+            seed=experiment.seed,
+            draw=experiment.data.draw,
+            cache=self._cache,
+        )
+
+    def loader(self, *, rank: int, world_size: int) -> DataLoader[Tensor]:
+        """The examples of one process, a part of a step at a time."""
+        settings = self.experiment.data
+        plan = BatchPlan(
+            batch=settings.batch,
+            micro_batch=settings.micro_batch,
+            world_size=world_size,
+            epoch_steps=self.epoch_steps,
+        )
+        return DataLoader(
+            self.dataset(),
+            batch_size=settings.micro_batch,
+            sampler=StepSampler(plan, rank),
+            num_workers=settings.workers,
+            persistent_workers=settings.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """For this process."""
+        trainer = self.trainer
+        if trainer is None:
+            raise RuntimeError("no trainer is attached; use loader(rank=…, world_size=…)")
+        return self.loader(rank=trainer.global_rank, world_size=trainer.world_size)
+
+    def val_dataloader(self) -> list[DataLoader[Tensor]]:
+        """Every world_size-th song."""
+        trainer = self.trainer
+        if not self.data.validation or trainer is None:
+            return []
+        songs = SongDataset(self.data.validation, self.experiment.validation.max_seconds)
+        mine = Subset(songs, range(trainer.global_rank, len(songs), trainer.world_size))
+        return [DataLoader(mine, batch_size=None, shuffle=False)]

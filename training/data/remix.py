@@ -1,0 +1,152 @@
+"""Examples: one window a source from random songs, changed at random; the mixture is their sum.
+
+An example is a function of the seed and its number alone: a resumed run sees what an unbroken one would have seen,
+and the processes of a distributed run share one stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, from_numpy
+from torch.utils.data import Dataset
+
+from my_submission.errors import InputError
+from my_submission.stems import MUSIC_SOURCES, Waveform
+from training.augment.effects import EffectChain, fitted
+from training.data.songs import Song, SongCollection
+from training.data.stems import StemFile, level
+from training.settings.experiment import AugmentSettings
+
+REFERENCE_RMS = 0.08
+"""Level that a stem's active parts are brought to before a random level is applied."""
+
+Draw = np.random.Generator
+
+CHOICES, TIMING, CHANGES = range(3)
+"""Streams of random numbers in one example: songs and places; changes of pitch and tempo; everything else."""
+
+
+class RemixDataset(Dataset[Tensor]):
+    """Example number n, as ``float32 (4, 2, n_samples)`` in the order bass, drums, other, vocals.
+
+    Args:
+        collections: songs to draw from.
+        augment: how windows are put together and changed.
+        n_samples: length of a window.
+        n_examples: how many there are; the numbers a sampler asks for.
+        seed: of everything drawn.
+        draw: whether a song is drawn as likely as any other, or in proportion to its length.
+        cache: folder of measured levels.
+
+    Raises:
+        InputError: a source has no stem at all.
+    """
+
+    def __init__(
+        self,
+        collections: Sequence[SongCollection],
+        augment: AugmentSettings,
+        *,
+        n_samples: int,
+        n_examples: int,
+        seed: int,
+        draw: str,
+        cache: Path,
+    ) -> None:
+        self.augment = augment
+        self.n_samples = n_samples
+        self.n_examples = n_examples
+        self.seed = seed
+        self.chain = EffectChain(augment.effects, augment.probability_scale)
+        self._pools = {source: _Pool(collections, source, by_length=draw == "length") for source in MUSIC_SOURCES}
+        self._gains: Mapping[Path, float] = {}
+        if augment.level_db is not None:
+            stems = {stem.path: stem for pool in self._pools.values() for stem in pool.stems}
+            self._gains = {path: _levelling_gain(level(stem, cache)) for path, stem in stems.items()}
+
+    def __len__(self) -> int:
+        return self.n_examples
+
+    def __getitem__(self, index: int) -> Tensor:
+        return from_numpy(self.example(index))
+
+    def example(self, number: int) -> Waveform:
+        """One example, ``float32 (4, 2, n_samples)``; a source may be silent."""
+        rng = self._stream(number, CHOICES)
+        shared = self._coherent_song(rng) if rng.random() < self.augment.coherent else None
+        start = rng.random()
+        example = np.zeros((len(MUSIC_SOURCES), 2, self.n_samples), dtype=np.float32)
+        for row, source in enumerate(MUSIC_SOURCES):
+            if rng.random() < self.augment.absent.get(source, 0.0):
+                continue
+            if shared is not None:
+                example[row] = self._coherent_window(number, row, shared, source, start)
+            else:
+                example[row] = self._drawn(rng, source, (number, row))
+            if rng.random() < self.augment.doubled.get(source, 0.0):
+                example[row] += self._drawn(rng, source, (number, row + len(MUSIC_SOURCES)))
+        return example
+
+    def _stream(self, *key: int) -> Draw:
+        return np.random.default_rng([self.seed, *key])
+
+    def _drawn(self, rng: Draw, source: str, key: tuple[int, int]) -> Waveform:
+        """A window of a random song."""
+        _, stem = self._pools[source].draw(rng)
+        window = stem.window(self._start(stem.n_samples, rng.random()), self._n_read)
+        return self._changed(window, stem, timing=self._stream(*key, TIMING), rng=self._stream(*key, CHANGES))
+
+    def _coherent_song(self, rng: Draw) -> Song:
+        return self._pools["other" if rng.random() < 0.5 else "vocals"].draw(rng)[0]
+
+    def _coherent_window(self, number: int, row: int, song: Song, source: str, start: float) -> Waveform:
+        """A window of one song's source; all sources share the place and the change of pitch and tempo."""
+        if source not in song.stems:
+            return np.zeros((2, self.n_samples), dtype=np.float32)
+        window = song.window(source, self._start(song.n_samples, start), self._n_read)
+        timing = self._stream(number, TIMING)
+        return self._changed(window, song.stems[source], timing=timing, rng=self._stream(number, row, CHANGES))
+
+    def _changed(self, window: Waveform, stem: StemFile, *, timing: Draw, rng: Draw) -> Waveform:
+        changed = fitted(self.chain(window, timing=timing, rng=rng), self.n_samples)
+        if self.augment.level_db is None:
+            return changed
+        gain = 10.0 ** (rng.normal(0.0, self.augment.level_db) / 20.0) * self._gains[stem.path]
+        return np.asarray(changed * np.float32(gain), dtype=np.float32)
+
+    @property
+    def _n_read(self) -> int:
+        return int(np.ceil(self.n_samples * self.chain.reach))
+
+    def _start(self, n_available: int, position: float) -> int:
+        return int(position * max(1, n_available - self._n_read + 1))
+
+
+class _Pool:
+    """The stems of one source, drawn by collection weight, then equally or by length."""
+
+    def __init__(self, collections: Sequence[SongCollection], source: str, *, by_length: bool) -> None:
+        self._songs: list[Song] = []
+        chances: list[float] = []
+        for collection in collections:
+            songs = [song for song in collection.songs if source in song.stems]
+            sizes = [float(song.stems[source].n_samples) if by_length else 1.0 for song in songs]
+            scale = 1.0 if collection.weight is None or not songs else collection.weight / sum(sizes)
+            self._songs += songs
+            chances += [scale * size for size in sizes]
+        if not self._songs:
+            raise InputError(f"no song for training has a stem of {source}", cure="add a collection that has one")
+        self.stems = [song.stems[source] for song in self._songs]
+        self._edges: npt.NDArray[np.float64] = np.cumsum(chances) / np.sum(chances)
+
+    def draw(self, rng: Draw) -> tuple[Song, StemFile]:
+        index = min(int(np.searchsorted(self._edges, rng.random(), side="right")), len(self._songs) - 1)
+        return self._songs[index], self.stems[index]
+
+
+def _levelling_gain(active_rms: float) -> float:
+    return REFERENCE_RMS / active_rms if active_rms > 0.0 else 0.0

@@ -1,0 +1,143 @@
+"""Song folders: ``<collection>/<song>/<source>.<npy|wav|flac|ogg>``, any of the four sources."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from my_submission.errors import InputError
+from my_submission.stems import MUSIC_SOURCES, Waveform
+from training.data.splits import validation_order
+from training.data.stems import STEM_SUFFIXES, StemFile, open_stem
+
+AUGMENTED_FOLDER = re.compile(r".*_p=-?\d+_t=-?\d+")
+"""Folders of stretched copies; a song in them is the same song under the same name."""
+
+
+@dataclass(frozen=True)
+class Song:
+    """A song with the stems it has."""
+
+    name: str
+    stems: Mapping[str, StemFile]
+
+    @property
+    def n_samples(self) -> int:
+        """Of the longest stem."""
+        return max(stem.n_samples for stem in self.stems.values())
+
+    def window(self, source: str, start: int, n_samples: int) -> Waveform:
+        """``float32 (2, n_samples)`` of a source; zeros where the song has none."""
+        if source not in self.stems:
+            return np.zeros((2, n_samples), dtype=np.float32)
+        return self.stems[source].window(start, n_samples)
+
+    def stacked(self, start: int = 0, n_samples: int | None = None) -> Waveform:
+        """``float32 (4, 2, n_samples)`` in the order bass, drums, other, vocals; their sum is the mixture."""
+        length = self.n_samples - start if n_samples is None else n_samples
+        return np.stack([self.window(source, start, length) for source in MUSIC_SOURCES])
+
+
+@dataclass(frozen=True)
+class SongCollection:
+    """Songs of one folder, and the weight they are drawn with together; None counts every song the same."""
+
+    name: str
+    songs: tuple[Song, ...]
+    weight: float | None = None
+
+    @property
+    def is_augmented(self) -> bool:
+        """Whether it holds stretched copies of songs."""
+        return AUGMENTED_FOLDER.fullmatch(self.name) is not None
+
+
+def read_song(folder: Path) -> Song | None:
+    """The song of a folder, None where it holds no stem.
+
+    Raises:
+        InputError: a stem is not one.
+    """
+    stems = {}
+    for source in MUSIC_SOURCES:
+        path = next((p for suffix in STEM_SUFFIXES if (p := folder / f"{source}{suffix}").is_file()), None)
+        if path is not None:
+            stems[source] = open_stem(path, song=folder.name, source=source)
+    return Song(folder.name, stems) if stems else None
+
+
+def require_song(folder: Path) -> Song:
+    """As :func:`read_song`, of a folder that must hold stems.
+
+    Raises:
+        InputError: it holds none, or a stem is not one.
+    """
+    song = read_song(folder)
+    if song is None:
+        raise InputError(
+            f"holds no stem ({', '.join(MUSIC_SOURCES)} as {' '.join(STEM_SUFFIXES)})",
+            where=folder,
+            cure="name a song folder of the MUSDB18-HQ layout",
+        )
+    return song
+
+
+def read_collection(folder: Path, weight: float | None = None) -> SongCollection:
+    """Every song below a folder, in the order of names.
+
+    Raises:
+        InputError: there is none; the message says what was found instead.
+    """
+    if not folder.is_dir():
+        raise InputError("is no folder", where=folder, cure="name a folder of song folders")
+    children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    songs = tuple(song for child in children if (song := read_song(child)) is not None)
+    if songs:
+        return SongCollection(folder.name, songs, weight)
+    if any(folder.glob("*.stem.mp4")):
+        cure = f"decode them first: python -m training decode {folder}/*.stem.mp4 --collection NAME --corpus DIR"
+        raise InputError("holds .stem.mp4 files, which cannot be read at random", where=folder, cure=cure)
+    parts = [child.name for child in children if any(read_song(c) for c in child.iterdir() if c.is_dir())]
+    cure = f"name the folders in it: {', '.join(parts)}" if parts else "it should hold <song>/<source>.wav"
+    raise InputError("holds no song folder", where=folder, cure=cure)
+
+
+def read_collections(folders: Sequence[Path], weights: Mapping[str, float]) -> list[SongCollection]:
+    """The collections of a run.
+
+    Args:
+        folders: one a collection.
+        weights: by folder name; empty when every song counts the same.
+
+    Raises:
+        InputError: a folder and the weights do not name each other, or a folder holds no song.
+    """
+    names = [folder.resolve().name for folder in folders]
+    if weights:
+        odd = sorted(set(names) ^ set(weights))
+        if odd:
+            raise InputError(
+                f"the data folders are {', '.join(names)}, and data.collections weighs {', '.join(weights)}",
+                cure=f"give the folder and the weight of {', '.join(odd)}, or neither",
+            )
+    return [read_collection(f, weights.get(name)) for f, name in zip(folders, names, strict=True)]
+
+
+def split(collections: Sequence[SongCollection], held_out: Collection[str]) -> tuple[list[SongCollection], list[Song]]:
+    """Collections without the held-out songs, and those songs, in validation order.
+
+    A held-out song leaves every collection, its stretched copies too; only its original is validated on.
+    """
+    training: list[SongCollection] = []
+    validation: dict[str, Song] = {}
+    for collection in collections:
+        kept = tuple(song for song in collection.songs if song.name not in held_out)
+        if kept:
+            training.append(SongCollection(collection.name, kept, collection.weight))
+        if not collection.is_augmented:
+            validation |= {song.name: song for song in collection.songs if song.name in held_out}
+    return training, [validation[name] for name in validation_order(validation)]

@@ -1,0 +1,36 @@
+"""Which songs are validated on: lists of names that publications share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+MUSDB18_VALIDATION = (
+    "Actions - One Minute Smile",
+    "Clara Berry And Wooldog - Waltz For My Victims",
+    "Johnny Lokke - Promises & Lies",
+    "Patrick Talbot - A Reason To Leave",
+    "Triviul - Angelsaint",
+    "Alexander Ross - Goodbye Bolero",
+    "Fergessen - Nos Palpitants",
+    "Leaf - Summerghost",
+    "Skelpolu - Human Mistakes",
+    "Young Griffo - Pennies",
+    "ANiMAL - Rockshow",
+    "James May - On The Line",
+    "Meaxic - Take A Step",
+    "Traffic Experiment - Sirens",
+)
+"""The 14 of MUSDB18's 100 training songs that are validated on by convention, in the order of the package ``musdb``."""
+
+LISTS = {"musdb18": MUSDB18_VALIDATION}
+
+
+def expanded(names: Iterable[str]) -> frozenset[str]:
+    """Song names, with every name of a list replaced by the songs on it."""
+    return frozenset(song for name in names for song in LISTS.get(name, (name,)))
+
+
+def validation_order(names: Iterable[str]) -> list[str]:
+    """Songs to validate on, those of MUSDB18 in their published order first, the rest by name."""
+    rank = {name: index for index, name in enumerate(MUSDB18_VALIDATION)}
+    return sorted(names, key=lambda name: (rank.get(name, len(rank)), name))

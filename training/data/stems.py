@@ -1,0 +1,173 @@
+"""One stem on disk: windows read from it without decoding the rest, and facts remembered by its content.
+
+A stem is an audio file that libsndfile reads (WAV, FLAC, Ogg), read block-wise at an offset, or an int16 array
+``(samples, 2)`` of the spool (``.npy``), read through the page cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from my_submission.audio_io.part_files import PartFile
+from my_submission.errors import InputError
+from my_submission.geometry import SAMPLE_RATE
+from my_submission.stems import Waveform
+
+FULL_SCALE = 32_768.0
+SPOOL_SUFFIX = ".npy"
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
+STEM_SUFFIXES = (SPOOL_SUFFIX, *AUDIO_SUFFIXES)
+"""In order of preference where a song folder holds the same source twice."""
+
+SILENCE_RMS = 1e-3
+"""Half-second pieces below -60 dB count as silence when a stem's level is measured."""
+
+_SAMPLED_BLOCKS = 17
+_BLOCK_BYTES = 4096
+
+Pcm = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class StemFile:
+    """One stem: whose it is, where, and how long in samples at 44.1 kHz."""
+
+    song: str
+    source: str
+    path: Path
+    n_samples: int
+
+    def window(self, start: int, n_samples: int) -> Waveform:
+        """Reads ``float32 (2, n_samples)`` from sample ``start`` on; zeros beyond the end.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        window = np.zeros((2, n_samples), dtype=np.float32)
+        read = self._read(start, max(0, min(n_samples, self.n_samples - start)))
+        window[:, : len(read)] = read.T
+        return window
+
+    def _read(self, start: int, n_samples: int) -> npt.NDArray[np.float32]:
+        if n_samples == 0:
+            return np.zeros((0, 2), dtype=np.float32)
+        if self.path.suffix == SPOOL_SUFFIX:
+            pcm = np.load(self.path, mmap_mode="r")[start : start + n_samples]
+            return np.asarray(pcm, dtype=np.float32) / np.float32(FULL_SCALE)
+        try:
+            audio, _ = soundfile.read(self.path, n_samples, start, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise InputError(f"cannot be read at sample {start} ({error})", where=self.path) from error
+        return np.asarray(audio, dtype=np.float32)
+
+
+def open_stem(path: Path, *, song: str, source: str) -> StemFile:
+    """The stem in a file; only its header is read.
+
+    Raises:
+        InputError: the file is unreadable, empty, not at 44.1 kHz or has more than two channels.
+    """
+    if path.suffix == SPOOL_SUFFIX:
+        return StemFile(song, source, path, _spooled_samples(path))
+    try:
+        info = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        raise InputError(
+            f"is no audio file ({error})", where=path, cure="remove it, or decode the song again"
+        ) from error
+    if info.samplerate != SAMPLE_RATE or info.channels > 2:
+        raise InputError(
+            f"has {info.channels} channels at {info.samplerate} Hz, and stems have one or two at {SAMPLE_RATE} Hz",
+            where=path,
+            cure="convert it, for instance with python -m training decode",
+        )
+    if info.frames == 0:
+        raise InputError("holds no samples", where=path, cure="remove it")
+    return StemFile(song, source, path, int(info.frames))
+
+
+def _spooled_samples(path: Path) -> int:
+    try:
+        pcm = np.load(path, mmap_mode="r")
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"is no array ({error})", where=path, cure="decode the song again") from error
+    if pcm.ndim != 2 or pcm.shape[1] != 2 or pcm.dtype != np.int16 or pcm.shape[0] == 0:
+        raise InputError(
+            f"holds {pcm.dtype} {pcm.shape}, and a spooled stem is int16 (samples, 2)",
+            where=path,
+            cure="decode it again",
+        )
+    return int(pcm.shape[0])
+
+
+def active_rms(samples: npt.NDArray[np.float32]) -> float:
+    """Root mean square over the half-second pieces of ``(samples, channels)`` that are not silent; 0 if all are."""
+    piece = SAMPLE_RATE // 2
+    whole = len(samples) // piece * piece
+    if whole == 0:
+        return 0.0
+    pieces = samples[:whole].reshape(-1, piece * samples.shape[1])
+    power = np.mean(pieces * pieces, axis=1)
+    loud = power[power > SILENCE_RMS**2]
+    return float(np.sqrt(loud.mean())) if loud.size else 0.0
+
+
+def level(stem: StemFile, cache: Path) -> float:
+    """Level of a stem while it sounds, as :func:`active_rms`; measured once for every content.
+
+    Args:
+        stem: the file.
+        cache: folder of measurements, keyed by the files' content: a changed file is measured anew, and a changed
+            list of songs can never meet a stale entry.
+    """
+    entry = cache / f"{fingerprint(stem.path)}.json"
+    if entry.exists():
+        return float(json.loads(entry.read_text(encoding="utf-8"))["active_rms"])
+    measured = active_rms(stem.window(0, stem.n_samples).T)
+    cache.mkdir(parents=True, exist_ok=True)
+    part = entry.with_name(f".{entry.name}.{os.getpid()}.part")  # another process may measure the same stem: both agree
+    part.write_text(json.dumps({"active_rms": measured}), encoding="utf-8")
+    part.replace(entry)
+    return measured
+
+
+def fingerprint(path: Path) -> str:
+    """What a file holds, in 32 hexadecimal digits: its size, its time, and 17 blocks of 4 KiB spread over it.
+
+    A whole hash would read hundreds of gigabytes; the time of the last change covers an edit between the blocks.
+    """
+    status = path.stat()
+    digest = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode())
+    with path.open("rb") as file:
+        for index in range(_SAMPLED_BLOCKS):
+            file.seek(max(0, status.st_size - _BLOCK_BYTES) * index // (_SAMPLED_BLOCKS - 1))
+            digest.update(file.read(_BLOCK_BYTES))
+    return digest.hexdigest()[:32]
+
+
+def write_stem(folder: Path, source: str, pcm: Pcm) -> bool:
+    """Stores int16 ``(samples, 2)`` as ``<folder>/<source>.npy`` in one step, unless it is silent throughout.
+
+    Returns:
+        Whether it was written.
+    """
+    if active_rms(pcm.astype(np.float32) / np.float32(FULL_SCALE)) == 0.0:
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    part = PartFile(folder / f"{source}{SPOOL_SUFFIX}")
+    try:
+        with part.path.open("wb") as file:
+            np.save(file, pcm)
+    except BaseException:
+        part.discard()
+        raise
+    part.commit()
+    return True

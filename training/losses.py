@@ -1,0 +1,122 @@
+"""What training minimises: functions of estimates, targets and their mixture.
+
+All of them take waveforms or spectra of windows and targets, ``[N, targets, ...]``, and the weights of the targets,
+and return a scalar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from my_submission.geometry import StftGeometry
+from my_submission.networks.spectra import from_channels
+
+LossName = Literal["mse", "l1", "energy-ratio", "negative-sdr", "masking"]
+LOSSES: tuple[str, ...] = get_args(LossName)
+
+SILENT_POWER = 1e-4
+"""Mean squared spectrum added to the mixture's, so that a near-silent window cannot dominate a batch."""
+
+SDR_EPSILON = 1e-7
+SHARE_EPSILON = 1e-10
+SHARE_SCALE = 10.0
+"""Weight of the waveform's share of the masking loss ("mcoeff" in the published configuration)."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a network made of a batch, and what it should have made.
+
+    Attributes:
+        spectra: estimated, float32 ``[N, targets, 4, bins, frames]``.
+        target_waves: ``[N, targets, 2, samples]``.
+        target_spectra: of the same shape as ``spectra``.
+        mixture_waves: ``[N, 2, samples]``.
+        mixture_spectra: ``[N, 4, bins, frames]``.
+        stft: the transform between them.
+    """
+
+    spectra: Tensor
+    target_waves: Tensor
+    target_spectra: Tensor
+    mixture_waves: Tensor
+    mixture_spectra: Tensor
+    stft: StftGeometry
+
+    def waves(self) -> Tensor:
+        """The estimates as waveforms ``[N, targets, 2, samples]``; bins above the kept ones are zero."""
+        n_samples = self.target_waves.shape[-1]
+        waves = from_channels(self.spectra.flatten(0, 1), self.stft, samples=n_samples)
+        return waves.reshape(self.target_waves.shape)
+
+
+def loss_of(name: LossName, outcome: Outcome, weights: Tensor) -> Tensor:
+    """The loss of a batch by name; ``weights`` are those of the targets."""
+    if name == "mse":
+        return waveform_mse(outcome.waves(), outcome.target_waves, weights)
+    if name == "l1":
+        return waveform_l1(outcome.waves(), outcome.target_waves, weights)
+    if name == "negative-sdr":
+        return negative_sdr(outcome.waves(), outcome.target_waves)
+    if name == "energy-ratio":
+        return energy_ratio(outcome.spectra, outcome.target_spectra, outcome.mixture_spectra, weights)
+    return masking(outcome, weights)
+
+
+def waveform_mse(estimates: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean squared error over the full window: the published code of the KUIELab networks."""
+    return torch.mean((estimates - targets).square().mean(dim=(2, 3)) * weights)
+
+
+def waveform_l1(estimates: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean absolute error over the full window: the published paper of the KUIELab networks."""
+    return torch.mean((estimates - targets).abs().mean(dim=(2, 3)) * weights)
+
+
+def energy_ratio(estimates: Tensor, targets: Tensor, mixture: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean over windows and sources of ``|error|^2 / |mixture|^2``, of spectra.
+
+    A linear ratio: it stays finite and small for the silent stems that most windows contain, where
+    a logarithm would reward nothing but silence.
+    """
+    error = (estimates - targets).square().mean(dim=(2, 3, 4))
+    power = mixture.square().mean(dim=(1, 2, 3)) + SILENT_POWER
+    return torch.mean(error / power[:, None] * weights)
+
+
+def negative_sdr(estimates: Tensor, targets: Tensor) -> Tensor:
+    """Mean over the batch of the negative SDR in dB of each example, over sources, channels and time together.
+
+    Definition: the AIMLESS entries of the Sound Demixing Challenge 2023.
+    """
+    signal = targets.square().sum(dim=(1, 2, 3))
+    error = (estimates - targets).square().sum(dim=(1, 2, 3))
+    return -10.0 * torch.mean(torch.log10(signal + SDR_EPSILON) - torch.log10(error + SDR_EPSILON))
+
+
+def masking(outcome: Outcome, weights: Tensor) -> Tensor:
+    """Squared error of complex bins plus ten times one plus the weighted SDR loss of the waveforms.
+
+    Definition: the multi-domain loss of X-UMX as the AIMLESS entries use it. The weighted SDR loss is
+    ``−α·cos(target, estimate) − (1 − α)·cos(rest, estimated rest)`` with ``α`` the target's share of the energy, per
+    window and channel.
+    """
+    difference = (outcome.spectra - outcome.target_spectra).square()
+    bins = 2.0 * torch.mean(difference.mean(dim=(2, 3, 4)) * weights)  # two real values a complex bin
+    mixture = outcome.mixture_waves[:, None]
+    estimates, targets = outcome.waves(), outcome.target_waves
+    rest, estimated_rest = mixture - targets, mixture - estimates
+    target_energy, rest_energy = targets.square().sum(-1), rest.square().sum(-1)
+    share = target_energy / (target_energy + rest_energy + SHARE_EPSILON)
+    similarity = share * _cosine(targets, estimates) + (1.0 - share) * _cosine(rest, estimated_rest)
+    return bins + SHARE_SCALE * torch.mean((1.0 - similarity.mean(dim=2)) * weights)
+
+
+def _cosine(first: Tensor, second: Tensor) -> Tensor:
+    norms = torch.linalg.vector_norm(first, dim=-1) * torch.linalg.vector_norm(second, dim=-1)
+    cosine: Tensor = (first * second).sum(-1) / (norms + SHARE_EPSILON)
+    return cosine

@@ -1,0 +1,125 @@
+"""What every separation network in training has in common: averaging, optimiser, validation on whole songs.
+
+A new network is a file beside this one with two classes: settings (``NetworkSettings`` under a ``kind``) and a
+:class:`SeparationModule` with its three abstract methods.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from evaluator.metrics import global_sdr
+from my_submission.stems import MUSIC_SOURCES
+from training.activations import recompute_in_backward
+from training.export import Exported
+from training.separation import separate
+from training.settings.experiment import Experiment
+from training.settings.strict import to_table
+
+EXPERIMENT_KEY = "experiment"
+"""Key of a checkpoint under which the experiment's table lies, so that a checkpoint explains itself."""
+
+SDR_METRIC = "val/sdr"
+
+
+class SeparationModule(lightning.LightningModule):
+    """A network in training.
+
+    Args:
+        experiment: the run.
+        network: with its initial weights.
+        total_steps: optimisation steps of the whole run, for schedules.
+
+    Attributes:
+        network: the weights that are trained.
+        averaged: their moving average, None where the experiment keeps none.
+    """
+
+    def __init__(self, experiment: Experiment, network: nn.Module, *, total_steps: int) -> None:
+        super().__init__()
+        self.experiment = experiment
+        self.total_steps = total_steps
+        self.network = network
+        self.averaged = copy.deepcopy(network).requires_grad_(False).eval() if experiment.run.ema else None
+        if experiment.run.checkpoint_activations:
+            recompute_in_backward(self.blocks())
+        self._micro_losses: list[Tensor] = []
+        self._sums: dict[str, list[float]] = {}
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The weights that are validated and exported: the averaged ones where there are any."""
+        return self.network if self.averaged is None else self.averaged
+
+    @abstractmethod
+    def batch_loss(self, stems: Tensor) -> Tensor:
+        """The loss of a batch of examples ``[N, 4, 2, samples]`` in the order bass, drums, other, vocals."""
+
+    @abstractmethod
+    def estimate(self, mixtures: Tensor) -> Tensor:
+        """Waveforms of every target: ``[N, 2, samples]`` to ``[N, targets, 2, samples]``, with ``evaluated``."""
+
+    @abstractmethod
+    def export_graphs(self, folder: Path) -> list[Exported]:
+        """Writes the graphs of ``evaluated`` to ``folder``, checked against torch, one a target."""
+
+    @abstractmethod
+    def blocks(self) -> Iterable[nn.Module]:
+        """Parts of ``network`` whose activations can be computed again instead of kept."""
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """One part of an optimisation step."""
+        loss = self.batch_loss(batch)
+        self._micro_losses.append(loss.detach())
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Logs the loss of the whole step, over accumulated parts and processes."""
+        mean = torch.stack(self._micro_losses).mean()
+        self._micro_losses.clear()
+        self.log("train/loss", mean, on_step=True, on_epoch=False, sync_dist=True)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forgets the songs of the last validation."""
+        self._sums = {target: [0.0, 0.0] for target in self.experiment.targets}
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Global SDR of one whole song, ``(4, 2, samples)``; a target that is silent throughout does not count."""
+        chunking = self.experiment.chunking
+        estimates = separate(self.estimate, chunking, batch.sum(dim=0)).numpy()
+        for row, target in enumerate(self.experiment.targets):
+            reference = batch[MUSIC_SOURCES.index(target)].cpu().numpy()
+            if np.any(reference):
+                self._sums[target][0] += global_sdr(reference, estimates[row])
+                self._sums[target][1] += 1.0
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the mean over the songs of all processes, per target and over targets."""
+        sums = torch.tensor([self._sums[target] for target in self.experiment.targets], device=self.device)
+        totals = self.trainer.strategy.reduce(sums, reduce_op="sum")
+        means = totals[:, 0] / totals[:, 1]
+        if not torch.isfinite(means).all():
+            silent = [t for t, n in zip(self.experiment.targets, totals[:, 1], strict=True) if n == 0]
+            raise ValueError(f"no validation song has a stem of {', '.join(silent) or 'finite SDR'}")
+        for target, mean in zip(self.experiment.targets, means, strict=True):
+            self.log(f"{SDR_METRIC}_{target}", mean)
+        self.log(SDR_METRIC, means.mean(), prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """The experiment's optimiser; the rate follows its schedule step by step."""
+        optimiser = self.experiment.optimiser.build(p for p in self.network.parameters() if p.requires_grad)
+        scheduler = self.experiment.schedule.build(optimiser, self.total_steps)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the experiment, as a plain table."""
+        checkpoint[EXPERIMENT_KEY] = to_table(self.experiment)

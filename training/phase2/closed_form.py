@@ -1,0 +1,91 @@
+"""The Mixer as a ridge regression, pulled towards "change nothing" as strongly as unseen songs ask for.
+
+Left and right are treated alike: in the basis of mid and side the matrix falls into two of 4 by 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from training.phase2.statistics import N_SOURCES, Matrix, MixerStatistics, mean_sdr, total
+
+SILENCE = 1e-9
+"""Least energy a song is divided by."""
+
+
+@dataclass(frozen=True)
+class RidgeChoice:
+    """What cross-validation found.
+
+    Attributes:
+        ridge: the best of the candidates.
+        held_out_sdr_db: candidate to the mean global SDR over sources and left-out songs.
+    """
+
+    ridge: float
+    held_out_sdr_db: dict[float, float]
+
+
+def fit_mixer(songs: Sequence[MixerStatistics], *, ridge: float, is_equal: bool = True) -> npt.NDArray[np.float32]:
+    """The matrix that minimises the squared error over songs.
+
+    Args:
+        songs: their moments.
+        ridge: strength of the pull towards the identity, relative to the mean input power.
+        is_equal: whether songs count the same whatever their level and length.
+
+    Returns:
+        ``float32 (8, 10)``: rows bassL, bassR … vocalsR, columns the same and mixL, mixR.
+    """
+    if ridge < 0.0:
+        raise ValueError(f"ridge={ridge} must not be negative")
+    weighed = [song.scaled(1.0 / max(SILENCE, song.mixture_energy)) if is_equal else song for song in songs]
+    moments = total(weighed)
+    gram = moments.gram.reshape(N_SOURCES + 1, 2, N_SOURCES + 1, 2)
+    cross = moments.cross.reshape(N_SOURCES, 2, N_SOURCES + 1, 2)
+    mid, side = (_ridge(_part(gram, sign), _part(cross, sign), ridge) for sign in (1.0, -1.0))
+    return _left_right(mid, side)
+
+
+def choose_ridge(songs: Sequence[MixerStatistics], candidates: Sequence[float]) -> RidgeChoice:
+    """Leave-one-song-out cross-validation: each song is scored with a Mixer fitted to all others.
+
+    Raises:
+        ValueError: fewer than two songs, or no candidate.
+    """
+    if len(songs) < 2 or not candidates:
+        raise ValueError(f"cross-validation of {len(candidates)} candidates over {len(songs)} songs is not possible")
+    held_out = {}
+    for ridge in candidates:
+        scores = []
+        for index, song in enumerate(songs):
+            others = [other for place, other in enumerate(songs) if place != index]
+            scores.append(song.sdr(fit_mixer(others, ridge=ridge)))
+        held_out[ridge] = float(np.mean(list(mean_sdr(scores).values())))
+    return RidgeChoice(max(held_out, key=lambda ridge: held_out[ridge]), held_out)
+
+
+def _part(moments: npt.NDArray[np.float64], sign: float) -> Matrix:
+    """Moments of left + sign · right, from moments by source and channel."""
+    return np.asarray(moments[:, 0, :, 0] + moments[:, 1, :, 1] + sign * (moments[:, 0, :, 1] + moments[:, 1, :, 0]))
+
+
+def _ridge(gram: Matrix, cross: Matrix, ridge: float) -> Matrix:
+    """``(4, 5)`` minimiser of the squared error plus the distance to the identity."""
+    pull = ridge * np.trace(gram) / len(gram)
+    if np.trace(gram) == 0.0:  # a mono corpus has no side signal to learn from
+        return np.eye(N_SOURCES, N_SOURCES + 1)
+    pulled = gram + pull * np.eye(len(gram))
+    wanted = cross + pull * np.eye(N_SOURCES, N_SOURCES + 1)
+    return np.asarray(np.linalg.lstsq(pulled, wanted.T, rcond=None)[0].T)
+
+
+def _left_right(mid: Matrix, side: Matrix) -> npt.NDArray[np.float32]:
+    """The two matrices of mid and side as one over interleaved left and right channels."""
+    same, other = (mid + side) / 2.0, (mid - side) / 2.0
+    matrix = np.kron(same, np.eye(2)) + np.kron(other, np.eye(2)[::-1])
+    return np.asarray(matrix, dtype=np.float32)

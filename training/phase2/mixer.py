@@ -1,0 +1,112 @@
+"""One Mixer from separated songs: which method, how it does on songs it was not fitted to, its file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from training.data.splits import expanded
+from training.phase2.closed_form import choose_ridge, fit_mixer
+from training.phase2.descent import DescentSettings, descend
+from training.phase2.separated import SeparatedSong
+from training.phase2.statistics import mean_sdr, total, unchanged
+
+WEIGHT_KEY = "linear.weight"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixerSettings:
+    """Phase 2.
+
+    Attributes:
+        method: ``closed-form`` is a ridge regression, its strength chosen by leaving songs out; ``rmsprop`` is the
+            published descent.
+        ridges: candidates of the ridge's strength.
+        window_samples: of one window; 261 120 less 8192 at each side, as published.
+        descent: of the method rmsprop.
+        held_out: names of songs that are scored and not fitted to; ``musdb18`` stands for its 14.
+        licence: of the Mixer, for the manifest.
+    """
+
+    method: Literal["closed-form", "rmsprop"] = "closed-form"
+    ridges: tuple[float, ...] = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+    window_samples: int = 261_120 - 2 * 8_192
+    descent: DescentSettings = field(default_factory=DescentSettings)
+    held_out: tuple[str, ...] = ()
+    licence: str = "unpublished"
+
+    def __post_init__(self) -> None:
+        if self.window_samples < 1 or not self.ridges or min(self.ridges) < 0.0:
+            raise ValueError("window_samples must be positive, ridges must be given and not negative")
+
+    @property
+    def held_out_songs(self) -> frozenset[str]:
+        """Names of held-out songs, with names of lists expanded."""
+        return expanded(self.held_out)
+
+
+@dataclass(frozen=True)
+class FittedMixer:
+    """A Mixer and what it is worth.
+
+    Attributes:
+        matrix: ``float32 (8, 10)``.
+        ridge: strength chosen; None for the descent.
+        without_db: mean global SDR per source of the estimates as they are, over the judged songs.
+        with_db: the same after the Mixer.
+        judged: names of the songs judged on.
+        is_held_out: whether the Mixer was not fitted to these songs.
+    """
+
+    matrix: npt.NDArray[np.float32]
+    ridge: float | None
+    without_db: dict[str, float]
+    with_db: dict[str, float]
+    judged: tuple[str, ...]
+    is_held_out: bool
+
+
+def fit(songs: Sequence[SeparatedSong], settings: MixerSettings) -> FittedMixer:
+    """Fits to all songs that are not held out, and judges on those that are, or on all where none is.
+
+    Raises:
+        ValueError: no song is left to fit to.
+    """
+    held_out = settings.held_out_songs
+    fitted = [song for song in songs if song.name not in held_out]
+    judged = [song for song in songs if song.name in held_out]
+    if not fitted:
+        raise ValueError("every song is held out, none is left to fit the Mixer to")
+    wholes = [total(song.windows) for song in fitted]
+    judges = [total(song.windows) for song in judged] or wholes
+    ridge = None
+    if settings.method == "rmsprop":
+        parts = [window for song in fitted for window in song.windows]
+        matrix = descend(parts, settings.descent, validation=[total(song.windows) for song in judged])
+    else:
+        several = len(fitted) > 1
+        ridge = choose_ridge(wholes, settings.ridges).ridge if several else settings.ridges[len(settings.ridges) // 2]
+        matrix = fit_mixer(wholes, ridge=ridge)
+    return FittedMixer(
+        matrix,
+        ridge,
+        mean_sdr(song.sdr(unchanged()) for song in judges),
+        mean_sdr(song.sdr(matrix) for song in judges),
+        tuple(song.name for song in (judged or fitted)),
+        bool(judged),
+    )
+
+
+def save_mixer(matrix: npt.NDArray[np.float32], path: Path) -> None:
+    """Writes the published format, a torch zip with the key ``linear.weight``, in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save({WEIGHT_KEY: torch.from_numpy(np.ascontiguousarray(matrix))}, partial)
+    os.replace(partial, path)

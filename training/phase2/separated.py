@@ -1,0 +1,60 @@
+"""Songs through frozen separators: the graphs of a models folder, run as the predictor runs them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from my_submission.engines import resolve_device
+from my_submission.predictor.core import Predictor
+from my_submission.stems import MUSIC_SOURCES, Waveform, stack_stems
+from my_submission.systems import BranchRecipe, RunOptions, SpectralRecipe, SystemRecipe, assemble
+from my_submission.weights import ModelsFolder
+from training.data.songs import Song
+from training.phase2.statistics import MixerStatistics, mixer_inputs, windows
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SeparatedSong:
+    """A song as the Mixer sees it.
+
+    Attributes:
+        name: of the song.
+        windows: moments of consecutive windows of the estimates, the mixture and the true stems.
+    """
+
+    name: str
+    windows: Sequence[MixerStatistics]
+
+
+def network_predictor(models: Path, family: str, *, device: str = "auto") -> Predictor:
+    """The networks ``<family>/<source>`` of a models folder alone, without Mixer or blend.
+
+    Raises:
+        UnknownNameError: the folder has no such network.
+        WeightsError: a file is missing or damaged.
+    """
+    networks = SpectralRecipe({source: f"{family}/{source}" for source in MUSIC_SOURCES})
+    branch = BranchRecipe("networks", networks, dict.fromkeys(MUSIC_SOURCES, 1.0))
+    recipe = SystemRecipe(f"{family}-networks", "networks whose Mixer is being fitted", MUSIC_SOURCES, (branch,))
+    return Predictor(assemble(recipe, ModelsFolder(models), RunOptions(device=resolve_device(device))))
+
+
+def estimates_of(predictor: Predictor, stems: Waveform) -> Waveform:
+    """The Mixer's inputs ``float32 (5, 2, samples)`` for true stems ``(4, 2, samples)``, whose sum is separated."""
+    mixture = np.asarray(stems.sum(axis=0), dtype=np.float32)
+    return mixer_inputs(stack_stems(predictor.separate(mixture), MUSIC_SOURCES), mixture)
+
+
+def separate_songs(predictor: Predictor, songs: Sequence[Song], *, window_samples: int) -> Iterator[SeparatedSong]:
+    """Every song in turn, separated once and kept as moments of its windows."""
+    for song in songs:
+        stems = song.stacked()
+        logger.info("separating %s (%.0f s)", song.name, stems.shape[-1] / 44_100)
+        yield SeparatedSong(song.name, tuple(windows(estimates_of(predictor, stems), stems, window_samples)))

@@ -1,0 +1,1 @@
+"""Experiments as files: strict TOML tables, one frozen value each."""

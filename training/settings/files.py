@@ -1,0 +1,98 @@
+"""Configuration files: found by name, built on a base, changed by ``key=value`` on the command line."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from training.settings.strict import SettingsError, from_table
+
+T = TypeVar("T")
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+BASE = "base"
+"""Key of a file that names the file it changes, relative to itself."""
+
+
+def experiment_names(root: Path = CONFIGS) -> list[str]:
+    """Names of the configurations, such as ``kuielab-a/vocals``; files that only serve as a base begin with ``_``."""
+    paths = sorted(path.relative_to(root) for path in root.rglob("*.toml") if not path.name.startswith("_"))
+    return [path.with_suffix("").as_posix() for path in paths]
+
+
+def load(kind: type[T], name: str, overrides: Sequence[str] = (), *, root: Path = CONFIGS) -> T:
+    """The settings of a configuration file.
+
+    Args:
+        kind: the dataclass it describes.
+        name: of a file below ``root``, or a path that ends in ``.toml``.
+        overrides: ``dotted.key=value`` with a TOML value; bare words are taken as text.
+        root: folder of configurations.
+
+    Raises:
+        SettingsError: there is no such file, key or value.
+    """
+    table = read_table(find(name, root))
+    for override in overrides:
+        table = _overridden(table, override)
+    return from_table(kind, table)
+
+
+def find(name: str, root: Path = CONFIGS) -> Path:
+    """The file of a configuration.
+
+    Raises:
+        SettingsError: there is none; near names are given.
+    """
+    path = Path(name) if name.endswith(".toml") else root / f"{name}.toml"
+    if not path.is_file():
+        known = experiment_names(root)
+        near = get_close_matches(name, known, n=3, cutoff=0.4) or known
+        raise SettingsError(f"there is no configuration {name!r}", cure=f"use {', '.join(near)} or a path to a .toml")
+    return path
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The table of a file, laid over that of its base.
+
+    Raises:
+        SettingsError: a file is missing or is not TOML.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError("is not there", where=path, cure="mend the key base that names it") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"is not TOML ({error})", where=path) from error
+    base = table.pop(BASE, None)
+    return table if base is None else merged(read_table(path.parent / base), table)
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``above`` laid over ``below``, table by table; a table of another ``kind`` replaces the one below."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        is_same_kind = isinstance(old, Mapping) and isinstance(value, Mapping) and _kind(value) in {None, _kind(old)}
+        result[key] = merged(old, value) if is_same_kind and old is not None else value
+    return result
+
+
+def _kind(table: Mapping[str, Any]) -> object:
+    return table.get("kind")
+
+
+def _overridden(table: Mapping[str, Any], override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise SettingsError(f"{override!r} is no override", cure="write key=value, for instance data.batch=4")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return merged(table, value)
