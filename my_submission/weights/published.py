@@ -1,8 +1,8 @@
 """What the well-known artefacts are by content, so that no manifest can put another file under their name.
 
 KUIELAB-MDX-Net: the object ids of the Git LFS pointers in the authors' repository, and the md5 and size that Zenodo
-states for the Mixer. LightSAFT and LaSAFT: the object ids of the pointers in theirs. Demucs v2: the authors put the first eight digits of the sha256 into the file's own name and
-publish no more of it.
+states for the Mixer. LightSAFT and LaSAFT: the object ids of the pointers in theirs. Demucs v2: the authors put the
+first eight digits of the sha256 into the file's own name and publish no more of it.
 """
 
 from __future__ import annotations
