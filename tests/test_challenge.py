@@ -11,13 +11,11 @@ from my_submission.challenge import (
     TRACKS,
     SongLimit,
     active_configuration,
-    aicrowd_document,
-    find_schema_faults,
     find_track,
     limit_from_environment,
-    read_aicrowd_json,
     read_configuration,
 )
+from my_submission.challenge.aicrowd_json import aicrowd_document, find_schema_faults, read_aicrowd_json
 from my_submission.challenge.song_reports import read_song_reports, record_song
 from my_submission.errors import InputError, UnknownNameError
 

@@ -1,6 +1,5 @@
 """What the challenges demand: tracks, limits, the submission's one configuration file, and what follows from it."""
 
-from my_submission.challenge.aicrowd_json import aicrowd_document, find_schema_faults, read_aicrowd_json
 from my_submission.challenge.configuration import (
     CONFIGURATION_NAME,
     SubmissionConfiguration,
@@ -17,10 +16,7 @@ __all__ = [
     "SubmissionConfiguration",
     "Track",
     "active_configuration",
-    "aicrowd_document",
-    "find_schema_faults",
     "find_track",
     "limit_from_environment",
-    "read_aicrowd_json",
     "read_configuration",
 ]

@@ -17,6 +17,7 @@ COMMANDS = {
     "systems": "list every system: sources, weights, cutoffs, published score, licence",
     "fetch": "download weights, with resume and check",
     "verify": "check the weights that are there",
+    "submit": "check, pack and rehearse a submission before it is pushed",
 }
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130

@@ -1,0 +1,72 @@
+"""The doctor of a submission tree: every check in order, the quick ones first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from my_submission.errors import MdxError
+from my_submission.submission.code_checks import import_findings, requirement_findings
+from my_submission.submission.environment import Environment
+from my_submission.submission.findings import Finding, fact, fault_of, has_fault
+from my_submission.submission.rehearsal import RehearsalSettings, rehearse
+from my_submission.submission.tree import SubmissionTree
+from my_submission.submission.tree_checks import (
+    aicrowd_findings,
+    required_file_findings,
+    size_findings,
+    system_findings,
+)
+from my_submission.submission.verdict import rehearsal_findings
+
+EnvironmentMaker = Callable[[Path], Environment]
+"""Builds or finds the environment of a tree."""
+
+
+def check_submission(
+    root: Path, make_environment: EnvironmentMaker | None, settings: RehearsalSettings | None = None
+) -> Iterator[Finding]:
+    """Check a tree; findings come as they are made.
+
+    Args:
+        root: top of the tree.
+        make_environment: how to get the Python that the submission runs in; None checks files and code alone.
+        settings: of the rehearsal.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    tree = SubmissionTree(root)
+    try:
+        configuration = tree.configuration()
+    except MdxError as error:
+        yield fault_of("configuration", error)
+        return
+    yield fact("configuration", f"{configuration.system} for the track {configuration.track}")
+    if configuration.challenge_track.assumed:
+        yield fact("configuration", configuration.challenge_track.assumed)
+    faults = False
+    for findings in (
+        required_file_findings(tree, configuration),
+        aicrowd_findings(tree, configuration),
+        system_findings(tree, configuration),
+        size_findings(tree),
+        requirement_findings(tree, configuration),
+    ):
+        for finding in findings:
+            faults |= has_fault([finding])
+            yield finding
+    if make_environment is None:
+        yield fact("rehearsal", "not asked for: requirements, time and memory are not proven")
+        return
+    if faults:
+        yield fact("rehearsal", "not run, because of the faults above")
+        return
+    try:
+        environment = make_environment(tree.root)
+        imports = list(import_findings(tree, configuration, environment))
+        yield from imports
+        if not has_fault(imports):
+            yield from rehearsal_findings(rehearse(tree, configuration, environment, settings))
+    except MdxError as error:
+        yield fault_of("rehearsal", error)

@@ -1,0 +1,119 @@
+"""Which modules the doors reach, and which libraries these import: read from the source, nothing is run."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from my_submission.errors import InputError
+
+_ABSENCE = {"ImportError", "ModuleNotFoundError"}
+
+
+@dataclass(frozen=True)
+class LibraryImport:
+    """One place where a library is imported.
+
+    Attributes:
+        library: top-level name, such as "soundfile".
+        where: the module's path below the tree.
+        is_certain: whether importing the module alone needs it; false inside functions and where its absence is caught.
+    """
+
+    library: str
+    where: str
+    is_certain: bool
+
+
+@dataclass
+class CodeClosure:
+    """Everything reachable from some modules.
+
+    Attributes:
+        files: the tree's own modules, paths below the tree.
+        imports: of libraries from elsewhere; the standard library is left out.
+    """
+
+    files: set[str] = field(default_factory=set)
+    imports: set[LibraryImport] = field(default_factory=set)
+
+    @property
+    def libraries(self) -> set[str]:
+        """Names of all libraries, needed for certain or not."""
+        return {entry.library for entry in self.imports}
+
+
+def code_closure(root: Path, entries: Sequence[str]) -> CodeClosure:
+    """Follow imports from the entry modules through the tree.
+
+    Args:
+        root: top of the tree; its packages and modules are the tree's own.
+        entries: paths of Python files below the root.
+
+    Raises:
+        InputError: a module cannot be parsed.
+    """
+    closure = CodeClosure()
+    waiting = [entry for entry in entries if entry.endswith(".py") and (root / entry).is_file()]
+    while waiting:
+        name = waiting.pop()
+        if name in closure.files:
+            continue
+        closure.files.add(name)
+        for dotted, is_certain in _imports(root / name):
+            own = _own_files(root, dotted)
+            top = dotted.partition(".")[0]
+            if own:
+                waiting.extend(own)
+            elif not _is_own(root, top) and top not in sys.stdlib_module_names:
+                closure.imports.add(LibraryImport(top, name, is_certain))
+    return closure
+
+
+def _imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Dotted names of everything a module imports, with whether it does so for certain when imported itself."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise InputError(f"is not Python ({error})", where=path, cure="mend the file") from error
+    yield from _walk(tree, is_certain=True)
+
+
+def _walk(node: ast.AST, *, is_certain: bool) -> Iterator[tuple[str, bool]]:
+    if isinstance(node, ast.Import):
+        yield from ((alias.name, is_certain) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module is not None:
+        yield node.module, is_certain
+        yield from ((f"{node.module}.{alias.name}", is_certain) for alias in node.names)
+    else:
+        is_for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        inner = is_certain and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        if isinstance(node, ast.Try) and any(_catches_absence(handler) for handler in node.handlers):
+            inner = False
+        for child in node.orelse if is_for_types and isinstance(node, ast.If) else ast.iter_child_nodes(node):
+            yield from _walk(child, is_certain=inner)
+
+
+def _catches_absence(handler: ast.ExceptHandler) -> bool:
+    caught = handler.type
+    names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(isinstance(name, ast.Name) and name.id in _ABSENCE for name in names)
+
+
+def _own_files(root: Path, dotted: str) -> list[str]:
+    """Files that importing a dotted name runs: the module and every package above it; none for foreign names."""
+    steps = dotted.split(".")
+    found = []
+    for n_steps in range(1, len(steps) + 1):
+        base = "/".join(steps[:n_steps])
+        for candidate in (f"{base}.py", f"{base}/__init__.py"):
+            if (root / candidate).is_file():
+                found.append(candidate)
+    return found
+
+
+def _is_own(root: Path, top: str) -> bool:
+    return (root / top).is_dir() and any((root / top).rglob("*.py"))

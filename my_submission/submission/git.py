@@ -1,0 +1,85 @@
+"""The few git commands that a submission needs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from my_submission.errors import InputError
+
+
+def run_git(root: Path, *arguments: str, stdin: str = "") -> str:
+    """Run git in a folder and return what it printed.
+
+    Raises:
+        InputError: git is not installed, or the command failed; the message holds what git said.
+    """
+    if shutil.which("git") is None:
+        raise InputError("git is not installed", cure="install git: a submission is pushed with it")
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments], input=stdin, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        problem = f"git {arguments[0]} failed ({' '.join(done.stderr.split()) or done.returncode})"
+        raise InputError(problem, where=root, cure="mend what git says, then try again")
+    return done.stdout
+
+
+def has_git_lfs() -> bool:
+    """Whether Git LFS is installed here."""
+    return shutil.which("git-lfs") is not None
+
+
+def is_repository(root: Path) -> bool:
+    """Whether ``root`` is the top of a git working tree."""
+    return shutil.which("git") is not None and (root / ".git").exists()
+
+
+def pushed_files(root: Path) -> list[str]:
+    """Files that git would carry from a working tree: tracked, or new and not ignored; relative, sorted."""
+    listed = run_git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return sorted({name for name in listed.split("\0") if name and (root / name).is_file()})
+
+
+def ignored_files(root: Path, names: Sequence[str]) -> set[str]:
+    """Those of ``names`` that .gitignore keeps out of a push; tracked files are never ignored."""
+    if not names:
+        return set()
+    tracked = set(run_git(root, "ls-files", "-z").split("\0"))
+    asked = [name for name in names if name not in tracked]
+    known = set(pushed_files(root))
+    return {name for name in asked if name not in known and (root / name).is_file()}
+
+
+def lfs_tracked(root: Path, names: Iterable[str]) -> set[str]:
+    """Those of ``names`` that .gitattributes gives to Git LFS; works outside a repository too."""
+    asked = "\0".join(names)
+    if not asked:
+        return set()
+    query = ("check-attr", "--stdin", "-z", "filter")
+    if is_repository(root):
+        answer = run_git(root, *query, stdin=asked + "\0")
+    else:
+        with tempfile.TemporaryDirectory(prefix="attributes-") as scratch:
+            run_git(Path(scratch), "init", "--quiet", "--bare")
+            answer = run_git(root, f"--git-dir={scratch}", f"--work-tree={root}", *query, stdin=asked + "\0")
+    fields = answer.split("\0")
+    return {name for name, value in zip(fields[0::3], fields[2::3], strict=False) if value == "lfs"}
+
+
+def committed_sizes(root: Path) -> dict[str, int]:
+    """Bytes of every file as the last commit holds it (an LFS pointer counts as the pointer); none before a commit."""
+    try:
+        listed = run_git(root, "ls-tree", "-r", "-l", "-z", "HEAD")
+    except InputError:
+        return {}
+    sizes = {}
+    for line in listed.split("\0"):
+        if line:
+            facts, _, name = line.partition("\t")
+            size = facts.split()[3]
+            sizes[name] = 0 if size == "-" else int(size)
+    return sizes

@@ -1,0 +1,116 @@
+"""The 2021 runner from its contract: takes the place of evaluator/music_demixing.py in a rehearsal.
+
+Setup within INFERENCE_SETUP_TIMEOUT_SECONDS, each song within INFERENCE_PER_MUSIC_TIMEOUT_SECONDS or within
+INFERENCE_PER_MUSIC_TIMEOUT_FACTOR times its duration, both enforced by SIGALRM; the first failure ends the run.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import soundfile
+
+SOURCES = ("bass", "drums", "other", "vocals")
+
+
+class SongTimeoutError(Exception):
+    """The grader's clock ran out."""
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Interrupt the body after some seconds."""
+
+    def stop(*_: object) -> None:
+        raise SongTimeoutError(f"timed out after {seconds:g} s")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def record(**entry: Any) -> None:
+    """Append one line to the rehearsal's record."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if path := os.environ.get("REHEARSAL_RECORD"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**entry, "peak_bytes": peak}) + "\n")
+
+
+class MusicDemixingPredictor:
+    """The base class a submission derives from."""
+
+    def __init__(self) -> None:
+        here = Path.cwd()
+        self.test_data_path = Path(os.getenv("TEST_DATASET_PATH", str(here / "data" / "test")))
+        self.results_data_path = Path(os.getenv("RESULTS_DATASET_PATH", str(here / "data" / "results")))
+        self.inference_setup_timeout = float(os.getenv("INFERENCE_SETUP_TIMEOUT_SECONDS", "900"))
+        self.inference_per_music_timeout = float(os.getenv("INFERENCE_PER_MUSIC_TIMEOUT_SECONDS", "240"))
+        self.duration_factor = os.getenv("INFERENCE_PER_MUSIC_TIMEOUT_FACTOR")
+        self.partial_run = os.getenv("PARTIAL_RUN_MUSIC_NAMES")
+
+    def prediction_setup(self) -> None:
+        """The submission's own."""
+        raise NotImplementedError
+
+    def prediction(
+        self,
+        mixture_file_path: str,
+        bass_file_path: str,
+        drums_file_path: str,
+        other_file_path: str,
+        vocals_file_path: str,
+    ) -> None:
+        """The submission's own."""
+        raise NotImplementedError
+
+    def get_all_music_names(self) -> list[str]:
+        """Songs to run."""
+        if self.partial_run:
+            return [name.strip() for name in self.partial_run.split(",")]
+        return sorted(path.name for path in self.test_data_path.iterdir() if path.is_dir())
+
+    def run(self) -> None:
+        """Set up, then song by song."""
+        names = self.get_all_music_names()
+        started = time.monotonic()
+        with time_limit(self.inference_setup_timeout):
+            self.prediction_setup()
+        record(setup_seconds=time.monotonic() - started, setup_limit=self.inference_setup_timeout)
+        for name in names:
+            self.run_song(name)
+
+    def run_song(self, name: str) -> None:
+        """One song inside its limit; its stems must be there afterwards."""
+        mixture = self.test_data_path / name / "mixture.wav"
+        limit = self.inference_per_music_timeout
+        if self.duration_factor:
+            limit = float(self.duration_factor) * soundfile.info(str(mixture)).duration
+        folder = self.results_data_path / name
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = {f"{source}_file_path": str(folder / f"{source}.wav") for source in SOURCES}
+        started = time.monotonic()
+        try:
+            with time_limit(limit):
+                self.prediction(mixture_file_path=str(mixture), **paths)
+            missing = [path for path in paths.values() if not Path(path).is_file()]
+            if missing:
+                raise FileNotFoundError(f"no prediction for {', '.join(missing)}")
+        except BaseException as error:
+            reason = f"{type(error).__name__}: {error}"
+            record(song=name, seconds=time.monotonic() - started, limit=limit, error=reason)
+            raise
+        record(song=name, seconds=time.monotonic() - started, limit=limit, error=None)
+
+    def scoring(self) -> dict[str, float]:
+        """The grader scores elsewhere."""
+        return {}

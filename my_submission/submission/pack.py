@@ -1,0 +1,181 @@
+"""The exact tree to push: only what the chosen system and track need, as a git repository with LFS attributes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from my_submission.challenge import CONFIGURATION_NAME, SubmissionConfiguration
+from my_submission.challenge.aicrowd_json import aicrowd_text
+from my_submission.challenge.tracks import LFS_THRESHOLD_BYTES
+from my_submission.errors import InputError, OutputError
+from my_submission.submission import git
+from my_submission.submission.code_closure import CodeClosure, code_closure
+from my_submission.submission.requirement_names import distributions_of, requirement_lines
+from my_submission.submission.tree import SubmissionTree
+from my_submission.systems import find_system
+from my_submission.weights import ModelsFolder
+from my_submission.weights.manifest import MANIFEST_NAME
+
+COMPANIONS = ("LICENSE", "README.md", "apt.txt", CONFIGURATION_NAME)
+"""Files that go along as they are."""
+
+_IGNORED = ".venv/\n__pycache__/\ndata/\npublic_dataset/\nevaluator_outputs/\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackResult:
+    """A packed submission.
+
+    Attributes:
+        directory: where it is.
+        files: relative path to bytes, sorted.
+        lfs_files: those that go by Git LFS.
+        is_committed: whether everything is committed; false where LFS files wait for git-lfs.
+        notes: what a reader should know.
+    """
+
+    directory: Path
+    files: dict[str, int]
+    lfs_files: tuple[str, ...]
+    is_committed: bool
+    notes: tuple[str, ...]
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all files together."""
+        return sum(self.files.values())
+
+
+def pack_submission(tree: SubmissionTree, directory: Path) -> PackResult:
+    """Write the tree to push.
+
+    Args:
+        tree: where the submission is developed.
+        directory: new or empty.
+
+    Raises:
+        InputError: the configuration, the system or git is not there.
+        WeightsError: an artefact is missing or not what its name promises.
+        OutputError: the directory holds something already.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise OutputError("is not empty", where=directory, cure="name a new folder")
+    configuration = tree.configuration()
+    system = find_system(configuration.system)
+    models = ModelsFolder(tree.root / configuration.models_dir)
+    weights = {name: models.require(name) for name in system.artefacts}
+    closure = code_closure(tree.root, configuration.challenge_track.entry_files)
+    directory.mkdir(parents=True, exist_ok=True)
+    _copy_code(tree.root, directory, configuration, closure)
+    _write_requirements(tree.root, directory, closure)
+    (directory / "aicrowd.json").write_text(aicrowd_text(configuration), encoding="utf-8")
+    _copy_models(models, weights, directory / "models")
+    if configuration.models_dir != "models":
+        _point_to_models(directory / CONFIGURATION_NAME, configuration)
+    lfs_files = _write_attributes(directory)
+    (directory / ".gitignore").write_text(_IGNORED, encoding="utf-8")
+    is_committed = _commit(directory, configuration, lfs_files)
+    paths = sorted(path for path in directory.rglob("*") if path.is_file() and ".git" not in path.parts)
+    return PackResult(
+        directory=directory,
+        files={path.relative_to(directory).as_posix(): path.stat().st_size for path in paths},
+        lfs_files=tuple(lfs_files),
+        is_committed=is_committed,
+        notes=() if is_committed else (_lfs_note(lfs_files),),
+    )
+
+
+def _copy_code(root: Path, directory: Path, configuration: SubmissionConfiguration, closure: CodeClosure) -> None:
+    """Every module that the doors reach, the data files these name, and what goes along."""
+    wanted = {*closure.files, *configuration.challenge_track.entry_files, *_data_files(root, closure)}
+    for name in sorted({*wanted, *(name for name in COMPANIONS if (root / name).is_file())}):
+        if not (root / name).is_file():
+            raise InputError("is missing", where=root / name, cure="restore it: the track needs it")
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, directory / name)
+
+
+def _data_files(root: Path, closure: CodeClosure) -> set[str]:
+    """Files beside the modules that a module of the same folder mentions by name."""
+    found = set()
+    for module in closure.files:
+        text = (root / module).read_text(encoding="utf-8")
+        beside = (path for path in (root / module).parent.iterdir() if path.suffix in {".json", ".csv"})
+        found |= {path.relative_to(root).as_posix() for path in beside if path.name in text and "/" in module}
+    return found
+
+
+def _write_requirements(root: Path, directory: Path, closure: CodeClosure) -> None:
+    """Those requirements whose libraries the packed modules import."""
+    needed = {name for library in closure.libraries for name in distributions_of(library)}
+    lines = [line for name, line in requirement_lines(root / "requirements.txt").items() if name in needed]
+    (directory / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _copy_models(models: ModelsFolder, weights: dict[str, Path], target: Path) -> None:
+    """The artefacts, their manifest entries alone, and the notes that lie beside them."""
+    manifest = json.loads((models.directory / MANIFEST_NAME).read_text(encoding="utf-8"))
+    manifest["artefacts"] = [entry for entry in manifest["artefacts"] if entry["name"] in weights]
+    target.mkdir(parents=True)
+    (target / MANIFEST_NAME).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    for name, path in weights.items():
+        copied = target / models.artefact(name).path
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copied)
+        card = path.parent / "README.md"
+        if card.is_file():
+            shutil.copy(card, copied.parent / card.name)
+
+
+def _point_to_models(path: Path, configuration: SubmissionConfiguration) -> None:
+    """The packed weights are always in ``models``."""
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(json.dumps(configuration.models_dir), '"models"'), encoding="utf-8")
+    if SubmissionTree(path.parent).configuration() != replace(configuration, models_dir="models"):
+        raise InputError("its models_dir cannot be pointed to models", where=path, cure='write models_dir = "models"')
+
+
+def _write_attributes(directory: Path) -> list[str]:
+    """Give every file over the limit to Git LFS."""
+    large = sorted(
+        path.relative_to(directory).as_posix()
+        for path in directory.rglob("*")
+        if path.is_file() and path.stat().st_size > LFS_THRESHOLD_BYTES
+    )
+    lines = ["# Files over 5 MB travel by Git LFS.", "*.onnx binary", "*.ckpt binary"]
+    lines += [f"{name.replace(' ', '[[:space:]]')} filter=lfs diff=lfs merge=lfs -text" for name in large]
+    (directory / ".gitattributes").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return large
+
+
+def _commit(directory: Path, configuration: SubmissionConfiguration, lfs_files: list[str]) -> bool:
+    """Make the repository and commit; large files only where git-lfs can turn them into pointers."""
+    git.run_git(directory, "init", "--quiet", "--initial-branch=master")
+    can_commit_all = not lfs_files or git.has_git_lfs()
+    if lfs_files and can_commit_all:
+        git.run_git(directory, "lfs", "install", "--local")
+    left = [] if can_commit_all else [f":!{name}" for name in lfs_files]
+    git.run_git(directory, "add", "--", ".", *left)
+    message = f"Submission: {configuration.system} for {configuration.track}"
+    git.run_git(directory, *_identity(directory, configuration), "commit", "--quiet", "-m", message)
+    return can_commit_all
+
+
+def _identity(directory: Path, configuration: SubmissionConfiguration) -> list[str]:
+    """The user's own git identity, or the first author where git knows none."""
+    try:
+        git.run_git(directory, "config", "user.email")
+    except InputError:
+        name = configuration.authors[0]
+        return ["-c", f"user.name={name}", "-c", "user.email=submission@localhost"]
+    return []
+
+
+def _lfs_note(lfs_files: list[str]) -> str:
+    return (
+        f"git-lfs is not installed: {', '.join(lfs_files)} (over 5 MB) are not committed; "
+        "install git-lfs, then: git lfs install && git add --all && git commit -m weights"
+    )

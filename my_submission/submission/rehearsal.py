@@ -1,0 +1,317 @@
+"""A submission built and run the way the grader does it: its own files, its own environment, the grader's limits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from my_submission.challenge import SongLimit, SubmissionConfiguration, Track
+from my_submission.challenge.limits import FACTOR_VARIABLE, SECONDS_VARIABLE, SETUP_VARIABLE
+from my_submission.challenge.song_reports import REPORT_VARIABLE, read_song_reports
+from my_submission.challenge.tracks import GraderMachine
+from my_submission.submission.confinement import Confinement, Outcome, grader_file
+from my_submission.submission.environment import Environment
+from my_submission.submission.songs import RehearsalSong, copy_songs, make_song
+from my_submission.submission.stem_faults import find_stem_faults
+from my_submission.submission.tree import SubmissionTree
+
+SETUP_SECONDS = 900.0
+"""For loading, where the track states nothing; the 2021 kit's figure."""
+
+GRACE_SECONDS = 60.0
+"""A run that hangs is given up this long after all of its limits together."""
+
+CONTAINER_KILLED = 137
+"""How a container ends that went over its memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearsalSettings:
+    """What to rehearse with.
+
+    Attributes:
+        dataset: folder of songs in the track's layout; a made-up song when not given.
+        only_longest: of the data set, its longest song alone.
+        song_seconds: duration of the made-up song.
+        limit: replaces the configuration's limit of a song.
+        machine: replaces the track's machine.
+        use_cgroup: have the kernel count memory where that is permitted.
+    """
+
+    dataset: Path | None = None
+    only_longest: bool = True
+    song_seconds: float = 300.0
+    limit: SongLimit | None = None
+    machine: GraderMachine | None = None
+    use_cgroup: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.song_seconds < float("inf"):
+            raise ValueError(f"song_seconds={self.song_seconds} is no duration")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SongResult:
+    """One song of a rehearsal.
+
+    Attributes:
+        name: of its folder.
+        duration_seconds: of the song.
+        seconds: used; None when the run never got there.
+        limit_seconds: allowed.
+        error: what stopped it; empty when it ended.
+        stem_faults: what is wrong with the stems.
+        left_out: what the submission says it left out for want of time.
+        done_share: share of its work that the submission says was done.
+    """
+
+    name: str
+    duration_seconds: float
+    seconds: float | None
+    limit_seconds: float
+    error: str = ""
+    stem_faults: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    done_share: float = 1.0
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether the grader would take it."""
+        ended = self.seconds is not None and self.seconds <= self.limit_seconds
+        return ended and not self.error and not self.stem_faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearsalReport:
+    """What a rehearsal showed.
+
+    Attributes:
+        conditions: under what it ran, one line each.
+        setup_seconds: for loading; None when it never ended.
+        songs: in order.
+        outcome: of the process.
+        peak_bytes: the largest resident memory.
+        machine: the grader's.
+    """
+
+    conditions: tuple[str, ...]
+    setup_seconds: float | None
+    songs: tuple[SongResult, ...]
+    outcome: Outcome
+    peak_bytes: int
+    machine: GraderMachine
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether every song ended in time with complete stems."""
+        return self.outcome.returncode == 0 and all(song.is_passed for song in self.songs)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """The folders of one rehearsal."""
+
+    work: Path
+    tree: Path = field(init=False)
+    songs: Path = field(init=False)
+    results: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("tree", "songs", "results"):
+            object.__setattr__(self, name, self.work / name)
+        for name in ("songs", "results/predictions", "home", "tmp"):
+            (self.work / name).mkdir(parents=True)
+
+    @property
+    def record(self) -> Path:
+        return self.work / "record.jsonl"
+
+    @property
+    def reports(self) -> Path:
+        return self.work / "reports.jsonl"
+
+
+def rehearse(
+    tree: SubmissionTree,
+    configuration: SubmissionConfiguration,
+    environment: Environment,
+    settings: RehearsalSettings | None = None,
+) -> RehearsalReport:
+    """Run a copy of the tree over songs under the grader's limits.
+
+    Args:
+        tree: what would be pushed; only files that a push carries are copied.
+        configuration: the tree's own.
+        environment: the Python it runs in.
+        settings: songs, limits, machine.
+
+    Raises:
+        InputError: there are no songs to rehearse with.
+    """
+    settings = settings or RehearsalSettings()
+    track = configuration.challenge_track
+    limit = settings.limit or configuration.limit
+    confinement = Confinement(machine=settings.machine or track.machine, use_cgroup=settings.use_cgroup)
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as scratch:
+        stage = _Stage(Path(scratch).resolve())
+        _copy_tree(tree, stage.tree, track)
+        songs = _songs(stage, track, settings)
+        results = stage.results if track.name == "mdx21" else stage.results / "predictions"
+        outcome = _run(stage, track, environment, confinement, limit, songs)
+        return _report(stage, track, environment, confinement, limit, songs, results, outcome)
+
+
+def _copy_tree(tree: SubmissionTree, target: Path, track: Track) -> None:
+    """Copy what a push carries, and put the grader's own runner in its place."""
+    for name in tree.files:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tree.root / name, target / name)
+    if track.name == "mdx21":
+        shutil.rmtree(target / "evaluator", ignore_errors=True)
+        (target / "evaluator").mkdir()
+        shutil.copy(grader_file("mdx21.py"), target / "evaluator" / "music_demixing.py")
+    else:
+        shutil.copy(grader_file("sdx23.py"), target.parent / "grader.py")
+
+
+def _songs(stage: _Stage, track: Track, settings: RehearsalSettings) -> list[RehearsalSong]:
+    if settings.dataset is None:
+        return make_song(track, stage.songs, settings.song_seconds)
+    return copy_songs(settings.dataset, track, stage.songs, only_longest=settings.only_longest)
+
+
+def _run(
+    stage: _Stage,
+    track: Track,
+    environment: Environment,
+    confinement: Confinement,
+    limit: SongLimit,
+    songs: list[RehearsalSong],
+) -> Outcome:
+    variables = {**_base_variables(stage, environment), **_track_variables(stage, track, limit)}
+    inner = ["bash", "run.sh"] if track.name == "mdx21" else [environment.python, str(stage.work / "grader.py")]
+    command = environment.command(
+        inner, work=stage.work, cwd=stage.tree, environment=variables, machine=confinement.machine
+    )
+    if environment.engine is not None:  # the engine itself confines, and needs its own network and memory
+        confinement = Confinement(machine=confinement.machine, allow_network=True, use_cgroup=False)
+    seconds = (track.setup_seconds or SETUP_SECONDS) + sum(limit.seconds_for(song.seconds) for song in songs)
+    return confinement.run(
+        command, cwd=stage.tree, environment=variables, scratch=stage.work, seconds=seconds + GRACE_SECONDS
+    )
+
+
+def _base_variables(stage: _Stage, environment: Environment) -> dict[str, str]:
+    """A bare environment, as on a machine that has never seen the submission: no caches, no settings of the user."""
+    found = [str(Path(environment.python).parent)] if environment.engine is None else []
+    return {
+        "PATH": ":".join([*found, "/usr/local/bin", "/usr/bin", "/bin"]),
+        "HOME": str(stage.work / "home"),
+        "TMPDIR": str(stage.work / "tmp"),
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AICROWD_IS_GRADING": "true",
+        "REHEARSAL_RECORD": str(stage.record),
+        REPORT_VARIABLE: str(stage.reports),
+    }
+
+
+def _track_variables(stage: _Stage, track: Track, limit: SongLimit) -> dict[str, str]:
+    """What the grader of the track sets."""
+    seconds, factor = limit.seconds, limit.duration_factor
+    if track.name == "mdx21":
+        limits = {SECONDS_VARIABLE: seconds, FACTOR_VARIABLE: factor, SETUP_VARIABLE: track.setup_seconds}
+        paths = {"TEST_DATASET_PATH": str(stage.songs), "RESULTS_DATASET_PATH": str(stage.results)}
+    else:
+        limits = {"REHEARSAL_SECONDS": seconds, "REHEARSAL_FACTOR": factor}
+        paths = {"AICROWD_DATASET_DIR": str(stage.songs), "AICROWD_PUBLIC_SHARED_DIR": str(stage.results)}
+        paths["REHEARSAL_INSTRUMENTS"] = ",".join(track.sources)
+    return {**paths, **{name: f"{value:.12g}" for name, value in limits.items() if value is not None}}
+
+
+def _report(
+    stage: _Stage,
+    track: Track,
+    environment: Environment,
+    confinement: Confinement,
+    limit: SongLimit,
+    songs: list[RehearsalSong],
+    results: Path,
+    outcome: Outcome,
+) -> RehearsalReport:
+    lines = (
+        [json.loads(line) for line in stage.record.read_text("utf-8").splitlines()] if stage.record.is_file() else []
+    )
+    by_song = {line["song"]: line for line in lines if "song" in line}
+    reports = read_song_reports(stage.reports)
+    told = dict(zip(by_song, reports, strict=False))
+    setup = next((line["setup_seconds"] for line in lines if "setup_seconds" in line), None)
+    peak = max([outcome.peak_bytes, *(line["peak_bytes"] for line in lines)])
+    if environment.engine is not None and outcome.returncode == CONTAINER_KILLED:
+        outcome = replace(outcome, end="memory")
+    conditions = confinement.describe() if environment.engine is None else ["limits by the container engine"]
+    return RehearsalReport(
+        conditions=(environment.description, *conditions, str(limit)),
+        setup_seconds=setup,
+        songs=tuple(
+            _song_result(
+                song, limit, by_song.get(song.name), told.get(song.name), find_stem_faults(results, song, track)
+            )
+            for song in songs
+        ),
+        outcome=outcome,
+        peak_bytes=peak,
+        machine=confinement.machine,
+    )
+
+
+def _song_result(
+    song: RehearsalSong,
+    limit: SongLimit,
+    line: dict[str, Any] | None,
+    told: dict[str, Any] | None,
+    stem_faults: list[str],
+) -> SongResult:
+    unfinished = SongResult(
+        name=song.name,
+        duration_seconds=song.seconds,
+        seconds=None,
+        limit_seconds=limit.seconds_for(song.seconds),
+        error="the run ended before this song did",
+    )
+    if line is None:
+        return unfinished
+    return replace(
+        unfinished,
+        seconds=line["seconds"],
+        error=line["error"] or "",
+        stem_faults=() if line["error"] else tuple(stem_faults),
+        left_out=_left_out(told),
+        done_share=_done_share(told),
+    )
+
+
+def _left_out(told: dict[str, Any] | None) -> tuple[str, ...]:
+    """What the submission's own report says was left out; nothing where it writes none."""
+    if told is None or told.get("is_as_published", told.get("complete", True)):
+        return ()
+    named = told.get("left_out") or [part["name"] for part in told.get("parts", ()) if not part["complete"]]
+    return tuple(named)
+
+
+def _done_share(told: dict[str, Any] | None) -> float:
+    """Share of the published work that was done, by the submission's own account."""
+    parts = [part for part in (told or {}).get("parts", ()) if not part.get("is_refinement")]
+    if not _left_out(told) or not parts:
+        return 1.0
+    return sum(_part_share(part) for part in parts) / len(parts)
+
+
+def _part_share(part: dict[str, Any]) -> float:
+    if part.get("samples"):
+        return float(min(1.0, part["done_samples"] / part["samples"]))
+    return 1.0 if part["complete"] else 0.0

@@ -1,0 +1,71 @@
+"""requirements.txt and apt.txt as lists of names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from my_submission.errors import InputError
+
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=\S+)?")
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as indices compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def requirement_lines(path: Path) -> dict[str, str]:
+    """Canonical name to line, of every requirement in the file; options and comments are left out.
+
+    Raises:
+        InputError: the file is missing, or a line is no requirement.
+    """
+    found = {}
+    for line in _lines(path):
+        if line.startswith("-"):
+            continue
+        match = _REQUIREMENT.match(line)
+        if match is None:
+            raise InputError(f"the line {line!r} is no requirement", where=path, cure="correct or remove the line")
+        found[canonical(match.group())] = line
+    return found
+
+
+def debian_packages(path: Path) -> list[str]:
+    """Package names, one a line.
+
+    Raises:
+        InputError: the file is missing, or a line is no package name.
+    """
+    names = _lines(path)
+    for name in names:
+        if not _DEBIAN_PACKAGE.fullmatch(name):
+            cure = "write one Debian package a line and nothing else"
+            raise InputError(f"the line {name!r} is no Debian package", where=path, cure=cure)
+    return names
+
+
+def distributions_of(library: str) -> set[str]:
+    """Canonical names of the distributions that bring a library; its own name where none is installed."""
+    return {canonical(name) for name in _installed_distributions().get(library, [library])}
+
+
+@lru_cache(maxsize=1)
+def _installed_distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError("is missing", where=path, cure="write it, empty if nothing is needed") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"is not text ({error})", where=path, cure="write it anew as UTF-8") from error
+    stripped = (line.partition(" #")[0].strip() for line in text.splitlines())
+    return [line for line in stripped if line and not line.startswith("#")]

@@ -1,0 +1,66 @@
+"""What a rehearsal means for the submission, as findings."""
+
+from __future__ import annotations
+
+from my_submission.submission.findings import Finding, fact, fault, warning
+from my_submission.submission.rehearsal import RehearsalReport, SongResult
+
+CHECK = "rehearsal"
+
+LEAST_DONE_SHARE = 0.5
+"""Less of the system's own work than this inside the limit is a system too slow for the track."""
+
+_CURE_SLOW = "choose a cheaper system in submission.toml; python -m my_submission doctor says which would fit"
+_CURE_MEMORY = "choose a system that needs less; python -m my_submission doctor says what each needs"
+_STDERR_LINES = 6
+
+
+def rehearsal_findings(report: RehearsalReport) -> list[Finding]:
+    """Faults, warnings and facts of a rehearsal."""
+    findings = [fact(CHECK, line) for line in report.conditions]
+    if report.setup_seconds is not None:
+        findings.append(fact(CHECK, f"ready after {report.setup_seconds:.1f} s"))
+    if over := _over_memory(report):
+        return [*findings, over]
+    if report.outcome.end == "time":
+        text = f"the run was given up after {report.outcome.seconds:.0f} s: it hangs or is too slow"
+        return [*findings, fault(CHECK, text, _CURE_SLOW)]
+    for song in report.songs:
+        findings += _song_findings(song, report)
+    if report.outcome.returncode and not any(finding.severity == "fault" for finding in findings):
+        text = f"the run ended with exit code {report.outcome.returncode}: {_last_words(report)}"
+        findings.append(fault(CHECK, text, "mend what it says on standard error"))
+    findings.append(fact(CHECK, f"peak memory {report.peak_bytes / 2**20:.0f} MiB"))
+    return findings
+
+
+def _over_memory(report: RehearsalReport) -> Finding | None:
+    allowed = report.machine.memory_bytes
+    if report.outcome.end != "memory" and report.peak_bytes <= allowed:
+        return None
+    text = f"the run needs more memory than the grader's {allowed / 2**20:.0f} MiB"
+    return fault(CHECK, f"{text} (at least {report.peak_bytes / 2**20:.0f} MiB)", _CURE_MEMORY)
+
+
+def _song_findings(song: SongResult, report: RehearsalReport) -> list[Finding]:
+    if song.seconds is None:
+        cure = "mend what it says on standard error"
+        return [fault(CHECK, f"{song.name}: {song.error}: {_last_words(report)}", cure)]
+    used = f"{song.name}: {song.seconds:.1f} s of {song.limit_seconds:.1f} s for {song.duration_seconds:.1f} s of music"
+    if "timed out" in song.error or (not song.error and song.seconds > song.limit_seconds):
+        return [fault(CHECK, f"{used}: too slow, it was stopped at the limit", _CURE_SLOW)]
+    if song.error:
+        return [fault(CHECK, f"{song.name}: {song.error}", "mend what the message says")]
+    findings = [fact(CHECK, used)]
+    cure = "write every stem whole, at the mixture's length and rate"
+    findings += [fault(CHECK, f"{song.name}: {problem}", cure) for problem in song.stem_faults]
+    if song.left_out:
+        text = f"{song.name}: {song.done_share:.0%} of the work was done in time; left out: {'; '.join(song.left_out)}"
+        is_slow = song.done_share < LEAST_DONE_SHARE
+        findings.append(fault(CHECK, f"too slow: {text}", _CURE_SLOW) if is_slow else warning(CHECK, text, _CURE_SLOW))
+    return findings
+
+
+def _last_words(report: RehearsalReport) -> str:
+    lines = [line for line in report.outcome.stderr.splitlines() if line.strip()]
+    return " | ".join(lines[-_STDERR_LINES:]) or "it said nothing"
