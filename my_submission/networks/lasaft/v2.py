@@ -115,7 +115,12 @@ class DecoderBlock(nn.Module):
 
     def forward(self, own: Tensor, skip: Tensor, embedding: Tensor) -> Tensor:
         """Features from below and from the encoder, ``[N, C, T, f]`` each, to the same shape."""
-        return self.conditioned(self.tfc_lightsaft.tfc(torch.cat((own, skip), dim=1)), embedding)
+        return self.conditioned(self.convolved(own, skip), embedding)
+
+    def convolved(self, own: Tensor, skip: Tensor) -> Tensor:
+        """The part that the embedding does not enter."""
+        y: Tensor = self.tfc_lightsaft.tfc(torch.cat((own, skip), dim=1))
+        return y
 
     def of_each_source(self, own: Tensor, skip: Tensor, embedding: Tensor, n_sources: int) -> Tensor:
         """The block where ``own`` is ``[N · sources, C, T, f]`` and ``skip``, ``[N, C, T, f]``, is common to them."""
@@ -163,7 +168,8 @@ class LasaftV2Net(nn.Module):
     def separate(self, x: Tensor, sources: Tensor) -> Tensor:
         """Several sources of every item: ``[N, channels, T, bins]`` and ``int64 [S]`` to ``[N, S, channels, T, bins]``.
 
-        One pass of the encoder serves all of them.
+        One pass of the encoder serves all of them, and so do the convolutions of the first decoder and whatever the
+        others compute from the encoder's features alone.
 
         Raises:
             ValueError: the network is in training mode.
@@ -172,10 +178,11 @@ class LasaftV2Net(nn.Module):
         n, n_sources = x.shape[0], sources.shape[0]
         embedding = self.embedding(sources.repeat(n))
         h, skips = self.encoded(x)
-        h = each_source(self.upsamplings[0](h), n_sources)
-        for level, decoder in enumerate(self.decoders):
-            own = self.upsamplings[level](h) if level else h
-            h = cast("DecoderBlock", decoder).of_each_source(own, skips.pop(), embedding, n_sources)
+        first, *others = (cast("DecoderBlock", decoder) for decoder in self.decoders)
+        common = first.convolved(self.upsamplings[0](h), skips.pop())
+        h = first.conditioned(each_source(common, n_sources), embedding)
+        for up, decoder in zip(self.upsamplings[1:], others, strict=True):
+            h = decoder.of_each_source(up(h), skips.pop(), embedding, n_sources)
         y: Tensor = self.last_conv(h)
         return y.view(n, n_sources, *y.shape[1:])
 
