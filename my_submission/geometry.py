@@ -43,6 +43,41 @@ class StftGeometry:
 
 
 @dataclass(frozen=True)
+class TimeReach:
+    """How far along time a U-Net sees: what its output frames depend on.
+
+    Attributes:
+        scales: downsamplings by two; the network takes any multiple of 2^scales frames.
+        frames_per_block: how many frames to each side a block sees at its own scale.
+    """
+
+    scales: int
+    frames_per_block: int
+
+    def __post_init__(self) -> None:
+        if min(self.scales, self.frames_per_block) < 0:
+            raise ValueError(f"scales and frames_per_block must not be negative: {self}")
+
+    @property
+    def frame_multiple(self) -> int:
+        """The network takes multiples of this many frames."""
+        return 1 << self.scales
+
+    def frames_for(self, frame: int) -> int:
+        """How many frames, from the first, output frame number ``frame`` depends on, as a legal number of frames.
+
+        On the way up from the output every scale's block looks ``frames_per_block`` further, and halving rounds to
+        the cell that holds the frame; on the way down to the input a cell's last frame counts.
+        """
+        heard = frame + self.frames_per_block
+        for _ in range(self.scales):
+            heard = heard // 2 + self.frames_per_block
+        for _ in range(self.scales):
+            heard = 2 * heard + 1 + self.frames_per_block
+        return -(-(heard + 1) // self.frame_multiple) * self.frame_multiple
+
+
+@dataclass(frozen=True)
 class ChunkSpan:
     """One chunk of a song: what the network hears and what is kept of it, in samples of the song.
 
@@ -69,12 +104,15 @@ class SpectralChunking:
         frames: of one chunk.
         trim: samples dropped at each side; n_fft/2 when not given.
         overlap_ratio: share of the kept samples that the next chunk estimates again, at most one half.
+        reach: how far the network sees, where it takes fewer frames than ``frames``: chunks at the song's end are
+            then no longer than what is kept of them can hear, which changes nothing. None: all chunks are whole.
     """
 
     stft: StftGeometry
     frames: int
     trim: int | None = None
     overlap_ratio: float = 0.0
+    reach: TimeReach | None = None
 
     def __post_init__(self) -> None:
         if self.frames < 2:
@@ -123,7 +161,21 @@ class SpectralChunking:
     def span_at(self, start: int, samples: int) -> ChunkSpan:
         """The chunk whose kept samples begin at ``start`` of a song of ``samples``."""
         begin = start - self.trim_samples
-        return ChunkSpan(begin, begin + self.chunk_samples, start, min(start + self.kept_samples, samples))
+        stop = min(start + self.kept_samples, samples)
+        heard = self.stft.hop * (self._frames_for(stop - begin, samples - begin) - 1)
+        return ChunkSpan(begin, begin + heard, start, stop)
+
+    def _frames_for(self, last: int, sounding: int) -> int:
+        """Frames a chunk needs of which samples before ``last`` are kept and samples from ``sounding`` on are zero."""
+        if self.reach is None:
+            return self.frames
+        stft, half = self.stft, self.stft.n_fft // 2
+        last_frame = (last - 1 + half) // stft.hop
+        # The border is reflected: what it reflects must be zeros, as are the samples that are left out.
+        until_silence = -(-(sounding + half) // stft.hop) + 1
+        multiple = self.reach.frame_multiple
+        silent = -(-until_silence // multiple) * multiple
+        return min(self.frames, max(self.reach.frames_for(last_frame), silent))
 
 
 @dataclass(frozen=True)

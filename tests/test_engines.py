@@ -12,8 +12,14 @@ from onnx import TensorProto, helper
 
 from my_submission.engines import Device, devices, parse_device, resolve_device
 from my_submission.engines.devices import available_cpus, cuda_devices
+from my_submission.engines.fake_engine import FakeEngine
 from my_submission.engines.onnx_engine import OnnxEngine, open_onnx
-from my_submission.engines.spectral_engine import DeviceSpectralEngine, HostSpectralEngine, spectral_engine
+from my_submission.engines.spectral_engine import (
+    DeviceSpectralEngine,
+    HostSpectralEngine,
+    SilenceSkipping,
+    spectral_engine,
+)
 from my_submission.engines.torch_engine import TorchEngine, open_torch
 from my_submission.errors import DeviceError, MdxError, UnknownNameError, WeightsError
 from my_submission.geometry import StftGeometry
@@ -122,7 +128,26 @@ def test_host_and_device_transforms_agree(network_file: Path) -> None:
     assert snr_db(host, DeviceSpectralEngine(onnx_network, STFT).run(waves)) > 100
     torch_network = TorchEngine(random_network(64), device=CPU)
     assert snr_db(host, DeviceSpectralEngine(torch_network, STFT).run(waves)) > 100
-    assert isinstance(spectral_engine(onnx_network, STFT), HostSpectralEngine)
+    assert isinstance(spectral_engine(onnx_network, STFT), SilenceSkipping)
+
+
+def test_silence_is_worked_out_once() -> None:
+    """Silent chunks get what the engine makes of silence, from one run for each length; others are as ever."""
+    fake = FakeEngine(lambda batch: np.cumsum(batch, axis=-1, dtype=np.float32) + 1)
+    engine = SilenceSkipping(fake)
+    rng = np.random.default_rng(5)
+    batch = rng.standard_normal((4, 2, 30)).astype(np.float32)
+    batch[1] = batch[3] = 0
+    expected = np.cumsum(batch, axis=-1, dtype=np.float32) + 1
+    for _ in range(2):
+        np.testing.assert_array_equal(engine.run(batch), expected)
+    assert fake.shapes == [(1, 2, 30), (2, 2, 30), (2, 2, 30)]
+    np.testing.assert_array_equal(engine.run(np.zeros((2, 2, 30), np.float32), is_last=True), np.ones((2, 2, 30)))
+    np.testing.assert_array_equal(engine.run(np.zeros((1, 2, 8), np.float32)), np.ones((1, 2, 8)))
+    assert fake.shapes[3:] == [(1, 2, 8)]
+    loud = batch[::2]
+    np.testing.assert_array_equal(engine.run(loud, is_last=True), expected[::2])
+    assert (fake.shapes[-1], fake.n_last) == ((2, 2, 30), 1)
 
 
 def test_devices_by_name() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from my_submission.dsp.stft import from_channels, hann_window, istft, stft, to_channels
+from my_submission.dsp.stft import from_channels, from_frames, hann_window, istft, stft, to_channels, to_frames
 from my_submission.geometry import StftGeometry
 
 PUBLISHED = [(16384, 2048), (4096, 2048), (8192, 2048), (6144, 2048)]
@@ -117,3 +117,15 @@ def test_too_short_to_reflect_is_refused() -> None:
 def test_geometry_refuses_nonsense(bad: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="="):
         StftGeometry(**bad)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_frame_major_is_the_same_transform(workers: int) -> None:
+    """To the bit the published layout with two axes swapped, however many threads there are."""
+    geometry = StftGeometry(n_fft=1024, hop=128, kept_bins=300)
+    waves = noise(3, 2, 128 * 40)
+    frames = to_frames(waves, geometry, workers=workers)
+    assert frames.shape == (3, 4, 41, 300)
+    np.testing.assert_array_equal(frames, to_channels(waves, geometry).swapaxes(-1, -2))
+    back = from_frames(frames, geometry, workers=workers)
+    np.testing.assert_array_equal(back, from_channels(to_channels(waves, geometry), geometry))

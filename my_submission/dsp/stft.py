@@ -7,7 +7,9 @@ Float32 throughout; frames go through the FFT in blocks that stay in the process
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,9 @@ from my_submission.stems import Waveform
 
 Spectrogram = npt.NDArray[np.complex64]
 """complex64, shape (..., frames, bins)."""
+
+Samples = npt.NDArray[np.float32]
+"""float32 (samples,): one channel."""
 
 _BLOCK_SAMPLES = 1 << 19
 """Samples of windowed frames worked on at once: 2 MiB of float32, about a core's share of the cache."""
@@ -57,23 +62,29 @@ def stft(waveform: Waveform, geometry: StftGeometry) -> Spectrogram:
     Raises:
         ValueError: the waveform is too short to reflect.
     """
-    half = geometry.n_fft // 2
     samples = waveform.shape[-1]
-    if samples <= half:
-        raise ValueError(f"{samples} samples are too few for n_fft={geometry.n_fft}: the border cannot be reflected")
     leading = waveform.shape[:-1]
-    rows = np.asarray(waveform, dtype=np.float32).reshape(-1, samples)
     frames = samples // geometry.hop + 1
+    rows = np.asarray(waveform, dtype=np.float32).reshape(-1, samples)
     spectra = np.empty((len(rows), frames, geometry.kept_bins), dtype=np.complex64)
-    window = hann_window(geometry.n_fft)
-    step = max(1, _BLOCK_SAMPLES // geometry.n_fft)
     for row, out in zip(rows, spectra, strict=True):
-        padded = np.pad(row, half, mode="reflect")
-        framed = np.lib.stride_tricks.sliding_window_view(padded, geometry.n_fft)[:: geometry.hop]
-        for first in range(0, frames, step):
-            block = framed[first : first + step] * window
-            out[first : first + step] = fft.rfft(block, axis=-1, overwrite_x=True)[:, : geometry.kept_bins]
+        for first, block in _spectrum_blocks(row, geometry):
+            out[first : first + len(block)] = block
     return spectra.reshape(*leading, frames, geometry.kept_bins)
+
+
+def _spectrum_blocks(row: Samples, geometry: StftGeometry) -> Iterator[tuple[int, Spectrogram]]:
+    """Consecutive frames of a waveform (samples,), as the first one's number and complex64 (frames, kept_bins)."""
+    n_fft, half = geometry.n_fft, geometry.n_fft // 2
+    if len(row) <= half:
+        raise ValueError(f"{len(row)} samples are too few for n_fft={n_fft}: the border cannot be reflected")
+    padded = np.pad(row, half, mode="reflect")
+    framed = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[:: geometry.hop]
+    window = hann_window(n_fft)
+    step = max(1, _BLOCK_SAMPLES // n_fft)
+    for first in range(0, len(framed), step):
+        block = framed[first : first + step] * window
+        yield first, fft.rfft(block, axis=-1, overwrite_x=True)[:, : geometry.kept_bins]
 
 
 def istft(spectrum: Spectrogram, geometry: StftGeometry) -> Waveform:
@@ -86,21 +97,29 @@ def istft(spectrum: Spectrogram, geometry: StftGeometry) -> Waveform:
     Returns:
         float32 (..., hop · (frames − 1)).
     """
-    n_fft, hop, half = geometry.n_fft, geometry.hop, geometry.n_fft // 2
     leading, frames = spectrum.shape[:-2], spectrum.shape[-2]
-    samples = hop * (frames - 1)
     rows = spectrum.reshape(-1, frames, geometry.kept_bins)
-    waves = np.empty((len(rows), samples), dtype=np.float32)
+    waves = np.empty((len(rows), geometry.hop * (frames - 1)), dtype=np.float32)
+    for row, out in zip(rows, waves, strict=True):
+        _add_frames(partial(_rows_between, row), geometry, out)
+    return waves.reshape(*leading, -1)
+
+
+def _rows_between(spectrum: Spectrogram, first: int, last: int) -> Spectrogram:
+    return spectrum[first:last]
+
+
+def _add_frames(block_of: Callable[[int, int], Spectrogram], geometry: StftGeometry, out: Samples) -> None:
+    """Invert one waveform into ``out`` (samples,); ``block_of`` gives complex64 (last − first, kept_bins)."""
+    n_fft, hop, half = geometry.n_fft, geometry.hop, geometry.n_fft // 2
+    frames = len(out) // hop + 1
     window = hann_window(n_fft)
     step = max(1, _BLOCK_SAMPLES // n_fft)
-    summed = np.empty(samples + n_fft + hop, dtype=np.float32)
-    for row, out in zip(rows, waves, strict=True):
-        summed[:] = 0
-        for first in range(0, frames, step):
-            block = fft.irfft(row[first : first + step], n=n_fft, axis=-1) * window
-            _overlap_add(block, summed[first * hop :], hop)
-        np.multiply(summed[half : half + samples], _inverse_envelope(n_fft, hop, frames), out=out)
-    return waves.reshape(*leading, samples)
+    summed = np.zeros(len(out) + n_fft + hop, dtype=np.float32)
+    for first in range(0, frames, step):
+        block = fft.irfft(block_of(first, min(first + step, frames)), n=n_fft, axis=-1) * window
+        _overlap_add(block, summed[first * hop :], hop)
+    np.multiply(summed[half : half + len(out)], _inverse_envelope(n_fft, hop, frames), out=out)
 
 
 def _overlap_add(frames: npt.NDArray[np.float32], target: npt.NDArray[np.float32], hop: int) -> None:
@@ -139,3 +158,58 @@ def from_channels(channels: npt.NDArray[np.float32], geometry: StftGeometry) -> 
     spectra.real = parts[:, :, 0].swapaxes(-1, -2)
     spectra.imag = parts[:, :, 1].swapaxes(-1, -2)
     return istft(spectra, geometry)
+
+
+def to_frames(waves: Waveform, geometry: StftGeometry, *, workers: int = 1) -> npt.NDArray[np.float32]:
+    """Network input of stereo chunks as a real FFT makes it, frame after frame.
+
+    Args:
+        waves: float32 (batch, 2, samples).
+        geometry: the network's transform.
+        workers: threads; every one does whole waveforms, so the result does not depend on how many there are.
+
+    Returns:
+        float32 (batch, 4, frames, kept_bins); channels L.re, L.im, R.re, R.im.
+    """
+    batch, stereo, samples = waves.shape
+    planes = np.empty((batch * stereo, 2, samples // geometry.hop + 1, geometry.kept_bins), dtype=np.float32)
+    rows = np.asarray(waves, dtype=np.float32).reshape(-1, samples)
+
+    def transform(index: int) -> None:
+        for first, block in _spectrum_blocks(rows[index], geometry):
+            planes[index, 0, first : first + len(block)] = block.real
+            planes[index, 1, first : first + len(block)] = block.imag
+
+    _for_each(transform, len(rows), workers)
+    return planes.reshape(batch, 2 * stereo, *planes.shape[2:])
+
+
+def from_frames(channels: npt.NDArray[np.float32], geometry: StftGeometry, *, workers: int = 1) -> Waveform:
+    """Inverse of :func:`to_frames`: float32 (batch, 4, frames, kept_bins) to (batch, 2, hop · (frames − 1))."""
+    batch, doubled, frames, bins = channels.shape
+    planes = channels.reshape(-1, 2, frames, bins)
+    waves = np.empty((len(planes), geometry.hop * (frames - 1)), dtype=np.float32)
+
+    def invert(index: int) -> None:
+        real, imaginary = planes[index]
+
+        def block_of(first: int, last: int) -> Spectrogram:
+            block = np.empty((last - first, bins), dtype=np.complex64)
+            block.real, block.imag = real[first:last], imaginary[first:last]
+            return block
+
+        _add_frames(block_of, geometry, waves[index])
+
+    _for_each(invert, len(planes), workers)
+    return waves.reshape(batch, doubled // 2, -1)
+
+
+def _for_each(task: Callable[[int], None], count: int, workers: int) -> None:
+    """Do a task for 0 … count − 1, in threads where that helps: the FFT and numpy's loops leave the interpreter."""
+    if min(workers, count) < 2:
+        for index in range(count):
+            task(index)
+        return
+    with ThreadPoolExecutor(min(workers, count)) as pool:
+        for _ in pool.map(task, range(count)):
+            pass

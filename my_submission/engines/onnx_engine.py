@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,8 +58,12 @@ class OnnxGraph:
         self.device = device
         self.threads = threads
         self._runtime = onnxruntime
-        self._session = _open_session(onnxruntime, path, device, threads)
+        self._session = open_session(onnxruntime, self._model(), device=device, threads=threads, where=path)
         self._check_signature()
+
+    def _model(self) -> str | bytes:
+        """What the session is opened on: the file itself, or its graph rewritten."""
+        return str(self.path)
 
     def _check_signature(self) -> None:
         """Refuse a graph of other inputs and outputs than the class feeds and fetches."""
@@ -179,7 +183,30 @@ def _share_arena(runtime: Any) -> None:
     runtime.create_and_register_allocator(memory, runtime.OrtArenaCfg({"arena_extend_strategy": same_as_requested}))
 
 
-def _open_session(runtime: Any, path: Path, device: Device, threads: int) -> Any:
+def open_session(
+    runtime: Any,
+    model: str | bytes,
+    *,
+    device: Device,
+    threads: int,
+    where: Path,
+    weights: Mapping[str, Batch] | None = None,
+) -> Any:
+    """An onnxruntime session under the settings that all of ours share.
+
+    Args:
+        runtime: the onnxruntime module.
+        model: a file's name, or a model in memory.
+        device: where to run.
+        threads: processors for one run on the CPU.
+        where: the file that the weights come from, for error messages.
+        weights: arrays for the initialisers that a model in memory only names; onnxruntime repacks what it can and
+            keeps the rest, so they need not be kept by the caller.
+
+    Raises:
+        WeightsError: onnxruntime cannot open the model.
+        DeviceError: onnxruntime does not give the device.
+    """
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -188,22 +215,25 @@ def _open_session(runtime: Any, path: Path, device: Device, threads: int) -> Any
     options.enable_mem_pattern = False
     _share_arena(runtime)
     options.add_session_config_entry("session.use_env_allocators", "1")
+    if weights:
+        values = [runtime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+        options.add_external_initializers(list(weights), values)
     wanted: list[Any] = ["CPUExecutionProvider"]
     if device.kind == "cuda":
         if hasattr(runtime, "preload_dlls"):
             runtime.preload_dlls()
         wanted.insert(0, ("CUDAExecutionProvider", {"device_id": device.index}))
     try:
-        session = runtime.InferenceSession(str(path), options, providers=wanted)
+        session = runtime.InferenceSession(model, options, providers=wanted)
     except Exception as error:  # onnxruntime raises a family of its own without a common public base
         if device.kind == "cuda" and "CUDA" in str(error):
             raise _refused(device, str(error)) from error
         problem = f"onnxruntime cannot open this graph ({' '.join(str(error).split())})"
-        raise WeightsError(problem, where=path, cure="fetch it again, or check it with `verify`") from error
+        raise WeightsError(problem, where=where, cure="fetch it again, or check it with `verify`") from error
     given = session.get_providers()
     if device.kind == "cuda" and "CUDAExecutionProvider" not in given:
         raise _refused(device, f"its session runs on {', '.join(given)}")
-    logger.debug("%s: %s", path.name, given)
+    logger.debug("%s: %s", where.name, given)
     return session
 
 

@@ -10,9 +10,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from my_submission.dsp.stft import from_channels, to_channels
+from my_submission.dsp.stft import from_channels, from_frames, to_channels, to_frames
 from my_submission.engines.base import Batch, Engine
 from my_submission.engines.devices import memory_error
+from my_submission.engines.frame_major import FrameMajorOnnx
 from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import DeviceError
@@ -34,6 +35,63 @@ class HostSpectralEngine:
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Separate chunks."""
         return from_channels(self.network.run(to_channels(batch, self.stft), is_last=is_last), self.stft)
+
+
+class FrameSpectralEngine:
+    """Transforms on the CPU around any engine of spectra that takes frames before bins.
+
+    Args:
+        network: maps float32 (batch, 4, frames, bins) to the same shape, for any legal number of frames.
+        stft: its transform.
+        workers: threads of the transforms.
+    """
+
+    def __init__(self, network: Engine, stft: StftGeometry, *, workers: int) -> None:
+        self.network = network
+        self.stft = stft
+        self.workers = workers
+
+    @property
+    def runs_on(self) -> str:
+        """Where the network runs."""
+        return self.network.runs_on
+
+    def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
+        """Separate chunks of hop · (frames − 1) samples."""
+        mapped = self.network.run(to_frames(batch, self.stft, workers=self.workers), is_last=is_last)
+        return from_frames(mapped, self.stft, workers=self.workers)
+
+
+class SilenceSkipping:
+    """An engine of waveform chunks that works out only once what it makes of digital silence.
+
+    Args:
+        engine: maps float32 (batch, 2, samples) to one chunk for each; chunks do not depend on each other.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._silent: dict[tuple[int, ...], Batch] = {}
+
+    @property
+    def runs_on(self) -> str:
+        """Where the work is done."""
+        return self.engine.runs_on
+
+    def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
+        """Run the engine over the chunks that sound, and over a silent one at most once for each length."""
+        sounding = [index for index, chunk in enumerate(batch) if chunk.any()]
+        if len(sounding) == len(batch):
+            return self.engine.run(batch, is_last=is_last)
+        shape = batch.shape[1:]
+        if shape not in self._silent:
+            self._silent[shape] = self.engine.run(np.zeros((1, *shape), np.float32), is_last=is_last)[0]
+        silent = self._silent[shape]
+        result = np.empty((len(batch), *silent.shape), np.float32)
+        result[:] = silent
+        if sounding:
+            result[sounding] = self.engine.run(batch[sounding], is_last=is_last)
+        return result
 
 
 class DeviceSpectralEngine:
@@ -96,8 +154,10 @@ class DeviceSpectralEngine:
         return mapped
 
 
-def spectral_engine(network: OnnxEngine | TorchEngine, stft: StftGeometry) -> Engine:
-    """The spectral engine that suits the network's device."""
+def spectral_engine(network: OnnxEngine | FrameMajorOnnx | TorchEngine, stft: StftGeometry) -> Engine:
+    """The spectral engine that suits the network and its device."""
+    if isinstance(network, FrameMajorOnnx):
+        return SilenceSkipping(FrameSpectralEngine(network, stft, workers=network.threads))
     if network.device.kind == "cuda":
         return DeviceSpectralEngine(network, stft)
-    return HostSpectralEngine(network, stft)
+    return SilenceSkipping(HostSpectralEngine(network, stft))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 
 import numpy as np
 
@@ -48,9 +48,12 @@ class SpectralSeparator:
         return self.engine.runs_on
 
     def estimates(self, mixture: Mixture, spans: Sequence[ChunkSpan], *, is_last: bool = False) -> list[Waveform]:
-        """The kept samples (2, stop − start) of some chunks, anywhere in the song, in one run of the engine."""
-        heard = np.stack([mixture.store.read(span.context_start, span.context_stop) for span in spans])
-        separated = self.engine.run(heard, is_last=is_last)
+        """The kept samples (2, stop − start) of some chunks, anywhere in the song: one run for those of one length."""
+        separated: list[Waveform] = []
+        runs = [list(run) for _, run in groupby(spans, lambda span: span.context_stop - span.context_start)]
+        for run in runs:
+            heard = np.stack([mixture.store.read(span.context_start, span.context_stop) for span in run])
+            separated.extend(self.engine.run(heard, is_last=is_last and run is runs[-1]))
         trim = self.chunking.trim_samples
         return [chunk[:, trim:][:, : span.stop - span.start] for span, chunk in zip(spans, separated, strict=True)]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from my_submission.engines import Device, Engine
+from my_submission.engines.frame_major import FrameMajorOnnx, open_frame_major
 from my_submission.engines.onnx_engine import GraphShape, OnnxEngine, open_onnx
 from my_submission.engines.spectral_engine import spectral_engine
 from my_submission.engines.torch_engine import TorchEngine, open_torch
@@ -17,6 +19,8 @@ from my_submission.weights import Artefact
 
 if TYPE_CHECKING:
     from my_submission.networks.tfc_tdf import TfcTdfNet
+
+logger = logging.getLogger(__name__)
 
 STEREO_SPECTRUM_CHANNELS = 4
 """Real and imaginary parts of left and right."""
@@ -51,9 +55,9 @@ def open_spectral(
         WeightsError: the file does not fit its entry, or is not a network that the runtime can run.
         DeviceError: the device cannot be used.
     """
-    network: OnnxEngine | TorchEngine
+    network: OnnxEngine | FrameMajorOnnx | TorchEngine
     if artefact.format == "onnx" and options.spectral_runtime == "onnx":
-        network = open_onnx(path, device=options.device, threads=options.threads)
+        network = _open_graph(path, options)
         shape = network.shape()
     else:
         network = open_torch(
@@ -64,8 +68,19 @@ def open_spectral(
             threads=options.threads,
         )
         shape = _torch_shape(artefact, path, network)
-    chunking = replace(chunking_of(artefact, path, shape, trim_samples), overlap_ratio=overlap_ratio)
+    reach = network.reach if isinstance(network, FrameMajorOnnx) else None
+    chunking = replace(chunking_of(artefact, path, shape, trim_samples), overlap_ratio=overlap_ratio, reach=reach)
     return SpectralNetwork(spectral_engine(network, chunking.stft), chunking)
+
+
+def _open_graph(path: Path, options: RunOptions) -> OnnxEngine | FrameMajorOnnx:
+    """A graph on onnxruntime; on the CPU without its Transposes and with an open time axis, where it allows that."""
+    if options.device.kind == "cpu":
+        try:
+            return open_frame_major(path, device=options.device, threads=options.threads)
+        except WeightsError as error:
+            logger.info("%s runs as it is stored, with whole chunks only: %s", path.name, error)
+    return open_onnx(path, device=options.device, threads=options.threads)
 
 
 def chunking_of(artefact: Artefact, path: Path, shape: GraphShape, trim_samples: int | None = None) -> SpectralChunking:

@@ -1,0 +1,73 @@
+"""Published TFC-TDF graphs on onnxruntime, fed frame after frame and as many frames as there are."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from my_submission.engines.base import Batch
+from my_submission.engines.devices import Device, available_cpus
+from my_submission.engines.onnx_engine import GraphShape, OnnxGraph
+from my_submission.networks.tfc_tdf_frames import FrameMajorGraph, frame_major
+
+
+class FrameMajorOnnx(OnnxGraph):
+    """An engine of spectra, float32 (batch, 4, frames, bins) to the same shape, frames a multiple of 2^scales.
+
+    The same numbers, to the bit, as the file's own graph gives for its own number of frames, without the two
+    Transposes in it. Use :func:`open_frame_major` so that a file is opened once.
+
+    Raises:
+        WeightsError: the file is not a published-form TFC-TDF graph.
+        DeviceError: onnxruntime does not give the device.
+    """
+
+    def __init__(self, path: Path, *, device: Device, threads: int) -> None:
+        graph = frame_major(path)
+        self._content: bytes | None = graph.content
+        super().__init__(path, device=device, threads=threads)
+        self._content = None
+        self.reach = graph.reach
+        self._shape = _shape_of(graph)
+
+    def _model(self) -> str | bytes:
+        return self._content or super()._model()
+
+    def _check_signature(self) -> None:
+        self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
+
+    def shape(self) -> GraphShape:
+        """Channels and bins, and the frames that the file's own graph is fixed to."""
+        return self._shape
+
+    def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
+        """Run the graph over a batch."""
+        contiguous = np.ascontiguousarray(batch, dtype=np.float32)
+        with self._explained(len(batch)):
+            result: Batch = self._session.run(
+                [self._output], {self._input: contiguous}, self._options(is_last=is_last)
+            )[0]
+        return result
+
+
+def _shape_of(graph: FrameMajorGraph) -> GraphShape:
+    return GraphShape(graph.channels, graph.bins, graph.frames, metadata=graph.metadata)
+
+
+@lru_cache(maxsize=64)
+def _opened(path: Path, modified_ns: int, device: Device, threads: int) -> FrameMajorOnnx:
+    return FrameMajorOnnx(path, device=device, threads=threads)
+
+
+def open_frame_major(path: Path, *, device: Device, threads: int | None = None) -> FrameMajorOnnx:
+    """The engine of a file: the same one for the life of the process while the file stays as it is.
+
+    Args:
+        path: the ONNX file.
+        device: where to run.
+        threads: processors for one run; as many as the process may use when not given.
+    """
+    real = path.resolve()
+    return _opened(real, real.stat().st_mtime_ns, device, threads or available_cpus())

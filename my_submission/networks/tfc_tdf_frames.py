@@ -1,0 +1,102 @@
+"""A published TFC-TDF graph, rewritten to take frames before bins and any number of frames.
+
+Inside, the network works on (frames, bins) between two Transposes. Its first and last convolutions are 1x1, so the
+Transposes can be left out when the spectrum comes as a real FFT makes it, frame after frame; the arithmetic is the
+same to the bit. Every layer takes any multiple of 2^scales frames, so the time axis can be left open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+from my_submission.errors import WeightsError
+from my_submission.geometry import TimeReach
+from my_submission.networks.tfc_tdf_walk import TfcTdfWalk, load_model
+
+_CURE = "use a graph exported from a TFC-TDF network"
+
+
+@dataclass(frozen=True)
+class FrameMajorGraph:
+    """A rewritten graph: ``input`` float32 (batch, channels, frames, bins) to ``output`` of the same shape.
+
+    Attributes:
+        content: the ONNX model.
+        channels: real and imaginary parts of every audio channel.
+        bins: frequency bins.
+        frames: time frames that the file's own graph is fixed to.
+        reach: how far the network sees along time.
+        metadata: the key-value notes in the file.
+    """
+
+    content: bytes
+    channels: int
+    bins: int
+    frames: int
+    reach: TimeReach
+    metadata: tuple[tuple[str, str], ...]
+
+
+def frame_major(path: str | PathLike[str]) -> FrameMajorGraph:
+    """Rewrite the graph of a file, after a walk along all of it has shown that this changes nothing.
+
+    Raises:
+        WeightsError: the file is no ONNX model, or not one of a published-form TFC-TDF network.
+    """
+    model = load_model(path)
+    walk = TfcTdfWalk(model.graph, path)
+    walk.network()
+    reach = _reach(model.graph, walk, path)
+    channels, bins, frames = (dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[1:])
+    _leave_out(model.graph, walk.transposes)
+    for value in (model.graph.input[0], model.graph.output[0]):
+        dims = value.type.tensor_type.shape.dim
+        dims[3].dim_value = dims[2].dim_value
+        dims[2].dim_param = "frames"
+    # Shapes noted inside the graph are those of the fixed time axis; onnxruntime infers them anew.
+    del model.graph.value_info[:]
+    metadata = tuple(sorted((note.key, note.value) for note in model.metadata_props))
+    return FrameMajorGraph(model.SerializeToString(), channels, bins, frames, reach, metadata)
+
+
+def _reach(graph: Any, walk: TfcTdfWalk, where: str | PathLike[str]) -> TimeReach:
+    """Read the reach off the convolutions, having checked that they are those the rewriting relies on."""
+    import onnx
+
+    for name in ("first_conv", "final_conv"):
+        if walk.state[f"{name}.0.weight"].shape[2:] != (1, 1):
+            raise WeightsError(f"{name} is no 1x1 convolution", where=where, cure=_CURE)
+    for node in walk.transposes:
+        if [list(a.ints) for a in node.attribute if a.name == "perm"] != [[0, 1, 3, 2]]:
+            raise WeightsError(f"the node {node.name!r} does not swap bins and frames", where=where, cure=_CURE)
+    kernels = set()
+    for node in graph.node:
+        if node.op_type in {"Conv", "ConvTranspose"}:
+            given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+            kernel = given["kernel_shape"][0]
+            is_resampling = kernel == 2
+            expected = {
+                "kernel_shape": [kernel] * 2,
+                "strides": [2, 2] if is_resampling else [1, 1],
+                "pads": [0] * 4 if is_resampling else [kernel // 2] * 4,
+                "dilations": [1, 1],
+                "group": 1,
+            }
+            if any(given.get(name, value) != value for name, value in expected.items()):
+                raise WeightsError(f"the node {node.op_type} {node.name!r} has {given}", where=where, cure=_CURE)
+            if not is_resampling:
+                kernels.add(kernel)
+    n_convolutions = 1 + max(int(key.split(".")[2]) for key in walk.state if key.startswith("mid_dense.H."))
+    return TimeReach(scales=walk.n_scales, frames_per_block=n_convolutions * (max(kernels) // 2))
+
+
+def _leave_out(graph: Any, nodes: list[Any]) -> None:
+    """Take nodes of one input and one output out of a graph and join their ends."""
+    joined = {node.output[0]: node.input[0] for node in nodes}
+    for node in nodes:
+        graph.node.remove(node)
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = joined.get(name, name)
