@@ -17,6 +17,7 @@ COMMANDS = {
     "systems": "list every system: sources, weights, cutoffs, published score, licence",
     "fetch": "download weights, with resume and check",
     "verify": "check the weights that are there",
+    "doctor": "say what this machine can run, how fast, and whether the challenges' limits would hold",
     "submit": "check, pack and rehearse a submission before it is pushed",
 }
 

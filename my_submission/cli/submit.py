@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from rich.table import Table
 from my_submission.challenge import SongLimit, find_track
 from my_submission.challenge.aicrowd_json import FILE_NAME, aicrowd_text
 from my_submission.challenge.tracks import GIB, GraderMachine
+from my_submission.cli.findings import show_findings
 from my_submission.cli.options import positive_integer, positive_number, write_json
 from my_submission.submission import (
-    Finding,
     RehearsalReport,
     RehearsalSettings,
     SubmissionTree,
@@ -35,7 +34,6 @@ from my_submission.submission.environment import (
 )
 
 ENVIRONMENTS = ("auto", "container", "fresh", "current")
-_STYLES = {"fault": "bold red", "warning": "yellow", "fact": "dim"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,7 +101,7 @@ def _check(options: argparse.Namespace) -> int:
 def _show_check(root: Path, options: argparse.Namespace) -> int:
     make = None if options.no_run else _environment_maker(options)
     tree = SubmissionTree(root)
-    n_faults = _show(check_submission(root, make, _settings(options, tree)))
+    n_faults = show_findings(check_submission(root, make, _settings(options, tree)))
     passed = "no faults in files and code; nothing was run" if options.no_run else "no faults: ready to push"
     print(f"{n_faults} fault(s)" if n_faults else passed)
     return 1 if n_faults else 0
@@ -133,10 +131,10 @@ def _rehearse(options: argparse.Namespace) -> int:
     environment = _environment_maker(options)(tree.root)
     settings = _settings(options, tree)
     reports = [rehearse(tree, configuration, environment, settings) for _ in range(options.repeat)]
-    n_faults = _show(rehearsal_findings(reports[0])) if len(reports) == 1 else 0
+    n_faults = show_findings(rehearsal_findings(reports[0])) if len(reports) == 1 else 0
     for report in reports:
         if len(reports) > 1 and not report.is_passed:
-            n_faults += _show(rehearsal_findings(report))
+            n_faults += show_findings(rehearsal_findings(report))
     _print_table(reports)
     if options.json:
         write_json(options.json, {"schema": 1, "runs": [asdict(report) for report in reports]})
@@ -184,19 +182,6 @@ def _environment_maker(options: argparse.Namespace) -> EnvironmentMaker:
         return fresh_environment(root, rebuild=options.rebuild)
 
     return make
-
-
-def _show(findings: Iterable[Finding]) -> int:
-    """Print findings as they come; returns the number of faults."""
-    console = Console(soft_wrap=True, highlight=False)
-    n_faults = 0
-    for finding in findings:
-        n_faults += finding.severity == "fault"
-        style = _STYLES[finding.severity]
-        console.print(f"{finding.severity:<8}{finding.check}: {finding.text}", style=style, markup=False)
-        if finding.cure:
-            console.print(f"        -> {finding.cure}", markup=False)
-    return n_faults
 
 
 def _print_table(reports: list[RehearsalReport]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from my_submission.errors import InputError
 
 _ABSENCE = {"ImportError", "ModuleNotFoundError"}
+_CAN_HOLD_IMPORTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,10 @@ def _walk(node: ast.AST, *, is_certain: bool) -> Iterator[tuple[str, bool]]:
         inner = is_certain and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         if isinstance(node, ast.Try) and any(_catches_absence(handler) for handler in node.handlers):
             inner = False
-        for child in node.orelse if is_for_types and isinstance(node, ast.If) else ast.iter_child_nodes(node):
-            yield from _walk(child, is_certain=inner)
+        children = node.orelse if is_for_types and isinstance(node, ast.If) else ast.iter_child_nodes(node)
+        for child in children:
+            if isinstance(child, _CAN_HOLD_IMPORTS):
+                yield from _walk(child, is_certain=inner)
 
 
 def _catches_absence(handler: ast.ExceptHandler) -> bool:

@@ -1,0 +1,152 @@
+"""``doctor``: what this machine can run, how fast, and whether the challenges' limits would hold."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from my_submission.cli.artefacts import add_models_dir
+from my_submission.cli.findings import show_findings
+from my_submission.cli.options import write_json
+from my_submission.doctor import (
+    Difference,
+    Forecast,
+    Machine,
+    Trial,
+    TrialSettings,
+    describe_machine,
+    forecast,
+    measure_differences,
+    runtime_findings,
+    try_system,
+)
+from my_submission.doctor.differences import ALIKE_DB, worst_decibels
+from my_submission.engines.provider_probe import installed_runtimes, probe_providers
+from my_submission.errors import MdxError
+from my_submission.submission.findings import fault
+from my_submission.systems import SYSTEMS, find_system
+from my_submission.weights import ModelsFolder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument(
+        "--system", nargs="+", metavar="NAME", help="systems to try (default: all whose weights are here)"
+    )
+    parser.add_argument("--no-trial", action="store_true", help="look at the machine and the runtimes, run no system")
+    parser.add_argument(
+        "--device", default="auto", help="for the trials: auto, cpu, cuda or cuda:N (default: %(default)s)"
+    )
+    parser.add_argument("--allow-unverified", action="store_true", help="accept weights of another hash")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found")
+    add_models_dir(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Examine the machine; 1 when something that must work does not."""
+    machine = describe_machine()
+    providers = probe_providers()
+    _show_machine(machine)
+    findings = list(runtime_findings(installed_runtimes(), providers, machine))
+    n_faults = show_findings(findings)
+    found: dict[str, Any] = {"schema": 1, "machine": asdict(machine), "providers": [asdict(p) for p in providers]}
+    found["findings"] = [asdict(finding) for finding in findings]
+    if not options.no_trial:
+        has_cuda = any(state.name == "CUDA" and state.is_usable for state in providers) and machine.n_gpus > 0
+        found["systems"], n_failed = _try_systems(options, has_cuda=has_cuda)
+        n_faults += n_failed
+    if options.json:
+        write_json(options.json, found)
+    return 1 if n_faults else 0
+
+
+def _try_systems(options: argparse.Namespace, *, has_cuda: bool) -> tuple[list[dict[str, Any]], int]:
+    """Try every system asked for, or present; what was measured, and how many could not run."""
+    measured, n_failed = [], 0
+    for name in _chosen(options):
+        settings = TrialSettings(
+            system=name,
+            models_dir=options.models_dir,
+            device=options.device,
+            allow_unverified=options.allow_unverified,
+        )
+        try:
+            trial = try_system(settings)
+            cpu = replace(settings, device="cpu", precision="fp32")
+            reference = trial if not has_cuda and settings == cpu else try_system(cpu)
+        except MdxError as error:
+            n_failed += show_findings([fault(name, str(error), "see the message")])
+            continue
+        forecasts, differences = forecast(trial.cost), measure_differences(reference, has_cuda=has_cuda)
+        if trial is not reference:
+            decibels = worst_decibels(reference.stems, trial.stems)
+            differences.insert(0, Difference("as it runs above", decibels, trial.seconds))
+        _show_trial(trial, forecasts, differences)
+        measured.append(_as_json(trial, forecasts, differences))
+    return measured, n_failed
+
+
+def _chosen(options: argparse.Namespace) -> list[str]:
+    if options.system:
+        return [find_system(name).name for name in options.system]
+    models = ModelsFolder(options.models_dir)
+    known = {artefact.name for artefact in models.artefacts}
+    return [
+        system.name
+        for system in SYSTEMS.values()
+        if all(name in known and models.is_present(name) for name in system.artefacts)
+    ]
+
+
+def _show_machine(machine: Machine) -> None:
+    gpu = f"{machine.n_gpus} GPU(s)" if machine.n_gpus else f"no GPU ({machine.gpu_note})"
+    memory = f"{machine.memory_bytes / 2**30:.1f} GiB of memory, {machine.free_bytes / 2**30:.1f} free"
+    print(f"{machine.system}; {machine.n_cpus} processors, {memory}, {gpu}")
+    if machine.is_busy:
+        print(f"other work is running (load {machine.load:.1f}): speeds below are those of a busy machine")
+
+
+def _show_trial(trial: Trial, forecasts: list[Forecast], differences: list[Difference]) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(trial.settings.system, style="bold", markup=False)
+    speed = f"{1 / trial.cost:.2f} x real time" if trial.cost else "no time at all"
+    console.print(f"    {speed}: {trial.seconds:.2f} s for a chunk of {trial.audio_seconds:.1f} s", markup=False)
+    console.print(
+        f"    loads in {trial.load_seconds:.1f} s, peak memory {trial.peak_bytes / 2**20:.0f} MiB", markup=False
+    )
+    console.print(f"    on {'; '.join(trial.runs_on)}", markup=False)
+    for each in forecasts:
+        verdict = "holds" if each.holds else f"too slow: {each.done_share:.0%} of the work fits"
+        needs = f"{each.needed_seconds:.0f} of {each.allowed_seconds:.0f} s"
+        song = f"{each.song_seconds / 60:g} min"
+        console.print(f"    {song:>6} song, {each.limit!s:<34} {needs:>14}  {verdict}", markup=False)
+    for difference in differences:
+        console.print(f"    against fp32 on the CPU, {difference.name}: {_difference_text(difference)}", markup=False)
+
+
+def _difference_text(difference: Difference) -> str:
+    if difference.decibels is None:
+        return f"cannot run ({difference.reason})"
+    if math.isinf(difference.decibels):
+        return f"the same samples, {difference.seconds:.2f} s"
+    verdict = "alike" if difference.decibels >= ALIKE_DB else "apart"
+    return f"{difference.decibels:.1f} dB ({verdict}), {difference.seconds:.2f} s"
+
+
+def _as_json(trial: Trial, forecasts: list[Forecast], differences: list[Difference]) -> dict[str, Any]:
+    plain = {name: value for name, value in vars(trial).items() if name not in {"stems", "settings"}}
+    plain |= {"system": trial.settings.system, "runs_on": list(trial.runs_on)}
+    rows = [{**asdict(each), "limit": str(each.limit), "holds": each.holds} for each in forecasts]
+    # JSON has no infinity: the same samples are written as null with the reason.
+    compared = [
+        {**asdict(each), "decibels": None, "reason": "the same samples"}
+        if each.decibels is not None and math.isinf(each.decibels)
+        else asdict(each)
+        for each in differences
+    ]
+    return {**plain, "forecasts": rows, "differences": compared}

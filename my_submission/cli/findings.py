@@ -1,0 +1,24 @@
+"""How findings look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+
+from my_submission.submission import Finding
+
+_STYLES = {"fault": "bold red", "warning": "yellow", "fact": "dim"}
+
+
+def show_findings(findings: Iterable[Finding]) -> int:
+    """Print findings as they come, each with its cure; returns the number of faults."""
+    console = Console(soft_wrap=True, highlight=False)
+    n_faults = 0
+    for finding in findings:
+        n_faults += finding.severity == "fault"
+        text = f"{finding.severity:<8}{finding.check}: {finding.text}"
+        console.print(text, style=_STYLES[finding.severity], markup=False)
+        if finding.cure:
+            console.print(f"        -> {finding.cure}", markup=False)
+    return n_faults

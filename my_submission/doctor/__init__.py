@@ -1,0 +1,19 @@
+"""What this machine can run: providers that truly load, speed and memory of every system, which limits would hold."""
+
+from my_submission.doctor.differences import Difference, measure_differences
+from my_submission.doctor.forecast import Forecast, forecast
+from my_submission.doctor.machine import Machine, describe_machine, runtime_findings
+from my_submission.doctor.trial import Trial, TrialSettings, try_system
+
+__all__ = [
+    "Difference",
+    "Forecast",
+    "Machine",
+    "Trial",
+    "TrialSettings",
+    "describe_machine",
+    "forecast",
+    "measure_differences",
+    "runtime_findings",
+    "try_system",
+]

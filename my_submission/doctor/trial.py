@@ -1,0 +1,169 @@
+"""One chunk of audio through a system, in a process of its own: its speed and memory, and the stems to compare."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from my_submission.errors import DeviceError, MdxError
+from my_submission.events import Finished, PartFinished
+from my_submission.geometry import SAMPLE_RATE
+from my_submission.predictor import Predictor, load
+from my_submission.predictor.report import peak_memory_bytes
+from my_submission.separators import SpectralSeparator
+from my_submission.stems import Stems, Waveform
+from my_submission.systems import Assembly, WaveformRecipe
+
+LEAST_SECONDS = 12.0
+"""What a system without spectral chunks is tried with: as long as a chunk of the published networks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSettings:
+    """What to try.
+
+    Attributes:
+        system: its name.
+        models_dir: where its weights are; this checkout's when not given.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        runtime: "auto", "onnx" or "torch".
+        precision: "auto", "fp32", "bf16" or "fp16".
+        allow_unverified: accept weights of another hash.
+    """
+
+    system: str
+    models_dir: Path | None = None
+    device: str = "auto"
+    runtime: str = "auto"
+    precision: str = "auto"
+    allow_unverified: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What a trial measured.
+
+    Attributes:
+        settings: what was tried.
+        runs_on: libraries and devices.
+        load_seconds: checking and opening the weights.
+        audio_seconds: length of the chunk.
+        seconds: to separate it, without what the first run alone costs.
+        cost: seconds of work a second of a long song, overlaps included.
+        peak_bytes: the largest resident memory.
+        stems: what came out.
+    """
+
+    settings: TrialSettings
+    runs_on: tuple[str, ...]
+    load_seconds: float
+    audio_seconds: float
+    seconds: float
+    cost: float
+    peak_bytes: int
+    stems: Stems = field(repr=False)
+
+
+def try_system(settings: TrialSettings) -> Trial:
+    """Run one chunk through a system, in a process of its own so that its memory is its own.
+
+    Raises:
+        MdxError: the system cannot be loaded or run; the message says why.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+        try:
+            outcome = pool.submit(_measure, settings).result()
+        except BrokenProcessPool as error:
+            raise DeviceError(
+                f"the process that tried {settings.system} died, perhaps for want of memory",
+                cure="free memory, or try another system",
+            ) from error
+    if isinstance(outcome, Trial):
+        return outcome
+    raise MdxError(outcome)
+
+
+def _measure(settings: TrialSettings) -> Trial | str:
+    """The trial, or what was wrong; an error of ours does not survive the way between processes."""
+    try:
+        return measure(settings)
+    except (MdxError, ImportError) as error:
+        return str(error).rstrip(".")
+
+
+def measure(settings: TrialSettings) -> Trial:
+    """The trial itself, in this process."""
+    started = time.monotonic()
+    predictor = load(
+        settings.system,
+        models_dir=settings.models_dir,
+        device=settings.device,
+        runtime=settings.runtime,
+        precision=settings.precision,
+        allow_unverified=settings.allow_unverified,
+    )
+    load_seconds = time.monotonic() - started
+    assembly = predictor.assembly
+    mixture = trial_mixture(chunk_samples(assembly))
+    _timed(predictor, mixture)  # the first run also allocates and compiles
+    stems, seconds, part_seconds = _timed(predictor, mixture)
+    audio_seconds = mixture.shape[-1] / SAMPLE_RATE
+    return Trial(
+        settings=settings,
+        runs_on=tuple(sorted({separator.runs_on for branch in assembly.branches for separator in branch.separators})),
+        load_seconds=load_seconds,
+        audio_seconds=audio_seconds,
+        seconds=seconds,
+        cost=long_song_seconds(assembly, part_seconds, seconds) / audio_seconds,
+        peak_bytes=peak_memory_bytes(),
+        stems=stems,
+    )
+
+
+def chunk_samples(assembly: Assembly) -> int:
+    """Samples that every spectral network of a system takes in one run."""
+    separators = [separator for branch in assembly.branches for separator in branch.separators]
+    strides = [each.chunking.stride_samples for each in separators if isinstance(each, SpectralSeparator)]
+    return min(strides, default=round(LEAST_SECONDS * SAMPLE_RATE))
+
+
+def trial_mixture(samples: int) -> Waveform:
+    """Noise over a chord, float32 (2, samples): sound in every bin, always the same."""
+    time_axis = np.arange(samples) / SAMPLE_RATE
+    chord = sum(np.sin(2 * np.pi * hertz * time_axis) for hertz in (110.0, 277.2, 1_318.5))
+    noise = np.random.default_rng(0).standard_normal((2, samples))
+    return np.asarray(0.05 * chord + 0.05 * noise, np.float32)
+
+
+def long_song_seconds(assembly: Assembly, part_seconds: dict[str, float], seconds: float) -> float:
+    """What the chunk would have cost as a part of a long song, where waveform segments overlap.
+
+    Args:
+        assembly: the system.
+        part_seconds: name of each part to its seconds.
+        seconds: of the whole run.
+    """
+    extra = 0.0
+    for branch in assembly.recipe.branches:
+        if isinstance(branch.recipe, WaveformRecipe):
+            passes = 1 / (1 - branch.recipe.chunking.overlap_ratio)
+            extra += (passes - 1) * sum(cost for name, cost in part_seconds.items() if name.startswith(branch.name))
+    return seconds + extra
+
+
+def _timed(predictor: Predictor, mixture: Waveform) -> tuple[Stems, float, dict[str, float]]:
+    part_seconds: dict[str, float] = {}
+    started = time.monotonic()
+    for event in predictor.stream(mixture):
+        if isinstance(event, PartFinished):
+            part_seconds[event.part] = part_seconds.get(event.part, 0.0) + event.seconds
+        elif isinstance(event, Finished):
+            stems: Stems = event.result
+    return stems, time.monotonic() - started, part_seconds

@@ -1,0 +1,140 @@
+"""Which of onnxruntime's providers truly load here, and why the others do not.
+
+onnxruntime lists the providers it was built with and falls back to the CPU when one cannot be loaded; the reason goes
+to standard error of the process. So each provider is tried in a process of its own: ``python -m
+my_submission.engines.provider_probe NAME`` runs one small graph and tells which providers its session got.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+
+PROBE_SECONDS = 120.0
+"""A provider that needs longer to load hangs."""
+
+PROBE_GRAPH = base64.b64decode("CAg6NwoMCgF4EgF5IgRSZWx1EgVwcm9iZVoPCgF4EgoKCAgBEgQKAggEYg8KAXkSCgoICAESBAoCCARCAhAN")
+"""An ONNX model of one node: y = Relu(x), four float32 values."""
+
+EXPECTED_PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider")
+"""Those that this package can use; they are reported even where onnxruntime was built without them."""
+
+_DISTRIBUTION = re.compile(r"(onnxruntime|ort)([-_].*)?", re.IGNORECASE)
+_LIBRARY = re.compile(r"Failed to load library \S*?([^/\s]+) with error: (.+)")
+_NOISE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class ProviderState:
+    """What became of one provider.
+
+    Attributes:
+        name: onnxruntime's name without "ExecutionProvider".
+        is_usable: whether a session really ran on it.
+        reason: why not; empty where it is usable.
+        cure: what to do about it.
+    """
+
+    name: str
+    is_usable: bool
+    reason: str = ""
+    cure: str = ""
+
+
+def installed_runtimes() -> dict[str, str]:
+    """Installed distributions that bring the module ``onnxruntime``, with their versions; two spoil each other."""
+    found = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"] or ""
+        if _DISTRIBUTION.fullmatch(name) and _brings_onnxruntime(distribution):
+            found[name] = distribution.version
+    return dict(sorted(found.items()))
+
+
+def probe_providers(run: Callable[[str], subprocess.CompletedProcess[str]] | None = None) -> list[ProviderState]:
+    """Try every provider, each in a process of its own.
+
+    Args:
+        run: runs the probe of one provider; tests give their own.
+    """
+    run = run or _run_probe
+    first = run("CPUExecutionProvider")
+    answer = _answer(first)
+    if answer is None:
+        reason = _last_line(first.stderr) or f"exit code {first.returncode}"
+        return [ProviderState("CPU", False, f"onnxruntime cannot be used: {reason}", "install onnxruntime-gpu anew")]
+    built_in = list(answer["available"])
+    states = [ProviderState("CPU", True)]
+    for name in dict.fromkeys((*EXPECTED_PROVIDERS, *built_in)):
+        if name == "CPUExecutionProvider":
+            continue
+        states.append(_state(name, run(name)) if name in built_in else _not_built_in(name))
+    return states
+
+
+def _not_built_in(name: str) -> ProviderState:
+    short = name.removesuffix("ExecutionProvider")
+    cure = "install onnxruntime-gpu instead of onnxruntime" if short == "CUDA" else "install a package that has it"
+    return ProviderState(short, False, "the installed onnxruntime was built without it", cure)
+
+
+def _state(name: str, done: subprocess.CompletedProcess[str]) -> ProviderState:
+    short = name.removesuffix("ExecutionProvider")
+    answer = _answer(done)
+    if answer is not None and name in answer["given"]:
+        return ProviderState(short, True)
+    said = _NOISE.sub("", done.stderr + done.stdout)
+    missing = _LIBRARY.search(said)
+    if missing:
+        library = missing.group(2).partition(":")[0]
+        cure = "install the CUDA and cuDNN libraries that this onnxruntime asks for, or use the CPU"
+        return ProviderState(short, False, f"{missing.group(1)} needs {library}, which cannot be loaded", cure)
+    reason = _last_line(said) if answer is None else "its session ran on the CPU without saying why"
+    return ProviderState(short, False, reason or f"exit code {done.returncode}", "use the CPU, or see the message")
+
+
+def _brings_onnxruntime(distribution: metadata.Distribution) -> bool:
+    return any(file.parts[:1] == ("onnxruntime",) for file in distribution.files or ())
+
+
+def _run_probe(name: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "my_submission.engines.provider_probe", name]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PROBE_SECONDS)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"it did not load within {PROBE_SECONDS:g} s")
+
+
+def _answer(done: subprocess.CompletedProcess[str]) -> dict[str, list[str]] | None:
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    return json.loads(lines[-1]) if lines and done.returncode == 0 else None
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip(" *") for line in _NOISE.sub("", text).splitlines()]
+    return next((line for line in reversed(lines) if line), "")
+
+
+def _probe(name: str) -> dict[str, list[str]]:
+    """Run the graph on one provider; the providers of its session and those that onnxruntime was built with."""
+    import numpy as np
+    import onnxruntime
+
+    if name == "CUDAExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()
+    wanted = list(dict.fromkeys((name, "CPUExecutionProvider")))
+    session = onnxruntime.InferenceSession(PROBE_GRAPH, providers=wanted)
+    result = session.run(None, {"x": np.array([-1, 0, 1, 2], np.float32)})[0]
+    if result.tolist() != [0, 0, 1, 2]:
+        raise RuntimeError(f"{name} computes {result.tolist()} where [0, 0, 1, 2] is right")
+    return {"given": session.get_providers(), "available": onnxruntime.get_available_providers()}
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n" + json.dumps(_probe(sys.argv[1])) + "\n")

@@ -1,0 +1,123 @@
+"""``submit pack``: the exact tree to push, as a repository that passes its own check."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from my_submission.cli import main
+from my_submission.errors import InputError, OutputError, WeightsError
+from my_submission.submission import SubmissionTree, git, pack_submission
+from my_submission.submission.code_closure import code_closure
+from tests.submission_trees import configure, make_tree
+
+
+@pytest.fixture
+def tree(tmp_path: Path, tiny_models: Path) -> Path:
+    return make_tree(tmp_path / "tree", tiny_models)
+
+
+def git_output(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def test_the_packed_tree_passes_and_runs(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packed = tmp_path / "packed"
+    quick = ["--environment", "current", "--song-seconds", "1", "--tag", "submission-first"]
+    code = main(["submit", "pack", str(packed), "--tree", str(tree), *quick])
+    out, err = capsys.readouterr()
+    assert (code, err) == (0, ""), out
+    assert "git tag -am submission-first submission-first" in out
+    assert "git push aicrowd master submission-first" in out
+    assert "ready to push" in out
+    assert git_output(packed, "status", "--porcelain") == ""
+    assert git_output(packed, "log", "--format=%s") == "Submission: starter for mdx21\n"
+
+
+@pytest.mark.parametrize("track", ["mdx21", "mdx23"])
+def test_only_what_the_system_and_track_need_goes_along(track: str, tree: Path, tmp_path: Path) -> None:
+    (tree / "models/starter/unused.bin").write_bytes(b"x")
+    manifest = json.loads((tree / "models/manifest.json").read_text("utf-8"))
+    manifest["artefacts"].append({**manifest["artefacts"][0], "name": "other/bass", "path": "other/bass.onnx"})
+    (tree / "models/manifest.json").write_text(json.dumps(manifest), "utf-8")
+    configure(tree, track=track)
+    result = pack_submission(SubmissionTree(tree), tmp_path / "packed")
+    names = set(result.files)
+    doors = {"predict.py", "run.sh"} if track == "mdx21" else {"my_submission/user_config.py", "evaluate_locally.py"}
+    assert doors <= names
+    assert {"aicrowd.json", "apt.txt", "requirements.txt", "submission.toml", "LICENSE"} <= names
+    assert not [name for name in names if name.startswith(("tests/", "training/", "my_submission/cli/", "data/"))]
+    assert not [name for name in names if name.startswith(("my_submission/submission/", "my_submission/doctor/"))]
+    assert {name for name in names if name.startswith("models/")} == {
+        "models/manifest.json",
+        *(f"models/starter/{name}" for name in ("bass.onnx", "drums.onnx", "other.onnx", "vocals.onnx", "mixer.ckpt")),
+    }
+    kept = json.loads((tmp_path / "packed/models/manifest.json").read_text("utf-8"))["artefacts"]
+    assert {entry["name"] for entry in kept} == {f"starter/{n}" for n in ("bass", "drums", "other", "vocals", "mixer")}
+
+
+def test_requirements_are_those_the_packed_modules_import(tree: Path, tmp_path: Path) -> None:
+    pack_submission(SubmissionTree(tree), tmp_path / "packed")
+    packed = (tmp_path / "packed/requirements.txt").read_text("utf-8")
+    libraries = code_closure(tmp_path / "packed", ["predict.py"]).libraries
+    for library in ("soundfile", "soxr", "av", "scipy"):
+        assert library in libraries
+        assert f"{library}>" in packed
+    for needless in ("museval", "musdb", "librosa", "jsonschema", "rich"):
+        assert needless not in packed
+
+
+def test_the_executable_bit_and_other_weights_folders_survive(tree: Path, tmp_path: Path) -> None:
+    (tree / "models").rename(tree / "elsewhere")
+    path = tree / "submission.toml"
+    path.write_text(path.read_text("utf-8") + 'models_dir = "elsewhere"\n', "utf-8")
+    pack_submission(SubmissionTree(tree), tmp_path / "packed")
+    assert (tmp_path / "packed/models/starter/bass.onnx").is_file()
+    assert SubmissionTree(tmp_path / "packed").configuration().models_dir == "models"
+    assert (tmp_path / "packed/run.sh").stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize("has_lfs", [True, False])
+def test_large_weights_get_attributes_and_are_never_committed_as_they_are(
+    has_lfs: bool, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With git-lfs they are committed as pointers, without it they wait, and the result says what to do."""
+    if has_lfs and not git.has_git_lfs():
+        pytest.skip("git-lfs is not installed")
+    monkeypatch.setattr(git, "has_git_lfs", lambda: has_lfs)
+    monkeypatch.setattr("my_submission.submission.pack.LFS_THRESHOLD_BYTES", 10_000)
+    result = pack_submission(SubmissionTree(tree), tmp_path / "packed")
+    assert "models/starter/bass.onnx" in result.lfs_files
+    attributes = (tmp_path / "packed/.gitattributes").read_text("utf-8")
+    assert "models/starter/bass.onnx filter=lfs" in attributes
+    committed = git.committed_sizes(tmp_path / "packed")
+    if has_lfs:
+        assert result.is_committed
+        assert committed["models/starter/bass.onnx"] < 200
+    else:
+        assert not result.is_committed
+        assert "models/starter/bass.onnx" not in committed
+        assert "git-lfs is not installed" in result.notes[0]
+
+
+def test_a_folder_that_holds_something_is_left_alone(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed/mine.txt").write_text("mine", "utf-8")
+    with pytest.raises(OutputError, match="is not empty"):
+        pack_submission(SubmissionTree(tree), tmp_path / "packed")
+    assert [path.name for path in (tmp_path / "packed").iterdir()] == ["mine.txt"]
+
+
+def test_weights_that_are_not_there_are_refused_before_anything_is_written(tree: Path, tmp_path: Path) -> None:
+    (tree / "models/starter/bass.onnx").unlink()
+    with pytest.raises(WeightsError, match="starter/bass"):
+        pack_submission(SubmissionTree(tree), tmp_path / "packed")
+    assert not (tmp_path / "packed").exists()
+
+
+def test_git_failures_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="git status failed"):
+        git.run_git(tmp_path, "status")
