@@ -93,7 +93,7 @@ def bench_step(experiment: Experiment, scratch: Path, *, n_steps: int) -> StepCo
     module = short.network.module(short, total_steps=n_steps)
     clock = _StepClock()
     noise = _Noise(n_steps * short.data.batch // short.run.world_size, short.chunking.chunk_samples)
-    trainer = build_trainer(short, scratch, [clock], is_logged=False)
+    trainer = build_trainer(short, scratch, [clock], is_validated=False, is_logged=False)
     with expected_warnings():
         trainer.fit(module, DataLoader(noise, batch_size=short.data.micro_batch))
     is_gpu = trainer.strategy.root_device.type == "cuda"

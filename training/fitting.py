@@ -22,7 +22,7 @@ from training.callbacks.averaging import WeightAverage
 from training.callbacks.graphs import STEP_NAME, GraphExport
 from training.checkpoints import LAST, check_resumable, last_checkpoint
 from training.data.loading import RunData, RunDataModule
-from training.modules.base import SDR_METRIC
+from training.modules.base import MONITORED
 from training.settings.experiment import Experiment
 from training.settings.strict import SettingsError, to_table
 
@@ -34,6 +34,7 @@ EXPECTED_WARNINGS = (
     ".*number of training batches .* is smaller than the logging interval.*",
     ".*isinstance.treespec, LeafSpec.*",  # Lightning's own use of torch
     ".*module.s. in eval mode at the start of training.*",  # the averaged weights are
+    ".*have no .val_dataloader.*",  # a run without songs to validate on
     ".*available but not used.*",  # the accelerator is the user's choice
     ".*torch.jit.script.* is deprecated.*",
     ".*Detected call of `lr_scheduler.step..` before `optimizer.step...*",  # fp16 skips steps while it finds its scale
@@ -48,13 +49,20 @@ class FitReport:
         steps: optimisation steps in all.
         last: the last checkpoint.
         best: the best one by validation; None where nothing was validated.
-        best_sdr_db: its mean global SDR.
+        best_sdr_db: its mean global SDR; None where checkpoints are ranked by something else.
+        best_l1: its mean absolute error, where that ranks them.
     """
 
     steps: int
     last: Path
     best: Path | None
     best_sdr_db: float | None
+    best_l1: float | None = None
+
+    @property
+    def score(self) -> str:
+        """What the best checkpoint was ranked by, in words."""
+        return f"val/sdr {self.best_sdr_db:.3f} dB" if self.best_l1 is None else f"val/l1 {self.best_l1:.6f}"
 
 
 def fit(experiment: Experiment, data: RunData, *, name: str, runs: Path, cache: Path) -> FitReport:
@@ -85,16 +93,20 @@ def fit(experiment: Experiment, data: RunData, *, name: str, runs: Path, cache: 
     source = RunDataModule(experiment, data, cache)
     module = experiment.network.module(experiment, total_steps=experiment.run.epochs * source.epoch_steps)
     best = _best_checkpoints(experiment, run) if data.validation else None
-    trainer = build_trainer(experiment, run, _callbacks(experiment, runs, run, best))
+    trainer = build_trainer(
+        experiment, run, _callbacks(experiment, runs, run, best), is_validated=bool(data.validation)
+    )
     if trainer.is_global_zero:
         run.mkdir(parents=True, exist_ok=True)
         (run / "experiment.json").write_text(json.dumps(to_table(experiment), indent=2) + "\n", encoding="utf-8")
     with expected_warnings():
         trainer.fit(module, source, ckpt_path=resumed_from, weights_only=True)
-    return _report(trainer, run, best)
+    return _report(trainer, run, best, experiment.validation.monitor)
 
 
-def build_trainer(experiment: Experiment, run: Path, callbacks: Sequence[Any], *, is_logged: bool = True) -> Any:
+def build_trainer(
+    experiment: Experiment, run: Path, callbacks: Sequence[Any], *, is_validated: bool, is_logged: bool = True
+) -> Any:
     """Lightning's trainer as the experiment wants it: devices, precision, accumulation, loggers."""
     settings = experiment.run
     with expected_warnings():
@@ -106,10 +118,13 @@ def build_trainer(experiment: Experiment, run: Path, callbacks: Sequence[Any], *
             strategy="ddp" if settings.world_size > 1 else "auto",
             precision=settings.precision,
             max_epochs=settings.epochs,
+            min_epochs=settings.min_epochs,
+            sync_batchnorm=settings.sync_batchnorm,
             accumulate_grad_batches=experiment.accumulation,
             gradient_clip_val=settings.clip,
             check_val_every_n_epoch=experiment.validation.every_epochs,
             num_sanity_val_steps=0,
+            limit_val_batches=1.0 if is_validated else 0,
             use_distributed_sampler=False,
             deterministic=settings.deterministic,
             log_every_n_steps=settings.log_every_steps,
@@ -131,12 +146,13 @@ def expected_warnings() -> Iterator[None]:
 
 
 def _best_checkpoints(experiment: Experiment, run: Path) -> ModelCheckpoint:
+    metric, mode = MONITORED[experiment.validation.monitor]
     return ModelCheckpoint(
         dirpath=run / "checkpoints",
         filename=STEP_NAME.replace("{step:07d}", "{step:07.0f}"),
         auto_insert_metric_name=False,
-        monitor=SDR_METRIC,
-        mode="max",
+        monitor=metric,
+        mode=mode,
         save_top_k=experiment.validation.keep_best,
         enable_version_counter=False,
     )
@@ -157,13 +173,14 @@ def _callbacks(experiment: Experiment, runs: Path, run: Path, best: ModelCheckpo
         callbacks.append(WeightAverage(experiment.run.ema))
     if best is not None:
         callbacks.append(best)
+        metric, mode = MONITORED[experiment.validation.monitor]
         if experiment.validation.patience is not None:
             callbacks.append(
                 EarlyStopping(
-                    SDR_METRIC,
-                    mode="max",
+                    metric,
+                    mode=mode,
                     patience=experiment.validation.patience,
-                    min_delta=experiment.validation.min_delta_db,
+                    min_delta=experiment.validation.min_delta_db if mode == "max" else 0.0,
                 )
             )
     if sys.stderr.isatty():
@@ -187,7 +204,7 @@ def _loggers(experiment: Experiment, run: Path) -> list[Any]:
     return loggers
 
 
-def _report(trainer: Any, run: Path, best: ModelCheckpoint | None) -> FitReport:
+def _report(trainer: Any, run: Path, best: ModelCheckpoint | None, monitor: str) -> FitReport:
     last = last_checkpoint(run)
     if last is None:
         raise InputError("the run ended before its first checkpoint", where=run)
@@ -197,5 +214,6 @@ def _report(trainer: Any, run: Path, best: ModelCheckpoint | None) -> FitReport:
         steps=int(trainer.global_step),
         last=last,
         best=Path(best.best_model_path) if best is not None and is_ranked else None,
-        best_sdr_db=score,
+        best_sdr_db=score if monitor == "sdr" else None,
+        best_l1=score if monitor == "l1" else None,
     )

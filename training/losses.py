@@ -15,7 +15,7 @@ from torch import Tensor
 from my_submission.geometry import StftGeometry
 from my_submission.networks.spectra import from_channels
 
-LossName = Literal["mse", "l1", "energy-ratio", "negative-sdr", "masking"]
+LossName = Literal["mse", "l1", "spectrum-mse", "energy-ratio", "negative-sdr", "masking"]
 LOSSES: tuple[str, ...] = get_args(LossName)
 
 SILENT_POWER = 1e-4
@@ -60,6 +60,8 @@ def loss_of(name: LossName, outcome: Outcome, weights: Tensor) -> Tensor:
         return waveform_mse(outcome.waves(), outcome.target_waves, weights)
     if name == "l1":
         return waveform_l1(outcome.waves(), outcome.target_waves, weights)
+    if name == "spectrum-mse":
+        return spectrum_mse(outcome.spectra, outcome.target_spectra, weights)
     if name == "negative-sdr":
         return negative_sdr(outcome.waves(), outcome.target_waves)
     if name == "energy-ratio":
@@ -75,6 +77,11 @@ def waveform_mse(estimates: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 def waveform_l1(estimates: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean absolute error over the full window: the published paper of the KUIELab networks."""
     return torch.mean((estimates - targets).abs().mean(dim=(2, 3)) * weights)
+
+
+def spectrum_mse(estimates: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean squared error of real and imaginary parts: ``spec_mse`` of the LaSAFT networks."""
+    return torch.mean((estimates - targets).square().mean(dim=(2, 3, 4)) * weights)
 
 
 def energy_ratio(estimates: Tensor, targets: Tensor, mixture: Tensor, weights: Tensor) -> Tensor:

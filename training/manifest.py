@@ -14,14 +14,14 @@ LOCK_NAME = ".manifest.lock"
 
 
 def record_graphs(models: Path, experiment: Experiment, folder: Path) -> None:
-    """Enters ``<folder>/<target>.onnx`` of every target as ``<family>/<target>`` into the manifest of ``models``."""
+    """Enters ``<folder>/<name>.onnx`` of every graph as ``<family>/<name>`` into the manifest of ``models``."""
     geometry = ArtefactGeometry(n_fft=experiment.transform.n_fft, hop=experiment.transform.hop)
     record(
         models,
         [
             Artefact(
-                name=f"{experiment.family}/{target}",
-                path=_below(models, folder / f"{target}.onnx"),
+                name=f"{experiment.family}/{name}",
+                path=_below(models, folder / f"{name}.onnx"),
                 sha256=None,
                 n_bytes=None,
                 format="onnx",
@@ -31,7 +31,7 @@ def record_graphs(models: Path, experiment: Experiment, folder: Path) -> None:
                 sources=(),
                 licence=experiment.export.licence,
             )
-            for target in experiment.targets
+            for name, target in experiment.network.graphs(experiment).items()
         ],
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.nn import Parameter
@@ -80,6 +80,31 @@ class Constant(Schedule, kind="constant"):
     def factor(self, step: int, total_steps: int) -> float:
         """One."""
         return 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plateau(Schedule, kind="plateau"):
+    """The rate falls each time validation has stopped improving; the LaSAFT networks' ``auto_lr_schedule``.
+
+    Attributes:
+        shrink: factor on the rate at each fall.
+        patience: validations without improvement before it.
+    """
+
+    shrink: float = 0.5
+    patience: int = 50
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.shrink < 1.0:
+            raise ValueError(f"shrink={self.shrink} must lie between 0 and 1")
+        if self.patience < 0:
+            raise ValueError(f"patience={self.patience} must not be negative")
+
+    def build(self, optimiser: torch.optim.Optimizer, total_steps: int, *, mode: Literal["min", "max"] = "max") -> Any:
+        """Torch's scheduler, to be moved on once a validation with what is watched, to its ``mode``."""
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimiser, mode=mode, factor=self.shrink, patience=self.patience
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

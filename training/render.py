@@ -7,10 +7,12 @@ rest is other. Key and tempo are shifted at random per rendering, so one song ma
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -19,8 +21,9 @@ import mido
 import numpy as np
 import soundfile
 
+from my_submission.errors import InputError, MdxError
 from my_submission.geometry import SAMPLE_RATE
-from training.data.stems import write_stem
+from training.data.stems import Pcm, write_stem
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ SUNG_PROGRAMS = frozenset({52, 53, 54, 85, 91})
 MAX_SEMITONES = 4
 TEMPO_RANGE = (0.85, 1.2)
 RENDER_GAIN = 0.4
+FLUIDSYNTH = "fluidsynth"
+MIDI_SUFFIXES = frozenset({".mid", ".midi"})
 SOURCES_RENDERED = ("drums", "bass", "other")
 
 
@@ -81,21 +86,58 @@ def split(song: mido.MidiFile, source: str, *, semitones: int, tempo: float) -> 
 
 
 def render(job: Rendering) -> str:
-    """Renders the stems of one job; returns the folder's name."""
+    """Renders the stems of one job, unless its folder is there; returns the folder's name.
+
+    The folder appears in one step, so a killed run leaves no half-rendered song.
+
+    Raises:
+        InputError: the MIDI file cannot be read, or it has no notes.
+        MdxError: fluidsynth fails.
+    """
+    if job.folder.is_dir():
+        return job.folder.name
     rng = np.random.default_rng([job.seed, crc32(job.folder.name.encode())])
     semitones = int(rng.integers(-MAX_SEMITONES, MAX_SEMITONES + 1))
     tempo = float(rng.uniform(*TEMPO_RANGE))
-    song = mido.MidiFile(job.midi, clip=True)
-    for source in SOURCES_RENDERED:
-        with tempfile.TemporaryDirectory() as scratch:
-            midi, wav = Path(scratch) / "part.mid", Path(scratch) / "part.wav"
-            split(song, source, semitones=semitones, tempo=tempo).save(midi)
-            command = ["fluidsynth", "-ni", "-q", "-g", str(RENDER_GAIN), "-r", str(SAMPLE_RATE), "-F", str(wav)]
-            command += ["-o", "synth.polyphony=128", str(job.sound_font), str(midi)]
-            subprocess.run(command, check=True, capture_output=True)
-            pcm, _ = soundfile.read(wav, dtype="int16", always_2d=True, frames=int(job.max_seconds * SAMPLE_RATE))
-        write_stem(job.folder, source, pcm)
+    song = read_midi(job.midi)
+    job.folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".render-", dir=job.folder.parent) as scratch:
+        parts = Path(scratch) / "song"
+        written = [
+            write_stem(parts, source, _synthesised(split(song, source, semitones=semitones, tempo=tempo), job, scratch))
+            for source in SOURCES_RENDERED
+        ]
+        if not any(written):
+            raise InputError("has no note that sounds", where=job.midi, cure="remove it from the folder")
+        os.replace(parts, job.folder)
     return job.folder.name
+
+
+def read_midi(path: Path) -> mido.MidiFile:
+    """A MIDI file; data bytes out of range are clipped.
+
+    Raises:
+        InputError: it is damaged or is none.
+    """
+    try:
+        return mido.MidiFile(path, clip=True)
+    except (OSError, EOFError, ValueError, IndexError, KeyError) as error:  # mido tells damage by any of them
+        raise InputError(f"is no readable MIDI file ({error})", where=path, cure="remove it from the folder") from error
+
+
+def _synthesised(part: mido.MidiFile, job: Rendering, scratch: str) -> Pcm:
+    """int16 ``(samples, 2)``, at most ``max_seconds`` long."""
+    midi, wav = Path(scratch) / "part.mid", Path(scratch) / "part.wav"
+    part.save(midi)
+    command = [FLUIDSYNTH, "-ni", "-q", "-g", str(RENDER_GAIN), "-r", str(SAMPLE_RATE), "-F", str(wav)]
+    command += ["-o", "synth.polyphony=128", str(job.sound_font), str(midi)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode or not wav.is_file():
+        said = " ".join(done.stderr.split()[-30:])
+        raise MdxError(f"{FLUIDSYNTH} failed with {job.sound_font} ({said})", where=job.midi)
+    pcm, _ = soundfile.read(wav, dtype="int16", always_2d=True, frames=int(job.max_seconds * SAMPLE_RATE))
+    wav.unlink()
+    return np.asarray(pcm, dtype=np.int16)
 
 
 def render_folder(
@@ -107,8 +149,50 @@ def render_folder(
     max_seconds: float,
     n_processes: int,
 ) -> int:
-    """Renders every ``.mid`` of a folder once with each sound font; returns the number of renderings."""
-    jobs = [
+    """Renders every MIDI file of a folder once with each sound font, several at a time.
+
+    The result depends on the seed and the files' names alone, not on the number of processes. Songs that are there
+    already are kept. A song that fails does not stop the others.
+
+    Returns:
+        Songs that are there now.
+
+    Raises:
+        InputError: there is no MIDI file, a sound font or fluidsynth is missing, or songs failed; every one is named.
+    """
+    jobs = plan_renderings(midi_folder, sound_fonts, collection, seed=seed, max_seconds=max_seconds)
+    if shutil.which(FLUIDSYNTH) is None:
+        raise InputError(
+            f"the program {FLUIDSYNTH} is not installed", cure=f"install it (apt-get install {FLUIDSYNTH})"
+        )
+    failures = []
+    with ThreadPoolExecutor(n_processes) as pool:
+        for job, future in [(job, pool.submit(render, job)) for job in jobs]:
+            try:
+                logger.info("rendered %s", future.result())
+            except MdxError as error:
+                logger.warning("%s: %s", job.folder.name, error)
+                failures.append(str(error))
+    if failures:
+        raise InputError(f"{len(failures)} of {len(jobs)} songs failed: {'; '.join(failures[:5])}", where=midi_folder)
+    return len(jobs)
+
+
+def plan_renderings(
+    midi_folder: Path, sound_fonts: Sequence[Path], collection: Path, *, seed: int, max_seconds: float
+) -> list[Rendering]:
+    """Every MIDI file with every sound font.
+
+    Raises:
+        InputError: there is no MIDI file, or a sound font is missing.
+    """
+    songs = sorted(path for path in midi_folder.glob("*") if path.suffix.lower() in MIDI_SUFFIXES)
+    if not songs:
+        raise InputError("holds no .mid file", where=midi_folder, cure="name a folder of MIDI files")
+    for font in sound_fonts:
+        if not font.is_file():
+            raise InputError("is not there", where=font, cure="name a .sf2 or .sf3 file")
+    return [
         Rendering(
             midi=midi,
             sound_font=font,
@@ -117,9 +201,5 @@ def render_folder(
             max_seconds=max_seconds,
         )
         for font in sound_fonts
-        for midi in sorted(midi_folder.glob("*.mid"))
+        for midi in songs
     ]
-    with ProcessPoolExecutor(n_processes) as pool:
-        for name in pool.map(render, jobs):
-            logger.info("rendered %s", name)
-    return len(jobs)

@@ -7,6 +7,7 @@ put together again at the melody's pitch and length, with another vocal tract le
 from __future__ import annotations
 
 import logging
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -20,12 +21,14 @@ import pyworld
 import soundfile
 import soxr
 
+from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
-from training.data.stems import write_stem
-from training.render import DRUM_CHANNEL, SUNG_PROGRAMS
+from training.data.stems import SPOOL_SUFFIX, write_stem
+from training.render import DRUM_CHANNEL, SUNG_PROGRAMS, read_midi
 
 logger = logging.getLogger(__name__)
 
+FLITE = "flite"
 FRAME_SECONDS = 0.005
 ONSET_FRAMES = 30
 """Frames at a syllable's start that keep their length: the consonant."""
@@ -34,6 +37,8 @@ VOICE_CENTRES = (48, 52, 57, 62, 67)
 """Middle notes of the voices sung, from bass to soprano."""
 SHORTEST_NOTE_SECONDS = 0.12
 LONGEST_NOTE_SECONDS = 3.0
+DUET = 0.3
+"""Share of songs with a second voice."""
 LEAST_SUNG = 0.25
 """Melodies that fill less of a song than this are passed over."""
 
@@ -82,16 +87,21 @@ def analyse(mono: npt.NDArray[np.float64]) -> Syllable:
 
 def recorded_singer(folder: Path) -> list[Syllable]:
     """The syllables of a voice bank: a folder of ``.ogg`` files."""
-    return [analyse(_read_mono(path)) for path in sorted(folder.glob("*.ogg"))]
+    recordings = sorted(folder.glob("*.ogg"))
+    if not recordings:
+        raise InputError("holds no .ogg recording", where=folder, cure="name a folder of sung syllables")
+    return [analyse(_read_mono(path)) for path in recordings]
 
 
 def spoken_singer(voice: str) -> list[Syllable]:
     """Words spoken by a voice of the ``flite`` speech synthesiser, to be sung like syllables."""
+    if shutil.which(FLITE) is None:
+        raise InputError(f"the program {FLITE} is not installed", cure=f"install it (apt-get install {FLITE})")
     syllables = []
     with tempfile.TemporaryDirectory() as scratch:
         wav = Path(scratch) / "word.wav"
         for word in WORDS.split():
-            subprocess.run(["flite", "-voice", voice, "-t", word, "-o", str(wav)], check=True, capture_output=True)
+            subprocess.run([FLITE, "-voice", voice, "-t", word, "-o", str(wav)], check=True, capture_output=True)
             syllables.append(analyse(_read_mono(wav)))
     return syllables
 
@@ -205,21 +215,39 @@ def sing_folder(
     n_songs: int,
     max_seconds: float,
 ) -> int:
-    """Writes up to ``n_songs`` songs that have only vocals, the singers in turn; returns how many were written."""
+    """Writes up to ``n_songs`` songs that have only vocals, the singers in turn; songs that are there are kept.
+
+    Returns:
+        Songs that are there now.
+
+    Raises:
+        InputError: there is no MIDI file or no singer.
+    """
     songs = sorted(midi_folder.glob("*.mid"))
-    written = 0
-    for index in range(n_songs):
-        rng = np.random.default_rng([seed, index])
-        syllables = singers[index % len(singers)]
-        path = songs[int(rng.integers(len(songs)))]
-        notes = melody(mido.MidiFile(path, clip=True), rng)
-        if sum(n.length for n in notes if n.start + n.length <= max_seconds) < LEAST_SUNG * max_seconds:
-            continue
-        voices = in_a_room(sing(notes, syllables, rng, max_seconds=max_seconds), rng)
-        if rng.random() < 0.3:
-            voices = voices + 0.5 * in_a_room(sing(notes, syllables, rng, max_seconds=max_seconds), rng)
-        voices *= 0.5 / max(1e-9, float(np.abs(voices).max()))
-        write_stem(collection / f"sung-{index:03d}", "vocals", (voices.T * 32767).astype(np.int16))
-        written += 1
-        logger.info("sang %s", path.stem)
-    return written
+    if not songs or not singers:
+        problem = "there is no singer" if songs else "holds no .mid file"
+        raise InputError(problem, where=midi_folder, cure="name a folder of MIDI files and at least one voice")
+    return sum(
+        _sing_song(collection / f"sung-{index:03d}", songs, singers[index % len(singers)], [seed, index], max_seconds)
+        for index in range(n_songs)
+    )
+
+
+def _sing_song(
+    folder: Path, songs: Sequence[Path], syllables: Sequence[Syllable], seed: Sequence[int], max_seconds: float
+) -> bool:
+    """Writes one song, unless it is there or its melody has too few notes; returns whether it is there now."""
+    if (folder / f"vocals{SPOOL_SUFFIX}").is_file():
+        return True
+    rng = np.random.default_rng(seed)
+    path = songs[int(rng.integers(len(songs)))]
+    notes = melody(read_midi(path), rng)
+    if sum(n.length for n in notes if n.start + n.length <= max_seconds) < LEAST_SUNG * max_seconds:
+        logger.info("%s has no melody that is sung long enough", path.stem)
+        return False
+    voices = in_a_room(sing(notes, syllables, rng, max_seconds=max_seconds), rng)
+    if rng.random() < DUET:
+        voices = voices + 0.5 * in_a_room(sing(notes, syllables, rng, max_seconds=max_seconds), rng)
+    voices *= 0.5 / max(1e-9, float(np.abs(voices).max()))
+    logger.info("sang %s", path.stem)
+    return write_stem(folder, "vocals", (voices.T * 32767).astype(np.int16))

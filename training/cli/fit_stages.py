@@ -37,7 +37,7 @@ def _fit(options: argparse.Namespace) -> None:
     data = read_data(experiment, options.data, options.valid)
     name = options.name or options.experiment.removesuffix(".toml").lstrip("./")
     report = fit(experiment, data, name=name, runs=options.runs, cache=options.cache)
-    best = "nothing was validated" if report.best is None else f"best {report.best} val/sdr {report.best_sdr_db:.3f} dB"
+    best = "nothing was validated" if report.best is None else f"best {report.best} {report.score}"
     print(f"{report.steps} steps, last {report.last}, {best}")
 
 

@@ -10,7 +10,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import numpy as np
@@ -21,6 +21,7 @@ from evaluator.metrics import global_sdr
 from my_submission.stems import MUSIC_SOURCES
 from training.activations import recompute_in_backward
 from training.export import Exported
+from training.optimisation import Plateau
 from training.separation import separate
 from training.settings.experiment import Experiment
 from training.settings.strict import to_table
@@ -29,6 +30,9 @@ EXPERIMENT_KEY = "experiment"
 """Key of a checkpoint under which the experiment's table lies, so that a checkpoint explains itself."""
 
 SDR_METRIC = "val/sdr"
+L1_METRIC = "val/l1"
+MONITORED: dict[str, tuple[str, Literal["min", "max"]]] = {"sdr": (SDR_METRIC, "max"), "l1": (L1_METRIC, "min")}
+"""What ranks checkpoints, by its name in the settings: the logged value, and whether less or more of it is better."""
 
 
 class SeparationModule(lightning.LightningModule):
@@ -54,6 +58,7 @@ class SeparationModule(lightning.LightningModule):
             recompute_in_backward(self.blocks())
         self._micro_losses: list[Tensor] = []
         self._sums: dict[str, list[float]] = {}
+        self._absolute = [0.0, 0.0]
 
     @property
     def evaluated(self) -> nn.Module:
@@ -91,6 +96,7 @@ class SeparationModule(lightning.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forgets the songs of the last validation."""
         self._sums = {target: [0.0, 0.0] for target in self.experiment.targets}
+        self._absolute = [0.0, 0.0]
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Global SDR of one whole song, ``(4, 2, samples)``; a target that is silent throughout does not count."""
@@ -98,6 +104,8 @@ class SeparationModule(lightning.LightningModule):
         estimates = separate(self.estimate, chunking, batch.sum(dim=0)).numpy()
         for row, target in enumerate(self.experiment.targets):
             reference = batch[MUSIC_SOURCES.index(target)].cpu().numpy()
+            self._absolute[0] += float(np.abs(reference - estimates[row]).mean())
+            self._absolute[1] += 1.0
             if np.any(reference):
                 self._sums[target][0] += global_sdr(reference, estimates[row])
                 self._sums[target][1] += 1.0
@@ -113,10 +121,18 @@ class SeparationModule(lightning.LightningModule):
         for target, mean in zip(self.experiment.targets, means, strict=True):
             self.log(f"{SDR_METRIC}_{target}", mean)
         self.log(SDR_METRIC, means.mean(), prog_bar=True)
+        absolute = self.trainer.strategy.reduce(torch.tensor(self._absolute, device=self.device), reduce_op="sum")
+        self.log(L1_METRIC, absolute[0] / absolute[1])
 
     def configure_optimizers(self) -> Any:
-        """The experiment's optimiser; the rate follows its schedule step by step."""
+        """The experiment's optimiser; the rate follows its schedule step by step, or validation by validation."""
         optimiser = self.experiment.optimiser.build(p for p in self.network.parameters() if p.requires_grad)
+        if isinstance(self.experiment.schedule, Plateau):
+            metric, mode = MONITORED[self.experiment.validation.monitor]
+            watching = self.experiment.schedule.build(optimiser, self.total_steps, mode=mode)
+            every = self.experiment.validation.every_epochs
+            watched = {"scheduler": watching, "interval": "epoch", "frequency": every, "monitor": metric}
+            return {"optimizer": optimiser, "lr_scheduler": watched}
         scheduler = self.experiment.schedule.build(optimiser, self.total_steps)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -27,6 +27,10 @@ class NetworkSettings(Variant):
         """Raises ValueError where the network does not fit the rest of the experiment."""
         raise NotImplementedError
 
+    def graphs(self, experiment: Experiment) -> Mapping[str, str | None]:
+        """Name of each graph that a checkpoint is exported to, and the one source it estimates or None for several."""
+        return {target: target for target in experiment.targets}
+
     def module(self, experiment: Experiment, *, total_steps: int) -> SeparationModule:
         """The Lightning module with fresh weights from the experiment's seed."""
         raise NotImplementedError
@@ -137,6 +141,7 @@ class RunSettings:
 
     Attributes:
         epochs: at most.
+        min_epochs: before which no lack of improvement ends the run.
         epoch_steps: optimisation steps between two checkpoints; when absent, as published, the training songs' length
             over the window's and the batch.
         precision: of Lightning; half precision keeps the transforms and the loss in float32.
@@ -146,6 +151,7 @@ class RunSettings:
         accelerator: ``auto``, ``cpu`` or ``gpu``.
         devices: per node.
         nodes: machines.
+        sync_batchnorm: batch norms see the batches of all devices together.
         deterministic: refuse algorithms whose result may differ from run to run.
         threads: processors a process may use on the CPU; torch's own choice when absent.
         loggers: of ``csv``, ``tensorboard`` and ``wandb``.
@@ -153,6 +159,7 @@ class RunSettings:
     """
 
     epochs: int = 3000
+    min_epochs: int | None = None
     epoch_steps: int | None = None
     precision: Precision = "32-true"
     ema: float = 0.0
@@ -161,13 +168,14 @@ class RunSettings:
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = 1
     nodes: int = 1
+    sync_batchnorm: bool = False
     deterministic: bool = False
     threads: int | None = None
     loggers: tuple[Literal["csv", "tensorboard", "wandb"], ...] = ("csv", "tensorboard")
     log_every_steps: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "epoch_steps", "devices", "nodes", "threads", "log_every_steps"):
+        for name in ("epochs", "min_epochs", "epoch_steps", "devices", "nodes", "threads", "log_every_steps"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be at least 1")
@@ -192,6 +200,8 @@ class ValidationSettings:
         max_seconds: of each song; all when absent.
         patience: validations without improvement after which the run ends; never when absent.
         min_delta_db: least change of the SDR that counts as improvement.
+        monitor: what ranks checkpoints: the SDR, or the mean absolute error of the waveforms, ``raw_l1`` of the LaSAFT
+            networks.
         keep_best: checkpoints kept beside the last one.
     """
 
@@ -200,6 +210,7 @@ class ValidationSettings:
     max_seconds: float | None = None
     patience: int | None = None
     min_delta_db: float = 0.0
+    monitor: Literal["sdr", "l1"] = "sdr"
     keep_best: int = 5
 
     def __post_init__(self) -> None:

@@ -1,0 +1,245 @@
+"""Augmentation: what each effect does, that it is repeatable and leaves its input alone, and copies made offline."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from my_submission.errors import InputError
+from my_submission.geometry import SAMPLE_RATE
+from my_submission.stems import Waveform
+from tests.training_songs import write_audio_song
+from training.augment import offline
+from training.augment.effects import Effect, EffectChain, fitted
+from training.augment.levels import Gain, Loudness, VolumeAutomation
+from training.augment.offline import SEMITONES, TEMPO_PERCENT, plan_copies, write_copies
+from training.augment.timing import Pitch, PitchAndTempo, Speed, SpeedPerturb, interpolated, stretched
+from training.augment.tone import Equalise, Flip, Swap, Widen, equalised, panned, saturated
+from training.data.songs import read_collection
+from training.settings.files import CONFIGS, read_table
+from training.settings.strict import from_table
+
+N_SAMPLES = 30_000
+ALL_KINDS = sorted(Effect.kinds)
+
+
+def tone(hertz: float, n_samples: int = N_SAMPLES) -> Waveform:
+    time = np.arange(n_samples) / SAMPLE_RATE
+    return np.stack([0.3 * np.sin(2 * np.pi * hertz * time + phase) for phase in (0.0, 0.4)]).astype(np.float32)
+
+
+def noise(n_samples: int = N_SAMPLES) -> Waveform:
+    return (0.1 * np.random.default_rng(0).standard_normal((2, n_samples))).astype(np.float32)
+
+
+def rms(window: Waveform) -> float:
+    return float(np.sqrt(np.mean(np.square(window, dtype=np.float64))))
+
+
+def strongest_hz(window: Waveform) -> float:
+    return float(
+        np.argmax(np.abs(np.fft.rfft(window[0] * np.hanning(window.shape[1])))) * SAMPLE_RATE / window.shape[1]
+    )
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+def test_every_effect_is_repeatable_finite_and_leaves_its_input(kind: str) -> None:
+    effect: Effect = from_table(Effect, {"kind": kind, "probability": 1.0})
+    window = noise()
+    before = window.copy()
+    one, two, other = (np.asarray(effect.apply(window, np.random.default_rng(seed))) for seed in (1, 1, 2))
+    assert np.array_equal(window, before)
+    assert np.array_equal(one, two)
+    assert np.isfinite(one).all()
+    assert one.shape[0] == 2
+    assert one.shape[1] >= int(N_SAMPLES / effect.reach) - 1
+    assert kind in {"flip", "swap", "loudness", "pitch", "speed-perturb"} or not np.array_equal(one, other)
+    assert np.isfinite(effect.apply(np.zeros_like(window), np.random.default_rng(3))).all()
+
+
+def test_the_published_chain_is_complete_and_in_order() -> None:
+    effects = read_table(CONFIGS / "augment" / "_aimless.toml")["augment"]["effects"]
+    found = [(effect["kind"], effect.get("probability", 1.0)) for effect in effects]
+    assert found == [
+        ("speed-perturb", 0.3),
+        ("pitch", 0.3),
+        ("parametric-equaliser", 0.3),
+        ("distortion", 0.03),
+        ("delay", 0.03),
+        ("chorus", 0.03),
+        ("phaser", 0.03),
+        ("compressor", 0.3),
+        ("reverb", 0.3),
+        ("widen", 0.3),
+        ("limiter", 0.3),
+        ("volume-automation", 0.3),
+        ("loudness", 1.0),
+        ("gain", 1.0),
+        ("flip", 0.5),
+        ("swap", 0.5),
+    ]
+
+
+def test_probabilities_are_kept_and_scaled() -> None:
+    window = noise(8)
+
+    def share_changed(scale: float) -> float:
+        chain = EffectChain([Flip(probability=0.3)], scale)
+        draws = [np.random.default_rng(seed) for seed in range(600)]
+        return float(np.mean([chain(window, timing=d, rng=d)[0, 0] == -window[0, 0] for d in draws]))
+
+    assert share_changed(1.0) == pytest.approx(0.3, abs=0.06)
+    assert share_changed(1.666) == pytest.approx(0.5, abs=0.06)
+    assert share_changed(9.0) == 1.0
+
+
+def test_timing_draws_are_apart_from_the_others() -> None:
+    """The same timing and other changes: two stems stay together in time."""
+    chain = EffectChain([Speed(change=0.2), Swap(probability=0.5), Flip(probability=0.5)])
+    results = [chain(noise(), timing=np.random.default_rng(7), rng=np.random.default_rng(seed)) for seed in range(12)]
+    assert len({result.tobytes() for result in results}) == 4  # swapped or not, flipped or not
+    assert len({np.abs(result).sum(axis=0).tobytes() for result in results}) == 1
+
+
+def test_flip_swap_gain() -> None:
+    window, rng = noise(), np.random.default_rng(0)
+    assert np.array_equal(Flip().apply(window, rng), -window)
+    assert np.array_equal(Swap().apply(window, rng), window[::-1])
+    ratios = [rms(Gain(low=0.25, high=1.25).apply(window, np.random.default_rng(s))) / rms(window) for s in range(40)]
+    assert 0.25 <= min(ratios) < 0.45
+    assert 1.05 < max(ratios) <= 1.25
+
+
+def test_panning_and_saturation() -> None:
+    window = noise()
+    assert np.allclose(panned(window, 0.0)[0], panned(window, 0.0)[1], atol=1e-6)
+    assert np.abs(panned(window, -1.0)[1]).max() < 1e-6
+    assert rms(saturated(window, 1.0)) == pytest.approx(rms(window), rel=1e-4)
+    assert not saturated(np.zeros_like(window), 1.0).any()
+
+
+def test_widening_reaches_from_mono_to_sides_only() -> None:
+    window, rng = noise(), np.random.default_rng(0)
+    mono, same, sides = (Widen(low=w, high=w).apply(window, rng) for w in (0.0, 0.5, 1.0))
+    assert np.allclose(mono[0], mono[1])
+    assert np.allclose(same, window, atol=1e-6)
+    assert np.allclose(sides[0], -sides[1])
+
+
+@pytest.mark.parametrize("band", [2, 5, 8])
+def test_an_equaliser_has_the_gains_it_was_given(band: int) -> None:
+    gains = np.zeros(10)
+    gains[band] = 6.0
+    hertz = 31.25 * 2.0**band
+    window = tone(hertz)
+    inner = slice(3_000, -3_000)
+    assert 20 * np.log10(rms(equalised(window, gains)[:, inner]) / rms(window[:, inner])) == pytest.approx(
+        6.0, abs=0.15
+    )
+    assert np.allclose(equalised(window, np.zeros(10)), window, atol=1e-6)
+    flat = Equalise(deviation_db=0.0).apply(window, np.random.default_rng(0))
+    assert np.allclose(flat, window, atol=1e-6)
+
+
+def test_volume_automation_moves_within_its_bounds() -> None:
+    window = np.ones((2, 10 * SAMPLE_RATE), dtype=np.float32)
+    moved_db = 20 * np.log10(VolumeAutomation().apply(window, np.random.default_rng(4)))
+    assert np.abs(moved_db).max() <= 6.0 + 1e-4
+    assert moved_db.max() - moved_db.min() > 1.0
+    assert np.abs(np.diff(moved_db[0])).max() < 12.0 / (3.0 * SAMPLE_RATE) + 1e-4
+
+
+def test_loudness_is_brought_to_its_target() -> None:
+    import pyloudnorm
+
+    brought = Loudness(target_lufs=-32.0).apply(noise(), np.random.default_rng(0))
+    assert pyloudnorm.Meter(SAMPLE_RATE).integrated_loudness(brought.T) == pytest.approx(-32.0, abs=0.05)
+    short = noise(1_000)
+    assert np.array_equal(Loudness().apply(short, np.random.default_rng(0)), short)
+
+
+@pytest.mark.parametrize(("semitones", "tempo"), [(2, 1.0), (-2, 1.2), (0, 0.8)])
+def test_pitch_and_tempo_are_independent(semitones: int, tempo: float) -> None:
+    changed = stretched(tone(440.0), semitones=semitones, tempo=tempo)
+    assert changed.shape == (2, round(N_SAMPLES / tempo))
+    inner = changed[:, 4_000:-4_000]
+    assert strongest_hz(inner) == pytest.approx(440.0 * 2 ** (semitones / 12), rel=0.01)
+
+
+def test_speed_moves_pitch_and_length_together() -> None:
+    window = tone(1000.0)
+    effect = Speed(change=0.12)
+    heard = [strongest_hz(effect.apply(window, np.random.default_rng(seed))) / 1000.0 for seed in range(12)]
+    assert all(0.87 < ratio < 1.13 for ratio in heard)
+    assert max(heard) - min(heard) > 0.1
+    with pytest.raises(ValueError, match="below 1"):
+        Speed(change=1.0)
+
+
+def test_speed_perturb_below_100_is_faster_and_higher() -> None:
+    window = tone(1000.0)
+    faster = SpeedPerturb(percentages=(80,)).apply(window, np.random.default_rng(0))
+    assert faster.shape == window.shape
+    assert not faster[:, int(0.81 * N_SAMPLES) :].any()
+    assert strongest_hz(faster[:, : int(0.79 * N_SAMPLES)]) == pytest.approx(1250.0, rel=0.01)
+    assert np.array_equal(SpeedPerturb(percentages=(100,)).apply(window, np.random.default_rng(0)), window)
+    with pytest.raises(ValueError, match="positive"):
+        SpeedPerturb(percentages=(0,))
+
+
+def test_no_shift_is_no_change() -> None:
+    window = noise()
+    assert np.array_equal(Pitch(semitones=(0,)).apply(window, np.random.default_rng(0)), window)
+    same = PitchAndTempo(semitones=0, tempo_percent=0).apply(window, np.random.default_rng(0))
+    assert np.array_equal(same, window)
+
+
+def test_interpolation_of_a_ramp_is_exact() -> None:
+    ramp = np.linspace(0, 1, 101, dtype=np.float32)[None].repeat(2, 0)
+    assert np.allclose(interpolated(ramp, 51), ramp[:, ::2], atol=1e-5)
+    assert np.allclose(interpolated(noise(), N_SAMPLES), noise(), atol=1e-5)
+    assert interpolated(noise(1), 5).shape == (2, 5)
+
+
+def test_fitting_cuts_or_fills() -> None:
+    assert fitted(noise(10), 4).shape == (2, 4)
+    assert not fitted(noise(10), 14)[:, 10:].any()
+
+
+def test_all_25_copies_are_planned_but_the_original(tmp_path: Path) -> None:
+    write_audio_song(tmp_path / "train" / "song", ["bass", "vocals"])
+    copies = plan_copies(
+        read_collection(tmp_path / "train"), tmp_path, semitones=SEMITONES, tempo_percent=TEMPO_PERCENT
+    )
+    assert len({copy.path.parents[1] for copy in copies}) == 24
+    assert len(copies) == 48
+    vocals = next(c for c in copies if c.stem.source == "vocals" and (c.semitones, c.tempo_percent) == (-2, 10))
+    assert vocals.path == tmp_path / "train_p=-2_t=10" / "song" / "vocals.wav"
+    assert vocals.command == ["-pitch=-2", "-tempo=10", "-speech"]
+    assert "-speech" not in next(copy for copy in copies if copy.stem.source == "bass").command
+
+
+@pytest.mark.skipif(shutil.which(offline.PROGRAM) is None, reason="the program soundstretch is not installed")
+def test_copies_are_stretched_once_and_found_as_a_collection(tmp_path: Path) -> None:
+    song = write_audio_song(tmp_path / "train" / "song", ["bass"])
+    soundfile.write(song / "bass.wav", tone(440.0, 2 * SAMPLE_RATE).T, SAMPLE_RATE)
+    copies = plan_copies(read_collection(tmp_path / "train"), tmp_path, semitones=(0, 2), tempo_percent=(0, 20))
+    assert write_copies(copies, n_processes=2) == 3
+    assert write_copies(copies, n_processes=2) == 0
+    (faster,) = (copy for copy in copies if (copy.semitones, copy.tempo_percent) == (2, 20))
+    wave, rate = soundfile.read(faster.path, dtype="float32")
+    assert (rate, soundfile.info(faster.path).subtype) == (SAMPLE_RATE, "PCM_16")
+    assert len(wave) == pytest.approx(2 * SAMPLE_RATE / 1.2, rel=0.05)
+    assert strongest_hz(wave.T[:, 10_000:60_000]) == pytest.approx(440.0 * 2 ** (2 / 12), rel=0.01)
+    assert read_collection(tmp_path / "train_p=2_t=20").is_augmented
+    assert [path.name for path in faster.path.parent.iterdir()] == ["bass.wav"]
+
+
+def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offline, "PROGRAM", "no-such-program")
+    with pytest.raises(InputError, match="no-such-program is not installed"):
+        write_copies([], n_processes=1)

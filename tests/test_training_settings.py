@@ -1,0 +1,209 @@
+"""Experiments as files: every key known, every value of its type, overrides, and what does not fit is refused."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from training.experiments import experiment_from_table, load_experiment
+from training.modules.tfc_tdf import TfcTdfSettings
+from training.optimisation import AdamW, Constant, Cosine, RmsProp, Trapezoid
+from training.phase2.mixer import MixerSettings
+from training.settings.experiment import DataSettings
+from training.settings.files import CONFIGS, experiment_names, load, merged, read_table
+from training.settings.strict import SettingsError, Variant, from_table, to_table
+
+EXPERIMENTS = [name for name in experiment_names() if name != "mixer"]
+SOURCES = ("bass", "drums", "other", "vocals")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_reads_and_survives_a_checkpoint(name: str) -> None:
+    experiment = load_experiment(name)
+    assert experiment_from_table(json.loads(json.dumps(to_table(experiment)))) == experiment
+
+
+def test_every_base_is_built_on() -> None:
+    """Names that begin with _ are bases; the AIMLESS chain is one that users take."""
+    bases = {path.resolve() for path in CONFIGS.rglob("_*.toml")} - {CONFIGS / "augment" / "_aimless.toml"}
+    tables = {path: tomllib.loads(path.read_text()) for path in CONFIGS.rglob("*.toml")}
+    named = {(path.parent / table["base"]).resolve() for path, table in tables.items() if "base" in table}
+    assert bases <= named
+
+
+def test_the_aimless_chain_can_be_built_on(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(f'base = "{CONFIGS / "augment" / "_aimless.toml"}"\n')
+    table = read_table(mine) | {
+        key: value for key, value in read_table(CONFIGS / "tiny.toml").items() if key != "augment"
+    }
+    assert len(experiment_from_table(table).augment.effects) == 16
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("board", ["a", "b"])
+def test_published_recipes(source: str, board: str) -> None:
+    """Sizes, rates and batches of the published configurations."""
+    experiment = load_experiment(f"kuielab-{board}/{source}")
+    is_small = (board, source) == ("b", "drums")
+    network = experiment.network
+    assert isinstance(network, TfcTdfSettings)
+    assert (experiment.family, experiment.targets) == (f"kuielab-{board}", (source,))
+    assert experiment.transform.n_fft == {"bass": 16384, "drums": 4096, "other": 8192, "vocals": 6144}[source]
+    assert (network.depth, network.growth, network.bottleneck) == (9 if is_small else 11, 32, 8)
+    frames = {"a": (256, 512), "b": (128, 128) if is_small else (256, 256)}[board]
+    assert (experiment.chunking.frames, experiment.export_chunking.frames) == frames
+    assert experiment.optimiser == RmsProp(learning_rate=2e-4 if (board, source) == ("a", "vocals") else 1e-4)
+    assert experiment.schedule == Constant()
+    assert experiment.loss == "mse"
+    assert experiment.data.batch == (16 if source == "vocals" else 8)
+    assert len(experiment.data.held_out_songs) == 14
+    assert (experiment.seed, experiment.run.epochs, experiment.run.precision) == (2021, 3000, "16-mixed")
+
+
+def test_mixer_defaults_are_the_published_ones() -> None:
+    settings = load(MixerSettings, "mixer")
+    assert (settings.descent.learning_rate, settings.descent.batch, settings.descent.epochs) == (0.003, 16, 10)
+    assert settings.window_samples == 261_120 - 2 * 8_192
+    assert load(MixerSettings, "mixer", ["method=rmsprop", "descent.epochs=3"]).descent.epochs == 3
+
+
+def test_overrides_reach_every_depth_and_keep_types() -> None:
+    changes = ["data.batch=12", "data.micro_batch=3", "seed=7", "loss=l1", "run.clip=2", 'data.held_out=["a", "b"]']
+    experiment = load_experiment("tiny", [*changes, "augment.absent.bass=0.5", "run.ema=0.0"])
+    assert (experiment.data.batch, experiment.accumulation, experiment.seed) == (12, 4, 7)
+    assert (experiment.loss, experiment.run.clip, experiment.data.held_out) == ("l1", 2.0, ("a", "b"))
+    assert experiment.augment.absent == {"bass": 0.5}
+
+
+def test_another_kind_replaces_a_table_and_the_same_kind_changes_it() -> None:
+    below = {"optimiser": {"kind": "adamw", "learning_rate": 1.0, "weight_decay": 0.5}}
+    assert merged(below, {"optimiser": {"learning_rate": 2.0}})["optimiser"]["weight_decay"] == 0.5
+    assert "weight_decay" not in merged(below, {"optimiser": {"kind": "rmsprop", "learning_rate": 2.0}})["optimiser"]
+    changes = ["optimiser.kind=rmsprop", "optimiser.learning_rate=1e-3"]
+    with pytest.raises(SettingsError, match="lacks learning_rate"):
+        load_experiment("tiny", changes[:1])
+    assert load_experiment("tiny", changes).optimiser == RmsProp(learning_rate=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.bach=4", r"data\.bach: there is no key 'bach'\. Use batch"),
+        ("dat.batch=4", "there is no key 'dat'"),
+        ("network.kind=tfc", "tfc-tdf"),
+        ("network.depth=4", "depth=4 must be odd"),
+        ("network.depth=true", "a value of type int is expected"),
+        ("data.batch=4.5", "a value of type int is expected"),
+        ("data.batch=7", "multiple of micro_batch"),
+        ("data=3", "a table is expected"),
+        ("targets=vocals", "a list is expected"),
+        ('targets=["vocal"]', "different names of"),
+        ('targets=["bass", "bass"]', "different names of"),
+        ("loss=mze", "mse"),
+        ("target_weights=[1.0]", "1 target_weights for 4 targets"),
+        ("transform.frames=31", "multiple of 4"),
+        ("export.frames=31", r"export\.frames=31"),
+        ("transform.kept_bins=400", "does not fit n_fft"),
+        ("run.ema=1.0", "below 1"),
+        ("run.devices=0", "at least 1"),
+        ("run.devices=3", "cannot be split over 3 processes"),
+        ("run.precision=fp8", "bf16-mixed"),
+        ("run.clip=-1.0", "positive"),
+        ("augment.coherent=2.0", "no probability"),
+        ("augment.absent.basss=0.1", "probabilities below 1"),
+        ('augment.effects=[{kind="gian"}]', r"effects\[0\]\.kind: there is no value 'gian'\. Use gain"),
+        ('augment.effects=[{kind="gain", low=2.0}]', "gain reaches from 2.0"),
+        ('augment.effects=[{kind="flip", probability=1.5}]', "between 0 and 1"),
+        ("augment.effects=[{}]", "has no kind"),
+        ("optimiser.learning_rate=0.0", "must be positive"),
+        ("validation.patience=0", "at least 1"),
+        ("validation.max_seconds=0.0", "positive"),
+        ("data.collections.songs=0.0", "positive"),
+        ("seed", "is no override"),
+    ],
+)
+def test_nonsense_is_refused_with_the_cure(override: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_experiment("tiny", [override])
+
+
+def test_a_missing_key_a_wrong_name_and_a_broken_file_are_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="starter/vocals"):
+        load_experiment("starter/vocal")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("a = ")
+    with pytest.raises(SettingsError, match="is not TOML"):
+        load_experiment(str(broken))
+    broken.write_text('base = "none.toml"')
+    with pytest.raises(SettingsError, match="base"):
+        load_experiment(str(broken))
+    broken.write_text('family = "x"')
+    with pytest.raises(SettingsError, match="lacks targets, network"):
+        load_experiment(str(broken))
+
+
+def test_a_file_of_ones_own_builds_on_a_published_one(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(f'base = "{CONFIGS / "kuielab-a" / "vocals.toml"}"\n[network]\ngrowth = 8\n')
+    experiment = load_experiment(str(mine))
+    assert isinstance(experiment.network, TfcTdfSettings)
+    assert (experiment.network.growth, experiment.network.depth, experiment.transform.n_fft) == (8, 11, 6144)
+
+
+def test_variants_of_two_families_do_not_mix() -> None:
+    class Fruit(Variant):
+        pass
+
+    class Tool(Variant):
+        pass
+
+    @dataclass(frozen=True)
+    class Apple(Fruit, kind="apple"):
+        weight: float
+
+    assert from_table(Fruit, {"kind": "apple", "weight": 1}) == Apple(1.0)
+    assert Tool.kinds == {}
+
+
+def test_absent_values_are_left_out_of_tables() -> None:
+    table = to_table(load_experiment("kuielab-a/bass"))
+    assert "epoch_steps" not in table["run"]
+    assert table["network"]["kind"] == "tfc-tdf"
+
+
+@pytest.mark.parametrize("fields", [{"batch": 0}, {"workers": -1}])
+def test_data_settings_refuse_nonsense(fields: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        DataSettings(**fields)  # type: ignore[arg-type]
+
+
+def test_a_trapezoid_rises_stays_and_falls() -> None:
+    factors = [Trapezoid(warmup_steps=5, cooldown_steps=20).factor(step, 120) for step in range(120)]
+    assert factors[0] == pytest.approx(1 / 5)
+    assert factors[4:101] == [1.0] * 97
+    assert factors[-1] == pytest.approx(1 / 20)
+    assert factors[4:] == sorted(factors[4:], reverse=True)
+    with pytest.raises(ValueError, match="negative"):
+        Trapezoid(warmup_steps=-1)
+
+
+def test_a_cosine_rises_and_falls_to_its_floor() -> None:
+    factors = [Cosine(warmup_steps=4, floor=0.1).factor(step, 24) for step in range(25)]
+    assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert factors[14] == pytest.approx(0.55)
+    assert factors[24] == pytest.approx(0.1)
+
+
+def test_optimisers_take_their_values() -> None:
+    import torch
+
+    parameters = [torch.nn.Parameter(torch.zeros(1))]
+    built = AdamW(learning_rate=0.5, weight_decay=0.25).build(parameters)
+    assert (built.defaults["lr"], built.defaults["weight_decay"]) == (0.5, 0.25)
+    published = RmsProp(learning_rate=0.5).build(parameters).defaults
+    assert (published["alpha"], published["momentum"], published["eps"]) == (0.99, 0, 1e-8)
