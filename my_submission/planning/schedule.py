@@ -60,18 +60,21 @@ class Schedule:
     refinements: Sequence[Work] = ()
     is_blocked: Callable[[str], bool] = lambda key: False
 
-    def next(self, forecast: Forecast) -> Unit | None:
-        """The unit to do now; None when everything is done or nothing more would end in time."""
-        unit = self._first(self.works, forecast)
+    def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
+        """The unit to do now; None when everything is done or nothing more would end in time.
+
+        Args:
+            forecast: says what would end in time.
+            after: the song's samples before this one must stay as they are.
+        """
+        unit = self._first(self.works, forecast, after)
         if unit is None and all(work.is_done for work in self.works):
-            unit = self._first(self.refinements, forecast)
+            unit = self._first(self.refinements, forecast, after)
         return unit
 
-    def _first(self, works: Sequence[Work], forecast: Forecast) -> Unit | None:
-        for work in works:
-            if not work.is_done and not self.is_blocked(work.key) and (unit := work.next(forecast)) is not None:
-                return unit
-        return None
+    def _first(self, works: Sequence[Work], forecast: Forecast, after: int) -> Unit | None:
+        ready = (work for work in works if not work.is_done and not self.is_blocked(work.key))
+        return next((unit for work in ready if (unit := work.next(forecast, after=after)) is not None), None)
 
     def plan(self, forecast: Forecast) -> Plan:
         """What will probably be done in time."""

@@ -93,16 +93,16 @@ class SegmentWork:
         grid = self._grid_in_time(forecast) or self._grids[-1]
         return sum(self._heard_seconds(offset) for offset in self._offsets(grid))
 
-    def next(self, forecast: Forecast) -> Unit | None:
+    def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
         """The next segment in order, or the one that brings most, or as much of it as would end in time."""
         if self._is_over:
             return None
         if forecast.budget.is_limited and not self._is_rehearsed and not forecast.pace.knows(self.key):
             return self._rehearsal(forecast)
-        grid = self._grid_in_time(forecast) if self._is_in_order else None
+        grid = self._grid_in_time(forecast) if self._is_in_order and not after else None
         if grid is None:
             self._is_in_order = self.is_as_published = False
-            return self._best_unit(forecast)
+            return self._best_unit(forecast, after)
         offsets = self._offsets(grid)
         if not offsets:
             self._is_over = True
@@ -143,11 +143,11 @@ class SegmentWork:
         overlap = self._segment - grid.stride_samples
         return [offset for offset in offsets if offset == 0 or offset + overlap < samples]
 
-    def _best_unit(self, forecast: Forecast) -> Unit | None:
+    def _best_unit(self, forecast: Forecast, after: int) -> Unit | None:
         """The segment over a gap that brings most for its time, shortened where it must be."""
-        candidates = list(self._gap_segments())
+        candidates = self._gap_segments(after)
         if not candidates:
-            self._is_over = True
+            self._is_over = not after
             return None
         start, stop = max(candidates, key=lambda span: self._benefit(*span) / (span[1] - span[0]))
         length = self._fitting(stop - start, forecast)
@@ -157,13 +157,13 @@ class SegmentWork:
             start = self._best_start(start, stop, length)
         return self._unit(start, length, length, is_last=False)
 
-    def _gap_segments(self) -> list[tuple[int, int]]:
+    def _gap_segments(self, after: int) -> list[tuple[int, int]]:
         """Segments that would cover the gaps, each overlapping what is there by the smallest overlap."""
         samples, grid = self._mixture.samples, self._grids[-1]
         overlap = self._segment - grid.stride_samples
         found = []
         for gap_start, gap_stop in self._coverage.gaps():
-            start = max(0, gap_start - overlap) if gap_start else 0
+            start = max(after, gap_start - overlap if gap_start else 0)
             end = min(samples, gap_stop + overlap)
             while start < end:
                 stop = min(start + self._segment, end)
@@ -253,14 +253,15 @@ class ShiftedWork:
         """Audio of the segments that are left, context included."""
         return sum(self._separator.valid_length(length) for _, length in self._spans) / SAMPLE_RATE
 
-    def next(self, forecast: Forecast) -> Unit | None:
+    def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
         """The next segment."""
-        if not self._spans:
+        index = next((index for index, (offset, _) in enumerate(self._spans) if offset >= after), None)
+        if index is None:
             return None
-        offset, length = self._spans[0]
+        offset, length = self._spans[index]
         if not forecast.allows(self.key, self._separator.valid_length(length) / SAMPLE_RATE):
             return None
-        del self._spans[0]
+        del self._spans[index]
         self._covered.add(offset, offset + length)
         full = self._separator.chunking.segment_samples
         args = (self._separator, self._mixture, self._layer, offset, length)

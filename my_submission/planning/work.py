@@ -63,8 +63,13 @@ class Work(Protocol):
         """Audio still to go through the network."""
         ...
 
-    def next(self, forecast: Forecast) -> Unit | None:
-        """The unit to do now, or None where none would end in time; it counts as begun."""
+    def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
+        """The unit to do now, or None where none would end in time; it counts as begun.
+
+        Args:
+            forecast: says what would end in time.
+            after: the song's samples before this one must stay as they are.
+        """
         ...
 
 
@@ -114,17 +119,18 @@ class ChunkWork:
         """Audio of the chunks that are left, context included."""
         return sum(_heard_seconds(batch) for batch in self._batches)
 
-    def next(self, forecast: Forecast) -> Unit | None:
+    def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
         """The next batch, cut to as many chunks as would end in time."""
-        if not self._batches:
+        index = next((index for index, batch in enumerate(self._batches) if batch[0].start >= after), None)
+        if index is None:
             return None
-        batch = self._batches[0]
+        batch = self._batches[index]
         one = _heard_seconds(batch[:1])
         fitting = int(min(forecast.longest(self.key) / one, len(batch)))
         if not fitting or not forecast.allows(self.key, fitting * one):
             return None
         taken, rest = tuple(batch[:fitting]), batch[fitting:]
-        self._batches[:1] = [rest] if rest else []
+        self._batches[index : index + 1] = [rest] if rest else []
         is_last = self.is_done
 
         def compute() -> list[Waveform]:
@@ -175,9 +181,9 @@ class SequentialWork:
         """Audio up to the song's end."""
         return (self._mixture.samples - self._done) / SAMPLE_RATE
 
-    def next(self, forecast: Forecast) -> Unit | None:
+    def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
         """The next piece, taken to be as long as the one before; a first one, as a whole song of ten seconds."""
-        if self.is_done:
+        if self.is_done or self._done < after:
             return None
         likely = min(self._piece_samples or 10 * SAMPLE_RATE, self._mixture.samples - self._done)
         if not forecast.allows(self.key, likely / SAMPLE_RATE):

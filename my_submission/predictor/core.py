@@ -107,12 +107,18 @@ class Predictor:
             song = self._song(
                 song_mixture, budget, finish, lambda: MemoryStore(channels=2, samples=samples), refine=refine
             )
-            yield from song.work()
-            began = budget.elapsed()
             stems = {source: np.empty((2, samples), np.float32) for source in self.sources}
-            for start, stop in song.canvas.block_bounds():
-                for source, block in song.canvas.compose(start, stop).items():
-                    stems[source][:, start:stop] = block
+            with song:
+                yield from song.work()
+                position = 0
+                for block in song.blocks():
+                    if isinstance(block, dict):
+                        for source, stem in block.items():
+                            stems[source][:, position : position + stem.shape[-1]] = stem
+                        position += stem.shape[-1]
+                    else:
+                        yield block
+            began = budget.elapsed()
             if sample_rate != SAMPLE_RATE:
                 length = song_mixture.source_samples
                 stems = {name: resample(stem, SAMPLE_RATE, sample_rate, samples=length) for name, stem in stems.items()}
@@ -202,13 +208,16 @@ class Predictor:
                 return stack.enter_context(DiskStore(2, mixture.samples, directory=scratch))
 
             song = self._song(mixture, budget, finish, new_store, refine=refine)
-            yield from song.work()
+            with song:
+                yield from song.work()
+                for block in song.blocks():
+                    if isinstance(block, dict):
+                        writer.write(block)
+                    else:
+                        yield block
             began = budget.elapsed()
-            for block in song.canvas.blocks():
-                writer.write(block)
-        writing_seconds = budget.elapsed() - began
-        self._learn(song, finish, writing_seconds)
-        yield Finished(self._report(song, path, writer, reading_seconds, writing_seconds))
+        self._learn(song, finish, budget.elapsed() - began)
+        yield Finished(self._report(song, path, writer, reading_seconds))
 
     def _budget(self, seconds: float | None, spent_seconds: float = 0.0) -> Budget:
         limit = math.inf if seconds is None else seconds
@@ -233,13 +242,12 @@ class Predictor:
         return part_key("finish", system=self.assembly.recipe.name, kind=kind, sample_rate=sample_rate)
 
     def _learn(self, song: Song, finish: Finish, seconds: float) -> None:
-        """Remember what this song's parts have cost."""
-        song.pace.observe(finish.key, song.seconds, max(0.0, seconds - finish.least_seconds), is_network=False)
+        """Remember what this song's parts have cost; ``seconds`` were needed after the last block."""
+        closing_seconds = max(0.0, seconds - finish.least_seconds)
+        song.pace.observe(finish.closing_key, song.seconds, closing_seconds, is_network=False)
         song.pace.keep()
 
-    def _report(
-        self, song: Song, path: Path, writer: StemFolderWriter, reading_seconds: float, writing_seconds: float
-    ) -> SeparationReport:
+    def _report(self, song: Song, path: Path, writer: StemFolderWriter, reading_seconds: float) -> SeparationReport:
         budget = song.budget
         return SeparationReport(
             system=self.assembly.recipe.name,
@@ -259,7 +267,7 @@ class Predictor:
             left_out=song.left_out(),
             is_as_published=song.is_as_published,
             reading_seconds=reading_seconds,
-            writing_seconds=writing_seconds,
+            writing_seconds=budget.elapsed() - reading_seconds - sum(part.seconds for part in song.part_reports()),
         )
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
 from my_submission.audio_io import Mixture
 from my_submission.budget import Budget
 from my_submission.events import Event, Note, PartAdvanced, PartFinished, PartStarted
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.planning import Forecast, Pace, Plan, Schedule, SegmentWork, Unit, Work
+from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.predictor.canvas import StemCanvas
 from my_submission.predictor.parts import BranchParts, NewStore, PartsBuilder
 from my_submission.predictor.report import PartReport
 from my_submission.predictor.worker import OverrunError, Worker, is_abandoned
+from my_submission.stems import Stems
 from my_submission.systems import Assembly
 
 logger = logging.getLogger(__name__)
@@ -23,8 +27,18 @@ FALLBACK_SHARE = 0.4
 """The fallback is run first only if it probably leaves this much of the time, or more, to the system itself."""
 
 
-FINISH_MARGIN = 1.3
-"""Writing shares the machine with others, and nothing can be left out of it."""
+FINISH_MARGIN = 2.0
+"""Nothing can be left out of the writing; what was set aside in vain goes back to the work while blocks are written."""
+
+HIGH_MARGIN = 1.2
+"""What flushing to the disk took at its worst, it may take again and a little more."""
+
+REOPENED_MARGIN = 1.5
+"""While the song is written, work goes on where it leaves this many times of what the rest of the writing takes."""
+
+
+CLOSING_SHARE = 0.2
+"""Flushing files to the disk takes about this share of writing them, where it was never measured."""
 
 
 @dataclass
@@ -37,7 +51,7 @@ class _Done:
 
 @dataclass
 class Finish:
-    """What must come after the work: composing, resampling, writing.
+    """What must come after the work: composing, resampling, writing, closing.
 
     Attributes:
         key: what its cost is known by.
@@ -49,10 +63,25 @@ class Finish:
     prior: float
     least_seconds: float
 
-    def reserve(self, pace: Pace, song_seconds: float) -> float:
-        """Seconds to set aside."""
-        typical, high = pace.typical(self.key, prior=self.prior), pace.high(self.key, prior=self.prior)
-        return max(FINISH_MARGIN * typical, high) * song_seconds + self.least_seconds
+    @property
+    def closing_key(self) -> str:
+        """What the cost of closing the files is known by."""
+        return f"{self.key} closing"
+
+    def reserve(self, pace: Pace, song_seconds: float, left_seconds: float, margin: float) -> float:
+        """Seconds to set aside.
+
+        Args:
+            pace: what work costs.
+            song_seconds: length of the song.
+            left_seconds: as much of it as is not written yet.
+            margin: how many times the likely cost of writing.
+        """
+        writing = max(margin * pace.typical(self.key, prior=self.prior), pace.high(self.key, prior=self.prior))
+        prior = CLOSING_SHARE * self.prior
+        typical, high = pace.typical(self.closing_key, prior=prior), pace.high(self.closing_key, prior=prior)
+        closing = max(FINISH_MARGIN * typical, HIGH_MARGIN * high)
+        return writing * left_seconds + closing * song_seconds + self.least_seconds
 
 
 @dataclass
@@ -81,6 +110,10 @@ class Song:
     plan: Plan = field(init=False)
     canvas: StemCanvas = field(init=False)
     _done: dict[str, _Done] = field(default_factory=dict, init=False)
+    _current: Work | None = field(default=None, init=False)
+    _written: int = field(default=0, init=False)
+    _worker: Worker | None = field(default=None, init=False)
+    _is_stuck: bool = field(default=False, init=False)
     _schedule: Schedule = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,13 +141,35 @@ class Song:
         is_reduced = any(isinstance(work, SegmentWork) and not work.is_as_published for work in works)
         return all(work.covered_samples >= work.total_samples for work in works) and not is_reduced
 
+    def __enter__(self) -> Self:
+        if self.budget.is_limited:
+            self._worker = Worker().__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._worker is not None:
+            self._worker.__exit__(kind, error, trace)
+
     def work(self) -> Iterator[Event]:
-        """Do units until everything is done or time is up."""
-        if not self.budget.is_limited:
-            yield from self._run(None)
-        else:
-            with Worker() as worker:
-                yield from self._run(worker)
+        """Do units until everything is done or it is time to write; to be called inside a with block."""
+        yield from self._run()
+
+    def blocks(self) -> Iterator[Stems | Event]:
+        """The stems, block by block, and events of the work that still fits in between.
+
+        Writing is the one thing that must not be late, so much time is set aside for it. As blocks are written, it
+        turns out how much of that is not needed, and the part of the song that is not written yet gets it.
+        """
+        for start, stop in self.canvas.block_bounds():
+            began = self.budget.elapsed()
+            yield self.canvas.compose(start, stop)
+            seconds = self.budget.elapsed() - began
+            self.pace.observe(self.finish.key, (stop - start) / SAMPLE_RATE, seconds, is_network=False)
+            self._written = stop
+            if self.budget.is_limited and stop < self.mixture.samples:
+                yield from self._run()
         yield from self._conclude()
 
     def part_reports(self) -> tuple[PartReport, ...]:
@@ -153,8 +208,11 @@ class Song:
         return tuple(left)
 
     def _forecast(self) -> Forecast:
-        reserved = self.finish.reserve(self.pace, self.seconds) if self.budget.is_limited else 0.0
-        return Forecast(self.pace, self.budget.reserving(reserved))
+        if not self.budget.is_limited:
+            return Forecast(self.pace, self.budget)
+        margin = REOPENED_MARGIN if self._written else FINISH_MARGIN
+        left = (self.mixture.samples - self._written) / SAMPLE_RATE
+        return Forecast(self.pace, self.budget.reserving(self.finish.reserve(self.pace, self.seconds, left, margin)))
 
     def _fallback(self, builder: PartsBuilder, first: BranchParts) -> BranchParts | None:
         """The fallback's parts, where the first branch would not end in time and the fallback costs little."""
@@ -167,33 +225,32 @@ class Song:
         left = forecast.budget.remaining()
         return parts if _seconds_of(parts, forecast) <= (1 - FALLBACK_SHARE) * left else None
 
-    def _run(self, worker: Worker | None) -> Iterator[Event]:
-        current: Work | None = None
-        while (unit := self._schedule.next(self._forecast())) is not None:
-            if unit.work is not current:
-                if current is not None:
-                    yield self._finished(current)
-                current = unit.work
-                yield PartStarted(current.name, current.total_samples)
-            if not self._do(unit, worker):
+    def _run(self) -> Iterator[Event]:
+        after = self._written + FADE_SAMPLES if self._written else 0
+        while not self._is_stuck and (unit := self._schedule.next(self._forecast(), after=after)) is not None:
+            if unit.work is not self._current:
+                if self._current is not None:
+                    yield self._finished(self._current)
+                self._current = unit.work
+                yield PartStarted(unit.work.name, unit.work.total_samples)
+            if not self._do(unit):
+                self._is_stuck = True
                 yield self._note(
-                    f"{current.name} had not returned at the deadline and was left behind: it hangs, or this machine "
-                    "became far slower than it was"
+                    f"{unit.work.name} had not returned at the deadline and was left behind: it hangs, or this "
+                    "machine became far slower than it was"
                 )
-                break
-            yield PartAdvanced(current.name, current.covered_samples, current.total_samples)
-        if current is not None:
-            yield self._finished(current)
+                return
+            yield PartAdvanced(unit.work.name, unit.work.covered_samples, unit.work.total_samples)
 
-    def _do(self, unit: Unit, worker: Worker | None) -> bool:
+    def _do(self, unit: Unit) -> bool:
         """Do a unit and learn what it costs; false when it did not return in time."""
         began = self.budget.elapsed()
-        if worker is None:
+        if self._worker is None:
             result = unit.compute()
         else:
+            left = self._forecast().budget.remaining()
             try:
-                left = self._forecast().budget.remaining()
-                result = worker.run(unit.compute, key=unit.work.key, timeout_seconds=left)
+                result = self._worker.run(unit.compute, key=unit.work.key, timeout_seconds=left)
             except OverrunError as error:
                 logger.warning("%s: %s", unit.work.name, error)
                 self._account(unit, began)
@@ -211,6 +268,8 @@ class Song:
 
     def _conclude(self) -> Iterator[Event]:
         """Say what was not done."""
+        if self._current is not None:
+            yield self._finished(self._current)
         for work in self._schedule.works:
             if work.name not in self._done:
                 yield PartStarted(work.name, work.total_samples)
