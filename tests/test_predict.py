@@ -18,6 +18,7 @@ import soundfile
 import predict
 from my_submission.predictor import SeparationReport
 from my_submission.stems import MUSIC_SOURCES
+from my_submission.submission.confinement import grader_file
 
 ROOT = Path(__file__).resolve().parents[1]
 STEMS = [f"{source}.wav" for source in MUSIC_SOURCES]
@@ -180,6 +181,70 @@ def test_a_runner_that_is_not_ours(tmp_path: Path, tiny_models: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = sorted(path.name for path in (tmp_path / "results" / "one").iterdir())
     assert found == [f"estimate of {stem}" for stem in STEMS]
+
+
+SLOW_DRIVER = """
+import sys, time
+from my_submission.separators.spectral import SpectralSeparator
+
+quick = SpectralSeparator.estimates
+
+def slow(self, mixture, spans, **more):
+    time.sleep(0.2 * len(spans))  # what a network of the published size costs, without its processor time
+    return quick(self, mixture, spans, **more)
+
+SpectralSeparator.estimates = slow
+import predict
+sys.exit(predict.main())
+"""
+
+
+def graded(tree: Path, folder: Path, models: Path, *command: str, **more: str) -> tuple[int, list[dict[str, object]]]:
+    """Run a tree under the runner written from the contract; its exit code and what it recorded."""
+    record = folder / "record.jsonl"
+    env = environment(folder, models, AICROWD_IS_GRADING="true", REHEARSAL_RECORD=str(record), **more)
+    done = subprocess.run(
+        [sys.executable, *(command or ("predict.py",))], cwd=tree, env=env, capture_output=True, text=True, check=False
+    )
+    lines = record.read_text(encoding="utf-8").splitlines() if record.is_file() else []
+    return done.returncode, [json.loads(line) for line in lines]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the 2021 runner needs SIGALRM")
+def test_the_runner_of_the_contract_and_all_its_variables(tmp_path: Path, tiny_models: Path) -> None:
+    tree = copied_tree(tmp_path, grader_file("mdx21.py").read_text(encoding="utf-8"))
+    write_songs(tmp_path / "test", ["a", "b", "c"])
+    limits = {"INFERENCE_SETUP_TIMEOUT_SECONDS": "300", "INFERENCE_PER_MUSIC_TIMEOUT_SECONDS": "120"}
+    code, record = graded(tree, tmp_path, tiny_models, PARTIAL_RUN_MUSIC_NAMES="c,a", **limits)
+    assert code == 0
+    setup, *songs = record
+    assert setup["setup_limit"] == 300
+    assert [(song["song"], song["limit"], song["error"]) for song in songs] == [("c", 120, None), ("a", 120, None)]
+    for name in ("a", "c"):
+        assert sorted(path.name for path in (tmp_path / "results" / name).iterdir()) == STEMS
+    assert not (tmp_path / "results" / "b").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the 2021 runner needs SIGALRM")
+@pytest.mark.parametrize(
+    "limit", [{"INFERENCE_PER_MUSIC_TIMEOUT_SECONDS": "6"}, {"INFERENCE_PER_MUSIC_TIMEOUT_FACTOR": "2"}]
+)
+def test_a_song_that_would_overrun_is_finished_inside_its_limit(
+    limit: dict[str, str], tmp_path: Path, tiny_models: Path
+) -> None:
+    """68 runs of 0.2 s each do not fit 6 s: the runner's alarm would end the song, were the budget not kept."""
+    tree = copied_tree(tmp_path, grader_file("mdx21.py").read_text(encoding="utf-8"))
+    (tree / "driver.py").write_text(SLOW_DRIVER, encoding="utf-8")
+    write_songs(tmp_path / "test", ["long"], samples=3 * 44_100)
+    reports, cache = tmp_path / "reports.jsonl", str(tmp_path / "cache")
+    code, record = graded(
+        tree, tmp_path, tiny_models, "driver.py", MDX_REPORT_PATH=str(reports), MDX_CACHE_DIR=cache, **limit
+    )
+    assert (code, record[-1]["error"]) == (0, None)
+    assert record[-1]["limit"] == pytest.approx(6.0, abs=1e-3)
+    for stem in STEMS:
+        assert soundfile.info(tmp_path / "results" / "long" / stem).frames == 3 * 44_100
+    assert json.loads(reports.read_text(encoding="utf-8"))["left_out"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX matter")

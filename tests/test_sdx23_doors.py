@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,7 +116,10 @@ def test_five_minutes_are_whole(configure, track: str, tmp_path: Path, monkeypat
     configure(track)
     monkeypatch.setenv("MDX_REPORT_PATH", str(tmp_path / "reports.jsonl"))
     mixture = np.tile(noise(30.0), (10, 1)).astype(np.float32)
-    stems, _ = MySeparationModel().separate_music_file(mixture, RATE)
+    model = MySeparationModel()
+    # What is left of 471 s would go into refinements, which are the predictor's own matter and tests.
+    monkeypatch.setattr(model.predictor, "stream", functools.partial(model.predictor.stream, refine=False))
+    stems, _ = model.separate_music_file(mixture, RATE)
     assert {stem.shape for stem in stems.values()} == {mixture.shape}
     [report] = [json.loads(line) for line in (tmp_path / "reports.jsonl").read_text("utf-8").splitlines()]
     assert report["budget_seconds"] == pytest.approx(0.95 * 1.57 * 300)
