@@ -21,9 +21,14 @@ def to_part_major(waves: Tensor, geometry: StftGeometry) -> Tensor:
 
 def from_part_major(parts: Tensor, geometry: StftGeometry, *, samples: int | None = None) -> Tensor:
     """Inverse of :func:`to_part_major`: (batch, 4, frames, bins) to (batch, 2, samples)."""
+    return from_channels(channel_major(parts), geometry, samples=samples)
+
+
+def channel_major(parts: Tensor) -> Tensor:
+    """The same spectra as the KUIELab networks have them: (batch, 4, frames, bins) to (batch, 4, bins, frames)."""
     batch, doubled, frames, bins = parts.shape
-    channels = parts.view(batch, 2, doubled // 2, frames, bins).permute(0, 2, 1, 4, 3)
-    return from_channels(channels.reshape(batch, doubled, bins, frames), geometry, samples=samples)
+    channels = parts.reshape(batch, 2, doubled // 2, frames, bins).permute(0, 2, 1, 4, 3)
+    return channels.reshape(batch, doubled, bins, frames)
 
 
 class FixedSources(nn.Module):

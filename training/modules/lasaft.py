@@ -1,0 +1,228 @@
+"""Conditioned networks, LaSAFT and LASAFT-Net-v2: one network, asked for a random source at every example."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from my_submission.networks.lasaft import ConditionedNet, FrameworkConfig, LasaftConfig, LasaftV1Config, LasaftV2Config
+from my_submission.networks.lasaft.config import (
+    STEREO,
+    Activation,
+    Block,
+    ConditionedUNetConfig,
+    Modulation,
+    SpecEstMode,
+    SpecType,
+)
+from my_submission.networks.lasaft.layers import DenseConvolutions
+from my_submission.networks.lasaft.waveforms import FixedSourcesOfWaves, channel_major, to_part_major
+from my_submission.stems import LASAFT_SOURCES, MUSIC_SOURCES
+from training.export import Exported
+from training.export_conditioned import export_conditioned
+from training.losses import Outcome, loss_of
+from training.modules.base import SeparationModule
+from training.settings.experiment import Experiment, NetworkSettings
+
+_GAIN_OF: dict[Activation, str] = {
+    "relu": "relu",
+    "leaky_relu": "leaky_relu",
+    "elu": "relu",
+    "sigmoid": "sigmoid",
+    "tanh": "tanh",
+    "identity": "linear",
+}
+"""What torch calls the gain that belongs to an activation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ConditionedSettings(NetworkSettings):
+    """What both generations can be told, under the names their authors published.
+
+    ``n_fft``, ``hop_length`` and ``num_frame`` are ``transform.n_fft``, ``.hop`` and ``.frames``; ``input_channels``
+    follows from ``spec_type``. Everything else is explained at :class:`ConditionedUNetConfig`.
+
+    Attributes:
+        graph: name of the artefact below the experiment's family.
+        init: ``kaiming`` draws every weight of two dimensions or more from Kaiming's normal distribution with the gain
+            of the last activation, as published; ``torch`` leaves each layer's own initial weights.
+    """
+
+    graph: str = "network"
+    init: Literal["kaiming", "torch"] = "kaiming"
+    spec_type: SpecType = "complex"
+    spec_est_mode: SpecEstMode = "mapping"
+    internal_channels: int = 24
+    n_blocks: int = 7
+    n_internal_layers: int = 5
+    kernel_size_t: int = 3
+    kernel_size_f: int = 3
+    first_conv_activation: Activation = "relu"
+    last_activation: Activation = "identity"
+    t_down_layers: tuple[int, ...] | None = None
+    f_down_layers: tuple[int, ...] | None = None
+    tfc_tdf_activation: Activation = "relu"
+    bn_factor: int = 16
+    min_bn_units: int = 16
+    tfc_tdf_bias: bool = False
+    num_tdfs: int = 6
+    dk: int = 32
+    control_input_dim: int = len(LASAFT_SOURCES)
+    embedding_dim: int = 32
+
+    @abstractmethod
+    def config(self, experiment: Experiment) -> LasaftConfig:
+        """The network's full shape."""
+
+    def framework(self, experiment: Experiment) -> FrameworkConfig:
+        """The network, and what it is given and asked for."""
+        network = self.config(experiment)
+        return FrameworkConfig(network=network, spec_type=self.spec_type, spec_est_mode=self.spec_est_mode)
+
+    def check(self, experiment: Experiment) -> None:
+        """Raises ValueError where transform, sources or frames do not fit."""
+        multiple = self.framework(experiment).network.frame_multiple
+        transform = experiment.transform
+        if transform.kept_bins != transform.n_fft // 2 + 1:
+            raise ValueError(f"transform.kept_bins={transform.kept_bins} must be all {transform.n_fft // 2 + 1} bins")
+        for name, frames in (("transform", transform.frames), ("export", experiment.export_chunking.frames)):
+            if frames % multiple:
+                raise ValueError(f"{name}.frames={frames} must be a multiple of {multiple}")
+        if max(source_numbers(experiment)) >= self.control_input_dim:
+            raise ValueError(f"network.control_input_dim={self.control_input_dim} leaves out {experiment.targets[-1]}")
+
+    def graphs(self, experiment: Experiment) -> Mapping[str, str | None]:
+        """One graph for all sources."""
+        return {self.graph: None}
+
+    def module(self, experiment: Experiment, *, total_steps: int) -> SeparationModule:
+        """With weights drawn from the seed; torch's global generator is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(experiment.seed)
+            network = ConditionedNet(self.framework(experiment))
+            if self.init == "kaiming":
+                kaiming(network.spec2spec, self.last_activation)
+        return ConditionedModule(experiment, network, total_steps=total_steps)
+
+    def _shared(self, experiment: Experiment, shape: type[ConditionedUNetConfig]) -> dict[str, Any]:
+        own = {field.name for field in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(shape) if field.name in own}
+        n_channels = STEREO if self.spec_type == "magnitude" else 2 * STEREO
+        return {**values, "n_fft": experiment.transform.n_fft, "input_channels": n_channels}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LasaftSettings(_ConditionedSettings, kind="lasaft"):
+    """The first generation, as :class:`LasaftV1Config`; the defaults are the first paper's network."""
+
+    block: Block = "tfc_lasaft"
+    modulation: Modulation = "gpocm"
+    control_vector_type: Literal["embedding", "one_hot_mode"] = "embedding"
+    control_type: Literal["dense"] = "dense"
+    control_n_layer: int = 4
+    condition_to: Literal["decoder", "encoder", "full"] = "decoder"
+    pocm_type: Literal["matmul", "naive"] = "matmul"
+    pocm_norm: Literal["batch_norm", "none"] = "batch_norm"
+    dropout: float = 0.5
+
+    def config(self, experiment: Experiment) -> LasaftV1Config:
+        """The network's full shape."""
+        return LasaftV1Config(**self._shared(experiment, LasaftV1Config))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LasaftV2Settings(_ConditionedSettings, kind="lasaft-v2"):
+    """LASAFT-Net-v2, as :class:`LasaftV2Config`; the defaults are the medium network."""
+
+    num_tdfs: int = 16
+
+    def config(self, experiment: Experiment) -> LasaftV2Config:
+        """The network's full shape."""
+        return LasaftV2Config(**self._shared(experiment, LasaftV2Config))
+
+
+def source_numbers(experiment: Experiment) -> tuple[int, ...]:
+    """The network's numbers of the experiment's targets, in their order."""
+    return tuple(LASAFT_SOURCES.index(target) for target in experiment.targets)
+
+
+@torch.no_grad()
+def kaiming(network: nn.Module, last_activation: Activation) -> None:
+    """Draws every parameter of two dimensions or more anew, as the authors initialise theirs."""
+    for parameter in network.parameters():
+        if parameter.dim() > 1:
+            nn.init.kaiming_normal_(parameter, nonlinearity=cast("Any", _GAIN_OF[last_activation]))
+
+
+class ConditionedModule(SeparationModule):
+    """Trains a conditioned network: each example of a batch asks for one source, drawn by the example's number."""
+
+    def blocks(self) -> Iterable[nn.Module]:
+        """The convolutions of every block, which hold most of the activations."""
+        return [module for module in self.network.modules() if isinstance(module, DenseConvolutions)]
+
+    def batch_loss(self, stems: Tensor) -> Tensor:
+        """The experiment's loss; transforms and loss are computed in float32 whatever the network's precision."""
+        experiment, stft = self.experiment, self.experiment.transform.stft
+        rows = torch.as_tensor(self._drawn_targets(len(stems)), device=stems.device)
+        with torch.autocast(self.device.type, enabled=False):
+            mixtures = stems.sum(dim=1)
+            order = torch.tensor([MUSIC_SOURCES.index(target) for target in experiment.targets], device=stems.device)
+            targets = stems[torch.arange(len(stems), device=stems.device), order[rows]]
+            mixture_spectra, target_spectra = to_part_major(mixtures, stft), to_part_major(targets, stft)
+        numbers = torch.tensor(source_numbers(experiment), device=stems.device)[rows]
+        spectra = self.network(mixture_spectra, numbers)
+        with torch.autocast(self.device.type, enabled=False):
+            outcome = Outcome(
+                channel_major(spectra.float())[:, None],
+                targets[:, None],
+                channel_major(target_spectra)[:, None],
+                mixtures,
+                channel_major(mixture_spectra),
+                stft,
+            )
+            weights = torch.tensor(experiment.weights, device=self.device)[rows][:, None]
+            return loss_of(experiment.loss, outcome, weights)
+
+    def estimate(self, mixtures: Tensor) -> Tensor:
+        """All targets from one pass, as far as the architecture shares it."""
+        network = cast("ConditionedNet", self.evaluated)
+        whole = FixedSourcesOfWaves(network, source_numbers(self.experiment), self.experiment.transform.stft)
+        estimates: Tensor = whole.to(mixtures.device)(mixtures)
+        return estimates
+
+    def export_graphs(self, folder: Path) -> list[Exported]:
+        """One graph that takes source numbers as its second input."""
+        experiment = self.experiment
+        return [
+            export_conditioned(
+                cast("ConditionedNet", self.evaluated),
+                folder / f"{name}.onnx",
+                hop=experiment.transform.hop,
+                frames=experiment.export_chunking.frames,
+                architecture=experiment.network.kind,
+            )
+            for name in experiment.network.graphs(experiment)
+        ]
+
+    def _drawn_targets(self, n_examples: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Which target each example of this part of the step asks for.
+
+        A function of the seed and the example's number in the run, so that a resumed run draws what an unbroken one
+        would, and several processes what one would.
+        """
+        data, run = self.experiment.data, self.experiment.run
+        part = self.global_rank + len(self._micro_losses) * run.world_size
+        first = self.global_step * data.batch + part * data.micro_batch
+        draws = [
+            np.random.default_rng([self.experiment.seed, number]).integers(len(self.experiment.targets))
+            for number in range(first, first + n_examples)
+        ]
+        return np.array(draws, dtype=np.int64)
