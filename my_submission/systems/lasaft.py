@@ -23,6 +23,8 @@ LASAFT_REDUCED_OVERLAPS = (0.25, 0.0)
 
 LICENCE = "MIT"
 
+V2_LICENCE = "not stated by its authors"
+
 
 def _overlapped(network: str) -> ConditionedRecipe:
     return ConditionedRecipe(network, MUSIC_SOURCES, LASAFT_TRIM, LASAFT_OVERLAP, LASAFT_REDUCED_OVERLAPS)
@@ -65,7 +67,7 @@ LASAFT_V2_LIGHT = SystemRecipe(
     branches=_alone(_overlapped("lasaft-v2/light")),
     published={"song": 5.957, "bass": 5.884, "drums": 5.976, "other": 4.642, "vocals": 7.324},
     board="MDXDB21, leaderboard A",
-    licence=LICENCE,
+    licence=V2_LICENCE,
 )
 
 LASAFT_V2 = SystemRecipe(
@@ -73,7 +75,7 @@ LASAFT_V2 = SystemRecipe(
     title="LASAFT-Net-v2, medium",
     sources=MUSIC_SOURCES,
     branches=_alone(_overlapped("lasaft-v2/medium")),
-    licence=LICENCE,
+    licence=V2_LICENCE,
 )
 
 LASAFT_V2_LARGE = SystemRecipe(
@@ -81,7 +83,7 @@ LASAFT_V2_LARGE = SystemRecipe(
     title="LASAFT-Net-v2, large",
     sources=MUSIC_SOURCES,
     branches=_alone(_overlapped("lasaft-v2/large")),
-    licence=LICENCE,
+    licence=V2_LICENCE,
 )
 
 LASAFT_SYSTEMS = (LIGHTSAFT, LASAFT_V1, LASAFT_V1_LARGE, LASAFT_V2_LIGHT, LASAFT_V2, LASAFT_V2_LARGE)
