@@ -1,0 +1,120 @@
+"""Does a submission end in time, again and again, on a machine that is kept busy?
+
+Packs the configured submission, builds its environment from its requirements alone, measures what its plan needs for a
+short song beside busy processes (without a limit, nothing refined), then rehearses it under the 2021 runner with that
+need and a margin as the limit. Every run is a new process with empty caches, as at grading.
+
+Usage: python benchmarks/rehearsal.py [--runs 20] [--busy 1] [--song-seconds 8] [--margin 1.1] [--markdown FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from my_submission.challenge import SongLimit
+from my_submission.submission import RehearsalReport, RehearsalSettings, SubmissionTree, pack_submission, rehearse
+from my_submission.submission.environment import Environment, fresh_environment
+from my_submission.submission.songs import make_song
+
+ROOT = Path(__file__).resolve().parents[1]
+NEED_RUNS = 3
+
+MEASURE = """
+import json, sys
+import my_submission as mdx
+separator = mdx.load(sys.argv[1], models_dir="models", device="cpu")
+print(json.dumps(separator.separate_file(sys.argv[2], sys.argv[3]).seconds))
+"""
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """Processes that do nothing but use a processor, for as long as the ``with`` lasts."""
+    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def needed_seconds(tree: SubmissionTree, environment: Environment, song: Path, scratch: Path) -> float:
+    """Median seconds of the plan as published, in new processes with empty caches."""
+    system = tree.configuration().system
+    found = []
+    for index in range(NEED_RUNS):
+        variables = {**os.environ, "MDX_CACHE_DIR": str(scratch / f"cache {index}")}
+        command = [environment.python, "-c", MEASURE, system, str(song), str(scratch / "stems")]
+        done = subprocess.run(command, cwd=tree.root, env=variables, capture_output=True, text=True, check=True)
+        found.append(float(json.loads(done.stdout.splitlines()[-1])))
+    return statistics.median(found)
+
+
+def row(index: int, report: RehearsalReport) -> str:
+    """One line of the table."""
+    [song] = report.songs
+    used = float("nan") if song.seconds is None else song.seconds
+    verdict = "in time, complete stems" if report.is_passed else song.error or "; ".join(song.stem_faults) or "late"
+    share = f"{song.done_share:.0%}"
+    peak = f"{report.peak_bytes / 2**20:.0f}"
+    return f"| {index} | {used:.2f} | {used / song.limit_seconds:.0%} | {share} | {peak} | {verdict} |"
+
+
+def main() -> int:
+    """Measure, print and write; 1 unless every run passed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--busy", type=int, default=1, help="busy processes beside it")
+    parser.add_argument("--song-seconds", type=float, default=8.0)
+    parser.add_argument("--margin", type=float, default=1.1, help="limit over the plan's need")
+    parser.add_argument("--markdown", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, busy_processes(options.busy):
+        scratch = Path(folder)
+        pack_submission(SubmissionTree(ROOT), scratch / "packed")
+        tree = SubmissionTree(scratch / "packed")
+        environment = fresh_environment(tree.root)
+        [song] = make_song(tree.configuration().challenge_track, scratch / "songs", options.song_seconds)
+        need = needed_seconds(tree, environment, scratch / "songs" / song.name / "mixture.wav", scratch)
+        limit = options.margin * need
+        settings = RehearsalSettings(song_seconds=options.song_seconds, limit=SongLimit(seconds=limit))
+        lines = [
+            f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, {options.busy} busy "
+            f"process(es) of our own; a song of {options.song_seconds:g} s; "
+            f"the plan needs {need:.2f} s (median of {NEED_RUNS}), limit {limit:.2f} s",
+            "",
+            "| run | used s | of the limit | of the published work | peak MiB | result |",
+            "|---|---|---|---|---|---|",
+        ]
+        print("\n".join(lines), flush=True)
+        n_passed = 0
+        for index in range(1, options.runs + 1):
+            report = rehearse(tree, tree.configuration(), environment, settings)
+            n_passed += report.is_passed
+            lines.append(row(index, report))
+            print(lines[-1], flush=True)
+            if index == 1:
+                conditions = "; ".join(report.conditions)
+        verdict = f"{n_passed} of {options.runs} runs ended in time with complete stems"
+        lines += ["", verdict, "", f"Conditions: {conditions}."]
+        print(verdict)
+    if options.markdown:
+        stamp = time.strftime("%Y-%m-%d")
+        head = f"# Rehearsals of a submission\n\n`{' '.join(['python', *sys.argv])}`, {stamp}\n\n"
+        options.markdown.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
+    return 0 if n_passed == options.runs else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
