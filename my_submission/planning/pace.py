@@ -35,8 +35,8 @@ class _Measured:
 
     def add(self, audio_seconds: float, seconds: float) -> None:
         cost = seconds / audio_seconds
-        share = _LATEST_SHARE if self.n_units else 1.0
-        self.typical += share * (cost - self.typical)
+        is_first = not self.n_units and not self.typical
+        self.typical += (1.0 if is_first else _LATEST_SHARE) * (cost - self.typical)
         self.high = max(cost, self.typical, _HIGH_DECAY * self.high)
         self.seconds += seconds
         self.audio_seconds += audio_seconds
@@ -92,8 +92,12 @@ class Pace:
     def observe(self, key: str, audio_seconds: float, seconds: float, *, is_network: bool = True) -> None:
         """Take a unit in that was just measured; ``is_network`` is false for reading and writing."""
         if audio_seconds > 0:
-            measured = self._measured.setdefault(key, _Measured(is_network=is_network))
-            measured.add(audio_seconds, max(0.0, seconds))
+            if key not in self._measured:
+                known = self.calibration.get(key)
+                # One unit is a noisy measurement: what is known from before is corrected, not thrown away.
+                likely = known.typical * self.slowness if known else 0.0
+                self._measured[key] = _Measured(typical=likely, is_network=is_network)
+            self._measured[key].add(audio_seconds, max(0.0, seconds))
 
     def keep(self) -> None:
         """Give what was measured to the calibration."""

@@ -10,7 +10,7 @@ from my_submission.audio_io import Mixture
 from my_submission.geometry import SAMPLE_RATE, ChunkSpan
 from my_submission.planning.layers import ChunkLayer
 from my_submission.planning.pace import Forecast
-from my_submission.separators import Piece, Separator, SpectralSeparator
+from my_submission.separators import ConditionedSeparator, Piece, Separator, SpectralSeparator
 from my_submission.stems import Waveform
 
 Benefit = Callable[[int, int], float]
@@ -79,7 +79,7 @@ class ChunkWork:
     Args:
         name: of the part.
         key: what its cost is known by.
-        separator: estimates the chunks; its chunks must not overlap.
+        separator: estimates the chunks.
         mixture: the song.
         batches: chunks of one run each, in the order of work.
         commit: puts the estimate of one chunk in its place.
@@ -89,7 +89,7 @@ class ChunkWork:
         self,
         name: str,
         key: str,
-        separator: SpectralSeparator,
+        separator: SpectralSeparator | ConditionedSeparator,
         mixture: Mixture,
         batches: Sequence[Sequence[ChunkSpan]],
         *,
@@ -216,12 +216,17 @@ def chunk_batches(
         benefit: puts the batches that bring most first; the song's own order when None.
         is_shifted: the chunks half-way between the published ones, to be averaged with them.
     """
-    chunking, size = separator.chunking, separator.batch_chunks
+    chunking = separator.chunking
     if is_shifted:
         starts = range(chunking.kept_samples // 2, samples, chunking.stride_samples)
         spans = [chunking.span_at(start, samples) for start in starts]
     else:
         spans = list(chunking.spans(samples))
+    return in_batches(spans, separator.batch_chunks, benefit=benefit)
+
+
+def in_batches(spans: Sequence[ChunkSpan], size: int, *, benefit: Benefit | None) -> list[tuple[ChunkSpan, ...]]:
+    """Neighbouring chunks in batches of up to ``size``, those that bring most first; in their own order when None."""
     batches = [tuple(spans[first : first + size]) for first in range(0, len(spans), size)]
     if benefit is not None:
         batches.sort(key=lambda batch: -benefit(batch[0].start, batch[-1].stop) / len(batch))

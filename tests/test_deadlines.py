@@ -1,0 +1,169 @@
+"""Deadlines with an injected clock and noisy durations: never late, little wasted, complete, better with more time."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from my_submission.engines.fake_engine import FakeEngine
+from my_submission.events import Finished, Note
+from my_submission.planning import Calibration
+from my_submission.predictor import Predictor
+from my_submission.predictor.worker import has_abandoned_work, is_abandoned
+from my_submission.separators import SpectralSeparator
+from my_submission.stems import MUSIC_SOURCES
+from my_submission.systems import Assembly
+from tests.rigs import CHUNKING, GAINS, SEGMENTS, WAVEFORM_GAINS, FakeClock, scaling, two_branches, waveform_engine
+
+SAMPLES = 150_000
+SHARES = (0.25, 0.5, 0.75, 1.0, 1.5, 3.0)
+CHUNK_SECONDS, SEGMENT_SECONDS = 0.7, 2.0
+
+
+def song(samples: int = SAMPLES) -> np.ndarray:
+    """Noise that is loud here and quiet there."""
+    loudness = np.interp(np.arange(samples), np.linspace(0, samples, 7), [0.1, 0.5, 0.02, 0.3, 0.6, 0.05, 0.2])
+    return (loudness * np.random.default_rng(0).standard_normal((2, samples))).astype(np.float32)
+
+
+def noisy(clock: FakeClock, seed: int) -> Assembly:
+    """The two-branch system whose runs take up to a quarter more or less than usual."""
+    rng = np.random.default_rng(seed)
+    assembly = two_branches()
+    networks, demucs = assembly.branches
+    for separator, gain in zip(networks.separators, GAINS.values(), strict=True):
+        assert isinstance(separator, SpectralSeparator)
+        separator.engine = scaling(gain, lambda _: clock.pass_(CHUNK_SECONDS * rng.uniform(0.75, 1.25)))
+    demucs.separators[0].engine = waveform_engine(  # type: ignore[attr-defined]
+        lambda samples: clock.pass_(SEGMENT_SECONDS * samples / SEGMENTS.segment_samples * rng.uniform(0.75, 1.25))
+    )
+    return assembly
+
+
+def full_seconds() -> float:
+    """What everything as published takes on average."""
+    return 4 * CHUNKING.count(SAMPLES) * CHUNK_SECONDS + len(SEGMENTS.offsets(SAMPLES)) * SEGMENT_SECONDS
+
+
+def error_db(stems: dict[str, np.ndarray], reference: dict[str, np.ndarray]) -> float:
+    """Error against the full plan, mean over sources, not below −60 dB where rounding begins."""
+    ratios = [np.sum((stems[s] - reference[s]) ** 2) / np.sum(reference[s] ** 2) for s in MUSIC_SOURCES]
+    return float(np.mean([max(-60.0, 10 * np.log10(ratio + 1e-30)) for ratio in ratios]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_deadline_is_missed_nor_much_time_wasted_and_more_is_better(seed: int) -> None:
+    mixture = song()
+    reference = Predictor(two_branches()).separate(mixture)
+    calibration = Calibration()
+    Predictor(noisy(warm := FakeClock(), 99), clock=warm, calibration=calibration).separate(mixture)
+    errors = []
+    for share in SHARES:
+        clock = FakeClock()
+        budget = share * full_seconds()
+        predictor = Predictor(noisy(clock, seed), clock=clock, calibration=calibration)
+        events = list(predictor.stream(mixture, budget_seconds=budget))
+        stems = events[-1].result if isinstance(events[-1], Finished) else {}
+        assert clock.now <= budget, f"late at {share}"
+        n_all = 2 * full_seconds() + len(SEGMENTS.offsets(SAMPLES)) * SEGMENT_SECONDS  # every refinement too
+        assert clock.now >= 0.85 * min(budget, 0.75 * n_all), f"early at {share}"
+        for source in MUSIC_SOURCES:
+            assert stems[source].shape == mixture.shape
+            assert (np.abs(stems[source][np.abs(mixture) > 0.05]) > 0).all(), f"{source} has a gap"
+        errors.append(error_db(stems, reference))
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] == -60
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_no_step_where_one_way_of_estimating_passes_into_another(share: float) -> None:
+    """A constant mixture gives stems whose neighbouring samples differ by no more than a ramp's slope."""
+    clock = FakeClock()
+    predictor = Predictor(noisy(clock, 5), clock=clock)
+    stems = predictor.separate(np.ones((2, SAMPLES), np.float32), budget_seconds=share * full_seconds())
+    ramp = min(CHUNKING.kept_samples // 4, SEGMENTS.segment_samples // 20)
+    for source in MUSIC_SOURCES:
+        assert np.abs(np.diff(stems[source])).max() <= 2.0 / ramp, source
+
+
+def test_a_budget_that_is_large_enough_changes_nothing_but_by_refinement() -> None:
+    mixture = song()
+    expected = Predictor(two_branches()).separate(mixture)
+    stems = Predictor(two_branches()).separate(mixture, budget_seconds=3600.0, refine=False)
+    for source in MUSIC_SOURCES:
+        np.testing.assert_array_equal(stems[source], expected[source])
+
+
+def test_refinement_without_a_deadline_only_where_asked_for() -> None:
+    """Engines whose error depends on the position in a chunk: overlapped and shifted passes average it away."""
+
+    def tilted(batch: np.ndarray) -> np.ndarray:
+        return (batch * np.linspace(0.0, 2.0, batch.shape[-1])).astype(np.float32)
+
+    assembly = two_branches()
+    for separator in assembly.branches[0].separators:
+        separator.engine = FakeEngine(tilted)  # type: ignore[attr-defined]
+    mixture = np.ones((2, SAMPLES), np.float32)
+    plain = Predictor(assembly).separate(mixture)["bass"]
+    refined = Predictor(assembly).separate(mixture, refine=True)["bass"]
+    inner = slice(CHUNKING.kept_samples, -CHUNKING.kept_samples)
+    assert np.std(refined[:, inner]) < 0.6 * np.std(plain[:, inner])
+    assert np.abs(np.diff(refined[:, inner])).max() < 0.1 * np.abs(np.diff(plain[:, inner])).max()
+
+
+@pytest.mark.parametrize("budget_seconds", [0.0, 0.3, 0.69])
+def test_a_budget_shorter_than_a_chunk_is_not_overrun_by_one(budget_seconds: float) -> None:
+    """What a chunk takes is known from an earlier run, so none is begun and the mixture is shared out."""
+    calibration, costs = Calibration(), {"chunk_seconds": 0.7, "segment_seconds": 20.0}
+    Predictor(two_branches(clock=(warm := FakeClock()), **costs), clock=warm, calibration=calibration).separate(song())
+    clock = FakeClock()
+    predictor = Predictor(two_branches(clock=clock, **costs), clock=clock, calibration=calibration)
+    stems = predictor.separate(song(), budget_seconds=budget_seconds)
+    assert clock.now == 0
+    np.testing.assert_allclose(stems["drums"], song() / 4, atol=1e-6)
+
+
+def test_an_engine_that_never_returns_is_left_behind_at_the_deadline() -> None:
+    """Real time: the engine waits for an event that comes only when the answer is there."""
+    release, assembly = threading.Event(), two_branches()
+
+    def hang(batch: np.ndarray) -> np.ndarray:
+        release.wait()
+        return batch
+
+    assembly.branches[0].separators[2].engine = FakeEngine(hang)  # type: ignore[attr-defined]
+    mixture = song(20_000)
+    predictor = Predictor(assembly)
+    try:
+        events = list(predictor.stream(mixture, budget_seconds=1.0))
+        assert has_abandoned_work()
+        stems = events[-1].result if isinstance(events[-1], Finished) else {}
+        assert any(isinstance(event, Note) and "left behind" in event.text for event in events)
+        np.testing.assert_allclose(stems["bass"], GAINS["bass"] * mixture, atol=1e-6)
+        np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-5)
+        # The next song does without the part that hangs, and gets everything else.
+        second = list(predictor.stream(mixture, budget_seconds=1.0))
+        assert not any(isinstance(event, Note) and "left behind" in event.text for event in second)
+        again = second[-1].result if isinstance(second[-1], Finished) else {}
+        blended = 0.5 * GAINS["vocals"] + 0.5 * WAVEFORM_GAINS["vocals"]
+        np.testing.assert_allclose(again["vocals"], blended * mixture, atol=1e-5)
+    finally:
+        release.set()
+    for thread in threading.enumerate():
+        if thread.name == "mdx-worker":
+            thread.join()
+    assert not has_abandoned_work()
+    assert not is_abandoned("anything")
+
+
+def test_a_failure_in_the_worker_is_the_caller_s() -> None:
+    assembly = two_branches()
+
+    def fail(batch: np.ndarray) -> np.ndarray:
+        raise TimeoutError("not the deadline's")
+
+    assembly.branches[0].separators[0].engine = FakeEngine(fail)  # type: ignore[attr-defined]
+    with pytest.raises(TimeoutError, match="not the deadline's"):
+        Predictor(assembly).separate(song(9_000), budget_seconds=60.0)

@@ -1,0 +1,135 @@
+"""Costs: what is remembered, what a run corrects, and what a broken or unwritable file does."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from my_submission.budget import Budget
+from my_submission.planning import Calibration, Cost, Forecast, Pace
+from my_submission.planning.calibration import part_key
+from tests.rigs import FakeClock
+
+
+def test_costs_refuse_nonsense() -> None:
+    for typical, high in ((2.0, 1.0), (-1.0, 1.0), (1.0, float("inf"))):
+        with pytest.raises(ValueError, match="no costs"):
+            Cost(typical, high)
+
+
+def test_costs_survive_in_the_file_and_follow_the_machine(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "calibration.json"
+    Calibration(path).update({"a": Cost(1.0, 2.0)})
+    assert Calibration(path).get("a") == Cost(1.0, 2.0)
+    calibration = Calibration(path)
+    for _ in range(12):
+        calibration.update({"a": Cost(3.0, 3.0)})
+    again = Calibration(path).get("a")
+    assert again is not None
+    assert again.typical == pytest.approx(3.0, rel=0.01)
+    assert Calibration(path).get("b") is None
+
+
+def test_two_processes_keep_each_other_s_costs(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    first, second = Calibration(path), Calibration(path)
+    first.update({"a": Cost(1.0, 1.0)})
+    second.update({"b": Cost(2.0, 2.0)})
+    assert Calibration(path).get("a") == Cost(1.0, 1.0)
+    assert Calibration(path).get("b") == Cost(2.0, 2.0)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 1, "costs": {"a": {"typical": -1, "high": 0}}}'])
+def test_a_damaged_file_is_measured_anew_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    path = tmp_path / "calibration.json"
+    path.write_text(content)
+    calibration = Calibration(path)
+    assert calibration.get("a") is None
+    assert "measured anew" in caplog.text
+    calibration.update({"a": Cost(1.0, 1.0)})
+    assert Calibration(path).get("a") == Cost(1.0, 1.0)
+
+
+def test_a_place_that_cannot_be_written_is_said_and_costs_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    calibration = Calibration(tmp_path / "file" / "calibration.json")
+    with caplog.at_level(logging.WARNING):
+        calibration.update({"a": Cost(1.0, 1.0)})
+    assert "cannot be written" in caplog.text
+    assert calibration.get("a") == Cost(1.0, 1.0)
+
+
+def test_keys_tell_circumstances_apart() -> None:
+    keys = {
+        part_key("demucs", weights="1", runs_on="torch"),
+        part_key("demucs", weights="2", runs_on="torch"),
+        part_key("demucs", weights="1", runs_on="onnx"),
+        part_key("vocals", weights="1", runs_on="torch"),
+    }
+    assert len(keys) == 4
+    assert part_key("demucs", runs_on="torch", weights="1") in keys
+
+
+def test_a_busy_machine_slows_every_part_and_is_noticed_early() -> None:
+    """Units at twice the known cost double what is expected of a part that has not run yet."""
+    calibration = Calibration()
+    calibration.update({"vocals": Cost(0.5, 0.6), "demucs": Cost(2.0, 2.2)})
+    pace = Pace(calibration)
+    assert pace.typical("demucs") == 2.0
+    for _ in range(3):
+        pace.observe("vocals", 10.0, 10.0)
+    assert 1.7 < pace.slowness < 2
+    for _ in range(10):
+        pace.observe("vocals", 10.0, 10.0)
+    assert pace.slowness == pytest.approx(2.0, rel=0.01)
+    assert pace.typical("demucs") == pytest.approx(4.0, rel=0.01)
+    assert pace.high("demucs") == pytest.approx(4.4, rel=0.01)
+    assert pace.typical("vocals") == pytest.approx(1.0, rel=0.01)
+
+
+def test_a_network_that_was_never_measured_is_real_time_until_another_one_is() -> None:
+    pace = Pace(Calibration())
+    assert pace.typical("demucs") == 1.0
+    pace.observe("reading", 100.0, 0.1, is_network=False)
+    assert pace.typical("demucs") == 1.0
+    pace.observe("vocals", 10.0, 3.0)
+    assert pace.typical("demucs") == pytest.approx(0.3)
+    assert pace.typical("writing", prior=0.01) == 0.01
+    assert pace.knows("vocals")
+    assert not pace.knows("demucs")
+
+
+def test_one_hiccup_is_forgotten_and_the_latest_units_count_most() -> None:
+    pace = Pace(Calibration())
+    for seconds in [1.0] * 5 + [20.0] + [1.0] * 40:
+        pace.observe("a", 1.0, seconds)
+    assert pace.typical("a") == pytest.approx(1.0, abs=0.01)
+    assert pace.high("a") < 2
+    pace.keep()
+    kept = pace.calibration.get("a")
+    assert kept is not None
+    assert kept.typical == pytest.approx(65 / 46)
+
+
+def test_forecasts_answer_for_the_budget() -> None:
+    clock = FakeClock()
+    calibration = Calibration()
+    calibration.update({"a": Cost(1.0, 2.0)})
+    forecast = Forecast(Pace(calibration), Budget(10.0, clock))
+    assert forecast.allows("a", 4.0)
+    assert not forecast.allows("a", 4.1)
+    assert forecast.longest("a") == pytest.approx(4.0)
+    assert forecast.n_seconds("a", 4.0) == 4.0
+    assert forecast.has_time_for(10.0)
+    clock.pass_(10.5)
+    assert not forecast.allows("a", 0.0)
+    assert forecast.longest("a") == 0
+    unlimited = Forecast(Pace(calibration), Budget(clock=clock))
+    assert unlimited.allows("a", 1e9)
+    assert unlimited.has_time_for(1e9)
