@@ -13,6 +13,7 @@ import torch
 
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
+from training.experiments import load_experiment
 from training.export import PARITY_DB, export, rounded_to_half
 
 PUBLISHED_FORM = TfcTdfConfig(bins=32, depth=5, growth=4)
@@ -96,3 +97,18 @@ def test_training_mode_is_given_back(tmp_path: Path) -> None:
     net.train()
     export(net, geometry_of(PUBLISHED_FORM, 8), "bass", tmp_path / "net.onnx")
     assert net.training
+
+
+SIZES = ("kuielab-a/vocals", "kuielab-b/vocals", "kuielab-b/drums", "starter/bass", "starter/drums", "starter/vocals")
+"""Experiments whose graphs differ in shape; the published ones of one board share theirs."""
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_parity_at_every_size_of_the_experiments(name: str, tmp_path: Path) -> None:
+    """Bins, frames and depth as configured; one channel wide and one convolution a block, to be quick."""
+    experiment = load_experiment(name, ["network.growth=1", "network.convs_per_block=1"])
+    module = experiment.network.module(experiment, total_steps=1)
+    (written,) = module.export_graphs(tmp_path)
+    assert written.parity_db >= PARITY_DB
+    (dims,) = ([d.dim_value for d in v.type.tensor_type.shape.dim[1:]] for v in onnx.load(written.path).graph.input)
+    assert dims == [4, experiment.transform.kept_bins, experiment.export_chunking.frames]

@@ -190,6 +190,15 @@ def test_a_run_of_another_experiment_is_not_gone_on_with(unbroken: Path, songs: 
         run(tiny(*SHORT, "optimiser.learning_rate=0.1"), songs, unbroken.parent)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+@pytest.mark.parametrize(
+    ("override", "cure"), [("run.precision=16-mixed", "bf16-mixed"), ("run.accelerator=gpu", "cpu")]
+)
+def test_what_needs_a_gpu_is_refused_without_one(override: str, cure: str, songs: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=cure):
+        run(tiny(*SHORT, override), songs, tmp_path)
+
+
 def test_it_ends_when_validation_no_longer_improves(songs: Path, tmp_path: Path) -> None:
     """An improvement of 1000 dB is never seen, so the first validation without it ends the run."""
     changes = ("run.epochs=9", "run.epoch_steps=1", "validation.patience=1", "validation.min_delta_db=1000")

@@ -30,7 +30,8 @@ class StepCost:
     Attributes:
         parameters: of the network.
         examples: of one step.
-        seconds: of each step measured.
+        seconds: of each step measured, by the clock on the wall.
+        processor_seconds: of all steps together, over all threads: what they took on a machine shared with others.
         peak_bytes: most memory the process held, on the GPU where there is one.
         device: what it ran on.
     """
@@ -38,6 +39,7 @@ class StepCost:
     parameters: int
     examples: int
     seconds: tuple[float, ...]
+    processor_seconds: float
     peak_bytes: int
     device: str
 
@@ -94,6 +96,7 @@ def bench_step(experiment: Experiment, scratch: Path, *, n_steps: int) -> StepCo
     clock = _StepClock()
     noise = _Noise(n_steps * short.data.batch // short.run.world_size, short.chunking.chunk_samples)
     trainer = build_trainer(short, scratch, [clock], is_validated=False, is_logged=False)
+    began = time.process_time()
     with expected_warnings():
         trainer.fit(module, DataLoader(noise, batch_size=short.data.micro_batch))
     is_gpu = trainer.strategy.root_device.type == "cuda"
@@ -102,6 +105,7 @@ def bench_step(experiment: Experiment, scratch: Path, *, n_steps: int) -> StepCo
         sum(p.numel() for p in module.network.parameters()),
         short.data.batch,
         tuple(clock.seconds),
+        time.process_time() - began,
         int(peak or 0),
         torch.cuda.get_device_name() if is_gpu else f"CPU, {torch.get_num_threads()} threads",
     )

@@ -23,7 +23,7 @@ from training.callbacks.graphs import STEP_NAME, GraphExport
 from training.checkpoints import LAST, check_resumable, last_checkpoint
 from training.data.loading import RunData, RunDataModule
 from training.modules.base import MONITORED
-from training.settings.experiment import Experiment
+from training.settings.experiment import Experiment, RunSettings
 from training.settings.strict import SettingsError, to_table
 
 logger = logging.getLogger(__name__)
@@ -109,6 +109,7 @@ def build_trainer(
 ) -> Any:
     """Lightning's trainer as the experiment wants it: devices, precision, accumulation, loggers."""
     settings = experiment.run
+    check_devices(settings)
     with expected_warnings():
         return lightning.Trainer(
             default_root_dir=run,
@@ -134,6 +135,21 @@ def build_trainer(
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             callbacks=list(callbacks),
         )
+
+
+def check_devices(settings: RunSettings) -> None:
+    """Refuses what Lightning would replace by something else.
+
+    Raises:
+        SettingsError: a GPU is asked for, or arithmetic that only a GPU has, and there is none.
+    """
+    if torch.cuda.is_available() and settings.accelerator != "cpu":
+        return
+    if settings.accelerator == "gpu":
+        raise SettingsError("run.accelerator is gpu, and torch sees none", cure="use run.accelerator=cpu")
+    if settings.precision == "16-mixed":
+        cure = "use run.precision=bf16-mixed or run.precision=32-true"
+        raise SettingsError("run.precision=16-mixed needs a GPU", cure=cure)
 
 
 @contextmanager

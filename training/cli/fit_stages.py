@@ -78,7 +78,8 @@ def _bench_step(options: argparse.Namespace) -> None:
     print(
         f"{options.experiment}: {cost.parameters} parameters, {cost.examples} windows a step "
         f"({experiment.data.micro_batch} at once), {experiment.run.precision}, {cost.device}\n"
-        f"seconds a step: {seconds}; {cost.examples_per_second:.2f} windows/s; "
+        f"seconds a step: {seconds} ({cost.processor_seconds:.1f} processor seconds in all)\n"
+        f"{cost.examples_per_second:.2f} windows/s; "
         f"peak memory {cost.peak_bytes / MEBI:.0f} MiB"
     )
 
