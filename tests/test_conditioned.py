@@ -265,7 +265,7 @@ def test_half_precision_in_torch_is_near(tmp_path: Path) -> None:
 
 
 def small_system(network: str, *, overlap: float = 0.5, legacy: bool = False) -> SystemRecipe:
-    recipe = ConditionedRecipe(network, MUSIC_SOURCES, 64, overlap, (0.25, 0.0) if overlap else (), legacy)
+    recipe = ConditionedRecipe(network, MUSIC_SOURCES, 64, overlap, legacy)
     return SystemRecipe(
         "small", "for tests", MUSIC_SOURCES, (BranchRecipe("network", recipe, dict.fromkeys(MUSIC_SOURCES, 1.0)),)
     )
@@ -359,7 +359,7 @@ def test_the_family_is_in_the_catalogue() -> None:
         ({"sources": ()}, "must be among"),
         ({"sources": ("piano",)}, "must be among"),
         ({"overlap_ratio": 0.6}, "must lie between"),
-        ({"reduced_overlaps": (0.25, 0.5)}, "shrink"),
+        ({"trim_samples": -1}, "must not be negative"),
     ],
 )
 def test_recipes_refuse_nonsense(values: dict[str, object], message: str) -> None:

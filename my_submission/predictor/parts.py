@@ -12,10 +12,11 @@ from my_submission.planning import ChunkLayer, ChunkWork, Forecast, SegmentLayer
 from my_submission.planning.calibration import part_key
 from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.planning.energy import EnergyProfile
+from my_submission.planning.overlaps import MeanOfTwo, covering_first
 from my_submission.planning.segments import ShiftedWork
-from my_submission.planning.work import Benefit, chunk_batches
+from my_submission.planning.work import Benefit, chunk_batches, in_batches
 from my_submission.predictor.canvas import BlendedLayer
-from my_submission.separators import Separator, SpectralSeparator, WaveformSeparator
+from my_submission.separators import ConditionedSeparator, Separator, SpectralSeparator, WaveformSeparator
 from my_submission.separators.waveform import centre_and_scale
 from my_submission.stems import Waveform
 from my_submission.systems import Assembly, Branch, WaveformRecipe
@@ -69,6 +70,8 @@ class PartsBuilder:
             if isinstance(only, WaveformSeparator) and isinstance(recipe.recipe, WaveformRecipe):
                 known = [parts.blended.layer for parts in built]
                 built.append(self._waveform(branch, only, recipe.recipe, known))
+            elif isinstance(only, ConditionedSeparator) and self.is_ranked and not only.legacy:
+                built.append(self._conditioned(branch, only))
             else:
                 built.append(self.networks(branch, forecast))
         return built
@@ -106,6 +109,21 @@ class PartsBuilder:
 
         batches = chunk_batches(separator, self.mixture.samples, benefit=self._benefit())
         return ChunkWork(name, key, separator, self.mixture, batches, commit=commit)
+
+    def _conditioned(self, branch: Branch, separator: ConditionedSeparator) -> BranchParts:
+        """Chunks that cover the song, then those that only overlap them: the overlap gives way first."""
+        samples = self.mixture.samples
+        fade = min(FADE_SAMPLES, separator.chunking.kept_samples // 4)
+        layer = ChunkLayer({source: self.new_store() for source in separator.sources}, samples, fade_samples=fade)
+        name, commit = branch.name, MeanOfTwo(layer, separator.sources)
+        key = self._key(name, separator)
+        covering, others = covering_first(list(separator.chunking.spans(samples)))
+        works: list[Work] = []
+        for part, spans in ((name, covering), (f"{name}, overlaps", others)):
+            batches = in_batches(spans, separator.batch_chunks, benefit=self._benefit())
+            if batches:
+                works.append(ChunkWork(part, key, separator, self.mixture, batches, commit=commit))
+        return BranchParts(BlendedLayer(layer, branch.shares, branch.mixer), tuple(works))
 
     def _overlapped(self, branch: Branch, separator: SpectralSeparator, layer: ChunkLayer) -> Work:
         """Chunks half-way between the published ones; each counts most in its middle, where those join."""

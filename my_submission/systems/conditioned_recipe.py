@@ -15,8 +15,7 @@ class ConditionedRecipe:
         network: artefact name.
         sources: what is estimated; any choice of ``order``, at a cost that grows with their number.
         trim_samples: dropped at each side of a chunk.
-        overlap_ratio: share of a chunk that the next one estimates again.
-        reduced_overlaps: overlaps to fall back on when time is short, largest first.
+        overlap_ratio: share of a chunk that the next one estimates again; it gives way first when time is short.
         legacy: repeat the published fault at the end of overlapped tracks.
         order: source numbers of the network.
     """
@@ -25,16 +24,16 @@ class ConditionedRecipe:
     sources: tuple[str, ...]
     trim_samples: int
     overlap_ratio: float = 0.0
-    reduced_overlaps: tuple[float, ...] = ()
     legacy: bool = False
     order: tuple[str, ...] = LASAFT_SOURCES
 
     def __post_init__(self) -> None:
         if not self.sources or not set(self.sources) <= set(self.order):
             raise ValueError(f"sources={self.sources} must be among {self.order}")
-        overlaps = (self.overlap_ratio, *self.reduced_overlaps)
-        if any(not 0 <= overlap <= 0.5 for overlap in overlaps) or list(overlaps) != sorted(overlaps, reverse=True):
-            raise ValueError(f"overlaps {overlaps} must lie between 0.5 and 0 and shrink")
+        if self.trim_samples < 0:
+            raise ValueError(f"trim_samples={self.trim_samples} must not be negative")
+        if not 0 <= self.overlap_ratio <= 0.5:
+            raise ValueError(f"overlap_ratio={self.overlap_ratio} must lie between 0 and 0.5")
 
     @property
     def artefacts(self) -> tuple[str, ...]:

@@ -18,16 +18,13 @@ LASAFT_TRIM = 5120
 LASAFT_OVERLAP = 0.5
 """Of the authors' own programs; none costs half and loses about 0.1 dB, by their count on MUSDB18."""
 
-LASAFT_REDUCED_OVERLAPS = (0.25, 0.0)
-"""Overlap gives way first when time is short."""
-
 LICENCE = "MIT"
 
 V2_LICENCE = "not stated by its authors"
 
 
 def _overlapped(network: str) -> ConditionedRecipe:
-    return ConditionedRecipe(network, MUSIC_SOURCES, LASAFT_TRIM, LASAFT_OVERLAP, LASAFT_REDUCED_OVERLAPS)
+    return ConditionedRecipe(network, MUSIC_SOURCES, LASAFT_TRIM, LASAFT_OVERLAP)
 
 
 def _alone(recipe: ConditionedRecipe) -> tuple[BranchRecipe, ...]:
