@@ -11,7 +11,7 @@ from rich.table import Table
 from my_submission.cli.artefacts import add_models_dir, expand
 from my_submission.engines import Device
 from my_submission.engines.onnx_engine import open_onnx
-from my_submission.systems import chunking_of
+from my_submission.systems import chunking_of, is_conditioned, spectra_of
 from my_submission.weights import Artefact, ModelsFolder, verify
 
 
@@ -37,4 +37,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _open_graph(artefact: Artefact, path: Path) -> None:
-    chunking_of(artefact, path, open_onnx(path, device=Device("cpu")).shape())
+    if is_conditioned(artefact):
+        spectra_of(artefact, path, device=Device("cpu"))
+    else:
+        chunking_of(artefact, path, open_onnx(path, device=Device("cpu")).shape())

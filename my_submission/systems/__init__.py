@@ -2,6 +2,7 @@
 
 from my_submission.systems.assembly import Assembly, Branch, assemble
 from my_submission.systems.catalogue import SYSTEMS, find_system
+from my_submission.systems.conditioned_networks import is_conditioned, spectra_of
 from my_submission.systems.conditioned_recipe import ConditionedRecipe
 from my_submission.systems.lasaft import only
 from my_submission.systems.options import Precision, RunOptions, Runtime
@@ -23,5 +24,7 @@ __all__ = [
     "assemble",
     "chunking_of",
     "find_system",
+    "is_conditioned",
     "only",
+    "spectra_of",
 ]

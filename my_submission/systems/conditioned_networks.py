@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from my_submission.engines import Engine
+from my_submission.engines import Device, Engine
 from my_submission.engines.conditioned_engine import (
+    CONDITIONED_ARCHITECTURES,
     conditioned_onnx_engine,
     conditioned_torch_engine,
     open_conditioned_checkpoint,
 )
-from my_submission.engines.conditioned_onnx import open_conditioned_onnx
+from my_submission.engines.conditioned_onnx import ConditionedGraphShape, open_conditioned_onnx
 from my_submission.errors import WeightsError
-from my_submission.geometry import SpectralChunking
+from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.systems.conditioned_recipe import ConditionedRecipe
 from my_submission.systems.options import RunOptions
 from my_submission.weights import Artefact
@@ -79,16 +80,32 @@ def _open_graph(artefact: Artefact, path: Path, options: RunOptions, recipe: Con
         raise WeightsError(
             problem, where=path, cure="use its checkpoint, or --precision fp32 and the runtime onnx or auto"
         )
-    graph = open_conditioned_onnx(path, device=options.device, threads=options.threads)
-    shape = graph.spectra_shape()
-    if shape.channels != STEREO_PARTS:
-        problem = f"the graph has {shape.channels} channels, {STEREO_PARTS} are needed for stereo"
-        raise WeightsError(problem, where=path, cure="use a network of stereo spectra")
+    shape = spectra_of(artefact, path, device=options.device, threads=options.threads)
     chunking = _chunking(artefact, path, shape.bins, shape.frames, recipe)
     engine = conditioned_onnx_engine(
         path, recipe.numbers, stft=chunking.stft, device=options.device, threads=options.threads
     )
     return ConditionedNetwork(engine, chunking)
+
+
+def is_conditioned(artefact: Artefact) -> bool:
+    """Whether an artefact is a network that is asked for sources by number."""
+    return artefact.architecture in CONDITIONED_ARCHITECTURES
+
+
+def spectra_of(artefact: Artefact, path: Path, *, device: Device, threads: int | None = None) -> ConditionedGraphShape:
+    """What the graph of a conditioned network takes, checked against its manifest entry.
+
+    Raises:
+        WeightsError: it is no such graph, or not one of the stereo spectra that the manifest states.
+        DeviceError: onnxruntime does not give the device.
+    """
+    shape = open_conditioned_onnx(path, device=device, threads=threads).spectra_shape()
+    if shape.channels != STEREO_PARTS:
+        problem = f"the graph has {shape.channels} channels, {STEREO_PARTS} are needed for stereo"
+        raise WeightsError(problem, where=path, cure="use a network of stereo spectra")
+    _check_bins(artefact, path, shape.bins)
+    return shape
 
 
 def _check_numbers(numbers: Sequence[int], n_known: int, path: Path) -> None:
@@ -97,16 +114,21 @@ def _check_numbers(numbers: Sequence[int], n_known: int, path: Path) -> None:
         raise WeightsError(problem, where=path, cure="use a network that was trained for them")
 
 
-def _chunking(artefact: Artefact, path: Path, bins: int, frames: int, recipe: ConditionedRecipe) -> SpectralChunking:
-    """Transform, frames and trim; the network takes every bin, so that its bins tell n_fft."""
+def _check_bins(artefact: Artefact, path: Path, bins: int) -> StftGeometry:
+    """The transform of the manifest; the network takes every bin of it."""
     if artefact.geometry is None:
         cure = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
         raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, cure=cure)
     if bins != artefact.geometry.n_fft // 2 + 1:
         problem = f"the network has {bins} bins, which does not fit n_fft={artefact.geometry.n_fft} of the manifest"
         raise WeightsError(problem, where=path, cure="correct n_fft in the manifest")
+    return artefact.geometry.with_kept_bins(bins)
+
+
+def _chunking(artefact: Artefact, path: Path, bins: int, frames: int, recipe: ConditionedRecipe) -> SpectralChunking:
+    """Transform, frames and trim."""
+    stft = _check_bins(artefact, path, bins)
     try:
-        stft = artefact.geometry.with_kept_bins(bins)
         return SpectralChunking(stft, frames, recipe.trim_samples, recipe.overlap_ratio)
     except ValueError as error:
         problem = f"{frames} frames do not fit the recipe ({error})"
