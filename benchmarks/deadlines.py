@@ -80,7 +80,7 @@ class Rig:
     def run(self, **limits: object) -> tuple[SeparationReport, float, dict[str, np.ndarray]]:
         """Separate the song once; the report, the seconds by a clock outside, and the stems."""
         began = time.monotonic()
-        report = self.predictor.separate_file(self.song, self.out, subtype="FLOAT", **limits)  # type: ignore[arg-type]
+        report = self.predictor.separate_file(self.song, self.out, subtype="PCM_16", **limits)  # type: ignore[arg-type]
         seconds = time.monotonic() - began
         stems = {source: soundfile.read(self.out / f"{source}.wav", dtype="float32")[0] for source in MUSIC_SOURCES}
         return report, seconds, stems
@@ -142,7 +142,8 @@ def largest_step(stems: dict[str, np.ndarray]) -> float:
 
 def one_round(rig: Rig, outcomes: dict[float, list[Outcome]], shares: tuple[float, ...]) -> float:
     """Time the full plan, then run at every share of that time."""
-    _, full_seconds, stems = rig.run()
+    report, full_seconds, stems = rig.run()
+    print(f"full plan: {full_seconds:.1f} s, writing and the like {report.writing_seconds:.1f} s", flush=True)
     if not rig.full:
         rig.full = stems
         rig.refined = rig.run(refine=True)[2]
@@ -218,8 +219,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--song-seconds", type=float, default=20.0)
-    parser.add_argument("--growth", type=int, default=2, help="width of the spectral networks")
-    parser.add_argument("--channels", type=int, default=2, help="width of Demucs")
+    parser.add_argument("--growth", type=int, default=4, help="width of the spectral networks")
+    parser.add_argument("--channels", type=int, default=4, help="width of Demucs")
     parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES))
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
@@ -231,9 +232,12 @@ def main() -> int:
             rig = build(
                 Path(folder), growth=options.growth, channels=options.channels, song_seconds=options.song_seconds
             )
-            for _ in range(options.rounds):
-                full.append(one_round(rig, outcomes, tuple(options.shares)))
-            print_table(rig, outcomes, full)
+            try:
+                for _ in range(options.rounds):
+                    full.append(one_round(rig, outcomes, tuple(options.shares)))
+            except KeyboardInterrupt:
+                print("\nstopped early")
+            print_table(rig, outcomes, full or [0.0])
     finally:
         busy.kill()
         busy.wait()

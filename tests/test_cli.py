@@ -229,7 +229,30 @@ def test_budget_of_a_factor(run: Callable[..., tuple[int, str, str]], tmp_path: 
     song = write_song(tmp_path / "song.wav", samples=44_100)
     code, _, _ = run(song, "-o", tmp_path / "out", "--budget-factor", "100", "--report", tmp_path / "r.json")
     assert code == 0
-    assert json.loads((tmp_path / "r.json").read_text())["songs"][0]["budget_seconds"] == pytest.approx(100.0)
+    report = json.loads((tmp_path / "r.json").read_text())["songs"][0]
+    assert report["budget_seconds"] == pytest.approx(100.0)
+    assert report["is_as_published"] is True
+    assert any(part["is_refinement"] for part in report["parts"])
+
+
+def test_refinement_is_for_the_user_to_say(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """Without a limit stems are the published ones unless more is asked for; a budget says what it planned."""
+    song = write_song(tmp_path / "song.wav", samples=44_100)
+    refined = {}
+    for name, more in {
+        "plain": (),
+        "always": ("--refine", "always"),
+        "never": ("--refine", "never", "--budget", "99"),
+    }.items():
+        code, _, err = run(song, "-o", tmp_path / name, "--report", tmp_path / f"{name}.json", *more)
+        assert code == 0
+        assert ("planned: " in err) == (name == "never")
+        report = json.loads((tmp_path / f"{name}.json").read_text())["songs"][0]
+        refined[name] = any(part["is_refinement"] for part in report["parts"])
+    assert refined == {"plain": False, "always": True, "never": False}
+    stems = {name: (tmp_path / name / "song" / "bass.wav").read_bytes() for name in refined}
+    assert stems["plain"] == stems["never"]
+    assert stems["plain"] != stems["always"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,14 @@ from evaluator.audio import FileStem
 from evaluator.datasets import Song, find_songs
 from evaluator.errors import EvaluationError
 from evaluator.scoring import METRICS
-from my_submission.cli.options import add_run_arguments, budget_seconds, is_complete, load_predictor, write_json
+from my_submission.cli.options import (
+    REFINE,
+    add_run_arguments,
+    budget_seconds,
+    is_complete,
+    load_predictor,
+    write_json,
+)
 from my_submission.cli.progress import SongProgress
 from my_submission.errors import MdxError
 from my_submission.predictor import Predictor, SeparationReport
@@ -30,7 +37,7 @@ logger = logging.getLogger(__name__)
 _BLOCK_SAMPLES = 1 << 18
 
 
-SETTINGS = ("budget", "budget_factor", "device", "precision", "runtime", "batch_chunks")
+SETTINGS = ("budget", "budget_factor", "refine", "device", "precision", "runtime", "batch_chunks")
 """Options that can change a sample; stems made with others are made again."""
 
 
@@ -118,7 +125,8 @@ def _separate(
         if may_skip and is_complete(path, directory, predictor.sources):
             progress.skipped(song.name)
             return None
-        events = predictor.stream_file(path, directory, budget_seconds=budget_seconds(options, path))
+        limit, refine = budget_seconds(options, path), REFINE[options.refine]
+        events = predictor.stream_file(path, directory, budget_seconds=limit, refine=refine)
         return progress.follow(song.name, events)
 
 

@@ -13,6 +13,9 @@ from my_submission.errors import MdxError, OutputError
 from my_submission.predictor import Predictor, load
 from my_submission.predictor.loading import PRECISIONS, RUNTIMES
 
+REFINE: dict[str, bool | None] = {"auto": None, "always": True, "never": False}
+"""What ``--refine`` means to the predictor."""
+
 
 def positive_number(text: str) -> float:
     """A number above zero, for argparse."""
@@ -36,6 +39,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     limit.add_argument("--budget", type=positive_number, metavar="SECONDS", help="time limit a song")
     limit.add_argument(
         "--budget-factor", type=positive_number, metavar="FACTOR", help="time limit as a multiple of the song's length"
+    )
+    parser.add_argument(
+        "--refine",
+        default="auto",
+        choices=sorted(REFINE),
+        help="go beyond what was published: chunks overlapped, shifted passes averaged (auto: with time that is left "
+        "of a budget; default: %(default)s)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--precision", default="auto", choices=PRECISIONS, help="default: %(default)s")

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from my_submission.audio_io import SongInput, find_songs
-from my_submission.cli.options import add_run_arguments, budget_seconds, is_complete, load_predictor, write_json
+from my_submission.cli.options import (
+    REFINE,
+    add_run_arguments,
+    budget_seconds,
+    is_complete,
+    load_predictor,
+    write_json,
+)
 from my_submission.cli.progress import SongProgress
 from my_submission.errors import MdxError, OutputError
 from my_submission.predictor import Predictor, SeparationReport
@@ -33,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Separate every song; one that fails does not stop the others."""
     songs = find_songs(options.inputs)
+    began = time.monotonic()
     predictor = load_predictor(options.system, options)
+    setup_share = (time.monotonic() - began) / max(1, len(songs))
     reports: list[SeparationReport] = []
     failures: Failures = []
     n_skipped = 0
@@ -47,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
                     n_skipped += 1
                     progress.skipped(song.name)
                 else:
-                    reports.append(_separate(predictor, song, directory, options, progress))
+                    reports.append(_separate(predictor, song, directory, options, progress, setup_share))
             except MdxError as error:
                 failures.append((song, error))
                 progress.failed(song.name, error)
@@ -60,14 +70,22 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _separate(
-    predictor: Predictor, song: SongInput, directory: Path, options: argparse.Namespace, progress: SongProgress
+    predictor: Predictor,
+    song: SongInput,
+    directory: Path,
+    options: argparse.Namespace,
+    progress: SongProgress,
+    setup_share: float,
 ) -> SeparationReport:
+    """Separate one song; its share of loading the system counts as spent."""
     events = predictor.stream_file(
         song.path,
         directory,
         subtype=options.subtype,
         file_format=options.format,
         budget_seconds=budget_seconds(options, song.path),
+        spent_seconds=setup_share,
+        refine=REFINE[options.refine],
     )
     return progress.follow(song.name, events)
 

@@ -3,5 +3,6 @@
 from my_submission.predictor.core import Predictor
 from my_submission.predictor.loading import load
 from my_submission.predictor.report import PartReport, SeparationReport
+from my_submission.predictor.worker import leave
 
-__all__ = ["PartReport", "Predictor", "SeparationReport", "load"]
+__all__ = ["PartReport", "Predictor", "SeparationReport", "leave", "load"]

@@ -154,6 +154,8 @@ class Song:
 
     def work(self) -> Iterator[Event]:
         """Do units until everything is done or it is time to write; to be called inside a with block."""
+        if self.budget.is_limited:
+            yield Note(f"planned: {self.plan.rung}")
         yield from self._run()
 
     def blocks(self) -> Iterator[Stems | Event]:

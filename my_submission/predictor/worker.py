@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +91,20 @@ def is_abandoned(key: str) -> bool:
 def has_abandoned_work() -> bool:
     """Whether any work that was left behind is still busy: such a process should leave by ``os._exit``."""
     return bool(_still_busy())
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with an exit code, also while work that was left behind is still busy in a library.
+
+    An ordinary exit would take down the library under that work, and crash or wait for it.
+    """
+    if not has_abandoned_work():
+        sys.exit(code)
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a closed pipe must not keep the process
+            stream.flush()
+    os._exit(code)
 
 
 def _still_busy() -> set[str]:
