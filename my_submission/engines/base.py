@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -24,4 +25,13 @@ class Engine(Protocol):
 
         ``is_last`` says that no other batch follows soon: working memory is given back, weights stay.
         """
+        ...
+
+
+@runtime_checkable
+class SegmentsEngine(Engine, Protocol):
+    """An engine that runs segments of different lengths together, for less than one after the other."""
+
+    def run_together(self, segments: Sequence[Batch], *, is_last: bool = False) -> list[Batch]:
+        """Map segments, each without a batch axis, to one result each."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -77,22 +77,30 @@ class OnnxGraph:
         return f"onnxruntime {self._runtime.__version__} {provider}, {where}"
 
     def _options(self, *, is_last: bool) -> Any:
-        """Options of one run: the last one shrinks the session's arena, which can be a gigabyte."""
-        options = self._runtime.RunOptions()
-        if is_last:
-            arena = "cpu:0" if self.device.kind == "cpu" else f"gpu:{self.device.index}"
-            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
-        return options
+        return run_options(self._runtime, self.device, is_last=is_last)
 
-    @contextmanager
-    def _explained(self, n_items: int) -> Iterator[None]:
-        """Turn onnxruntime's failure to allocate into ours."""
-        try:
-            yield
-        except Exception as error:  # onnxruntime raises a family of its own without a common public base
-            if "allocate" not in str(error):
-                raise
-            raise memory_error(self.device, n_items) from error
+    def _explained(self, n_items: int) -> AbstractContextManager[None]:
+        return explained(self.device, n_items)
+
+
+def run_options(runtime: Any, device: Device, *, is_last: bool) -> Any:
+    """Options of one run: the last one shrinks the arena, which can be a gigabyte."""
+    options = runtime.RunOptions()
+    if is_last:
+        arena = "cpu:0" if device.kind == "cpu" else f"gpu:{device.index}"
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
+    return options
+
+
+@contextmanager
+def explained(device: Device, n_items: int) -> Iterator[None]:
+    """Turn onnxruntime's failure to allocate memory for a batch into ours."""
+    try:
+        yield
+    except Exception as error:  # onnxruntime raises a family of its own without a common public base
+        if "allocate" not in str(error):
+            raise
+        raise memory_error(device, n_items) from error
 
 
 class OnnxEngine(OnnxGraph):

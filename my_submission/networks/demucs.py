@@ -6,62 +6,26 @@ checkpoints load strictly. Later packages of the same name changed the network; 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from my_submission.errors import WeightsError
-from my_submission.stems import DEMUCS_SOURCES
+from my_submission.networks.demucs_shape import (
+    CONTEXT,
+    CURE,
+    INPUT_SCALE,
+    KERNEL,
+    STRIDE,
+    TILE_SAMPLES,
+    DemucsConfig,
+    config_of,
+    resample_kernels,
+)
 
-KERNEL = 8
-STRIDE = 4
-CONTEXT = 3
-RESAMPLE_ZEROS = 24
-RESAMPLE_ROLLOFF = 0.945
-
-_INPUT_SCALE = 1 + 1e-5
-"""The network divides by (std + 1e-5) with a placeholder std of one: small, but part of the published output."""
-
-TILE_SAMPLES = 1 << 15
-"""Output samples of the outer convolutions worked on at once, when no gradient is needed."""
-
-_CURE = "use a checkpoint of the Demucs v2 family (64 or 48 channels, four sources)"
-
-
-@dataclass(frozen=True)
-class DemucsConfig:
-    """Shape of a Demucs v2.
-
-    Attributes:
-        channels: output channels of the first encoder level; 64 and 48 are published.
-        depth: encoder levels; channels double from one to the next.
-        audio_channels: channels of the mixture and of each stem.
-        sources: rows of the output, in the checkpoint's order.
-        lstm_layers: layers of the bidirectional LSTM in the middle.
-    """
-
-    channels: int = 64
-    depth: int = 6
-    audio_channels: int = 2
-    sources: tuple[str, ...] = DEMUCS_SOURCES
-    lstm_layers: int = 2
-
-    def __post_init__(self) -> None:
-        if min(self.channels, self.depth, self.audio_channels, self.lstm_layers, len(self.sources)) < 1:
-            raise ValueError(f"every size of a Demucs must be at least 1: {self}")
-
-    def valid_length(self, samples: int) -> int:
-        """Shortest input, in samples, whose output covers ``samples`` with no padding anywhere."""
-        length = 2 * samples
-        for _ in range(self.depth):
-            length = max(1, math.ceil((length - KERNEL) / STRIDE) + 1) + CONTEXT - 1
-        for _ in range(self.depth):
-            length = (length - 1) * STRIDE + KERNEL
-        return math.ceil(length / 2)
+__all__ = ["Demucs", "DemucsConfig", "DemucsLstm", "centre_trim", "downsample_by_two", "upsample_by_two"]
 
 
 class DemucsLstm(nn.Module):
@@ -104,7 +68,7 @@ class Demucs(nn.Module):
         Returns:
             (B, sources, audio_channels, S'), S' somewhat shorter than S and centred on it.
         """
-        x = upsample_by_two(mixture / _INPUT_SCALE)
+        x = upsample_by_two(mixture / INPUT_SCALE)
         skips = []
         for encode in self.encoder:
             x = _tiled(encode, x, kernel=KERNEL, stride=STRIDE)
@@ -126,14 +90,14 @@ class Demucs(nn.Module):
         Raises:
             WeightsError: a key is missing, unknown, or of the wrong shape.
         """
-        config = _config_of(state, where)
+        config = config_of({name: tuple(value.shape) for name, value in state.items()}, where)
         with torch.device("meta"):
             network = cls(config)
         try:
             network.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
         except RuntimeError as error:
             reason = " ".join(str(error).split())
-            raise WeightsError(f"these tensors are not a Demucs v2 ({reason})", where=where, cure=_CURE) from error
+            raise WeightsError(f"these tensors are not a Demucs v2 ({reason})", where=where, cure=CURE) from error
         return network.eval().requires_grad_(False)
 
 
@@ -203,21 +167,6 @@ def _decoder_level(width: int, outputs: int, *, is_outermost: bool) -> nn.Sequen
     return nn.Sequential(*layers)
 
 
-def _config_of(state: Mapping[str, Tensor], where: str) -> DemucsConfig:
-    """Read the sizes of a Demucs from the shapes of its tensors."""
-    try:
-        channels, audio_channels = state["encoder.0.0.weight"].shape[:2]
-        depth = sum(key.startswith("encoder.") and key.endswith(".0.weight") for key in state)
-        outputs = state[f"decoder.{depth - 1}.2.weight"].shape[1]
-    except KeyError as error:
-        raise WeightsError(f"the key {error} of a Demucs v2 is missing", where=where, cure=_CURE) from error
-    layers = sum(key.startswith("lstm.lstm.weight_ih_l") and not key.endswith("_reverse") for key in state)
-    if outputs != len(DEMUCS_SOURCES) * audio_channels:
-        problem = f"{outputs} output channels are not {len(DEMUCS_SOURCES)} sources of {audio_channels} channels"
-        raise WeightsError(problem, where=where, cure=_CURE)
-    return DemucsConfig(channels=channels, depth=depth, audio_channels=audio_channels, lstm_layers=max(1, layers))
-
-
 def centre_trim(x: Tensor, length: int) -> Tensor:
     """Cut the last axis to ``length`` around its centre; an odd excess loses its extra sample on the right."""
     excess = x.shape[-1] - length
@@ -226,23 +175,10 @@ def centre_trim(x: Tensor, length: int) -> Tensor:
     return x[..., excess // 2 : excess // 2 + length]
 
 
-def _resample_kernels(old: int, new: int) -> tuple[Tensor, int]:
-    """Windowed sinc kernels of julius' fractional resampler, float32 (new, 1, taps), and the padding at the left."""
-    rate = min(old, new) * RESAMPLE_ROLLOFF
-    width = math.ceil(RESAMPLE_ZEROS * old / rate)
-    taps = torch.arange(-width, width + old, dtype=torch.float32)
-    kernels = []
-    for phase in range(new):
-        t = ((taps / old - phase / new) * rate).clamp(-RESAMPLE_ZEROS, RESAMPLE_ZEROS) * math.pi
-        window = torch.cos(t / RESAMPLE_ZEROS / 2) ** 2
-        kernel = torch.where(t == 0, torch.ones_like(t), torch.sin(t) / t) * window
-        kernels.append(kernel / kernel.sum())
-    return torch.stack(kernels)[:, None], width
-
-
 def _resample(x: Tensor, old: int, new: int) -> Tensor:
     """Resample the last axis by new/old (both reduced): floor(new · length / old) samples come out."""
-    kernels, width = _resample_kernels(old, new)
+    stored, width = resample_kernels(old, new)
+    kernels = torch.from_numpy(stored)
     rows = x.reshape(-1, 1, x.shape[-1])
     padded = F.pad(rows, (width, width + old), mode="replicate")
     phases = _tiled(

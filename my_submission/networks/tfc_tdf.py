@@ -16,6 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from my_submission.geometry import TimeReach
+
 Norm = Literal["batch", "instance"]
 Output = Literal["mapping", "complex_mask"]
 
@@ -98,6 +100,13 @@ class TfcTdfConfig:
     def frame_multiple(self) -> int:
         """The frame count must be a multiple of this."""
         return 1 << self.scales
+
+    @property
+    def reach(self) -> TimeReach | None:
+        """How far along time an output frame sees; None where every frame depends on all others."""
+        if self.norm != "batch" or self.compression != 1.0:
+            return None
+        return TimeReach(scales=self.scales, frames_per_block=self.convs_per_block * (self.kernel // 2))
 
     @property
     def rows(self) -> int:

@@ -36,6 +36,7 @@ class SegmentWork:
         layer: where they are added up.
         overlaps: shares of a segment that the next one computes again, largest first.
         benefit: says which samples bring most.
+        together: segments of one unit, while they come in order.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class SegmentWork:
         *,
         overlaps: Sequence[float],
         benefit: Benefit,
+        together: int = 1,
     ) -> None:
         self.name = name
         self.key = key
@@ -60,6 +62,7 @@ class SegmentWork:
         self._segment = separator.chunking.segment_samples
         self._grids = [OverlapChunking(self._segment, overlap) for overlap in overlaps]
         self._benefit = benefit
+        self._together = together
         self._last_offset: int | None = None
         self._is_over = False
         self._is_rehearsed = False
@@ -107,12 +110,13 @@ class SegmentWork:
         if not offsets:
             self._is_over = True
             return None
-        if not forecast.allows(self.key, self._heard_seconds(offsets[0])):
+        taken = offsets[: self._together]
+        if not forecast.allows(self.key, sum(self._heard_seconds(offset) for offset in taken)):
             return None
-        self._last_offset = offsets[0]
-        self._is_over = len(offsets) == 1
+        self._last_offset = taken[-1]
+        self._is_over = len(offsets) == len(taken)
         self.is_as_published &= grid is self._grids[0]
-        return self._unit(offsets[0], self._length(offsets[0]), self._segment, is_last=self._is_over)
+        return self._unit([(offset, self._length(offset)) for offset in taken], self._segment, is_last=self._is_over)
 
     def _rehearsal(self, forecast: Forecast) -> Unit | None:
         """A small share of a segment, to learn what one costs before committing to it."""
@@ -155,7 +159,7 @@ class SegmentWork:
             return None
         if length < stop - start:
             start = self._best_start(start, stop, length)
-        return self._unit(start, length, length, is_last=False)
+        return self._unit([(start, length)], length, is_last=False)
 
     def _gap_segments(self, after: int) -> list[tuple[int, int]]:
         """Segments that would cover the gaps, each overlapping what is there by the smallest overlap."""
@@ -193,9 +197,9 @@ class SegmentWork:
     def _heard_seconds(self, offset: int) -> float:
         return self._separator.valid_length(self._length(offset)) / SAMPLE_RATE
 
-    def _unit(self, offset: int, length: int, full: int, *, is_last: bool) -> Unit:
+    def _unit(self, spans: list[tuple[int, int]], full: int, *, is_last: bool) -> Unit:
         separator, mixture = self._separator, self._mixture
-        return segment_unit(self, separator, mixture, self._layer, offset, length, full=full, is_last=is_last)
+        return segment_unit(self, separator, mixture, self._layer, spans, full=full, is_last=is_last)
 
 
 class ShiftedWork:
@@ -264,7 +268,7 @@ class ShiftedWork:
         del self._spans[index]
         self._covered.add(offset, offset + length)
         full = self._separator.chunking.segment_samples
-        args = (self._separator, self._mixture, self._layer, offset, length)
+        args = (self._separator, self._mixture, self._layer, [(offset, length)])
         return segment_unit(self, *args, full=full, is_last=self.is_done)
 
 
@@ -273,18 +277,18 @@ def segment_unit(
     separator: WaveformSeparator,
     mixture: Mixture,
     layer: SegmentLayer,
-    offset: int,
-    length: int,
+    spans: Sequence[tuple[int, int]],
     *,
     full: int,
     is_last: bool,
 ) -> Unit:
-    """One segment as a unit; its triangle is laid over ``full`` samples, of which the song's end may cut some."""
+    """Segments (offset, length) as a unit; a triangle lies over ``full`` samples, of which the song's end cuts some."""
 
-    def compute() -> Waveform:
-        return separator.segment(mixture, offset, length, is_last=is_last)
+    def compute() -> list[Waveform]:
+        return separator.segments(mixture, spans, is_last=is_last)
 
-    def commit(rows: Waveform) -> None:
-        layer.add(offset, rows, separator.sources, full_samples=full)
+    def commit(estimates: list[Waveform]) -> None:
+        for (offset, _), rows in zip(spans, estimates, strict=True):
+            layer.add(offset, rows, separator.sources, full_samples=full)
 
-    return Unit(work, separator.valid_length(length) / SAMPLE_RATE, compute, commit)
+    return Unit(work, sum(separator.valid_length(length) for _, length in spans) / SAMPLE_RATE, compute, commit)

@@ -262,7 +262,7 @@ class Predictor:
             input_path=str(path),
             outputs={name: str(file) for name, file in writer.paths.items()},
             levels={name: vars(level) for name, level in writer.report.items()},
-            notes=tuple(song.notes),
+            notes=(*song.notes, *self.assembly.verdicts),
             plan=song.plan.rung,
             left_out=song.left_out(),
             is_as_published=song.is_as_published,

@@ -153,7 +153,11 @@ class PartsBuilder:
         name, benefit = branch.name, self._refining_benefit(branch.shares, known)
         key = self._key(name, separator)
         shared = (key, separator, self.mixture, layer)
-        work = SegmentWork(name, *shared, overlaps=overlaps, benefit=benefit)
+        # Without a deadline segments run together. With one they do not: each is a step towards it, and what it
+        # costs alone must be known apart.
+        together = 1 if self.is_ranked else separator.segments_together
+        key_together = key if together == 1 else f"{key} x{together}"
+        work = SegmentWork(name, key_together, *shared[1:], overlaps=overlaps, benefit=benefit, together=together)
         passes = recipe.shifted_passes
         shifts = [separator.chunking.stride_samples * (index + 1) // (passes + 1) for index in range(passes)]
         refinements = tuple(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from my_submission.audio_io import Mixture, MixtureStatistics
 from my_submission.dsp.overlap_add import OverlapAdder
-from my_submission.engines import Engine
+from my_submission.engines import Engine, SegmentsEngine
 from my_submission.geometry import OverlapChunking
 from my_submission.separators.base import Piece
 from my_submission.stems import Waveform, unstack_stems
@@ -23,6 +23,10 @@ _OUT_OF_PHASE_RATIO = 1e-4
 
 _REHEARSED_SHARE = 20
 """A rehearsal takes one part in this many of a segment: two seconds of the published forty."""
+
+
+SEGMENTS_TOGETHER = 3
+"""Demucs' LSTM takes hardly longer for three segments than for one; a fourth would cost more memory than it saves."""
 
 
 class WaveformSeparator:
@@ -88,21 +92,42 @@ class WaveformSeparator:
         self.engine.run(np.zeros((1, 2, self.rehearsed_samples), dtype=np.float32))
         return self.rehearsed_samples / self.valid_length(self.chunking.segment_samples)
 
+    @property
+    def segments_together(self) -> int:
+        """How many segments cost clearly less together than one after the other; their memory adds up."""
+        return SEGMENTS_TOGETHER if isinstance(self.engine, SegmentsEngine) else 1
+
     def segment(self, mixture: Mixture, offset: int, length: int, *, is_last: bool = False) -> Waveform:
         """Estimates (sources, 2, length) of one segment, anywhere in the song, still normalised.
 
         Rows are in the order of ``sources``; ``centre_and_scale`` says how to undo the normalisation.
         """
+        separated: Waveform = self.engine.run(self._heard(mixture, offset, length)[None], is_last=is_last)[0]
+        return _centred(separated, length)
+
+    def segments(self, mixture: Mixture, spans: Sequence[tuple[int, int]], *, is_last: bool = False) -> list[Waveform]:
+        """As :meth:`segment` for several segments (offset, length), together where the engine has a use for that."""
+        if len(spans) == 1 or not isinstance(self.engine, SegmentsEngine):
+            last = len(spans) - 1
+            return [self.segment(mixture, *span, is_last=is_last and at == last) for at, span in enumerate(spans)]
+        separated = self.engine.run_together([self._heard(mixture, *span) for span in spans], is_last=is_last)
+        return [_centred(one, length) for one, (_, length) in zip(separated, spans, strict=True)]
+
+    def _heard(self, mixture: Mixture, offset: int, length: int) -> Waveform:
+        """What the network hears of a segment: normalised, with real context around it."""
         mean, std = centre_and_scale(mixture.statistics, self.normalisation)
         needed = self.valid_length(length)
         start = offset - (needed - length) // 2
-        heard = (mixture.store.read(start, start + needed) - np.float32(mean)) / np.float32(std)
+        heard: Waveform = (mixture.store.read(start, start + needed) - np.float32(mean)) / np.float32(std)
         # Beyond the song there is silence after the normalisation, not before it.
         heard[:, : max(0, -start)] = 0
         heard[:, max(0, mixture.samples - start) :] = 0
-        separated: Waveform = self.engine.run(heard[None], is_last=is_last)[0]
-        excess = separated.shape[-1] - length
-        return separated[..., excess // 2 : excess // 2 + length]
+        return heard
+
+
+def _centred(separated: Waveform, length: int) -> Waveform:
+    excess = separated.shape[-1] - length
+    return separated[..., excess // 2 : excess // 2 + length]
 
 
 def triangle(samples: int) -> npt.NDArray[np.float32]:

@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
-from my_submission.engines.torch_engine import open_torch
+from my_submission.engines.spectral_engine import verdict_of
 from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.separators import ConditionedSeparator, Mixer, Separator, SpectralSeparator, WaveformSeparator
 from my_submission.systems.conditioned_networks import open_conditioned
@@ -19,11 +18,9 @@ from my_submission.systems.conditioned_recipe import ConditionedRecipe
 from my_submission.systems.options import RunOptions
 from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
 from my_submission.systems.spectral_networks import open_spectral
+from my_submission.systems.waveform_networks import open_waveform
 from my_submission.weights import ModelsFolder, read_state_dict
 from my_submission.weights.content import remembered_sha256_of
-
-if TYPE_CHECKING:
-    from my_submission.networks.demucs import Demucs
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +64,13 @@ class Assembly:
     cutoffs_hz: Mapping[str, float]
     weights: Mapping[str, Path]
     open_fallback: Callable[[], Branch | None] = _no_fallback
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """Which networks ran in a faster arithmetic, or why they did not, where the options allow one."""
+        separators = [separator for branch in self.branches for separator in branch.separators]
+        engines = [separator.engine for separator in separators if isinstance(separator, SpectralSeparator)]
+        return tuple(verdict for engine in engines if (verdict := verdict_of(engine)))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -171,16 +175,12 @@ class _Builder:
             raise WeightsError(f"this is no Mixer: {error}", where=path, cure="fetch the Mixer again") from error
 
     def _waveform(self, recipe: WaveformRecipe) -> WaveformSeparator:
-        path = self.weights[recipe.network]
-        architecture = self.models.artefact(recipe.network).architecture
-        options = self.options
-        engine = open_torch(
-            path, architecture, device=options.device, precision=options.torch_precision, threads=options.threads
-        )
+        name = recipe.network
+        network = open_waveform(self.models.artefact(name), self.weights[name], self.options)
         return WaveformSeparator(
-            engine,
+            network.engine,
             recipe.sources,
-            valid_length=cast("Demucs", engine.network).config.valid_length,
+            valid_length=network.valid_length,
             chunking=recipe.chunking,
             normalisation=recipe.normalisation,
         )

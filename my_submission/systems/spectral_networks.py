@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from my_submission.engines import Device, Engine
+from my_submission.engines.checked_engine import CheckedEngine
+from my_submission.engines.devices import available_cpus
 from my_submission.engines.frame_major import FrameMajorOnnx, open_frame_major
 from my_submission.engines.onnx_engine import GraphShape, OnnxEngine, open_onnx
+from my_submission.engines.openvino_engine import bf16_obstacle, open_openvino
 from my_submission.engines.spectral_engine import spectral_engine
 from my_submission.engines.torch_engine import TorchEngine, open_torch
 from my_submission.errors import WeightsError
-from my_submission.geometry import SpectralChunking
+from my_submission.geometry import SpectralChunking, TimeReach
 from my_submission.systems.options import RunOptions
 from my_submission.weights import Artefact
 
@@ -56,6 +60,7 @@ def open_spectral(
         DeviceError: the device cannot be used.
     """
     network: OnnxEngine | FrameMajorOnnx | TorchEngine
+    checked: CheckedEngine | None = None
     if artefact.format == "onnx" and options.spectral_runtime == "onnx":
         network = _open_graph(path, options)
         shape = network.shape()
@@ -68,9 +73,28 @@ def open_spectral(
             threads=options.threads,
         )
         shape = _torch_shape(artefact, path, network)
-    reach = network.reach if isinstance(network, FrameMajorOnnx) else None
-    chunking = replace(chunking_of(artefact, path, shape, trim_samples), overlap_ratio=overlap_ratio, reach=reach)
-    return SpectralNetwork(spectral_engine(network, chunking.stft), chunking)
+    chunking = replace(
+        chunking_of(artefact, path, shape, trim_samples), overlap_ratio=overlap_ratio, reach=_reach_of(network)
+    )
+    if options.precision == "auto" and isinstance(network, FrameMajorOnnx):
+        checked = _with_bf16(artefact.name, path, network)
+    threads = options.threads or available_cpus()
+    return SpectralNetwork(spectral_engine(checked or network, chunking.stft, threads=threads), chunking)
+
+
+def _with_bf16(name: str, path: Path, network: FrameMajorOnnx) -> CheckedEngine | None:
+    """The network with bfloat16 beside it, to be used where it agrees; None where this machine has none."""
+    if (obstacle := bf16_obstacle()) is not None:
+        logger.debug("%s stays in fp32: %s", name, obstacle)
+        return None
+    return CheckedEngine(network, partial(open_openvino, path, threads=network.threads), name=name)
+
+
+def _reach_of(network: OnnxEngine | FrameMajorOnnx | TorchEngine) -> TimeReach | None:
+    """How far a network sees along time; None where it takes one number of frames only."""
+    if isinstance(network, FrameMajorOnnx):
+        return network.reach
+    return cast("TfcTdfNet", network.network).config.reach if isinstance(network, TorchEngine) else None
 
 
 def _open_graph(path: Path, options: RunOptions) -> OnnxEngine | FrameMajorOnnx:

@@ -6,7 +6,7 @@ from my_submission.weights.fetching import FetchResult, fetch
 from my_submission.weights.folder import ModelsFolder
 from my_submission.weights.manifest import Artefact, ArtefactGeometry, read_manifest
 from my_submission.weights.refresh import describe_artefact, record_artefacts, refresh_manifest
-from my_submission.weights.tensors import is_legacy_torch_file, read_state_dict, read_tensor_shapes
+from my_submission.weights.tensors import is_legacy_torch_file, map_tensors, read_state_dict, read_tensor_shapes
 from my_submission.weights.verification import VerifyResult, verify
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "fetch",
     "is_legacy_torch_file",
     "is_lfs_pointer",
+    "map_tensors",
     "read_manifest",
     "read_state_dict",
     "read_tensor_shapes",

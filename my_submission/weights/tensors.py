@@ -7,8 +7,10 @@ holds their numbers, ``<folder>/byteorder`` says in which order.
 from __future__ import annotations
 
 import math
+import mmap
+import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +74,27 @@ def read_state_dict(path: Path) -> dict[str, npt.NDArray[Any]]:
         return {name: arrays[view] for name, view in checkpoint.tensors.items()}
 
 
+def map_tensors(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
+    """As :func:`read_state_dict`, but only the tensors of these names, and mapped from the file instead of copied.
+
+    For networks that are built piece by piece: pages of the file are in memory while an array of it is in use. The
+    arrays are read-only, and checksums are not compared; the file's own hash is what vouches for it.
+
+    Raises:
+        WeightsError: as there; or a name is not in the file.
+    """
+    with _open_checkpoint(path) as checkpoint:
+        if missing := sorted(set(names) - set(checkpoint.tensors)):
+            raise WeightsError(f"holds no tensor {missing[0]}", where=path, cure=_FETCH_AGAIN)
+        with path.open("rb") as file:
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        views = {name: checkpoint.tensors[name] for name in names}
+        return {
+            name: _view(checkpoint.map_storage(view.storage, mapping), view, is_sole=True)
+            for name, view in views.items()
+        }
+
+
 def read_tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of a checkpoint's tensors, without reading their numbers; errors as :func:`read_state_dict`."""
     with _open_checkpoint(path) as checkpoint:
@@ -87,6 +110,11 @@ def _view(numbers: npt.NDArray[Any], view: TensorReference, *, is_sole: bool) ->
     )
     strided = np.lib.stride_tricks.as_strided(numbers[view.offset :], view.shape, byte_strides)
     return np.ascontiguousarray(strided).reshape(view.shape) if is_sole else strided.copy(order="C")
+
+
+def _widened(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """bfloat16, held as 16-bit integers, as float32."""
+    return (numbers.astype("<u4") << 16).view("<f4")
 
 
 @dataclass(frozen=True)
@@ -121,9 +149,16 @@ class _Checkpoint:
                 block = record.read(len(target[start : start + _READ_BLOCK_BYTES]))
                 target[start : start + len(block)] = block
             record.read()  # to the end, where the checksum is compared
-        if storage.is_bfloat16:
-            return (numbers.astype("<u4") << 16).view("<f4")
-        return numbers
+        return _widened(numbers) if storage.is_bfloat16 else numbers
+
+    def map_storage(self, storage: StorageReference, mapping: mmap.mmap) -> npt.NDArray[Any]:
+        """The numbers of a record, one dimension, where they lie in the file."""
+        header = self._record(storage).header_offset
+        # The record follows its local header: 30 bytes, then a name and an extra field whose lengths end the 30.
+        name_and_extra = struct.unpack_from("<HH", mapping, header + 26)
+        offset = header + 30 + sum(name_and_extra)
+        numbers = np.frombuffer(mapping, storage.dtype, storage.n_elements, offset)
+        return _widened(numbers) if storage.is_bfloat16 else numbers
 
     def _record(self, storage: StorageReference) -> zipfile.ZipInfo:
         record = _stored(self.archive, f"{self.folder}data/{storage.key}")

@@ -1,0 +1,86 @@
+"""Published TFC-TDF graphs in bfloat16 by OpenVINO, on processors that multiply it natively.
+
+OpenVINO is an extra (``fast``). It chooses bfloat16 by itself where the processor has it; here it is told which
+arithmetic to use, so that what runs is what the report says.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from my_submission.engines.base import Batch
+from my_submission.errors import WeightsError
+from my_submission.networks.tfc_tdf_frames import frame_major
+
+
+@lru_cache(maxsize=1)
+def bf16_obstacle() -> str | None:
+    """Why bfloat16 cannot be used on this machine; None where it can."""
+    if importlib.util.find_spec("openvino") is None:
+        return "OpenVINO is not installed (the extra fast)"
+    import openvino
+
+    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return None if "BF16" in capabilities else "this processor does not multiply bfloat16"
+
+
+class OpenVinoFrames:
+    """An engine of spectra in bfloat16, float32 (batch, 4, frames, bins) to the same shape.
+
+    Args:
+        path: a published-form TFC-TDF graph.
+        threads: processors for one run.
+
+    Raises:
+        WeightsError: the file is not such a graph, or OpenVINO cannot compile it.
+    """
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        import openvino
+
+        self.threads = threads
+        self._version = openvino.__version__.partition("-")[0]
+        settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": "bf16",
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        content = frame_major(path).content
+        core = openvino.Core()
+        try:
+            self._compiled = core.compile_model(core.read_model(content), "CPU", settings)
+        except RuntimeError as error:
+            problem = f"OpenVINO cannot compile this graph ({' '.join(str(error).split())[:300]})"
+            raise WeightsError(problem, where=path, cure="use --precision fp32") from error
+        self._request = self._compiled.create_infer_request()
+
+    @property
+    def runs_on(self) -> str:
+        """OpenVINO's version, threads and arithmetic."""
+        return f"OpenVINO {self._version} CPU, {self.threads} threads, bf16"
+
+    def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
+        """Run the graph over a batch; the last run lets its working memory go."""
+        outputs = self._request.infer([np.ascontiguousarray(batch, dtype=np.float32)])
+        result: Batch = np.array(outputs[0], dtype=np.float32)
+        if is_last:
+            del outputs
+            self._compiled.release_memory()
+        return result
+
+
+@lru_cache(maxsize=16)
+def _opened(path: Path, modified_ns: int, threads: int) -> OpenVinoFrames:
+    return OpenVinoFrames(path, threads=threads)
+
+
+def open_openvino(path: Path, *, threads: int) -> OpenVinoFrames:
+    """The engine of a file: the same one for the life of the process while the file stays as it is."""
+    real = path.resolve()
+    return _opened(real, real.stat().st_mtime_ns, threads)

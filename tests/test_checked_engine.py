@@ -1,0 +1,94 @@
+"""A faster arithmetic is used only where it agrees with the reference, and says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from my_submission.engines import Device
+from my_submission.engines.checked_engine import (
+    EXCERPT_FRAMES,
+    LEAST_AGREEMENT_DB,
+    CheckedEngine,
+    agreement_db,
+    loudest_frames,
+    sdr_change_db,
+)
+from my_submission.engines.fake_engine import FakeEngine
+from my_submission.engines.frame_major import FrameMajorOnnx
+from my_submission.engines.openvino_engine import OpenVinoFrames, bf16_obstacle
+from my_submission.engines.spectral_engine import FrameSpectralEngine, SilenceSkipping, verdict_of
+from my_submission.errors import WeightsError
+from my_submission.geometry import StftGeometry
+from tests.model_makers import random_network, write_spectral
+
+SHAPE = {"n_fft": 256, "hop": 64, "bins": 64, "frames": 96}
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def scaled(gain: float) -> FakeEngine:
+    return FakeEngine(lambda batch: (gain * batch).astype(np.float32))
+
+
+@pytest.mark.parametrize(("error", "is_used"), [(1e-3, True), (1e-2, False)])
+def test_the_faster_engine_must_agree(error: float, is_used: bool) -> None:
+    """60 dB is close enough, 40 dB is not; the comparison is made once, on an excerpt, and never on silence."""
+    reference, faster = scaled(2.0), scaled(2.0 * (1 + error))
+    engine = CheckedEngine(reference, lambda: faster, name="vocals")
+    silence, batch = np.zeros((1, 4, 128, 8), np.float32), noise(2, 4, 128, 8)
+    np.testing.assert_array_equal(engine.run(silence), silence)
+    assert (engine.verdict, faster.shapes) == ("", [])
+    for _ in range(2):
+        np.testing.assert_array_equal(
+            engine.run(batch, is_last=True), (faster if is_used else reference).function(batch)
+        )
+    excerpt = (1, 4, EXCERPT_FRAMES, 8)
+    assert faster.shapes == ([excerpt, (2, 4, 128, 8), (2, 4, 128, 8)] if is_used else [excerpt])
+    assert reference.shapes[1] == excerpt
+    assert engine.verdict.startswith("vocals: ")
+    assert ("60 dB from fp32" in engine.verdict) == is_used
+    wrapped = SilenceSkipping(FrameSpectralEngine(engine, StftGeometry(256, 64, 8), workers=1))
+    assert verdict_of(wrapped) == engine.verdict
+    assert verdict_of(SilenceSkipping(reference)) == ""
+
+
+def test_the_limit_is_a_hundredth_of_a_decibel() -> None:
+    """Measured: noise at the least agreement under an estimate of 15 dB SDR changes it by what is said."""
+    assert sdr_change_db(LEAST_AGREEMENT_DB) < 0.01
+    rng = np.random.default_rng(1)
+    source, error, rounding = rng.standard_normal((3, 400_000))
+    estimate = source + 10 ** (-15 / 20) * error
+    rounded = estimate + 10 ** (-LEAST_AGREEMENT_DB / 20) * rounding * estimate.std()
+    sdr = [10 * np.log10(np.sum(source**2) / np.sum((source - one) ** 2)) for one in (estimate, rounded)]
+    assert sdr[0] - sdr[1] == pytest.approx(sdr_change_db(LEAST_AGREEMENT_DB), abs=0.002)
+
+
+def test_the_excerpt_is_the_loudest() -> None:
+    batch = 0.1 * noise(2, 4, 200, 8)
+    batch[1, :, 70:100] = 1
+    np.testing.assert_array_equal(loudest_frames(batch), batch[1:, :, 64:128])
+    assert loudest_frames(batch[:, :, :40]).shape == (1, 4, 40, 8)
+    assert agreement_db(batch, batch) == np.inf
+
+
+def test_bfloat16_is_close_to_the_reference(tmp_path: Path) -> None:
+    if (obstacle := bf16_obstacle()) is not None:
+        pytest.skip(obstacle)
+    write_spectral(tmp_path, "vocals", random_network(64), **SHAPE)
+    exact = FrameMajorOnnx(tmp_path / "vocals.onnx", device=Device("cpu"), threads=1)
+    rounded = OpenVinoFrames(tmp_path / "vocals.onnx", threads=1)
+    for frames in (96, 32):
+        batch = noise(1, 4, frames, 64)
+        got = rounded.run(batch)
+        assert got.dtype == np.float32
+        assert 35 < agreement_db(exact.run(batch), got) < 110
+        np.testing.assert_array_equal(rounded.run(batch, is_last=True), got)
+    assert "bf16" in rounded.runs_on
+    (tmp_path / "text.onnx").write_text("no graph")
+    with pytest.raises(WeightsError):
+        OpenVinoFrames(tmp_path / "text.onnx", threads=1)

@@ -1,0 +1,124 @@
+"""Demucs level by level on onnxruntime against the network in torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from my_submission.engines import Device
+from my_submission.engines.demucs_engine import DemucsEngine
+from my_submission.engines.demucs_onnx import open_demucs
+from my_submission.engines.torch_engine import TorchEngine
+from my_submission.errors import WeightsError
+from my_submission.networks import demucs_graphs
+from my_submission.networks.demucs import Demucs, DemucsConfig
+from tests.model_makers import random_demucs
+
+
+def snr_db(reference: np.ndarray, estimate: np.ndarray) -> float:
+    return float(10 * np.log10(np.sum(reference**2) / max(np.sum((reference - estimate) ** 2), 1e-30)))
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def written(folder: Path, network: Demucs) -> Path:
+    torch.save(network.state_dict(), folder / "demucs.th")
+    return folder / "demucs.th"
+
+
+@pytest.fixture
+def network() -> Demucs:
+    return random_demucs(4)
+
+
+@pytest.fixture
+def engine(tmp_path: Path, network: Demucs) -> DemucsEngine:
+    return open_demucs(written(tmp_path, network), threads=1)
+
+
+@pytest.mark.parametrize("samples", [1, 5_000, 44_100])
+def test_agrees_with_torch(engine: DemucsEngine, network: Demucs, samples: int) -> None:
+    """110 dB, at lengths of one tile and of several."""
+    batch = noise(2, 2, network.config.valid_length(samples))
+    expected = TorchEngine(network, device=Device("cpu")).run(batch)
+    got = engine.run(batch)
+    assert got.shape == expected.shape
+    assert got.dtype == np.float32
+    assert snr_db(expected, got) > 110
+    np.testing.assert_array_equal(engine.run(batch, is_last=True), got)
+    np.testing.assert_array_equal(engine.run(batch), got)
+
+
+def test_tiles_change_nothing(engine: DemucsEngine, network: Demucs, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = noise(1, 2, network.config.valid_length(9_000))
+    whole = engine.run(batch)
+    monkeypatch.setattr("my_submission.engines.demucs_engine.TILE_SAMPLES", 1000)
+    assert snr_db(whole, engine.run(batch)) > 120
+
+
+def test_segments_of_different_lengths_together(engine: DemucsEngine, network: Demucs) -> None:
+    """Each as if it were alone, to 110 dB: a longer neighbour does not leak into a shorter one's LSTM."""
+    segments = [noise(2, network.config.valid_length(n), seed=n) for n in (20_000, 3, 9_000)]
+    together = engine.run_together(segments, is_last=True)
+    for segment, got in zip(segments, together, strict=True):
+        alone = engine.run(segment[None])[0]
+        assert got.shape == alone.shape
+        assert snr_db(alone, got) > 110
+
+
+@pytest.mark.parametrize(
+    "config", [DemucsConfig(channels=2, depth=3, lstm_layers=1), DemucsConfig(channels=3, depth=4)]
+)
+def test_other_sizes(tmp_path: Path, config: DemucsConfig) -> None:
+    network = Demucs(config).eval()
+    engine = open_demucs(written(tmp_path, network), threads=1)
+    assert engine.config == config
+    batch = noise(1, 2, config.valid_length(3_000))
+    assert snr_db(TorchEngine(network, device=Device("cpu")).run(batch), engine.run(batch)) > 110
+
+
+def test_shapes_are_those_of_a_checkpoint() -> None:
+    for config in (DemucsConfig(channels=3), DemucsConfig(channels=2, depth=2, lstm_layers=1)):
+        with torch.device("meta"):
+            state = Demucs(config).state_dict()
+        assert config.shapes() == {name: tuple(value.shape) for name, value in state.items()}
+
+
+def test_wrong_checkpoints_are_refused(tmp_path: Path, network: Demucs) -> None:
+    state = network.state_dict()
+    wrong = {
+        "lstm.linear.bias": {name: value for name, value in state.items() if name != "lstm.linear.bias"},
+        "new.weight": {**state, "new.weight": torch.zeros(1)},
+        "encoder.1.2.bias": {**state, "encoder.1.2.bias": torch.zeros(3)},
+    }
+    for name, tensors in wrong.items():
+        torch.save(tensors, tmp_path / "wrong.th")
+        with pytest.raises(WeightsError, match=re.escape(name)) as caught:
+            open_demucs(tmp_path / "wrong.th", threads=1)
+        assert caught.value.where == str(tmp_path / "wrong.th")
+
+
+def test_a_piece_with_its_weights_inside_is_the_same_graph() -> None:
+    """What runtimes without weights beside the graph are given."""
+    import onnxruntime
+
+    state = {name: value.numpy() for name, value in random_demucs(4).state_dict().items()}
+    piece = demucs_graphs.encoder_level(state, 1)
+    session = onnxruntime.InferenceSession(piece.embedded(), providers=["CPUExecutionProvider"])
+    x = noise(1, 4, 1, 80)
+    with torch.inference_mode():
+        expected = random_demucs(4).encoder[1](torch.from_numpy(x[:, :, 0]))
+    (got,) = session.run([demucs_graphs.OUTPUT], {demucs_graphs.INPUT: x})
+    assert snr_db(expected.numpy(), got[:, :, 0]) > 110
+
+
+def test_a_file_is_opened_once(tmp_path: Path, network: Demucs) -> None:
+    path = written(tmp_path, network)
+    assert open_demucs(path, threads=1) is open_demucs(path, threads=1)
+    assert "onnxruntime" in open_demucs(path, threads=1).runs_on
