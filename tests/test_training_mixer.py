@@ -90,6 +90,14 @@ def test_scores_from_moments_are_those_of_waveforms() -> None:
         assert scores[source] == pytest.approx(global_sdr(stems[row], mixed[source]), abs=1e-4)
 
 
+def test_a_silent_stem_is_not_scored() -> None:
+    """Silence for silence is 0 dB, noise for silence far below: neither says anything about a separator."""
+    inputs, stems = imperfect_song(3, 5_000)
+    stems[2] = 1e-6
+    assert set(moments(inputs, stems).sdr(unchanged())) == {"bass", "drums", "vocals"}
+    assert mean_sdr([{"bass": 1.0}, {"bass": 3.0, "vocals": 5.0}]) == {"bass": 2.0, "vocals": 5.0}
+
+
 def test_the_gradient_is_that_of_the_waveforms() -> None:
     inputs, stems = imperfect_song(5, 500)
     weight = torch.nn.Parameter(torch.from_numpy(symmetric_matrix(6).astype(np.float64)))

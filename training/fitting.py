@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from my_submission.errors import InputError
 from training.callbacks.averaging import WeightAverage
 from training.callbacks.graphs import STEP_NAME, GraphExport
+from training.callbacks.narration import EpochNarration
 from training.checkpoints import LAST, check_resumable, last_checkpoint
 from training.data.loading import RunData, RunDataModule
 from training.modules.base import MONITORED
@@ -127,7 +128,7 @@ def build_trainer(
             num_sanity_val_steps=0,
             limit_val_batches=1.0 if is_validated else 0,
             use_distributed_sampler=False,
-            deterministic=settings.deterministic,
+            deterministic="warn" if settings.deterministic else False,
             log_every_n_steps=settings.log_every_steps,
             enable_model_summary=False,
             enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
@@ -199,8 +200,7 @@ def _callbacks(experiment: Experiment, runs: Path, run: Path, best: ModelCheckpo
                     min_delta=experiment.validation.min_delta_db if mode == "max" else 0.0,
                 )
             )
-    if sys.stderr.isatty():
-        callbacks.append(RichProgressBar())
+    callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochNarration())
     return [*callbacks, last]
 
 

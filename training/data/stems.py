@@ -30,6 +30,9 @@ STEM_SUFFIXES = (SPOOL_SUFFIX, *AUDIO_SUFFIXES)
 SILENCE_RMS = 1e-3
 """Half-second pieces below -60 dB count as silence when a stem's level is measured."""
 
+SILENT_SONG_RMS = 1e-4
+"""A stem below -80 dB over a whole song is silent; the SDR of silence says nothing, and would outweigh all others."""
+
 _SAMPLED_BLOCKS = 17
 _BLOCK_BYTES = 4096
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from evaluator.metrics import global_sdr
 from my_submission.stems import MUSIC_SOURCES
 from training.activations import recompute_in_backward
+from training.data.stems import SILENT_SONG_RMS
 from training.export import Exported
 from training.optimisation import Plateau
 from training.separation import separate
@@ -106,7 +107,7 @@ class SeparationModule(lightning.LightningModule):
             reference = batch[MUSIC_SOURCES.index(target)].cpu().numpy()
             self._absolute[0] += float(np.abs(reference - estimates[row]).mean())
             self._absolute[1] += 1.0
-            if np.any(reference):
+            if np.sqrt(np.mean(np.square(reference, dtype=np.float64))) > SILENT_SONG_RMS:
                 self._sums[target][0] += global_sdr(reference, estimates[row])
                 self._sums[target][1] += 1.0
 

@@ -36,7 +36,7 @@ class MixerSettings:
     """
 
     method: Literal["closed-form", "rmsprop"] = "closed-form"
-    ridges: tuple[float, ...] = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+    ridges: tuple[float, ...] = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
     window_samples: int = 261_120 - 2 * 8_192
     descent: DescentSettings = field(default_factory=DescentSettings)
     held_out: tuple[str, ...] = ()

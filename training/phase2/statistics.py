@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from evaluator.metrics import GLOBAL_SDR_EPSILON
 from my_submission.stems import MUSIC_SOURCES, Waveform
+from training.data.stems import SILENT_SONG_RMS
 
 N_SOURCES = len(MUSIC_SOURCES)
 N_INPUTS = 2 * (N_SOURCES + 1)
@@ -63,10 +64,12 @@ class MixerStatistics:
         return np.asarray(np.maximum(error, 0.0))  # rounding may leave a perfect estimate below nothing
 
     def sdr(self, matrix: npt.NDArray[np.floating]) -> dict[str, float]:
-        """Global SDR in dB of every source after a Mixer, exact up to the rounding of float64."""
-        signal = self.energy.reshape(N_SOURCES, 2).sum(axis=1) + GLOBAL_SDR_EPSILON
-        error = self.error_energy(matrix).reshape(N_SOURCES, 2).sum(axis=1) + GLOBAL_SDR_EPSILON
-        return dict(zip(MUSIC_SOURCES, (10.0 * np.log10(signal / error)).tolist(), strict=True))
+        """Global SDR in dB of every source that sounds, after a Mixer, exact up to the rounding of float64."""
+        signal = self.energy.reshape(N_SOURCES, 2).sum(axis=1)
+        error = self.error_energy(matrix).reshape(N_SOURCES, 2).sum(axis=1)
+        decibels = 10.0 * np.log10((signal + GLOBAL_SDR_EPSILON) / (error + GLOBAL_SDR_EPSILON))
+        least = SILENT_SONG_RMS**2 * 2 * self.n_samples
+        return {s: float(db) for s, db, power in zip(MUSIC_SOURCES, decibels, signal, strict=True) if power > least}
 
 
 def unchanged() -> npt.NDArray[np.float32]:
@@ -99,6 +102,7 @@ def total(parts: Iterable[MixerStatistics]) -> MixerStatistics:
 
 
 def mean_sdr(song_scores: Iterable[dict[str, float]]) -> dict[str, float]:
-    """The mean over songs, per source."""
+    """Per source the mean over the songs that have it; a source that sounds in none is left out."""
     scores = list(song_scores)
-    return {source: float(np.mean([score[source] for score in scores])) for source in MUSIC_SOURCES}
+    found = {source: [score[source] for score in scores if source in score] for source in MUSIC_SOURCES}
+    return {source: float(np.mean(values)) for source, values in found.items() if values}

@@ -152,7 +152,7 @@ class RunSettings:
         devices: per node.
         nodes: machines.
         sync_batchnorm: batch norms see the batches of all devices together.
-        deterministic: refuse algorithms whose result may differ from run to run.
+        deterministic: prefer algorithms that give the same from run to run; a layer that has none is warned of.
         threads: processors a process may use on the CPU; torch's own choice when absent.
         loggers: of ``csv``, ``tensorboard`` and ``wandb``.
         log_every_steps: optimisation steps between two rows of the log.
