@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 _BLOCK_SAMPLES = 1 << 18
 
 
-SETTINGS = ("budget", "budget_factor", "refine", "device", "precision", "runtime", "batch_chunks")
+SETTINGS = ("budget", "budget_factor", "refine", "device", "precision", "runtime", "batch_chunks", "max_memory")
 """Options that can change a sample; stems made with others are made again."""
 
 

@@ -55,6 +55,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models-dir", type=Path, metavar="DIR", help="a folder with a manifest.json")
     parser.add_argument("--threads", type=positive_integer, help="processors to use (default: all this process may)")
     parser.add_argument("--batch-chunks", type=positive_integer, metavar="N", help="spectral chunks in one run")
+    parser.add_argument(
+        "--max-memory",
+        type=positive_integer,
+        metavar="MIB",
+        help="keep the process below this: fewer chunks a run, shorter Demucs segments, or a refusal (host memory)",
+    )
     parser.add_argument("--allow-unverified", action="store_true", help="accept weights of another hash")
 
 
@@ -68,6 +74,7 @@ def load_predictor(system: str, options: argparse.Namespace) -> Predictor:
         runtime=options.runtime,
         threads=options.threads,
         batch_chunks=options.batch_chunks,
+        max_memory_bytes=None if options.max_memory is None else options.max_memory << 20,
         allow_unverified=options.allow_unverified,
     )
 

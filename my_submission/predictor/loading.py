@@ -10,6 +10,7 @@ from my_submission.engines import Device, resolve_device
 from my_submission.errors import DeviceError, UnknownNameError
 from my_submission.planning import Calibration
 from my_submission.predictor.core import Predictor
+from my_submission.predictor.memory import keep_within
 from my_submission.systems import Precision, RunOptions, Runtime, assemble, find_system
 from my_submission.weights import ModelsFolder
 
@@ -31,6 +32,7 @@ def load(
     runtime: str = "auto",
     threads: int | None = None,
     batch_chunks: int | None = None,
+    max_memory_bytes: int | None = None,
     allow_unverified: bool = False,
 ) -> Predictor:
     """Build a predictor: check every artefact of the system, open it, keep it.
@@ -43,12 +45,14 @@ def load(
         runtime: "auto", "onnx" or "torch", for spectral networks.
         threads: processors for one run on the CPU; all that the process may use when not given.
         batch_chunks: spectral chunks in one run.
+        max_memory_bytes: of the whole process; batches and segments become smaller to stay below it.
         allow_unverified: accept artefacts whose hash is not the published one.
 
     Raises:
         UnknownNameError: there is no such system, device or precision.
         WeightsError: an artefact is missing or damaged; the message says how to get it.
         DeviceError: the device is not there.
+        MdxError: the system cannot work within ``max_memory_bytes``.
     """
     if precision not in PRECISIONS:
         raise UnknownNameError(f"there is no precision {precision!r}", cure=f"use {', '.join(PRECISIONS)}")
@@ -68,7 +72,9 @@ def load(
             batch_chunks=batch_chunks,
         )
         assembly = assemble(recipe, models, options, allow_unverified=allow_unverified)
-        return Predictor(assembly, notes=(chosen.note,) if chosen.note else (), calibration=Calibration.of_user())
+        limits = keep_within(assembly, max_memory_bytes) if max_memory_bytes is not None else ()
+        notes = (*((chosen.note,) if chosen.note else ()), *limits)
+        return Predictor(assembly, notes=notes, calibration=Calibration.of_user())
 
     chosen = resolve_device(device)
     try:

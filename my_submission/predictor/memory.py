@@ -1,0 +1,84 @@
+"""A limit on memory, obeyed before the work begins: fewer chunks a run, shorter segments, or a refusal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import psutil
+
+from my_submission.errors import MdxError
+from my_submission.planning.segments import SHORTEST_SHARE
+from my_submission.separators import SpectralSeparator, WaveformSeparator
+from my_submission.systems import Assembly
+
+CHUNK_BYTES_PER_BIN_AND_FRAME = 600
+"""A chunk of the published networks (2048 bins, 512 frames, 32 channels) needs 623 MB at work; narrower ones less."""
+
+SEGMENT_BYTES_PER_SAMPLE = 700
+"""A 40-s segment of the published Demucs needs some 1.2 GB beside its weights; narrower ones less."""
+
+SONG_BYTES = 100_000_000
+"""Blocks of the song that are read, blended and written, however long it is."""
+
+MEBIBYTE = 1 << 20
+
+
+def keep_within(assembly: Assembly, max_memory_bytes: int, *, resident_bytes: int | None = None) -> tuple[str, ...]:
+    """Set batches and segments of a system so that its work stays below a limit.
+
+    Args:
+        assembly: the system, opened: its weights count as resident already. Its separators are changed.
+        max_memory_bytes: of the whole process.
+        resident_bytes: what the process holds now; asked of the system when not given.
+
+    Returns:
+        What differs from the published way because of the limit, a sentence each.
+
+    Raises:
+        MdxError: not even the smallest unit of a part fits.
+    """
+    resident = psutil.Process().memory_info().rss if resident_bytes is None else resident_bytes
+    free = max_memory_bytes - resident - SONG_BYTES
+    notes: list[str] = []
+    for branch in assembly.branches:
+        for separator in branch.separators:
+            if isinstance(separator, SpectralSeparator):
+                _fit_chunks(separator, free, resident)
+            elif isinstance(separator, WaveformSeparator) and (note := _fit_segment(separator, free, resident)):
+                notes.append(f"{branch.name}: {note}")
+    return tuple(notes)
+
+
+def _fit_chunks(separator: SpectralSeparator, free: int, resident: int) -> None:
+    """Fewer chunks a run: the stems stay the same."""
+    chunking = separator.chunking
+    need = CHUNK_BYTES_PER_BIN_AND_FRAME * chunking.stft.kept_bins * chunking.frames
+    if need > free:
+        raise _too_little(f"one chunk of the {separator.source} network", need, resident)
+    separator.batch_chunks = min(separator.batch_chunks, free // need)
+
+
+def _fit_segment(separator: WaveformSeparator, free: int, resident: int) -> str | None:
+    """Shorter segments, down to the shortest that a deadline may leave; the stems change a little."""
+    published = separator.chunking.segment_samples
+    together = getattr(separator, "segments_together", 1)
+    fitting = free // (SEGMENT_BYTES_PER_SAMPLE * together)
+    if separator.valid_length(published) <= fitting:
+        return None
+    length = published
+    while length > published // SHORTEST_SHARE and separator.valid_length(length) > fitting:
+        length = max(published // SHORTEST_SHARE, int(0.9 * length))
+        length -= length % 2
+    if separator.valid_length(length) > fitting:
+        need = SEGMENT_BYTES_PER_SAMPLE * together * separator.valid_length(length)
+        raise _too_little(f"the shortest segment of {', '.join(separator.sources)}", need, resident)
+    separator.chunking = replace(separator.chunking, segment_samples=length)
+    return f"segments of {length / 44_100:.1f} s instead of {published / 44_100:.1f} s, to stay within the memory limit"
+
+
+def _too_little(what: str, need: int, resident: int) -> MdxError:
+    least = (resident + SONG_BYTES + need) // MEBIBYTE + 1
+    return MdxError(
+        f"{what} needs about {need // MEBIBYTE} MiB, and the process holds {resident // MEBIBYTE} MiB already",
+        cure=f"use --max-memory {least} (MiB) or more, or a smaller system",
+    )
