@@ -16,8 +16,9 @@ from my_submission.challenge import (
     read_configuration,
 )
 from my_submission.challenge.aicrowd_json import aicrowd_document, find_schema_faults, read_aicrowd_json
-from my_submission.challenge.song_reports import read_song_reports, record_song
+from my_submission.challenge.song_reports import EventReport, read_song_reports, record_song
 from my_submission.errors import InputError, UnknownNameError
+from my_submission.events import Note, PartFinished
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -162,3 +163,27 @@ def test_song_reports_are_lines_and_only_when_asked_for(tmp_path: Path) -> None:
     assert read_song_reports(path) == [{"song": 0}, {"song": 1}]
     record_song({}, {"MDX_REPORT_PATH": str(tmp_path / "no folder" / "x")})
     assert json.loads(path.read_text(encoding="utf-8").splitlines()[0]) == {"song": 0}
+
+
+def test_a_report_from_events_tells_what_was_left_out() -> None:
+    """Part one is done, part two was stopped, part three never begun; a refinement that stopped costs nothing."""
+    report = EventReport(10.0)
+    for event in (
+        PartFinished("networks: bass", 1.0, 100, 100),
+        PartFinished("networks: drums", 1.0, 50, 100),
+        PartFinished("networks: bass, overlapped", 1.0, 3, 100),
+        PartFinished("demucs", 0.0, 0, 100),
+        Note("the deadline stopped networks: drums after 1.0 of 2.0 s of the song"),
+        Note("the deadline stopped demucs after 0.0 of 2.0 s of the song"),
+        Note("auto: there is no GPU"),
+    ):
+        report.take(event)
+    told = report.as_json()
+    assert len(told["left_out"]) == 2
+    assert not told["is_as_published"]
+    shares = [part["done_samples"] / part["samples"] for part in told["parts"] if not part["is_refinement"]]
+    assert shares == [1.0, 0.5, 0.0]
+    whole = EventReport(10.0)
+    whole.take(PartFinished("networks: bass", 1.0, 100, 100))
+    whole.take(PartFinished("networks: bass, overlapped", 1.0, 3, 100))
+    assert whole.as_json()["is_as_published"]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from my_submission.challenge.building import TREE, build_predictor, require_sources
 from my_submission.challenge.configuration import SubmissionConfiguration, active_configuration
-from my_submission.challenge.song_reports import record_song
+from my_submission.challenge.song_reports import EventReport, record_song
 from my_submission.errors import InputError, MdxError
-from my_submission.events import Finished, Note, PartFinished
+from my_submission.events import Finished
 from my_submission.predictor import Predictor
 from my_submission.stems import Stems, Waveform
 
@@ -78,17 +78,12 @@ class SeparationModel:
         return arrays, dict.fromkeys(self.instruments, sample_rate)
 
     def _separate(self, mixture: Waveform, sample_rate: int, budget_seconds: float) -> Stems:
-        parts: list[dict[str, Any]] = []
-        notes: list[str] = []
+        report = EventReport(budget_seconds)
         for event in self.predictor.stream(mixture, sample_rate=sample_rate, budget_seconds=budget_seconds):
-            if isinstance(event, PartFinished):
-                parts.append({"name": event.part, "seconds": event.seconds, "complete": event.is_complete})
-            elif isinstance(event, Note):
-                notes.append(event.text)
-            elif isinstance(event, Finished):
+            report.take(event)
+            if isinstance(event, Finished):
                 stems: Stems = event.result
-        is_complete = all(part["complete"] for part in parts)
-        record_song({"complete": is_complete, "parts": parts, "notes": notes, "budget_seconds": budget_seconds})
+        record_song(report.as_json())
         return stems
 
 

@@ -8,13 +8,65 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from my_submission.events import Event, Note, PartFinished
+
 logger = logging.getLogger(__name__)
 
 REPORT_VARIABLE = "MDX_REPORT_PATH"
+
+_LEFT_OUT = "the deadline "
+_REFINEMENT = re.compile(r", overlapped$|, shifted pass \d+$")
+"""How the predictor names what it left out, and what goes beyond the published work."""
+
+
+class EventReport:
+    """The report of a song that is separated in memory, gathered from its events.
+
+    Args:
+        budget_seconds: what the song was given.
+    """
+
+    def __init__(self, budget_seconds: float) -> None:
+        self._budget_seconds = budget_seconds
+        self._parts: dict[str, dict[str, Any]] = {}
+        self._notes: list[str] = []
+
+    def take(self, event: Event) -> None:
+        """Take one event in; those that tell nothing of the outcome are passed over."""
+        if isinstance(event, PartFinished):
+            self._parts[event.part] = _part(event.part, event.seconds, event.done, event.samples)
+        elif isinstance(event, Note):
+            self._notes.append(event.text)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same keys as the report of a file has."""
+        parts = list(self._parts.values())
+        left_out = [text for text in self._notes if text.startswith(_LEFT_OUT)]
+        is_complete = all(part["complete"] for part in parts if not part["is_refinement"])
+        return {
+            "complete": is_complete,
+            "is_as_published": is_complete and not left_out,
+            "left_out": left_out,
+            "parts": parts,
+            "notes": self._notes,
+            "budget_seconds": self._budget_seconds,
+        }
+
+
+def _part(name: str, seconds: float, done: int, samples: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "seconds": seconds,
+        "done_samples": done,
+        "samples": samples,
+        "complete": done >= samples,
+        "is_refinement": _REFINEMENT.search(name) is not None,
+    }
 
 
 def record_song(report: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> None:
