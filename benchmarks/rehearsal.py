@@ -1,8 +1,8 @@
 """Does a submission end in time, again and again, on a machine that is kept busy?
 
-Packs the configured submission, builds its environment from its requirements alone, measures what its plan needs for a
-short song beside busy processes (without a limit, nothing refined), then rehearses it under the 2021 runner with that
-need and a margin as the limit. Every run is a new process with empty caches, as at grading.
+Packs the configured submission, builds its environment from its requirements alone, and then, run after run beside busy
+processes: measures what its plan needs for a short song (without a limit, nothing refined), and rehearses it under the
+2021 runner with that need and a margin as the limit. Every run is a new process with empty caches, as at grading.
 
 Usage: python benchmarks/rehearsal.py [--runs 20] [--busy 1] [--song-seconds 8] [--margin 1.1] [--markdown FILE]
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,7 +26,6 @@ from my_submission.submission.environment import Environment, fresh_environment
 from my_submission.submission.songs import make_song
 
 ROOT = Path(__file__).resolve().parents[1]
-NEED_RUNS = 3
 
 MEASURE = """
 import json, sys
@@ -50,25 +48,24 @@ def busy_processes(count: int) -> Iterator[None]:
 
 
 def needed_seconds(tree: SubmissionTree, environment: Environment, song: Path, scratch: Path) -> float:
-    """Median seconds of the plan as published, in new processes with empty caches."""
+    """Seconds of the plan as published, in a new process with an empty cache."""
     system = tree.configuration().system
-    found = []
-    for index in range(NEED_RUNS):
-        variables = {**os.environ, "MDX_CACHE_DIR": str(scratch / f"cache {index}")}
-        command = [environment.python, "-c", MEASURE, system, str(song), str(scratch / "stems")]
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        variables = {**os.environ, "MDX_CACHE_DIR": folder}
+        command = [environment.python, "-c", MEASURE, system, str(song), f"{folder}/stems"]
         done = subprocess.run(command, cwd=tree.root, env=variables, capture_output=True, text=True, check=True)
-        found.append(float(json.loads(done.stdout.splitlines()[-1])))
-    return statistics.median(found)
+    return float(json.loads(done.stdout.splitlines()[-1]))
 
 
-def row(index: int, report: RehearsalReport) -> str:
+def row(index: int, need: float, report: RehearsalReport) -> str:
     """One line of the table."""
     [song] = report.songs
     used = float("nan") if song.seconds is None else song.seconds
     verdict = "in time, complete stems" if report.is_passed else song.error or "; ".join(song.stem_faults) or "late"
     share = f"{song.done_share:.0%}"
     peak = f"{report.peak_bytes / 2**20:.0f}"
-    return f"| {index} | {used:.2f} | {used / song.limit_seconds:.0%} | {share} | {peak} | {verdict} |"
+    figures = f"{os.getloadavg()[0]:.0f} | {need:.2f} | {song.limit_seconds:.2f} | {used:.2f}"
+    return f"| {index} | {figures} | {used / song.limit_seconds:.0%} | {share} | {peak} | {verdict} |"
 
 
 def main() -> int:
@@ -86,23 +83,23 @@ def main() -> int:
         tree = SubmissionTree(scratch / "packed")
         environment = fresh_environment(tree.root)
         [song] = make_song(tree.configuration().challenge_track, scratch / "songs", options.song_seconds)
-        need = needed_seconds(tree, environment, scratch / "songs" / song.name / "mixture.wav", scratch)
-        limit = options.margin * need
-        settings = RehearsalSettings(song_seconds=options.song_seconds, limit=SongLimit(seconds=limit))
+        mixture = scratch / "songs" / song.name / "mixture.wav"
         lines = [
-            f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, {options.busy} busy "
-            f"process(es) of our own; a song of {options.song_seconds:g} s; "
-            f"the plan needs {need:.2f} s (median of {NEED_RUNS}), limit {limit:.2f} s",
+            f"{os.cpu_count()} processors, {options.busy} busy process(es) of our own beside it; a song of "
+            f"{options.song_seconds:g} s; limit {options.margin:g} times what the plan needed just before.",
             "",
-            "| run | used s | of the limit | of the published work | peak MiB | result |",
-            "|---|---|---|---|---|---|",
+            "| run | load | plan needs s | limit s | used s | of the limit | work done | peak MiB | result |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         print("\n".join(lines), flush=True)
         n_passed = 0
         for index in range(1, options.runs + 1):
+            need = needed_seconds(tree, environment, mixture, scratch)
+            limit = SongLimit(seconds=options.margin * need)
+            settings = RehearsalSettings(song_seconds=options.song_seconds, limit=limit)
             report = rehearse(tree, tree.configuration(), environment, settings)
             n_passed += report.is_passed
-            lines.append(row(index, report))
+            lines.append(row(index, need, report))
             print(lines[-1], flush=True)
             if index == 1:
                 conditions = "; ".join(report.conditions)
