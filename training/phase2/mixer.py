@@ -28,7 +28,7 @@ class MixerSettings:
     Attributes:
         method: ``closed-form`` is a ridge regression, its strength chosen by leaving songs out; ``rmsprop`` is the
             published descent.
-        ridges: candidates of the ridge's strength.
+        ridges: candidates of the ridge's strength; the last is as good as no Mixer, for when none helps.
         window_samples: of one window; 261 120 less 8192 at each side, as published.
         descent: of the method rmsprop.
         held_out: names of songs that are scored and not fitted to; ``musdb18`` stands for its 14.
@@ -36,7 +36,7 @@ class MixerSettings:
     """
 
     method: Literal["closed-form", "rmsprop"] = "closed-form"
-    ridges: tuple[float, ...] = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+    ridges: tuple[float, ...] = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 1000.0)
     window_samples: int = 261_120 - 2 * 8_192
     descent: DescentSettings = field(default_factory=DescentSettings)
     held_out: tuple[str, ...] = ()
