@@ -1,0 +1,35 @@
+"""One network of leaderboard A alone, by this package: what the published schedule's --sources is compared with.
+
+Usage: python -m benchmarks.one_source SONG OUT --models-dir DIR [--source vocals] [--precision fp32]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from my_submission.engines import Device
+from my_submission.predictor import Predictor
+from my_submission.systems import BranchRecipe, RunOptions, SpectralRecipe, SystemRecipe, assemble
+from my_submission.weights import ModelsFolder
+
+
+def main() -> None:
+    """Separate one song from disk to disk."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("song", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--models-dir", type=Path, required=True)
+    parser.add_argument("--source", default="vocals")
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "auto"))
+    options = parser.parse_args()
+    source = options.source
+    branch = BranchRecipe("network", SpectralRecipe({source: f"kuielab-a/{source}"}), {source: 1.0})
+    recipe = SystemRecipe("one-source", "one network of leaderboard A", (source,), (branch,))
+    run = RunOptions(device=Device("cpu"), precision=options.precision)
+    predictor = Predictor(assemble(recipe, ModelsFolder(options.models_dir), run, allow_unverified=True))
+    predictor.separate_file(options.song, options.out, subtype="FLOAT")
+
+
+if __name__ == "__main__":
+    main()
