@@ -413,3 +413,18 @@ def test_other_graphs_are_refused(tmp_path: Path) -> None:
     flat = graph({"input": ["n", 4, 8, "bins"], "source": ["s"]}, ["n", 4, 8, "bins"])
     with pytest.raises(WeightsError, match="maps the shape"):
         open_conditioned_onnx(flat, device=CPU, threads=1)
+
+
+def test_a_graph_is_held_to_what_single_precision_can_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below 100 dB a graph passes only where the module itself is no nearer to its exact result."""
+    from training import export_conditioned as exporter
+
+    def export() -> float:
+        path = tmp_path / "graph.onnx"
+        return export_conditioned(net(V2), path, hop=HOP, frames=FRAMES, architecture="lasaft-v2").parity_db
+
+    monkeypatch.setattr(exporter, "_parity_db", lambda *_: 60.0)
+    with pytest.raises(ValueError, match=r"60\.0 dB from the module, expected 100"):
+        export()
+    monkeypatch.setattr(exporter, "_own_db", lambda *_: 65.0)
+    assert export() == 60.0

@@ -111,7 +111,8 @@ class DenseConvolutions(nn.Module):
         for (weight, _, act), share in zip(layers, shares, strict=True):
             own = torch.cat((newest, own), dim=1)
             mapped = F.conv2d(own, weight[:, :-n_common], padding=padding)
-            newest = act(mapped + each_source(share, n_sources))
+            by_source = mapped.view(-1, n_sources, *mapped.shape[1:])
+            newest = act(by_source + share.unsqueeze(1)).view(mapped.shape)
         return newest
 
 
