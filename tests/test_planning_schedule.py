@@ -99,6 +99,19 @@ def test_single_segments_go_where_they_bring_most_and_the_last_is_shorter(energy
     assert not work.is_as_published
 
 
+def test_work_whose_gaps_were_closed_is_done_also_while_the_song_is_written() -> None:
+    clock = FakeClock()
+    work, layer = segment_work(clock, 0)
+    forecast = Forecast(Pace(Calibration()), Budget(0.0, clock))
+    assert work.next(forecast, after=1) is None
+    assert not work.is_done
+    layer.add(0, np.zeros((4, 2, SAMPLES), np.float32), DEMUCS_SOURCES, full_samples=SAMPLES)
+    calibration = Calibration()
+    calibration.update({"key": Cost(1.0, 1.0)})
+    assert work.next(Forecast(Pace(calibration), Budget(0.0, clock)), after=1) is None
+    assert work.is_done
+
+
 def test_nothing_is_begun_below_the_shortest_segment() -> None:
     clock = FakeClock()
     work, _ = segment_work(clock, 0)

@@ -151,7 +151,7 @@ class SegmentWork:
         """The segment over a gap that brings most for its time, shortened where it must be."""
         candidates = self._gap_segments(after)
         if not candidates:
-            self._is_over = not after
+            self._is_over = self._coverage.is_whole
             return None
         start, stop = max(candidates, key=lambda span: self._benefit(*span) / (span[1] - span[0]))
         length = self._fitting(stop - start, forecast)

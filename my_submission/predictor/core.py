@@ -27,7 +27,7 @@ from my_submission.systems import Assembly
 WRITING_SHARE = 4.0
 """Writing four stems takes about this many times as long as reading the mixture did, where it was never measured."""
 
-LEAST_WRITING_SECONDS = 0.15
+LEAST_WRITING_SECONDS = 0.25
 """Opening, flushing and renaming files take their time however short the song is."""
 
 COMPOSING_SECONDS_PER_SECOND = 0.005
