@@ -16,7 +16,7 @@ from my_submission.events import Finished, PartFinished
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.predictor import Predictor, load
 from my_submission.predictor.report import peak_memory_bytes
-from my_submission.separators import SpectralSeparator
+from my_submission.separators import ConditionedSeparator, SpectralSeparator
 from my_submission.stems import Stems, Waveform
 from my_submission.systems import Assembly, WaveformRecipe
 
@@ -130,7 +130,11 @@ def measure(settings: TrialSettings) -> Trial:
 def chunk_samples(assembly: Assembly) -> int:
     """Samples that every spectral network of a system takes in one run."""
     separators = [separator for branch in assembly.branches for separator in branch.separators]
-    strides = [each.chunking.stride_samples for each in separators if isinstance(each, SpectralSeparator)]
+    strides = [
+        each.chunking.stride_samples
+        for each in separators
+        if isinstance(each, SpectralSeparator | ConditionedSeparator)
+    ]
     return min(strides, default=round(LEAST_SECONDS * SAMPLE_RATE))
 
 
