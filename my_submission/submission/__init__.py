@@ -3,7 +3,8 @@
 from my_submission.submission.check import check_submission
 from my_submission.submission.findings import Finding, has_fault
 from my_submission.submission.pack import PackResult, pack_submission
-from my_submission.submission.rehearsal import RehearsalReport, RehearsalSettings, SongResult, rehearse
+from my_submission.submission.rehearsal import RehearsalSettings, rehearse
+from my_submission.submission.results import RehearsalReport, SongResult
 from my_submission.submission.tree import SubmissionTree
 from my_submission.submission.verdict import rehearsal_findings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from my_submission.submission.findings import Finding, fact, fault, warning
-from my_submission.submission.rehearsal import RehearsalReport, SongResult
+from my_submission.submission.results import RehearsalReport, SongResult
 
 CHECK = "rehearsal"
 
