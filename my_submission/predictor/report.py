@@ -66,7 +66,7 @@ class SeparationReport:
         left_out: what the deadline took away, a line each.
         is_as_published: whether the stems are those that the system gives without a deadline, or refined beyond.
         reading_seconds: decoding and resampling the input.
-        writing_seconds: everything else: planning, composing, resampling and writing the stems.
+        writing_seconds: everything else: this song's share of loading, planning, composing and writing the stems.
     """
 
     system: str

@@ -254,7 +254,7 @@ class Song:
             try:
                 result = self._worker.run(unit.compute, key=unit.work.key, timeout_seconds=left)
             except OverrunError as error:
-                logger.warning("%s: %s", unit.work.name, error)
+                logger.info("%s: %s", unit.work.name, error)
                 self._account(unit, began)
                 return False
         unit.commit(result)
