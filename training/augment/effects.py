@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from my_submission.stems import Waveform
+from my_submission.stems import MUSIC_SOURCES, Waveform
 from training.settings.strict import Variant
 
 
@@ -18,9 +18,11 @@ class Effect(Variant):
 
     Attributes:
         probability: that a window is changed at all.
+        sources: the sources it concerns; all when empty.
     """
 
     probability: float = 1.0
+    sources: tuple[str, ...] = ()
 
     is_timing: ClassVar[bool] = False
     """Whether it moves what is heard in time or pitch, so that stems played together must share its draws."""
@@ -28,6 +30,8 @@ class Effect(Variant):
     def __post_init__(self) -> None:
         if not 0.0 <= self.probability <= 1.0:
             raise ValueError(f"probability={self.probability} must lie between 0 and 1")
+        if unknown := set(self.sources) - set(MUSIC_SOURCES):
+            raise ValueError(f"sources {', '.join(sorted(unknown))} are none of {', '.join(MUSIC_SOURCES)}")
 
     @property
     def reach(self) -> float:
@@ -56,17 +60,21 @@ class EffectChain:
         """Samples that one returned sample may need."""
         return float(np.prod([effect.reach for effect in self.effects]))
 
-    def __call__(self, window: Waveform, *, timing: np.random.Generator, rng: np.random.Generator) -> Waveform:
+    def __call__(
+        self, window: Waveform, *, source: str = "", timing: np.random.Generator, rng: np.random.Generator
+    ) -> Waveform:
         """A changed copy of ``float32 (2, samples)``.
 
         Args:
             window: not changed.
+            source: whose window it is; effects made for other sources pass it by.
             timing: draws of effects that move what is heard in time or pitch.
             rng: draws of all others.
         """
         for effect, chance in zip(self.effects, self._chances, strict=True):
             draws = timing if effect.is_timing else rng
-            if draws.random() < chance:
+            is_meant = not effect.sources or source in effect.sources
+            if draws.random() < chance and is_meant:
                 window = np.asarray(effect.apply(window, draws), dtype=np.float32)
         return window
 

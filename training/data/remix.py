@@ -112,7 +112,7 @@ class RemixDataset(Dataset[Tensor]):
         return self._changed(window, song.stems[source], timing=timing, rng=self._stream(number, row, CHANGES))
 
     def _changed(self, window: Waveform, stem: StemFile, *, timing: Draw, rng: Draw) -> Waveform:
-        changed = fitted(self.chain(window, timing=timing, rng=rng), self.n_samples)
+        changed = fitted(self.chain(window, source=stem.source, timing=timing, rng=rng), self.n_samples)
         if self.augment.level_db is None:
             return changed
         gain = 10.0 ** (rng.normal(0.0, self.augment.level_db) / 20.0) * self._gains[stem.path]
