@@ -33,6 +33,9 @@ from my_submission.submission.environment import (
     fresh_environment,
 )
 
+LEAST_TABLE_WIDTH = 120
+"""Columns that the table of a rehearsal needs to be read, also in a log."""
+
 ENVIRONMENTS = ("auto", "container", "fresh", "current")
 
 
@@ -196,4 +199,5 @@ def _print_table(reports: list[RehearsalReport]) -> None:
                 result = song.error or "; ".join(song.stem_faults) or "late"
             figures = (f"{song.duration_seconds:.1f}", f"{song.limit_seconds:.1f}", used, share, setup)
             table.add_row(str(index), song.name, *figures, f"{report.peak_bytes / 2**20:.0f}", result)
-    Console(soft_wrap=True).print(table)
+    console = Console()
+    console.print(table, width=max(console.width, LEAST_TABLE_WIDTH), crop=False)
