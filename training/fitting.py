@@ -52,6 +52,7 @@ class FitReport:
         best: the best one by validation; None where nothing was validated.
         best_sdr_db: its mean global SDR; None where checkpoints are ranked by something else.
         best_l1: its mean absolute error, where that ranks them.
+        is_first_process: whether this process is the one that speaks for a distributed run.
     """
 
     steps: int
@@ -59,6 +60,7 @@ class FitReport:
     best: Path | None
     best_sdr_db: float | None
     best_l1: float | None = None
+    is_first_process: bool = True
 
     @property
     def score(self) -> str:
@@ -232,4 +234,5 @@ def _report(trainer: Any, run: Path, best: ModelCheckpoint | None, monitor: str)
         best=Path(best.best_model_path) if best is not None and is_ranked else None,
         best_sdr_db=score if monitor == "sdr" else None,
         best_l1=score if monitor == "l1" else None,
+        is_first_process=bool(trainer.is_global_zero),
     )

@@ -38,7 +38,8 @@ def _fit(options: argparse.Namespace) -> None:
     name = options.name or options.experiment.removesuffix(".toml").lstrip("./")
     report = fit(experiment, data, name=name, runs=options.runs, cache=options.cache)
     best = "nothing was validated" if report.best is None else f"best {report.best} {report.score}"
-    print(f"{report.steps} steps, last {report.last}, {best}")
+    if report.is_first_process:
+        print(f"{report.steps} steps, last {report.last}, {best}")
 
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
