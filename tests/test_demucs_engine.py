@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from my_submission.audio_io import mixture_from_array
 from my_submission.engines import Device
 from my_submission.engines.demucs_engine import DemucsEngine
 from my_submission.engines.demucs_onnx import open_demucs
 from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import WeightsError
+from my_submission.geometry import OverlapChunking
 from my_submission.networks import demucs_graphs
 from my_submission.networks.demucs import Demucs, DemucsConfig
+from my_submission.separators import WaveformSeparator
+from my_submission.stems import DEMUCS_SOURCES
+from my_submission.weights import map_tensors, read_state_dict
 from tests.model_makers import random_demucs
 
 
@@ -122,3 +127,36 @@ def test_a_file_is_opened_once(tmp_path: Path, network: Demucs) -> None:
     path = written(tmp_path, network)
     assert open_demucs(path, threads=1) is open_demucs(path, threads=1)
     assert "onnxruntime" in open_demucs(path, threads=1).runs_on
+
+
+def test_tensors_are_mapped_not_copied(tmp_path: Path, network: Demucs) -> None:
+    """The numbers of the file, read-only, whatever their type; a name that is not there is an error."""
+    path = written(tmp_path, network)
+    whole = read_state_dict(path)
+    mapped = map_tensors(path, ["encoder.1.0.weight", "lstm.linear.bias"])
+    assert set(mapped) == {"encoder.1.0.weight", "lstm.linear.bias"}
+    for name, array in mapped.items():
+        np.testing.assert_array_equal(array, whole[name])
+        assert not array.flags.writeable
+    torch.save({"a": torch.arange(4).to(torch.bfloat16), "b": torch.arange(6).reshape(2, 3).T}, tmp_path / "other.th")
+    other = map_tensors(tmp_path / "other.th", ["a", "b"])
+    np.testing.assert_array_equal(other["a"], np.arange(4, dtype=np.float32))
+    np.testing.assert_array_equal(other["b"], np.arange(6).reshape(2, 3).T)
+    with pytest.raises(WeightsError, match="no tensor c"):
+        map_tensors(tmp_path / "other.th", ["c"])
+
+
+def test_segments_of_a_song_together_are_those_one_after_the_other(engine: DemucsEngine) -> None:
+    """A separator hands several segments over at once, and each comes back as if it were alone, to 110 dB."""
+    chunking = OverlapChunking(segment_samples=20_000, overlap_ratio=0.5)
+    separator = WaveformSeparator(
+        engine, DEMUCS_SOURCES, valid_length=engine.config.valid_length, chunking=chunking, normalisation="joint"
+    )
+    assert separator.segments_together > 1
+    with mixture_from_array(noise(2, 34_000), 44_100) as mixture:
+        spans = [(offset, min(20_000, 34_000 - offset)) for offset in chunking.offsets(34_000)]
+        together = separator.segments(mixture, spans, is_last=True)
+        for (offset, length), got in zip(spans, together, strict=True):
+            alone = separator.segment(mixture, offset, length)
+            assert got.shape == (4, 2, length)
+            assert snr_db(alone, got) > 110
