@@ -58,7 +58,7 @@ class OpenVinoFrames:
         except RuntimeError as error:
             problem = f"OpenVINO cannot compile this graph ({' '.join(str(error).split())[:300]})"
             raise WeightsError(problem, where=path, cure="use --precision fp32") from error
-        self._request = self._compiled.create_infer_request()
+        self._request: Any = None
 
     @property
     def runs_on(self) -> str:
@@ -67,10 +67,13 @@ class OpenVinoFrames:
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Run the graph over a batch; the last run lets its working memory go."""
+        self._request = self._request or self._compiled.create_infer_request()
         outputs = self._request.infer([np.ascontiguousarray(batch, dtype=np.float32)])
         result: Batch = np.array(outputs[0], dtype=np.float32)
         if is_last:
+            # A request keeps a gigabyte for a published chunk; four networks must not keep four.
             del outputs
+            self._request = None
             self._compiled.release_memory()
         return result
 
