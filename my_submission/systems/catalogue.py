@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from my_submission.errors import UnknownNameError
 from my_submission.geometry import OverlapChunking
-from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
+from my_submission.stems import CINEMA_SOURCES, DEMUCS_SOURCES, MUSIC_SOURCES
 from my_submission.systems.lasaft import LASAFT_SYSTEMS
 from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
 
@@ -20,12 +20,12 @@ KUIELAB_SHARES = {"bass": 0.5, "drums": 0.5, "other": 0.7, "vocals": 0.9}
 KUIELAB_LICENCE = "MIT (networks and Mixer); the Demucs weights are for research only, says their author"
 
 
-def _networks(folder: str) -> dict[str, str]:
-    return {source: f"{folder}/{source}" for source in MUSIC_SOURCES}
+def _networks(folder: str, sources: tuple[str, ...] = MUSIC_SOURCES) -> dict[str, str]:
+    return {source: f"{folder}/{source}" for source in sources}
 
 
-def _all_of(share: float) -> dict[str, float]:
-    return dict.fromkeys(MUSIC_SOURCES, share)
+def _all_of(share: float, sources: tuple[str, ...] = MUSIC_SOURCES) -> dict[str, float]:
+    return dict.fromkeys(sources, share)
 
 
 _DEMUCS_SHARES = {source: round(1 - share, 10) for source, share in KUIELAB_SHARES.items()}
@@ -35,6 +35,17 @@ STARTER = SystemRecipe(
     title="four small TFC-TDF networks of our own; runs with no download",
     sources=MUSIC_SOURCES,
     branches=(BranchRecipe("networks", SpectralRecipe(_networks("starter"), mixer="starter/mixer"), _all_of(1.0)),),
+)
+
+STARTER_CINEMA = SystemRecipe(
+    name="starter-cinema",
+    title="three small TFC-TDF networks of our own for film sound; runs with no download",
+    sources=CINEMA_SOURCES,
+    branches=(
+        BranchRecipe(
+            "networks", SpectralRecipe(_networks("starter-cinema", CINEMA_SOURCES)), _all_of(1.0, CINEMA_SOURCES)
+        ),
+    ),
 )
 
 KUIELAB_A = SystemRecipe(
@@ -78,7 +89,8 @@ KUIELAB_A_NETWORKS = SystemRecipe(
 )
 
 SYSTEMS: dict[str, SystemRecipe] = {
-    system.name: system for system in (STARTER, KUIELAB_A, KUIELAB_B, KUIELAB_A_NETWORKS, *LASAFT_SYSTEMS)
+    system.name: system
+    for system in (STARTER, STARTER_CINEMA, KUIELAB_A, KUIELAB_B, KUIELAB_A_NETWORKS, *LASAFT_SYSTEMS)
 }
 
 
