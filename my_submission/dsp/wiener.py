@@ -1,0 +1,235 @@
+"""Multichannel Wiener filtering of masked spectra, learned over a whole file in passes of bounded memory.
+
+The local Gaussian model: source j has a power v_j(t, f) at every point of the spectrogram and one spatial covariance
+R_j(f) a bin, so the mixture has the covariance C = Σ v_j R_j, and the best linear estimate of the source is
+y_j = v_j R_j C⁻¹ x. Powers and covariances come from estimates of the sources: first the masked mixture, then, with
+more iterations, the filtered one (Nugraha, Liutkus and Vincent 2016; Uhlich et al. 2017).
+
+A covariance is a sum over the whole file. It is gathered block by block in a first pass, and the filter is applied
+block by block in a second one; every further iteration is one more pass. Nothing grows with the length of the file.
+
+Shapes: a mixture is complex (channels, frames, bins) with one or two channels, masks are real (targets, channels,
+frames, bins), estimates complex128 (targets, channels, frames, bins) with the residual, where there is one, last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Spectra = npt.NDArray[np.complexfloating]
+"""complex (channels, frames, bins)."""
+
+Masks = npt.NDArray[np.floating]
+"""float32 (targets, channels, frames, bins)."""
+
+Estimates = npt.NDArray[np.complex128]
+"""complex128 (sources, channels, frames, bins)."""
+
+_Real = npt.NDArray[np.float64]
+
+EPS = float(np.finfo(np.float64).eps)
+"""Guards divisions by a power; its square root is added to the diagonal of the mixture's covariance."""
+
+MODEL_EPS = float(np.finfo(np.float32).eps)
+"""The mixture's magnitude is taken to be at least this where the residual is what the targets leave of it."""
+
+LOUDEST = 10.0
+"""Louder spectra are scaled down until their largest magnitude is this, so that the guards mean the same."""
+
+MAX_CHANNELS = 2
+"""Covariances are inverted in closed form."""
+
+
+@dataclass(frozen=True)
+class WienerSettings:
+    """Which Wiener filter.
+
+    Attributes:
+        has_residual: model what the targets leave of the mixture's magnitude as one more source.
+        is_soft: begin with targets that share the mixture in proportion to their magnitudes, instead of taking the
+            magnitudes as they are with the mixture's phase.
+        iterations: how often powers and covariances are estimated and the mixture is filtered with them.
+    """
+
+    has_residual: bool = True
+    is_soft: bool = False
+    iterations: int = 1
+
+    def __post_init__(self) -> None:
+        if self.iterations < 0:
+            raise ValueError(f"iterations={self.iterations} must not be negative")
+
+
+class WienerFilter:
+    """A filter that learns from all blocks of a file before it is applied to any.
+
+    ``for _ in range(settings.iterations)``: show every block to :meth:`learn`, in any order, then call
+    :meth:`finish_pass`. After that :meth:`apply` filters any block. Blocks are cut along the frames.
+
+    Args:
+        n_targets: masks there are.
+        channels: of the mixture, 1 or 2.
+        bins: of the mixture.
+        settings: which filter.
+    """
+
+    def __init__(self, n_targets: int, channels: int, bins: int, settings: WienerSettings) -> None:
+        if not 1 <= channels <= MAX_CHANNELS:
+            raise ValueError(f"{channels} channels where 1 or {MAX_CHANNELS} are expected")
+        if n_targets < 1:
+            raise ValueError(f"n_targets={n_targets} must be at least 1")
+        self.settings = settings
+        self.n_sources = n_targets + settings.has_residual
+        self._channels = channels
+        self._pass = _Pass.empty(self.n_sources, channels, bins)
+        self._scale = 1.0
+        self._covariances: list[npt.NDArray[np.complex128]] = []
+
+    @property
+    def n_passes(self) -> int:
+        """How many passes are finished."""
+        return len(self._covariances)
+
+    def learn(self, masks: Masks, mixture: Spectra) -> None:
+        """Take a block in.
+
+        Raises:
+            ValueError: the shapes do not fit, or all iterations are learned already.
+        """
+        if self.n_passes == self.settings.iterations:
+            raise ValueError(f"all {self.settings.iterations} passes are finished")
+        self._pass.add(self._estimates(masks, mixture), mixture)
+
+    def finish_pass(self) -> None:
+        """End a pass: what was learned in it is what the next pass, or :meth:`apply`, filters with."""
+        if not self._covariances:
+            self._scale = max(1.0, self._pass.loudest / LOUDEST)
+        self._covariances.append(self._pass.covariances(self._scale))
+        self._pass = _Pass.empty(self.n_sources, self._channels, self._pass.powers.shape[-1])
+
+    def apply(self, masks: Masks, mixture: Spectra) -> Estimates:
+        """Filter a block.
+
+        Returns:
+            complex128 (sources, channels, frames, bins).
+
+        Raises:
+            ValueError: the shapes do not fit, or a pass is not finished.
+        """
+        if self.n_passes < self.settings.iterations:
+            raise ValueError(f"{self.n_passes} of {self.settings.iterations} passes are finished")
+        return self._estimates(masks, mixture)
+
+    def _estimates(self, masks: Masks, mixture: Spectra) -> Estimates:
+        """What the passes finished so far make of a block."""
+        n_targets = self.n_sources - self.settings.has_residual
+        if masks.shape != (n_targets, *mixture.shape) or mixture.shape[0] != self._channels:
+            raise ValueError(f"masks of shape {masks.shape} do not fit a mixture of shape {mixture.shape}")
+        precise = mixture.astype(np.complex128)
+        estimates = _first_estimates(masks, mixture, precise, self.settings)
+        for covariances in self._covariances:
+            estimates = self._scale * _filtered(_powers(estimates / self._scale), covariances, precise / self._scale)
+        return estimates
+
+
+def wiener(masks: Masks, mixture: Spectra, settings: WienerSettings) -> npt.NDArray[np.complex64]:
+    """Filter a whole file at once.
+
+    Args:
+        masks: float32 (targets, channels, frames, bins).
+        mixture: complex64 (channels, frames, bins).
+        settings: which filter.
+
+    Returns:
+        complex64 (sources, channels, frames, bins); the residual, where there is one, is the last.
+    """
+    learned = WienerFilter(len(masks), mixture.shape[0], mixture.shape[-1], settings)
+    for _ in range(settings.iterations):
+        learned.learn(masks, mixture)
+        learned.finish_pass()
+    return learned.apply(masks, mixture).astype(np.complex64)
+
+
+@dataclass
+class _Pass:
+    """Sums over the frames that were seen: of every source's outer products and powers, a bin each.
+
+    Attributes:
+        products: complex128 (sources, channels, channels, bins).
+        powers: float64 (sources, bins).
+        loudest: largest magnitude of the mixture.
+    """
+
+    products: npt.NDArray[np.complex128]
+    powers: _Real
+    loudest: float = 0.0
+
+    @classmethod
+    def empty(cls, sources: int, channels: int, bins: int) -> _Pass:
+        return cls(np.zeros((sources, channels, channels, bins), np.complex128), np.zeros((sources, bins)))
+
+    def add(self, estimates: Estimates, mixture: Spectra) -> None:
+        for first, second in np.ndindex(self.products.shape[1:3]):
+            product = estimates[:, first] * estimates[:, second].conj()
+            self.products[:, first, second] += product.sum(axis=1)
+        self.powers += _powers(estimates).sum(axis=1)
+        self.loudest = max(self.loudest, float(np.abs(mixture).max(initial=0.0)))
+
+    def covariances(self, scale: float) -> npt.NDArray[np.complex128]:
+        """What the sums are worth for spectra divided by ``scale``."""
+        return self.products / scale**2 / (self.powers / scale**2 + EPS)[:, None, None]
+
+
+def _first_estimates(
+    masks: Masks, mixture: Spectra, precise: npt.NDArray[np.complex128], settings: WienerSettings
+) -> Estimates:
+    """Masked mixtures; magnitudes are worked out in the precision they come in, as published."""
+    magnitude = np.abs(mixture)
+    models = masks * magnitude
+    if settings.has_residual:
+        left = np.maximum(np.maximum(magnitude, MODEL_EPS) - models.sum(axis=0), 0)
+        models = np.concatenate([models, left[None]])
+    wide: _Real = models.astype(np.float64)
+    if settings.is_soft:
+        shared: Estimates = wide / (wide.sum(axis=0) + EPS) * precise
+        return shared
+    size = np.abs(precise)
+    phases = np.divide(precise, size, out=np.ones_like(precise), where=size > 0)
+    return np.multiply(wide, phases, dtype=np.complex128)
+
+
+def _powers(estimates: Estimates) -> _Real:
+    """Mean over the channels of |y|², float64 (sources, frames, bins)."""
+    powers: _Real = (estimates.real**2 + estimates.imag**2).mean(axis=1)
+    return powers
+
+
+def _filtered(powers: _Real, covariances: npt.NDArray[np.complex128], mixture: npt.NDArray[np.complex128]) -> Estimates:
+    """v_j R_j C⁻¹ x for every source."""
+    if mixture.shape[0] == 1:
+        whitened = mixture / (np.einsum("jtf,jf->tf", powers, covariances[:, 0, 0].real) + np.sqrt(EPS) + EPS)
+    else:
+        whitened = _whitened_stereo(powers, covariances, mixture)
+    return np.stack(
+        [
+            sum(covariance[row, column] * whitened[column] for column in range(len(mixture))) * power
+            for covariance, power in zip(covariances, powers, strict=True)
+            for row in range(len(mixture))
+        ]
+    ).reshape(len(powers), *mixture.shape)
+
+
+def _whitened_stereo(
+    powers: _Real, covariances: npt.NDArray[np.complex128], mixture: npt.NDArray[np.complex128]
+) -> npt.NDArray[np.complex128]:
+    """C⁻¹ x of two channels; C is Hermitian, so one of its corners is the other's conjugate."""
+    left = np.einsum("jtf,jf->tf", powers, covariances[:, 0, 0].real) + np.sqrt(EPS)
+    right = np.einsum("jtf,jf->tf", powers, covariances[:, 1, 1].real) + np.sqrt(EPS)
+    cross = np.einsum("jtf,jf->tf", powers, covariances[:, 0, 1])
+    determinant = left * right - (cross.real**2 + cross.imag**2)
+    adjugated = [right * mixture[0] - cross * mixture[1], left * mixture[1] - cross.conj() * mixture[0]]
+    whitened: npt.NDArray[np.complex128] = np.stack(adjugated) / determinant
+    return whitened
