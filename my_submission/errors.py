@@ -3,6 +3,7 @@
     MdxError
     ├── InputError        a file or array that cannot be separated
     ├── OutputError       a place that cannot be written
+    ├── StorageError      files elsewhere that cannot be reached now
     ├── WeightsError      an artefact that is missing, damaged, unsafe or of the wrong shape
     ├── DeviceError       a device asked for that is not there
     └── UnknownNameError  a system, source, artefact or option that does not exist
@@ -39,6 +40,10 @@ class InputError(MdxError):
 
 class OutputError(MdxError):
     """A result cannot be written: no permission, no space, or a file in the way."""
+
+
+class StorageError(MdxError):
+    """A file system or object store does not answer or refuses; unlike a bad input, it may answer later."""
 
 
 class WeightsError(MdxError):

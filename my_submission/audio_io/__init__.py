@@ -4,7 +4,7 @@ from my_submission.audio_io.decode import probe, read_blocks
 from my_submission.audio_io.decoder import AudioInfo
 from my_submission.audio_io.mixture import Mixture, load_mixture, mixture_from_array
 from my_submission.audio_io.sample_store import DiskStore, MemoryStore, SampleStore, new_store
-from my_submission.audio_io.songs import SongInput, find_songs, song_name
+from my_submission.audio_io.songs import SongInput, find_songs, refuse_own_folder, song_name
 from my_submission.audio_io.statistics import MixtureStatistics
 from my_submission.audio_io.stem_writer import StemFolderWriter, StemLevels
 
@@ -24,5 +24,6 @@ __all__ = [
     "new_store",
     "probe",
     "read_blocks",
+    "refuse_own_folder",
     "song_name",
 ]

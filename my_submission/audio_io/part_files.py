@@ -47,7 +47,7 @@ class PartFile:
             ) from error
         except OSError as error:
             raise output_error(error, final.parent) from error
-        _lock(self._descriptor)
+        try_lock(self._descriptor)
         self._is_open = True
 
     def sync(self) -> None:
@@ -138,7 +138,7 @@ def output_error(error: OSError, where: Path) -> OutputError:
     return OutputError(problem, where=where, cure=cure)
 
 
-def _lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
     """Lock an open file for this process; False when someone else holds it or locks are not to be had."""
     if fcntl is None:
         return False
@@ -158,7 +158,7 @@ def _remove_if_abandoned(path: Path) -> bool:
     except OSError:
         return False
     try:
-        if not _lock(descriptor):
+        if not try_lock(descriptor):
             return False
         path.unlink(missing_ok=True)
         return True

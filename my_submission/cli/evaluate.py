@@ -21,6 +21,7 @@ from evaluator.errors import EvaluationError
 from evaluator.scoring import METRICS
 from my_submission.cli.options import (
     REFINE,
+    SETTINGS,
     add_run_arguments,
     budget_seconds,
     is_complete,
@@ -35,10 +36,6 @@ from my_submission.predictor.run_manifest import run_manifest
 logger = logging.getLogger(__name__)
 
 _BLOCK_SAMPLES = 1 << 18
-
-
-SETTINGS = ("budget", "budget_factor", "refine", "device", "precision", "runtime", "batch_chunks", "max_memory")
-"""Options that can change a sample; stems made with others are made again."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

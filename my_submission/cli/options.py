@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from my_submission.audio_io import probe
+from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES, SUBTYPE_BYTES
 from my_submission.errors import MdxError, OutputError
-from my_submission.predictor import Predictor, load
+from my_submission.predictor import Predictor, load, time_limit_seconds
 from my_submission.predictor.loading import PRECISIONS, RUNTIMES
 
 REFINE: dict[str, bool | None] = {"auto": None, "always": True, "never": False}
 """What ``--refine`` means to the predictor."""
+
+SETTINGS = ("budget", "budget_factor", "refine", "device", "precision", "runtime", "batch_chunks", "max_memory")
+"""Options of a run that can change a sample; stems made with others are made again."""
 
 
 def positive_number(text: str) -> float:
@@ -64,34 +68,34 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-unverified", action="store_true", help="accept weights of another hash")
 
 
+def add_stem_arguments(parser: argparse.ArgumentParser) -> None:
+    """How stems are written."""
+    parser.add_argument("--subtype", default="PCM_16", choices=tuple(SUBTYPE_BYTES), help="default: %(default)s")
+    parser.add_argument("--format", default="wav", choices=tuple(FORMAT_SUBTYPES), help="default: %(default)s")
+
+
+def load_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments as :func:`my_submission.predictor.load` takes them, beside the system's name."""
+    return {
+        "models_dir": options.models_dir,
+        "device": options.device,
+        "precision": options.precision,
+        "runtime": options.runtime,
+        "threads": options.threads,
+        "batch_chunks": options.batch_chunks,
+        "max_memory_bytes": None if options.max_memory is None else options.max_memory << 20,
+        "allow_unverified": options.allow_unverified,
+    }
+
+
 def load_predictor(system: str, options: argparse.Namespace) -> Predictor:
     """The predictor that the arguments describe."""
-    return load(
-        system,
-        models_dir=options.models_dir,
-        device=options.device,
-        precision=options.precision,
-        runtime=options.runtime,
-        threads=options.threads,
-        batch_chunks=options.batch_chunks,
-        max_memory_bytes=None if options.max_memory is None else options.max_memory << 20,
-        allow_unverified=options.allow_unverified,
-    )
+    return load(system, **load_settings(options))
 
 
 def budget_seconds(options: argparse.Namespace, path: Path) -> float | None:
-    """The time limit for a song.
-
-    Raises:
-        MdxError: a factor is given, and the length is not known before the song is decoded.
-    """
-    if options.budget_factor is None:
-        budget: float | None = options.budget
-        return budget
-    info = probe(path)
-    if info.samples is None:
-        raise MdxError("its length is not known before it is decoded", where=path, cure="use --budget SECONDS")
-    return float(options.budget_factor * info.samples / info.sample_rate)
+    """The time limit for a song; see :func:`my_submission.predictor.time_limit_seconds`."""
+    return time_limit_seconds(path, budget_seconds=options.budget, budget_factor=options.budget_factor)
 
 
 def is_complete(mixture: Path, directory: Path, sources: tuple[str, ...], file_format: str = "wav") -> bool:
@@ -108,6 +112,18 @@ def is_complete(mixture: Path, directory: Path, sources: tuple[str, ...], file_f
         if found.sample_rate != expected.sample_rate or expected.samples not in {None, found.samples}:
             return False
     return True
+
+
+def write_run_report(path: Path | None, songs: list[dict[str, Any]], failed: list[dict[str, str]]) -> None:
+    """Write what was done, where a report is asked for.
+
+    Args:
+        path: the file, or None.
+        songs: the reports of the songs that are done.
+        failed: ``song``, ``path`` and ``error`` of the others.
+    """
+    if path is not None:
+        write_json(path, {"schema": 1, "songs": songs, "failed": failed})
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

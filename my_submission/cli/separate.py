@@ -7,21 +7,19 @@ import sys
 import time
 from pathlib import Path
 
-from my_submission.audio_io import SongInput, find_songs
+from my_submission.audio_io import SongInput, find_songs, refuse_own_folder
 from my_submission.cli.options import (
     REFINE,
     add_run_arguments,
+    add_stem_arguments,
     budget_seconds,
     is_complete,
     load_predictor,
-    write_json,
+    write_run_report,
 )
 from my_submission.cli.progress import SongProgress
-from my_submission.errors import MdxError, OutputError
+from my_submission.errors import MdxError
 from my_submission.predictor import Predictor, SeparationReport
-
-SUBTYPES = ("PCM_16", "PCM_24", "FLOAT")
-FORMATS = ("wav", "flac")
 
 Failures = list[tuple[SongInput, MdxError]]
 
@@ -32,8 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="stems go to DIR/<song>/")
     parser.add_argument("--system", default="starter", help="see `systems` (default: %(default)s)")
     add_run_arguments(parser)
-    parser.add_argument("--subtype", default="PCM_16", choices=SUBTYPES, help="default: %(default)s")
-    parser.add_argument("--format", default="wav", choices=FORMATS, help="default: %(default)s")
+    add_stem_arguments(parser)
     parser.add_argument("--skip-existing", action="store_true", help="leave songs alone whose stems are complete")
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write what was done")
 
@@ -52,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         for song in songs:
             directory = options.output / song.name
             try:
-                _refuse_own_folder(song, directory)
+                refuse_own_folder(song.path, directory)
                 if options.skip_existing and is_complete(song.path, directory, predictor.sources, options.format):
                     n_skipped += 1
                     progress.skipped(song.name)
@@ -90,18 +87,7 @@ def _separate(
     return progress.follow(song.name, events)
 
 
-def _refuse_own_folder(song: SongInput, directory: Path) -> None:
-    """Stems beside the mixture would replace the references of a data set."""
-    if song.path.name.startswith("mixture.") and directory.resolve() == song.path.resolve().parent:
-        raise OutputError(
-            "the stems would replace those that lie beside the mixture",
-            where=directory,
-            cure="choose another output folder with -o",
-        )
-
-
 def _write_report(path: Path | None, reports: list[SeparationReport], failures: Failures) -> None:
     """Write the report of all songs so far."""
-    if path is not None:
-        failed = [{"song": song.name, "path": str(song.path), "error": str(error)} for song, error in failures]
-        write_json(path, {"schema": 1, "songs": [report.as_json() for report in reports], "failed": failed})
+    failed = [{"song": song.name, "path": str(song.path), "error": str(error)} for song, error in failures]
+    write_run_report(path, [report.as_json() for report in reports], failed)
