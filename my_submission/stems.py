@@ -6,7 +6,7 @@ challenge fixes one. The orders are those of the published code of each system.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -30,6 +30,9 @@ LASAFT_SOURCES = ("vocals", "drums", "bass", "other")
 CINEMA_SOURCES = ("dialog", "effect", "music")
 """The CDX23 kit."""
 
+SOURCE_SETS = (MUSIC_SOURCES, CINEMA_SOURCES)
+"""Sources that add up to a mixture: one set a challenge, no name in two of them."""
+
 ALIASES = {"speech": "dialog", "sfx": "effect", "effects": "effect", "dialogue": "dialog", "vocal": "vocals"}
 
 
@@ -37,6 +40,19 @@ def canonical_source(name: str) -> str:
     """The name the package uses for a source that others call ``name``."""
     lowered = name.strip().lower()
     return ALIASES.get(lowered, lowered)
+
+
+def source_set(names: Collection[str]) -> tuple[str, ...]:
+    """The set of sources that all names belong to.
+
+    Raises:
+        ValueError: there is none, or no name.
+    """
+    found = next((sources for sources in SOURCE_SETS if names and set(names) <= set(sources)), None)
+    if found is None:
+        choices = " or of ".join(", ".join(sources) for sources in SOURCE_SETS)
+        raise ValueError(f"{list(names)} must be names of {choices}")
+    return found
 
 
 def stack_stems(stems: Mapping[str, Waveform], order: Sequence[str]) -> Waveform:

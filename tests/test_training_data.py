@@ -14,7 +14,7 @@ import soundfile
 from evaluator.errors import DatasetError
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
-from my_submission.stems import MUSIC_SOURCES
+from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
 from tests.training_songs import SECONDS, synthetic_stem, write_audio_song, write_spooled_songs
 from training.data.decoding import as_pcm, decode_songs
 from training.data.loading import RunData, SongDataset, epoch_steps, read_data
@@ -341,3 +341,18 @@ def test_validation_songs_are_whole_or_their_beginning(spooled: Path) -> None:
     assert whole.shape == (4, 2, int(SECONDS * SAMPLE_RATE))
     assert beginning.shape == (4, 2, SAMPLE_RATE // 2)
     assert np.array_equal(beginning.numpy(), whole[..., : SAMPLE_RATE // 2].numpy())
+
+
+def test_cinema_sources_are_read_under_the_names_of_dnr_and_levelled_apart(tmp_path: Path) -> None:
+    scene = tmp_path / "dnr" / "scene"
+    scene.mkdir(parents=True)
+    for name, source in (("speech", "bass"), ("sfx", "drums"), ("music", "other")):
+        soundfile.write(scene / f"{name}.wav", synthetic_stem(source, 0).T, SAMPLE_RATE)
+    collection = read_collection(tmp_path / "dnr")
+    assert set(collection.songs[0].stems) == {"dialog", "effect", "music"}
+    stacked = collection.songs[0].stacked(sources=CINEMA_SOURCES)
+    assert np.array_equal(stacked[1], soundfile.read(scene / "sfx.wav", dtype="float32")[0].T)
+    augment = AugmentSettings(level_db=0.0, level_offset_db={"effect": -12.0})
+    dataset = remix([collection], tmp_path, augment, sources=CINEMA_SOURCES, n_samples=2 * SAMPLE_RATE)
+    loud = [float(np.sqrt(np.mean(row**2))) for row in dataset.example(0)]
+    assert loud == pytest.approx([REFERENCE_RMS, REFERENCE_RMS / 10**0.6, REFERENCE_RMS], rel=0.15)  # of a part of each

@@ -15,7 +15,6 @@ from torch import Tensor, from_numpy
 from torch.utils.data import DataLoader, Dataset
 
 from my_submission.predictor.report import peak_memory_bytes
-from my_submission.stems import MUSIC_SOURCES
 from training.data.loading import RunData, RunDataModule
 from training.fitting import build_trainer, expected_warnings
 from training.settings.experiment import Experiment
@@ -52,8 +51,8 @@ class StepCost:
 class _Noise(Dataset[Tensor]):
     """Examples of white noise: the work is the same as with music."""
 
-    def __init__(self, n_examples: int, n_samples: int) -> None:
-        self._shape = (len(MUSIC_SOURCES), 2, n_samples)
+    def __init__(self, n_examples: int, n_sources: int, n_samples: int) -> None:
+        self._shape = (n_sources, 2, n_samples)
         self._n_examples = n_examples
 
     def __len__(self) -> int:
@@ -94,7 +93,8 @@ def bench_step(experiment: Experiment, scratch: Path, *, n_steps: int) -> StepCo
         torch.set_num_threads(short.run.threads)
     module = short.network.module(short, total_steps=n_steps)
     clock = _StepClock()
-    noise = _Noise(n_steps * short.data.batch // short.run.world_size, short.chunking.chunk_samples)
+    n_examples = n_steps * short.data.batch // short.run.world_size
+    noise = _Noise(n_examples, len(short.sources), short.chunking.chunk_samples)
     trainer = build_trainer(short, scratch, [clock], is_validated=False, is_logged=False)
     began = time.process_time()
     with expected_warnings():

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from my_submission.stems import MUSIC_SOURCES, Waveform
+from my_submission.stems import Waveform, source_set
 from training.settings.strict import Variant
 
 
@@ -30,8 +30,8 @@ class Effect(Variant):
     def __post_init__(self) -> None:
         if not 0.0 <= self.probability <= 1.0:
             raise ValueError(f"probability={self.probability} must lie between 0 and 1")
-        if unknown := set(self.sources) - set(MUSIC_SOURCES):
-            raise ValueError(f"sources {', '.join(sorted(unknown))} are none of {', '.join(MUSIC_SOURCES)}")
+        if self.sources:
+            source_set(self.sources)
 
     @property
     def reach(self) -> float:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
+from my_submission.stems import MUSIC_SOURCES
 from training.data.remix import RemixDataset
 from training.data.sampling import BatchPlan, StepSampler
 from training.data.songs import Song, SongCollection, read_collection, read_collections, split
@@ -60,10 +61,13 @@ def epoch_steps(experiment: Experiment, data: RunData) -> int:
 
 
 class SongDataset(Dataset[Tensor]):
-    """Whole songs, or their beginnings, as ``float32 (4, 2, samples)``."""
+    """Whole songs, or their beginnings, as ``float32 (sources, 2, samples)``."""
 
-    def __init__(self, songs: Sequence[Song], max_seconds: float | None) -> None:
+    def __init__(
+        self, songs: Sequence[Song], max_seconds: float | None, *, sources: Sequence[str] = MUSIC_SOURCES
+    ) -> None:
         self._songs = songs
+        self._sources = sources
         self._max_samples = None if max_seconds is None else int(max_seconds * SAMPLE_RATE)
 
     def __len__(self) -> int:
@@ -72,7 +76,7 @@ class SongDataset(Dataset[Tensor]):
     def __getitem__(self, index: int) -> Tensor:
         song = self._songs[index]
         n_samples = song.n_samples if self._max_samples is None else min(song.n_samples, self._max_samples)
-        return from_numpy(song.stacked(0, n_samples))
+        return from_numpy(song.stacked(0, n_samples, sources=self._sources))
 
 
 class RunDataModule(lightning.LightningDataModule):
@@ -97,6 +101,7 @@ class RunDataModule(lightning.LightningDataModule):
         return RemixDataset(
             self.data.training,
             experiment.augment,
+            sources=experiment.sources,
             n_samples=experiment.chunking.chunk_samples,
             n_examples=experiment.run.epochs * self.epoch_steps * experiment.data.batch,
             seed=experiment.seed,
@@ -134,6 +139,8 @@ class RunDataModule(lightning.LightningDataModule):
         trainer = self.trainer
         if not self.data.validation or trainer is None:
             return []
-        songs = SongDataset(self.data.validation, self.experiment.validation.max_seconds)
+        songs = SongDataset(
+            self.data.validation, self.experiment.validation.max_seconds, sources=self.experiment.sources
+        )
         mine = Subset(songs, range(trainer.global_rank, len(songs), trainer.world_size))
         return [DataLoader(mine, batch_size=None, shuffle=False)]

@@ -31,11 +31,12 @@ CHOICES, TIMING, CHANGES = range(3)
 
 
 class RemixDataset(Dataset[Tensor]):
-    """Example number n, as ``float32 (4, 2, n_samples)`` in the order bass, drums, other, vocals.
+    """Example number n, as ``float32 (sources, 2, n_samples)``.
 
     Args:
         collections: songs to draw from.
         augment: how windows are put together and changed.
+        sources: rows of an example, in order.
         n_samples: length of a window.
         n_examples: how many there are; the numbers a sampler asks for.
         seed: of everything drawn.
@@ -51,6 +52,7 @@ class RemixDataset(Dataset[Tensor]):
         collections: Sequence[SongCollection],
         augment: AugmentSettings,
         *,
+        sources: Sequence[str] = MUSIC_SOURCES,
         n_samples: int,
         n_examples: int,
         seed: int,
@@ -58,11 +60,12 @@ class RemixDataset(Dataset[Tensor]):
         cache: Path,
     ) -> None:
         self.augment = augment
+        self.sources = tuple(sources)
         self.n_samples = n_samples
         self.n_examples = n_examples
         self.seed = seed
         self.chain = EffectChain(augment.effects, augment.probability_scale)
-        self._pools = {source: _Pool(collections, source, by_length=draw == "length") for source in MUSIC_SOURCES}
+        self._pools = {source: _Pool(collections, source, by_length=draw == "length") for source in self.sources}
         self._gains: Mapping[Path, float] = {}
         if augment.level_db is not None:
             stems = {stem.path: stem for pool in self._pools.values() for stem in pool.stems}
@@ -75,12 +78,12 @@ class RemixDataset(Dataset[Tensor]):
         return from_numpy(self.example(index))
 
     def example(self, number: int) -> Waveform:
-        """One example, ``float32 (4, 2, n_samples)``; a source may be silent."""
+        """One example, ``float32 (sources, 2, n_samples)``; a source may be silent."""
         rng = self._stream(number, CHOICES)
         shared = self._coherent_song(rng) if rng.random() < self.augment.coherent else None
         start = rng.random()
-        example = np.zeros((len(MUSIC_SOURCES), 2, self.n_samples), dtype=np.float32)
-        for row, source in enumerate(MUSIC_SOURCES):
+        example = np.zeros((len(self.sources), 2, self.n_samples), dtype=np.float32)
+        for row, source in enumerate(self.sources):
             if rng.random() < self.augment.absent.get(source, 0.0):
                 continue
             if shared is not None:
@@ -88,7 +91,7 @@ class RemixDataset(Dataset[Tensor]):
             else:
                 example[row] = self._drawn(rng, source, (number, row))
             if rng.random() < self.augment.doubled.get(source, 0.0):
-                example[row] += self._drawn(rng, source, (number, row + len(MUSIC_SOURCES)))
+                example[row] += self._drawn(rng, source, (number, row + len(self.sources)))
         return example
 
     def _stream(self, *key: int) -> Draw:
@@ -101,7 +104,9 @@ class RemixDataset(Dataset[Tensor]):
         return self._changed(window, stem, timing=self._stream(*key, TIMING), rng=self._stream(*key, CHANGES))
 
     def _coherent_song(self, rng: Draw) -> Song:
-        return self._pools["other" if rng.random() < 0.5 else "vocals"].draw(rng)[0]
+        """A song that has one of the two last sources: bass and drums are what songs lack most often."""
+        first, second = self.sources[-2:]
+        return self._pools[first if rng.random() < 0.5 else second].draw(rng)[0]
 
     def _coherent_window(self, number: int, row: int, song: Song, source: str, start: float) -> Waveform:
         """A window of one song's source; all sources share the place and the change of pitch and tempo."""
@@ -115,7 +120,8 @@ class RemixDataset(Dataset[Tensor]):
         changed = fitted(self.chain(window, source=stem.source, timing=timing, rng=rng), self.n_samples)
         if self.augment.level_db is None:
             return changed
-        gain = 10.0 ** (rng.normal(0.0, self.augment.level_db) / 20.0) * self._gains[stem.path]
+        mean_db = self.augment.level_offset_db.get(stem.source, 0.0)
+        gain = 10.0 ** (rng.normal(mean_db, self.augment.level_db) / 20.0) * self._gains[stem.path]
         return np.asarray(changed * np.float32(gain), dtype=np.float32)
 
     @property

@@ -1,4 +1,4 @@
-"""Song folders: ``<collection>/<song>/<source>.<npy|wav|flac|ogg>``, any of the four sources."""
+"""Song folders: ``<collection>/<song>/<source>.<npy|wav|flac|ogg>``, any sources of a set."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from my_submission.errors import InputError
-from my_submission.stems import MUSIC_SOURCES, Waveform
+from my_submission.stems import ALIASES, MUSIC_SOURCES, SOURCE_SETS, Waveform
 from training.data.splits import validation_order
 from training.data.stems import STEM_SUFFIXES, StemFile, open_stem
 
 AUGMENTED_FOLDER = re.compile(r".*_p=-?\d+_t=-?\d+")
 """Folders of stretched copies; a song in them is the same song under the same name."""
+
+
+FILE_NAMES = {
+    source: (source, *(alias for alias, meant in ALIASES.items() if meant == source))
+    for sources in SOURCE_SETS
+    for source in sources
+}
+"""Names that a source's file may have without its suffix, in order of preference: DnR calls dialog ``speech``."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +44,12 @@ class Song:
             return np.zeros((2, n_samples), dtype=np.float32)
         return self.stems[source].window(start, n_samples)
 
-    def stacked(self, start: int = 0, n_samples: int | None = None) -> Waveform:
-        """``float32 (4, 2, n_samples)`` in the order bass, drums, other, vocals; their sum is the mixture."""
+    def stacked(
+        self, start: int = 0, n_samples: int | None = None, *, sources: Sequence[str] = MUSIC_SOURCES
+    ) -> Waveform:
+        """``float32 (sources, 2, n_samples)`` in the order given; their sum is the mixture."""
         length = self.n_samples - start if n_samples is None else n_samples
-        return np.stack([self.window(source, start, length) for source in MUSIC_SOURCES])
+        return np.stack([self.window(source, start, length) for source in sources])
 
 
 @dataclass(frozen=True)
@@ -63,8 +73,9 @@ def read_song(folder: Path) -> Song | None:
         InputError: a stem is not one.
     """
     stems = {}
-    for source in MUSIC_SOURCES:
-        path = next((p for suffix in STEM_SUFFIXES if (p := folder / f"{source}{suffix}").is_file()), None)
+    for source, names in FILE_NAMES.items():
+        candidates = (folder / f"{name}{suffix}" for name in names for suffix in STEM_SUFFIXES)
+        path = next((candidate for candidate in candidates if candidate.is_file()), None)
         if path is not None:
             stems[source] = open_stem(path, song=folder.name, source=source)
     return Song(folder.name, stems) if stems else None
@@ -79,7 +90,7 @@ def require_song(folder: Path) -> Song:
     song = read_song(folder)
     if song is None:
         raise InputError(
-            f"holds no stem ({', '.join(MUSIC_SOURCES)} as {' '.join(STEM_SUFFIXES)})",
+            f"holds no stem ({', '.join(FILE_NAMES)} as {' '.join(STEM_SUFFIXES)})",
             where=folder,
             cure="name a song folder of the MUSDB18-HQ layout",
         )

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from evaluator.metrics import global_sdr
-from my_submission.stems import MUSIC_SOURCES
 from training.activations import recompute_in_backward
 from training.data.stems import SILENT_SONG_RMS
 from training.export import Exported
@@ -68,7 +67,7 @@ class SeparationModule(lightning.LightningModule):
 
     @abstractmethod
     def batch_loss(self, stems: Tensor) -> Tensor:
-        """The loss of a batch of examples ``[N, 4, 2, samples]`` in the order bass, drums, other, vocals."""
+        """The loss of a batch of examples ``[N, sources, 2, samples]`` in the order of ``experiment.sources``."""
 
     @abstractmethod
     def estimate(self, mixtures: Tensor) -> Tensor:
@@ -100,11 +99,11 @@ class SeparationModule(lightning.LightningModule):
         self._absolute = [0.0, 0.0]
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Global SDR of one whole song, ``(4, 2, samples)``; a target that is silent throughout does not count."""
+        """Global SDR of one song, ``(sources, 2, samples)``; a target that is silent throughout does not count."""
         chunking = self.experiment.chunking
         estimates = separate(self.estimate, chunking, batch.sum(dim=0)).numpy()
         for row, target in enumerate(self.experiment.targets):
-            reference = batch[MUSIC_SOURCES.index(target)].cpu().numpy()
+            reference = batch[self.experiment.sources.index(target)].cpu().numpy()
             self._absolute[0] += float(np.abs(reference - estimates[row]).mean())
             self._absolute[1] += 1.0
             if np.sqrt(np.mean(np.square(reference, dtype=np.float64))) > SILENT_SONG_RMS:

@@ -24,7 +24,7 @@ from my_submission.networks.lasaft.config import (
 )
 from my_submission.networks.lasaft.layers import DenseConvolutions
 from my_submission.networks.lasaft.waveforms import FixedSourcesOfWaves, channel_major, to_part_major
-from my_submission.stems import LASAFT_SOURCES, MUSIC_SOURCES
+from my_submission.stems import LASAFT_SOURCES
 from training.export import Exported
 from training.export_conditioned import export_conditioned
 from training.losses import Outcome, loss_of
@@ -95,6 +95,8 @@ class _ConditionedSettings(NetworkSettings):
         for name, frames in (("transform", transform.frames), ("export", experiment.export_chunking.frames)):
             if frames % multiple:
                 raise ValueError(f"{name}.frames={frames} must be a multiple of {multiple}")
+        if set(experiment.targets) - set(LASAFT_SOURCES):
+            raise ValueError(f"targets={list(experiment.targets)} must be names of {', '.join(LASAFT_SOURCES)}")
         if max(source_numbers(experiment)) >= self.control_input_dim:
             raise ValueError(f"network.control_input_dim={self.control_input_dim} leaves out {experiment.targets[-1]}")
 
@@ -174,7 +176,7 @@ class ConditionedModule(SeparationModule):
         rows = torch.as_tensor(self._drawn_targets(len(stems)), device=stems.device)
         with torch.autocast(self.device.type, enabled=False):
             mixtures = stems.sum(dim=1)
-            order = torch.tensor([MUSIC_SOURCES.index(target) for target in experiment.targets], device=stems.device)
+            order = torch.tensor([experiment.sources.index(t) for t in experiment.targets], device=stems.device)
             targets = stems[torch.arange(len(stems), device=stems.device), order[rows]]
             mixture_spectra, target_spectra = to_part_major(mixtures, stft), to_part_major(targets, stft)
         numbers = torch.tensor(source_numbers(experiment), device=stems.device)[rows]

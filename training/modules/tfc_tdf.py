@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from my_submission.networks.spectra import from_channels, to_channels
 from my_submission.networks.tfc_tdf import Norm, Output, TfcTdfConfig, TfcTdfNet
-from my_submission.stems import MUSIC_SOURCES
 from training.export import Exported, export
 from training.losses import Outcome, loss_of
 from training.modules.base import SeparationModule
@@ -85,7 +84,7 @@ class TfcTdfModule(SeparationModule):
     def batch_loss(self, stems: Tensor) -> Tensor:
         """The experiment's loss; transforms and loss are computed in float32 whatever the network's precision."""
         stft = self.experiment.transform.stft
-        rows = [MUSIC_SOURCES.index(target) for target in self.experiment.targets]
+        rows = [self.experiment.sources.index(target) for target in self.experiment.targets]
         with torch.autocast(self.device.type, enabled=False):
             mixtures, targets = stems.sum(dim=1), stems[:, rows]
             mixture_spectra = to_channels(mixtures, stft)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from my_submission.geometry import SpectralChunking, StftGeometry
-from my_submission.stems import MUSIC_SOURCES
+from my_submission.stems import SOURCE_SETS, source_set
 from training.augment.effects import Effect
 from training.data.splits import expanded
 from training.losses import LossName
@@ -99,8 +99,7 @@ class DataSettings:
         return expanded(self.held_out)
 
 
-def _is_table_of_chances(table: Mapping[str, float]) -> bool:
-    return set(table) <= set(MUSIC_SOURCES) and all(0.0 <= chance < 1.0 for chance in table.values())
+_KNOWN_SOURCES = tuple(name for sources in SOURCE_SETS for name in sources)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +111,7 @@ class AugmentSettings:
         absent: probability per source name that the source is left out.
         doubled: probability per source name that a second window of the same source is added.
         level_db: standard deviation of the random level around equal levels of all sources; as recorded when absent.
+        level_offset_db: per source name what is added to its random level.
         effects: applied to every window in turn, each with its own probability.
         probability_scale: multiplies the probabilities of all effects, up to certainty.
     """
@@ -120,19 +120,30 @@ class AugmentSettings:
     absent: Mapping[str, float] = field(default_factory=dict)
     doubled: Mapping[str, float] = field(default_factory=dict)
     level_db: float | None = None
+    level_offset_db: Mapping[str, float] = field(default_factory=dict)
     effects: tuple[Effect, ...] = ()
     probability_scale: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("absent", "doubled"):
-            if not _is_table_of_chances(getattr(self, name)):
-                raise ValueError(f"{name} holds probabilities below 1 for {', '.join(MUSIC_SOURCES)}")
+            if any(not 0.0 <= chance < 1.0 for chance in getattr(self, name).values()):
+                raise ValueError(f"{name} holds probabilities below 1")
+        if unknown := self.sources_named - set(_KNOWN_SOURCES):
+            raise ValueError(f"{', '.join(sorted(unknown))} are none of {', '.join(_KNOWN_SOURCES)}")
         if not 0.0 <= self.coherent <= 1.0:
             raise ValueError(f"coherent={self.coherent} is no probability")
         if self.probability_scale < 0.0:
             raise ValueError(f"probability_scale={self.probability_scale} must not be negative")
         if self.level_db is not None and self.level_db < 0.0:
             raise ValueError(f"level_db={self.level_db} must not be negative")
+        if self.level_offset_db and self.level_db is None:
+            raise ValueError("level_offset_db changes random levels, and level_db is absent")
+
+    @property
+    def sources_named(self) -> frozenset[str]:
+        """Every source that a setting speaks of."""
+        tables = (self.absent, self.doubled, self.level_offset_db, *(effect.sources for effect in self.effects))
+        return frozenset(name for table in tables for name in table)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,9 +281,10 @@ class Experiment:
     seed: int = 2021
 
     def __post_init__(self) -> None:
-        unknown = [target for target in self.targets if target not in MUSIC_SOURCES]
-        if unknown or not self.targets or len(set(self.targets)) != len(self.targets):
-            raise ValueError(f"targets={list(self.targets)} must be different names of {', '.join(MUSIC_SOURCES)}")
+        if len(set(self.targets)) != len(self.targets):
+            raise ValueError(f"targets={list(self.targets)} must be different names")
+        if foreign := self.augment.sources_named - set(self.sources):
+            raise ValueError(f"augment speaks of {', '.join(sorted(foreign))}; sources are {', '.join(self.sources)}")
         if self.target_weights and len(self.target_weights) != len(self.targets):
             raise ValueError(f"{len(self.target_weights)} target_weights for {len(self.targets)} targets")
         if self.data.batch % (self.data.micro_batch * self.run.world_size):
@@ -281,6 +293,11 @@ class Experiment:
                 f"data.micro_batch={self.data.micro_batch}"
             )
         self.network.check(self)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What mixtures are made of, in the order of an example's rows: the set that the targets belong to."""
+        return source_set(self.targets)
 
     @property
     def accumulation(self) -> int:
