@@ -25,7 +25,18 @@ from my_submission.networks.demucs_shape import (
     resample_kernels,
 )
 
-__all__ = ["Demucs", "DemucsConfig", "DemucsLstm", "centre_trim", "downsample_by_two", "upsample_by_two"]
+__all__ = [
+    "Demucs",
+    "DemucsConfig",
+    "DemucsLstm",
+    "centre_trim",
+    "decoded",
+    "decoder_level",
+    "downsample_by_two",
+    "encoder_level",
+    "tiled",
+    "upsample_by_two",
+]
 
 
 class DemucsLstm(nn.Module):
@@ -54,8 +65,8 @@ class Demucs(nn.Module):
         inputs, outputs = config.audio_channels, len(config.sources) * config.audio_channels
         for level in range(config.depth):
             width = config.channels * 2**level
-            self.encoder.append(_encoder_level(inputs, width))
-            self.decoder.insert(0, _decoder_level(width, outputs, is_outermost=level == 0))
+            self.encoder.append(encoder_level(inputs, width))
+            self.decoder.insert(0, decoder_level(width, outputs, is_outermost=level == 0))
             inputs = outputs = width
         self.lstm = DemucsLstm(inputs, config.lstm_layers)
 
@@ -71,11 +82,11 @@ class Demucs(nn.Module):
         x = upsample_by_two(mixture / INPUT_SCALE)
         skips = []
         for encode in self.encoder:
-            x = _tiled(encode, x, kernel=KERNEL, stride=STRIDE)
+            x = tiled(encode, x, kernel=KERNEL, stride=STRIDE)
             skips.append(x)
         x = self.lstm(x)
         for decode in self.decoder:
-            x = _decode(decode, x, centre_trim(skips.pop(), x.shape[-1]))
+            x = decoded(decode, x, centre_trim(skips.pop(), x.shape[-1]))
         x = downsample_by_two(x)
         return x.view(x.shape[0], len(self.config.sources), self.config.audio_channels, x.shape[-1])
 
@@ -101,7 +112,7 @@ class Demucs(nn.Module):
         return network.eval().requires_grad_(False)
 
 
-def _tiled(layers: Callable[[Tensor], Tensor], x: Tensor, *, kernel: int, stride: int) -> Tensor:
+def tiled(layers: Callable[[Tensor], Tensor], x: Tensor, *, kernel: int, stride: int) -> Tensor:
     """Apply layers that see ``kernel`` samples of the last axis per output, tile by tile where no gradient is needed.
 
     The outermost levels are hundreds of megabytes wide; in tiles only their result is, and it stays in the cache
@@ -123,7 +134,7 @@ def _tiled(layers: Callable[[Tensor], Tensor], x: Tensor, *, kernel: int, stride
     return whole
 
 
-def _decode(level: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
+def decoded(level: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
     """Apply a decoder level to the sum of both, tile by tile where no gradient is needed.
 
     Only the two inputs and the result are ever whole. An output sample of the transposed convolution sees two
@@ -147,7 +158,8 @@ def _decode(level: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
     return whole
 
 
-def _encoder_level(inputs: int, width: int) -> nn.Sequential:
+def encoder_level(inputs: int, width: int) -> nn.Sequential:
+    """Convolution with a stride and a gated one: [B, inputs, S] to [B, width, about S / 4]."""
     return nn.Sequential(
         nn.Conv1d(inputs, width, KERNEL, STRIDE),
         nn.ReLU(inplace=True),
@@ -156,7 +168,8 @@ def _encoder_level(inputs: int, width: int) -> nn.Sequential:
     )
 
 
-def _decoder_level(width: int, outputs: int, *, is_outermost: bool) -> nn.Sequential:
+def decoder_level(width: int, outputs: int, *, is_outermost: bool) -> nn.Sequential:
+    """Gated convolution and a transposed one: [B, width, S] to [B, outputs, about 4 · S]."""
     layers: list[nn.Module] = [
         nn.Conv1d(width, 2 * width, CONTEXT),
         nn.GLU(dim=1),
@@ -181,9 +194,7 @@ def _resample(x: Tensor, old: int, new: int) -> Tensor:
     kernels = torch.from_numpy(stored)
     rows = x.reshape(-1, 1, x.shape[-1])
     padded = F.pad(rows, (width, width + old), mode="replicate")
-    phases = _tiled(
-        lambda tile: F.conv1d(tile, kernels.to(x), stride=old), padded, kernel=kernels.shape[-1], stride=old
-    )
+    phases = tiled(lambda tile: F.conv1d(tile, kernels.to(x), stride=old), padded, kernel=kernels.shape[-1], stride=old)
     joined = phases.transpose(1, 2).reshape(*x.shape[:-1], -1)
     return joined[..., : new * x.shape[-1] // old]
 

@@ -51,12 +51,16 @@ class DemucsConfig:
 
     def valid_length(self, samples: int) -> int:
         """Shortest input, in samples, whose output covers ``samples`` with no padding anywhere."""
-        length = 2 * samples
+        return math.ceil(self.inner_valid_length(2 * samples) / 2)
+
+    def inner_valid_length(self, samples: int) -> int:
+        """As :meth:`valid_length`, at the rate inside the network."""
+        length = samples
         for _ in range(self.depth):
             length = max(1, math.ceil((length - KERNEL) / STRIDE) + 1) + CONTEXT - 1
         for _ in range(self.depth):
             length = (length - 1) * STRIDE + KERNEL
-        return math.ceil(length / 2)
+        return length
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every tensor of a checkpoint under its published name, and its shape."""

@@ -136,4 +136,5 @@ class LocalAttention(nn.Module):
         scores = scores.masked_fill(torch.eye(frames, dtype=torch.bool, device=x.device), SELF_SCORE)
         weights = torch.softmax(scores, dim=2)
         heard = torch.einsum("nhts,nhct->nhcs", weights, content).reshape(n, channels, frames)
-        return x + self.proj(heard)
+        attended: Tensor = self.proj(heard)
+        return x + attended

@@ -73,4 +73,4 @@ class HybridDemucsConfig:
 
     def width(self, level: int) -> int:
         """Channels of a level."""
-        return self.channels * GROWTH**level
+        return self.channels * int(GROWTH**level)

@@ -1,0 +1,179 @@
+"""BandSplitRNN: magnitudes to a mask, band by band, with a recurrence along time and one along bands.
+
+"Music Source Separation with Band-split RNN" (Luo and Yu, 2022) in the form and under the key names of AIMLESS.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from os import PathLike
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from my_submission.errors import WeightsError
+from my_submission.geometry import SAMPLE_RATE
+from my_submission.networks.strict_loading import shape_of, take_over
+
+N_FFT = 4096
+
+SPLIT_HZ = (
+    *range(100, 1_001, 100),
+    *range(1_250, 4_001, 250),
+    *range(4_500, 8_001, 500),
+    *range(9_000, 16_001, 1_000),
+    *range(18_000, 22_001, 2_000),
+)
+"""Where the published 42 bands meet, in Hz; the last reaches to the Nyquist frequency."""
+
+_MAGNITUDE_FLOOR = 1e-8
+"""Added before the logarithm, so that silence has one."""
+
+_MASK_EXPANSION = 4
+"""How much wider the hidden layer of a band's mask is than its features."""
+
+_NUMBERS_TOGETHER = 1 << 22
+"""Features that go through a recurrence at once where no gradient is needed: its gates take sixteen times as much."""
+
+
+def band_edges(n_fft: int = N_FFT, split_hz: tuple[int, ...] = SPLIT_HZ, sample_rate: int = SAMPLE_RATE) -> list[int]:
+    """First bin of every band, and the number of bins."""
+    return [0, *(math.floor(n_fft * frequency / sample_rate) for frequency in split_hz), n_fft // 2 + 1]
+
+
+@dataclass(frozen=True)
+class BandSplitConfig:
+    """Shape of a BandSplitRNN.
+
+    Attributes:
+        widths: bins of each band, from the lowest.
+        hidden_size: features of a band in a frame.
+        num_layers: pairs of recurrences, one along time and one along bands.
+        norm_groups: of the group norms; no shape tells them.
+    """
+
+    widths: tuple[int, ...] = tuple(b - a for a, b in zip(band_edges()[:-1], band_edges()[1:], strict=True))
+    hidden_size: int = 128
+    num_layers: int = 12
+    norm_groups: int = 4
+
+    def __post_init__(self) -> None:
+        if not self.widths or min(self.widths) < 1 or self.num_layers < 1:
+            raise ValueError(f"every band needs a bin, and there is at least one layer: {self}")
+        if self.hidden_size < 2 or self.hidden_size % 2 or self.hidden_size % self.norm_groups:
+            raise ValueError(f"hidden_size={self.hidden_size} must be even and a multiple of {self.norm_groups}")
+
+    @property
+    def bins(self) -> int:
+        """Bins of the spectrum."""
+        return sum(self.widths)
+
+
+class BandSplitRNN(nn.Module):
+    """Mask of one source: float32 magnitudes [batch, channels, bins, frames] to a mask of the same shape in 0 … 1.
+
+    Channels are separated each on its own.
+    """
+
+    def __init__(self, config: BandSplitConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or BandSplitConfig()
+        size, layers = config.hidden_size, range(config.num_layers)
+        self.norm1_list = nn.ModuleList(nn.LayerNorm(width) for width in config.widths)
+        self.fc1_list = nn.ModuleList(nn.Linear(width, size) for width in config.widths)
+        self.band_lstms = nn.ModuleList(_recurrence(size) for _ in layers)
+        self.time_lstms = nn.ModuleList(_recurrence(size) for _ in layers)
+        self.band_group_norms = nn.ModuleList(nn.GroupNorm(config.norm_groups, size) for _ in layers)
+        self.time_group_norms = nn.ModuleList(nn.GroupNorm(config.norm_groups, size) for _ in layers)
+        self.norm2_list = nn.ModuleList(nn.LayerNorm(size) for _ in config.widths)
+        self.mlps = nn.ModuleList(
+            nn.Sequential(nn.Linear(size, _MASK_EXPANSION * size), nn.Tanh(), nn.Linear(_MASK_EXPANSION * size, width))
+            for width in config.widths
+        )
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        """Estimate the mask."""
+        batch, channels, bins, frames = magnitude.shape
+        loudness = torch.log(magnitude + _MAGNITUDE_FLOOR).reshape(batch * channels, bins, frames).transpose(1, 2)
+        bands = zip(self.norm1_list, self.fc1_list, torch.split(loudness, list(self.config.widths), dim=2), strict=True)
+        x = torch.stack([connect(norm(band)) for norm, connect, band in bands], dim=1)
+        rows, n_bands, _, size = x.shape
+        for time_norm, time_lstm, band_norm, band_lstm in zip(
+            self.time_group_norms, self.time_lstms, self.band_group_norms, self.band_lstms, strict=True
+        ):
+            flat = x.reshape(rows * n_bands, frames, size)
+            x = (flat + _recurred(time_norm, time_lstm, flat)).view(x.shape)
+            flat = x.transpose(1, 2).reshape(rows * frames, n_bands, size)
+            x = (flat + _recurred(band_norm, band_lstm, flat)).view(rows, frames, n_bands, size).transpose(1, 2)
+        parts = zip(self.norm2_list, self.mlps, x.unbind(1), strict=True)
+        logits = torch.cat([estimate(norm(band)) for norm, estimate, band in parts], dim=2)
+        return torch.sigmoid(logits.transpose(1, 2).reshape(batch, channels, bins, frames))
+
+
+def _recurrence(size: int) -> nn.LSTM:
+    return nn.LSTM(size, size, batch_first=True, bidirectional=True, proj_size=size // 2)
+
+
+def _folded(lstm: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The same recurrence with its projection moved out of it, which halves its time on the CPU.
+
+    A projected state is only ever multiplied by the recurrent weights, so that both matrices can be one.
+    """
+    stored = dict(lstm.named_parameters())
+    weights: list[Tensor] = []
+    for side in ("", "_reverse"):
+        recurrent = stored[f"weight_hh_l0{side}"] @ stored[f"weight_hr_l0{side}"]
+        biases = [stored[f"bias_ih_l0{side}"], stored[f"bias_hh_l0{side}"]]
+        weights += [stored[f"weight_ih_l0{side}"], recurrent, *biases]
+    projections = [stored["weight_hr_l0"], stored["weight_hr_l0_reverse"]]
+
+    def run(x: Tensor) -> Tensor:
+        start = x.new_zeros(2, len(x), projections[0].shape[1])
+        hidden = torch.lstm(x, (start, start), weights, True, 1, 0.0, lstm.training, True, True)[0]
+        both = zip(hidden.chunk(2, dim=-1), projections, strict=True)
+        return torch.cat([F.linear(part, projection) for part, projection in both], dim=-1)
+
+    return run
+
+
+def _recurred(norm: nn.Module, lstm: nn.Module, x: Tensor) -> Tensor:
+    """Norm and recurrence of sequences [rows, steps, size], which do not depend on each other."""
+    together = len(x) if torch.is_grad_enabled() else max(1, _NUMBERS_TOGETHER // x[0].numel())
+    run = _folded(lstm) if x.device.type == "cpu" else lambda part: lstm(part)[0]
+    parts = [run(norm(part.transpose(1, 2)).transpose(1, 2)) for part in torch.split(x, together)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def infer_config(
+    state: Mapping[str, Tensor], *, norm_groups: int = 4, where: str | PathLike[str] | None = None
+) -> BandSplitConfig:
+    """Bands, size and layers from the shapes of a state dict.
+
+    Raises:
+        WeightsError: a key is missing, or a shape belongs to no BandSplitRNN.
+    """
+    n_bands = sum(key.startswith("fc1_list.") and key.endswith(".weight") for key in state)
+    n_layers = sum(key.startswith("time_lstms.") and key.endswith(".weight_ih_l0") for key in state)
+    size = shape_of(state, "fc1_list.0.weight", (None, None), where=where)[0]
+    widths = (shape_of(state, f"fc1_list.{band}.weight", (size, None), where=where)[1] for band in range(n_bands))
+    try:
+        return BandSplitConfig(tuple(widths), size, n_layers, norm_groups)
+    except ValueError as error:
+        raise WeightsError(f"the shapes are those of no BandSplitRNN: {error}", where=where) from error
+
+
+def from_state_dict(
+    state: Mapping[str, Tensor], *, norm_groups: int = 4, where: str | PathLike[str] | None = None
+) -> BandSplitRNN:
+    """The network that a state dict belongs to, in evaluation mode, on the state's own memory.
+
+    Raises:
+        WeightsError: a key is missing, unexpected, or of another shape; the message names it.
+    """
+    config = infer_config(state, norm_groups=norm_groups, where=where)
+    with torch.device("meta"):
+        network = BandSplitRNN(config)
+    return take_over(network, state, where=where)
