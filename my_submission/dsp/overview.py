@@ -1,0 +1,97 @@
+"""All that a picture and a level report say of a signal, gathered in one pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from my_submission.dsp.envelope import Envelope, EnvelopeGatherer
+from my_submission.dsp.loudness import LoudnessMeter
+from my_submission.dsp.power_map import PowerMap, PowerMapGatherer
+from my_submission.stems import Waveform
+
+COLUMNS = 1000
+"""Columns of a picture, about as many as a screen shows."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A signal at a glance.
+
+    Attributes:
+        sample_rate: in Hz.
+        samples: length.
+        peak: largest absolute value; 1 is full scale.
+        rms: root of the mean square over all channels.
+        loudness_lufs: integrated; None for silence and for less than 400 ms.
+        beyond_full_scale: values beyond ±1, which PCM cannot hold, over all channels.
+        envelope: the waveform's outline.
+        power: its spectrogram.
+    """
+
+    sample_rate: int
+    samples: int
+    peak: float
+    rms: float
+    loudness_lufs: float | None
+    beyond_full_scale: int
+    envelope: Envelope
+    power: PowerMap
+
+
+def overview_of(blocks: Iterable[Waveform], sample_rate: int, samples: int, *, columns: int = COLUMNS) -> Overview:
+    """Look at a signal once.
+
+    Args:
+        blocks: consecutive blocks (channels, n) of one or two channels.
+        sample_rate: in Hz.
+        samples: length of all blocks together.
+        columns: of the pictures.
+    """
+    envelope = EnvelopeGatherer(samples, columns=columns)
+    power = PowerMapGatherer(sample_rate, samples, columns=columns)
+    meter: LoudnessMeter | None = None
+    peak, squares, count, beyond = 0.0, 0.0, 0, 0
+    for block in blocks:
+        meter = meter or LoudnessMeter(sample_rate, channels=block.shape[0])
+        meter.push(block)
+        envelope.push(block)
+        power.push(block)
+        magnitude = np.abs(block)
+        peak = max(peak, float(magnitude.max(initial=0.0)))
+        beyond += int(np.count_nonzero(magnitude > 1))
+        squares += float(np.square(block, dtype=np.float64).sum())
+        count += block.size
+    return Overview(
+        sample_rate=sample_rate,
+        samples=samples,
+        peak=peak,
+        rms=math.sqrt(squares / max(1, count)),
+        loudness_lufs=None if meter is None else meter.integrated(),
+        beyond_full_scale=beyond,
+        envelope=envelope.result(),
+        power=power.result(),
+    )
+
+
+def residual_db(mixture: Iterable[Waveform], stems: Iterable[Iterable[Waveform]]) -> float | None:
+    """Energy of mixture − Σ stems over that of the mixture, in dB.
+
+    Args:
+        mixture: consecutive blocks (channels, n).
+        stems: for each stem its blocks, of the same lengths; a mono mixture stands for two equal channels.
+
+    Returns:
+        −inf where the stems add up exactly, None for a silent mixture.
+    """
+    left, whole = 0.0, 0.0
+    for block, *parts in zip(mixture, *stems, strict=True):
+        rest = block.astype(np.float64) - sum(part.astype(np.float64) for part in parts)
+        left += float(np.square(rest).sum())
+        whole += float(np.square(np.broadcast_to(block, rest.shape), dtype=np.float64).sum())
+    if not whole:
+        return None
+    return 10 * math.log10(left / whole) if left else -math.inf

@@ -1,0 +1,143 @@
+"""Pictures and a page of one song, written beside its stems."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+from urllib.parse import quote
+
+from my_submission.audio_io.part_files import PartFile, output_error
+from my_submission.pictures import look, wording
+from my_submission.pictures.drawing import FrequencyAxis, draw_track, require_matplotlib
+from my_submission.pictures.song import MIXTURE, SongView, TrackView, view_song
+from my_submission.predictor import SeparationReport
+
+PAGE_NAME = "report.html"
+
+
+def write_pictures(
+    report: SeparationReport, directory: str | Path, *, song: str, axis: FrequencyAxis = "log"
+) -> dict[str, Path]:
+    """Write ``<track>.png`` for the mixture and every stem, and ``report.html``.
+
+    The page holds the pictures themselves and refers to the stems beside it, so it opens anywhere, and plays wherever
+    the stems went with it.
+
+    Args:
+        report: of a separation from file to file.
+        directory: where its stems are.
+        song: its name, the page's title.
+        axis: how frequencies lie.
+
+    Returns:
+        Track to PNG, and ``"page"`` to the page.
+
+    Raises:
+        MdxError: matplotlib is not installed.
+        OutputError: the folder cannot be written.
+    """
+    require_matplotlib()
+    folder = Path(directory)
+    view = view_song(report)
+    pictures = {track.name: picture_of(track, song=song, axis=axis) for track in view.tracks}
+    contents = {f"{name}.png": picture for name, picture in pictures.items()}
+    links = {name: quote(Path(path).name) for name, path in report.outputs.items()}
+    contents[PAGE_NAME] = song_page(view, report, pictures, song=song, links=links).encode()
+    written = {name: _write(folder / name, content) for name, content in contents.items()}
+    return {**{name: written[f"{name}.png"] for name in pictures}, "page": written[PAGE_NAME]}
+
+
+def picture_of(track: TrackView, *, song: str, axis: FrequencyAxis) -> bytes:
+    """The PNG of a track."""
+    colour = look.colour_of(track.name)
+    return draw_track(
+        track.overview, title=f"{track.name} · {song}", colour=colour, cutoff_hz=track.cutoff_hz, axis=axis
+    )
+
+
+def song_page(
+    view: SongView, report: SeparationReport, pictures: Mapping[str, bytes], *, song: str, links: Mapping[str, str]
+) -> str:
+    """The page.
+
+    Args:
+        view: of the song.
+        report: what was done.
+        pictures: track to PNG.
+        song: its name.
+        links: track to the relative address of its audio, for those that have one.
+    """
+    template = Template(resources.files("my_submission.pictures").joinpath("song_page.html").read_text("utf-8"))
+    seconds = report.source_samples / report.source_rate
+    colours = {name: getattr(look, name.upper()) for name in ("ink", "soft", "line", "paper", "wash")}
+    return template.substitute(
+        colours,
+        title=escape(song),
+        subtitle=escape(f"{wording.clock(seconds)} at {report.source_rate / 1000:g} kHz, separated by {report.system}"),
+        levels=_level_table(view),
+        facts="".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in _facts(view, report)),
+        tracks="\n".join(_track_section(track, pictures[track.name], links.get(track.name)) for track in view.tracks),
+    )
+
+
+def level_rows(view: SongView) -> list[dict[str, str]]:
+    """The level report: a row a track, column to text."""
+    return [
+        {
+            "track": track.name,
+            "peak": wording.decibels(track.overview.peak),
+            "RMS": wording.decibels(track.overview.rms),
+            "loudness": wording.loudness(track.overview.loudness_lufs),
+            "clipped samples": str(track.clipped_samples),
+            "cutoff": "—" if track.cutoff_hz is None else f"{track.cutoff_hz / 1000:.1f} kHz",
+        }
+        for track in view.tracks
+    ]
+
+
+def _level_table(view: SongView) -> str:
+    rows = level_rows(view)
+    head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row.values()) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _facts(view: SongView, report: SeparationReport) -> list[tuple[str, str]]:
+    budget = "none" if report.budget_seconds is None else wording.clock(report.budget_seconds)
+    facts = [
+        ("mixture − Σ stems", wording.residual(view.residual_db)),
+        ("time", f"{wording.clock(report.seconds)}, {report.realtime_factor:.1f} × real time; budget: {budget}"),
+        ("done", "as published" if report.is_as_published else "; ".join(report.left_out) or report.plan),
+        ("ran on", ", ".join(dict.fromkeys(part.runs_on for part in report.parts))),
+    ]
+    return facts + [("note", note) for note in report.notes]
+
+
+def _track_section(track: TrackView, picture: bytes, link: str | None) -> str:
+    overview = track.overview
+    levels = f"peak {wording.decibels(overview.peak)} · {wording.loudness(overview.loudness_lufs)}"
+    player = "" if link is None else f'<audio controls preload="none" src="{escape(link, quote=True)}"></audio>'
+    image = base64.b64encode(picture).decode()
+    what = f"waveform and spectrogram of {'the mixture' if track.name == MIXTURE else track.name}"
+    return (
+        f'<section style="--track: {look.colour_of(track.name)}"><header><h2>{escape(track.name)}</h2>'
+        f'<span class="levels">{escape(levels)}</span>{player}</header>'
+        f'<img alt="{escape(what, quote=True)}" src="data:image/png;base64,{image}"></section>'
+    )
+
+
+def _write(path: Path, content: bytes) -> Path:
+    """Write a file under its final name, whole or not at all."""
+    part = PartFile(path)
+    try:
+        part.path.write_bytes(content)
+        part.sync()
+        part.commit()
+    except OSError as error:
+        part.discard()
+        raise output_error(error, path.parent) from error
+    return path
