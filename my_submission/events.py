@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The first event: what there is to do.
+
+    Attributes:
+        parts: name of every part, in the order of work, to the seconds it is expected to take.
+    """
+
+    parts: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -62,4 +74,4 @@ class Finished:
     result: Any = field(repr=False)
 
 
-Event = PartStarted | PartAdvanced | PartFinished | Note | Finished
+Event = Planned | PartStarted | PartAdvanced | PartFinished | Note | Finished

@@ -1,5 +1,6 @@
 """Reading songs of any format into stereo at 44.1 kHz, and writing stems so that none is ever half-written."""
 
+from my_submission.audio_io.copies import check_length, convert_stems, decode_to_wav, interleave
 from my_submission.audio_io.decode import probe, read_blocks
 from my_submission.audio_io.decoder import AudioInfo
 from my_submission.audio_io.mixture import Mixture, load_mixture, mixture_from_array
@@ -18,7 +19,11 @@ __all__ = [
     "SongInput",
     "StemFolderWriter",
     "StemLevels",
+    "check_length",
+    "convert_stems",
+    "decode_to_wav",
     "find_songs",
+    "interleave",
     "load_mixture",
     "mixture_from_array",
     "new_store",

@@ -27,6 +27,7 @@ class AudioInfo:
         samples: length in samples of each channel; None where only decoding tells.
         container: the file format, such as "WAV", "FLAC" or "mov,mp4,m4a,3gp,3g2,mj2".
         codec: how samples are stored, such as "PCM_16", "VORBIS" or "aac".
+        declared_seconds: length as the file states it, rounded where ``samples`` is None; None where it states none.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class AudioInfo:
     samples: int | None
     container: str
     codec: str
+    declared_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if not _LOWEST_RATE_HZ <= self.sample_rate <= _HIGHEST_RATE_HZ:
@@ -45,6 +47,8 @@ class AudioInfo:
             )
         if self.channels < 1:
             raise InputError("the header gives no channel", where=self.path, cure="export the file again")
+        if self.samples is not None:
+            object.__setattr__(self, "declared_seconds", self.samples / self.sample_rate)
 
 
 class Decoder(Protocol):

@@ -117,6 +117,7 @@ class MediaDecoder:
             samples=0 if self._first is None else None,
             container=self._container.format.name,
             codec=context.name,
+            declared_seconds=_declared_seconds(self._container, self._stream),
         )
 
     def _check_end(self, decoded_seconds: float) -> None:

@@ -95,12 +95,7 @@ def _chosen(options: argparse.Namespace) -> list[str]:
     if options.system:
         return [find_system(name).name for name in options.system]
     models = ModelsFolder(options.models_dir)
-    known = {artefact.name for artefact in models.artefacts}
-    return [
-        system.name
-        for system in SYSTEMS.values()
-        if all(name in known and models.is_present(name) for name in system.artefacts)
-    ]
+    return [system.name for system in SYSTEMS.values() if not models.missing(system.artefacts)]
 
 
 def _show_machine(machine: Machine) -> None:

@@ -38,8 +38,7 @@ def run(options: argparse.Namespace) -> int:
 
 def describe(system: SystemRecipe, models: ModelsFolder) -> dict[str, Any]:
     """A system as plain values."""
-    known = {artefact.name for artefact in models.artefacts}
-    missing = [name for name in system.artefacts if name not in known or not models.is_present(name)]
+    missing = models.missing(system.artefacts)
     return {
         "name": system.name,
         "title": system.title,

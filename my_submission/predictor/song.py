@@ -10,7 +10,7 @@ from typing import Self
 
 from my_submission.audio_io import Mixture
 from my_submission.budget import Budget
-from my_submission.events import Event, Note, PartAdvanced, PartFinished, PartStarted
+from my_submission.events import Event, Note, PartAdvanced, PartFinished, PartStarted, Planned
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.planning import Forecast, Pace, Plan, Schedule, SegmentWork, Unit, Work
 from my_submission.planning.coverage import FADE_SAMPLES
@@ -154,6 +154,7 @@ class Song:
 
     def work(self) -> Iterator[Event]:
         """Do units until everything is done or it is time to write; to be called inside a with block."""
+        yield Planned({part.name: part.seconds for part in self.plan.parts if part.share})
         if self.budget.is_limited:
             yield Note(f"planned: {self.plan.rung}")
         yield from self._run()

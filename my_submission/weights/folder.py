@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+from collections.abc import Iterable
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
@@ -57,6 +58,10 @@ class ModelsFolder:
         """Whether there is a file that is more than a Git LFS pointer; its content is not checked."""
         path = self.path(name)
         return path.is_file() and not is_lfs_pointer(path)
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Those artefacts that are not here, or that the manifest does not know."""
+        return [name for name in names if name not in self._by_name or not self.is_present(name)]
 
     def require(self, name: str, *, allow_unverified: bool = False) -> Path:
         """The path of an artefact whose content is what its name promises.

@@ -1,0 +1,152 @@
+"""Songs and stems copied from one file format to another, block by block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from my_submission.audio_io.decode import probe, read_blocks
+from my_submission.audio_io.part_files import PartFile, output_error
+from my_submission.audio_io.stem_writer import N_CHANNELS, SUBTYPE_BYTES, WAV_LIMIT_BYTES, StemFolderWriter
+from my_submission.errors import InputError, OutputError
+from my_submission.stems import Waveform
+
+
+def decode_to_wav(
+    source: str | PathLike[str],
+    target: Path,
+    *,
+    most_seconds: float = math.inf,
+    on_progress: Callable[[float], None] = lambda seconds: None,
+) -> None:
+    """Decode any song into a WAV of 32-bit float, so that the samples stay what they are.
+
+    Args:
+        source: anything that can be read, one or two channels; one is doubled.
+        target: the file to be made.
+        most_seconds: a longer song is refused as soon as that shows, whatever its header says.
+        on_progress: told how many seconds are done, after every block.
+
+    Raises:
+        InputError: the song cannot be read, has more than two channels or is too long.
+        OutputError: the target cannot be written.
+    """
+    info = probe(source)
+    check_length(source, most_seconds=most_seconds)
+    if info.channels > N_CHANNELS:
+        raise InputError(f"{info.channels} channels where 1 or 2 are expected", where=source, cure="downmix to stereo")
+    done = 0
+    seconds = info.declared_seconds if math.isinf(most_seconds) else most_seconds
+    with _wav(target, info.sample_rate, N_CHANNELS, "FLOAT", seconds=seconds) as file:
+        for block in read_blocks(source):
+            done += block.shape[1]
+            if done > most_seconds * info.sample_rate:
+                raise _too_long(source, most_seconds)
+            file.write(np.broadcast_to(block, (N_CHANNELS, block.shape[1])).T)
+            on_progress(done / info.sample_rate)
+
+
+def check_length(path: str | PathLike[str], *, most_seconds: float) -> float | None:
+    """The length of a file in seconds as its header tells it, None where it does not, before anything is decoded.
+
+    Raises:
+        InputError: the file is no audio, or too long.
+    """
+    info = probe(path)
+    seconds = info.declared_seconds
+    if seconds is not None and seconds > most_seconds:
+        raise _too_long(path, most_seconds, seconds)
+    return seconds
+
+
+def convert_stems(stems: Mapping[str, Path], directory: Path, *, subtype: str, file_format: str) -> dict[str, Path]:
+    """Copy stereo stems of one rate and length into ``directory/<name>.<file_format>``, all of them or none.
+
+    The files are those that a separation straight into this format would have written.
+
+    Raises:
+        InputError: a stem cannot be read.
+        OutputError: the folder cannot be written.
+    """
+    info = probe(next(iter(stems.values())))
+    if info.samples is None:
+        raise ValueError(f"stems are files that tell their length, not {info.container}")
+    writer = StemFolderWriter(
+        directory,
+        tuple(stems),
+        sample_rate=info.sample_rate,
+        samples=info.samples,
+        subtype=subtype,
+        file_format=file_format,
+        source_rate=info.sample_rate,
+    )
+    with writer:
+        for blocks in zip(*(read_blocks(path) for path in stems.values()), strict=True):
+            writer.write(dict(zip(stems, blocks, strict=True)))
+    return writer.paths
+
+
+def interleave(stems: Mapping[str, Path], target: Path) -> None:
+    """Put stereo stems of one rate and length side by side into one WAV of 2 · n channels, 16 bit.
+
+    One file with all stems plays them in step to the sample, which several players cannot.
+
+    Raises:
+        InputError: a stem cannot be read.
+        OutputError: the target cannot be written.
+    """
+    info = probe(next(iter(stems.values())))
+    channels = N_CHANNELS * len(stems)
+    with _wav(target, info.sample_rate, channels, "PCM_16", seconds=info.declared_seconds) as file:
+        for blocks in zip(*(read_blocks(path) for path in stems.values()), strict=True):
+            file.write(np.concatenate(blocks).T)
+
+
+class _WavFile:
+    """An open WAV; errors of libsndfile become errors of this package."""
+
+    def __init__(self, file: soundfile.SoundFile, final: Path) -> None:
+        self._file, self._final = file, final
+
+    def write(self, frames: Waveform) -> None:
+        """Append frames (samples, channels)."""
+        try:
+            self._file.write(frames)
+        except (soundfile.LibsndfileError, OSError, AssertionError) as error:
+            problem = f"it could not be written completely ({str(error).strip() or 'write failed'})"
+            raise OutputError(problem, where=self._final, cure="free some space there") from error
+
+
+@contextmanager
+def _wav(
+    final: Path, sample_rate: int, channels: int, subtype: str, *, seconds: float | None
+) -> Iterator[_WavFile]:
+    """A WAV that gets its name once it is complete; an RF64 where its length is not known or too much for a WAV."""
+    size = math.inf if seconds is None else seconds * sample_rate * channels * SUBTYPE_BYTES[subtype]
+    container = "WAV" if size < WAV_LIMIT_BYTES else "RF64"
+    part = PartFile(final)
+    try:
+        with soundfile.SoundFile(part.path, "w", sample_rate, channels, subtype, format=container) as file:
+            yield _WavFile(file, final)
+        part.commit()
+    except BaseException as error:
+        part.discard()
+        if isinstance(error, OSError | soundfile.LibsndfileError):
+            cause = error if isinstance(error, OSError) else OSError(str(error))
+            raise output_error(cause, final.parent) from error
+        raise
+
+
+def _too_long(path: str | PathLike[str], most_seconds: float, seconds: float | None = None) -> InputError:
+    length = "" if seconds is None else f" of {seconds:.0f} s"
+    return InputError(
+        f"the song{length} is longer than the {most_seconds:g} s that are allowed here",
+        where=path,
+        cure="cut it, or raise the limit",
+    )
