@@ -30,6 +30,9 @@ LASAFT_SOURCES = ("vocals", "drums", "bass", "other")
 CINEMA_SOURCES = ("dialog", "effect", "music")
 """The CDX23 kit."""
 
+AIMLESS_CINEMA_SOURCES = ("music", "effect", "dialog")
+"""Rows of AIMLESS' networks for film sound; its music networks have the rows of Demucs."""
+
 SOURCE_SETS = (MUSIC_SOURCES, CINEMA_SOURCES)
 """Sources that add up to a mixture: one set a challenge, no name in two of them."""
 

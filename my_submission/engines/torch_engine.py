@@ -104,7 +104,38 @@ def _tfc_tdf(path: Path) -> nn.Module:
     return from_state_dict(load_state_dict(path), where=path)
 
 
-NETWORKS: dict[str, Callable[[Path], Any]] = {"demucs-v2": _demucs, "tfc-tdf": _tfc_tdf}
+def _hybrid_demucs(path: Path) -> nn.Module:
+    from my_submission.networks.aimless import open_hybrid_demucs
+
+    return open_hybrid_demucs(path)
+
+
+def _band_split_rnn(path: Path) -> nn.Module:
+    from my_submission.networks.aimless import open_band_split_rnn
+
+    return open_band_split_rnn(path)
+
+
+def _x_umx(path: Path) -> nn.Module:
+    from my_submission.networks.aimless import open_x_umx
+
+    return open_x_umx(path)
+
+
+def _demucs_split(path: Path) -> nn.Module:
+    from my_submission.networks.aimless import open_demucs_split
+
+    return open_demucs_split(path)
+
+
+NETWORKS: dict[str, Callable[[Path], Any]] = {
+    "demucs-v2": _demucs,
+    "tfc-tdf": _tfc_tdf,
+    "hybrid-demucs": _hybrid_demucs,
+    "band-split-rnn": _band_split_rnn,
+    "x-umx": _x_umx,
+    "demucs-split": _demucs_split,
+}
 """Manifest architecture to loader; a loader reads shapes and sizes from the file itself."""
 
 

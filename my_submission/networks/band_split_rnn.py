@@ -61,8 +61,8 @@ class BandSplitConfig:
     norm_groups: int = 4
 
     def __post_init__(self) -> None:
-        if not self.widths or min(self.widths) < 1 or self.num_layers < 1:
-            raise ValueError(f"every band needs a bin, and there is at least one layer: {self}")
+        if not self.widths or min(*self.widths, self.num_layers, self.norm_groups) < 1:
+            raise ValueError(f"every band needs a bin, and there is at least one layer and group: {self}")
         if self.hidden_size < 2 or self.hidden_size % 2 or self.hidden_size % self.norm_groups:
             raise ValueError(f"hidden_size={self.hidden_size} must be even and a multiple of {self.norm_groups}")
 

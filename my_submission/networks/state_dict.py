@@ -11,6 +11,21 @@ import torch
 from torch import Tensor
 
 from my_submission.errors import WeightsError
+from my_submission.weights import is_legacy_torch_file, map_tensors, read_tensor_shapes
+
+
+def map_state_dict(path: Path) -> dict[str, Tensor]:
+    """Tensors of a checkpoint, also of a training program's, mapped from the file; nothing in it is executed.
+
+    Files older than torch 1.6 are read by torch itself, as :func:`load_state_dict` does.
+
+    Raises:
+        WeightsError: the file is damaged, holds code, or no state dict.
+    """
+    if is_legacy_torch_file(path):
+        return load_state_dict(path)
+    arrays = map_tensors(path, list(read_tensor_shapes(path)), is_private=True)
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def load_state_dict(path: Path) -> dict[str, Tensor]:

@@ -114,8 +114,8 @@ _READ_OVER = frozenset(
 )
 """What Lightning checkpoints name in their settings, schedules and scores."""
 
-_READ_OVER_PACKAGES = ("lightning", "lightning_fabric", "omegaconf", "pytorch_lightning", "lasaft")
-"""Callbacks, attribute dictionaries and configurations; ``lasaft`` is the package of that network's authors."""
+_READ_OVER_PACKAGES = ("lightning", "lightning_fabric", "omegaconf", "pytorch_lightning", "lasaft", "aimless")
+"""Callbacks, attribute dictionaries and configurations; the last two are the packages of networks' authors."""
 
 
 def _is_read_over(name: str) -> bool:

@@ -74,11 +74,12 @@ def read_state_dict(path: Path) -> dict[str, npt.NDArray[Any]]:
         return {name: arrays[view] for name, view in checkpoint.tensors.items()}
 
 
-def map_tensors(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
+def map_tensors(path: Path, names: Collection[str], *, is_private: bool = False) -> dict[str, npt.NDArray[Any]]:
     """As :func:`read_state_dict`, but only the tensors of these names, and mapped from the file instead of copied.
 
-    For networks that are built piece by piece: pages of the file are in memory while an array of it is in use. The
-    arrays are read-only, and checksums are not compared; the file's own hash is what vouches for it.
+    Pages of the file are in memory while an array of it is in use. The arrays are read-only unless ``is_private``:
+    then a page that is written to becomes the process's own, and the file stays as it is. Checksums are not compared;
+    the file's own hash is what vouches for it.
 
     Raises:
         WeightsError: as there; or a name is not in the file.
@@ -87,7 +88,8 @@ def map_tensors(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any
         if missing := sorted(set(names) - set(checkpoint.tensors)):
             raise WeightsError(f"holds no tensor {missing[0]}", where=path, cure=_FETCH_AGAIN)
         with path.open("rb") as file:
-            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            access = mmap.ACCESS_COPY if is_private else mmap.ACCESS_READ
+            mapping = mmap.mmap(file.fileno(), 0, access=access)
         views = {name: checkpoint.tensors[name] for name in names}
         return {
             name: _view(checkpoint.map_storage(view.storage, mapping), view, is_sole=True)

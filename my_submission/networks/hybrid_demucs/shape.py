@@ -74,3 +74,26 @@ class HybridDemucsConfig:
     def width(self, level: int) -> int:
         """Channels of a level."""
         return self.channels * int(GROWTH**level)
+
+
+PUBLISHED_ARGUMENTS = {
+    "growth": GROWTH,
+    "nfft": N_FFT,
+    "depth": DEPTH,
+    "freq_emb": EMBEDDING_WEIGHT,
+    "emb_scale": EMBEDDING_SCALE,
+    "emb_smooth": True,
+    "kernel_size": KERNEL,
+    "time_stride": SHARED_STRIDE,
+    "stride": STRIDE,
+    "context": 1,
+    "context_enc": 0,
+    "norm_starts": FIRST_DEEP_LEVEL,
+    "norm_groups": NORM_GROUPS,
+    "dconv_depth": DCONV_DEPTH,
+    "dconv_comp": DCONV_COMPRESSION,
+    "dconv_attn": FIRST_DEEP_LEVEL,
+    "dconv_lstm": FIRST_DEEP_LEVEL,
+    "dconv_init": DCONV_SCALE,
+}
+"""What torchaudio's class calls these constants, which every published checkpoint was trained with."""

@@ -1,0 +1,56 @@
+"""AIMLESS' networks from their checkpoints: bare states and Lightning's, with or without their settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from my_submission.errors import WeightsError
+from my_submission.networks import band_split_rnn, demucs_split, hybrid_demucs, x_umx
+from my_submission.networks.band_split_rnn import SPLIT_HZ, BandSplitRNN
+from my_submission.networks.demucs_split import DemucsSplit
+from my_submission.networks.hybrid_demucs import HybridDemucs
+from my_submission.networks.hybrid_demucs.shape import PUBLISHED_ARGUMENTS
+from my_submission.networks.lightning_checkpoints import read_checkpoint
+from my_submission.networks.state_dict import map_state_dict
+from my_submission.networks.x_umx import XUmx
+
+
+def open_hybrid_demucs(path: Path) -> HybridDemucs:
+    """A Hybrid Demucs in evaluation mode, on memory mapped from the file.
+
+    Raises:
+        WeightsError: the file is damaged, holds code, or is no such network; or its settings do not fit it.
+    """
+    checkpoint = read_checkpoint(path, "hybrid-demucs")
+    network = hybrid_demucs.from_state_dict(checkpoint.state, where=path)
+    sizes = network.config
+    fitted = {"sources": sizes.sources, "audio_channels": sizes.audio_channels, "channels": sizes.channels}
+    checkpoint.check({**PUBLISHED_ARGUMENTS, **fitted})
+    return network
+
+
+def open_band_split_rnn(path: Path) -> BandSplitRNN:
+    """A BandSplitRNN; errors as :func:`open_hybrid_demucs`."""
+    checkpoint = read_checkpoint(path, "band-split-rnn")
+    groups = checkpoint.arguments.get("norm_groups", band_split_rnn.BandSplitConfig().norm_groups)
+    if not isinstance(groups, int):
+        raise WeightsError(f"norm_groups={groups} is no number", where=checkpoint.settings)
+    network = band_split_rnn.from_state_dict(checkpoint.state, norm_groups=groups, where=path)
+    sizes = network.config
+    fitted = {"hidden_size": sizes.hidden_size, "num_layers": sizes.num_layers, "norm_groups": sizes.norm_groups}
+    checkpoint.check({"n_fft": 2 * (sizes.bins - 1), "split_freqs": list(SPLIT_HZ), **fitted})
+    return network
+
+
+def open_x_umx(path: Path) -> XUmx:
+    """An X-UMX; errors as :func:`open_hybrid_demucs`."""
+    checkpoint = read_checkpoint(path, "x-umx")
+    network = x_umx.from_state_dict(checkpoint.state, where=path)
+    names = ("n_fft", "hidden_channels", "max_bins", "nb_channels", "nb_layers")
+    checkpoint.check({name: getattr(network.config, name) for name in names})
+    return network
+
+
+def open_demucs_split(path: Path) -> DemucsSplit:
+    """A DemucsSplit that this project trained; errors as :func:`open_hybrid_demucs`."""
+    return demucs_split.from_state_dict(map_state_dict(path), where=path)
