@@ -124,9 +124,7 @@ class _WavFile:
 
 
 @contextmanager
-def _wav(
-    final: Path, sample_rate: int, channels: int, subtype: str, *, seconds: float | None
-) -> Iterator[_WavFile]:
+def _wav(final: Path, sample_rate: int, channels: int, subtype: str, *, seconds: float | None) -> Iterator[_WavFile]:
     """A WAV that gets its name once it is complete; an RF64 where its length is not known or too much for a WAV."""
     size = math.inf if seconds is None else seconds * sample_rate * channels * SUBTYPE_BYTES[subtype]
     container = "WAV" if size < WAV_LIMIT_BYTES else "RF64"

@@ -38,7 +38,7 @@ def positive_integer(text: str) -> int:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """How to run a system: limits, device, arithmetic, weights."""
+    """How to run a system on songs: limits of time, device, arithmetic, weights."""
     limit = parser.add_mutually_exclusive_group()
     limit.add_argument("--budget", type=positive_number, metavar="SECONDS", help="time limit a song")
     limit.add_argument(
@@ -51,6 +51,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="go beyond what was published: chunks overlapped, shifted passes averaged (auto: with time that is left "
         "of a budget; default: %(default)s)",
     )
+    add_engine_arguments(parser)
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """How to load a system: device, arithmetic, weights, memory."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--precision", default="auto", choices=PRECISIONS, help="default: %(default)s")
     parser.add_argument(

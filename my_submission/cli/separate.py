@@ -19,6 +19,7 @@ from my_submission.cli.options import (
 )
 from my_submission.cli.progress import SongProgress
 from my_submission.errors import MdxError
+from my_submission.pictures import AXES, require_matplotlib, write_pictures
 from my_submission.predictor import Predictor, SeparationReport
 
 Failures = list[tuple[SongInput, MdxError]]
@@ -33,10 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stem_arguments(parser)
     parser.add_argument("--skip-existing", action="store_true", help="leave songs alone whose stems are complete")
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write what was done")
+    parser.add_argument(
+        "--pictures", action="store_true", help="beside the stems: a PNG of every track and report.html (needs [plot])"
+    )
+    parser.add_argument(
+        "--frequency-axis", choices=AXES, default="log", help="of the pictures' spectrograms (default: %(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Separate every song; one that fails does not stop the others."""
+    if options.pictures:
+        require_matplotlib()
     songs = find_songs(options.inputs)
     began = time.monotonic()
     predictor = load_predictor(options.system, options)
@@ -55,6 +64,8 @@ def run(options: argparse.Namespace) -> int:
                     progress.skipped(song.name)
                 else:
                     reports.append(_separate(predictor, song, directory, options, progress, setup_share))
+                    if options.pictures:
+                        write_pictures(reports[-1], directory, song=song.name, axis=options.frequency_axis)
             except MdxError as error:
                 failures.append((song, error))
                 progress.failed(song.name, error)

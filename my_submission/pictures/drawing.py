@@ -23,6 +23,9 @@ PLOT_LEFT, PLOT_RIGHT = 0.058, 0.945
 LOWEST_HZ = 30.0
 """Below it there is hardly any music: the lowest string of a double bass has 41 Hz."""
 
+_LOG_TICKS_HZ = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
+_LINEAR_TICKS_HZ = tuple(range(0, 96_001, 5_000))
+
 _ROWS = 400
 _INCHES = (12.0, 3.5)
 _DOTS_PER_INCH = 110
@@ -66,7 +69,7 @@ def draw_track(
     with _drawing:
         figure = Figure(figsize=_INCHES, facecolor=PAPER)
         FigureCanvasAgg(figure)
-        grid = {"height_ratios": (1, 2.6), "hspace": 0.08, "left": PLOT_LEFT, "right": PLOT_RIGHT}
+        grid = {"height_ratios": (1, 2.3), "hspace": 0.08, "left": PLOT_LEFT, "right": PLOT_RIGHT}
         wave, spectrum = figure.subplots(2, 1, sharex=True, gridspec_kw=grid | {"top": 0.9, "bottom": 0.12})
         figure.text(PLOT_LEFT, 0.93, title, fontsize=11, fontweight="bold", color=INK)
         _draw_waveform(wave, overview, colour)
@@ -104,7 +107,7 @@ def _draw_spectrogram(axes: Any, overview: Overview, axis: FrequencyAxis, cutoff
         vmax=0,
         interpolation="antialiased",
     )
-    ticks = [hz for hz in ((50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4) if axis == "log" else _linear_ticks(nyquist))]
+    ticks = _LOG_TICKS_HZ if axis == "log" else _LINEAR_TICKS_HZ
     shown_ticks = [hz for hz in ticks if hz <= nyquist]
     axes.set_yticks([np.log10(hz) if axis == "log" else hz for hz in shown_ticks], [_hertz(hz) for hz in shown_ticks])
     axes.set_ylabel("Hz", color=SOFT, fontsize=8, labelpad=1)
@@ -140,10 +143,6 @@ def _plain(axes: Any) -> None:
     axes.tick_params(labelsize=8, labelcolor=SOFT, color=LINE, length=3)
     for spine in axes.spines.values():
         spine.set_visible(False)
-
-
-def _linear_ticks(nyquist: float) -> list[float]:
-    return [hz for hz in np.arange(0, nyquist + 1, 5e3)]
 
 
 def _hertz(hz: float) -> str:

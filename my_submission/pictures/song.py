@@ -82,4 +82,3 @@ def view_song(report: SeparationReport, *, mixture: str | Path | None = None) ->
 def residual_of(mixture: str | Path, stems: Mapping[str, str]) -> float | None:
     """Energy of mixture − Σ stems over that of the mixture, in dB, as :func:`residual_db` says."""
     return residual_db(read_blocks(mixture), [read_blocks(path) for path in stems.values()])
-

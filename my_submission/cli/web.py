@@ -1,0 +1,92 @@
+"""``web``: the page, on this machine unless told otherwise."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import sys
+from pathlib import Path
+
+from my_submission.cli.options import add_engine_arguments, load_predictor, positive_integer, positive_number
+from my_submission.webapp.server import serve
+from my_submission.webapp.settings import PageSettings
+from my_submission.weights.folder import DEFAULT_DIRECTORY
+
+DEFAULTS = PageSettings()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("--host", default=DEFAULTS.host, help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=positive_integer, default=DEFAULTS.port, help="default: %(default)s")
+    parser.add_argument(
+        "--max-upload",
+        type=positive_integer,
+        metavar="MIB",
+        default=DEFAULTS.max_upload_mib,
+        help="largest file a visitor may upload (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-duration",
+        type=positive_number,
+        metavar="SECONDS",
+        default=DEFAULTS.max_song_seconds,
+        help="longest song (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-waiting",
+        type=positive_integer,
+        metavar="N",
+        default=DEFAULTS.most_waiting,
+        help="songs that may wait for their turn (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--samples", nargs="+", type=Path, metavar="SONG", default=(), help="songs offered beside an upload"
+    )
+    parser.add_argument(
+        "--scores",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        default=DEFAULTS.scores_dirs,
+        help="folders with scores files for the scores page (default: evaluation)",
+    )
+    parser.add_argument("--scratch", type=Path, metavar="DIR", help="where visitors' files live while they are here")
+    parser.add_argument(
+        "--grace",
+        type=positive_number,
+        metavar="SECONDS",
+        default=DEFAULTS.grace_seconds,
+        help="how long a visitor whose connection broke may come back (default: %(default)s)",
+    )
+    add_engine_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    settings = PageSettings(
+        host=options.host,
+        port=options.port,
+        max_upload_mib=options.max_upload,
+        max_song_seconds=options.max_duration,
+        most_waiting=options.max_waiting,
+        models_dir=options.models_dir or DEFAULT_DIRECTORY,
+        sample_inputs=tuple(options.samples),
+        scores_dirs=tuple(options.scores),
+        scratch_dir=options.scratch,
+        grace_seconds=options.grace,
+    )
+    if not _is_this_machine(settings.host):
+        print(
+            f"warning: everyone who reaches {settings.host} can use this page; it asks nobody who they are",
+            file=sys.stderr,
+        )
+    serve(settings, lambda system: load_predictor(system, options))
+    return 0
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,76 @@
+"""The parts of the page that play sound: plain HTML, CSS and JavaScript that come with the package.
+
+They are given addresses of this very server and fetch nothing from elsewhere.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import streamlit as st
+
+from my_submission.pictures import FrequencyAxis, colour_of
+from my_submission.pictures.drawing import PLOT_LEFT, PLOT_RIGHT
+from my_submission.pictures.song import TrackView
+from my_submission.pictures.wording import decibels, loudness
+from my_submission.webapp.routes import (
+    ALL_STEMS,
+    audio_address,
+    download_address,
+    mixer_address,
+    picture_address,
+)
+from my_submission.webapp.visits import VisitorSong
+
+
+def _text(name: str) -> str:
+    return resources.files("my_submission.webapp").joinpath(name).read_text("utf-8")
+
+
+_tracks = st.components.v2.component(
+    "mdx.tracks", html='<div class="tracks"></div>', css=_text("tracks.css"), js=_text("tracks.js")
+)
+_mixer = st.components.v2.component(
+    "mdx.mixer", html='<div class="mixer"></div>', css=_text("mixer.css"), js=_text("mixer.js")
+)
+
+
+def show_tracks(song: VisitorSong, *, axis: FrequencyAxis, form: str) -> None:
+    """A card for the mixture and every stem: levels, player, picture with a playhead, download."""
+    if song.view is None:
+        return
+    tracks = song.view.tracks
+    data = {
+        "song": song.token,
+        "left": PLOT_LEFT,
+        "right": PLOT_RIGHT,
+        "seconds": tracks[0].overview.power.seconds,
+        "tracks": [_card(song, track, axis=axis, form=form, is_stem=index > 0) for index, track in enumerate(tracks)],
+        "all": download_address(song, ALL_STEMS, form),
+    }
+    _tracks(data=data, key=f"tracks-{song.token}")
+
+
+def show_mixer(song: VisitorSong) -> None:
+    """All stems in step: mute, solo and gain for each."""
+    if song.view is None:
+        return
+    strips = [{"name": track.name, "colour": colour_of(track.name)} for track in song.view.tracks[1:]]
+    seconds = song.view.tracks[0].overview.power.seconds
+    data = {"song": song.token, "address": mixer_address(song), "seconds": seconds, "strips": strips}
+    _mixer(data=data, key=f"mixer-{song.token}")
+
+
+def _card(song: VisitorSong, track: TrackView, *, axis: FrequencyAxis, form: str, is_stem: bool) -> dict[str, Any]:
+    overview = track.overview
+    clipped = track.clipped_samples
+    return {
+        "name": track.name,
+        "colour": colour_of(track.name),
+        "levels": f"peak {decibels(overview.peak)} · {loudness(overview.loudness_lufs)}",
+        "warning": f"{clipped} samples beyond full scale" if clipped else "",
+        "audio": audio_address(song, track.name),
+        "picture": picture_address(song, track.name, axis),
+        "download": download_address(song, track.name, form) if is_stem else "",
+    }

@@ -1,0 +1,169 @@
+"""The scores page: local runs among the published boards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import altair
+import streamlit as st
+
+from evaluator.boards import Board, all_boards
+from evaluator.errors import EvaluationError
+from evaluator.replay import LocalRun, Placement, nearest_entry, place
+from evaluator.scores import Document, check_scores, read_scores
+from evaluator.scoring import DEFINITIONS
+from my_submission.pictures import look
+from my_submission.webapp.studio import studio
+
+LOCAL, PUBLISHED = "local run", "published"
+_DOCUMENTS = "*.json"
+
+
+def show() -> None:
+    """Draw the page."""
+    st.title("Scores among the published boards", anchor=False)
+    with st.sidebar:
+        documents = _documents()
+    columns = st.columns([2, 3], vertical_alignment="bottom")
+    board = columns[0].selectbox(
+        "Board", all_boards(), format_func=lambda one: f"{one.name} · {one.dataset}", key="board"
+    )
+    keys = ("song", *board.sources)
+    key = columns[1].segmented_control("Source", keys, default="song", format_func=_key_name, key="source") or "song"
+    placements = _placements(documents, board)
+    for banner in dict.fromkeys(placement.banner for placement in placements):
+        st.warning(banner, icon=":material/info:")
+    if not placements:
+        st.info("No local run fits this board. `python -m my_submission evaluate DATASET` makes one.")
+    st.altair_chart(_bars(board, placements, key), width="stretch")
+    st.caption(f"{board.metrics[0]}: {DEFINITIONS[board.metrics[0]]}. Numbers in dB.")
+    st.dataframe(_table(board, placements), hide_index=True, width="stretch")
+    if placements:
+        _show_differences(board, placements)
+        st.subheader("Song by song", anchor=False)
+        st.altair_chart(_songs([placement.run for placement in placements]), width="stretch")
+
+
+def _documents() -> dict[str, Document]:
+    """Scores files of the server's folders and the visitor's own, by the name they are listed under."""
+    st.subheader("Runs", anchor=False)
+    found: dict[str, Document] = {}
+    for path in (path for folder in studio().settings.scores_dirs for path in sorted(folder.rglob(_DOCUMENTS))):
+        try:
+            found[_label(path)] = read_scores(path)
+        except EvaluationError:  # other JSON lies there too, such as the manifest of the run
+            continue
+    upload = st.file_uploader("A scores file", type="json", max_upload_size=5, help="from `evaluator score --json`")
+    if upload is not None:
+        try:
+            found[upload.name] = check_scores(json.load(upload), where=upload.name)
+        except (EvaluationError, ValueError) as error:
+            st.error(str(error))
+    chosen = st.multiselect("Shown", list(found), default=list(found), key="runs")
+    return {name: found[name] for name in chosen}
+
+
+def _label(path: Path) -> str:
+    return "/".join(path.parts[-3:])
+
+
+def _placements(documents: dict[str, Document], board: Board) -> list[Placement]:
+    placements = []
+    for document in documents.values():
+        try:
+            placements.append(place(document, board))
+        except EvaluationError:  # of another metric or other sources: it belongs to another board
+            continue
+    return placements
+
+
+def _key_name(key: str) -> str:
+    return "overall" if key == "song" else key
+
+
+def _rows(board: Board, placements: Sequence[Placement], key: str) -> list[dict[str, Any]]:
+    rows = [
+        {"name": entry.name, "dB": entry.value(key), "kind": PUBLISHED, "read in": entry.provenance}
+        for entry in board.entries
+    ]
+    rows += [
+        {"name": f"▶ {p.run.name}", "dB": p.run.value(key), "kind": LOCAL, "read in": f"local, {p.run.dataset}"}
+        for p in placements
+    ]
+    return [row for row in rows if row["dB"] is not None]
+
+
+def _bars(board: Board, placements: Sequence[Placement], key: str) -> altair.LayerChart:
+    rows = _rows(board, placements, key)
+    base = altair.Chart(_data(rows)).encode(
+        y=altair.Y("name:N", sort="-x", title=None, axis=altair.Axis(labelLimit=260, ticks=False, domain=False)),
+        x=altair.X("dB:Q", title=f"{_key_name(key)}, dB"),
+        tooltip=["name:N", altair.Tooltip("dB:Q", format=".3f"), "kind:N", "read in:N"],
+    )
+    colours = altair.Scale(domain=[PUBLISHED, LOCAL], range=[look.MUTED, look.SERIES[0]])
+    bars = base.mark_bar(cornerRadius=3).encode(color=altair.Color("kind:N", scale=colours, legend=None))
+    labels = base.mark_text(align="left", dx=4, color=look.INK).encode(text=altair.Text("dB:Q", format=".2f"))
+    chart: altair.LayerChart = (bars + labels).properties(height=24 * max(1, len(rows)) + 30)
+    return chart
+
+
+def _table(board: Board, placements: Sequence[Placement]) -> list[dict[str, Any]]:
+    keys = ("song", *board.sources)
+    rows: list[dict[str, Any]] = [
+        {"entry": entry.name, **{_key_name(key): entry.value(key) for key in keys}, "read in": entry.provenance}
+        for entry in board.entries
+    ]
+    rows += [
+        {
+            "entry": f"▶ {p.run.name}",
+            **{_key_name(key): _rounded(p.run.value(key)) for key in keys},
+            "read in": f"local, {p.run.dataset}",
+        }
+        for p in placements
+    ]
+    return sorted(rows, key=lambda row: -1e9 if row["overall"] is None else row["overall"], reverse=True)
+
+
+def _show_differences(board: Board, placements: Sequence[Placement]) -> None:
+    names = [entry.name for entry in board.entries]
+    nearest = names.index(nearest_entry(placements[0]).name)
+    entry = board.entry(st.selectbox("Compared with", names, index=nearest, key=f"entry-{board.name}"))
+    rows = []
+    for placement in placements:
+        rank = "—" if placement.rank is None else f"{placement.rank} of {len(board.entries) + 1}"
+        differences = {
+            _key_name(key): "—" if db is None else f"{db:+.2f}".replace("-", "−")
+            for key, db in placement.differences(entry).items()
+        }
+        rows.append({"run": placement.run.name, "rank": rank, **differences})
+    st.dataframe(rows, hide_index=True, width="stretch")
+
+
+def _songs(runs: Sequence[LocalRun]) -> altair.Chart:
+    rows = [
+        {"run": run.name, "source": _key_name(key), "song": song, "dB": value}
+        for run in runs
+        for key, songs in run.per_song.items()
+        for song, value in songs.items()
+    ]
+    colours = altair.Scale(range=list(look.SERIES))
+    points = altair.Chart(_data(rows)).mark_point(filled=True, size=70, opacity=0.75)
+    chart: altair.Chart = points.encode(
+        x=altair.X("source:N", title=None, axis=altair.Axis(labelAngle=0)),
+        xOffset="run:N",
+        y=altair.Y("dB:Q", title="dB", scale=altair.Scale(zero=False)),
+        color=altair.Color("run:N", scale=colours, legend=altair.Legend(orient="top", title=None)),
+        tooltip=["song:N", "run:N", "source:N", altair.Tooltip("dB:Q", format=".3f")],
+    ).properties(height=300)
+    return chart
+
+
+def _data(rows: list[dict[str, Any]]) -> altair.Data:
+    return altair.Data(values=rows)  # type: ignore[no-untyped-call]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
