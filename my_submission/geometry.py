@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 SAMPLE_RATE = 44_100
 """Every published system works at this rate, in samples per second."""
@@ -200,6 +201,84 @@ class OverlapChunking:
         """Distance between the starts of neighbouring segments."""
         return int((1 - self.overlap_ratio) * self.segment_samples)
 
-    def offsets(self, samples: int) -> range:
-        """Where segments start in a song of ``samples``."""
-        return range(0, samples, self.stride_samples)
+    def offsets(self, samples: int, *, first: int | None = None) -> range:
+        """Where segments start in a song of ``samples``, all of them or those from ``first`` on."""
+        return range(0 if first is None else first, samples, self.stride_samples)
+
+
+@dataclass(frozen=True)
+class FadeChunking:
+    """Segments laid end to end and joined by short straight cross-fades.
+
+    Every segment begins ``fade_samples`` before the end of the one before it, the first as many before the song: what
+    lies there is no part of it.
+
+    Attributes:
+        stride_samples: distance between the starts of neighbouring segments.
+        fade_samples: length of a cross-fade.
+    """
+
+    stride_samples: int
+    fade_samples: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fade_samples < self.stride_samples:
+            raise ValueError(f"fade_samples={self.fade_samples} must lie between 0 and {self.stride_samples - 1}")
+
+    @property
+    def segment_samples(self) -> int:
+        """Length of a segment inside the song."""
+        return self.stride_samples + self.fade_samples
+
+    @property
+    def overlap_ratio(self) -> float:
+        """Share of a segment that the next one computes again."""
+        return self.fade_samples / self.segment_samples
+
+    def offsets(self, samples: int, *, first: int | None = None) -> range:
+        """Where segments start in a song of ``samples``, all of them or those from ``first`` on."""
+        return range(-self.fade_samples if first is None else first, samples - self.fade_samples, self.stride_samples)
+
+
+SegmentGrid: TypeAlias = OverlapChunking | FadeChunking
+"""Where segments of one length lie, and under which weights they are added up."""
+
+
+@dataclass(frozen=True)
+class WholeSong:
+    """The song as one segment, as networks are applied that were published without any: memory grows with it.
+
+    Attributes:
+        otherwise: segments for songs that time or memory does not allow whole.
+    """
+
+    otherwise: SegmentGrid
+
+    @property
+    def overlap_ratio(self) -> float:
+        """Nothing is computed twice."""
+        return 0.0
+
+
+Segmentation: TypeAlias = SegmentGrid | WholeSong
+"""How a waveform network is applied to a song."""
+
+
+def bounded(segmentation: Segmentation) -> SegmentGrid:
+    """Segments whose length does not depend on the song."""
+    return segmentation.otherwise if isinstance(segmentation, WholeSong) else segmentation
+
+
+def segment_grids(
+    segmentation: Segmentation, samples: int, reduced_overlaps: Sequence[float] = ()
+) -> tuple[SegmentGrid, ...]:
+    """The grid to apply to a song of ``samples``, then those for less and less time, each with smaller overlaps.
+
+    Only segments under triangles can overlap less; of cross-faded ones there is one grid.
+    """
+    whole = (FadeChunking(samples),) if isinstance(segmentation, WholeSong) else ()
+    grid = bounded(segmentation)
+    if isinstance(grid, FadeChunking):
+        return (*whole, grid)
+    smaller = [overlap for overlap in reduced_overlaps if overlap < grid.overlap_ratio]
+    return (*whole, grid, *(replace(grid, overlap_ratio=overlap) for overlap in smaller))

@@ -11,13 +11,9 @@ import pytest
 import my_submission as mdx
 from my_submission.errors import MdxError
 from my_submission.predictor import Predictor
-from my_submission.predictor.memory import (
-    CHUNK_BYTES_PER_BIN_AND_FRAME,
-    SEGMENT_BYTES_PER_SAMPLE,
-    SONG_BYTES,
-    keep_within,
-)
+from my_submission.predictor.memory import CHUNK_BYTES_PER_BIN_AND_FRAME, SONG_BYTES, keep_within
 from my_submission.separators import SpectralSeparator, WaveformSeparator
+from my_submission.separators.waveform import SEGMENT_BYTES_PER_SAMPLE
 from tests.rigs import CHUNKING, SEGMENTS, two_branches
 
 CHUNK_BYTES = CHUNK_BYTES_PER_BIN_AND_FRAME * CHUNKING.stft.kept_bins * CHUNKING.frames

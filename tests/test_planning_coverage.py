@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from my_submission.audio_io import MemoryStore, mixture_from_array
 from my_submission.engines.fake_engine import FakeEngine
-from my_submission.geometry import OverlapChunking
+from my_submission.geometry import FadeChunking, OverlapChunking, SegmentGrid
 from my_submission.planning.coverage import Coverage
 from my_submission.planning.energy import BIN_SAMPLES, EnergyProfile
 from my_submission.planning.layers import ChunkLayer, SegmentLayer
@@ -73,26 +73,31 @@ def test_energy_adds_up_in_any_order_of_blocks() -> None:
     assert EnergyProfile.of(MemoryStore(wave)).between(0, samples) == pytest.approx(profile.between(0, samples))
 
 
-def segment_layer(samples: int, fade: int = 20) -> SegmentLayer:
+GRID = OverlapChunking(400, 0.5)
+
+
+def segment_layer(samples: int, fade: int = 20, grid: SegmentGrid = GRID) -> SegmentLayer:
     stores = {name: MemoryStore(channels=2, samples=samples) for name in DEMUCS_SOURCES}
-    return SegmentLayer(stores, samples, centre_and_scale=(0.0, 1.0), fade_samples=fade)
+    return SegmentLayer(stores, samples, centre_and_scale=(0.0, 1.0), grid=grid, fade_samples=fade)
 
 
+@pytest.mark.parametrize("grid", [GRID, FadeChunking(360, 40), FadeChunking(2_345)])
 @pytest.mark.parametrize("samples", [1, 399, 400, 401, 1_000, 2_345])
-def test_segments_in_any_order_give_the_published_pieces_to_the_bit(samples: int) -> None:
+def test_segments_in_any_order_give_the_published_pieces_to_the_bit(samples: int, grid: SegmentGrid) -> None:
     mixture = np.random.default_rng(1).standard_normal((2, samples)).astype(np.float32)
     separator = WaveformSeparator(
         FakeEngine(lambda batch: np.stack([batch * gain for gain in (0.1, 0.2, 0.3, 0.4)], axis=1)),
         DEMUCS_SOURCES,
         valid_length=lambda length: length + 7,
-        chunking=OverlapChunking(400, 0.5),
+        chunking=grid,
         normalisation="none",
     )
-    layer = segment_layer(samples)
+    layer, full = segment_layer(samples, grid=grid), grid.segment_samples
     with mixture_from_array(mixture, 44_100) as prepared:
-        for offset in np.random.default_rng(2).permutation(list(separator.chunking.offsets(samples))):
-            rows = separator.segment(prepared, int(offset), min(400, samples - int(offset)))
-            layer.add(int(offset), rows, separator.sources, full_samples=400)
+        for offset in np.random.default_rng(2).permutation(list(grid.offsets(samples))):
+            start, stop = max(0, int(offset)), min(full + int(offset), samples)
+            rows = separator.segment(prepared, start, stop - start)
+            layer.add(int(offset), rows, separator.sources, full_samples=full)
         pieces = list(separator.pieces(prepared))
     assert layer.coverage["bass"].is_whole
     assert (everywhere(layer.degree("bass", 0, samples), samples) == 1).all()

@@ -10,6 +10,7 @@ import pytest
 from my_submission.audio_io import MemoryStore, mixture_from_array
 from my_submission.budget import Budget
 from my_submission.events import Finished, Note
+from my_submission.geometry import segment_grids
 from my_submission.planning import Calibration, Cost, Forecast, Pace, SegmentLayer, SegmentWork
 from my_submission.planning.segments import SHORTEST_SHARE
 from my_submission.predictor import Predictor
@@ -67,13 +68,14 @@ def segment_work(clock: FakeClock, energy_at: int) -> tuple[SegmentWork, Segment
         normalisation="none",
     )
     stores = {source: MemoryStore(channels=2, samples=SAMPLES) for source in DEMUCS_SOURCES}
-    layer = SegmentLayer(stores, SAMPLES, centre_and_scale=(0.0, 1.0), fade_samples=100)
+    layer = SegmentLayer(stores, SAMPLES, centre_and_scale=(0.0, 1.0), grid=SEGMENTS, fade_samples=100)
 
     def benefit(start: int, stop: int) -> float:
         return float(max(0, min(stop, energy_at + 2_000) - max(start, energy_at)))
 
     mixture = mixture_from_array(song(), RATE)
-    work = SegmentWork("demucs", "key", separator, mixture, layer, overlaps=(0.5, 0.25, 0.1), benefit=benefit)
+    grids = segment_grids(SEGMENTS, SAMPLES, (0.25, 0.1))
+    work = SegmentWork("demucs", "key", separator, mixture, layer, grids=grids, benefit=benefit)
     return work, layer
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from my_submission.audio_io import MixtureStatistics, mixture_from_array
 from my_submission.dsp.overlap_add import trapezoid
 from my_submission.engines.fake_engine import FakeEngine
-from my_submission.geometry import OverlapChunking, SpectralChunking, StftGeometry
+from my_submission.geometry import FadeChunking, OverlapChunking, SpectralChunking, StftGeometry, WholeSong
 from my_submission.separators import Mixer, SpectralSeparator, WaveformSeparator
 from my_submission.separators.base import Separator
 from my_submission.separators.waveform import centre_and_scale, triangle
@@ -96,6 +98,12 @@ def test_overlaps_beyond_one_half_are_refused(overlap: float) -> None:
         SpectralChunking(CHUNKING.stft, CHUNKING.frames, overlap_ratio=overlap)
 
 
+@pytest.mark.parametrize(("stride", "fade"), [(10, 10), (0, 0), (5, -1)])
+def test_cross_fades_that_do_not_fit_are_refused(stride: int, fade: int) -> None:
+    with pytest.raises(ValueError, match="fade_samples"):
+        FadeChunking(stride, fade)
+
+
 def test_ramps_must_fit() -> None:
     np.testing.assert_array_equal(trapezoid(4, 0), np.ones(4, np.float32))
     with pytest.raises(ValueError, match="do not fit"):
@@ -108,6 +116,40 @@ def test_a_trim_of_one_s_own_is_possible_and_nonsense_is_not() -> None:
         SpectralChunking(CHUNKING.stft, 33, trim=1024)
     with pytest.raises(ValueError, match="batch_chunks"):
         SpectralSeparator("bass", FakeEngine(), CHUNKING, batch_chunks=0)
+
+
+def published_fades(samples: int) -> list[tuple[int, int]]:
+    """Segments of the AIMLESS web page, by its own loop: 10 % over ten seconds, then that much again, 0.1 s faded."""
+    chunk, fade, spans = 485_100, 4_410, []
+    start, stop = 0, chunk
+    while not spans or start < samples - fade:
+        spans.append((start, min(stop, samples)))
+        start += chunk - fade if start == 0 else chunk
+        stop += chunk
+    return spans
+
+
+@pytest.mark.parametrize("samples", [1, 4_410, 485_099, 485_100, 485_101, 970_200, 2_646_000])
+def test_cross_faded_segments_lie_where_the_published_page_puts_them(samples: int) -> None:
+    grid = FadeChunking(485_100, 4_410)
+    spans = [(max(0, at), min(at + grid.segment_samples, samples)) for at in grid.offsets(samples)]
+    assert spans == published_fades(samples)
+    assert all(before[1] - after[0] <= 4_410 for before, after in itertools.pairwise(spans))
+
+
+@settings(deadline=None, max_examples=40)
+@given(samples=st.integers(1, 3_000), stride=st.integers(2, 700), fade=st.integers(0, 60), whole=st.booleans())
+def test_cross_faded_and_whole_songs_come_back(samples: int, stride: int, fade: int, whole: bool) -> None:
+    """The identity to float32 rounding, in pieces, whatever the segments."""
+    grid = FadeChunking(stride, min(fade, stride - 1))
+    separator = waveform(2, 0.0, excess=7)
+    separator.chunking = WholeSong(grid) if whole else grid
+    mixture = song(samples)
+    np.testing.assert_allclose(joined(separator, mixture, "bass"), mixture, atol=2e-6)
+    engine = separator.engine
+    assert isinstance(engine, FakeEngine)
+    assert len(engine.shapes) == (1 if whole else -(-samples // stride))
+    assert engine.n_last == 1
 
 
 def waveform(segment: int, overlap: float, *, excess: int = 10, normalisation: str = "none") -> WaveformSeparator:

@@ -13,7 +13,7 @@ import numpy as np
 
 from my_submission.errors import DeviceError, MdxError
 from my_submission.events import Finished, PartFinished
-from my_submission.geometry import SAMPLE_RATE
+from my_submission.geometry import SAMPLE_RATE, bounded
 from my_submission.predictor import Predictor, load
 from my_submission.predictor.report import peak_memory_bytes
 from my_submission.separators import ConditionedSeparator, SpectralSeparator
@@ -121,7 +121,7 @@ def measure(settings: TrialSettings) -> Trial:
         load_seconds=load_seconds,
         audio_seconds=audio_seconds,
         seconds=seconds,
-        cost=long_song_seconds(assembly, part_seconds, seconds) / audio_seconds,
+        cost=long_song_seconds(assembly, mixture.shape[-1], part_seconds, seconds) / audio_seconds,
         peak_bytes=peak_memory_bytes(),
         stems=stems,
     )
@@ -146,17 +146,18 @@ def trial_mixture(samples: int) -> Waveform:
     return np.asarray(0.05 * chord + 0.05 * noise, np.float32)
 
 
-def long_song_seconds(assembly: Assembly, part_seconds: dict[str, float], seconds: float) -> float:
-    """What the chunk would have cost as a part of a long song, where waveform segments overlap.
+def long_song_seconds(assembly: Assembly, samples: int, part_seconds: dict[str, float], seconds: float) -> float:
+    """What the chunk would have cost as a part of a long song, where waveform segments as long as it overlap.
 
     Args:
         assembly: the system.
+        samples: of the chunk.
         part_seconds: name of each part to its seconds.
         seconds: of the whole run.
     """
     extra = 0.0
     for branch in assembly.recipe.branches:
-        if isinstance(branch.recipe, WaveformRecipe):
+        if isinstance(branch.recipe, WaveformRecipe) and bounded(branch.recipe.chunking).segment_samples >= samples:
             passes = 1 / (1 - branch.recipe.chunking.overlap_ratio)
             extra += (passes - 1) * sum(cost for name, cost in part_seconds.items() if name.startswith(branch.name))
     return seconds + extra

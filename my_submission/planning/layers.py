@@ -9,13 +9,14 @@ from typing import Protocol
 import numpy as np
 
 from my_submission.audio_io import SampleStore
+from my_submission.geometry import SegmentGrid
 from my_submission.planning.coverage import FADE_SAMPLES, Coverage
 from my_submission.planning.energy import EnergyProfile
-from my_submission.separators.waveform import triangle
+from my_submission.separators.waveform import segment_weights
 from my_submission.stems import Stems, Waveform
 
-_triangle = lru_cache(maxsize=4)(triangle)
-"""Weights of the few lengths a song needs, seven megabytes at the published one; nobody changes them."""
+_weights = lru_cache(maxsize=4)(segment_weights)
+"""Of the few lengths a song needs, seven megabytes at the published one; nobody changes them."""
 
 Stores = Mapping[str, SampleStore]
 """Source to a store of two channels, as long as the song."""
@@ -73,7 +74,7 @@ class ChunkLayer:
 
 
 class SegmentLayer:
-    """Segments of all sources, added up under triangular weights in whatever order they come.
+    """Segments of all sources, added up under the weights of a grid in whatever order they come.
 
     Every segment fades to nothing at its ends, so any set of them, on any grid, joins without a step.
 
@@ -81,6 +82,7 @@ class SegmentLayer:
         stores: where the weighted sums are kept.
         samples: length of the song.
         centre_and_scale: what the network's mixture was centred and divided by.
+        grid: says which weights a segment has.
         fade_samples: ramp of the coverage; two of them should fit the smallest overlap.
     """
 
@@ -90,8 +92,10 @@ class SegmentLayer:
         samples: int,
         *,
         centre_and_scale: tuple[float, float],
+        grid: SegmentGrid,
         fade_samples: int = FADE_SAMPLES,
     ) -> None:
+        self._grid = grid
         self.stores = dict(stores)
         self._covered = Coverage(samples, fade_samples=fade_samples)
         self.coverage = dict.fromkeys(stores, self._covered)
@@ -102,24 +106,24 @@ class SegmentLayer:
         """Add a segment.
 
         Args:
-            offset: of its first sample.
-            rows: normalised estimates (sources, 2, n).
+            offset: where its weights begin; before the song they belong to no sample.
+            rows: normalised estimates (sources, 2, n) of its samples inside the song.
             order: sources of the rows.
-            full_samples: length that the triangle is laid over; a segment cut by the song's end uses its left part.
+            full_samples: length that the weights are laid over; a segment cut by the song's end uses the left part.
         """
-        samples = rows.shape[-1]
-        weight = _triangle(full_samples)[:samples]
+        start, stop = max(0, offset), max(0, offset) + rows.shape[-1]
+        weight = _weights(self._grid, full_samples)[start - offset : stop - offset]
         for source, row in zip(order, rows, strict=True):
             store = self.stores[source]
-            store.write(offset, store.read(offset, offset + samples) + weight * row)
-        self._segments.append((offset, samples, full_samples))
-        self._covered.add(offset, offset + samples)
+            store.write(start, store.read(start, stop) + weight * row)
+        self._segments.append((offset, stop, full_samples))
+        self._covered.add(start, stop)
 
     def read(self, start: int, stop: int) -> Stems:
         """Weighted means of every source; the song's centre where there is no segment."""
         weights = np.zeros(stop - start, np.float32)
         for offset, _, low, high, full in self._touching(start, stop):
-            weights[low - start : high - start] += _triangle(full)[low - offset : high - offset]
+            weights[low - start : high - start] += _weights(self._grid, full)[low - offset : high - offset]
         weights[weights == 0] = 1
         return {
             source: store.read(start, stop) / weights * self._std + self._mean for source, store in self.stores.items()
@@ -135,8 +139,8 @@ class SegmentLayer:
         return least if least == degree.max(initial=0.0) else degree
 
     def _touching(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int, int]]:
-        """Begin, end, first and last common sample, and triangle of every segment that reaches into [start, stop)."""
-        for offset, samples, full in self._segments:
-            low, high = max(start, offset), min(stop, offset + samples)
+        """Begin, end, first and last common sample, and weights' length of every segment that reaches into the span."""
+        for offset, end, full in self._segments:
+            low, high = max(start, offset, 0), min(stop, end)
             if low < high:
-                yield offset, offset + samples, low, high, full
+                yield offset, end, low, high, full

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from my_submission.audio_io import Mixture
-from my_submission.geometry import SAMPLE_RATE, OverlapChunking
+from my_submission.geometry import SAMPLE_RATE, SegmentGrid
 from my_submission.planning.coverage import Coverage
 from my_submission.planning.layers import SegmentLayer
 from my_submission.planning.pace import Forecast
@@ -34,7 +34,8 @@ class SegmentWork:
         separator: estimates the segments.
         mixture: the song.
         layer: where they are added up.
-        overlaps: shares of a segment that the next one computes again, largest first.
+        grids: the published one first, then those for less and less time: of the same segments, at smaller overlaps;
+            only before the first segment one may give way to another of other segments.
         benefit: says which samples bring most.
         together: segments of one unit, while they come in order.
     """
@@ -47,7 +48,7 @@ class SegmentWork:
         mixture: Mixture,
         layer: SegmentLayer,
         *,
-        overlaps: Sequence[float],
+        grids: Sequence[SegmentGrid],
         benefit: Benefit,
         together: int = 1,
     ) -> None:
@@ -59,8 +60,7 @@ class SegmentWork:
         self._layer = layer
         self.total_samples = mixture.samples
         self._coverage = next(iter(layer.coverage.values()))
-        self._segment = separator.chunking.segment_samples
-        self._grids = [OverlapChunking(self._segment, overlap) for overlap in overlaps]
+        self._grids = tuple(grids)
         self._benefit = benefit
         self._together = together
         self._last_offset: int | None = None
@@ -94,7 +94,7 @@ class SegmentWork:
         if self._is_over:
             return 0.0
         grid = self._grid_in_time(forecast) or self._grids[-1]
-        return sum(self._heard_seconds(offset) for offset in self._offsets(grid))
+        return self._heard_seconds(grid)
 
     def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
         """The next segment in order, or the one that brings most, or as much of it as would end in time."""
@@ -110,13 +110,13 @@ class SegmentWork:
         if not offsets:
             self._is_over = True
             return None
-        taken = offsets[: self._together]
-        if not forecast.allows(self.key, sum(self._heard_seconds(offset) for offset in taken)):
+        spans = [(offset, self._length(grid, offset)) for offset in offsets[: self._together]]
+        if not forecast.allows(self.key, self._span_seconds(spans)):
             return None
-        self._last_offset = taken[-1]
-        self._is_over = len(offsets) == len(taken)
+        self._last_offset = spans[-1][0]
+        self._is_over = len(offsets) == len(spans)
         self.is_as_published &= grid is self._grids[0]
-        return self._unit([(offset, self._length(offset)) for offset in taken], self._segment, is_last=self._is_over)
+        return self._unit(spans, grid.segment_samples, is_last=self._is_over)
 
     def _rehearsal(self, forecast: Forecast) -> Unit | None:
         """A small share of a segment, to learn what one costs before committing to it."""
@@ -126,26 +126,34 @@ class SegmentWork:
         self._is_rehearsed = True
         return Unit(self, audio_seconds, self._separator.rehearse, lambda _: None)
 
-    def _grid_in_time(self, forecast: Forecast) -> OverlapChunking | None:
+    def _grid_in_time(self, forecast: Forecast) -> SegmentGrid | None:
         """The grid of the largest overlap at which everything left would probably end in time."""
         for grid in self._grids:
-            seconds = sum(self._heard_seconds(offset) for offset in self._offsets(grid))
-            if forecast.has_time_for(TIGHTNESS * forecast.n_seconds(self.key, seconds)):
+            if not self._can_begin(grid, forecast):
+                continue
+            if forecast.has_time_for(TIGHTNESS * forecast.n_seconds(self.key, self._heard_seconds(grid))):
                 return grid
         return None
 
-    def _offsets(self, grid: OverlapChunking) -> list[int]:
+    def _can_begin(self, grid: SegmentGrid, forecast: Forecast) -> bool:
+        """Whether a segment of the grid would surely end in time, where there are grids of shorter ones to turn to."""
+        if grid.segment_samples == self._grids[-1].segment_samples:
+            return True
+        offsets = self._offsets(grid)
+        return not offsets or forecast.allows(self.key, self._span_seconds([(0, self._length(grid, offsets[0]))]))
+
+    def _offsets(self, grid: SegmentGrid) -> list[int]:
         """Segments still to come on a grid that goes on from the last one.
 
         Only the published grid has segments that begin where everything is covered already.
         """
         samples = self._mixture.samples
-        first = 0 if self._last_offset is None else self._last_offset + grid.stride_samples
-        offsets = list(range(first, samples, grid.stride_samples))
+        first = None if self._last_offset is None else self._last_offset + grid.stride_samples
+        offsets = list(grid.offsets(samples, first=first))
         if grid is self._grids[0]:
             return offsets
-        overlap = self._segment - grid.stride_samples
-        return [offset for offset in offsets if offset == 0 or offset + overlap < samples]
+        overlap = grid.segment_samples - grid.stride_samples
+        return [offset for offset in offsets if offset <= 0 or offset + overlap < samples]
 
     def _best_unit(self, forecast: Forecast, after: int) -> Unit | None:
         """The segment over a gap that brings most for its time, shortened where it must be."""
@@ -164,13 +172,13 @@ class SegmentWork:
     def _gap_segments(self, after: int) -> list[tuple[int, int]]:
         """Segments that would cover the gaps, each overlapping what is there by the smallest overlap."""
         samples, grid = self._mixture.samples, self._grids[-1]
-        overlap = self._segment - grid.stride_samples
+        overlap = grid.segment_samples - grid.stride_samples
         found = []
         for gap_start, gap_stop in self._coverage.gaps():
             start = max(after, gap_start - overlap if gap_start else 0)
             end = min(samples, gap_stop + overlap)
             while start < end:
-                stop = min(start + self._segment, end)
+                stop = min(start + grid.segment_samples, end)
                 found.append((start, stop))
                 if stop == end:
                     break
@@ -184,18 +192,23 @@ class SegmentWork:
         context = self._separator.valid_length(length) - length
         longest = int(forecast.longest(self.key) * SAMPLE_RATE) - context
         longest -= longest % 2
-        return longest if longest >= min(length, self._segment // SHORTEST_SHARE) else None
+        return longest if longest >= min(length, self._grids[-1].segment_samples // SHORTEST_SHARE) else None
 
     def _best_start(self, start: int, stop: int, length: int) -> int:
         """Where in [start, stop) a shorter segment brings most."""
         step = max(1, length // 4)
         return max(range(start, stop - length + 1, step), key=lambda first: self._benefit(first, first + length))
 
-    def _length(self, offset: int) -> int:
-        return min(self._segment, self._mixture.samples - offset)
+    def _length(self, grid: SegmentGrid, offset: int) -> int:
+        """Samples of a segment inside the song."""
+        return min(offset + grid.segment_samples, self._mixture.samples) - max(0, offset)
 
-    def _heard_seconds(self, offset: int) -> float:
-        return self._separator.valid_length(self._length(offset)) / SAMPLE_RATE
+    def _heard_seconds(self, grid: SegmentGrid) -> float:
+        """Audio still to be heard on a grid."""
+        return self._span_seconds([(offset, self._length(grid, offset)) for offset in self._offsets(grid)])
+
+    def _span_seconds(self, spans: Sequence[tuple[int, int]]) -> float:
+        return sum(self._separator.valid_length(length) for _, length in spans) / SAMPLE_RATE
 
     def _unit(self, spans: list[tuple[int, int]], full: int, *, is_last: bool) -> Unit:
         separator, mixture = self._separator, self._mixture
@@ -211,6 +224,7 @@ class ShiftedWork:
         separator: estimates the segments.
         mixture: the song.
         layer: where they are added up.
+        grid: segments of the first pass.
         shift_samples: how far the first segment begins inside the song.
         benefit: says which samples bring most.
     """
@@ -223,6 +237,7 @@ class ShiftedWork:
         mixture: Mixture,
         layer: SegmentLayer,
         *,
+        grid: SegmentGrid,
         shift_samples: int,
         benefit: Benefit,
     ) -> None:
@@ -234,8 +249,8 @@ class ShiftedWork:
         self._layer = layer
         self.total_samples = max(0, mixture.samples - shift_samples)
         self._covered = Coverage(mixture.samples)
-        segment, stride = separator.chunking.segment_samples, separator.chunking.stride_samples
-        samples = mixture.samples
+        self._segment = segment = grid.segment_samples
+        stride, samples = grid.stride_samples, mixture.samples
         self._spans = [
             (offset, min(segment, samples - offset))
             for offset in range(shift_samples, samples, stride)
@@ -267,9 +282,8 @@ class ShiftedWork:
             return None
         del self._spans[index]
         self._covered.add(offset, offset + length)
-        full = self._separator.chunking.segment_samples
         args = (self._separator, self._mixture, self._layer, [(offset, length)])
-        return segment_unit(self, *args, full=full, is_last=self.is_done)
+        return segment_unit(self, *args, full=self._segment, is_last=self.is_done)
 
 
 def segment_unit(
@@ -282,10 +296,14 @@ def segment_unit(
     full: int,
     is_last: bool,
 ) -> Unit:
-    """Segments (offset, length) as a unit; a triangle lies over ``full`` samples, of which the song's end cuts some."""
+    """Segments (offset, length) as a unit; weights lie over ``full`` samples, of which the song's ends cut some.
+
+    A segment that begins before the song has a negative offset, and the length that lies inside.
+    """
+    heard = [(max(0, offset), length) for offset, length in spans]
 
     def compute() -> list[Waveform]:
-        return separator.segments(mixture, spans, is_last=is_last)
+        return separator.segments(mixture, heard, is_last=is_last)
 
     def commit(estimates: list[Waveform]) -> None:
         for (offset, _), rows in zip(spans, estimates, strict=True):

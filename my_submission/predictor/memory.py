@@ -7,15 +7,13 @@ from dataclasses import replace
 import psutil
 
 from my_submission.errors import MdxError
+from my_submission.geometry import OverlapChunking, SegmentGrid, bounded
 from my_submission.planning.segments import SHORTEST_SHARE
 from my_submission.separators import SpectralSeparator, WaveformSeparator
 from my_submission.systems import Assembly
 
 CHUNK_BYTES_PER_BIN_AND_FRAME = 600
 """A chunk of the published networks (2048 bins, 512 frames, 32 channels) needs 623 MB at work; narrower ones less."""
-
-SEGMENT_BYTES_PER_SAMPLE = 700
-"""A 40-s segment of the published Demucs needs some 1.2 GB beside its weights; narrower ones less."""
 
 SONG_BYTES = 100_000_000
 """Blocks of the song that are read, blended and written, however long it is."""
@@ -60,20 +58,28 @@ def _fit_chunks(separator: SpectralSeparator, free: int, resident: int) -> None:
 
 def _fit_segment(separator: WaveformSeparator, free: int, resident: int) -> str | None:
     """Shorter segments, down to the shortest that a deadline may leave; the stems change a little."""
-    published = separator.chunking.segment_samples
-    together = getattr(separator, "segments_together", 1)
-    fitting = free // (SEGMENT_BYTES_PER_SAMPLE * together)
-    if separator.valid_length(published) <= fitting:
-        return None
+    grid = bounded(separator.chunking)
+    published = grid.segment_samples
+    fitting = free // (separator.bytes_per_sample * separator.segments_together)
     length = published
     while length > published // SHORTEST_SHARE and separator.valid_length(length) > fitting:
         length = max(published // SHORTEST_SHARE, int(0.9 * length))
         length -= length % 2
     if separator.valid_length(length) > fitting:
-        need = SEGMENT_BYTES_PER_SAMPLE * together * separator.valid_length(length)
+        need = separator.bytes_per_sample * separator.segments_together * separator.valid_length(length)
         raise _too_little(f"the shortest segment of {', '.join(separator.sources)}", need, resident)
-    separator.chunking = replace(separator.chunking, segment_samples=length)
-    return f"segments of {length / 44_100:.1f} s instead of {published / 44_100:.1f} s, to stay within the memory limit"
+    if length == published and grid is separator.chunking:
+        return None
+    before = "the whole song" if grid is not separator.chunking else f"{published / 44_100:.1f} s"
+    separator.chunking = _of_length(grid, length)
+    return f"segments of {length / 44_100:.1f} s instead of {before}, to stay within the memory limit"
+
+
+def _of_length(grid: SegmentGrid, length: int) -> SegmentGrid:
+    """The grid with segments of another length."""
+    if isinstance(grid, OverlapChunking):
+        return replace(grid, segment_samples=length)
+    return replace(grid, stride_samples=length - grid.fade_samples)
 
 
 def _too_little(what: str, need: int, resident: int) -> MdxError:

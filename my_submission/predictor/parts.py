@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from my_submission.audio_io import Mixture, SampleStore
 from my_submission.dsp.overlap_add import trapezoid
-from my_submission.geometry import ChunkSpan
+from my_submission.geometry import ChunkSpan, segment_grids
 from my_submission.planning import ChunkLayer, ChunkWork, Forecast, SegmentLayer, SegmentWork, SequentialWork, Work
 from my_submission.planning.calibration import part_key
 from my_submission.planning.coverage import FADE_SAMPLES
@@ -141,14 +141,14 @@ class PartsBuilder:
     def _waveform(
         self, branch: Branch, separator: WaveformSeparator, recipe: WaveformRecipe, known: Sequence[object]
     ) -> BranchParts:
-        segment = separator.chunking.segment_samples
-        overlaps = [separator.chunking.overlap_ratio]
-        overlaps += [overlap for overlap in recipe.reduced_overlaps if overlap < overlaps[0]]
+        grids = segment_grids(separator.chunking, self.mixture.samples, recipe.reduced_overlaps)
+        least_overlap = grids[-1].segment_samples - grids[-1].stride_samples
         layer = SegmentLayer(
             {source: self.new_store() for source in separator.sources},
             self.mixture.samples,
             centre_and_scale=centre_and_scale(self.mixture.statistics, separator.normalisation),
-            fade_samples=min(FADE_SAMPLES, int(overlaps[-1] * segment) // 2),
+            grid=grids[-1],
+            fade_samples=min(FADE_SAMPLES, least_overlap // 2),
         )
         name, benefit = branch.name, self._refining_benefit(branch.shares, known)
         key = self._key(name, separator)
@@ -157,11 +157,11 @@ class PartsBuilder:
         # costs alone must be known apart.
         together = 1 if self.is_ranked else separator.segments_together
         key_together = key if together == 1 else f"{key} x{together}"
-        work = SegmentWork(name, key_together, *shared[1:], overlaps=overlaps, benefit=benefit, together=together)
+        work = SegmentWork(name, key_together, *shared[1:], grids=grids, benefit=benefit, together=together)
         passes = recipe.shifted_passes
-        shifts = [separator.chunking.stride_samples * (index + 1) // (passes + 1) for index in range(passes)]
+        shifts = [grids[0].stride_samples * (index + 1) // (passes + 1) for index in range(passes)]
         refinements = tuple(
-            ShiftedWork(f"{name}, shifted pass {number}", *shared, shift_samples=shift, benefit=benefit)
+            ShiftedWork(f"{name}, shifted pass {number}", *shared, grid=grids[0], shift_samples=shift, benefit=benefit)
             for number, shift in enumerate(shifts, start=1)
         )
         return BranchParts(BlendedLayer(layer, branch.shares, branch.mixer), (work,), refinements)

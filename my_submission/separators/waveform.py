@@ -1,4 +1,4 @@
-"""A waveform network on long overlapping segments: how Demucs v2 is applied."""
+"""A waveform network on long overlapping segments: how Demucs v2 and Hybrid Demucs are applied."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.audio_io import Mixture, MixtureStatistics
-from my_submission.dsp.overlap_add import OverlapAdder
+from my_submission.dsp.overlap_add import OverlapAdder, trapezoid
 from my_submission.engines import Engine, SegmentsEngine
-from my_submission.geometry import OverlapChunking
+from my_submission.geometry import OverlapChunking, Segmentation, SegmentGrid, bounded, segment_grids
 from my_submission.separators.base import Piece
 from my_submission.stems import Waveform, unstack_stems
 
@@ -25,6 +25,9 @@ _REHEARSED_SHARE = 20
 """A rehearsal takes one part in this many of a segment: two seconds of the published forty."""
 
 
+SEGMENT_BYTES_PER_SAMPLE = 700
+"""A 40-s segment of the published Demucs v2 needs some 1.2 GB beside its weights; narrower ones less."""
+
 SEGMENTS_TOGETHER = 3
 """Demucs' LSTM takes hardly longer for three segments than for one; a fourth would cost more memory than it saves."""
 
@@ -32,8 +35,9 @@ SEGMENTS_TOGETHER = 3
 class WaveformSeparator:
     """Estimates all sources with one waveform network.
 
-    Segments overlap under a triangular weight. Each is fed as many samples as the network needs to compute it
-    without padding of its own, taken from the song around the segment, zeros only beyond the song's ends.
+    Segments overlap under a triangular weight or a short cross-fade, or the song is one segment. Each is fed as many
+    samples as the network needs to compute it without padding of its own, taken from the song around the segment,
+    zeros only beyond the song's ends.
 
     Args:
         engine: maps float32 (1, 2, n) to (1, sources, 2, n'), n' centred on n, for every n that is a valid length.
@@ -41,6 +45,7 @@ class WaveformSeparator:
         valid_length: samples to feed for a segment of that many samples.
         chunking: segments and their overlap.
         normalisation: leaderboard A scales by the joint statistics, B by those of the channel average.
+        bytes_per_sample: working memory that a sample of a segment takes.
     """
 
     def __init__(
@@ -49,14 +54,16 @@ class WaveformSeparator:
         sources: Sequence[str],
         *,
         valid_length: Callable[[int], int],
-        chunking: OverlapChunking,
+        chunking: Segmentation,
         normalisation: Normalisation,
+        bytes_per_sample: int = SEGMENT_BYTES_PER_SAMPLE,
     ) -> None:
         self.engine = engine
         self._sources = tuple(sources)
         self.valid_length = valid_length
         self.chunking = chunking
         self.normalisation = normalisation
+        self.bytes_per_sample = bytes_per_sample
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -71,26 +78,29 @@ class WaveformSeparator:
     def pieces(self, mixture: Mixture) -> Iterator[Piece]:
         """One piece a segment: the samples that no later segment reaches."""
         mean, std = centre_and_scale(mixture.statistics, self.normalisation)
-        segment, stride = self.chunking.segment_samples, self.chunking.stride_samples
-        weight = triangle(segment)
-        adder = OverlapAdder((len(self.sources), 2), segment)
-        for offset in self.chunking.offsets(mixture.samples):
-            length = min(segment, mixture.samples - offset)
-            is_last = offset + stride >= mixture.samples
-            adder.add(self.segment(mixture, offset, length, is_last=is_last), weight[:length])
-            n_final = min(stride, mixture.samples - offset)
-            final = adder.take(n_final) * np.float32(std) + np.float32(mean)
-            yield Piece(offset, offset + n_final, unstack_stems(final, self.sources))
+        grid = segment_grids(self.chunking, mixture.samples)[0]
+        weight = segment_weights(grid, grid.segment_samples)
+        adder = OverlapAdder((len(self.sources), 2), grid.segment_samples)
+        for offset in grid.offsets(mixture.samples):
+            start, after = max(0, offset), offset + grid.stride_samples
+            length = min(offset + grid.segment_samples, mixture.samples) - start
+            is_last = after >= grid.offsets(mixture.samples).stop
+            rows = self.segment(mixture, start, length, is_last=is_last)
+            adder.add(rows, weight[start - offset :][:length])
+            stop = mixture.samples if is_last else after
+            final = adder.take(stop - start) * np.float32(std) + np.float32(mean)
+            yield Piece(start, stop, unstack_stems(final, self.sources))
 
     @property
     def rehearsed_samples(self) -> int:
         """Samples that a rehearsal feeds the network."""
-        return self.valid_length(max(1, self.chunking.segment_samples // _REHEARSED_SHARE))
+        return self.valid_length(max(1, bounded(self.chunking).segment_samples // _REHEARSED_SHARE))
 
     def rehearse(self) -> float:
-        """Run a twentieth of a segment of silence."""
-        self.engine.run(np.zeros((1, 2, self.rehearsed_samples), dtype=np.float32))
-        return self.rehearsed_samples / self.valid_length(self.chunking.segment_samples)
+        """Run a twentieth of a segment of noise: an engine may have little to do for silence."""
+        noise = np.random.default_rng(0).standard_normal((1, 2, self.rehearsed_samples), dtype=np.float32)
+        self.engine.run(noise)
+        return self.rehearsed_samples / self.valid_length(bounded(self.chunking).segment_samples)
 
     @property
     def segments_together(self) -> int:
@@ -137,6 +147,13 @@ def triangle(samples: int) -> npt.NDArray[np.float32]:
     weight = np.concatenate([rising, falling]).astype(np.float32)
     normalised: npt.NDArray[np.float32] = weight / weight.max()
     return normalised
+
+
+def segment_weights(grid: SegmentGrid, samples: int) -> npt.NDArray[np.float32]:
+    """Weights of a segment of so many samples: the grid's triangle or cross-fades, float32 (samples,), none zero."""
+    if isinstance(grid, OverlapChunking):
+        return triangle(samples)
+    return trapezoid(samples, min(grid.fade_samples, samples // 2))
 
 
 def centre_and_scale(statistics: MixtureStatistics, normalisation: Normalisation) -> tuple[float, float]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from my_submission.geometry import OverlapChunking
+from my_submission.geometry import Segmentation
 from my_submission.separators.waveform import Normalisation
 from my_submission.systems.conditioned_recipe import ConditionedRecipe
 
@@ -46,7 +46,7 @@ class WaveformRecipe:
         network: artefact name.
         sources: rows of its output, in the checkpoint's order.
         normalisation: how the mixture is centred and scaled.
-        chunking: segments and overlap.
+        chunking: segments and overlap, or the whole song.
         reduced_overlaps: overlaps to fall back on when time is short, largest first; those that are not below the
             published one are left out.
         shifted_passes: passes on shifted segments, averaged with the published one where time is left over.
@@ -55,7 +55,7 @@ class WaveformRecipe:
     network: str
     sources: tuple[str, ...]
     normalisation: Normalisation
-    chunking: OverlapChunking
+    chunking: Segmentation
     reduced_overlaps: tuple[float, ...] = (0.25, 0.1)
     shifted_passes: int = 2
 
