@@ -1,0 +1,314 @@
+"""AIMLESS' networks: published sizes and keys, independent references, the authors' outputs, any length.
+
+Tolerance: 1e-5 relative (100 dB) against the authors' outputs, the demucs package and the references in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from my_submission.engines import parse_device
+from my_submission.engines.torch_engine import TorchEngine
+from my_submission.errors import WeightsError
+from my_submission.networks import band_split_rnn, demucs_split, hybrid_demucs, x_umx
+from my_submission.networks.band_split_rnn import BandSplitConfig, BandSplitRNN, band_edges
+from my_submission.networks.demucs import Demucs
+from my_submission.networks.demucs_shape import INPUT_SCALE
+from my_submission.networks.demucs_split import DemucsSplit, DemucsSplitConfig
+from my_submission.networks.hybrid_demucs import HybridDemucs, levels
+from my_submission.networks.hybrid_demucs.spectra import to_spectrum, to_waves
+from my_submission.networks.x_umx import XUmx, XUmxConfig
+from tests import aimless_reference as reference
+
+M = TypeVar("M", bound=nn.Module)
+REFERENCE_ROOT = Path(__file__).resolve().parents[2] / "shared" / "reference"
+SMALL_BANDS = BandSplitConfig(widths=(3, 1, 5, 2), hidden_size=8, num_layers=2)
+SMALL_UMX = XUmxConfig(n_fft=32, hidden_channels=8, max_bins=11, nb_layers=2)
+
+
+def disturbed(module: M, seed: int = 0) -> M:
+    """The module in evaluation mode, nothing left at a default that could hide a fault."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in module.state_dict().items():
+            if not value.is_floating_point():
+                continue
+            if name.endswith(("scale", "running_var")) or (value.dim() == 1 and name.endswith("weight")):
+                value.copy_(torch.rand(value.shape, generator=generator) * 0.6 + 0.5)
+            elif "embedding" in name:
+                value.copy_(torch.randn(value.shape, generator=generator) * 0.1)
+            else:
+                spread = 1.2 / np.sqrt(value[0].numel()) if value.dim() > 1 else 0.1
+                value.copy_(torch.randn(value.shape, generator=generator) * spread)
+    return module.eval()
+
+
+def made(module: Callable[..., M], *arguments: Any) -> M:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return disturbed(module(*arguments))
+
+
+def numbers(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def magnitudes(*shape: int) -> Tensor:
+    return numbers(*shape).abs() * 3
+
+
+def relative_error(actual: Tensor, expected: Tensor | np.ndarray) -> float:
+    a, b = (np.asarray(value, dtype=np.float64) for value in (actual, expected))
+    assert a.shape == b.shape
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+def run(network: nn.Module, x: Tensor) -> Tensor:
+    with torch.inference_mode():
+        result: Tensor = network(x)
+    return result
+
+
+# ---- sizes, keys, edges --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "n_parameters"),
+    [((4, 2, 48), 83_639_368), ((4, 2, 64), 148_601_240), ((3, 1, 64), 148_592_009)],
+)
+def test_published_sizes_of_hybrid_demucs(arguments: tuple[int, int, int], n_parameters: int) -> None:
+    with torch.device("meta"):
+        network = HybridDemucs(*arguments)
+    assert sum(parameter.numel() for parameter in network.parameters()) == n_parameters
+    assert len(network.state_dict()) == 397
+
+
+def test_published_size_and_bands_of_band_split_rnn() -> None:
+    with torch.device("meta"):
+        network = BandSplitRNN()
+    assert sum(parameter.numel() for parameter in network.parameters()) == 9_274_755
+    published = """0 9 18 27 37 46 55 65 74 83 92 116 139 162 185 208 232 255 278 301 325 348 371 417 464 510 557 603
+        650 696 743 835 928 1021 1114 1207 1300 1393 1486 1671 1857 2043 2049"""
+    assert band_edges() == [int(edge) for edge in published.split()]
+    assert len(network.config.widths) == 42
+
+
+@pytest.mark.parametrize(
+    ("name", "load"),
+    [
+        ("hdemucs_stereo_44100", hybrid_demucs.from_state_dict),
+        ("hdemucs_stereo_100001", hybrid_demucs.from_state_dict),
+        ("hdemucs_mono_44100", hybrid_demucs.from_state_dict),
+        ("hdemucs_mono_100001", hybrid_demucs.from_state_dict),
+        ("band_split_rnn", band_split_rnn.from_state_dict),
+        ("x_umx", x_umx.from_state_dict),
+    ],
+)
+def test_reference_vectors_of_the_originals(
+    name: str, load: Callable[..., nn.Module], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Loaded strictly under the original key names, sizes read from the shapes."""
+    if not REFERENCE_ROOT.exists():
+        pytest.skip("../shared/reference is not here")
+    stored = np.load(REFERENCE_ROOT / f"{name}.npz")
+    weights = np.load(REFERENCE_ROOT / f"{name.replace('100001', '44100')}.npz")
+    network = load({key[6:]: torch.from_numpy(weights[key]) for key in weights.files if key.startswith("state/")})
+    fed, expected = (next(key for key in stored.files if key.startswith(part)) for part in ("input/", "output/"))
+    error = relative_error(run(network, torch.from_numpy(stored[fed])), stored[expected])
+    with capsys.disabled():
+        print(f"\n{name}.npz: relative error {error:.2e}")
+    assert error < 1e-5
+
+
+# ---- independent references ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("arguments", "samples"), [((2, 2, 4), 3_000), ((3, 1, 4), 1_100)])
+def test_hybrid_demucs_is_its_definition(arguments: tuple[int, int, int], samples: int) -> None:
+    network, x = made(HybridDemucs, *arguments), numbers(arguments[1], samples)
+    assert relative_error(run(network, x[None])[0], reference.hybrid_demucs(x, network.state_dict())) < 1e-5
+
+
+def test_long_recurrences_go_in_spans() -> None:
+    layer, x = made(hybrid_demucs.layers.BidirectionalLstm, 4), numbers(1, 4, 431)
+    expected = reference.spans(x[0].double(), reference.Parameters(layer.state_dict()))
+    assert relative_error(run(layer, x)[0], expected) < 1e-5
+
+
+@pytest.mark.parametrize(("sources", "channels", "samples"), [(4, 2, 230_000), (3, 1, 300), (3, 2, 2_100)])
+def test_hybrid_demucs_agrees_with_the_demucs_package(
+    sources: int, channels: int, samples: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The maintained package's network of the same kind, weights by renamed keys; at least 100 dB."""
+    package = pytest.importorskip("demucs.hdemucs", reason="the demucs package is not installed (scripts/setup does)")
+    network = made(HybridDemucs, sources, channels, 8)
+    other = package.HDemucs([str(index) for index in range(sources)], audio_channels=channels, channels=8).eval()
+    names = {"freq_encoder": "encoder", "freq_decoder": "decoder", "time_encoder": "tencoder"}
+    names |= {"time_decoder": "tdecoder"}
+    state = {}
+    for key, value in network.state_dict().items():
+        head, _, rest = key.partition(".")
+        if not key.startswith("time_encoder.4.norm1"):
+            state[f"{names.get(head, head)}.{rest}"] = value
+    other.load_state_dict(state, strict=True)
+    x = numbers(1, channels, samples)
+    error = relative_error(run(network, x), run(other, x).numpy())
+    with capsys.disabled():
+        print(f"\nHybrid Demucs against the demucs package, {samples} samples: {-20 * np.log10(error + 1e-12):.1f} dB")
+    assert error < 1e-5
+
+
+def test_band_split_rnn_is_its_definition() -> None:
+    network, x = made(BandSplitRNN, SMALL_BANDS), magnitudes(2, 2, 11, 6)
+    expected = torch.stack([reference.band_split_rnn(item, network.state_dict()) for item in x])
+    assert relative_error(run(network, x), expected) < 1e-5
+
+
+def test_a_recurrence_without_its_projection_is_the_same() -> None:
+    """On the CPU the projection is folded into the recurrent weights; value and gradient are torch's own."""
+    lstm, x = nn.LSTM(8, 8, batch_first=True, bidirectional=True, proj_size=4), numbers(5, 7, 8)
+    folded = band_split_rnn._folded(lstm)(x)
+    with pytest.warns(UserWarning, match="projections"):
+        expected = lstm(x)[0]
+    assert relative_error(folded.detach(), expected.detach()) < 1e-5
+    gradients = [torch.autograd.grad(y.square().sum(), list(lstm.parameters())) for y in (folded, expected)]
+    for ours, theirs in zip(*gradients, strict=True):
+        assert relative_error(ours, theirs) < 1e-4
+
+
+def test_x_umx_is_its_definition() -> None:
+    network, x = made(XUmx, SMALL_UMX), magnitudes(2, 2, 17, 6)
+    expected = torch.stack([reference.x_umx(item, network.state_dict()) for item in x])
+    assert relative_error(run(network, x), expected) < 1e-5
+
+
+@pytest.mark.parametrize("resample", [True, False])
+def test_demucs_split_is_a_demucs_a_source(resample: bool) -> None:
+    """Each row is what a Demucs of one source with the same encoder makes; its input scale is taken out."""
+    config = DemucsSplitConfig(channels=4, depth=3, resample=resample)
+    network = made(DemucsSplit, config)
+    x = numbers(1, 2, config.valid_length(1_000))
+    y = run(network, x)
+    assert 1_000 <= y.shape[-1] <= x.shape[-1]
+    assert y.shape[:3] == (1, 4, 2)
+    if not resample:
+        return
+    for row in range(4):
+        state = {k: v for k, v in network.state_dict().items() if not k.startswith("decoders.")}
+        own = f"decoders.{row}."
+        state |= {f"decoder.{k.removeprefix(own)}": v for k, v in network.state_dict().items() if k.startswith(own)}
+        with torch.device("meta"):
+            alone = Demucs(DemucsSplitConfig(channels=4, depth=3, sources=("one",)))
+        alone.load_state_dict(state, assign=True)
+        assert relative_error(run(alone, x * INPUT_SCALE)[:, 0], y[:, row].numpy()) < 1e-5
+
+
+# ---- properties ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [(4, 2, 8), (3, 1, 8)])
+def test_output_is_as_long_as_the_input(arguments: tuple[int, int, int]) -> None:
+    network = made(HybridDemucs, *arguments)
+    for samples in (1, 1_023, 1_024, 1_025, 1_792, 44_100, 100_001):
+        y = run(network, numbers(1, arguments[1], samples))
+        assert y.shape == (1, *arguments[:2], samples)
+        assert torch.isfinite(y).all()
+
+
+@pytest.mark.parametrize("samples", [10_000, 20_481])
+def test_spectra_are_inverted_inside(samples: int) -> None:
+    """A slow tone, which has nothing at the Nyquist bin; at the ends the definition drops frames. 1e-5 of the peak."""
+    x = torch.sin(0.3 * torch.arange(samples))[None]
+    spectrum = to_spectrum(x)
+    assert spectrum.shape == (1, 2_048, -(-samples // 1_024))
+    assert (to_waves(spectrum, samples) - x).abs()[..., 3_072:-3_072].max() < 1e-5
+
+
+def test_silence_stays_silent_in_level() -> None:
+    """The output is scaled by the input's deviation, so that nothing comes of nothing."""
+    assert run(made(HybridDemucs, 3, 1, 4), torch.zeros(1, 1, 5_000)).abs().max() == 0
+
+
+def test_items_of_a_batch_do_not_touch_each_other() -> None:
+    network, x = made(HybridDemucs, 2, 1, 4), numbers(3, 1, 6_000)
+    together = run(network, x)
+    for index in range(3):
+        assert relative_error(run(network, x[index : index + 1])[0], together[index].numpy()) < 1e-5
+
+
+def test_bins_together_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, x = made(HybridDemucs, 2, 2, 4), numbers(1, 2, 5_000)
+    monkeypatch.setattr(levels, "BINS_TOGETHER", 2_048)
+    whole = run(network, x)
+    monkeypatch.setattr(levels, "BINS_TOGETHER", 7)
+    assert relative_error(run(network, x), whole.numpy()) < 1e-6
+    network.requires_grad_(True)
+    assert relative_error(network(x).detach(), whole.numpy()) < 1e-6
+
+
+def test_sequences_together_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, x = made(BandSplitRNN, SMALL_BANDS), magnitudes(2, 2, 11, 6)
+    whole = run(network, x)
+    monkeypatch.setattr(band_split_rnn, "_NUMBERS_TOGETHER", 50)
+    assert relative_error(run(network, x), whole.numpy()) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("network", "fed"),
+    [
+        (lambda: made(HybridDemucs, 2, 1, 4), (1, 1, 5_000)),
+        (lambda: made(BandSplitRNN, SMALL_BANDS), (1, 2, 11, 6)),
+        (lambda: made(XUmx, SMALL_UMX), (1, 2, 17, 6)),
+    ],
+)
+def test_engines_in_bf16_stay_near_fp32(network: Callable[[], nn.Module], fed: tuple[int, ...]) -> None:
+    """bfloat16 has 8 bits: within 10 % of the reference path."""
+    x = magnitudes(*fed).numpy()
+    results = [
+        TorchEngine(network(), device=parse_device("cpu"), precision=precision, threads=1).run(x)  # type: ignore[arg-type]
+        for precision in ("fp32", "bf16")
+    ]
+    assert relative_error(torch.from_numpy(results[1]), results[0]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("network", "load", "key"),
+    [
+        (
+            lambda: made(HybridDemucs, 2, 1, 4),
+            hybrid_demucs.from_state_dict,
+            "freq_encoder.4.dconv.layers.1.4.key.bias",
+        ),
+        (lambda: made(HybridDemucs, 2, 1, 4), hybrid_demucs.from_state_dict, "time_encoder.0.conv.weight"),
+        (lambda: made(BandSplitRNN, SMALL_BANDS), band_split_rnn.from_state_dict, "mlps.2.2.bias"),
+        (lambda: made(BandSplitRNN, SMALL_BANDS), band_split_rnn.from_state_dict, "fc1_list.0.weight"),
+        (lambda: made(XUmx, SMALL_UMX), x_umx.from_state_dict, "vocals_lstm.bias_hh_l1_reverse"),
+        (lambda: made(XUmx, SMALL_UMX), x_umx.from_state_dict, "input_means"),
+        (
+            lambda: made(DemucsSplit, DemucsSplitConfig(channels=4, depth=2)),
+            demucs_split.from_state_dict,
+            "decoders.3.1.2.bias",
+        ),
+    ],
+)
+@pytest.mark.parametrize("damage", ["missing", "renamed", "reshaped", "none"])
+def test_a_wrong_state_is_refused_by_name(
+    network: Callable[[], nn.Module], load: Callable[..., nn.Module], key: str, damage: str
+) -> None:
+    state = dict(network().state_dict())
+    if damage == "none":
+        loaded = load(state)
+        assert not loaded.training
+        assert next(loaded.parameters()).data_ptr() == state[next(iter(dict(loaded.named_parameters())))].data_ptr()
+        return
+    value = state.pop(key)
+    state |= {"renamed": {f"{key}_": value}, "reshaped": {key: value[..., None]}}.get(damage, {})
+    with pytest.raises(WeightsError, match=key.replace(".", r"\.")):
+        load(state)
