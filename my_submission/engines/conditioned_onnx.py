@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from my_submission.engines.base import Batch
-from my_submission.engines.devices import Device, available_cpus
-from my_submission.engines.onnx_engine import OnnxGraph
+from my_submission.engines.devices import Device
+from my_submission.engines.onnx_engine import OnnxGraph, open_graph
 from my_submission.errors import WeightsError
 
 SPECTRA_INPUT = "input"
@@ -67,13 +68,11 @@ class ConditionedOnnx(OnnxGraph):
 
     def run_for(self, sources: Sequence[int], spectra: Batch, *, is_last: bool = False) -> Batch:
         """Spectra (n, 4, T, F) of a mixture to (n, sources, 4, T, F)."""
-        feeds = {
-            SPECTRA_INPUT: np.ascontiguousarray(spectra, dtype=np.float32),
+        feeds: dict[str, npt.NDArray[Any]] = {
+            SPECTRA_INPUT: np.asarray(spectra, np.float32),
             SOURCES_INPUT: np.array(sources, dtype=np.int64),
         }
-        with self._explained(len(spectra)):
-            result: Batch = self._session.run([OUTPUT], feeds, self._options(is_last=is_last))[0]
-        return result
+        return self._fetch(OUTPUT, feeds, n_items=len(spectra), is_last=is_last)
 
 
 class FixedSourcesOnnx:
@@ -93,18 +92,6 @@ class FixedSourcesOnnx:
         return self.graph.run_for(self.sources, batch, is_last=is_last)
 
 
-@lru_cache(maxsize=16)
-def _opened(path: Path, modified_ns: int, device: Device, threads: int) -> ConditionedOnnx:
-    return ConditionedOnnx(path, device=device, threads=threads)
-
-
 def open_conditioned_onnx(path: Path, *, device: Device, threads: int | None = None) -> ConditionedOnnx:
-    """The graph of a file: the same one for the life of the process while the file stays as it is.
-
-    Args:
-        path: the ONNX file.
-        device: where to run.
-        threads: processors for one run; as many as the process may use when not given.
-    """
-    real = path.resolve()
-    return _opened(real, real.stat().st_mtime_ns, device, threads or available_cpus())
+    """A conditioned network's graph; see :func:`~my_submission.engines.onnx_engine.open_graph`."""
+    return open_graph(ConditionedOnnx, path, device=device, threads=threads)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from my_submission.engines.base import Batch
-from my_submission.engines.devices import Device, available_cpus
-from my_submission.engines.onnx_engine import GraphShape, OnnxGraph
+from my_submission.engines.devices import Device
+from my_submission.engines.onnx_engine import GraphShape, OnnxGraph, open_graph
 from my_submission.networks.tfc_tdf_frames import FrameMajorGraph, frame_major
 
 
@@ -44,30 +43,14 @@ class FrameMajorOnnx(OnnxGraph):
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Run the graph over a batch."""
-        contiguous = np.ascontiguousarray(batch, dtype=np.float32)
-        with self._explained(len(batch)):
-            result: Batch = self._session.run(
-                [self._output], {self._input: contiguous}, self._options(is_last=is_last)
-            )[0]
-        return result
+        feeds = {self._input: np.asarray(batch, np.float32)}
+        return self._fetch(self._output, feeds, n_items=len(batch), is_last=is_last)
 
 
 def _shape_of(graph: FrameMajorGraph) -> GraphShape:
     return GraphShape(graph.channels, graph.bins, graph.frames, metadata=graph.metadata)
 
 
-@lru_cache(maxsize=64)
-def _opened(path: Path, modified_ns: int, device: Device, threads: int) -> FrameMajorOnnx:
-    return FrameMajorOnnx(path, device=device, threads=threads)
-
-
 def open_frame_major(path: Path, *, device: Device, threads: int | None = None) -> FrameMajorOnnx:
-    """The engine of a file: the same one for the life of the process while the file stays as it is.
-
-    Args:
-        path: the ONNX file.
-        device: where to run.
-        threads: processors for one run; as many as the process may use when not given.
-    """
-    real = path.resolve()
-    return _opened(real, real.stat().st_mtime_ns, device, threads or available_cpus())
+    """A published-form graph, rewritten; see :func:`~my_submission.engines.onnx_engine.open_graph`."""
+    return open_graph(FrameMajorOnnx, path, device=device, threads=threads)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from my_submission.engines.base import Batch
 from my_submission.engines.devices import Device, available_cpus, memory_error
@@ -76,11 +77,43 @@ class OnnxGraph:
         where = f"{self.threads} threads" if self.device.kind == "cpu" else str(self.device)
         return f"onnxruntime {self._runtime.__version__} {provider}, {where}"
 
+    def _fetch(self, output: str, feeds: Mapping[str, npt.NDArray[Any]], *, n_items: int, is_last: bool) -> Batch:
+        """One output of the graph for a batch of ``n_items``."""
+        contiguous = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+        with self._explained(n_items):
+            fetched: Batch = self._session.run([output], contiguous, self._options(is_last=is_last))[0]
+        return fetched
+
     def _options(self, *, is_last: bool) -> Any:
         return run_options(self._runtime, self.device, is_last=is_last)
 
     def _explained(self, n_items: int) -> AbstractContextManager[None]:
         return explained(self.device, n_items)
+
+
+Graph = TypeVar("Graph", bound=OnnxGraph)
+
+
+def open_graph(kind: Callable[..., Graph], path: Path, *, device: Device, threads: int | None = None) -> Graph:
+    """A file's graph as one of a kind: the same one for the life of the process while the file stays as it is.
+
+    Args:
+        kind: what is fed and fetched.
+        path: the ONNX file.
+        device: where to run.
+        threads: processors for one run; as many as the process may use when not given.
+
+    Raises:
+        WeightsError: the file is no ONNX graph, or not one of the kind.
+        DeviceError: onnxruntime does not give the device.
+    """
+    real = path.resolve()
+    return cast(Graph, _opened(kind, real, real.stat().st_mtime_ns, device, threads or available_cpus()))
+
+
+@lru_cache(maxsize=64)
+def _opened(kind: Callable[..., OnnxGraph], path: Path, modified_ns: int, device: Device, threads: int) -> OnnxGraph:
+    return kind(path, device=device, threads=threads)
 
 
 def run_options(runtime: Any, device: Device, *, is_last: bool) -> Any:
@@ -136,12 +169,8 @@ class OnnxEngine(OnnxGraph):
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Run the graph over a batch."""
-        contiguous = np.ascontiguousarray(batch, dtype=np.float32)
-        with self._explained(len(batch)):
-            result: Batch = self._session.run(
-                [self.output_name], {self.input_name: contiguous}, self._options(is_last=is_last)
-            )[0]
-        return result
+        feeds = {self.input_name: np.asarray(batch, np.float32)}
+        return self._fetch(self.output_name, feeds, n_items=len(batch), is_last=is_last)
 
     def run_in_place(self, source: int, target: int, shape: tuple[int, ...], *, is_last: bool = False) -> None:
         """Run the graph on memory of its own device, without copying.
@@ -163,21 +192,9 @@ class OnnxEngine(OnnxGraph):
             binding.synchronize_outputs()
 
 
-@lru_cache(maxsize=64)
-def _opened(path: Path, modified_ns: int, device: Device, threads: int) -> OnnxEngine:
-    return OnnxEngine(path, device=device, threads=threads)
-
-
 def open_onnx(path: Path, *, device: Device, threads: int | None = None) -> OnnxEngine:
-    """The engine of a file: the same one for the life of the process while the file stays as it is.
-
-    Args:
-        path: the ONNX file.
-        device: where to run.
-        threads: processors for one run; as many as the process may use when not given.
-    """
-    real = path.resolve()
-    return _opened(real, real.stat().st_mtime_ns, device, threads or available_cpus())
+    """A graph of one input and one output; see :func:`open_graph`."""
+    return open_graph(OnnxEngine, path, device=device, threads=threads)
 
 
 @lru_cache(maxsize=1)
