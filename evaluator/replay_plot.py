@@ -9,8 +9,11 @@ from typing import Any
 from evaluator.errors import EvaluationError
 from evaluator.replay import LocalRun, Placement
 
-_LOCAL, _ENTRY = "#b4540a", "#9fb3c8"
-_RUN_COLOURS = ("#b4540a", "#1f6f8b", "#5b7f1e", "#7a4b9c")
+INK, SOFT, LINE, PAPER, MUTED = "#1b1f24", "#59636e", "#d8dee4", "#ffffff", "#9fb3c8"
+"""Text, lesser text, lines, background and published entries: those of the page, and of the pictures of songs."""
+
+SERIES = ("#b4540a", "#1f6f8b", "#5b7f1e", "#7a4b9c")
+"""Runs; the first is the local one among a board's entries."""
 
 
 def replay_png(placements: Sequence[Sequence[Placement]], *, dots_per_inch: int = 120) -> bytes:
@@ -31,7 +34,7 @@ def replay_png(placements: Sequence[Sequence[Placement]], *, dots_per_inch: int 
             "a plot needs matplotlib", cure="install it (pip install matplotlib), or use --html"
         ) from error
     heights = [0.9 + 0.26 * (len(group[0].board.entries) + len(group)) for group in placements]
-    figure = Figure(figsize=(12, max(sum(heights), 3.0)), layout="constrained")
+    figure = Figure(figsize=(12, max(sum(heights), 3.0)), layout="constrained", facecolor=PAPER)
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(placements), 2, squeeze=False, height_ratios=heights)
     for (bars, boxes), group in zip(axes, placements, strict=True):
@@ -44,33 +47,45 @@ def replay_png(placements: Sequence[Sequence[Placement]], *, dots_per_inch: int 
 
 def _draw_bars(axes: Any, group: Sequence[Placement]) -> None:
     board = group[0].board
-    bars = [(e.overall, e.name, _ENTRY) for e in board.entries if e.overall is not None]
-    bars += [(p.run.overall, f"> {p.run.name}", _LOCAL) for p in group if p.run.overall is not None]
+    bars = [(e.overall, e.name, MUTED) for e in board.entries if e.overall is not None]
+    bars += [(p.run.overall, f"> {p.run.name}", SERIES[0]) for p in group if p.run.overall is not None]
     bars.sort()
     positions = range(len(bars))
     drawn = axes.barh(positions, [bar[0] for bar in bars], color=[bar[2] for bar in bars])
-    axes.bar_label(drawn, fmt="%.2f", padding=3, fontsize=8)
+    axes.bar_label(drawn, fmt="%.2f", padding=3, fontsize=8, color=INK)
     axes.set_yticks(positions, [bar[1] for bar in bars], fontsize=8)
     axes.margins(x=0.12)
+    axes.grid(axis="x", color=LINE, linewidth=0.6)
+    _plain(axes)
     note = "" if group[0].is_comparable else f"\nlocal runs: other data ({group[0].run.dataset}), for orientation only"
-    axes.set_title(f"{board.name}, {board.dataset}: {group[0].run.metric} [dB]{note}", fontsize=9)
+    axes.set_title(
+        f"{board.name}, {board.dataset}: {group[0].run.metric} [dB]{note}", fontsize=9, color=INK, loc="left"
+    )
 
 
 def _draw_boxes(axes: Any, runs: Sequence[LocalRun]) -> None:
     keys = list(runs[0].per_song)
     width = 0.8 / len(runs)
     for index, run in enumerate(runs):
-        colour = _RUN_COLOURS[index % len(_RUN_COLOURS)]
+        colour = SERIES[index % len(SERIES)]
         places = [place + (index - (len(runs) - 1) / 2) * width for place in range(len(keys))]
         values = [list(run.per_song.get(key, {}).values()) for key in keys]
         drawn = axes.boxplot(
-            values, positions=places, widths=0.8 * width, patch_artist=True, medianprops={"color": "black"}
+            values, positions=places, widths=0.8 * width, patch_artist=True, medianprops={"color": INK}
         )
         for box in drawn["boxes"]:
-            box.set_facecolor(colour)
+            box.set(facecolor=colour, alpha=0.55, edgecolor=colour)
         axes.plot([], [], color=colour, linewidth=6, label=run.name)
     axes.set_xticks(range(len(keys)), keys)
-    axes.set_ylabel("dB")
-    axes.grid(axis="y", alpha=0.3)
-    axes.legend(fontsize=8)
-    axes.set_title(f"{runs[0].metric} over songs", fontsize=9)
+    axes.set_ylabel("dB", color=SOFT, fontsize=8)
+    axes.grid(axis="y", color=LINE, linewidth=0.6)
+    axes.legend(fontsize=8, frameon=False, labelcolor=INK)
+    axes.set_title(f"{runs[0].metric} over songs", fontsize=9, color=INK, loc="left")
+    _plain(axes)
+
+
+def _plain(axes: Any) -> None:
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=8, labelcolor=INK, color=LINE, length=3)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

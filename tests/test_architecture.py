@@ -21,7 +21,7 @@ FLOORS = [
     {"systems"},
     {"planning"},
     {"predictor"},
-    {"challenge", "submission", "doctor"},
+    {"challenge", "submission", "doctor", "pictures"},
     {"cli", "__main__", "user_config", "aicrowd_wrapper", "webapp", "batch"},
 ]
 """Modules and packages of my_submission, from the ground up; imports go down or stay on their floor."""
@@ -35,6 +35,10 @@ ONLY_IN = {
     "openvino": {"engines"},
     "torch": {"networks", "engines"},
     "rich": {"cli", "webapp", "batch"},
+    "matplotlib": {"pictures"},
+    "streamlit": {"webapp"},
+    "starlette": {"webapp"},
+    "altair": {"webapp"},
 }
 """Library to the packages of my_submission that may import it."""
 

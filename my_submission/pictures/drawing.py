@@ -45,13 +45,13 @@ def require_matplotlib() -> None:
 
 
 def draw_track(
-    overview: Overview, *, title: str, colour: str, cutoff_hz: float | None = None, axis: FrequencyAxis = "log"
+    overview: Overview, *, title: str = "", colour: str, cutoff_hz: float | None = None, axis: FrequencyAxis = "log"
 ) -> bytes:
     """Draw a track.
 
     Args:
         overview: of the track.
-        title: above the picture.
+        title: above the picture; without one the plots are taller.
         colour: of the waveform.
         cutoff_hz: where the network that made the track is silent above; a line is drawn there.
         axis: how frequencies lie.
@@ -70,7 +70,9 @@ def draw_track(
         figure = Figure(figsize=_INCHES, facecolor=PAPER)
         FigureCanvasAgg(figure)
         grid = {"height_ratios": (1, 2.3), "hspace": 0.08, "left": PLOT_LEFT, "right": PLOT_RIGHT}
-        wave, spectrum = figure.subplots(2, 1, sharex=True, gridspec_kw=grid | {"top": 0.9, "bottom": 0.12})
+        wave, spectrum = figure.subplots(
+            2, 1, sharex=True, gridspec_kw=grid | {"top": 0.9 if title else 0.97, "bottom": 0.12}
+        )
         figure.text(PLOT_LEFT, 0.93, title, fontsize=11, fontweight="bold", color=INK)
         _draw_waveform(wave, overview, colour)
         image = _draw_spectrogram(spectrum, overview, axis, cutoff_hz)

@@ -51,12 +51,11 @@ def write_pictures(
     return {**{name: written[f"{name}.png"] for name in pictures}, "page": written[PAGE_NAME]}
 
 
-def picture_of(track: TrackView, *, song: str, axis: FrequencyAxis) -> bytes:
-    """The PNG of a track."""
+def picture_of(track: TrackView, *, axis: FrequencyAxis, song: str | None = None) -> bytes:
+    """The PNG of a track, with a title where the song's name is given."""
+    title = "" if song is None else f"{track.name} · {song}"
     colour = look.colour_of(track.name)
-    return draw_track(
-        track.overview, title=f"{track.name} · {song}", colour=colour, cutoff_hz=track.cutoff_hz, axis=axis
-    )
+    return draw_track(track.overview, title=title, colour=colour, cutoff_hz=track.cutoff_hz, axis=axis)
 
 
 def song_page(

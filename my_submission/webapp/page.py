@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from my_submission.webapp import scores_page, separation_page
 
-st.set_page_config(page_title="Music demixing", page_icon=":material/graphic_eq:", layout="wide")
+st.set_page_config(page_title="Music demixing", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
 st.html("<style>.stMainBlockContainer { max-width: 78rem; padding-top: 4.2rem; }</style>")
 pages = [
-    st.Page(separation_page.show, title="Separate", icon=":material/graphic_eq:", url_path="separate", default=True),
-    st.Page(scores_page.show, title="Scores", icon=":material/leaderboard:", url_path="scores"),
+    st.Page(separation_page.show, title="Separate", url_path="separate", default=True),
+    st.Page(scores_page.show, title="Scores", url_path="scores"),
 ]
 st.navigation(pages, position="top").run()

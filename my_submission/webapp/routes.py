@@ -113,7 +113,7 @@ def _drawn(song: VisitorSong, name: str, axis: FrequencyAxis) -> Path:
     with song.lock:
         if not path.exists():
             part = path.with_suffix(".part")
-            part.write_bytes(picture_of(track, song=song.name, axis=axis))
+            part.write_bytes(picture_of(track, axis=axis))
             part.replace(path)
     return path
 

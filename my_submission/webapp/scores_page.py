@@ -40,7 +40,7 @@ def show() -> None:
         st.info("No local run fits this board. `python -m my_submission evaluate DATASET` makes one.")
     st.altair_chart(_bars(board, placements, key), width="stretch")
     st.caption(f"{board.metrics[0]}: {DEFINITIONS[board.metrics[0]]}. Numbers in dB.")
-    st.dataframe(_table(board, placements), hide_index=True, width="stretch")
+    st.dataframe(_table(board, placements), hide_index=True, width="stretch", height="content")
     if placements:
         _show_differences(board, placements)
         st.subheader("Song by song", anchor=False)
@@ -93,13 +93,14 @@ def _rows(board: Board, placements: Sequence[Placement], key: str) -> list[dict[
         {"name": f"▶ {p.run.name}", "dB": p.run.value(key), "kind": LOCAL, "read in": f"local, {p.run.dataset}"}
         for p in placements
     ]
-    return [row for row in rows if row["dB"] is not None]
+    return sorted((row for row in rows if row["dB"] is not None), key=lambda row: row["dB"], reverse=True)
 
 
 def _bars(board: Board, placements: Sequence[Placement], key: str) -> altair.LayerChart:
     rows = _rows(board, placements, key)
+    in_order = list(dict.fromkeys(row["name"] for row in rows))
     base = altair.Chart(_data(rows)).encode(
-        y=altair.Y("name:N", sort="-x", title=None, axis=altair.Axis(labelLimit=260, ticks=False, domain=False)),
+        y=altair.Y("name:N", sort=in_order, title=None, axis=altair.Axis(labelLimit=260, ticks=False, domain=False)),
         x=altair.X("dB:Q", title=f"{_key_name(key)}, dB"),
         tooltip=["name:N", altair.Tooltip("dB:Q", format=".3f"), "kind:N", "read in:N"],
     )
@@ -150,9 +151,10 @@ def _songs(runs: Sequence[LocalRun]) -> altair.Chart:
         for song, value in songs.items()
     ]
     colours = altair.Scale(range=list(look.SERIES))
+    in_order = list(dict.fromkeys(str(row["source"]) for row in rows))
     points = altair.Chart(_data(rows)).mark_point(filled=True, size=70, opacity=0.75)
     chart: altair.Chart = points.encode(
-        x=altair.X("source:N", title=None, axis=altair.Axis(labelAngle=0)),
+        x=altair.X("source:N", sort=in_order, title=None, axis=altair.Axis(labelAngle=0)),
         xOffset="run:N",
         y=altair.Y("dB:Q", title="dB", scale=altair.Scale(zero=False)),
         color=altair.Color("run:N", scale=colours, legend=altair.Legend(orient="top", title=None)),

@@ -257,7 +257,7 @@ def _show_stems(song: VisitorSong) -> None:
         return
     st.caption(
         f"{report.system} · {clock(report.seconds)}, {report.realtime_factor:.1f} × real time · "
-        f"{report.source_rate / 1000:g} kHz · mixture − Σ stems: {residual(view.residual_db)}"
+        f"{report.source_rate / 1000:g} kHz"
     )
     for line in report.left_out:
         st.warning(f"Left out: {line}", icon=":material/timer:")
