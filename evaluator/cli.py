@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from evaluator.replay import DEFAULT_TOLERANCE_DB
 from evaluator.replay_page import replay_page
 from evaluator.replay_plot import replay_png
 from evaluator.replay_session import replay
-from evaluator.runner import SongDone, run_jobs
+from evaluator.runner import Job, SongDone, run_jobs
 from evaluator.scores import Document, scores_document, to_json, write_atomically
 from evaluator.scoring import FRAMEWISE_METRICS, METRICS, SongScore
 from evaluator.tables import decibels, score_tables
@@ -30,10 +31,20 @@ RESULTS_FOLDER = ".evaluator"
 """Finished songs are kept in this folder of the estimates, unless told otherwise."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+JobRunner = Callable[[Sequence[Job]], Iterator[SongDone]]
+"""What scores songs one by one, as :func:`evaluator.runner.run_jobs` does with processes of this machine."""
+
+
+def main(arguments: Sequence[str] | None = None, *, runner: JobRunner | None = None) -> int:
+    """Run the command line; returns the exit code.
+
+    Args:
+        arguments: the words; those of this process when not given.
+        runner: scores the songs instead of processes of this machine, such as a cluster.
+    """
     parser = _parser()
     options = parser.parse_args(arguments)
+    options.runner = runner
     try:
         code: int = options.command(options, parser)
     except EvaluationError as error:
@@ -143,7 +154,7 @@ def _score(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     failed = dict(plan.failed)
     for song, reason in failed.items():
         _say(f"{song}: {reason}")
-    songs = _run(plan, metrics, failed, n_processes=options.jobs)
+    songs = _run(plan, metrics, failed, options.runner or partial(run_jobs, n_processes=options.jobs))
     document = scores_document(
         songs,
         dataset=options.dataset or options.references.resolve().name,
@@ -168,11 +179,11 @@ def _results_dir(options: argparse.Namespace) -> Path | None:
 
 
 def _run(
-    plan: Comparison, metrics: Sequence[str], failed: dict[str, str], *, n_processes: int
+    plan: Comparison, metrics: Sequence[str], failed: dict[str, str], run: JobRunner
 ) -> dict[str, dict[str, SongScore]]:
     """Score every song, telling of each; failures are added to ``failed``."""
     songs: dict[str, dict[str, SongScore]] = {metric: {} for metric in metrics}
-    for done in run_jobs(plan.jobs, n_processes=n_processes):
+    for done in run(plan.jobs):
         _say(_progress(done))
         if done.failure is not None:
             failed[done.name] = done.failure

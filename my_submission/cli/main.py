@@ -15,6 +15,7 @@ COMMANDS = {
     "separate": "separate songs into stems",
     "evaluate": "separate a data set, score it and place the scores among the published boards",
     "web": "serve a page on which songs are separated, seen, heard, mixed and downloaded",
+    "batch": "separate a whole catalogue over a Ray cluster or this machine, and score a data set",
     "systems": "list every system: sources, weights, cutoffs, published score, licence",
     "fetch": "download weights, with resume and check",
     "verify": "check the weights that are there",

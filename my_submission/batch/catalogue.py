@@ -1,0 +1,111 @@
+"""Which songs a catalogue holds: files, folders, patterns and lists, on any file system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+from my_submission.audio_io.songs import AUDIO_SUFFIXES, MIXTURE_FILE, is_mixture, natural_key, refuse_same_names
+from my_submission.audio_io.songs import song_name as name_of_file
+from my_submission.batch.outcomes import CatalogueSong
+from my_submission.batch.places import Place, Storage
+from my_submission.errors import InputError
+
+_PATTERN_SIGNS = frozenset("*?[")
+
+
+def find_catalogue(
+    inputs: Iterable[str], lists: Iterable[str], *, storage: Storage, output: Place | None = None
+) -> list[CatalogueSong]:
+    """The songs that paths, URLs, patterns and lists stand for, each folder in natural order.
+
+    A folder stands for the songs in it in the challenge's layout (``<song>/mixture.wav``) and for its ``.stem.mp4``
+    files, at any depth, or is one song itself when it holds ``mixture.wav``; one with neither stands for every audio
+    file below it. Songs of a folder are named by their path in it. Hidden entries and whatever lies in ``output``
+    are left out. A list is a text file with a path or URL a line, relative ones from the list's own folder; a name
+    and a tab may stand before it. Blank lines and those that begin with # are left out.
+
+    A file that is named and absent is a song too: it fails when its turn comes, and the others are done.
+
+    Raises:
+        InputError: a folder or pattern holds no song, a list is absent or empty, or two songs have the same name.
+        StorageError: a folder or list cannot be reached.
+        UnknownNameError: an input is of a protocol that is not known.
+    """
+    avoided = None if output is None else output.url.rstrip("/") + "/"
+    songs = [song for given in inputs for song in _songs_of(storage.place(given), avoided)]
+    songs += [song for given in lists for song in _songs_of_list(storage.place(given), storage, avoided)]
+    if not songs:
+        raise InputError("no song was given", cure="name a file, a folder, a URL, or a list with --list")
+    for song in songs:
+        _check_name(song)
+    refuse_same_names((song.name, song.url) for song in songs)
+    return songs
+
+
+def _songs_of(place: Place, avoided: str | None) -> Iterator[CatalogueSong]:
+    if place.is_folder():
+        yield from _songs_in_folder(place, avoided)
+    elif _PATTERN_SIGNS & set(place.file_name) and not (place.is_local and place.local.exists()):
+        found = place.matches()
+        if not found:
+            raise InputError("nothing matches this pattern", where=place.url, cure="check it for typing errors")
+        for match in found:
+            yield from _songs_of(match, avoided)
+    else:
+        yield CatalogueSong(_name_of(place), place.url)
+
+
+def _songs_in_folder(folder: Place, avoided: str | None) -> list[CatalogueSong]:
+    files = [
+        PurePosixPath(file)
+        for file in folder.files()
+        if not any(part.startswith(".") for part in PurePosixPath(file).parts)
+        and not (avoided and folder.child(file).url.startswith(avoided))
+    ]
+    if PurePosixPath(MIXTURE_FILE) in files:
+        return [CatalogueSong(_name_of(folder.child(MIXTURE_FILE)), folder.child(MIXTURE_FILE).url)]
+    chosen = [file for file in files if is_mixture(file)] or [
+        file for file in files if file.suffix.lower() in AUDIO_SUFFIXES
+    ]
+    if not chosen:
+        raise InputError("no song below this folder", where=folder.url, cure="it should hold audio files")
+    names = {file: (file.parent if file.name == MIXTURE_FILE else file.parent / name_of_file(file)) for file in chosen}
+    ordered = sorted(chosen, key=lambda file: [natural_key(part) for part in names[file].parts])
+    return [CatalogueSong(names[file].as_posix(), folder.child(file.as_posix()).url) for file in ordered]
+
+
+def _songs_of_list(place: Place, storage: Storage, avoided: str | None) -> Iterator[CatalogueSong]:
+    content = place.read()
+    if content is None:
+        raise InputError("there is no such list", where=place.url, cure="check the path for typing errors")
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError("this list is no UTF-8 text", where=place.url, cure="name songs without --list") from error
+    for line in lines:
+        name, tab, url = line.strip().rpartition("\t")
+        if not url or line.lstrip().startswith("#"):
+            continue
+        is_relative = "://" not in url and not PurePosixPath(url).is_absolute()
+        named = place.parent.child(url) if is_relative else storage.place(url)
+        if tab:
+            yield CatalogueSong(name.strip(), named.url)
+        else:
+            yield from _songs_of(named, avoided)
+
+
+def _name_of(place: Place) -> str:
+    """The name of a song that is a file named by itself, or a folder that is one song."""
+    return place.parent.file_name if place.file_name == MIXTURE_FILE else name_of_file(place.file_name)
+
+
+def _check_name(song: CatalogueSong) -> None:
+    """Refuse names that would lead out of the output folder or into its hidden part."""
+    parts = PurePosixPath(song.name).parts
+    if not parts or song.name.startswith("/") or any(part in {".", ".."} for part in parts) or parts[0] == ".batch":
+        raise InputError(
+            f"{song.name!r} cannot be the name of a song",
+            where=song.url,
+            cure="give it another one: a line NAME<tab>URL",
+        )

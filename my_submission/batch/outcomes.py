@@ -1,0 +1,63 @@
+"""What is sent to a worker for a song, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Status = Literal["done", "reused", "failed"]
+
+
+@dataclass(frozen=True)
+class CatalogueSong:
+    """One song of a catalogue.
+
+    Attributes:
+        name: folder of its stems below the output, with "/" where the catalogue has folders of its own.
+        url: where its mixture lies.
+    """
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class SongOutcome:
+    """What became of a song.
+
+    Attributes:
+        song: which.
+        status: "done" by this run, "reused" from an earlier one with the same content, system and options, "failed".
+        manifest: of its stems, as plain values; None after a failure.
+        error: why it failed.
+        is_final: a failure that no further try can mend, such as a broken file.
+        seconds: what this attempt took in its worker, fetching and publishing included.
+        peak_memory_bytes: the largest resident memory of that worker so far.
+        node: name of the machine.
+        attempts: how often it was begun, this run.
+        worker: number of the worker, or None where none was needed.
+    """
+
+    song: CatalogueSong
+    status: Status
+    manifest: dict[str, Any] | None = None
+    error: str | None = None
+    is_final: bool = False
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    node: str = ""
+    attempts: int = 0
+    worker: int | None = None
+
+    @property
+    def retry_reason(self) -> str | None:
+        """Why another attempt may help, or None."""
+        return self.error if self.status == "failed" and not self.is_final else None
+
+    @property
+    def music_seconds(self) -> float:
+        """Length of the song; 0 where it is not known."""
+        if self.manifest is None:
+            return 0.0
+        report = self.manifest["report"]
+        return float(report["source_samples"] / report["source_rate"])

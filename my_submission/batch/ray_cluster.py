@@ -1,0 +1,211 @@
+"""Workers as Ray actors, and the cluster they live on; the only file that knows Ray."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from my_submission.batch.scheduling import Lost, PoolEvent, Raised, Ready, Refused, Returned
+from my_submission.errors import MdxError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+OBJECT_STORE_BYTES = 128 << 20
+"""Ray's shared memory on a local cluster: songs never travel through it, only their names and reports."""
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class WorkerNeeds:
+    """What one worker takes of the machine it runs on, as Ray counts it.
+
+    Attributes:
+        cpus: processors; fractions let several workers share one.
+        gpus: graphics processors; fractions let several workers share one.
+        memory_bytes: set aside for it, or None.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory_bytes: int | None = None
+
+    @property
+    def threads(self) -> int:
+        """How many threads its libraries start."""
+        return max(1, int(self.cpus))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that this process is connected to.
+
+    Attributes:
+        cpus: of all its machines.
+        gpus: of all its machines.
+        n_nodes: how many machines.
+        is_local: whether it is this machine alone, for this run alone.
+    """
+
+    cpus: float
+    gpus: float
+    n_nodes: int
+    is_local: bool
+
+    def n_workers(self, needs: WorkerNeeds) -> int:
+        """How many workers fit at once, by what the machines have in total."""
+        limits = [amount / need for amount, need in ((self.cpus, needs.cpus), (self.gpus, needs.gpus)) if need]
+        return int(min(limits, default=1))
+
+
+@contextmanager
+def connected(address: str | None = None, *, is_verbose: bool = False) -> Iterator[Cluster]:
+    """A connection to a running cluster, or a cluster of this machine that ends with the block.
+
+    A process that is connected already keeps its connection, whatever the address. Usage statistics are off, and
+    a local cluster of ours is locked with a secret of its own.
+
+    Args:
+        address: such as "auto", "host:6379" or "ray://host:10001"; None starts a local cluster.
+        is_verbose: show what workers log.
+
+    Raises:
+        MdxError: Ray is not installed, or no cluster answers.
+    """
+    ray = _import_ray()
+    if ray.is_initialized():
+        yield _described(ray, is_local=False)
+        return
+    local: dict[str, Any] = {}
+    if address is None:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        local = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    level = logging.INFO if is_verbose else logging.ERROR
+    try:
+        ray.init(address=address or "local", log_to_driver=is_verbose, logging_level=level, **local)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = address or "this machine"
+        cure = "start one with `ray start --head`, or leave --address out" if address else "try again"
+        raise MdxError(f"no Ray cluster can be had ({_first_line(error)})", where=where, cure=cure) from error
+    try:
+        yield _described(ray, is_local=address is None)
+    finally:
+        ray.shutdown()
+
+
+class RayPool(Generic[Task, Result]):
+    """Actors that do one task at a time, as :class:`my_submission.batch.scheduling.Pool`.
+
+    Args:
+        job: called once in every worker, before its first task; its result is called with every task. It and the
+            tasks are pickled.
+        needs: what a worker takes.
+    """
+
+    def __init__(self, job: Callable[[], Callable[[Task], Result]], needs: WorkerNeeds) -> None:
+        self._ray = _import_ray()
+        threads = dict.fromkeys(_THREAD_VARIABLES, str(needs.threads))
+        self._actor = self._ray.remote(_Actor).options(
+            num_cpus=needs.cpus,
+            num_gpus=needs.gpus,
+            memory=needs.memory_bytes,
+            max_restarts=0,
+            max_task_retries=0,
+            runtime_env={"env_vars": threads},
+        )
+        self._job = job
+        self._actors: dict[int, Any] = {}
+        self._waited: dict[Any, tuple[int, bool]] = {}
+        self._n_started = 0
+
+    def start(self) -> int:
+        """Ask Ray for an actor; Ray waits for its resources."""
+        self._n_started += 1
+        actor = self._actor.remote(self._job)
+        self._actors[self._n_started] = actor
+        self._waited[actor.begin.remote()] = (self._n_started, True)
+        return self._n_started
+
+    def submit(self, worker: int, task: Task) -> None:
+        """Send a task to an actor."""
+        self._waited[self._actors[worker].run.remote(task)] = (worker, False)
+
+    def wait(self, timeout_seconds: float) -> list[PoolEvent[Result]]:
+        """What has happened since, oldest first as far as Ray tells."""
+        done, _ = self._ray.wait(list(self._waited), num_returns=1, timeout=timeout_seconds)
+        events = []
+        for reference in done:
+            worker, is_begin = self._waited.pop(reference)
+            events.append(self._event(worker, reference, is_begin=is_begin))
+        return events
+
+    def close(self) -> None:
+        """End all actors; what they hold of the machine is free again."""
+        for actor in self._actors.values():
+            self._ray.kill(actor)
+        self._actors.clear()
+        self._waited.clear()
+
+    def _event(self, worker: int, reference: Any, *, is_begin: bool) -> PoolEvent[Result]:
+        errors = self._ray.exceptions
+        try:
+            answer = self._ray.get(reference)
+        except errors.RayTaskError as error:
+            reason = _last_line(error)
+            return Refused(worker, reason) if is_begin else Raised(worker, reason)
+        except errors.RayError as error:
+            self._actors.pop(worker)
+            return Lost(worker, _first_line(error))
+        if not is_begin:
+            return Returned(worker, answer)
+        return Ready(worker) if answer is None else Refused(worker, answer)
+
+
+class _Actor:
+    """What runs in a worker's process."""
+
+    def __init__(self, job: Callable[[], Callable[[Any], Any]]) -> None:
+        self._job = job
+
+    def begin(self) -> str | None:
+        """Load what the work needs; why that cannot be, or None."""
+        try:
+            self._work = self._job()
+        except MdxError as error:
+            return str(error)
+        return None
+
+    def run(self, task: Any) -> Any:
+        """Do one task."""
+        return self._work(task)
+
+
+def _import_ray() -> Any:
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    try:
+        import ray
+    except ImportError as error:
+        raise MdxError("Ray is not installed", cure="pip install 'mdx-submission[batch]'") from error
+    return ray
+
+
+def _described(ray: Any, *, is_local: bool) -> Cluster:
+    resources = ray.cluster_resources()
+    n_nodes = sum(bool(node["Alive"]) for node in ray.nodes())
+    return Cluster(resources.get("CPU", 0.0), resources.get("GPU", 0.0), n_nodes, is_local)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _last_line(error: Exception) -> str:
+    """The last line of a remote traceback says what was raised."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,94 @@
+"""What is done to every song of a run, as one frozen value that travels to the workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from my_submission.errors import WeightsError
+from my_submission.predictor import Predictor, load
+from my_submission.predictor.loading import DEFAULT_MODELS_DIR
+from my_submission.systems import find_system
+from my_submission.version import __version__
+from my_submission.weights import ModelsFolder, sha256_of
+
+KEY_SCHEMA = 1
+"""Raised when the form of a key or of a manifest changes, so that old stems are not taken for new ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A system, its options, and how stems are written.
+
+    Attributes:
+        system: its name.
+        load_settings: what :func:`my_submission.predictor.load` takes beside the name; paths are absolute.
+        settings: everything that can change a sample, as plain values; part of every key.
+        weights: artefact name to SHA-256.
+        subtype: "PCM_16", "PCM_24" or "FLOAT".
+        file_format: "wav" or "flac".
+        budget_seconds: time limit a song, or None.
+        budget_factor: time limit as a multiple of the song's length, or None.
+        refine: as for :meth:`my_submission.predictor.Predictor.separate`.
+    """
+
+    system: str
+    load_settings: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    weights: Mapping[str, str] = field(default_factory=dict)
+    subtype: str = "PCM_16"
+    file_format: str = "wav"
+    budget_seconds: float | None = None
+    budget_factor: float | None = None
+    refine: bool | None = None
+
+    @property
+    def digest(self) -> str:
+        """A hash of system, weights, settings, format and version: what stems depend on beside their song."""
+        facts = {
+            "schema": KEY_SCHEMA,
+            "version": __version__,
+            "system": self.system,
+            "weights": dict(self.weights),
+            "settings": dict(self.settings),
+            "format": [self.file_format, self.subtype],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def key(self, content_sha256: str) -> str:
+        """The name of these stems by what they are made of."""
+        return hashlib.sha256(f"{content_sha256} {self.digest}".encode()).hexdigest()
+
+    def open(self) -> Predictor:
+        """The predictor, when the weights here are those that the run was planned with.
+
+        Raises:
+            WeightsError: an artefact is missing, damaged, or not the one that the driver has.
+            DeviceError: the device is not there.
+        """
+        predictor = load(self.system, **self.load_settings)
+        found = {name: sha256_of(path) for name, path in predictor.assembly.weights.items()}
+        different = sorted(name for name in found if found[name] != self.weights.get(name))
+        if different:
+            raise WeightsError(
+                f"the weights of {', '.join(different)} on this machine are not those that the run was planned with",
+                cure="give every machine of the cluster the same models folder",
+            )
+        return predictor
+
+
+def weights_by_content(system: str, load_settings: Mapping[str, Any]) -> dict[str, str]:
+    """The hashes of all weights of a system, which is not opened for it.
+
+    Raises:
+        UnknownNameError: there is no such system.
+        WeightsError: an artefact is missing or damaged.
+    """
+    models = ModelsFolder(Path(load_settings["models_dir"] or DEFAULT_MODELS_DIR))
+    is_allowed = bool(load_settings["allow_unverified"])
+    artefacts = find_system(system).artefacts
+    return {name: sha256_of(models.require(name, allow_unverified=is_allowed)) for name in artefacts}

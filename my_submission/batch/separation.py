@@ -1,0 +1,140 @@
+"""What a worker does: one predictor, loaded once, and song after song from its place to its stems' place."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from my_submission.audio_io import refuse_own_folder
+from my_submission.batch.manifests import (
+    HIDDEN_FOLDER,
+    content_of,
+    forget_failure,
+    known_of,
+    new_manifest,
+    note_failure,
+    publish,
+    renew_stamp,
+)
+from my_submission.batch.outcomes import CatalogueSong, SongOutcome
+from my_submission.batch.places import Place, Storage, sha256_of_file
+from my_submission.batch.recipe import Recipe
+from my_submission.batch.scratch import scratch_folder
+from my_submission.errors import InputError, MdxError
+from my_submission.predictor import Predictor, time_limit_seconds
+from my_submission.predictor.report import peak_memory_bytes
+from my_submission.predictor.run_manifest import run_manifest
+
+
+@dataclass(frozen=True)
+class SeparationJob:
+    """All that a worker needs to know before its first song; calling it loads the system.
+
+    Attributes:
+        recipe: what is done to every song.
+        output: URL of the folder of all stems.
+        storage: how places are reached.
+        scratch_dir: folder for copies of songs from elsewhere; the system's when not given.
+        retries_failed: whether songs that were found broken before are tried again.
+    """
+
+    recipe: Recipe
+    output: str
+    storage: Storage
+    scratch_dir: str | None = None
+    retries_failed: bool = False
+
+    def __call__(self) -> Callable[[CatalogueSong], SongOutcome]:
+        """A function that separates one song."""
+        return _SongSeparator(self, self.recipe.open())
+
+
+class _SongSeparator:
+    def __init__(self, job: SeparationJob, predictor: Predictor) -> None:
+        self._job = job
+        self._predictor = predictor
+        self._output = job.storage.place(job.output)
+        self._made_with = run_manifest(predictor, job.recipe.settings)
+
+    def __call__(self, song: CatalogueSong) -> SongOutcome:
+        """Separate a song unless that is done; a failure that someone can mend comes back as a value."""
+        began = time.monotonic()
+        facts: dict[str, Any]
+        try:
+            facts = self._song(song)
+        except MdxError as error:
+            facts = {"status": "failed", "error": str(error), "is_final": isinstance(error, InputError)}
+        return SongOutcome(
+            song,
+            **facts,
+            seconds=time.monotonic() - began,
+            peak_memory_bytes=peak_memory_bytes(),
+            node=platform.node(),
+        )
+
+    def _song(self, song: CatalogueSong) -> dict[str, Any]:
+        place = self._job.storage.place(song.url)
+        folder = self._output.child(song.name)
+        if place.is_local and folder.is_local:
+            refuse_own_folder(place.local, folder.local)
+        with scratch_folder(self._scratch_base()) as scratch:
+            state = place.state()
+            path = self._fetched(place, scratch)
+            content = content_of(song, state, sha256_of_file(path))
+            known = known_of(song, self._output, self._job.recipe, state)
+            if known.manifest is not None and known.manifest["input"]["sha256"] == content["sha256"]:
+                return {"status": "reused", "manifest": renew_stamp(folder, known.manifest, content)}
+            if known.failure is not None:
+                is_same = known.failure["input"]["sha256"] == content["sha256"]
+                if is_same and not self._job.retries_failed:
+                    raise InputError(known.failure["error"])
+            try:
+                manifest = self._separate(song, path, scratch / "stems", content)
+            except InputError as error:
+                note_failure(self._output, song, self._job.recipe, content, str(error))
+                raise
+            publish(folder, scratch / "stems", manifest)
+            if known.failure is not None:
+                forget_failure(self._output, song)
+        return {"status": "done", "manifest": manifest}
+
+    def _scratch_base(self) -> Path:
+        """Where stems come into being: beside their final place, so that a rename suffices, or on this machine."""
+        if self._output.is_local:
+            return self._output.child(f"{HIDDEN_FOLDER}/scratch").local
+        return Path(self._job.scratch_dir or tempfile.gettempdir())
+
+    def _fetched(self, place: Place, scratch: Path) -> Path:
+        """The song as a file of this machine, under its own name: its suffix may say how to read it."""
+        if place.is_local:
+            return place.local
+        path = scratch / "song" / (place.file_name or "song")
+        path.parent.mkdir()
+        place.download(path)
+        return path
+
+    def _separate(self, song: CatalogueSong, path: Path, staging: Path, content: dict[str, Any]) -> dict[str, Any]:
+        recipe = self._job.recipe
+        report = self._predictor.separate_file(
+            path,
+            staging,
+            subtype=recipe.subtype,
+            file_format=recipe.file_format,
+            budget_seconds=time_limit_seconds(
+                path, budget_seconds=recipe.budget_seconds, budget_factor=recipe.budget_factor
+            ),
+            refine=recipe.refine,
+        )
+        return new_manifest(
+            song,
+            recipe,
+            content=content,
+            stems={source: Path(file) for source, file in report.outputs.items()},
+            made_with=self._made_with,
+            report=report.as_json(),
+        )

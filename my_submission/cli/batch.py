@@ -1,0 +1,279 @@
+"""``batch``: a whole catalogue over a Ray cluster or this machine; see :mod:`my_submission.batch`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from evaluator import cli as evaluator_cli
+from evaluator.scoring import METRICS
+from my_submission.batch.catalogue import find_catalogue
+from my_submission.batch.display import BatchDisplay
+from my_submission.batch.outcomes import SongOutcome
+from my_submission.batch.places import Place, Storage
+from my_submission.batch.ray_cluster import Cluster, WorkerNeeds, connected
+from my_submission.batch.recipe import Recipe, weights_by_content
+from my_submission.batch.run import Plan, in_order, make_plan, run_plan
+from my_submission.batch.scheduling import Policy
+from my_submission.batch.scoring import run_jobs_over_cluster
+from my_submission.batch.separation import SeparationJob
+from my_submission.batch.summary import SUMMARY_FILE, import_pyarrow, write_summary
+from my_submission.cli.options import (
+    REFINE,
+    SETTINGS,
+    add_run_arguments,
+    add_stem_arguments,
+    load_settings,
+    positive_integer,
+    positive_number,
+    write_run_report,
+)
+from my_submission.errors import DeviceError, MdxError, OutputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument(
+        "inputs", nargs="*", metavar="INPUT", help="a file, a folder, a pattern, or a URL of one (s3://, https://, …)"
+    )
+    parser.add_argument("--list", nargs="+", default=[], metavar="FILE", help="text files with a path or URL a line")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="PLACE", help="folder or URL; stems go to PLACE/<song>/"
+    )
+    parser.add_argument("--system", default="starter", help="see `systems` (default: %(default)s)")
+    add_run_arguments(parser)
+    add_stem_arguments(parser)
+    _add_cluster_arguments(parser)
+    parser.add_argument("--s3-endpoint", metavar="URL", help="address of an S3-compatible store")
+    parser.add_argument("--scratch", type=Path, metavar="DIR", help="where workers keep copies of songs from elsewhere")
+    parser.add_argument(
+        "--retries",
+        type=_count,
+        default=2,
+        metavar="N",
+        help="tries after a lost worker or store (default: %(default)s)",
+    )
+    parser.add_argument("--retry-failed", action="store_true", help="try files again that an earlier run found broken")
+    parser.add_argument("--dry-run", action="store_true", help="say what there is to do, and end")
+    parser.add_argument(
+        "--summary", metavar="PLACE", help=f"a row a song, as Parquet (default: {SUMMARY_FILE} in the output)"
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write what was done")
+    parser.add_argument(
+        "--score", type=Path, metavar="DATASET", help="then score the output against these references, over the cluster"
+    )
+    parser.add_argument("--metric", nargs="+", choices=METRICS, default=["mdx"], help="default: mdx")
+    parser.add_argument("--scores", type=Path, metavar="FILE.json", help="write the scores")
+
+
+def _add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--address", help="of a running Ray cluster, such as auto or host:6379 (default: this machine)")
+    parser.add_argument("--workers", type=positive_integer, metavar="N", help="default: as many as fit")
+    parser.add_argument(
+        "--cpus-per-worker", type=positive_number, default=1.0, metavar="N", help="and threads (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--gpus-per-worker",
+        type=_amount,
+        metavar="N",
+        help="fractions share one (default: 1 with --device cuda, else 0)",
+    )
+    parser.add_argument(
+        "--start-timeout",
+        type=positive_number,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long until the first worker is ready (default: %(default)s)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Separate what is not done yet, then score if asked to; 1 when a song failed anywhere."""
+    import_pyarrow()
+    storage = Storage(options.s3_endpoint)
+    output = storage.place(options.output)
+    if output.is_on_the_web:
+        raise OutputError("the web can be read and not written", where=output.url, cure="use a folder or s3://")
+    if options.score is not None and not output.is_local:
+        cure = "write the stems to a folder that every machine sees"
+        raise OutputError("stems in an object store are not scored", where=output.url, cure=cure)
+    needs = _needs(options)
+    has_songs = bool(options.inputs or options.list) or options.score is None
+    plan = Plan(())
+    if has_songs:
+        job = _job(options, needs, storage, output)
+        songs = find_catalogue(options.inputs, options.list, storage=storage, output=output)
+        plan = make_plan(songs, output, job.recipe, storage, retries_failed=options.retry_failed)
+    if options.dry_run:
+        return _print_plan(plan, needs)
+    code = 0
+    with ExitStack() as stack:
+        cluster = None
+        if plan.waiting or options.score is not None:
+            cluster = stack.enter_context(connected(options.address, is_verbose=options.verbose))
+        if has_songs:
+            code = _separate(plan, job, needs, cluster, options)
+        if cluster is not None and options.score is not None:
+            code |= _score(needs, cluster, options)
+    return code
+
+
+def _needs(options: argparse.Namespace) -> WorkerNeeds:
+    """What a worker takes; a GPU when the device is one.
+
+    Raises:
+        DeviceError: device and GPUs contradict each other.
+    """
+    gpus = options.gpus_per_worker
+    if options.device not in {"auto", "cpu", "cuda"}:
+        raise DeviceError(f"Ray chooses which GPU a worker has, not {options.device}", cure="use --device cuda")
+    if (options.device == "cuda" and gpus == 0) or (options.device == "cpu" and gpus):
+        raise DeviceError(f"--device {options.device} with --gpus-per-worker {gpus:g}", cure="leave one of them out")
+    if gpus is None:
+        gpus = 1.0 if options.device == "cuda" else 0.0
+    memory = None if options.max_memory is None else options.max_memory << 20
+    return WorkerNeeds(options.cpus_per_worker, gpus, memory)
+
+
+def _job(options: argparse.Namespace, needs: WorkerNeeds, storage: Storage, output: Place) -> SeparationJob:
+    """What a worker does; paths are absolute, because workers run elsewhere."""
+    device = "cuda" if needs.gpus else "cpu"
+    settings = {
+        **load_settings(options),
+        "device": device,
+        "threads": options.threads or needs.threads,
+        "models_dir": None if options.models_dir is None else str(options.models_dir.resolve()),
+    }
+    recipe = Recipe(
+        system=options.system,
+        load_settings=settings,
+        settings={**{name: getattr(options, name) for name in SETTINGS}, "device": device},
+        weights=weights_by_content(options.system, settings),
+        subtype=options.subtype,
+        file_format=options.format,
+        budget_seconds=options.budget,
+        budget_factor=options.budget_factor,
+        refine=REFINE[options.refine],
+    )
+    scratch = None if options.scratch is None else str(options.scratch.resolve())
+    return SeparationJob(recipe, output.url, storage, scratch, options.retry_failed)
+
+
+def _separate(
+    plan: Plan, job: SeparationJob, needs: WorkerNeeds, cluster: Cluster | None, options: argparse.Namespace
+) -> int:
+    """Separate what is waiting; whatever ends the run, the summary says how far it came."""
+    outcomes: list[SongOutcome] = []
+    with BatchDisplay(len(plan.songs)) as display:
+        display.known(plan.known)
+        try:
+            if plan.waiting and cluster is not None:
+                policy = _policy(cluster, needs, options, n_tasks=len(plan.waiting))
+                _say_resources(display, cluster, needs, policy)
+                for outcome in run_plan(plan, job, needs, policy, show=display.show):
+                    outcomes.append(outcome)
+                    display.through(outcome)
+        finally:
+            everything = in_order(plan, outcomes)
+            place = job.storage.place(options.summary or f"{job.output.rstrip('/')}/{SUMMARY_FILE}")
+            write_summary(place, everything)
+            _write_report(options.report, everything)
+    return _conclude(everything, place)
+
+
+def _policy(cluster: Cluster, needs: WorkerNeeds, options: argparse.Namespace, *, n_tasks: int) -> Policy:
+    """How many workers there will be.
+
+    Raises:
+        MdxError: this machine has no room for them.
+    """
+    fitting = cluster.n_workers(needs)
+    wanted = min(options.workers or max(1, fitting), n_tasks)
+    if cluster.is_local and wanted > fitting:
+        raise MdxError(
+            f"{wanted} worker(s) of {_described(needs)} do not fit this machine ({cluster.cpus:g} CPUs, "
+            f"{cluster.gpus:g} GPUs)",
+            cure="use fewer --workers, or less for each with --cpus-per-worker and --gpus-per-worker",
+        )
+    return Policy(wanted, n_retries=options.retries, start_seconds=options.start_timeout)
+
+
+def _say_resources(display: BatchDisplay, cluster: Cluster, needs: WorkerNeeds, policy: Policy) -> None:
+    display.workers_starting(policy.n_workers, _described(needs))
+    if cluster.gpus and not needs.gpus:
+        display.say(f"{cluster.gpus:g} GPU(s) are left unused; --gpus-per-worker 1 uses them", "yellow")
+
+
+def _described(needs: WorkerNeeds) -> str:
+    gpus = f", {needs.gpus:g} GPU(s)" if needs.gpus else ""
+    memory = f", {needs.memory_bytes >> 20} MiB" if needs.memory_bytes else ""
+    return f"{needs.cpus:g} CPU(s){gpus}{memory}"
+
+
+def _score(needs: WorkerNeeds, cluster: Cluster, options: argparse.Namespace) -> int:
+    """The evaluator's own command, its songs spread over the cluster."""
+    without_gpus = WorkerNeeds(needs.cpus)
+    policy = Policy(
+        options.workers or max(1, cluster.n_workers(without_gpus)),
+        n_retries=options.retries,
+        start_seconds=options.start_timeout,
+    )
+    words = ["score", str(options.score.resolve()), str(Path(options.output).resolve()), "--metric", *options.metric]
+    words += ["--dataset", options.score.resolve().name]
+    if options.inputs or options.list:
+        words += ["--system", options.system]
+    if options.scores is not None:
+        words += ["--json", str(options.scores)]
+    return evaluator_cli.main(words, runner=partial(run_jobs_over_cluster, needs=without_gpus, policy=policy))
+
+
+def _print_plan(plan: Plan, needs: WorkerNeeds) -> int:
+    """What a run would do; songs whose content must be looked at first may turn out to be done."""
+    for song in plan.waiting:
+        print(f"{song.name}: to be separated ({song.url})")
+    failed = [outcome for outcome in plan.known if outcome.status == "failed"]
+    for outcome in failed:
+        print(f"{outcome.song.name}: {outcome.error}")
+    n_done = len(plan.known) - len(failed)
+    print(
+        f"{len(plan.songs)} songs: {len(plan.waiting)} to be separated, {n_done} done already, {len(failed)} known to "
+        f"be broken; a worker takes {_described(needs)}"
+    )
+    return 0
+
+
+def _write_report(path: Path | None, outcomes: list[SongOutcome]) -> None:
+    songs = [outcome.manifest["report"] for outcome in outcomes if outcome.manifest is not None]
+    write_run_report(path, songs, [_failure(outcome) for outcome in outcomes if outcome.status == "failed"])
+
+
+def _failure(outcome: SongOutcome) -> dict[str, Any]:
+    return {"song": outcome.song.name, "path": outcome.song.url, "error": str(outcome.error)}
+
+
+def _conclude(outcomes: list[SongOutcome], summary: Place) -> int:
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    for outcome in failed:
+        print(f"error: {outcome.song.name}: {outcome.error}", file=sys.stderr)
+    n_reused = sum(outcome.status == "reused" for outcome in outcomes)
+    n_done = len(outcomes) - n_reused - len(failed)
+    print(f"{n_done} done, {n_reused} done before, {len(failed)} failed; {summary.url}")
+    return 1 if failed else 0
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below zero")
+    return value
+
+
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no amount")
+    return value
