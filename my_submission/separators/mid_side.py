@@ -1,0 +1,112 @@
+"""A mono network of film sound on a stereo track: left, right, their difference and their mean, put together again.
+
+How AIMLESS applied its Hybrid Demucs to the cinematic track (submission 220319). Dialogue sits in the middle of a film,
+so its estimates from left, right and middle are averaged into both channels. Music and effects have a side: what the
+difference of the channels holds once the *other* of the two is taken out of it, since there is no dialogue in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from my_submission.engines import Engine
+from my_submission.engines.base import Batch
+from my_submission.stems import CINEMA_SOURCES, Stems, Waveform, stack_stems, unstack_stems
+
+N_ROWS = 4
+"""Left, right, half their difference, and their mean."""
+
+
+def four_rows(stereo: Waveform) -> Waveform:
+    """Left, right, (left − right)/2 and (left + right)/2 of a waveform (2, samples): float32 (4, samples)."""
+    left, right = np.asarray(stereo, np.float32)
+    half = np.float32(0.5)
+    return np.stack([left, right, half * (left - right), half * (left + right)])
+
+
+def combined(rows: Waveform, estimates: Mapping[str, Waveform]) -> Stems:
+    """Stereo stems from what a mono network makes of the four rows.
+
+    Args:
+        rows: of :func:`four_rows`.
+        estimates: each of dialog, effect and music to (4, samples), the estimates of it in the four rows.
+
+    Returns:
+        dialog, effect and music, float32 (2, samples). Where the estimates are those of a perfect separator and the
+        dialogue is the same in both channels, they are the true stems.
+    """
+    left, right, _, middle = estimates["dialog"]
+    dialogue = (left + right + middle) / np.float32(3)
+    return {
+        "dialog": np.stack([dialogue, dialogue]),
+        "effect": _with_side(rows[2] - estimates["music"][2], estimates["effect"]),
+        "music": _with_side(rows[2] - estimates["effect"][2], estimates["music"]),
+    }
+
+
+def _with_side(side: Waveform, estimate: Waveform) -> Waveform:
+    left, right, _, middle = estimate
+    half = np.float32(0.5)
+    return np.stack([half * (side + middle + left), half * (middle - side + right)])
+
+
+class MidSideEngine:
+    """A mono engine of film sound behind the contract of a stereo one.
+
+    Rows that are the same are run once: a mono film costs a quarter. A silent row is not run at all, its estimates are
+    silence, which is what Hybrid Demucs makes of it by scaling its output by the deviation of its input; so a track
+    whose channels are equal has a side of exactly zero.
+
+    Args:
+        engine: maps float32 (batch, 1, n) to (batch, sources, 1, n), each item by itself.
+        order: what the engine's rows are: dialog, effect and music in any order.
+        together: rows in one run; memory grows with it, the estimates stay the same.
+    """
+
+    def __init__(self, engine: Engine, order: Sequence[str], *, together: int = N_ROWS) -> None:
+        if set(order) != set(CINEMA_SOURCES) or len(order) != len(CINEMA_SOURCES):
+            raise ValueError(f"order={tuple(order)} must be {', '.join(CINEMA_SOURCES)} in some order")
+        if together < 1:
+            raise ValueError(f"together={together} must be at least 1")
+        self.engine = engine
+        self.order = tuple(order)
+        self.together = together
+
+    @property
+    def runs_on(self) -> str:
+        """Where the network runs."""
+        return self.engine.runs_on
+
+    def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
+        """Separate float32 (batch, 2, n) to (batch, 3, 2, n): dialog, effect, music."""
+        last = len(batch) - 1
+        stems = [self._separated(stereo, is_last=is_last and item == last) for item, stereo in enumerate(batch)]
+        return np.stack([stack_stems(one, CINEMA_SOURCES) for one in stems])
+
+    def _separated(self, stereo: Waveform, *, is_last: bool) -> Stems:
+        rows = four_rows(stereo)
+        estimates = np.zeros((len(self.order), *rows.shape), np.float32)
+        groups = _equal_rows(rows)
+        for first in range(0, len(groups), self.together):
+            taken = groups[first : first + self.together]
+            is_final = is_last and first + self.together >= len(groups)
+            separated = self.engine.run(rows[[group[0] for group in taken], None], is_last=is_final)
+            for group, estimate in zip(taken, separated, strict=True):
+                estimates[:, group] = estimate
+        return combined(rows, unstack_stems(estimates, self.order))
+
+
+def _equal_rows(rows: Waveform) -> list[list[int]]:
+    """Numbers of the rows that sound, those that are equal together."""
+    groups: list[list[int]] = []
+    for index, row in enumerate(rows):
+        if not row.any():
+            continue
+        known = next((group for group in groups if np.array_equal(rows[group[0]], row)), None)
+        if known is None:
+            groups.append([index])
+        else:
+            known.append(index)
+    return groups
