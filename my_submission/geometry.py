@@ -282,3 +282,26 @@ def segment_grids(
         return (*whole, grid)
     smaller = [overlap for overlap in reduced_overlaps if overlap < grid.overlap_ratio]
     return (*whole, grid, *(replace(grid, overlap_ratio=overlap) for overlap in smaller))
+
+
+@dataclass(frozen=True)
+class FrameChunking:
+    """Overlapping stretches of a spectrogram's frames; where two meet, one fades into the other.
+
+    Attributes:
+        frames: of one stretch.
+        overlap_frames: frames that two neighbours share.
+    """
+
+    frames: int
+    overlap_frames: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= 2 * self.overlap_frames <= self.frames or self.frames < 1:
+            raise ValueError(f"overlap_frames={self.overlap_frames} must be at most half of frames={self.frames}")
+
+    def spans(self, frames: int) -> list[tuple[int, int]]:
+        """First frame, and the one after the last, of every stretch of a song of ``frames``."""
+        stride = self.frames - self.overlap_frames
+        starts = range(0, max(1, frames - self.overlap_frames), stride)
+        return [(start, min(start + self.frames, frames)) for start in starts]
