@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.jit._trace import TracerWarning
 
 from my_submission.geometry import SpectralChunking
@@ -42,7 +43,7 @@ class Exported:
     parity_db: float
 
 
-def rounded_to_half(net: TfcTdfNet) -> None:
+def rounded_to_half(net: nn.Module) -> None:
     """Rounds in place the weights that ``half_weights`` would store in half precision."""
     with torch.no_grad():
         for parameter in net.parameters():
@@ -77,7 +78,7 @@ def export(
         rounded_to_half(net)
     model = onnx.load_from_string(_traced(net, chunking))
     if half_weights:
-        _store_half(model)
+        store_half(model)
     for dim, size in zip(
         model.graph.output[0].type.tensor_type.shape.dim[1:], _fixed_shape(net, chunking), strict=True
     ):
@@ -132,7 +133,7 @@ def _traced(net: TfcTdfNet, chunking: SpectralChunking) -> bytes:
     return bytes(buffer.getvalue())
 
 
-def _store_half(model: Any) -> None:
+def store_half(model: Any) -> None:
     """Replaces large float32 initialisers by float16 ones that a Cast brings back at load."""
     import onnx
 

@@ -23,7 +23,7 @@ from torch.jit._trace import TracerWarning
 
 from my_submission.engines.conditioned_onnx import OUTPUT, SOURCES_INPUT, SPECTRA_INPUT
 from my_submission.networks.lasaft.framework import ConditionedNet
-from training.export import OPSET, PARITY_DB, Exported
+from training.export import OPSET, PARITY_DB, Exported, rounded_to_half, store_half
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,14 @@ class _EverySource(nn.Module):
 
 
 def export_conditioned(
-    separator: ConditionedNet, path: Path, *, hop: int, frames: int, architecture: str, seed: int = 0
+    separator: ConditionedNet,
+    path: Path,
+    *,
+    hop: int,
+    frames: int,
+    architecture: str,
+    half_weights: bool = False,
+    seed: int = 0,
 ) -> Exported:
     """Write ``path`` in one step and return what was written.
 
@@ -53,6 +60,7 @@ def export_conditioned(
         hop: of the transform, in samples.
         frames: the graph is fixed to.
         architecture: for the metadata, the manifest's word for it.
+        half_weights: as in :func:`training.export.export`; the module's own weights are rounded.
         seed: of the random spectra that parity is measured with.
 
     Raises:
@@ -65,7 +73,11 @@ def export_conditioned(
         raise ValueError(f"frames={frames} must be a multiple of {network.frame_multiple}")
     was_training = separator.training
     separator.eval()
+    if half_weights:
+        rounded_to_half(separator)
     model = onnx.load_from_string(_traced(separator, frames))
+    if half_weights:
+        store_half(model)
     for dim, size in zip(model.graph.output[0].type.tensor_type.shape.dim[2:], _shape(separator, frames), strict=True):
         dim.dim_value = size
     fields = {"n_fft": network.n_fft, "hop": hop, "architecture": architecture}
@@ -100,6 +112,8 @@ def _traced(separator: ConditionedNet, frames: int) -> bytes:
         # The exporter that needs no extra package announces its retirement.
         warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export")
         warnings.filterwarnings("ignore", message="The feature will be removed", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", message=".*but operator 'instance_norm' is set to train=True")
+        warnings.filterwarnings("ignore", message="Constant folding - Only steps=1 can be constant folded")
         warnings.filterwarnings("ignore", "Converting a tensor to a Python", TracerWarning)
         torch.onnx.export(
             _EverySource(separator).eval(),

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from my_submission.networks.lasaft.config import Activation
     from my_submission.networks.lasaft.framework import ConditionedNet
 
-CONDITIONED_ARCHITECTURES: dict[str, Activation] = {
+CHECKPOINT_ACTIVATIONS: dict[str, Activation] = {
     "lasaft": "relu",
     "lasaft-v2": "relu",
     "lasaft-v2-leaky": "leaky_relu",
 }
 """Architectures of the manifest to what no checkpoint of theirs tells: the activation inside the blocks."""
+
+CONDITIONED_ARCHITECTURES = frozenset({*CHECKPOINT_ACTIVATIONS, "gated-tfc-tdf"})
+"""Architectures of the manifest that are conditioned networks; those without an activation are graphs only."""
 
 
 class ConditionedEngine:
@@ -88,7 +91,7 @@ def conditioned_torch_engine(
 def _opened(path: Path, modified_ns: int, architecture: str) -> ConditionedNet:
     from my_submission.networks.lasaft.weights import from_checkpoint
 
-    return from_checkpoint(path, act=CONDITIONED_ARCHITECTURES[architecture])
+    return from_checkpoint(path, act=CHECKPOINT_ACTIVATIONS[architecture])
 
 
 def open_conditioned_checkpoint(path: Path, architecture: str) -> ConditionedNet:
@@ -98,7 +101,7 @@ def open_conditioned_checkpoint(path: Path, architecture: str) -> ConditionedNet
         MdxError: no loader is known for the architecture.
         WeightsError: the checkpoint does not fit it, is damaged, or holds code.
     """
-    if architecture not in CONDITIONED_ARCHITECTURES:
+    if architecture not in CHECKPOINT_ACTIVATIONS:
         raise MdxError(f"no conditioned network is known for the architecture {architecture!r}", where=path)
     real = path.resolve()
     return _opened(real, real.stat().st_mtime_ns, architecture)

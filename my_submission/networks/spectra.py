@@ -45,5 +45,18 @@ def from_channels(channels: Tensor, geometry: StftGeometry, *, samples: int | No
     return waves.reshape(batch, doubled // 2, -1)
 
 
+def channel_major(parts: Tensor) -> Tensor:
+    """Part-major spectra of the LaSAFT networks, (batch, 4, frames, bins), as (batch, 4, bins, frames) of these."""
+    batch, doubled, frames, bins = parts.shape
+    channels = parts.reshape(batch, 2, doubled // 2, frames, bins).permute(0, 2, 1, 4, 3)
+    return channels.reshape(batch, doubled, bins, frames)
+
+
+def part_major(channels: Tensor) -> Tensor:
+    """Inverse of :func:`channel_major`: (batch, 4, bins, frames) to (batch, 4, frames, bins)."""
+    batch, doubled, bins, frames = channels.shape
+    return channels.reshape(batch, doubled // 2, 2, bins, frames).permute(0, 2, 1, 4, 3).flatten(1, 2)
+
+
 def _window(geometry: StftGeometry, like: Tensor) -> Tensor:
     return torch.hann_window(geometry.n_fft, periodic=True, device=like.device)

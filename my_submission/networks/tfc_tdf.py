@@ -11,7 +11,7 @@ mask applied to the input as the last step, and neighbouring bins folded into ch
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -188,19 +188,29 @@ class TfcTdfNet(nn.Module):
         if config.output == "complex_mask":
             _start_at_equal_shares(final, config)
 
+    @property
+    def blocks(self) -> list[TfcTdfBlock]:
+        """Encoders, bottleneck and decoders in the order in which they run."""
+        blocks = [*self.ds_dense, self.mid_dense, *self.us_dense]
+        return cast("list[TfcTdfBlock]", blocks)
+
     def forward(self, x: Tensor) -> Tensor:
         """Predicts the spectrum of every target, in the units of ``x``."""
-        y = self.first_conv(self._fold(self._compressed(x))).transpose(-1, -2)
+        y, skips = self.encoded(x)
+        for up, dense in zip(self.us, self.us_dense, strict=True):
+            y = dense(up(y) * skips.pop())
+        y = self._unfold(self.final_conv(y.transpose(-1, -2)))
+        return y if self.config.output == "mapping" else self._masked(x, y.float())
+
+    def encoded(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The bottleneck's result and every encoder's, outermost first, over ``[N, channels, frames, rows]``."""
+        y: Tensor = self.first_conv(self._fold(self._compressed(x))).transpose(-1, -2)
         skips = []
         for dense, down in zip(self.ds_dense, self.ds, strict=True):
             y = dense(y)
             skips.append(y)
             y = down(y)
-        y = self.mid_dense(y)
-        for up, dense in zip(self.us, self.us_dense, strict=True):
-            y = dense(up(y) * skips.pop())
-        y = self._unfold(self.final_conv(y.transpose(-1, -2)))
-        return y if self.config.output == "mapping" else self._masked(x, y.float())
+        return self.mid_dense(y), skips
 
     def for_target(self, index: int) -> TfcTdfNet:
         """A copy that predicts only the target of that index; the trunk is copied, not shared."""

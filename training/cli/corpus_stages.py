@@ -75,6 +75,32 @@ def _add_sing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=SEED)
 
 
+def _drum(options: argparse.Namespace) -> None:
+    from training.drumming import drum_folder
+
+    n_drummed = drum_folder(
+        options.one_shots,
+        options.midi,
+        options.loops,
+        options.corpus / options.collection,
+        seed=options.seed,
+        max_seconds=options.max_seconds,
+    )
+    print(n_drummed, "songs")
+
+
+def _add_drum(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("midi", type=Path, help="folder of .mid files whose drums are played")
+    parser.add_argument(
+        "--one-shots", type=Path, required=True, help="folder of recordings, .flac, named as Sonic Pi's"
+    )
+    parser.add_argument("--loops", type=Path, nargs="*", default=[], help="recordings that are repeated")
+    parser.add_argument("--collection", default="drums", help="name of the collection they go to")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--max-seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=SEED)
+
+
 def _stretch(options: argparse.Namespace) -> None:
     from training.augment.offline import plan_copies, write_copies
     from training.data.songs import read_collection
@@ -99,5 +125,6 @@ STAGES = (
     Stage("decode", "decode songs into a corpus of raw stems", _add_decode, _decode),
     Stage("render", "render MIDI songs into the corpus", _add_render, _render),
     Stage("sing", "sing MIDI melodies with recorded syllables", _add_sing, _sing),
+    Stage("drum", "play the drums of MIDI songs with recorded one-shots", _add_drum, _drum),
     Stage("stretch", "copy songs at other pitches and tempi", _add_stretch, _stretch),
 )

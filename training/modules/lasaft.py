@@ -23,7 +23,8 @@ from my_submission.networks.lasaft.config import (
     SpecType,
 )
 from my_submission.networks.lasaft.layers import DenseConvolutions
-from my_submission.networks.lasaft.waveforms import FixedSourcesOfWaves, channel_major, to_part_major
+from my_submission.networks.lasaft.waveforms import FixedSourcesOfWaves, to_part_major
+from my_submission.networks.spectra import channel_major
 from my_submission.stems import LASAFT_SOURCES
 from training.export import Exported
 from training.export_conditioned import export_conditioned

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +16,7 @@ from training.export import Exported, export
 from training.losses import Outcome, loss_of
 from training.modules.base import SeparationModule
 from training.settings.experiment import Experiment, NetworkSettings
+from training.starting import start_from
 
 ARCHITECTURE = "tfc-tdf"
 
@@ -25,6 +26,10 @@ class TfcTdfSettings(NetworkSettings, kind=ARCHITECTURE):
     """Shape of a TFC-TDF network, as :class:`TfcTdfConfig`; bins and targets follow from the experiment.
 
     The defaults are the published form of leaderboard A.
+
+    Attributes:
+        start: target to an exported graph of a network of this shape, as :func:`start_from` takes them; a fresh run
+            begins with their weights. Paths are relative to where the program is started.
     """
 
     depth: int = 11
@@ -37,11 +42,12 @@ class TfcTdfSettings(NetworkSettings, kind=ARCHITECTURE):
     output: Output = "mapping"
     bins_per_row: int = 1
     compression: float = 1.0
+    start: Mapping[str, str] = field(default_factory=dict)
 
     def config(self, experiment: Experiment) -> TfcTdfConfig:
         """The network's full shape."""
         return TfcTdfConfig(
-            bins=experiment.transform.kept_bins,
+            bins=self.bins_seen(experiment),
             depth=self.depth,
             growth=self.growth,
             convs_per_block=self.convs_per_block,
@@ -54,6 +60,10 @@ class TfcTdfSettings(NetworkSettings, kind=ARCHITECTURE):
             compression=self.compression,
             targets=len(experiment.targets),
         )
+
+    def bins_seen(self, experiment: Experiment) -> int:
+        """Bins that the U-Net sees."""
+        return experiment.transform.kept_bins
 
     def check(self, experiment: Experiment) -> None:
         """Raises ValueError where bins or frames do not fit the depth."""
@@ -72,14 +82,23 @@ class TfcTdfSettings(NetworkSettings, kind=ARCHITECTURE):
             network = TfcTdfNet(self.config(experiment))
         return TfcTdfModule(experiment, network, total_steps=total_steps)
 
+    def begin(self, module: SeparationModule, experiment: Experiment) -> None:
+        """Takes the weights of the graphs in ``start``."""
+        for network in (module.network, module.averaged):
+            if self.start and network is not None:
+                start_from(self.trunk(network), experiment.targets, {t: Path(path) for t, path in self.start.items()})
+
+    def trunk(self, network: nn.Module) -> TfcTdfNet:
+        """The U-Net of a network of this kind."""
+        return cast("TfcTdfNet", network)
+
 
 class TfcTdfModule(SeparationModule):
     """Trains a TFC-TDF network on the waveforms or spectra of its targets."""
 
     def blocks(self) -> Iterable[nn.Module]:
         """The U-Net's blocks."""
-        network = cast("TfcTdfNet", self.network)
-        return [*network.ds_dense, network.mid_dense, *network.us_dense]
+        return cast("TfcTdfNet", self.network).blocks
 
     def batch_loss(self, stems: Tensor) -> Tensor:
         """The experiment's loss; transforms and loss are computed in float32 whatever the network's precision."""
@@ -91,7 +110,7 @@ class TfcTdfModule(SeparationModule):
             target_spectra = to_channels(targets.flatten(0, 1), stft).reshape(
                 *targets.shape[:2], *mixture_spectra.shape[1:]
             )
-        spectra = self.network(mixture_spectra)
+        spectra = self._estimated(self.network, mixture_spectra)
         with torch.autocast(self.device.type, enabled=False):
             outcome = Outcome(
                 spectra.float().reshape(target_spectra.shape), targets, target_spectra, mixtures, mixture_spectra, stft
@@ -103,10 +122,15 @@ class TfcTdfModule(SeparationModule):
         stft, n_samples = self.experiment.transform.stft, mixtures.shape[-1]
         with torch.autocast(self.device.type, enabled=False):
             spectra = to_channels(mixtures, stft)
-        estimated = self.evaluated(spectra)
+        estimated = self._estimated(self.evaluated, spectra)
         with torch.autocast(self.device.type, enabled=False):
             waves = from_channels(estimated.float().reshape(-1, *spectra.shape[1:]), stft, samples=n_samples)
         return waves.reshape(len(mixtures), -1, *mixtures.shape[1:])
+
+    def _estimated(self, network: nn.Module, mixture_spectra: Tensor) -> Tensor:
+        """Spectra of all targets, ``[N · targets, 4, bins, frames]`` or of as many values."""
+        spectra: Tensor = network(mixture_spectra)
+        return spectra
 
     def export_graphs(self, folder: Path) -> list[Exported]:
         """One ``<target>.onnx`` each; a network of several targets is split."""

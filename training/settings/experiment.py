@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from my_submission.geometry import SpectralChunking, StftGeometry
+from my_submission.geometry import SAMPLE_RATE, SpectralChunking, StftGeometry
 from my_submission.stems import SOURCE_SETS, source_set
 from training.augment.effects import Effect
+from training.augment.limiting import MixtureEffect
 from training.data.splits import expanded
 from training.losses import LossName
 from training.optimisation import Optimiser, Schedule
@@ -23,6 +24,12 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 class NetworkSettings(Variant):
     """Shape of a network; each kind knows the Lightning module that trains it."""
 
+    is_graph: ClassVar[bool] = True
+    """Whether it is exported as an ONNX graph; otherwise as a state dict under the published key names."""
+
+    has_transform: ClassVar[bool] = True
+    """Whether what is exported takes spectra of the experiment's transform; otherwise it takes waveforms."""
+
     def check(self, experiment: Experiment) -> None:
         """Raises ValueError where the network does not fit the rest of the experiment."""
         raise NotImplementedError
@@ -34,6 +41,9 @@ class NetworkSettings(Variant):
     def module(self, experiment: Experiment, *, total_steps: int) -> SeparationModule:
         """The Lightning module with fresh weights from the experiment's seed."""
         raise NotImplementedError
+
+    def begin(self, module: SeparationModule, experiment: Experiment) -> None:
+        """Changes the weights of a module that has not been trained yet; by default they stay random."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +86,9 @@ class DataSettings:
         held_out: names of songs kept from training and validated on; ``musdb18`` stands for its 14.
         collections: weight of each data folder by its name; without any, every song counts the same.
         draw: whether a song is drawn as likely as any other, or in proportion to its length.
+        window_seconds: length of a training window; that of the transform's frames when absent.
+        windows_per_song: windows of an epoch for each training song, where ``run.epoch_steps`` is absent.
+        clean_list: path of a CSV table with the columns ID and Clean; only songs marked Y are trained on.
     """
 
     batch: int = 8
@@ -84,6 +97,9 @@ class DataSettings:
     held_out: tuple[str, ...] = ()
     collections: Mapping[str, float] = field(default_factory=dict)
     draw: Literal["song", "length"] = "song"
+    window_seconds: float | None = None
+    windows_per_song: int | None = None
+    clean_list: str | None = None
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.micro_batch < 1 or self.batch % self.micro_batch:
@@ -92,6 +108,10 @@ class DataSettings:
             raise ValueError(f"workers={self.workers} must not be negative")
         if any(weight <= 0 for weight in self.collections.values()):
             raise ValueError(f"weights of collections must be positive: {dict(self.collections)}")
+        if self.window_seconds is not None and self.window_seconds <= 0:
+            raise ValueError(f"window_seconds={self.window_seconds} must be positive")
+        if self.windows_per_song is not None and self.windows_per_song < 1:
+            raise ValueError(f"windows_per_song={self.windows_per_song} must be at least 1")
 
     @property
     def held_out_songs(self) -> frozenset[str]:
@@ -114,6 +134,7 @@ class AugmentSettings:
         level_offset_db: per source name what is added to its random level.
         effects: applied to every window in turn, each with its own probability.
         probability_scale: multiplies the probabilities of all effects, up to certainty.
+        mixture_effects: applied to every example in turn, once its stems are together.
     """
 
     coherent: float = 0.0
@@ -123,6 +144,7 @@ class AugmentSettings:
     level_offset_db: Mapping[str, float] = field(default_factory=dict)
     effects: tuple[Effect, ...] = ()
     probability_scale: float = 1.0
+    mixture_effects: tuple[MixtureEffect, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("absent", "doubled"):
@@ -153,8 +175,8 @@ class RunSettings:
     Attributes:
         epochs: at most.
         min_epochs: before which no lack of improvement ends the run.
-        epoch_steps: optimisation steps between two checkpoints; when absent, as published, the training songs' length
-            over the window's and the batch.
+        epoch_steps: optimisation steps between two checkpoints; when absent, ``data.windows_per_song`` says, or, as
+            published for the KUIELab networks, the training songs' length over the window's and the batch.
         precision: of Lightning; half precision keeps the transforms and the loss in float32.
         ema: decay of the averaged weights, which are validated and exported; 0 uses the weights themselves.
         clip: largest gradient norm; none when absent.
@@ -167,6 +189,7 @@ class RunSettings:
         threads: processors a process may use on the CPU; torch's own choice when absent.
         loggers: of ``csv``, ``tensorboard`` and ``wandb``.
         log_every_steps: optimisation steps between two rows of the log.
+        keep_every_epochs: epochs between two sets of weights that are kept for good, in ``weights/``; none when absent.
     """
 
     epochs: int = 3000

@@ -19,10 +19,12 @@ from my_submission.networks.lasaft.config import (
     SpecType,
     refuse_unknown,
 )
+from my_submission.networks.lasaft.gated_tfc_tdf import GatedTfcTdfConfig, GatedTfcTdfNet
 from my_submission.networks.lasaft.v1 import LasaftV1Net
 from my_submission.networks.lasaft.v2 import LasaftV2Net
 
 LasaftConfig: TypeAlias = LasaftV1Config | LasaftV2Config
+ConditionedConfig: TypeAlias = LasaftConfig | GatedTfcTdfConfig
 
 _POWER_FLOOR = 1e-12
 """Below the power of one bit of 24 in one bin: keeps the phase of digital silence finite, and its gradient too."""
@@ -39,7 +41,7 @@ class FrameworkConfig:
             it. Magnitudes take the mixture's phase either way. A complex mask is one complex factor a channel and bin.
     """
 
-    network: LasaftConfig
+    network: ConditionedConfig
     spec_type: SpecType = "complex"
     spec_est_mode: SpecEstMode = "mapping"
 
@@ -71,7 +73,7 @@ class ConditionedNet(nn.Module):
         super().__init__()
         self.config = config
         network = config.network
-        self.spec2spec = LasaftV1Net(network) if isinstance(network, LasaftV1Config) else LasaftV2Net(network)
+        self.spec2spec = _network(network)
         self.stft = nn.Module()
         self.stft.stft = _Window(torch.hann_window(network.n_fft, periodic=True))
 
@@ -97,6 +99,12 @@ class ConditionedNet(nn.Module):
             return _complex_product(x, y) if is_mask else y
         factor = y if is_mask else y / _magnitude(x)
         return x * torch.cat((factor, factor), dim=-3)
+
+
+def _network(config: ConditionedConfig) -> LasaftV1Net | LasaftV2Net | GatedTfcTdfNet:
+    if isinstance(config, LasaftV1Config):
+        return LasaftV1Net(config)
+    return LasaftV2Net(config) if isinstance(config, LasaftV2Config) else GatedTfcTdfNet(config)
 
 
 def _magnitude(x: Tensor) -> Tensor:

@@ -9,26 +9,17 @@ from torch import Tensor, nn
 
 from my_submission.geometry import StftGeometry
 from my_submission.networks.lasaft.framework import ConditionedNet
-from my_submission.networks.spectra import from_channels, to_channels
+from my_submission.networks.spectra import channel_major, from_channels, part_major, to_channels
 
 
 def to_part_major(waves: Tensor, geometry: StftGeometry) -> Tensor:
     """Network input of chunks: (batch, 2, samples) to (batch, 4, frames, bins), as ``dsp.part_major`` lays it out."""
-    channels = to_channels(waves, geometry)
-    batch, doubled, bins, frames = channels.shape
-    return channels.view(batch, doubled // 2, 2, bins, frames).permute(0, 2, 1, 4, 3).flatten(1, 2)
+    return part_major(to_channels(waves, geometry))
 
 
 def from_part_major(parts: Tensor, geometry: StftGeometry, *, samples: int | None = None) -> Tensor:
     """Inverse of :func:`to_part_major`: (batch, 4, frames, bins) to (batch, 2, samples)."""
     return from_channels(channel_major(parts), geometry, samples=samples)
-
-
-def channel_major(parts: Tensor) -> Tensor:
-    """The same spectra as the KUIELab networks have them: (batch, 4, frames, bins) to (batch, 4, bins, frames)."""
-    batch, doubled, frames, bins = parts.shape
-    channels = parts.reshape(batch, 2, doubled // 2, frames, bins).permute(0, 2, 1, 4, 3)
-    return channels.reshape(batch, doubled, bins, frames)
 
 
 class FixedSources(nn.Module):

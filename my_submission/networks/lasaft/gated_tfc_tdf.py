@@ -1,0 +1,124 @@
+"""The starter's U-Net for any source: TFC-TDF blocks whose decoders are gated by the source that is asked for.
+
+Encoder and bottleneck are those of the starter's networks, so one pass of them serves every source. In front of every
+decoder stands a gated PoCM, h·σ(PoCM(h)), and the last layer is a PoCM. Their coefficients are looked up by the
+source's number: with as few sources as are known here, a network that makes them from an embedding could say no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from my_submission.networks.lasaft.conditions import Coefficients
+from my_submission.networks.lasaft.layers import each_source, pointwise_modulated
+from my_submission.networks.spectra import channel_major
+from my_submission.networks.tfc_tdf import SPECTRUM_CHANNELS, TfcTdfConfig, TfcTdfNet
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatedTfcTdfConfig:
+    """Shape of a gated network.
+
+    Args:
+        n_fft: of the transform around the network.
+        trunk: the U-Net; it sees the lowest ``trunk.bins`` bins, above them the mask is zero, and its targets are the
+            sources that can be asked for.
+    """
+
+    n_fft: int
+    trunk: TfcTdfConfig
+
+    def __post_init__(self) -> None:
+        if self.trunk.bins > self.bins:
+            raise ValueError(f"trunk.bins={self.trunk.bins} is more than the {self.bins} bins of n_fft={self.n_fft}")
+        if self.trunk.channels != SPECTRUM_CHANNELS:
+            raise ValueError(f"trunk.channels={self.trunk.channels} must be {SPECTRUM_CHANNELS}: complex stereo")
+
+    @property
+    def bins(self) -> int:
+        """Bins of the spectrum, the Nyquist frequency's among them."""
+        return self.n_fft // 2 + 1
+
+    @property
+    def frame_multiple(self) -> int:
+        """The frame count must be a multiple of this."""
+        return self.trunk.frame_multiple
+
+    @property
+    def control_input_dim(self) -> int:
+        """Sources that can be asked for."""
+        return self.trunk.targets
+
+    @property
+    def input_channels(self) -> int:
+        """Of complex stereo spectra."""
+        return self.trunk.channels
+
+
+class SourceGate(nn.Module):
+    """A gated PoCM of each source; ``[N, C, T, f]`` to the same shape. At first it lets half of everything through."""
+
+    def __init__(self, n_sources: int, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.zeros(n_sources, channels, channels))
+        self.beta = nn.Parameter(torch.zeros(n_sources, channels))
+
+    def forward(self, x: Tensor, source_index: Tensor) -> Tensor:
+        """Each item gated for its source."""
+        return Coefficients(self.gamma[source_index], self.beta[source_index], is_gated=True).applied(x)
+
+
+class GatedTfcTdfNet(nn.Module):
+    """Spectrum of a mixture and the number of a source to the complex mask of that source.
+
+    ``float32 [N, 4, frames, n_fft/2 + 1]`` and ``int64 [N]`` to the input's shape; frames are a multiple of
+    ``config.frame_multiple``.
+    """
+
+    def __init__(self, config: GatedTfcTdfConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = TfcTdfNet(config.trunk)
+        deepest_first = range(config.trunk.scales, 0, -1)
+        self.gates = nn.ModuleList(
+            SourceGate(config.control_input_dim, config.trunk.growth * level) for level in deepest_first
+        )
+
+    def forward(self, x: Tensor, source_index: Tensor) -> Tensor:
+        """One source of every item, each with a number of its own."""
+        return self._decoded(*self._encoded(x), source_index, n_sources=1)
+
+    def separate(self, x: Tensor, sources: Tensor) -> Tensor:
+        """Several sources of every item: ``[N, 4, T, bins]`` and ``int64 [S]`` to ``[N, S, 4, T, bins]``."""
+        n, n_sources = x.shape[0], sources.shape[0]
+        masks = self._decoded(*self._encoded(x), sources.repeat(n), n_sources=n_sources)
+        return masks.view(n, n_sources, *masks.shape[1:])
+
+    def _encoded(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        return self.trunk.encoded(channel_major(x)[:, :, : self.config.trunk.bins])
+
+    def _decoded(self, y: Tensor, skips: list[Tensor], source_index: Tensor, *, n_sources: int) -> Tensor:
+        """The first upsampling is common to all sources of an item; from there on each has features of its own."""
+        trunk = self.trunk
+        y = each_source(trunk.us[0](y) * skips[-1], n_sources)
+        y = trunk.us_dense[0](self.gates[0](y, source_index))
+        for up, dense, gate, skip in zip(trunk.us[1:], trunk.us_dense[1:], self.gates[1:], skips[-2::-1], strict=True):
+            y = dense(gate(up(y) * each_source(skip, n_sources), source_index))
+        return self._mask(y, source_index)
+
+    def _mask(self, y: Tensor, source_index: Tensor) -> Tensor:
+        """The last layer, unfolded to part-major bins; nothing above the bins that the trunk sees."""
+        trunk = self.config.trunk
+        last = cast("nn.Conv2d", self.trunk.final_conv[0])
+        weight = last.weight.view(trunk.targets, -1, trunk.growth)[source_index]
+        bias = cast("Tensor", last.bias).view(trunk.targets, -1)[source_index]
+        folded = pointwise_modulated(y, weight.transpose(1, 2), bias)
+        frames = folded.shape[2]
+        parts = folded.view(-1, trunk.channels // 2, 2, trunk.bins_per_row, frames, trunk.rows)
+        mask = parts.permute(0, 2, 1, 4, 5, 3).reshape(-1, trunk.channels, frames, trunk.bins)
+        return F.pad(mask, (0, self.config.bins - trunk.bins))
