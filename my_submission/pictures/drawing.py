@@ -41,7 +41,7 @@ def require_matplotlib() -> None:
         MdxError: matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise MdxError("pictures need matplotlib", cure="pip install -e '.[plot]'")
+        raise MdxError("pictures need matplotlib", cure="run pip install -e '.[plot]'")
 
 
 def draw_track(

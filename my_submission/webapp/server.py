@@ -29,7 +29,7 @@ def serve(settings: PageSettings, load: Callable[[str], Predictor]) -> None:
         SystemExit: the port cannot be used.
     """
     if find_spec("streamlit") is None:
-        raise MdxError("the page needs Streamlit", cure="pip install -e '.[web]'")
+        raise MdxError("the page needs Streamlit", cure="run pip install -e '.[web]'")
     require_matplotlib()
     import streamlit
 

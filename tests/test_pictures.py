@@ -1,0 +1,113 @@
+"""Pictures, level reports and the page a song gets, as the command line writes them."""
+
+from __future__ import annotations
+
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evaluator import replay_plot
+from my_submission.cli import main
+from my_submission.dsp.overview import overview_of
+from my_submission.pictures import AXES, FrequencyAxis, draw_track, look
+from my_submission.pictures.drawing import LOWEST_HZ, PLOT_LEFT, PLOT_RIGHT
+from my_submission.pictures.wording import clock, decibels, loudness, residual
+from my_submission.stems import MUSIC_SOURCES
+from tests.audio_fixtures import noise, write_audio
+
+RATE = 44_100
+
+
+def picture(**more: object) -> np.ndarray:
+    wave = noise(2, 2 * RATE)
+    png = draw_track(overview_of([wave], RATE, 2 * RATE), colour="#ff0000", **more)  # type: ignore[arg-type]
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_cutoff_lies_at_its_frequency(axis: FrequencyAxis) -> None:
+    """The white dashes are found at the row that the axis gives them, within 2 dots."""
+    hz = 8_000.0
+    with_line, without = picture(axis=axis, cutoff_hz=hz), picture(axis=axis)
+    changed = np.abs(with_line - without).sum(axis=2) > 100
+    width = changed.shape[1]
+    inside = slice(int(PLOT_LEFT * width) + 2, int(width / 2))  # the words are at the right
+    rows = np.flatnonzero(changed[:, inside].mean(axis=1) > 0.3)
+    dark = np.flatnonzero((without.sum(axis=2) < 600)[:, inside].mean(axis=1) > 0.9)
+    top, bottom = dark[np.flatnonzero(np.diff(dark) > 1)[-1] + 1], dark.max() + 1  # below the waveform
+    share = np.log(hz / LOWEST_HZ) / np.log(RATE / 2 / LOWEST_HZ) if axis == "log" else hz / (RATE / 2)
+    assert len(rows) <= 4
+    assert rows.mean() == pytest.approx(bottom - share * (bottom - top), abs=2)
+
+
+def test_time_axis_lies_where_the_page_draws_its_playhead() -> None:
+    dots = picture()
+    is_plot = (dots.sum(axis=2) < 600).mean(axis=0) > 0.4
+    columns = np.flatnonzero(is_plot[: int(0.948 * len(is_plot))])
+    assert columns.min() == pytest.approx(PLOT_LEFT * len(is_plot), abs=2)
+    assert columns.max() == pytest.approx(PLOT_RIGHT * len(is_plot), abs=2)
+
+
+class _References(HTMLParser):
+    """Everything a page would load or links to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "action"}]
+
+
+def test_separate_writes_pictures_and_a_page_that_opens_anywhere(
+    tiny_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    song = write_audio(tmp_path / "a <song> & more.wav", noise(2, RATE))
+    options = ["--models-dir", str(tiny_models), "--pictures", "--frequency-axis", "linear"]
+    assert main(["separate", str(song), "-o", str(tmp_path / "out"), *options]) == 0
+    folder = tmp_path / "out" / "a <song> & more"
+    expected = {f"{name}.png" for name in ("mixture", *MUSIC_SOURCES)} | {"report.html"}
+    assert {path.name for path in folder.iterdir()} == expected | {f"{name}.wav" for name in MUSIC_SOURCES}
+    for path in folder.glob("*.png"):
+        assert Image.open(io.BytesIO(path.read_bytes())).size == (1320, 385)
+    page = (folder / "report.html").read_text("utf-8")
+    references = _References()
+    references.feed(page)
+    pictures = [one for one in references.found if one.startswith("data:image/png;base64,")]
+    assert len(pictures) == 5
+    assert [one for one in references.found if one not in pictures] == [f"{name}.wav" for name in MUSIC_SOURCES]
+    assert "url(" not in page
+    assert "a &lt;song&gt; &amp; more" in page
+    assert re.search(r"mixture − Σ stems</dt><dd>−?\d+\.\d dB of the mixture", page)
+
+
+def test_pictures_without_matplotlib_are_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("my_submission.pictures.drawing.find_spec", lambda name: None)
+    song = write_audio(tmp_path / "song.wav", noise(2, 1_000))
+    assert main(["separate", str(song), "-o", str(tmp_path / "out"), "--pictures"]) == 1
+    assert "pip install -e '.[plot]'" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_evaluator_s_plots_have_the_same_colours() -> None:
+    ours = {name: getattr(look, name) for name in ("INK", "SOFT", "LINE", "PAPER", "MUTED", "SERIES")}
+    assert ours == {name: getattr(replay_plot, name) for name in ours}
+    page = (Path(replay_plot.__file__).with_name("page.html")).read_text("utf-8").partition("@media")[0]
+    variables = dict(re.findall(r"--(\w+): (#\w+);", page))
+    names = {"ink": look.INK, "soft": look.SOFT, "line": look.LINE, "bar": look.MUTED, "local": look.SERIES[0]}
+    assert {name: variables[name] for name in names} == names
+    assert [variables[f"run{index}"] for index in range(4)] == list(look.SERIES)
+
+
+def test_words() -> None:
+    assert (decibels(0.5), decibels(0)) == ("−6.0 dBFS", "silent")
+    assert (loudness(-14.04), loudness(None)) == ("−14.0 LUFS", "—")
+    assert (residual(-31.25), residual(float("-inf"))) == ("−31.2 dB of the mixture", "none: the stems add up exactly")
+    assert (clock(3.25), clock(61), clock(59.96)) == ("3.2 s", "1:01 min", "60.0 s")
