@@ -18,12 +18,11 @@ import mido
 import numpy as np
 import numpy.typing as npt
 import pyworld
-import soundfile
-import soxr
 
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
 from training.data.stems import SPOOL_SUFFIX, write_stem
+from training.recordings import read_mono, recordings_in
 from training.render import DRUM_CHANNEL, SUNG_PROGRAMS, read_midi
 
 logger = logging.getLogger(__name__)
@@ -86,11 +85,8 @@ def analyse(mono: npt.NDArray[np.float64]) -> Syllable:
 
 
 def recorded_singer(folder: Path) -> list[Syllable]:
-    """The syllables of a voice bank: a folder of ``.ogg`` files."""
-    recordings = sorted(folder.glob("*.ogg"))
-    if not recordings:
-        raise InputError("holds no .ogg recording", where=folder, cure="name a folder of sung syllables")
-    return [analyse(_read_mono(path)) for path in recordings]
+    """The syllables of a voice bank: a folder of recordings."""
+    return [analyse(read_mono(path)) for path in recordings_in(folder)]
 
 
 def spoken_singer(voice: str) -> list[Syllable]:
@@ -102,13 +98,8 @@ def spoken_singer(voice: str) -> list[Syllable]:
         wav = Path(scratch) / "word.wav"
         for word in WORDS.split():
             subprocess.run([FLITE, "-voice", voice, "-t", word, "-o", str(wav)], check=True, capture_output=True)
-            syllables.append(analyse(_read_mono(wav)))
+            syllables.append(analyse(read_mono(wav)))
     return syllables
-
-
-def _read_mono(path: Path) -> npt.NDArray[np.float64]:
-    wave, rate = soundfile.read(path, always_2d=True)
-    return np.asarray(soxr.resample(wave.mean(axis=1), rate, SAMPLE_RATE))
 
 
 def melody(song: mido.MidiFile, rng: np.random.Generator) -> list[Note]:

@@ -10,9 +10,15 @@ from collections.abc import Sequence
 
 from evaluator.errors import EvaluationError
 from my_submission.errors import MdxError
-from training.cli import conditioned_stages, corpus_stages, fit_stages, phase2_stages
+from training.cli import cinema_stages, conditioned_stages, corpus_stages, fit_stages, phase2_stages
 
-STAGES = (*corpus_stages.STAGES, *fit_stages.STAGES, *phase2_stages.STAGES, *conditioned_stages.STAGES)
+STAGES = (
+    *corpus_stages.STAGES,
+    *cinema_stages.STAGES,
+    *fit_stages.STAGES,
+    *phase2_stages.STAGES,
+    *conditioned_stages.STAGES,
+)
 FAILED = 1
 
 SETTING = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
