@@ -29,6 +29,40 @@ def random_network(bins: int, *, depth: int = 5, growth: int = 4, seed: int = 0)
     return network.eval()
 
 
+def passing_the_mixture(network: TfcTdfNet, *, share: float = 0.3) -> TfcTdfNet:
+    """The network with the mixture added to ``share`` of what its weights make of it, through eight of its channels.
+
+    What random weights make of a spectrum is hardly the spectrum of anything, and most of it is gone after the inverse
+    transform. This one's output is mostly sound, like that of a trained network; the arithmetic is the same.
+    """
+    n_parts = 2 * network.config.channels
+    state = network.state_dict()
+
+    def norm(name: str, weight: float, bias: float) -> None:
+        for key, value in (("weight", weight), ("bias", bias), ("running_mean", 0.0), ("running_var", 1.0)):
+            state[f"{name}.{key}"][:n_parts] = value
+
+    def convolution(name: str, rows: torch.Tensor) -> None:
+        weight = state[f"{name}.weight"]
+        weight[:n_parts] = 0
+        weight[:n_parts, : rows.shape[1], weight.shape[2] // 2, weight.shape[3] // 2] = rows
+        state[f"{name}.bias"][:n_parts] = 0
+
+    halves = torch.kron(torch.eye(network.config.channels), torch.tensor([[1.0], [-1.0]]))
+    convolution("first_conv.0", halves)
+    norm("first_conv.1", 1, 0)
+    for block in ("ds_dense.0", f"us_dense.{network.config.scales - 1}"):
+        for index in range(network.config.convs_per_block):
+            convolution(f"{block}.H.{index}.0", torch.eye(n_parts))
+            norm(f"{block}.H.{index}.1", 1, 0)
+        norm(f"{block}.tdf.4", 0, 0)
+    norm(f"us.{network.config.scales - 1}.1", 0, 1)
+    final = state["final_conv.0.weight"]
+    final *= share
+    final[:, :n_parts, 0, 0] = halves.T
+    return network
+
+
 def random_demucs(channels: int = 4, *, seed: int = 0) -> Demucs:
     """A Demucs v2 of random weights in evaluation mode."""
     with torch.random.fork_rng():
