@@ -62,7 +62,7 @@ def test_other_rates_are_resampled(tmp_path: Path, rate: int) -> None:
 
 def test_another_working_rate(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", noise(1, 8_000), 8_000)
-    with load_mixture(path, scratch_dir=None, sample_rate=16_000) as song:
+    with load_mixture(path, scratch_dir=None, working_rate=lambda _: 16_000) as song:
         assert song.samples == 16_000
 
 

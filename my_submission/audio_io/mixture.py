@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -30,7 +30,7 @@ class Mixture:
     """A song ready to be separated; closing it gives its store up.
 
     Attributes:
-        store: its samples, 2 channels at the working rate (44 100 Hz).
+        store: its samples, 2 channels at the working rate (44 100 Hz, but for systems that work at any).
         samples: length at the working rate.
         source_rate: sample rate of what was given, in Hz.
         source_samples: length of what was given, at its own rate.
@@ -61,14 +61,17 @@ class Mixture:
 
 
 def load_mixture(
-    path: str | PathLike[str], *, scratch_dir: str | PathLike[str] | None, sample_rate: int = SAMPLE_RATE
+    path: str | PathLike[str],
+    *,
+    scratch_dir: str | PathLike[str] | None,
+    working_rate: Callable[[int], int] = lambda _: SAMPLE_RATE,
 ) -> Mixture:
-    """Decode a song of 1 or 2 channels into a store, resampled to ``sample_rate`` where it differs.
+    """Decode a song of 1 or 2 channels into a store, resampled to the working rate where its own differs.
 
     Args:
         path: the file.
         scratch_dir: folder for a temporary file that holds the samples; None keeps them in memory.
-        sample_rate: the working rate, in Hz.
+        working_rate: the rate to resample a song of some rate to, in Hz.
 
     Raises:
         InputError: missing, unreadable, empty, cut, not audio, more than 2 channels, NaN or infinity.
@@ -78,12 +81,13 @@ def load_mixture(
         info = decoder.info
         if info.channels > N_CHANNELS:
             raise _too_many_channels(info.channels, info.path)
-        expected = 0 if info.samples is None else resampled_length(info.samples, info.sample_rate, sample_rate)
+        rate = working_rate(info.sample_rate)
+        expected = 0 if info.samples is None else resampled_length(info.samples, info.sample_rate, rate)
         store = new_store(N_CHANNELS, expected, directory=scratch_dir)
         try:
             spool = _Spool(store)
             blocks = _finite(checked_blocks(decoder, BLOCK_SAMPLES), info.sample_rate, info.path)
-            source_samples = spool.fill(blocks, info.sample_rate, sample_rate)
+            source_samples = spool.fill(blocks, info.sample_rate, rate)
             return Mixture(
                 store, store.samples, info.sample_rate, source_samples, info.channels, info.path, spool.statistics
             )
@@ -92,7 +96,7 @@ def load_mixture(
             raise
 
 
-def mixture_from_array(array: npt.ArrayLike, sample_rate: int) -> Mixture:
+def mixture_from_array(array: npt.ArrayLike, sample_rate: int, *, working_rate: int = SAMPLE_RATE) -> Mixture:
     """A mixture of samples in memory: float (channels, samples) with 1 or 2 channels, or (samples,) for mono.
 
     The array is never changed, and not copied where it is float32 at the working rate already.
@@ -106,15 +110,15 @@ def mixture_from_array(array: npt.ArrayLike, sample_rate: int) -> Mixture:
     channels, samples = waveform.shape
     starts = range(0, samples, BLOCK_SAMPLES)
     blocks = _finite((waveform[:, start : start + BLOCK_SAMPLES] for start in starts), sample_rate, None)
-    if sample_rate == SAMPLE_RATE:
+    if sample_rate == working_rate:
         gatherer = StatisticsGatherer()
         for block in blocks:
             gatherer.add(np.broadcast_to(block, (N_CHANNELS, block.shape[1])))
         store = MemoryStore(np.broadcast_to(waveform, (N_CHANNELS, samples)))
         return Mixture(store, samples, sample_rate, samples, channels, None, gatherer.result())
-    store = MemoryStore(channels=N_CHANNELS, samples=resampled_length(samples, sample_rate, SAMPLE_RATE))
+    store = MemoryStore(channels=N_CHANNELS, samples=resampled_length(samples, sample_rate, working_rate))
     spool = _Spool(store)
-    spool.fill(blocks, sample_rate, SAMPLE_RATE)
+    spool.fill(blocks, sample_rate, working_rate)
     return Mixture(store, store.samples, sample_rate, samples, channels, None, spool.statistics)
 
 

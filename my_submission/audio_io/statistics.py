@@ -25,6 +25,7 @@ class MixtureStatistics:
         joint_std: deviation over all values of all channels.
         mono_mean: mean of the average of the channels.
         mono_std: deviation of the average of the channels.
+        are_channels_equal: whether all channels are the same to the bit.
     """
 
     peak: float
@@ -32,6 +33,7 @@ class MixtureStatistics:
     joint_std: float
     mono_mean: float
     mono_std: float
+    are_channels_equal: bool = False
 
 
 class Moments:
@@ -66,6 +68,7 @@ class StatisticsGatherer:
     def __init__(self) -> None:
         self._peak = 0.0
         self._joint, self._mono = Moments(), Moments()
+        self._are_equal = True
 
     def add(self, block: Waveform) -> None:
         """Take in the next block."""
@@ -73,7 +76,9 @@ class StatisticsGatherer:
         self._peak = max(self._peak, float(np.abs(values).max(initial=0.0)))
         self._joint.add(values)
         self._mono.add(values.mean(axis=0))
+        self._are_equal = self._are_equal and bool((block == block[:1]).all())
 
     def result(self) -> MixtureStatistics:
         """The statistics of all blocks so far."""
-        return MixtureStatistics(self._peak, self._joint.mean, self._joint.std, self._mono.mean, self._mono.std)
+        joint, mono = self._joint, self._mono
+        return MixtureStatistics(self._peak, joint.mean, joint.std, mono.mean, mono.std, self._are_equal)

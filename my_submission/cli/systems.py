@@ -77,7 +77,7 @@ def _lines(row: dict[str, Any]) -> list[str]:
     facts = {
         "stems": ", ".join(row["sources"]),
         "weights": weights,
-        "cutoffs": cutoffs or "read from the graphs once they are there",
+        "cutoffs": cutoffs or ("read from the graphs once they are there" if row["cutoffs_hz"] else "none"),
         "published": f"{scores} dB global SDR ({row['board']})" if scores else "—",
         "licence": row["licence"],
     }

@@ -3,6 +3,7 @@
 from my_submission.planning.calibration import Calibration, Cost
 from my_submission.planning.coverage import Coverage
 from my_submission.planning.layers import ChunkLayer, Layer, SegmentLayer
+from my_submission.planning.masks import FilterWork, MaskWork
 from my_submission.planning.pace import Forecast, Pace
 from my_submission.planning.schedule import Plan, PlannedPart, Schedule
 from my_submission.planning.segments import SegmentWork, ShiftedWork
@@ -14,8 +15,10 @@ __all__ = [
     "ChunkWork",
     "Cost",
     "Coverage",
+    "FilterWork",
     "Forecast",
     "Layer",
+    "MaskWork",
     "Pace",
     "Plan",
     "PlannedPart",

@@ -126,12 +126,12 @@ class Forecast:
     pace: Pace
     budget: Budget
 
-    def allows(self, key: str, audio_seconds: float) -> bool:
-        """Whether a unit would surely end in time."""
+    def allows(self, key: str, audio_seconds: float, *, prior: float | None = None) -> bool:
+        """Whether a unit would surely end in time; ``prior`` is its cost where none was measured."""
         if not self.budget.is_limited:
             return True
         left = self.budget.remaining()
-        return left > 0 and left >= self.pace.high(key) * audio_seconds * MARGIN
+        return left > 0 and left >= self.pace.high(key, prior=prior) * audio_seconds * MARGIN
 
     def longest(self, key: str) -> float:
         """Seconds of audio that a unit may hold and still surely end in time."""

@@ -9,7 +9,7 @@ from my_submission.geometry import SAMPLE_RATE, SegmentGrid
 from my_submission.planning.coverage import Coverage
 from my_submission.planning.layers import SegmentLayer
 from my_submission.planning.pace import Forecast
-from my_submission.planning.work import Benefit, Unit
+from my_submission.planning.work import Benefit, Unit, rehearsal
 from my_submission.separators import WaveformSeparator
 from my_submission.stems import Waveform
 
@@ -80,6 +80,15 @@ class SegmentWork:
         return self._is_over
 
     @property
+    def departure(self) -> str:
+        """What the deadline made of the published way, although the whole song is covered; empty where nothing."""
+        if self.is_as_published:
+            return ""
+        if self._grids[0].segment_samples > self._grids[-1].segment_samples:
+            return f"cut the song into segments for {self.name}"
+        return f"left {self.name} a smaller overlap than the published one"
+
+    @property
     def published_overlap(self) -> float:
         """The overlap without a deadline."""
         return self._grids[0].overlap_ratio
@@ -101,7 +110,10 @@ class SegmentWork:
         if self._is_over:
             return None
         if forecast.budget.is_limited and not self._is_rehearsed and not forecast.pace.knows(self.key):
-            return self._rehearsal(forecast)
+            seconds = self._separator.rehearsed_samples / SAMPLE_RATE
+            unit = rehearsal(self, seconds, self._separator.rehearse, forecast)
+            self._is_rehearsed = unit is not None
+            return unit
         grid = self._grid_in_time(forecast) if self._is_in_order and not after else None
         if grid is None:
             self._is_in_order = self.is_as_published = False
@@ -117,14 +129,6 @@ class SegmentWork:
         self._is_over = len(offsets) == len(spans)
         self.is_as_published &= grid is self._grids[0]
         return self._unit(spans, grid.segment_samples, is_last=self._is_over)
-
-    def _rehearsal(self, forecast: Forecast) -> Unit | None:
-        """A small share of a segment, to learn what one costs before committing to it."""
-        audio_seconds = self._separator.rehearsed_samples / SAMPLE_RATE
-        if not forecast.allows(self.key, audio_seconds):
-            return None
-        self._is_rehearsed = True
-        return Unit(self, audio_seconds, self._separator.rehearse, lambda _: None)
 
     def _grid_in_time(self, forecast: Forecast) -> SegmentGrid | None:
         """The grid of the largest overlap at which everything left would probably end in time."""

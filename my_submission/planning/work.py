@@ -231,3 +231,10 @@ def in_batches(spans: Sequence[ChunkSpan], size: int, *, benefit: Benefit | None
     if benefit is not None:
         batches.sort(key=lambda batch: -benefit(batch[0].start, batch[-1].stop) / len(batch))
     return batches
+
+
+def rehearsal(work: Work, audio_seconds: float, rehearse: Callable[[], Any], forecast: Forecast) -> Unit | None:
+    """A small share of a unit, to learn what one costs before committing to it; None where even that would be late."""
+    if not forecast.allows(work.key, audio_seconds):
+        return None
+    return Unit(work, audio_seconds, rehearse, lambda _: None)

@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from my_submission.audio_io import DiskStore, MemoryStore, Mixture, StemFolderWriter, load_mixture, mixture_from_array
+from my_submission.audio_io import (
+    DiskStore,
+    MemoryStore,
+    Mixture,
+    StemFolderWriter,
+    load_mixture,
+    mixture_from_array,
+)
+from my_submission.audio_io.mixture import N_CHANNELS
 from my_submission.budget import Budget
 from my_submission.dsp.resampling import resample
 from my_submission.events import Event, Finished
@@ -101,12 +109,15 @@ class Predictor:
     ) -> Iterator[Event]:
         """As :meth:`separate`, as a stream of progress events; the last one is ``Finished(stems)``."""
         budget = self._budget(budget_seconds)
-        with mixture_from_array(mixture, sample_rate) as song_mixture:
+        working_rate = self.assembly.recipe.working_rate(sample_rate)
+        with mixture_from_array(mixture, sample_rate, working_rate=working_rate) as song_mixture:
             samples = song_mixture.samples
             finish = Finish(self._finish_key("memory", sample_rate), COMPOSING_SECONDS_PER_SECOND, 0.0)
-            song = self._song(
-                song_mixture, budget, finish, lambda: MemoryStore(channels=2, samples=samples), refine=refine
-            )
+
+            def new_store(channels: int = N_CHANNELS, samples: int = samples) -> MemoryStore:
+                return MemoryStore(channels=channels, samples=samples)
+
+            song = self._song(song_mixture, budget, finish, new_store, refine=refine)
             stems = {source: np.empty((2, samples), np.float32) for source in self.sources}
             with song:
                 yield from song.work()
@@ -119,9 +130,11 @@ class Predictor:
                     else:
                         yield block
             began = budget.elapsed()
-            if sample_rate != SAMPLE_RATE:
+            if sample_rate != working_rate:
                 length = song_mixture.source_samples
-                stems = {name: resample(stem, SAMPLE_RATE, sample_rate, samples=length) for name, stem in stems.items()}
+                stems = {
+                    name: resample(stem, working_rate, sample_rate, samples=length) for name, stem in stems.items()
+                }
             self._learn(song, finish, budget.elapsed() - began)
             yield Finished(stems)
 
@@ -185,7 +198,8 @@ class Predictor:
         with contextlib.ExitStack() as stack:
             scratch = scratch_folder(directory)
             began = budget.elapsed()
-            mixture = stack.enter_context(load_mixture(path, scratch_dir=scratch))
+            rate = self.assembly.recipe.working_rate
+            mixture = stack.enter_context(load_mixture(path, scratch_dir=scratch, working_rate=rate))
             reading_seconds = budget.elapsed() - began
             writer = stack.enter_context(
                 StemFolderWriter(
@@ -195,7 +209,7 @@ class Predictor:
                     samples=mixture.source_samples,
                     subtype=subtype,
                     file_format=file_format,
-                    source_rate=SAMPLE_RATE,
+                    source_rate=rate(mixture.source_rate),
                 )
             )
             finish = Finish(
@@ -204,8 +218,8 @@ class Predictor:
                 LEAST_WRITING_SECONDS,
             )
 
-            def new_store() -> DiskStore:
-                return stack.enter_context(DiskStore(2, mixture.samples, directory=scratch))
+            def new_store(channels: int = N_CHANNELS, samples: int = mixture.samples) -> DiskStore:
+                return stack.enter_context(DiskStore(channels, samples, directory=scratch))
 
             song = self._song(mixture, budget, finish, new_store, refine=refine)
             with song:

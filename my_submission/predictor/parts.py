@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from my_submission.audio_io import Mixture, SampleStore
 from my_submission.dsp.overlap_add import trapezoid
 from my_submission.geometry import ChunkSpan, segment_grids
-from my_submission.planning import ChunkLayer, ChunkWork, Forecast, SegmentLayer, SegmentWork, SequentialWork, Work
+from my_submission.planning import (
+    ChunkLayer,
+    ChunkWork,
+    FilterWork,
+    Forecast,
+    MaskWork,
+    SegmentLayer,
+    SegmentWork,
+    SequentialWork,
+    Work,
+)
 from my_submission.planning.calibration import part_key
 from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.planning.energy import EnergyProfile
@@ -16,13 +27,26 @@ from my_submission.planning.overlaps import MeanOfTwo, covering_first
 from my_submission.planning.segments import ShiftedWork
 from my_submission.planning.work import Benefit, chunk_batches, in_batches
 from my_submission.predictor.canvas import BlendedLayer
-from my_submission.separators import ConditionedSeparator, Separator, SpectralSeparator, WaveformSeparator
+from my_submission.separators import (
+    ConditionedSeparator,
+    MaskingSeparator,
+    MidSideEngine,
+    Separator,
+    SpectralSeparator,
+    WaveformSeparator,
+)
+from my_submission.separators.masking import MaskedSong
 from my_submission.separators.waveform import centre_and_scale
 from my_submission.stems import Waveform
 from my_submission.systems import Assembly, Branch, WaveformRecipe
 
-NewStore = Callable[[], SampleStore]
-"""Makes a store of two channels, as long as the song."""
+
+class NewStore(Protocol):
+    """Makes stores; of two channels and as long as the song unless said otherwise."""
+
+    def __call__(self, channels: int = ..., samples: int = ...) -> SampleStore:
+        """A store of zeros."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -70,6 +94,8 @@ class PartsBuilder:
             if isinstance(only, WaveformSeparator) and isinstance(recipe.recipe, WaveformRecipe):
                 known = [parts.blended.layer for parts in built]
                 built.append(self._waveform(branch, only, recipe.recipe, known))
+            elif isinstance(only, MaskingSeparator):
+                built.append(self._masked(branch, only))
             elif isinstance(only, ConditionedSeparator) and self.is_ranked and not only.legacy:
                 built.append(self._conditioned(branch, only))
             else:
@@ -125,6 +151,16 @@ class PartsBuilder:
                 works.append(ChunkWork(part, key, separator, self.mixture, batches, commit=commit))
         return BranchParts(BlendedLayer(layer, branch.shares, branch.mixer), tuple(works))
 
+    def _masked(self, branch: Branch, separator: MaskingSeparator) -> BranchParts:
+        """Masks of the whole song, then the filter that they teach."""
+        layer = ChunkLayer({source: self.new_store() for source in separator.sources}, self.mixture.samples)
+        song = MaskedSong(separator, self.mixture, self.new_store(*separator.mask_channels(self.mixture.samples)))
+        name, filter_name = branch.name, f"{branch.name}, filter"
+        filter_key = self._key(filter_name, separator)
+        masks = MaskWork(name, self._key(name, separator), filter_key, song)
+        works = (masks, FilterWork(filter_name, filter_key, song, layer))
+        return BranchParts(BlendedLayer(layer, branch.shares, branch.mixer), works)
+
     def _overlapped(self, branch: Branch, separator: SpectralSeparator, layer: ChunkLayer) -> Work:
         """Chunks half-way between the published ones; each counts most in its middle, where those join."""
         name = _part_name(branch, separator)
@@ -151,7 +187,9 @@ class PartsBuilder:
             fade_samples=min(FADE_SAMPLES, least_overlap // 2),
         )
         name, benefit = branch.name, self._refining_benefit(branch.shares, known)
-        key = self._key(name, separator)
+        # A mono film costs a quarter of a stereo one where equal rows are run once.
+        is_cheaper = isinstance(separator.engine, MidSideEngine) and self.mixture.statistics.are_channels_equal
+        key = self._key(f"{name}, equal channels" if is_cheaper else name, separator)
         shared = (key, separator, self.mixture, layer)
         # Without a deadline segments run together. With one they do not: each is a step towards it, and what it
         # costs alone must be known apart.

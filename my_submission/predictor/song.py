@@ -12,7 +12,7 @@ from my_submission.audio_io import Mixture
 from my_submission.budget import Budget
 from my_submission.events import Event, Note, PartAdvanced, PartFinished, PartStarted, Planned
 from my_submission.geometry import SAMPLE_RATE
-from my_submission.planning import Forecast, Pace, Plan, Schedule, SegmentWork, Unit, Work
+from my_submission.planning import Forecast, MaskWork, Pace, Plan, Schedule, SegmentWork, Unit, Work
 from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.predictor.canvas import StemCanvas
 from my_submission.predictor.parts import BranchParts, NewStore, PartsBuilder
@@ -94,7 +94,7 @@ class Song:
         budget: until the last byte is written.
         pace: what work costs.
         finish: what must come after the work.
-        new_store: makes stores of two channels.
+        new_store: makes stores.
         refines: whether time that is left over is spent on refinements.
         notes: what a reader of the report should know.
     """
@@ -138,7 +138,7 @@ class Song:
     def is_as_published(self) -> bool:
         """Whether the stems are those that the system gives without a deadline, or better."""
         works = self._schedule.works
-        is_reduced = any(isinstance(work, SegmentWork) and not work.is_as_published for work in works)
+        is_reduced = any(_departure(work) for work in works)
         return all(work.covered_samples >= work.total_samples for work in works) and not is_reduced
 
     def __enter__(self) -> Self:
@@ -206,8 +206,8 @@ class Song:
             done, whole = work.covered_samples / SAMPLE_RATE, work.total_samples / SAMPLE_RATE
             if work.covered_samples < work.total_samples:
                 left.append(f"the deadline stopped {work.name} after {done:.1f} of {whole:.1f} s of the song")
-            elif isinstance(work, SegmentWork) and not work.is_as_published:
-                left.append(f"the deadline left {work.name} a smaller overlap than the published one")
+            elif departure := _departure(work):
+                left.append(f"the deadline {departure}")
         return tuple(left)
 
     def _forecast(self) -> Forecast:
@@ -288,6 +288,10 @@ class Song:
         logger.info(text)
         self.notes.append(text)
         return Note(text)
+
+
+def _departure(work: Work) -> str:
+    return work.departure if isinstance(work, SegmentWork | MaskWork) else ""
 
 
 def _seconds_of(parts: BranchParts, forecast: Forecast) -> float:

@@ -113,6 +113,10 @@ class MaskedSong:
         separator: estimates the masks.
         mixture: the song.
         store: where the masks are kept; ``separator.mask_channels`` says how large it must be.
+
+    Attributes:
+        spans: stretches of frames that are still without masks.
+        n_masked: frames, from the first, that have theirs.
     """
 
     def __init__(self, separator: MaskingSeparator, mixture: Mixture, store: SampleStore) -> None:
@@ -122,7 +126,7 @@ class MaskedSong:
         self.n_masked = 0
         self._n_learned = 0
         self._store = store
-        self._spans: list[tuple[int, int]] = []
+        self.spans: list[tuple[int, int]] = []
         self.cut(separator.chunking if not separator.is_whole else FrameChunking(self.frames.count))
         bins, n_targets = separator.stft.n_bins, len(separator.sources)
         self._filter = WienerFilter(n_targets, STEREO, bins, separator.wiener)
@@ -130,7 +134,7 @@ class MaskedSong:
     @property
     def is_masked(self) -> bool:
         """Whether every frame has its masks."""
-        return not self._spans
+        return not self.spans
 
     @property
     def is_learned(self) -> bool:
@@ -145,7 +149,7 @@ class MaskedSong:
     @property
     def next_span(self) -> tuple[int, int]:
         """The frames that :meth:`estimate` looks at."""
-        return self._spans[0]
+        return self.spans[0]
 
     def cut(self, chunking: FrameChunking) -> None:
         """Look at the song in these stretches.
@@ -155,16 +159,16 @@ class MaskedSong:
         """
         if self.n_masked:
             raise ValueError(f"{self.n_masked} frames have their masks already")
-        self._spans = chunking.spans(self.frames.count)
+        self.spans = chunking.spans(self.frames.count)
 
     def estimate(self) -> Masks:
         """Masks of the next stretch, float32 (sources, 2, frames, bins); nothing is changed."""
         first, last = self.next_span
-        return self.separator.masks(self.frames.spectrum(first, last), is_last=len(self._spans) == 1)
+        return self.separator.masks(self.frames.spectrum(first, last), is_last=len(self.spans) == 1)
 
     def put(self, masks: Masks) -> None:
         """Keep the masks of the next stretch, faded into those of the one before, and learn from what is now known."""
-        first, last = self._spans.pop(0)
+        first, last = self.spans.pop(0)
         shared = self.n_masked - first
         if shared:
             weights = trapezoid(2 * shared, shared)[:shared, None]
@@ -172,19 +176,19 @@ class MaskedSong:
             masks = np.concatenate([known + weights * (masks[:, :, :shared] - known), masks[:, :, shared:]], axis=2)
         self._store.write(first, masks.swapaxes(-1, -2).reshape(-1, last - first))
         self.n_masked = last
-        self._learn(self._spans[0][0] if self._spans else last)
+        self._learn(self.spans[0][0] if self.spans else last)
 
     def learn_all(self) -> None:
         """Make the filter ready with the masks that there are; none can be added after that."""
-        self._spans = []
+        self.spans = []
         while not self.is_learned:
             self._learn(self.n_masked)
             self._filter.finish_pass()
             self._n_learned = 0
 
-    def blocks(self) -> Iterator[tuple[int, int]]:
+    def blocks(self, *, from_sample: int = 0) -> Iterator[tuple[int, int]]:
         """Samples [start, stop) to make stems of, one block after the other, as far as there are masks."""
-        for start in range(0, self.masked_samples, PIECE_SAMPLES):
+        for start in range(from_sample, self.masked_samples, PIECE_SAMPLES):
             yield start, min(start + PIECE_SAMPLES, self.masked_samples)
 
     def stems(self, start: int, stop: int) -> Stems:

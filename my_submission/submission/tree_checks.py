@@ -82,7 +82,7 @@ def _weight_findings(models: ModelsFolder, results: list[VerifyResult]) -> Itera
 
 
 def _research_findings(system: SystemRecipe) -> Iterator[Finding]:
-    if "research" in system.licence:
+    if "research" in system.licence or "non-commercial" in system.licence:
         yield warning("weights", f"licence of {system.name}: {system.licence}", "make sure the challenge allows it")
 
 

@@ -6,7 +6,14 @@ from my_submission.systems.conditioned_networks import is_conditioned, spectra_o
 from my_submission.systems.conditioned_recipe import ConditionedRecipe
 from my_submission.systems.lasaft import only
 from my_submission.systems.options import Precision, RunOptions, Runtime
-from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
+from my_submission.systems.recipes import (
+    BranchRecipe,
+    MaskingRecipe,
+    MidSideRecipe,
+    SpectralRecipe,
+    SystemRecipe,
+    WaveformRecipe,
+)
 from my_submission.systems.spectral_networks import chunking_of
 
 __all__ = [
@@ -15,6 +22,8 @@ __all__ = [
     "Branch",
     "BranchRecipe",
     "ConditionedRecipe",
+    "MaskingRecipe",
+    "MidSideRecipe",
     "Precision",
     "RunOptions",
     "Runtime",

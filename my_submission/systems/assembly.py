@@ -12,13 +12,30 @@ from pathlib import Path
 
 from my_submission.engines.spectral_engine import verdict_of
 from my_submission.errors import UnknownNameError, WeightsError
-from my_submission.separators import ConditionedSeparator, Mixer, Separator, SpectralSeparator, WaveformSeparator
+from my_submission.separators import (
+    ConditionedSeparator,
+    MaskingSeparator,
+    MidSideEngine,
+    Mixer,
+    Separator,
+    SpectralSeparator,
+    WaveformSeparator,
+)
+from my_submission.separators.mid_side import N_ROWS
 from my_submission.systems.conditioned_networks import open_conditioned
 from my_submission.systems.conditioned_recipe import ConditionedRecipe
+from my_submission.systems.masking_networks import open_masking
 from my_submission.systems.options import RunOptions
-from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
+from my_submission.systems.recipes import (
+    BranchRecipe,
+    MaskingRecipe,
+    MidSideRecipe,
+    SpectralRecipe,
+    SystemRecipe,
+    WaveformRecipe,
+)
 from my_submission.systems.spectral_networks import open_spectral
-from my_submission.systems.waveform_networks import open_waveform
+from my_submission.systems.waveform_networks import WaveformNetwork, open_waveform
 from my_submission.weights import ModelsFolder, read_state_dict
 from my_submission.weights.content import remembered_sha256_of
 
@@ -134,6 +151,8 @@ class _Builder:
         recipe = branch.recipe
         if isinstance(recipe, WaveformRecipe):
             return Branch(branch.name, (self._waveform(recipe),), None, branch.shares)
+        if isinstance(recipe, MaskingRecipe):
+            return Branch(branch.name, (self._masking(recipe),), None, branch.shares)
         if isinstance(recipe, ConditionedRecipe):
             return Branch(branch.name, (self._conditioned(recipe),), None, branch.shares)
         separators = tuple(self._spectral(source, name, recipe) for source, name in recipe.networks.items())
@@ -175,12 +194,35 @@ class _Builder:
             raise WeightsError(f"this is no Mixer: {error}", where=path, cure="fetch the Mixer again") from error
 
     def _waveform(self, recipe: WaveformRecipe) -> WaveformSeparator:
-        name = recipe.network
-        network = open_waveform(self.models.artefact(name), self.weights[name], self.options)
+        network = self._mid_side(recipe) if isinstance(recipe, MidSideRecipe) else self._stereo(recipe)
         return WaveformSeparator(
             network.engine,
             recipe.sources,
             valid_length=network.valid_length,
             chunking=recipe.chunking,
             normalisation=recipe.normalisation,
+            bytes_per_sample=network.bytes_per_sample,
+        )
+
+    def _stereo(self, recipe: WaveformRecipe) -> WaveformNetwork:
+        name = recipe.network
+        return open_waveform(self.models.artefact(name), self.weights[name], self.options, rows=len(recipe.sources))
+
+    def _mid_side(self, recipe: MidSideRecipe) -> WaveformNetwork:
+        name, rows = recipe.network, len(recipe.order)
+        network = open_waveform(self.models.artefact(name), self.weights[name], self.options, rows=rows, channels=1)
+        together = min(N_ROWS, self.options.chunks_per_run)
+        engine = MidSideEngine(network.engine, recipe.order, together=together)
+        return replace(network, engine=engine, bytes_per_sample=together * network.bytes_per_sample)
+
+    def _masking(self, recipe: MaskingRecipe) -> MaskingSeparator:
+        name = recipe.network
+        network = open_masking(self.models.artefact(name), self.weights[name], self.options)
+        return MaskingSeparator(
+            recipe.sources,
+            network.engine,
+            stft=network.stft,
+            chunking=recipe.chunking,
+            wiener=recipe.wiener,
+            is_whole=recipe.is_whole,
         )

@@ -6,9 +6,11 @@ from difflib import get_close_matches
 
 from my_submission.errors import UnknownNameError
 from my_submission.geometry import OverlapChunking
-from my_submission.stems import CINEMA_SOURCES, DEMUCS_SOURCES, MUSIC_SOURCES
+from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
+from my_submission.systems.aimless import AIMLESS_SYSTEMS
 from my_submission.systems.lasaft import LASAFT_SYSTEMS
 from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
+from my_submission.systems.starters import STARTER, STARTER_CINEMA, all_of, networks_of
 
 DEMUCS_CHUNKING = OverlapChunking(segment_samples=40 * 44_100, overlap_ratio=0.5)
 """Demucs v2 was trained on 40-s segments and applied by both leaderboard entries with half of each overlapping."""
@@ -20,40 +22,14 @@ KUIELAB_SHARES = {"bass": 0.5, "drums": 0.5, "other": 0.7, "vocals": 0.9}
 KUIELAB_LICENCE = "MIT (networks and Mixer); the Demucs weights are for research only, says their author"
 
 
-def _networks(folder: str, sources: tuple[str, ...] = MUSIC_SOURCES) -> dict[str, str]:
-    return {source: f"{folder}/{source}" for source in sources}
-
-
-def _all_of(share: float, sources: tuple[str, ...] = MUSIC_SOURCES) -> dict[str, float]:
-    return dict.fromkeys(sources, share)
-
-
 _DEMUCS_SHARES = {source: round(1 - share, 10) for source, share in KUIELAB_SHARES.items()}
-
-STARTER = SystemRecipe(
-    name="starter",
-    title="four small TFC-TDF networks of our own; runs with no download",
-    sources=MUSIC_SOURCES,
-    branches=(BranchRecipe("networks", SpectralRecipe(_networks("starter"), mixer="starter/mixer"), _all_of(1.0)),),
-)
-
-STARTER_CINEMA = SystemRecipe(
-    name="starter-cinema",
-    title="three small TFC-TDF networks of our own for film sound; runs with no download",
-    sources=CINEMA_SOURCES,
-    branches=(
-        BranchRecipe(
-            "networks", SpectralRecipe(_networks("starter-cinema", CINEMA_SOURCES)), _all_of(1.0, CINEMA_SOURCES)
-        ),
-    ),
-)
 
 KUIELAB_A = SystemRecipe(
     name="kuielab-a",
     title="KUIELAB-MDX-Net, leaderboard A (submission 151907): four TFC-TDF networks, Mixer, Demucs v2",
     sources=MUSIC_SOURCES,
     branches=(
-        BranchRecipe("networks", SpectralRecipe(_networks("kuielab-a"), mixer="kuielab-a/mixer"), KUIELAB_SHARES),
+        BranchRecipe("networks", SpectralRecipe(networks_of("kuielab-a"), mixer="kuielab-a/mixer"), KUIELAB_SHARES),
         BranchRecipe(
             "demucs", WaveformRecipe("demucs/demucs", DEMUCS_SOURCES, "joint", DEMUCS_CHUNKING), _DEMUCS_SHARES
         ),
@@ -69,7 +45,7 @@ KUIELAB_B = SystemRecipe(
     title="KUIELAB-MDX-Net, leaderboard B (submission 151249): four TFC-TDF networks, Demucs v2 with extra data",
     sources=MUSIC_SOURCES,
     branches=(
-        BranchRecipe("networks", SpectralRecipe(_networks("kuielab-b")), KUIELAB_SHARES),
+        BranchRecipe("networks", SpectralRecipe(networks_of("kuielab-b")), KUIELAB_SHARES),
         BranchRecipe(
             "demucs", WaveformRecipe("demucs/demucs-extra", DEMUCS_SOURCES, "mono", DEMUCS_CHUNKING), _DEMUCS_SHARES
         ),
@@ -84,13 +60,15 @@ KUIELAB_A_NETWORKS = SystemRecipe(
     name="kuielab-a-networks",
     title="the networks and the Mixer of kuielab-a without Demucs: a third of the work",
     sources=MUSIC_SOURCES,
-    branches=(BranchRecipe("networks", SpectralRecipe(_networks("kuielab-a"), mixer="kuielab-a/mixer"), _all_of(1.0)),),
+    branches=(
+        BranchRecipe("networks", SpectralRecipe(networks_of("kuielab-a"), mixer="kuielab-a/mixer"), all_of(1.0)),
+    ),
     fallback=STARTER,
 )
 
 SYSTEMS: dict[str, SystemRecipe] = {
     system.name: system
-    for system in (STARTER, STARTER_CINEMA, KUIELAB_A, KUIELAB_B, KUIELAB_A_NETWORKS, *LASAFT_SYSTEMS)
+    for system in (STARTER, STARTER_CINEMA, KUIELAB_A, KUIELAB_B, KUIELAB_A_NETWORKS, *LASAFT_SYSTEMS, *AIMLESS_SYSTEMS)
 }
 
 

@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from my_submission.geometry import Segmentation
+from my_submission.dsp.wiener import WienerSettings
+from my_submission.geometry import SAMPLE_RATE, FrameChunking, Segmentation
 from my_submission.separators.waveform import Normalisation
+from my_submission.stems import AIMLESS_CINEMA_SOURCES
 from my_submission.systems.conditioned_recipe import ConditionedRecipe
 
 
@@ -73,6 +75,41 @@ class WaveformRecipe:
 
 
 @dataclass(frozen=True)
+class MidSideRecipe(WaveformRecipe):
+    """A mono waveform network of film sound, run on left, right, their difference and their mean.
+
+    Attributes:
+        order: rows of the network; ``sources`` are those that the combination gives.
+    """
+
+    order: tuple[str, ...] = AIMLESS_CINEMA_SOURCES
+
+
+@dataclass(frozen=True)
+class MaskingRecipe:
+    """A network that masks the mixture's spectrogram, and the Wiener filter after it.
+
+    Attributes:
+        network: artefact name.
+        sources: what its masks are of, in the checkpoint's order.
+        chunking: stretches of frames that it looks at.
+        wiener: the filter.
+        is_whole: show it the whole song at once, as published, where time allows; memory grows with it.
+    """
+
+    network: str
+    sources: tuple[str, ...]
+    chunking: FrameChunking
+    wiener: WienerSettings
+    is_whole: bool = False
+
+    @property
+    def artefacts(self) -> tuple[str, ...]:
+        """Every artefact needed."""
+        return (self.network,)
+
+
+@dataclass(frozen=True)
 class BranchRecipe:
     """A way to estimate the sources, and its share in the blend.
 
@@ -83,7 +120,7 @@ class BranchRecipe:
     """
 
     name: str
-    recipe: SpectralRecipe | WaveformRecipe | ConditionedRecipe
+    recipe: SpectralRecipe | WaveformRecipe | ConditionedRecipe | MaskingRecipe
     shares: Mapping[str, float]
 
 
@@ -100,6 +137,7 @@ class SystemRecipe:
         board: where the numbers were published.
         licence: of the weights.
         fallback: a cheaper system for what the first branch cannot reach in time, where its artefacts are there.
+        is_at_any_rate: hear every song at its own sample rate, as if it were 44.1 kHz, instead of resampling it.
     """
 
     name: str
@@ -110,6 +148,7 @@ class SystemRecipe:
     board: str = ""
     licence: str = "MIT"
     fallback: SystemRecipe | None = None
+    is_at_any_rate: bool = False
 
     def __post_init__(self) -> None:
         if not self.branches:
@@ -127,3 +166,7 @@ class SystemRecipe:
     def artefacts(self) -> tuple[str, ...]:
         """Every artefact the system needs, in the order of use."""
         return tuple(name for branch in self.branches for name in branch.recipe.artefacts)
+
+    def working_rate(self, sample_rate: int) -> int:
+        """The rate, in Hz, that a song of some rate is separated at."""
+        return sample_rate if self.is_at_any_rate else SAMPLE_RATE

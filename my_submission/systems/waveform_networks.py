@@ -11,33 +11,53 @@ from typing import TYPE_CHECKING, cast
 from my_submission.engines import Engine
 from my_submission.engines.demucs_onnx import open_demucs
 from my_submission.engines.torch_engine import open_torch
+from my_submission.errors import WeightsError
+from my_submission.separators.waveform import SEGMENT_BYTES_PER_SAMPLE
 from my_submission.systems.options import RunOptions
 from my_submission.weights import Artefact, is_legacy_torch_file
 
 if TYPE_CHECKING:
     from my_submission.networks.demucs import Demucs
+    from my_submission.networks.hybrid_demucs import HybridDemucs
 
 logger = logging.getLogger(__name__)
 
 
+HYBRID_DEMUCS = "hybrid-demucs"
+
+HYBRID_BYTES_PER_SAMPLE = 1_600
+"""Ten seconds of the published 64 channels need 0.67 GB beside the weights in stereo, 0.54 GB in mono."""
+
+
 @dataclass(frozen=True)
 class WaveformNetwork:
-    """An engine from mixtures to stems, and how many samples it needs to hear for a segment of so many."""
+    """An engine from mixtures to stems.
+
+    Attributes:
+        engine: maps float32 (batch, channels, n) to (batch, sources, channels, n').
+        valid_length: how many samples it needs to hear for a segment of so many.
+        bytes_per_sample: working memory that a sample of a segment takes.
+    """
 
     engine: Engine
     valid_length: Callable[[int], int]
+    bytes_per_sample: int = SEGMENT_BYTES_PER_SAMPLE
 
 
-def open_waveform(artefact: Artefact, path: Path, options: RunOptions) -> WaveformNetwork:
-    """Open a waveform network: level by level on onnxruntime's CPU provider, elsewhere in torch.
+def open_waveform(
+    artefact: Artefact, path: Path, options: RunOptions, *, rows: int, channels: int = 2
+) -> WaveformNetwork:
+    """Open a waveform network: a Demucs v2 level by level on onnxruntime's CPU provider, all others in torch.
 
     Args:
         artefact: its manifest entry.
         path: its file, verified.
         options: device, runtime, precision, threads.
+        rows: sources that the network must give.
+        channels: that it must take.
 
     Raises:
-        WeightsError: the file is damaged or not a network of its architecture.
+        WeightsError: the file is damaged, not a network of its architecture, or of other sources or channels.
         DeviceError: the device cannot be used.
     """
     is_for_graphs = options.device.kind == "cpu" and options.spectral_runtime == "onnx"
@@ -53,4 +73,14 @@ def open_waveform(artefact: Artefact, path: Path, options: RunOptions) -> Wavefo
         precision=options.torch_precision,
         threads=options.threads,
     )
+    if artefact.architecture == HYBRID_DEMUCS:
+        _check_hybrid(cast("HybridDemucs", network.network), artefact, path, rows, channels)
+        return WaveformNetwork(network, lambda samples: samples, HYBRID_BYTES_PER_SAMPLE)
     return WaveformNetwork(network, cast("Demucs", network.network).config.valid_length)
+
+
+def _check_hybrid(network: HybridDemucs, artefact: Artefact, path: Path, rows: int, channels: int) -> None:
+    found = (network.config.sources, network.config.audio_channels)
+    if found != (rows, channels):
+        problem = f"{artefact.name} must have {rows} sources and {channels} channels, this network has {found}"
+        raise WeightsError(problem, where=path, cure="put the checkpoint of this name there")

@@ -2,7 +2,8 @@
 
 KUIELAB-MDX-Net: the object ids of the Git LFS pointers in the authors' repository, and the md5 and size that Zenodo
 states for the Mixer. LightSAFT and LaSAFT: the object ids of the pointers in theirs. Demucs v2: the authors put the
-first eight digits of the sha256 into the file's own name and publish no more of it.
+first eight digits of the sha256 into the file's own name and publish no more of it. Hybrid Demucs: torchaudio's own
+file of its pipeline HDEMUCS_HIGH_MUSDB_PLUS.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PUBLISHED_SHA256: Mapping[str, str] = MappingProxyType(
         "lasaft-v1/large": "d14d2dd27ed568f552be88e9ed4d8bb8ca2722e03c936ea16e8e260ab49da9f1",
         "demucs/demucs": "e07c671f",
         "demucs/demucs-extra": "3646af93",
+        "hdemucs/musdb-plus": "a004b2790d73ffeaa535db458a1a79b539dfdbafbccc31f275d07e632ebd7816",
     }
 )
 """Name of an artefact → sha256 of its file in hexadecimal, or as many leading digits as its authors published."""

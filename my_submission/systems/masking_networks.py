@@ -1,0 +1,56 @@
+"""Masking networks from their artefacts: which transform is around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from my_submission.engines import Engine
+from my_submission.engines.torch_engine import open_torch
+from my_submission.errors import WeightsError
+from my_submission.geometry import StftGeometry
+from my_submission.systems.options import RunOptions
+from my_submission.weights import Artefact
+
+if TYPE_CHECKING:
+    from my_submission.networks.band_split_rnn import BandSplitRNN
+    from my_submission.networks.x_umx import XUmx
+
+
+@dataclass(frozen=True)
+class MaskingNetwork:
+    """An engine from magnitudes to masks, and the transform that gives the magnitudes."""
+
+    engine: Engine
+    stft: StftGeometry
+
+
+def open_masking(artefact: Artefact, path: Path, options: RunOptions) -> MaskingNetwork:
+    """Open a masking network in torch.
+
+    Args:
+        artefact: its manifest entry.
+        path: its file, verified.
+        options: device, precision, threads.
+
+    Raises:
+        WeightsError: the file is damaged, no network of its architecture, or does not fit the manifest's transform.
+        DeviceError: the device cannot be used.
+    """
+    if artefact.geometry is None:
+        cure = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
+        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, cure=cure)
+    engine = open_torch(
+        path,
+        artefact.architecture,
+        device=options.device,
+        precision=options.torch_precision,
+        threads=options.threads,
+    )
+    stft = artefact.geometry.with_kept_bins(artefact.geometry.n_fft // 2 + 1)
+    bins = cast("BandSplitRNN | XUmx", engine.network).config.bins
+    if bins != stft.n_bins:
+        problem = f"the network has {bins} bins, which does not fit n_fft={stft.n_fft} of the manifest"
+        raise WeightsError(problem, where=path, cure="correct n_fft in the manifest")
+    return MaskingNetwork(engine, stft)
