@@ -172,8 +172,8 @@ class Workshop:
 
     def _outcome(self, job: Job) -> tuple[State, str]:
         try:
+            job.check()
             with job.song.in_use():
-                job.check()
                 self._do(job)
         except _StoppedError:
             return "stopped", ""

@@ -1,0 +1,329 @@
+"""What the page stands on, without a browser: visits, the queue, progress, addresses, settings."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import soundfile
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Match
+
+from my_submission.errors import InputError, MdxError
+from my_submission.events import PartAdvanced, PartFinished, PartStarted, Planned
+from my_submission.predictor import Predictor
+from my_submission.webapp import routes as addresses
+from my_submission.webapp import studio as studios
+from my_submission.webapp.jobs import Job, Wish, Workshop
+from my_submission.webapp.progress import ProgressMeter
+from my_submission.webapp.server import configuration
+from my_submission.webapp.settings import PageSettings
+from my_submission.webapp.studio import Studio, open_studio
+from my_submission.webapp.visits import FOLDER_PREFIX, Visit, VisitorSong, Visits
+from tests.audio_fixtures import noise, write_audio
+from tests.rigs import FakeClock, two_branches
+
+RATE = 44_100
+SOURCES = ("bass", "drums", "other", "vocals")
+WISH = Wish("fake", SOURCES)
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def visits(tmp_path: Path) -> Iterator[Visits]:
+    rooms = Visits(tmp_path, grace_seconds=0.01)
+    yield rooms
+    rooms.close()
+
+
+def upload(wave_seconds: float = 1.0, *, seed: int = 0) -> io.BytesIO:
+    file = io.BytesIO()
+    soundfile.write(file, noise(2, int(wave_seconds * RATE), seed=seed).T, RATE, format="WAV")
+    file.seek(0)
+    return file
+
+
+def take(visit: Visit, content: io.BytesIO, name: str = "song.wav") -> VisitorSong:
+    return visit.take(name, content, most_bytes=1 << 20, most_seconds=3.0)
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.005)
+    return condition()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (upload(3.5), "longer than the 3 s"),
+        (io.BytesIO(b"RIFF" + bytes((1 << 20) + 1)), "larger than the 1 MiB"),
+        (io.BytesIO(b"this is no audio" * 50), "not audio that can be decoded"),
+        (io.BytesIO(b""), "empty"),
+        (io.BytesIO(upload().getvalue()[:50_000]), "truncated"),
+    ],
+    ids=["long", "large", "text", "empty", "cut"],
+)
+def test_bad_uploads_are_refused_and_leave_nothing(visits: Visits, content: io.BytesIO, problem: str) -> None:
+    visit = visits.enter()
+    with pytest.raises(InputError, match=problem) as caught:
+        take(visit, content)
+    assert str(visits.folder) not in str(caught.value)
+    assert visit.song is None
+    assert [path.name for path in visits.folder.iterdir()] == ["in-use"]
+
+
+def test_names_of_uploads_do_not_lead_elsewhere(visits: Visits) -> None:
+    song = take(visits.enter(), upload(), "../../../etc/My Song.stem.wav")
+    assert song.path.parent == song.folder
+    assert (song.folder.parent, song.name) == (visits.folder, "My Song.stem")
+
+
+def test_a_visit_ends_with_everything_it_brought(visits: Visits) -> None:
+    visit = visits.enter()
+    first = take(visit, upload())
+    second = take(visit, upload())
+    assert not first.folder.exists()
+    assert visits.song(second.token) is second
+    visits.leave(visit)
+    assert until(lambda: not second.folder.exists())
+    assert visits.song(second.token) is None
+
+
+def test_a_visitor_may_come_back_in_time(tmp_path: Path) -> None:
+    visits = Visits(tmp_path, grace_seconds=PATIENCE)
+    visit = visits.enter()
+    song = take(visit, upload())
+    visits.leave(visit)
+    assert visits.enter(visit.token) is visit
+    assert song.folder.exists()
+    assert visits.enter("of someone else") is not visit
+    visits.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_in_use_are_removed_by_their_last_user(visits: Visits) -> None:
+    song = take(visits.enter(), upload())
+    with song.in_use():
+        song.give_up()
+        assert song.folder.exists()
+    assert not song.folder.exists()
+    with pytest.raises(InputError, match="no longer here"), song.in_use():
+        pass
+
+
+def test_folders_of_killed_servers_are_removed_by_the_next(tmp_path: Path) -> None:
+    killed = tmp_path / f"{FOLDER_PREFIX}killed"
+    killed.mkdir()
+    (killed / "in-use").touch()
+    (killed / "song.wav").touch()
+    alive = Visits(tmp_path)
+    assert not killed.exists()
+    second = Visits(tmp_path)
+    assert alive.folder.exists()
+    alive.close()
+    second.close()
+
+
+def test_time_left_follows_what_the_parts_take() -> None:
+    """Parts planned for 2 and 6 s that take twice as long: half of the first done after 2 s, 14 s to go."""
+    clock = FakeClock()
+    meter = ProgressMeter(clock)
+    assert meter.take(Planned({"first": 2.0, "second": 6.0})).left_seconds is None
+    meter.take(PartStarted("first", 2 * RATE))
+    clock.pass_(2.0)
+    moment = meter.take(PartAdvanced("first", RATE, 2 * RATE))
+    assert (moment.share, moment.left_seconds) == (pytest.approx(1 / 8), pytest.approx(14.0))
+    assert (moment.part, moment.part_seconds, moment.song_seconds, moment.n_chunks) == ("first", 1.0, 2.0, 1)
+    clock.pass_(2.0)
+    assert meter.take(PartFinished("first", 4.0, 2 * RATE, 2 * RATE)).left_seconds == pytest.approx(12.0)
+    meter.take(PartStarted("not planned", RATE))
+    assert meter.take(PartFinished("not planned", 0.0, RATE, RATE)).share == pytest.approx(8 / 14)
+
+
+def test_time_left_is_never_beyond_the_budget() -> None:
+    clock = FakeClock()
+    meter = ProgressMeter(clock, budget_seconds=5.0)
+    meter.take(Planned({"part": 100.0}))
+    clock.pass_(2.0)
+    assert meter.take(PartAdvanced("part", 1, 100)).left_seconds == pytest.approx(3.0)
+
+
+@pytest.fixture
+def workshop() -> Iterator[Workshop]:
+    shop = Workshop(lambda name: Predictor(two_branches()), most_seconds=10.0, most_waiting=2)
+    yield shop
+    shop.close()
+
+
+def finish(workshop: Workshop, job: Job) -> Job:
+    assert workshop.wait(job, PATIENCE)
+    return job
+
+
+def test_a_song_becomes_stems_a_view_and_a_mixer_file(visits: Visits, workshop: Workshop) -> None:
+    song = take(visits.enter(), upload())
+    job = finish(workshop, workshop.submit(song, Wish("fake", ("vocals", "bass"))))
+    assert (job.state, job.error) == ("done", "")
+    assert song.view is not None
+    assert [track.name for track in song.view.tracks] == ["mixture", "bass", "vocals"]
+    assert song.view.residual_db == pytest.approx(-120, abs=30)  # all four gains of the rig add up to one
+    assert soundfile.info(song.folder / "mixer.wav").channels == 4
+    assert sorted(path.name for path in (song.folder / "stems").iterdir()) == ["bass.wav", "vocals.wav"]
+    stems, _ = soundfile.read(song.stems["vocals"], dtype="float32")
+    mixture, _ = soundfile.read(song.path, dtype="float32")
+    assert stems == pytest.approx(0.43 * mixture, abs=1e-6)
+
+
+def test_two_visitors_get_their_own_songs_from_one_loaded_system(visits: Visits) -> None:
+    loaded = []
+
+    def load(name: str) -> Predictor:
+        loaded.append(name)
+        return Predictor(two_branches())
+
+    workshop = Workshop(load, most_seconds=10.0)
+    songs = [take(visits.enter(), upload(seconds, seed=7)) for seconds in (1.0, 0.5)]
+    jobs = [workshop.submit(song, WISH) for song in songs]
+    for job, seconds in zip(jobs, (1.0, 0.5), strict=True):
+        assert finish(workshop, job).state == "done"
+        assert soundfile.info(job.song.stems["drums"]).duration == seconds
+    workshop.close()
+    assert loaded == ["fake"]
+
+
+class Gate:
+    """Loading that waits until it is let through."""
+
+    def __init__(self) -> None:
+        self.opened, self.reached = threading.Event(), threading.Event()
+
+    def load(self, name: str) -> Predictor:
+        self.reached.set()
+        assert self.opened.wait(PATIENCE)
+        return Predictor(two_branches())
+
+
+def test_the_queue_counts_stops_and_refuses(visits: Visits) -> None:
+    gate = Gate()
+    workshop = Workshop(gate.load, most_seconds=10.0, most_waiting=2)
+    running = workshop.submit(take(visits.enter(), upload()), WISH)
+    assert gate.reached.wait(PATIENCE)
+    second, third = (workshop.submit(take(visits.enter(), upload()), WISH) for _ in range(2))
+    assert [workshop.n_ahead(job) for job in (running, second, third)] == [0, 1, 2]
+    with pytest.raises(MdxError, match="2 songs are waiting"):
+        workshop.submit(take(visits.enter(), upload()), WISH)
+    second.stop()
+    assert workshop.n_ahead(third) == 1
+    assert second.state == "stopped"
+    gone = third.song
+    gone.give_up()
+    assert not gone.folder.exists()
+    running.stop()
+    gate.opened.set()
+    assert finish(workshop, running).state == "stopped"
+    assert finish(workshop, third).state == "stopped"
+    assert not (running.song.folder / "stems").exists()
+    workshop.close()
+
+
+def test_a_failure_is_told_without_places_on_the_server(visits: Visits) -> None:
+    def load(name: str) -> Predictor:
+        raise RuntimeError("a bug")
+
+    workshop = Workshop(load, most_seconds=0.5)
+    song = take(visits.enter(), upload())
+    assert finish(workshop, workshop.submit(song, WISH)).error.startswith("Something broke")
+    workshop.close()
+    workshop = Workshop(lambda name: Predictor(two_branches()), most_seconds=0.5)
+    job = finish(workshop, workshop.submit(song, WISH))
+    assert (job.state, job.error.partition(": ")[0]) == ("failed", "song")
+    assert str(visits.folder) not in job.error
+    workshop.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path, tiny_models: Path) -> Iterator[Studio]:
+    samples = write_audio(tmp_path / "sample.wav", noise(2, RATE))
+    settings = PageSettings(models_dir=tiny_models, sample_inputs=(samples,), scratch_dir=tmp_path)
+    made = open_studio(settings, lambda name: Predictor(two_branches()))
+    yield made
+    made.close()
+    studios._studios.clear()
+
+
+def ask(address: str) -> Response:
+    """The answer to an address, by the route that takes it."""
+    scope = {"type": "http", "method": "GET", "path": address, "headers": [], "query_string": b""}
+    for route in addresses.routes():
+        match, found = route.matches(scope)
+        if match is Match.FULL:
+            response: Response = route.endpoint(Request({**scope, **found}))
+            return response
+    raise AssertionError(f"no route takes {address}")
+
+
+def test_addresses_lead_to_a_song_and_to_nobody_else_s(place: Studio) -> None:
+    visit = place.visits.enter()
+    song = visit.take_sample("sample", place.samples[0].path, most_seconds=10)
+    assert ask(addresses.mixer_address(song)).status_code == 404  # not separated yet
+    assert finish(place.workshop, place.workshop.submit(song, WISH)).state == "done"
+    for address in (addresses.audio_address(song, "drums"), addresses.mixer_address(song)):
+        answer = ask(address)
+        assert isinstance(answer, FileResponse)
+        assert answer.headers["cache-control"] == "private, no-store"
+    for axis in ("log", "linear"):
+        assert ask(addresses.picture_address(song, "mixture", axis)).media_type == "image/png"
+    good = addresses.audio_address(song, "drums")
+    for bad in (
+        good.replace(song.token, "x" * 32),
+        good.replace("drums", "piano"),
+        good.replace("drums", "..%2Finput"),
+        addresses.download_address(song, "drums", "mp3-PCM_16"),
+        addresses.download_address(song, "mixture", "wav-PCM_16"),
+    ):
+        assert ask(bad).status_code == 404
+    visit.give_up_song()
+    assert ask(good).status_code == 404
+    assert place.samples[0].path.exists()
+
+
+def test_downloads_come_in_every_format(place: Studio) -> None:
+    song = take(place.visits.enter(), upload(0.5), "My song.wav")
+    finish(place.workshop, place.workshop.submit(song, WISH))
+    for form, (file_format, subtype) in addresses.FORMATS.items():
+        answer = ask(addresses.download_address(song, "vocals", form))
+        assert isinstance(answer, FileResponse)
+        info = soundfile.info(answer.path)
+        assert (info.format.lower(), info.subtype, info.frames) == (file_format, subtype, RATE // 2)
+        assert answer.filename == f"My song - vocals.{file_format}"
+    archive = ask(addresses.download_address(song, addresses.ALL_STEMS, "flac-PCM_24"))
+    assert isinstance(archive, FileResponse)
+    with zipfile.ZipFile(archive.path) as packed:
+        assert packed.testzip() is None
+        expected = {f"My song/{name}.flac" for name in SOURCES} | {"My song/report.html"}
+        assert set(packed.namelist()) == expected
+        assert str(song.folder) not in packed.read("My song/report.html").decode()
+
+
+def test_only_systems_with_weights_are_ready(place: Studio) -> None:
+    assert [system.name for system, is_ready in place.systems() if is_ready] == ["starter"]
+
+
+def test_nobody_else_is_let_in_or_told() -> None:
+    options = configuration(PageSettings())
+    assert (options["server.address"], options["server.port"]) == ("127.0.0.1", 8501)
+    assert options["browser.gatherUsageStats"] is False
+
+
+@pytest.mark.parametrize("wrong", [{"max_upload_mib": 0}, {"max_song_seconds": 0.0}, {"most_waiting": 0}])
+def test_limits_that_are_none_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="above zero"):
+        PageSettings(**wrong)  # type: ignore[arg-type]
