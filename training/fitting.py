@@ -96,7 +96,7 @@ def fit(experiment: Experiment, data: RunData, *, name: str, runs: Path, cache: 
     source = RunDataModule(experiment, data, cache)
     module = experiment.network.module(experiment, total_steps=experiment.run.epochs * source.epoch_steps)
     if resumed_from is None:
-        experiment.network.begin(module, experiment)
+        experiment.network.begin(module, experiment, source.dataset())
     best = _best_checkpoints(experiment, run) if data.validation else None
     trainer = build_trainer(
         experiment, run, _callbacks(experiment, runs, run, best), is_validated=bool(data.validation)

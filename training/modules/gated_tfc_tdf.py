@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from my_submission.networks.lasaft import ConditionedNet, FrameworkConfig, GatedTfcTdfConfig
 from my_submission.networks.lasaft.gated_tfc_tdf import GatedTfcTdfNet
-from my_submission.networks.spectra import channel_major, part_major
+from my_submission.networks.spectra import channel_major, part_major, to_channels
 from my_submission.networks.tfc_tdf import TfcTdfNet
 from my_submission.stems import LASAFT_SOURCES
 from training.export import Exported
 from training.export_conditioned import export_conditioned
+from training.last_layer import Window, fold, solve
 from training.modules.base import SeparationModule
 from training.modules.tfc_tdf import TfcTdfModule, TfcTdfSettings
 from training.settings.experiment import Experiment
@@ -29,10 +31,13 @@ class GatedTfcTdfSettings(TfcTdfSettings, kind="gated-tfc-tdf"):
     Attributes:
         graph: name of the artefact below the experiment's family.
         lowest_bins: bins that the U-Net sees; above them every estimate is silent.
+        solved_windows: windows over which a fresh run solves the last layer of the targets that no graph in ``start``
+            brings, in closed form; 0 leaves them random.
     """
 
     graph: str = "network"
     lowest_bins: int = 1024
+    solved_windows: int = 0
 
     def bins_seen(self, experiment: Experiment) -> int:
         """Bins that the U-Net sees."""
@@ -63,6 +68,20 @@ class GatedTfcTdfSettings(TfcTdfSettings, kind="gated-tfc-tdf"):
             torch.manual_seed(experiment.seed)
             network = ConditionedNet(self.framework(experiment))
         return GatedTfcTdfModule(experiment, network, total_steps=total_steps)
+
+    def begin(self, module: SeparationModule, experiment: Experiment, examples: Dataset[Tensor]) -> None:
+        """Takes the weights of the graphs in ``start``, and solves the last layer for all other targets."""
+        super().begin(module, experiment, examples)
+        rows = [row for row, target in enumerate(experiment.targets) if target not in self.start]
+        if not self.solved_windows or not rows:
+            return
+        # From the far end of the stream: the first examples are those of the first steps.
+        numbers = range(len(cast("Sized", examples)) - self.solved_windows, len(cast("Sized", examples)))
+        network = _gated(module.network)
+        windows = (_window(network, examples[number], experiment) for number in numbers)
+        network.set_last_layer(solve(windows, network.last_layer(), rows))
+        if module.averaged is not None:
+            module.averaged.load_state_dict(module.network.state_dict())
 
     def trunk(self, network: nn.Module) -> TfcTdfNet:
         """The U-Net that is gated."""
@@ -95,6 +114,17 @@ class GatedTfcTdfModule(TfcTdfModule):
             )
             for name in experiment.network.graphs(experiment)
         ]
+
+
+@torch.no_grad()
+def _window(network: GatedTfcTdfNet, stems: Tensor, experiment: Experiment) -> Window:
+    """Features while all gates are evenly open, when they are the same for every source."""
+    order = [experiment.sources.index(target) for target in experiment.targets]
+    bins, per_row = network.config.trunk.bins, network.config.trunk.bins_per_row
+    spectra = to_channels(torch.cat((stems.sum(dim=0, keepdim=True), stems[order])), experiment.transform.stft)
+    features = network.features(part_major(spectra[:1]), torch.zeros(1, dtype=torch.int64))
+    folded = fold(spectra[:, :, :bins], per_row)
+    return Window(features[0], folded[0], folded[1:])
 
 
 def _gated(network: nn.Module) -> GatedTfcTdfNet:

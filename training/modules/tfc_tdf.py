@@ -9,6 +9,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from my_submission.networks.spectra import from_channels, to_channels
 from my_submission.networks.tfc_tdf import Norm, Output, TfcTdfConfig, TfcTdfNet
@@ -82,7 +83,7 @@ class TfcTdfSettings(NetworkSettings, kind=ARCHITECTURE):
             network = TfcTdfNet(self.config(experiment))
         return TfcTdfModule(experiment, network, total_steps=total_steps)
 
-    def begin(self, module: SeparationModule, experiment: Experiment) -> None:
+    def begin(self, module: SeparationModule, experiment: Experiment, examples: Dataset[Tensor]) -> None:
         """Takes the weights of the graphs in ``start``."""
         for network in (module.network, module.averaged):
             if self.start and network is not None:

@@ -16,6 +16,9 @@ from training.optimisation import Optimiser, Schedule
 from training.settings.strict import Variant
 
 if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.utils.data import Dataset
+
     from training.modules.base import SeparationModule
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -42,8 +45,14 @@ class NetworkSettings(Variant):
         """The Lightning module with fresh weights from the experiment's seed."""
         raise NotImplementedError
 
-    def begin(self, module: SeparationModule, experiment: Experiment) -> None:
-        """Changes the weights of a module that has not been trained yet; by default they stay random."""
+    def begin(self, module: SeparationModule, experiment: Experiment, examples: Dataset[Tensor]) -> None:
+        """Changes the weights of a module that has not been trained yet; by default they stay random.
+
+        Args:
+            module: fresh from :meth:`module`.
+            experiment: the run.
+            examples: its windows by number.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

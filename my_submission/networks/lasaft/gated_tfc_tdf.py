@@ -91,13 +91,35 @@ class GatedTfcTdfNet(nn.Module):
 
     def forward(self, x: Tensor, source_index: Tensor) -> Tensor:
         """One source of every item, each with a number of its own."""
-        return self._decoded(*self._encoded(x), source_index, n_sources=1)
+        return self._mask(self.features(x, source_index), source_index)
 
     def separate(self, x: Tensor, sources: Tensor) -> Tensor:
         """Several sources of every item: ``[N, 4, T, bins]`` and ``int64 [S]`` to ``[N, S, 4, T, bins]``."""
         n, n_sources = x.shape[0], sources.shape[0]
-        masks = self._decoded(*self._encoded(x), sources.repeat(n), n_sources=n_sources)
+        numbers = sources.repeat(n)
+        masks = self._mask(self._decoded(*self._encoded(x), numbers, n_sources=n_sources), numbers)
         return masks.view(n, n_sources, *masks.shape[1:])
+
+    def features(self, x: Tensor, source_index: Tensor) -> Tensor:
+        """What the last layer sees, one source of every item: ``[N, growth, T, rows]``."""
+        return self._decoded(*self._encoded(x), source_index, n_sources=1)
+
+    def last_layer(self) -> Tensor:
+        """Weights and biases ``[sources, 2 (left, right), 2 (real, imaginary), bins_per_row, growth + 1]``, a copy."""
+        trunk, last = self.config.trunk, self._last
+        both = torch.cat((last.weight.detach().flatten(1), cast("Tensor", last.bias).detach()[:, None]), dim=1)
+        return both.view(trunk.targets, trunk.channels // 2, 2, trunk.bins_per_row, trunk.growth + 1).clone()
+
+    @torch.no_grad()
+    def set_last_layer(self, both: Tensor) -> None:
+        """Inverse of :meth:`last_layer`."""
+        rows, last = both.flatten(0, 3), self._last
+        last.weight.copy_(rows[:, :-1].view(last.weight.shape))
+        cast("Tensor", last.bias).copy_(rows[:, -1])
+
+    @property
+    def _last(self) -> nn.Conv2d:
+        return cast("nn.Conv2d", self.trunk.final_conv[0])
 
     def _encoded(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         return self.trunk.encoded(channel_major(x)[:, :, : self.config.trunk.bins])
@@ -109,12 +131,11 @@ class GatedTfcTdfNet(nn.Module):
         y = trunk.us_dense[0](self.gates[0](y, source_index))
         for up, dense, gate, skip in zip(trunk.us[1:], trunk.us_dense[1:], self.gates[1:], skips[-2::-1], strict=True):
             y = dense(gate(up(y) * each_source(skip, n_sources), source_index))
-        return self._mask(y, source_index)
+        return y
 
     def _mask(self, y: Tensor, source_index: Tensor) -> Tensor:
         """The last layer, unfolded to part-major bins; nothing above the bins that the trunk sees."""
-        trunk = self.config.trunk
-        last = cast("nn.Conv2d", self.trunk.final_conv[0])
+        trunk, last = self.config.trunk, self._last
         weight = last.weight.view(trunk.targets, -1, trunk.growth)[source_index]
         bias = cast("Tensor", last.bias).view(trunk.targets, -1)[source_index]
         folded = pointwise_modulated(y, weight.transpose(1, 2), bias)
