@@ -16,9 +16,11 @@ from tests.training_songs import write_audio_song
 from training.augment import offline
 from training.augment.effects import Effect, EffectChain, fitted
 from training.augment.levels import Gain, Loudness, VolumeAutomation
+from training.augment.limiting import LimitAug, MixtureEffect
 from training.augment.offline import SEMITONES, TEMPO_PERCENT, plan_copies, write_copies
 from training.augment.timing import Pitch, PitchAndTempo, Speed, SpeedPerturb, interpolated, stretched
 from training.augment.tone import Equalise, Flip, Swap, Widen, equalised, panned, saturated
+from training.augment.vocoder import RandomPitch, pitch_percentage
 from training.data.songs import read_collection
 from training.settings.files import CONFIGS, read_table
 from training.settings.strict import from_table
@@ -57,7 +59,9 @@ def test_every_effect_is_repeatable_finite_and_leaves_its_input(kind: str) -> No
     assert np.isfinite(one).all()
     assert one.shape[0] == 2
     assert one.shape[1] >= int(N_SAMPLES / effect.reach) - 1
-    assert kind in {"flip", "swap", "loudness", "pitch", "speed-perturb"} or not np.array_equal(one, other)
+    assert kind in {"flip", "swap", "loudness", "pitch", "random-pitch", "speed-perturb"} or not np.array_equal(
+        one, other
+    )
     assert np.isfinite(effect.apply(np.zeros_like(window), np.random.default_rng(3))).all()
 
 
@@ -66,7 +70,7 @@ def test_the_published_chain_is_complete_and_in_order() -> None:
     found = [(effect["kind"], effect.get("probability", 1.0)) for effect in effects]
     assert found == [
         ("speed-perturb", 0.3),
-        ("pitch", 0.3),
+        ("random-pitch", 0.3),
         ("parametric-equaliser", 0.3),
         ("distortion", 0.03),
         ("delay", 0.03),
@@ -77,10 +81,10 @@ def test_the_published_chain_is_complete_and_in_order() -> None:
         ("widen", 0.3),
         ("limiter", 0.3),
         ("volume-automation", 0.3),
-        ("loudness", 1.0),
-        ("gain", 1.0),
-        ("flip", 0.5),
-        ("swap", 0.5),
+        ("loudness", 0.3),
+        ("gain", 0.3),
+        ("flip", 0.3),
+        ("swap", 0.3),
     ]
 
 
@@ -189,6 +193,47 @@ def test_speed_perturb_below_100_is_faster_and_higher() -> None:
     assert np.array_equal(SpeedPerturb(percentages=(100,)).apply(window, np.random.default_rng(0)), window)
     with pytest.raises(ValueError, match="positive"):
         SpeedPerturb(percentages=(0,))
+
+
+def test_pitch_percentages_are_the_published_ones() -> None:
+    """Rounded down to a whole per cent, odd ones raised by one."""
+    assert [pitch_percentage(n) for n in (-12, -7, -1, 0, 1, 2, 7, 12)] == [50, 66, 94, 100, 106, 112, 150, 200]
+
+
+@pytest.mark.parametrize("semitones", [-7, 2, 7])
+def test_the_vocoder_shifts_pitch_and_keeps_length_and_level(semitones: int) -> None:
+    window = tone(1000.0)
+    shifted = RandomPitch(semitones=(semitones,)).apply(window, np.random.default_rng(0))
+    inside = slice(4096, -4096)
+    assert shifted.shape == window.shape
+    assert strongest_hz(shifted[:, inside]) == pytest.approx(10.0 * pitch_percentage(semitones), rel=0.005)
+    assert rms(shifted[:, inside]) == pytest.approx(rms(window[:, inside]), rel=0.02)
+    with pytest.raises(ValueError, match="must hold an interval"):
+        RandomPitch(semitones=())
+    with pytest.raises(ValueError, match="hop=2000"):
+        RandomPitch(hop=2000)
+
+
+def test_limit_aug_masters_the_mixture_and_its_stems_follow() -> None:
+    """As loud as asked for, no longer peaky, stems still the mixture's parts and changed by one gain."""
+    import pyloudnorm
+
+    stems = np.stack([tone(200.0, SAMPLE_RATE), noise(SAMPLE_RATE), noise(SAMPLE_RATE)[:, ::-1]])
+    stems[1, :, 20_000:20_400] *= 8
+    effect: MixtureEffect = from_table(MixtureEffect, {"kind": "limit-aug"})
+    mastered = effect.apply(stems, np.random.default_rng(0))
+    mixture, loud = stems.sum(axis=0), mastered.sum(axis=0)
+    measured = pyloudnorm.Meter(SAMPLE_RATE).integrated_loudness(loud.T.astype(np.float64))
+    assert measured == pytest.approx(-14.0, abs=0.1)
+    assert np.abs(loud).max() / rms(loud) < 0.8 * np.abs(mixture).max() / rms(mixture)
+    clear = np.abs(stems).min(axis=0) > 1e-3
+    gains = (mastered / np.where(stems == 0, 1, stems))[:, clear]
+    assert np.abs(gains - gains[0]).max() < 1e-4 * gains.max()
+    assert np.array_equal(effect.apply(stems, np.random.default_rng(0)), mastered)
+    silent = np.zeros((3, 2, SAMPLE_RATE), dtype=np.float32)
+    assert not effect.apply(silent, np.random.default_rng(0)).any()
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        LimitAug(probability=2.0)
 
 
 def test_no_shift_is_no_change() -> None:

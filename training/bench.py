@@ -94,7 +94,7 @@ def bench_step(experiment: Experiment, scratch: Path, *, n_steps: int) -> StepCo
     module = short.network.module(short, total_steps=n_steps)
     clock = _StepClock()
     n_examples = n_steps * short.data.batch // short.run.world_size
-    noise = _Noise(n_examples, len(short.sources), short.chunking.chunk_samples)
+    noise = _Noise(n_examples, len(short.sources), short.window_samples)
     trainer = build_trainer(short, scratch, [clock], is_validated=False, is_logged=False)
     began = time.process_time()
     with expected_warnings():

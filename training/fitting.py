@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from my_submission.errors import InputError
 from training.callbacks.averaging import WeightAverage
 from training.callbacks.graphs import STEP_NAME, GraphExport
+from training.callbacks.kept import KeptWeights
 from training.callbacks.narration import EpochNarration
 from training.checkpoints import LAST, check_resumable, last_checkpoint
 from training.data.loading import RunData, RunDataModule
@@ -28,6 +29,9 @@ from training.settings.experiment import Experiment, RunSettings
 from training.settings.strict import SettingsError, to_table
 
 logger = logging.getLogger(__name__)
+
+LIGHTNING_STEP_NAME = STEP_NAME.replace("{step:07d}", "{step:07.0f}")
+"""The same, for Lightning, whose steps are tensors."""
 
 EXPECTED_WARNINGS = (
     ".*does not have many workers.*",  # the number of workers is the user's
@@ -170,7 +174,7 @@ def _best_checkpoints(experiment: Experiment, run: Path) -> ModelCheckpoint:
     metric, mode = MONITORED[experiment.validation.monitor]
     return ModelCheckpoint(
         dirpath=run / "checkpoints",
-        filename=STEP_NAME.replace("{step:07d}", "{step:07.0f}"),
+        filename=LIGHTNING_STEP_NAME,
         auto_insert_metric_name=False,
         monitor=metric,
         mode=mode,
@@ -204,6 +208,9 @@ def _callbacks(experiment: Experiment, runs: Path, run: Path, best: ModelCheckpo
                     min_delta=experiment.validation.min_delta_db if mode == "max" else 0.0,
                 )
             )
+    if experiment.run.keep_every_epochs is not None:
+        every = experiment.run.keep_every_epochs
+        callbacks.append(KeptWeights(run / "weights", LIGHTNING_STEP_NAME, every_epochs=every))
     callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochNarration())
     return [*callbacks, last]
 

@@ -7,6 +7,7 @@ and return a scalar.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal, get_args
 
 import torch
@@ -15,7 +16,9 @@ from torch import Tensor
 from my_submission.geometry import StftGeometry
 from my_submission.networks.spectra import from_channels
 
-LossName = Literal["mse", "l1", "spectrum-mse", "energy-ratio", "negative-sdr", "masking"]
+WaveformLossName = Literal["mse", "l1", "negative-sdr"]
+LossName = Literal[WaveformLossName, "spectrum-mse", "energy-ratio", "masking", "combination"]
+WAVEFORM_LOSSES: tuple[str, ...] = get_args(WaveformLossName)
 LOSSES: tuple[str, ...] = get_args(LossName)
 
 SILENT_POWER = 1e-4
@@ -56,17 +59,28 @@ class Outcome:
 
 def loss_of(name: LossName, outcome: Outcome, weights: Tensor) -> Tensor:
     """The loss of a batch by name; ``weights`` are those of the targets."""
-    if name == "mse":
-        return waveform_mse(outcome.waves(), outcome.target_waves, weights)
-    if name == "l1":
-        return waveform_l1(outcome.waves(), outcome.target_waves, weights)
+    if name in WAVEFORM_LOSSES:
+        return waveform_loss(name, outcome.waves(), outcome.target_waves, weights)
     if name == "spectrum-mse":
         return spectrum_mse(outcome.spectra, outcome.target_spectra, weights)
-    if name == "negative-sdr":
-        return negative_sdr(outcome.waves(), outcome.target_waves)
     if name == "energy-ratio":
         return energy_ratio(outcome.spectra, outcome.target_spectra, outcome.mixture_spectra, weights)
-    return masking(outcome, weights)
+    return combination(outcome) if name == "combination" else masking(outcome, weights)
+
+
+def waveform_loss(name: str, estimates: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """A loss that needs no spectra, by name, of waveforms ``[N, targets, channels, samples]``.
+
+    Raises:
+        ValueError: there is no such loss.
+    """
+    if name == "mse":
+        return waveform_mse(estimates, targets, weights)
+    if name == "l1":
+        return waveform_l1(estimates, targets, weights)
+    if name == "negative-sdr":
+        return negative_sdr(estimates, targets)
+    raise ValueError(f"loss={name} needs spectra; waveforms have {', '.join(WAVEFORM_LOSSES)}")
 
 
 def waveform_mse(estimates: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
@@ -112,10 +126,39 @@ def masking(outcome: Outcome, weights: Tensor) -> Tensor:
     ``−α·cos(target, estimate) − (1 − α)·cos(rest, estimated rest)`` with ``α`` the target's share of the energy, per
     window and channel.
     """
-    difference = (outcome.spectra - outcome.target_spectra).square()
-    bins = 2.0 * torch.mean(difference.mean(dim=(2, 3, 4)) * weights)  # two real values a complex bin
-    mixture = outcome.mixture_waves[:, None]
-    estimates, targets = outcome.waves(), outcome.target_waves
+    waves, mixture = outcome.waves(), outcome.mixture_waves[:, None]
+    return _multi_domain(outcome.spectra - outcome.target_spectra, waves, outcome.target_waves, mixture, weights)
+
+
+def combination(outcome: Outcome) -> Tensor:
+    """The mean of :func:`masking` over every sum of one or more sources that is not all of them.
+
+    Definition: the combination loss of X-UMX; 14 sums for four sources.
+    """
+    waves, mixture = outcome.waves(), outcome.mixture_waves[:, None]
+    difference = outcome.spectra - outcome.target_spectra
+    one = waves.new_ones(1)
+
+    def together(values: Tensor, rows: list[int]) -> Tensor:
+        return values[:, rows].sum(dim=1, keepdim=True)
+
+    losses = [
+        _multi_domain(
+            together(difference, rows), together(waves, rows), together(outcome.target_waves, rows), mixture, one
+        )
+        for rows in _proper_subsets(waves.shape[1])
+    ]
+    return torch.stack(losses).mean()
+
+
+def _proper_subsets(n: int) -> list[list[int]]:
+    return [list(rows) for size in range(1, n) for rows in combinations(range(n), size)]
+
+
+def _multi_domain(difference: Tensor, estimates: Tensor, targets: Tensor, mixture: Tensor, weights: Tensor) -> Tensor:
+    """The masking loss of differences of spectra and of waveforms; the mixture is ``[N, 1, channels, samples]``."""
+    # Two real values a complex bin.
+    bins = 2.0 * torch.mean(difference.square().mean(dim=(2, 3, 4)) * weights)
     rest, estimated_rest = mixture - targets, mixture - estimates
     target_energy, rest_energy = targets.square().sum(-1), rest.square().sum(-1)
     share = target_energy / (target_energy + rest_energy + SHARE_EPSILON)

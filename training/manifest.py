@@ -7,6 +7,7 @@ from pathlib import Path
 
 from my_submission.weights import Artefact, ArtefactGeometry, record_artefacts
 from my_submission.weights.lock import exclusive
+from training.export_state import STATE_SUFFIX
 from training.settings.experiment import Experiment
 
 LOCK_NAME = ".manifest.lock"
@@ -14,24 +15,25 @@ LOCK_NAME = ".manifest.lock"
 
 
 def record_graphs(models: Path, experiment: Experiment, folder: Path) -> None:
-    """Enters ``<folder>/<name>.onnx`` of every graph as ``<family>/<name>`` into the manifest of ``models``."""
+    """Enters ``<folder>/<name>.onnx`` or ``.pt`` of every graph or state as ``<family>/<name>`` into the manifest."""
+    network = experiment.network
     geometry = ArtefactGeometry(n_fft=experiment.transform.n_fft, hop=experiment.transform.hop)
     record(
         models,
         [
             Artefact(
                 name=f"{experiment.family}/{name}",
-                path=_below(models, folder / f"{name}.onnx"),
+                path=_below(models, folder / f"{name}{'.onnx' if network.is_graph else STATE_SUFFIX}"),
                 sha256=None,
                 n_bytes=None,
-                format="onnx",
-                architecture=experiment.network.kind,
+                format="onnx" if network.is_graph else "torch",
+                architecture=network.kind,
                 target=target,
-                geometry=geometry,
+                geometry=geometry if network.has_transform else None,
                 sources=(),
                 licence=experiment.export.licence,
             )
-            for name, target in experiment.network.graphs(experiment).items()
+            for name, target in network.graphs(experiment).items()
         ],
     )
 

@@ -39,11 +39,17 @@ class RmsProp(Optimiser, kind="rmsprop"):
 
 @dataclass(frozen=True, kw_only=True)
 class Adam(Optimiser, kind="adam"):
-    """Adam at torch's defaults, as the AIMLESS entries use it."""
+    """Adam at torch's defaults, as the AIMLESS entries use it.
+
+    Attributes:
+        weight_decay: added to the gradient; their X-UMX has 1e-5.
+    """
+
+    weight_decay: float = 0.0
 
     def build(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
         """Torch's Adam."""
-        return torch.optim.Adam(parameters, lr=self.learning_rate)
+        return torch.optim.Adam(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
 
 
 @dataclass(frozen=True, kw_only=True)

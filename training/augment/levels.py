@@ -74,13 +74,19 @@ class Loudness(Effect, kind="loudness"):
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
         """Scaled; silence and windows shorter than one gating block stay as they are."""
-        import pyloudnorm
+        scaled = at_loudness(window, self.target_lufs, low_db=self.low_db, high_db=self.high_db)
+        return window if scaled is None else scaled
 
-        if window.shape[1] <= LOUDNESS_BLOCK_SECONDS * SAMPLE_RATE or not window.any():
-            return window
-        with np.errstate(divide="ignore"):
-            measured = pyloudnorm.Meter(SAMPLE_RATE).integrated_loudness(window.T.astype(np.float64))
-        if not np.isfinite(measured):
-            return window
-        gain_db = np.clip(self.target_lufs - measured, self.low_db, self.high_db)
-        return window * np.float32(10.0 ** (gain_db / 20.0))
+
+def at_loudness(window: Waveform, lufs: float, *, low_db: float = -np.inf, high_db: float = np.inf) -> Waveform | None:
+    """``(2, samples)`` scaled to a loudness by ITU-R BS.1770, by a gain between two limits; None where it has none."""
+    import pyloudnorm
+
+    if window.shape[1] <= LOUDNESS_BLOCK_SECONDS * SAMPLE_RATE or not window.any():
+        return None
+    with np.errstate(divide="ignore"):
+        measured = pyloudnorm.Meter(SAMPLE_RATE).integrated_loudness(window.T.astype(np.float64))
+    if not np.isfinite(measured):
+        return None
+    gain_db = np.clip(lufs - measured, low_db, high_db)
+    return window * np.float32(10.0 ** (gain_db / 20.0))

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import MUSIC_SOURCES
+from training.data.clean_list import only_clean
 from training.data.remix import RemixDataset
 from training.data.sampling import BatchPlan, StepSampler
 from training.data.songs import Song, SongCollection, read_collection, read_collections, split
@@ -40,7 +41,10 @@ def read_data(experiment: Experiment, data: Sequence[Path], validation: Sequence
         InputError: a folder holds no song, nothing is left to train on, or songs to validate on are missing.
     """
     held_out = experiment.data.held_out_songs
-    training, songs = split(read_collections(data, experiment.data.collections), held_out)
+    collections = read_collections(data, experiment.data.collections)
+    if experiment.data.clean_list is not None:
+        collections = only_clean(collections, Path(experiment.data.clean_list))
+    training, songs = split(collections, held_out)
     songs += [song for folder in validation for song in read_collection(folder).songs]
     if not training:
         raise InputError("every song is held out, none is left to train on", cure="mend data.held_out")
@@ -49,15 +53,20 @@ def read_data(experiment: Experiment, data: Sequence[Path], validation: Sequence
             "none of the held-out songs is in the data folders",
             cure="add the folder that holds them, name songs by --valid, or set data.held_out=[]",
         )
+    if experiment.validation.on_training_songs:
+        songs += [song for collection in training if not collection.is_augmented for song in collection.songs]
     return RunData(training, songs[: experiment.validation.max_songs])
 
 
 def epoch_steps(experiment: Experiment, data: RunData) -> int:
-    """Optimisation steps of an epoch: as set, or the training songs' length over window and batch, as published."""
+    """Optimisation steps of an epoch: as set, or from the number of training songs, or from their length."""
     if experiment.run.epoch_steps is not None:
         return experiment.run.epoch_steps
-    n_samples = sum(song.n_samples for c in data.training if not c.is_augmented for song in c.songs)
-    return max(1, n_samples // experiment.chunking.chunk_samples // experiment.data.batch)
+    songs = [song for collection in data.training if not collection.is_augmented for song in collection.songs]
+    if experiment.data.windows_per_song is not None:
+        return max(1, len(songs) * experiment.data.windows_per_song // experiment.data.batch)
+    n_samples = sum(song.n_samples for song in songs)
+    return max(1, n_samples // experiment.window_samples // experiment.data.batch)
 
 
 class SongDataset(Dataset[Tensor]):
@@ -102,7 +111,7 @@ class RunDataModule(lightning.LightningDataModule):
             self.data.training,
             experiment.augment,
             sources=experiment.sources,
-            n_samples=experiment.chunking.chunk_samples,
+            n_samples=experiment.window_samples,
             n_examples=experiment.run.epochs * self.epoch_steps * experiment.data.batch,
             seed=experiment.seed,
             draw=experiment.data.draw,

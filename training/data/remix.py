@@ -26,8 +26,9 @@ REFERENCE_RMS = 0.08
 
 Draw = np.random.Generator
 
-CHOICES, TIMING, CHANGES = range(3)
-"""Streams of random numbers in one example: songs and places; changes of pitch and tempo; everything else."""
+CHOICES, TIMING, CHANGES, MIXTURE = range(4)
+"""Streams of random numbers in one example: songs and places; changes of pitch and tempo; everything else of a window;
+changes of the mixture."""
 
 
 class RemixDataset(Dataset[Tensor]):
@@ -92,6 +93,10 @@ class RemixDataset(Dataset[Tensor]):
                 example[row] = self._drawn(rng, source, (number, row))
             if rng.random() < self.augment.doubled.get(source, 0.0):
                 example[row] += self._drawn(rng, source, (number, row + len(self.sources)))
+        mixture_rng = self._stream(number, MIXTURE)
+        for effect in self.augment.mixture_effects:
+            if mixture_rng.random() < effect.probability:
+                example = effect.apply(example, mixture_rng)
         return example
 
     def _stream(self, *key: int) -> Draw:

@@ -216,9 +216,11 @@ class RunSettings:
     threads: int | None = None
     loggers: tuple[Literal["csv", "tensorboard", "wandb"], ...] = ("csv", "tensorboard")
     log_every_steps: int = 10
+    keep_every_epochs: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "min_epochs", "epoch_steps", "devices", "nodes", "threads", "log_every_steps"):
+        counts = ("epochs", "min_epochs", "epoch_steps", "devices", "nodes", "threads", "log_every_steps")
+        for name in (*counts, "keep_every_epochs"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be at least 1")
@@ -246,6 +248,8 @@ class ValidationSettings:
         monitor: what ranks checkpoints: the SDR, or the mean absolute error of the waveforms, ``raw_l1`` of the LaSAFT
             networks.
         keep_best: checkpoints kept beside the last one.
+        on_training_songs: validate on the training songs too, as one AIMLESS run did: it says whether a run has broken
+            down, not how well it separates.
     """
 
     every_epochs: int = 1
@@ -255,6 +259,7 @@ class ValidationSettings:
     min_delta_db: float = 0.0
     monitor: Literal["sdr", "l1"] = "sdr"
     keep_best: int = 5
+    on_training_songs: bool = False
 
     def __post_init__(self) -> None:
         for name in ("every_epochs", "max_songs", "patience", "keep_best"):
@@ -338,8 +343,14 @@ class Experiment:
 
     @property
     def chunking(self) -> SpectralChunking:
-        """The training window."""
+        """Chunks that whole songs are separated in, and the training window where no other length is set."""
         return self.transform.chunking()
+
+    @property
+    def window_samples(self) -> int:
+        """Length of a training window."""
+        seconds = self.data.window_seconds
+        return self.chunking.chunk_samples if seconds is None else round(seconds * SAMPLE_RATE)
 
     @property
     def export_chunking(self) -> SpectralChunking:

@@ -1,0 +1,54 @@
+"""Which songs of a collection with faulty labels are clean: a list that somebody made by listening."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from my_submission.errors import InputError
+from training.data.songs import SongCollection
+
+CLEAN = "Y"
+"""What the column Clean says of a song whose stems are what they are called."""
+
+
+def clean_songs(path: Path) -> frozenset[str]:
+    """Names of the clean songs in a CSV table with the columns ID, Clean and, for people, Notes.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, or marks no song as clean.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            missing = {"ID", "Clean"} - set(rows.fieldnames or ())
+            if missing:
+                columns = " and ".join(sorted(missing))
+                raise InputError(f"has no column {columns}", where=path, cure="give it the columns ID and Clean")
+            names = frozenset(
+                (row["ID"] or "").strip() for row in rows if (row["Clean"] or "").strip().upper() == CLEAN
+            )
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot be read ({error})", where=path, cure="mend data.clean_list") from error
+    if not names:
+        raise InputError(f"marks no song with {CLEAN}", where=path, cure="mark the clean songs in the column Clean")
+    return names
+
+
+def only_clean(collections: Sequence[SongCollection], path: Path) -> list[SongCollection]:
+    """The collections without songs that the list does not call clean.
+
+    Raises:
+        InputError: none of the clean songs is there, or the list cannot be read.
+    """
+    names = clean_songs(path)
+    kept = [
+        SongCollection(collection.name, songs, collection.weight)
+        for collection in collections
+        if (songs := tuple(song for song in collection.songs if song.name in names))
+    ]
+    if not kept:
+        cure = "name the folder that holds them; song folders are named by the list's ID"
+        raise InputError(f"none of its {len(names)} clean songs is in the data folders", where=path, cure=cure)
+    return kept

@@ -1,0 +1,147 @@
+"""Networks from magnitudes to masks: BandSplitRNN and X-UMX, as the AIMLESS recipes train them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from my_submission.networks.band_split_rnn import SPLIT_HZ, BandSplitConfig, BandSplitRNN, band_edges
+from my_submission.networks.spectra import from_channels, to_channels
+from my_submission.networks.x_umx import N_SOURCES, XUmx, XUmxConfig
+from training import wiener
+from training.losses import Outcome, loss_of
+from training.modules.states import StateModule, StateSettings
+from training.settings.experiment import Experiment
+
+EXAMPLE_FRAMES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class _MagnitudeSettings(StateSettings):
+    """Settings of a network of magnitudes.
+
+    Attributes:
+        wiener_iterations: of a Wiener filter between the masks and the loss.
+    """
+
+    wiener_iterations: int = 0
+
+    def check(self, experiment: Experiment) -> None:
+        """Raises ValueError where the transform or the targets do not fit."""
+        super().check(experiment)
+        transform = experiment.transform
+        if transform.kept_bins != transform.stft.n_bins:
+            raise ValueError(f"transform.kept_bins={transform.kept_bins} must be all {transform.stft.n_bins} bins")
+        if self.wiener_iterations < 0:
+            raise ValueError(f"network.wiener_iterations={self.wiener_iterations} must not be negative")
+        if experiment.loss == "combination" and len(experiment.targets) < 2:
+            raise ValueError("loss=combination needs several targets")
+
+    def trainer(self) -> type[StateModule]:
+        """Masks on the mixture's spectra."""
+        return MagnitudeModule
+
+
+@dataclass(frozen=True, kw_only=True)
+class BandSplitSettings(_MagnitudeSettings, kind="band-split-rnn"):
+    """Shape of a BandSplitRNN, as :class:`BandSplitConfig`; the defaults are the published network's.
+
+    Attributes:
+        split_hz: where bands meet.
+    """
+
+    split_hz: tuple[int, ...] = SPLIT_HZ
+    hidden_size: int = 128
+    num_layers: int = 12
+
+    def check(self, experiment: Experiment) -> None:
+        """Raises ValueError where there are several targets, or the bands do not fit the transform."""
+        super().check(experiment)
+        if len(experiment.targets) != 1:
+            raise ValueError(f"a BandSplitRNN makes one mask, and there are {len(experiment.targets)} targets")
+        self._config(experiment)
+
+    def network(self, experiment: Experiment) -> BandSplitRNN:
+        """The network."""
+        return BandSplitRNN(self._config(experiment))
+
+    def _config(self, experiment: Experiment) -> BandSplitConfig:
+        edges = band_edges(experiment.transform.n_fft, self.split_hz)
+        widths = tuple(above - below for below, above in pairwise(edges))
+        return BandSplitConfig(widths=widths, hidden_size=self.hidden_size, num_layers=self.num_layers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class XUmxSettings(_MagnitudeSettings, kind="x-umx"):
+    """Shape of an X-UMX, as :class:`XUmxConfig`."""
+
+    hidden_channels: int = 512
+    max_bins: int = 1487
+    nb_layers: int = 3
+    dropout: float = 0.4
+
+    def check(self, experiment: Experiment) -> None:
+        """Raises ValueError where there are not four targets, or the bins do not fit."""
+        super().check(experiment)
+        if len(experiment.targets) != N_SOURCES:
+            raise ValueError(f"an X-UMX makes {N_SOURCES} masks, and there are {len(experiment.targets)} targets")
+        self._config(experiment)
+
+    def network(self, experiment: Experiment) -> XUmx:
+        """The network."""
+        return XUmx(self._config(experiment))
+
+    def _config(self, experiment: Experiment) -> XUmxConfig:
+        return XUmxConfig(
+            n_fft=experiment.transform.n_fft,
+            hidden_channels=self.hidden_channels,
+            max_bins=self.max_bins,
+            nb_channels=self.audio_channels,
+            nb_layers=self.nb_layers,
+            dropout=self.dropout,
+        )
+
+
+class MagnitudeModule(StateModule):
+    """Trains a network of magnitudes: masks times mixture, filtered where the settings say so."""
+
+    def batch_loss(self, stems: Tensor) -> Tensor:
+        """The experiment's loss; transforms and loss are computed in float32 whatever the network's precision."""
+        mixtures, targets = self.heard(stems)
+        stft = self.experiment.transform.stft
+        spectra, mixture_spectra = self._spectra(self.network, mixtures)
+        with torch.autocast(self.device.type, enabled=False):
+            target_spectra = to_channels(targets.flatten(0, 1), stft).reshape(spectra.shape)
+            outcome = Outcome(spectra, targets, target_spectra, mixtures, mixture_spectra, stft)
+            return loss_of(self.experiment.loss, outcome, torch.tensor(self.experiment.weights, device=self.device))
+
+    def separated(self, network: nn.Module, mixtures: Tensor) -> Tensor:
+        """Through transform, network, mask and back."""
+        n, channels, samples = mixtures.shape
+        spectra, _ = self._spectra(network, mixtures)
+        with torch.autocast(self.device.type, enabled=False):
+            waves = from_channels(spectra.flatten(0, 1), self.experiment.transform.stft, samples=samples)
+        return waves.reshape(n, -1, channels, samples)
+
+    def example(self) -> tuple[int, ...]:
+        """A few frames."""
+        return 1, self.audio_channels, self.experiment.transform.stft.n_bins, EXAMPLE_FRAMES
+
+    def _spectra(self, network: nn.Module, mixtures: Tensor) -> tuple[Tensor, Tensor]:
+        """Spectra of targets ``[N, targets, 2 · channels, bins, frames]`` and of mixtures without the second axis."""
+        settings = self.experiment.network
+        iterations = settings.wiener_iterations if isinstance(settings, _MagnitudeSettings) else 0
+        with torch.autocast(self.device.type, enabled=False):
+            mixture_spectra = to_channels(mixtures, self.experiment.transform.stft)
+            n, doubled, bins, frames = mixture_spectra.shape
+            parts = mixture_spectra.view(n, doubled // 2, 2, bins, frames).permute(0, 1, 3, 4, 2).contiguous()
+            mixture = torch.view_as_complex(parts)
+        masks = network(mixture.abs())
+        with torch.autocast(self.device.type, enabled=False):
+            masks = masks.float().view(n, -1, doubled // 2, bins, frames)
+            estimates = torch.view_as_real(wiener.filtered(masks, mixture, iterations=iterations))
+            spectra = estimates.permute(0, 1, 2, 5, 3, 4).reshape(n, -1, doubled, bins, frames)
+        return spectra, mixture_spectra

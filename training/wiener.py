@@ -1,0 +1,58 @@
+"""Wiener filtering of masked spectra in torch, for losses that look through it.
+
+The same filter as :mod:`my_submission.dsp.wiener` without a residual: power and spatial covariance of every source
+come from the masked mixture, the filter from them. Here the whole window is at hand and gradients flow to the masks.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from my_submission.dsp.wiener import EPS, LOUDEST, MAX_CHANNELS
+
+
+def filtered(masks: Tensor, mixture: Tensor, *, iterations: int = 1) -> Tensor:
+    """Filter a batch of windows.
+
+    Args:
+        masks: float ``[N, sources, channels, bins, frames]``.
+        mixture: complex ``[N, channels, bins, frames]``, one or two channels.
+        iterations: how often powers and covariances are estimated; 0 leaves the masked mixture.
+
+    Returns:
+        complex64 ``[N, sources, channels, bins, frames]``.
+
+    Raises:
+        ValueError: there are more than two channels.
+    """
+    if mixture.shape[1] > MAX_CHANNELS:
+        raise ValueError(f"{mixture.shape[1]} channels where 1 or {MAX_CHANNELS} are expected")
+    estimates = masks * mixture[:, None]
+    if iterations:
+        scale = max(1.0, float(mixture.detach().abs().max()) / LOUDEST)
+        x = mixture.to(torch.complex128) / scale
+        estimates = estimates.to(torch.complex128) / scale
+        for _ in range(iterations):
+            estimates = _filtered_once(estimates, x)
+        estimates = estimates * scale
+    return estimates.to(torch.complex64)
+
+
+def _filtered_once(y: Tensor, x: Tensor) -> Tensor:
+    powers = (y.real.square() + y.imag.square()).mean(dim=2)
+    outer = torch.einsum("njaft,njbft->njfab", y, y.conj())
+    covariances = outer / (powers.sum(-1)[..., None, None] + EPS)
+    mixed = torch.einsum("njft,njfab->nftab", powers.to(y.dtype), covariances)
+    mixed = mixed + EPS**0.5 * torch.eye(x.shape[1], dtype=y.dtype, device=y.device)
+    whitened = _solved(mixed, x.permute(0, 2, 3, 1))
+    return powers[:, :, None] * torch.einsum("njfab,nftb->njaft", covariances, whitened)
+
+
+def _solved(matrices: Tensor, x: Tensor) -> Tensor:
+    """One or two equations in closed form: ``[..., C, C]`` and ``[..., C]`` to ``[..., C]``."""
+    if x.shape[-1] == 1:
+        return x / matrices[..., 0]
+    (a, b), (c, d) = (row.unbind(-1) for row in matrices.unbind(-2))
+    first, second = x.unbind(-1)
+    return torch.stack((d * first - b * second, a * second - c * first), dim=-1) / (a * d - b * c)[..., None]
