@@ -226,7 +226,7 @@ def test_solving_lowers_the_loss_that_it_is_for() -> None:
     experiment = replace(experiment, network=network)
     examples = [
         torch.from_numpy(
-            np.stack([synthetic_stem(source, seed, 1.0)[:, : experiment.window_samples] for source in MUSIC_SOURCES])
+            np.stack([synthetic_stem(source, seed, 1.0)[:, : experiment.chunking.chunk_samples] for source in MUSIC_SOURCES])
         )
         for seed in range(6)
     ]
