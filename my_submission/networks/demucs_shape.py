@@ -21,7 +21,7 @@ RESAMPLE_ROLLOFF = 0.945
 INPUT_SCALE = 1 + 1e-5
 """The network divides by (std + 1e-5) with a placeholder std of one: small, but part of the published output."""
 
-TILE_SAMPLES = 1 << 15
+TILE_SAMPLES = 1 << 13
 """Output samples of a level's convolutions worked on at once, when no gradient is needed."""
 
 CURE = "use a checkpoint of the Demucs v2 family (64 or 48 channels, four sources)"
