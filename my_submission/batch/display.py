@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -36,10 +36,11 @@ class BatchDisplay:
 
     Args:
         n_songs: how many there are, those that are done already included.
+        console: where to; standard error when not given.
     """
 
-    def __init__(self, n_songs: int) -> None:
-        self._console = Console(stderr=True, soft_wrap=True)
+    def __init__(self, n_songs: int, *, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, soft_wrap=True)
         self._n_songs = n_songs
         self._counts: Counter[str] = Counter()
         self._workers: dict[int, _WorkerRow] = {}
@@ -120,11 +121,13 @@ class BatchDisplay:
         rate = self._music_seconds / max(elapsed, 1e-9)
         n_done = self._counts["done"]
         time_left = f"{elapsed / n_done * left / 60:.0f} min left" if n_done and left else ""
-        totals: Any = (
-            f"{n_done} done, {self._counts['reused']} were done, {self._counts['failed']} failed, {left} to go, "
+        totals = Table.grid()
+        totals.add_row(ProgressBar(total=max(1, self._n_songs), completed=n_through))
+        totals.add_row(
+            f"{n_done} done, {self._counts['reused']} before, {self._counts['failed']} failed, {left} to go; "
             f"{elapsed:.0f} s, {rate:.1f} x real time  {time_left}"
         )
-        return Group(table, ProgressBar(total=max(1, self._n_songs), completed=n_through), totals)
+        return Group(table, totals)
 
     @staticmethod
     def _cells(number: int, row: _WorkerRow) -> list[str]:

@@ -30,16 +30,18 @@ class WorkerNeeds:
         cpus: processors; fractions let several workers share one.
         gpus: graphics processors; fractions let several workers share one.
         memory_bytes: set aside for it, or None.
+        threads: how many its libraries start; as many as it has processors when not given.
     """
 
     cpus: float = 1.0
     gpus: float = 0.0
     memory_bytes: int | None = None
+    threads: int | None = None
 
     @property
-    def threads(self) -> int:
+    def n_threads(self) -> int:
         """How many threads its libraries start."""
-        return max(1, int(self.cpus))
+        return self.threads or max(1, int(self.cpus))
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class RayPool(Generic[Task, Result]):
 
     def __init__(self, job: Callable[[], Callable[[Task], Result]], needs: WorkerNeeds) -> None:
         self._ray = _import_ray()
-        threads = dict.fromkeys(_THREAD_VARIABLES, str(needs.threads))
+        threads = dict.fromkeys(_THREAD_VARIABLES, str(needs.n_threads))
         self._actor = self._ray.remote(_Actor).options(
             num_cpus=needs.cpus,
             num_gpus=needs.gpus,

@@ -136,7 +136,7 @@ def _needs(options: argparse.Namespace) -> WorkerNeeds:
     if gpus is None:
         gpus = 1.0 if options.device == "cuda" else 0.0
     memory = None if options.max_memory is None else options.max_memory << 20
-    return WorkerNeeds(options.cpus_per_worker, gpus, memory)
+    return WorkerNeeds(options.cpus_per_worker, gpus, memory, options.threads)
 
 
 def _job(options: argparse.Namespace, needs: WorkerNeeds, storage: Storage, output: Place) -> SeparationJob:
@@ -145,7 +145,7 @@ def _job(options: argparse.Namespace, needs: WorkerNeeds, storage: Storage, outp
     settings = {
         **load_settings(options),
         "device": device,
-        "threads": options.threads or needs.threads,
+        "threads": needs.n_threads,
         "models_dir": None if options.models_dir is None else str(options.models_dir.resolve()),
     }
     recipe = Recipe(
@@ -216,7 +216,7 @@ def _described(needs: WorkerNeeds) -> str:
 
 def _score(needs: WorkerNeeds, cluster: Cluster, options: argparse.Namespace) -> int:
     """The evaluator's own command, its songs spread over the cluster."""
-    without_gpus = WorkerNeeds(needs.cpus)
+    without_gpus = WorkerNeeds(needs.cpus, threads=needs.threads)
     policy = Policy(
         options.workers or max(1, cluster.n_workers(without_gpus)),
         n_retries=options.retries,
