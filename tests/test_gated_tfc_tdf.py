@@ -14,7 +14,7 @@ from my_submission.engines import Device
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.lasaft import ConditionedNet, FrameworkConfig, GatedTfcTdfConfig
-from my_submission.networks.lasaft.gated_tfc_tdf import GatedTfcTdfNet, SourceGate
+from my_submission.networks.lasaft.gated_tfc_tdf import GATE_SCALE, GatedTfcTdfNet, SourceGate
 from my_submission.networks.spectra import channel_major, part_major
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
 from my_submission.predictor import Predictor
@@ -137,8 +137,8 @@ def test_a_gate_is_the_plain_formula() -> None:
     rng = np.random.default_rng(0)
     gamma, beta, h = (rng.normal(size=shape).astype(np.float32) for shape in ((2, 3, 3), (2, 3), (2, 3, 4, 5)))
     with torch.no_grad():
-        gate.gamma.copy_(torch.from_numpy(gamma))
-        gate.beta.copy_(torch.from_numpy(beta))
+        gate.gamma.copy_(torch.from_numpy(gamma) / GATE_SCALE)
+        gate.beta.copy_(torch.from_numpy(beta) / GATE_SCALE)
         result = gate(torch.from_numpy(h), torch.tensor([1, 0])).numpy()
     for item, source in enumerate((1, 0)):
         rows = np.moveaxis(h[item], 0, -1)
@@ -224,16 +224,13 @@ def test_solving_lowers_the_loss_that_it_is_for() -> None:
     experiment = tiny()
     network = replace(experiment.network, solved_windows=6)  # type: ignore[type-var]
     experiment = replace(experiment, network=network)
-    examples = [
-        torch.from_numpy(
-            np.stack([synthetic_stem(source, seed, 1.0)[:, : experiment.chunking.chunk_samples] for source in MUSIC_SOURCES])
-        )
-        for seed in range(6)
-    ]
+    n_samples = experiment.chunking.chunk_samples
+    songs = [[synthetic_stem(source, seed, 1.0)[:, :n_samples] for source in MUSIC_SOURCES] for seed in range(6)]
+    examples = torch.from_numpy(np.array(songs))
     module = experiment.network.module(experiment, total_steps=1)
-    before = module.batch_loss(torch.stack(examples)).item()
+    before = module.batch_loss(examples).item()
     experiment.network.begin(module, experiment, examples)  # type: ignore[arg-type]
-    assert module.batch_loss(torch.stack(examples)).item() < 0.8 * before
+    assert module.batch_loss(examples).item() < 0.8 * before
     assert module.averaged is not None
     for own, averaged in zip(module.network.parameters(), module.averaged.parameters(), strict=True):
         assert torch.equal(own, averaged)

@@ -19,6 +19,10 @@ from my_submission.networks.lasaft.layers import each_source, pointwise_modulate
 from my_submission.networks.spectra import channel_major
 from my_submission.networks.tfc_tdf import SPECTRUM_CHANNELS, TfcTdfConfig, TfcTdfNet
 
+GATE_SCALE = 8.0
+"""Coefficients of gates are this many times what is stored, so that Adam, whose steps are alike for all parameters,
+moves them faster than the convolutions: a gate must travel from 0 to where it shuts, a started trunk hardly at all."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GatedTfcTdfConfig:
@@ -70,7 +74,8 @@ class SourceGate(nn.Module):
 
     def forward(self, x: Tensor, source_index: Tensor) -> Tensor:
         """Each item gated for its source."""
-        return Coefficients(self.gamma[source_index], self.beta[source_index], is_gated=True).applied(x)
+        gamma, beta = GATE_SCALE * self.gamma[source_index], GATE_SCALE * self.beta[source_index]
+        return Coefficients(gamma, beta, is_gated=True).applied(x)
 
 
 class GatedTfcTdfNet(nn.Module):
