@@ -99,7 +99,8 @@ class BatchDisplay:
             row = self._workers[outcome.worker]
             row.n_songs += 1
             row.music_seconds += outcome.music_seconds
-            row.peak_memory_bytes, row.node = outcome.peak_memory_bytes, outcome.node
+            row.peak_memory_bytes = max(row.peak_memory_bytes, outcome.peak_memory_bytes)
+            row.node = outcome.node or row.node
         head = f"[{sum(self._counts.values())}/{self._n_songs}] {outcome.song.name}"
         if outcome.status == "failed":
             self.say(f"{head}: failed ({outcome.error})", "red")
