@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.batch [--system NAME] [--models-dir DIR] [--songs 12] [--seconds 20] [--rounds 3]
 
-Timed from when all workers are ready to when the last song is through; songs that had begun before do not count.
+Timed from when all workers have loaded the system to when the last song is through.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,45 +22,73 @@ import psutil
 from benchmarks.memory import write_song
 from benchmarks.processes import circumstances, ratios
 from my_submission.batch.catalogue import find_catalogue
+from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.places import Storage
-from my_submission.batch.ray_cluster import WorkerNeeds, connected
+from my_submission.batch.ray_cluster import RayPool, WorkerNeeds, connected
 from my_submission.batch.recipe import Recipe, weights_by_content
-from my_submission.batch.run import SongProgress, make_plan, run_plan
-from my_submission.batch.scheduling import Policy
+from my_submission.batch.scheduling import Policy, PoolEvent, Ready, Schedule
 from my_submission.batch.separation import SeparationJob
 
 
-@dataclass
-class Clock:
-    """Notes when workers were ready and what came back after that."""
+class GatedPool(RayPool[CatalogueSong, SongOutcome]):
+    """A pool whose workers are all ready or none."""
 
-    n_workers: int
-    n_ready: int = 0
-    began: float = 0.0
-    ended: float = 0.0
-    counted: int = 0
+    gate = 1
 
-    def __post_init__(self) -> None:
-        self._fresh: set[str] = set()
+    def wait(self, timeout_seconds: float) -> list[PoolEvent[SongOutcome]]:
+        """As the pool itself, once all workers are ready."""
+        events = super().wait(timeout_seconds)
+        while self.gate and any(isinstance(event, Ready) for event in events) and len(events) < self.gate:
+            events += super().wait(timeout_seconds)
+        if self.gate and len(events) == self.gate:
+            self.gate = 0
+            self.began, self.began_cpu = time.monotonic(), worker_cpu_seconds()
+        return events
 
-    def note(self, progress: SongProgress) -> None:
-        """Take in one event of a run."""
-        if progress.kind == "ready":
-            self.n_ready += 1
-            self.began = time.monotonic()
-        elif progress.kind == "started" and progress.task is not None and self.n_ready == self.n_workers:
-            self._fresh.add(progress.task.name)
-        elif progress.kind == "returned" and progress.task is not None and progress.task.name in self._fresh:
-            self.counted += 1
-            self.ended = time.monotonic()
+
+@dataclass(frozen=True)
+class Throughput:
+    """What one run reached."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+
+def run_songs(songs: Sequence[CatalogueSong], job: SeparationJob, n_workers: int) -> Throughput:
+    """Separate all songs with so many workers."""
+    pool = GatedPool(job, WorkerNeeds(1))
+    pool.gate = n_workers
+    peak = 0
+    with closing(pool):
+        for progress in Schedule(pool, songs, Policy(n_workers), clock=time.monotonic).run():
+            if progress.kind == "failed" or (progress.result is not None and progress.result.status != "done"):
+                raise SystemExit(f"{progress.task}: {progress.reason or progress.result}")
+            if progress.result is not None:
+                peak = max(peak, progress.result.peak_memory_bytes)
+        return Throughput(time.monotonic() - pool.began, worker_cpu_seconds() - pool.began_cpu, peak)
+
+
+def worker_cpu_seconds() -> float:
+    """Processor time of all workers so far."""
+    times = [process.cpu_times() for process in _family() if _is_worker(process)]
+    return sum(time.user + time.system for time in times)
 
 
 def ray_megabytes() -> float:
     """Resident memory of this process and of all that Ray runs beside the workers."""
-    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
-    return sum(
-        process.memory_info().rss / 1e6 for process in family if not process.cmdline()[0].startswith("ray::_Actor")
-    )
+    return sum(process.memory_info().rss / 1e6 for process in _family() if not _is_worker(process))
+
+
+def _family() -> list[psutil.Process]:
+    return [psutil.Process(), *psutil.Process().children(recursive=True)]
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return process.cmdline()[:1] != [] and process.cmdline()[0].startswith("ray::_Actor")
+    except psutil.NoSuchProcess:
+        return False
 
 
 def main() -> int:
@@ -78,7 +108,9 @@ def main() -> int:
         settings={},
         weights=weights_by_content(options.system, settings),
     )
-    storage, speeds, peak = Storage(), {1: list[float](), 2: list[float]()}, 0
+    storage = Storage()
+    results: dict[int, list[Throughput]] = {1: [], 2: []}
+    music = options.songs * options.seconds
     print(f"{options.system}, {options.songs} songs of {options.seconds:g} s, {circumstances()}", flush=True)
     with tempfile.TemporaryDirectory() as folder, connected():
         for number in range(options.songs):
@@ -88,21 +120,23 @@ def main() -> int:
         for number in range(options.rounds):
             for n_workers in (1, 2):
                 output = storage.place(f"{folder}/out-{number}-{n_workers}")
-                plan = make_plan(songs, output, recipe, storage)
-                clock = Clock(n_workers)
-                job = SeparationJob(recipe, output.url, storage)
-                for outcome in run_plan(plan, job, WorkerNeeds(1), Policy(n_workers), show=clock.note):
-                    if outcome.status != "done":
-                        raise SystemExit(f"{outcome.song.name}: {outcome.error}")
-                    peak = max(peak, outcome.peak_memory_bytes)
-                speeds[n_workers].append(clock.counted * options.seconds / (clock.ended - clock.began))
-                print(f"round {number + 1}, {n_workers} worker(s): {speeds[n_workers][-1]:.1f} x real time", flush=True)
+                results[n_workers].append(run_songs(songs, SeparationJob(recipe, output.url, storage), n_workers))
+                latest = results[n_workers][-1]
+                print(
+                    f"round {number + 1}, {n_workers} worker(s): {music / latest.seconds:.1f} x real time, "
+                    f"{latest.cpu_seconds / music:.4f} CPU s a second of music",
+                    flush=True,
+                )
         ray_memory = ray_megabytes()
-    print("| workers | x real time, median | over one worker |\n|---|---|---|")
-    for n_workers, found in speeds.items():
-        print(f"| {n_workers} | {statistics.median(found):.1f} | {ratios(found, speeds[1])} |")
-    print(f"peak of a worker {peak / 1e6:.0f} MB; driver and Ray beside the workers {ray_memory:.0f} MB")
-    print(circumstances())
+    print("| workers | x real time, median | over one worker | CPU s a second of music | peak MB of a worker |")
+    print("|---|---|---|---|---|")
+    for n_workers, runs in results.items():
+        speeds = [music / run.seconds for run in runs]
+        gain = ratios(speeds, [music / run.seconds for run in results[1]])
+        cpu = statistics.median(run.cpu_seconds / music for run in runs)
+        peak = max(run.peak_bytes for run in runs) / 1e6
+        print(f"| {n_workers} | {statistics.median(speeds):.1f} | {gain} | {cpu:.4f} | {peak:.0f} |")
+    print(f"driver and Ray beside the workers: {ray_memory:.0f} MB; {circumstances()}")
     return 0
 
 

@@ -31,6 +31,7 @@ from my_submission.cli import main
 from my_submission.errors import InputError, MdxError, UnknownNameError, WeightsError
 from my_submission.stems import MUSIC_SOURCES
 from tests.local_server import Page, running_server
+from tests.test_architecture import imports, modules
 
 STORAGE = Storage()
 
@@ -51,6 +52,28 @@ def names(*inputs: object, lists: tuple[Path, ...] = (), output: Path | None = N
     place = None if output is None else STORAGE.place(output)
     songs = find_catalogue(map(str, inputs), map(str, lists), storage=STORAGE, output=place)
     return [song.name for song in songs]
+
+
+# Floors
+
+FLOORS = [
+    {"places", "outcomes"},
+    {"catalogue", "recipe", "scheduling", "scratch"},
+    {"manifests", "ray_cluster", "summary", "display"},
+    {"separation", "scoring"},
+    {"run"},
+]
+"""Modules of the package, from the ground up."""
+
+
+def test_imports_go_down_and_one_file_knows_ray() -> None:
+    floor_of = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+    found = {path.stem: set(imports(path)) for path in modules("my_submission/batch") if path.stem != "__init__"}
+    assert set(found) == set(floor_of)
+    for module, named in found.items():
+        own = {name.split(".")[2] for name in named if name.startswith("my_submission.batch.")}
+        assert [name for name in own if floor_of.get(name, -1) >= floor_of[module] and name != module] == []
+    assert [module for module, named in found.items() if "ray" in named] == ["ray_cluster"]
 
 
 # Catalogues
