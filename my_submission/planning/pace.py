@@ -18,6 +18,9 @@ published networks need on two cores. The first unit of any network corrects it 
 _LATEST_SHARE = 0.4
 """What the latest unit counts in the typical cost of a run: a machine that becomes busy is noticed in three units."""
 
+LEAST_KEPT_SECONDS = 0.5
+"""What less audio has cost is not kept for later runs: it is mostly what any run costs, however short the song."""
+
 _HIGH_DECAY = 0.9
 """One hiccup must not stop the work many units before the deadline."""
 
@@ -100,12 +103,13 @@ class Pace:
             self._measured[key].add(audio_seconds, max(0.0, seconds))
 
     def keep(self) -> None:
-        """Give what was measured to the calibration."""
+        """Give what was measured, on enough audio, to the calibration."""
         self.calibration.update(
             {
                 key: Cost(mean, max(mean, measured.high))
                 for key, measured in self._measured.items()
-                if math.isfinite(mean := measured.seconds / measured.audio_seconds)
+                if measured.audio_seconds >= LEAST_KEPT_SECONDS
+                and math.isfinite(mean := measured.seconds / measured.audio_seconds)
             }
         )
 
