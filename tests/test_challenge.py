@@ -16,9 +16,12 @@ from my_submission.challenge import (
     read_configuration,
 )
 from my_submission.challenge.aicrowd_json import aicrowd_document, find_schema_faults, read_aicrowd_json
+from my_submission.challenge.building import require_sources
 from my_submission.challenge.song_reports import EventReport, read_song_reports, record_song
 from my_submission.errors import InputError, UnknownNameError
 from my_submission.events import Note, PartFinished
+from my_submission.stems import MUSIC_SOURCES
+from my_submission.systems import find_system
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -128,6 +131,21 @@ def test_a_file_that_means_nothing_is_refused_by_name(text: str, message: str, t
         read_configuration(path)
     assert caught.value.where == str(path)
     assert caught.value.cure
+
+
+@pytest.mark.parametrize(("track", "system"), [("mdx21", "starter"), ("mdx23", "starter"), ("cdx23", "starter-cinema")])
+def test_without_a_system_the_tracks_starter_is_submitted(track: str, system: str, tmp_path: Path) -> None:
+    text = GOOD.replace("mdx21", track).replace('system = "starter"', "")
+    configuration = read_configuration(written(tmp_path, text))
+    assert configuration.system == system
+    assert set(find_system(system).sources) == set(configuration.challenge_track.sources)
+    require_sources(configuration, find_system(system).sources)
+
+
+def test_a_system_of_other_stems_is_told_which_would_do(tmp_path: Path) -> None:
+    configuration = read_configuration(written(tmp_path, GOOD.replace("mdx21", "cdx23")))
+    with pytest.raises(UnknownNameError, match="such as system = 'starter-cinema'"):
+        require_sources(configuration, MUSIC_SOURCES)
 
 
 def test_a_missing_file_says_where_it_should_be(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class SubmissionConfiguration:
     """What is submitted.
 
     Attributes:
-        system: a name that ``python -m my_submission systems`` lists.
+        system: a name that ``python -m my_submission systems`` lists; the track's own starter when not given.
         track: "mdx21", "mdx23" or "cdx23".
         authors: for aicrowd.json.
         description: for aicrowd.json.
@@ -47,11 +47,11 @@ class SubmissionConfiguration:
         song_limit_factor: the same as a multiple of the song's duration.
     """
 
-    system: str
     track: str
     authors: tuple[str, ...]
     description: str
     external_dataset_used: bool
+    system: str = ""
     gpu: bool = False
     labelnoise: bool = False
     bleeding: bool = False
@@ -63,6 +63,8 @@ class SubmissionConfiguration:
 
     def __post_init__(self) -> None:
         track = find_track(self.track)
+        if not self.system:
+            object.__setattr__(self, "system", track.default_system)
         if not self.authors or not all(author.strip() for author in self.authors):
             raise ValueError("authors must name at least one person or team")
         flags = [name for name in ("labelnoise", "bleeding") if getattr(self, name)]
@@ -141,7 +143,7 @@ def _refuse_misfits(path: Path, values: Mapping[str, Any]) -> None:
             cure = f"perhaps {near[0]} is meant" if near else f"the keys are {', '.join(known)}"
             raise InputError(f"there is no key {name!r}", where=path, cure=cure)
     hints = get_type_hints(SubmissionConfiguration)
-    required = ("system", "track", "authors", "description", "external_dataset_used")
+    required = ("track", "authors", "description", "external_dataset_used")
     for name in required:
         if name not in values:
             raise InputError(f"the key {name!r} is missing", where=path, cure=f"add {name} = …")

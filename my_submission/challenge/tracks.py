@@ -45,6 +45,7 @@ class Track:
         challenge_id: of aicrowd.json.
         grader_id: of aicrowd.json, where the track has one.
         sources: the stems asked for, in the scorer's order.
+        default_system: what is submitted where nothing else is chosen; its weights are in the repository.
         limit: of one song.
         setup_seconds: for loading; None where the track states none.
         machine: of the grader.
@@ -59,6 +60,7 @@ class Track:
     challenge_id: str
     grader_id: str | None = None
     sources: tuple[str, ...]
+    default_system: str
     limit: SongLimit
     setup_seconds: float | None = None
     machine: GraderMachine
@@ -77,6 +79,7 @@ MDX21 = Track(
     challenge_id="evaluations-api-music-demixing",
     grader_id="evaluations-api-music-demixing",
     sources=MUSIC_SOURCES,
+    default_system="starter",
     limit=SongLimit(seconds=240.0),
     setup_seconds=900.0,
     machine=_SDX23_MACHINE,
@@ -90,6 +93,7 @@ MDX23 = Track(
     title="Sound Demixing Challenge 2023, music track",
     challenge_id="music-demixing-track-mdx-23",
     sources=MUSIC_SOURCES,
+    default_system="starter",
     limit=SongLimit(duration_factor=1.57),
     machine=_SDX23_MACHINE,
     board_flags=("labelnoise", "bleeding"),
@@ -101,6 +105,7 @@ CDX23 = Track(
     title="Sound Demixing Challenge 2023, cinematic track",
     challenge_id="cinematic-sound-demixing-track-cdx-23",
     sources=CINEMA_SOURCES,
+    default_system="starter-cinema",
     limit=SongLimit(duration_factor=1.57),
     machine=_SDX23_MACHINE,
     entry_files=_SDX23_ENTRIES,
