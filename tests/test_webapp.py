@@ -82,7 +82,7 @@ def test_bad_uploads_are_refused_and_leave_nothing(visits: Visits, content: io.B
 
 def test_names_of_uploads_do_not_lead_elsewhere(visits: Visits) -> None:
     song = take(visits.enter(), upload(), "../../../etc/My Song.stem.wav")
-    assert song.path.parent == song.folder
+    assert song.path.parent.parent == song.folder
     assert (song.folder.parent, song.name) == (visits.folder, "My Song.stem")
 
 
@@ -107,6 +107,24 @@ def test_a_visitor_may_come_back_in_time(tmp_path: Path) -> None:
     assert visits.enter("of someone else") is not visit
     visits.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_sample", [False, True])
+def test_a_song_renewed_has_its_input_and_nothing_else(visits: Visits, tmp_path: Path, is_sample: bool) -> None:
+    visit = visits.enter()
+    if is_sample:
+        sample = write_audio(tmp_path / "sample.wav", noise(2, RATE))
+        old = visit.take_sample("sample", sample, most_seconds=3)
+    else:
+        old = take(visit, upload())
+    (old.folder / "mixer.wav").touch()
+    new = visit.renew()
+    assert (new.name, new.seconds) == (old.name, 1.0)
+    assert new.token != old.token
+    assert visits.song(old.token) is None
+    assert not old.folder.exists()
+    assert [path for path in new.folder.rglob("*") if path.is_file()] == ([] if is_sample else [new.path])
+    assert soundfile.info(new.path).frames == RATE
 
 
 def test_files_in_use_are_removed_by_their_last_user(visits: Visits) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ipaddress
 import sys
 from pathlib import Path
@@ -81,7 +82,8 @@ def run(options: argparse.Namespace) -> int:
             f"warning: everyone who reaches {settings.host} can use this page; it asks nobody who they are",
             file=sys.stderr,
         )
-    serve(settings, lambda system: load_predictor(system, options))
+    with contextlib.suppress(KeyboardInterrupt):  # how one ends it
+        serve(settings, lambda system: load_predictor(system, options))
     return 0
 
 

@@ -199,7 +199,7 @@ class Workshop:
         decode_to_wav(song.path, mixture, most_seconds=self._most_seconds, on_progress=heard)
         report = self._separate(job, predictor, self._clock() - began)
         job.check()
-        job.moment = replace(job.moment, stage="Measuring", share=1.0, left_seconds=None)
+        job.moment = Progress("Measuring the stems", share=1.0, notes=job.moment.notes)
         view = _only(view_song(report, mixture=mixture), job.wish.sources)
         for name, path in report.outputs.items():
             if name not in job.wish.sources:

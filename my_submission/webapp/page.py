@@ -8,8 +8,15 @@ import streamlit as st
 
 from my_submission.webapp import scores_page, separation_page
 
+STYLE = """<style>
+.stMainBlockContainer { max-width: 78rem; padding-top: 4.2rem; }
+/* Why a file was refused would otherwise show only under the mouse. */
+[data-testid="stFileChip"] [role="alert"] { position: static; width: auto; height: auto; clip: auto; clip-path: none;
+  overflow: visible; white-space: normal; margin: 0 .6rem; }
+</style>"""
+
 st.set_page_config(page_title="Music demixing", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
-st.html("<style>.stMainBlockContainer { max-width: 78rem; padding-top: 4.2rem; }</style>")
+st.html(STYLE)
 pages = [
     st.Page(separation_page.show, title="Separate", url_path="separate", default=True),
     st.Page(scores_page.show, title="Scores", url_path="scores"),

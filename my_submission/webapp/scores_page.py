@@ -134,13 +134,22 @@ def _show_differences(board: Board, placements: Sequence[Placement]) -> None:
     entry = board.entry(st.selectbox("Compared with", names, index=nearest, key=f"entry-{board.name}"))
     rows = []
     for placement in placements:
-        rank = "—" if placement.rank is None else f"{placement.rank} of {len(board.entries) + 1}"
-        differences = {
-            _key_name(key): "—" if db is None else f"{db:+.2f}".replace("-", "−")
-            for key, db in placement.differences(entry).items()
-        }
-        rows.append({"run": placement.run.name, "rank": rank, **differences})
+        found = placement.differences(entry)
+        differences = {_key_name(key): _signed(found[key]) for key in ("song", *board.sources)}
+        rows.append({"run": placement.run.name, "rank": _rank(placement), **differences})
     st.dataframe(rows, hide_index=True, width="stretch")
+
+
+def _rank(placement: Placement) -> str:
+    """The rank; in brackets where it is for orientation only."""
+    if placement.rank is None:
+        return "—"
+    rank = str(placement.rank) if placement.is_comparable else f"({placement.rank})"
+    return f"{rank} of {len(placement.board.entries) + 1}"
+
+
+def _signed(db: float | None) -> str:
+    return "—" if db is None else f"{db:+.2f}".replace("-", "−")
 
 
 def _songs(runs: Sequence[LocalRun]) -> altair.Chart:

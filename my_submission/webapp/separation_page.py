@@ -216,6 +216,8 @@ def _start(desk: Desk, song: VisitorSong, wish: Wish | None) -> None:
     if wish is None:
         return
     try:
+        if desk.job is not None and desk.job.song is song:
+            song = desk.visit.renew()
         desk.job = studio().workshop.submit(song, wish)
     except MdxError as error:
         desk.message = str(error)

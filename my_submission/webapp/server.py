@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import threading
 from collections.abc import AsyncIterator, Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,11 +46,18 @@ def serve(settings: PageSettings, load: Callable[[str], Predictor]) -> None:
         finally:
             studio.close()
 
+    threading.Thread(target=_warm_up, daemon=True).start()
     try:
         app = streamlit.App(SCRIPT, routes=routes(), lifespan=lifespan)
         app.run(config=configuration(settings))
     finally:
         studio.close()
+
+
+def _warm_up() -> None:
+    """Import what the first visitor would wait for: more than a second of a processor."""
+    for name in ("scipy.signal", "matplotlib.backends.backend_agg"):
+        importlib.import_module(name)
 
 
 def configuration(settings: PageSettings) -> dict[str, Any]:

@@ -25,6 +25,9 @@ from my_submission.predictor import SeparationReport
 
 FOLDER_PREFIX = "mdx-page-"
 _LOCK_NAME = "in-use"
+UPLOAD_FOLDER = "upload"
+MOST_NAME_LETTERS = 60
+"""Of a file's name, its end: file systems take 255 bytes."""
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +116,7 @@ class Visit:
         """Make an upload the song in hand.
 
         Args:
-            file_name: as the visitor's machine calls it; only its ending is used for a path.
+            file_name: as the visitor's machine calls it; folders in it are ignored.
             content: the file, read to its end.
             most_bytes: of the file.
             most_seconds: of its audio.
@@ -132,6 +135,26 @@ class Visit:
         self.song = VisitorSong(_new_folder(self._folder), name, path, seconds)
         return self.song
 
+    def renew(self) -> VisitorSong:
+        """The song in hand once more, as it was given: under a new token, with nothing of what became of it.
+
+        Raises:
+            InputError: there is no song in hand.
+            OutputError: the disk cannot take it.
+        """
+        old = self.song
+        if old is None:
+            raise InputError("there is no song in hand", cure="upload it again")
+        folder = _new_folder(self._folder)
+        path = old.path
+        if path.is_relative_to(old.folder):
+            path = folder / path.relative_to(old.folder)
+            path.parent.mkdir()
+            old.path.replace(path)
+        self.song = VisitorSong(folder, old.name, path, old.seconds)
+        old.give_up()
+        return self.song
+
     def give_up_song(self) -> None:
         """Remove the song in hand, if there is one."""
         if self.song is not None:
@@ -142,7 +165,7 @@ class Visit:
         self, name: str, file_name: str, content: BinaryIO, *, most_bytes: int, most_seconds: float
     ) -> VisitorSong:
         folder = _new_folder(self._folder)
-        path = folder / f"input{''.join(Path(file_name).suffixes[-2:])}"
+        path = folder / UPLOAD_FOLDER / (Path(file_name).name[-MOST_NAME_LETTERS:] or "song")
         try:
             _copy(content, path, most_bytes=most_bytes)
             try:
@@ -257,6 +280,7 @@ def _copy(content: BinaryIO, path: Path, *, most_bytes: int) -> None:
     """Copy an upload to the disk, block by block."""
     n_bytes = 0
     try:
+        path.parent.mkdir()
         with path.open("wb") as file:
             while block := content.read(1 << 20):
                 n_bytes += len(block)
@@ -266,5 +290,8 @@ def _copy(content: BinaryIO, path: Path, *, most_bytes: int) -> None:
                         cure="compress it (FLAC, M4A), or cut it",
                     )
                 file.write(block)
-    except OSError as error:
-        raise OutputError(f"the upload cannot be kept ({error.strerror})", cure="try again later") from error
+    except (OSError, ValueError) as error:  # a name may hold what no file system takes
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise OutputError(
+            f"the upload cannot be kept ({reason})", cure="rename the file, or try again later"
+        ) from error
