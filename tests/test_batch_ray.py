@@ -16,17 +16,18 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import ray
 import soundfile
+import yaml
+from jsonschema import ValidationError
+from pyarrow import parquet
+from ray.autoscaler._private.util import fillout_defaults, validate_config
 
 from evaluator import cli as evaluator_cli
+from my_submission.batch.ray_cluster import RayPool, WorkerNeeds, connected
+from my_submission.batch.scheduling import Policy, Schedule
 from my_submission.cli import main
 from my_submission.stems import MUSIC_SOURCES
-
-ray = pytest.importorskip("ray")
-parquet = pytest.importorskip("pyarrow.parquet")
-
-from my_submission.batch.ray_cluster import RayPool, WorkerNeeds, connected  # noqa: E402 - Ray is here
-from my_submission.batch.scheduling import Policy, Schedule  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 N_SONGS = 40
@@ -237,3 +238,10 @@ class Inverse:
 
     def __call__(self, number: int | None = None) -> Inverse | float:
         return self if number is None else 1 / number
+
+
+def test_the_cluster_file_is_one_that_ray_accepts() -> None:
+    config = yaml.safe_load((ROOT / "docs" / "cluster.yaml").read_text(encoding="utf-8"))
+    validate_config(fillout_defaults(config))
+    with pytest.raises(ValidationError):
+        validate_config(fillout_defaults({**config, "max_wokers": 4}))

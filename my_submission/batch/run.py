@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from my_submission.batch.manifests import HIDDEN_FOLDER, known_of
+from my_submission.batch.manifests import HIDDEN_FOLDER, Known, known_of
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.places import Place, Storage
 from my_submission.batch.ray_cluster import RayPool, WorkerNeeds
@@ -17,6 +18,9 @@ from my_submission.batch.scratch import remove_abandoned
 from my_submission.batch.separation import SeparationJob
 
 SongProgress = Progress[CatalogueSong, SongOutcome]
+
+LOOKUPS_AT_A_TIME = 32
+"""Looking a song up is three small requests; a store answers each after some time, and many at a time."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,14 @@ def make_plan(
     Raises:
         StorageError: the output or a song cannot be reached.
     """
+
+    def look_up(song: CatalogueSong) -> Known:
+        return known_of(song, output, recipe, storage.place(song.url).state())
+
     plan = Plan(songs)
-    for song in songs:
-        known = known_of(song, output, recipe, storage.place(song.url).state())
+    with ThreadPoolExecutor(LOOKUPS_AT_A_TIME) as threads:
+        everything = list(threads.map(look_up, songs))
+    for song, known in zip(songs, everything, strict=True):
         if known.is_current and known.manifest is not None:
             plan.known.append(SongOutcome(song, "reused", manifest=known.manifest))
         elif known.is_current and known.failure is not None and not retries_failed:
