@@ -279,6 +279,24 @@ def test_engines_in_bf16_stay_near_fp32(network: Callable[[], nn.Module], fed: t
 
 
 @pytest.mark.parametrize(
+    ("network", "fed"),
+    [
+        (lambda: made(HybridDemucs, 2, 1, 4), (1, 1, 5_000)),
+        (lambda: made(BandSplitRNN, SMALL_BANDS), (1, 2, 11, 6)),
+        (lambda: made(XUmx, SMALL_UMX), (1, 2, 17, 6)),
+        (lambda: made(DemucsSplit, DemucsSplitConfig(channels=4, depth=2)), (1, 2, 500)),
+    ],
+)
+def test_every_weight_that_is_trained_takes_part(network: Callable[[], nn.Module], fed: tuple[int, ...]) -> None:
+    """Distributed training waits for the gradient of each; Hybrid Demucs' unused norm asks for none."""
+    trained = network()
+    trained(magnitudes(*fed)).square().sum().backward()
+    without = {name for name, parameter in trained.named_parameters() if parameter.grad is None}
+    assert without == {name for name, parameter in trained.named_parameters() if not parameter.requires_grad}
+    assert without <= {"time_encoder.4.norm1.weight", "time_encoder.4.norm1.bias"}
+
+
+@pytest.mark.parametrize(
     ("network", "load", "key"),
     [
         (
