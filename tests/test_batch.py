@@ -333,6 +333,16 @@ def test_songs_from_the_web(recipe: Recipe, tmp_path: Path) -> None:
         assert (tmp_path / "out" / "one" / f"{source}.wav").read_bytes() == Path(path).read_bytes()
 
 
+def test_a_folder_on_the_web_is_its_links() -> None:
+    with running_server() as server:
+        server.add(
+            "music/", b'<a href="song%202.wav">2</a> <a href="/music/song%2010.wav">10</a> <a href="/x/b.wav">b</a>'
+        )
+        songs = find_catalogue([server.url("music/")], [], storage=STORAGE)
+    assert [song.url for song in songs] == [server.url("music/song%202.wav"), server.url("music/song%2010.wav")]
+    assert [song.name for song in songs] == ["song 2", "song 10"]
+
+
 def test_an_address_without_a_server_is_worth_another_try(recipe: Recipe, tmp_path: Path) -> None:
     with running_server() as server:
         url = server.url("one.wav")

@@ -221,6 +221,9 @@ def test_scores_over_the_cluster_are_those_of_the_evaluator(cluster: str, tiny_m
     assert ours == expected
     assert set(ours["metrics"]["mdx"]["songs"]) == {"one", "two"}
     assert set(ours["failed"]) == {"three"}
+    only = ["batch", "-o", out, "--score", references, *metrics, "--scores", str(tmp_path / "only.json")]
+    assert main(only) == 1
+    assert json.loads((tmp_path / "only.json").read_text(encoding="utf-8"))["metrics"] == ours["metrics"]
 
 
 def test_a_bug_in_a_worker_is_reported_and_the_others_go_on(cluster: str) -> None:

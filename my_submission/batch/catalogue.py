@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from my_submission.audio_io.songs import AUDIO_SUFFIXES, MIXTURE_FILE, is_mixture, natural_key, refuse_same_names
 from my_submission.audio_io.songs import song_name as name_of_file
@@ -63,6 +64,7 @@ def _songs_in_folder(folder: Place, avoided: str | None) -> list[CatalogueSong]:
         if not any(part.startswith(".") for part in PurePosixPath(file).parts)
         and not (avoided and folder.child(file).url.startswith(avoided))
     ]
+    readable = unquote if folder.is_on_the_web else str
     if PurePosixPath(MIXTURE_FILE) in files:
         return [CatalogueSong(_name_of(folder.child(MIXTURE_FILE)), folder.child(MIXTURE_FILE).url)]
     chosen = [file for file in files if is_mixture(file)] or [
@@ -70,7 +72,10 @@ def _songs_in_folder(folder: Place, avoided: str | None) -> list[CatalogueSong]:
     ]
     if not chosen:
         raise InputError("no song below this folder", where=folder.url, cure="it should hold audio files")
-    names = {file: (file.parent if file.name == MIXTURE_FILE else file.parent / name_of_file(file)) for file in chosen}
+    named = {file: PurePosixPath(readable(file.as_posix())) for file in chosen}
+    names = {
+        file: path.parent / ("" if path.name == MIXTURE_FILE else name_of_file(path)) for file, path in named.items()
+    }
     ordered = sorted(chosen, key=lambda file: [natural_key(part) for part in names[file].parts])
     return [CatalogueSong(names[file].as_posix(), folder.child(file.as_posix()).url) for file in ordered]
 
