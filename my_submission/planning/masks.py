@@ -63,6 +63,8 @@ class MaskWork:
         song = self.song
         if self.is_done or song.is_learned:
             return None
+        if after and self.song.frames.samples_of(song.next_span[1]) <= after:
+            return None  # stems of these masks would come too late
         if forecast.budget.is_limited and not self._is_rehearsed and not forecast.pace.knows(self.key):
             unit = rehearsal(self, REHEARSED_FRAMES * self._hop_seconds, song.separator.rehearse, forecast)
             self._is_rehearsed = unit is not None
@@ -91,6 +93,9 @@ class FilterWork:
         key: what its cost is known by.
         song: the masks.
         layer: where the stems are kept.
+
+    Attributes:
+        covered_samples: how much of the song is done.
     """
 
     def __init__(self, name: str, key: str, song: MaskedSong, layer: ChunkLayer) -> None:
@@ -100,21 +105,17 @@ class FilterWork:
         self.song = song
         self.total_samples = song.samples
         self._layer = layer
-        self._done = 0
-
-    @property
-    def covered_samples(self) -> int:
-        """How much of the song is done."""
-        return self._done
+        self._position = 0
+        self.covered_samples = 0
 
     @property
     def is_done(self) -> bool:
         """Whether the song's end is reached."""
-        return self._done >= self.total_samples
+        return self._position >= self.total_samples
 
     def audio_seconds_left(self, forecast: Forecast) -> float:
         """Audio up to the song's end, as often as it is gone through."""
-        seconds = (self.total_samples - self._done) / SAMPLE_RATE
+        seconds = (self.total_samples - self._position) / SAMPLE_RATE
         return seconds + (0.0 if self.song.is_learned else self._learning_seconds())
 
     def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
@@ -129,9 +130,8 @@ class FilterWork:
             if not forecast.allows(self.key, self._learning_seconds(), prior=FILTER_SECONDS_PER_SECOND):
                 return None
             return Unit(self, self._learning_seconds(), song.learn_all, lambda _: None)
-        blocks = song.blocks(from_sample=self._done)
-        start, stop = next(blocks, (0, 0))
-        if start == stop or start < after:
+        start, stop = next(song.blocks(from_sample=max(self._position, after)), (0, 0))
+        if start == stop:
             return None
         seconds = (stop - start) / SAMPLE_RATE
         if not forecast.allows(self.key, seconds, prior=FILTER_SECONDS_PER_SECOND):
@@ -140,7 +140,8 @@ class FilterWork:
         def commit(stems: Stems) -> None:
             for source, stem in stems.items():
                 self._layer.paint(source, start, stem)
-            self._done = stop
+            self._position = stop
+            self.covered_samples += stop - start
 
         return Unit(self, seconds, lambda: song.stems(start, stop), commit)
 
