@@ -15,10 +15,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Match
 
+from my_submission.cli import main, web
 from my_submission.errors import InputError, MdxError
 from my_submission.events import PartAdvanced, PartFinished, PartStarted, Planned
 from my_submission.predictor import Predictor
 from my_submission.webapp import routes as addresses
+from my_submission.webapp import server
 from my_submission.webapp import studio as studios
 from my_submission.webapp.jobs import Job, Wish, Workshop
 from my_submission.webapp.progress import ProgressMeter
@@ -339,6 +341,30 @@ def test_nobody_else_is_let_in_or_told() -> None:
     options = configuration(PageSettings())
     assert (options["server.address"], options["server.port"]) == ("127.0.0.1", 8501)
     assert options["browser.gatherUsageStats"] is False
+
+
+@pytest.mark.parametrize(
+    ("host", "warns"), [("127.0.0.1", False), ("::1", False), ("localhost", False), ("0.0.0.0", True)]
+)
+def test_the_command_makes_the_settings(
+    host: str, warns: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served: list[PageSettings] = []
+    monkeypatch.setattr(web, "serve", lambda settings, load: served.append(settings))
+    limits = ["--max-upload", "5", "--max-duration", "60", "--max-waiting", "3", "--port", "9000"]
+    assert main(["web", "--host", host, *limits]) == 0
+    (settings,) = served
+    found = (settings.host, settings.port, settings.max_upload_mib, settings.max_song_seconds, settings.most_waiting)
+    assert found == (host, 9000, 5, 60.0, 3)
+    assert ("warning: everyone who reaches" in capsys.readouterr().err) is warns
+
+
+def test_the_command_says_what_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(server, "find_spec", lambda name: None)
+    assert main(["web"]) == 1
+    assert "pip install -e '.[web]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", [{"max_upload_mib": 0}, {"max_song_seconds": 0.0}, {"most_waiting": 0}])

@@ -10,6 +10,8 @@ from my_submission.webapp import scores_page, separation_page
 
 STYLE = """<style>
 .stMainBlockContainer { max-width: 78rem; padding-top: 4.2rem; }
+/* Streamlit's own sign of work has a "Stop" beside it that would not stop a separation. */
+[data-testid="stStatusWidget"] { display: none; }
 /* Why a file was refused would otherwise show only under the mouse. */
 [data-testid="stFileChip"] [role="alert"] { position: static; width: auto; height: auto; clip: auto; clip-path: none;
   overflow: visible; white-space: normal; margin: 0 .6rem; }
