@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import my_submission as mdx
+from my_submission.engines.fake_engine import FakeEngine
 from my_submission.errors import MdxError
+from my_submission.geometry import FadeChunking, FrameChunking, WholeSong, bounded
 from my_submission.predictor import Predictor
-from my_submission.predictor.memory import CHUNK_BYTES_PER_BIN_AND_FRAME, SONG_BYTES, keep_within
-from my_submission.separators import SpectralSeparator, WaveformSeparator
+from my_submission.predictor.memory import CHUNK_BYTES_PER_BIN_AND_FRAME, FRAME_BYTES, SONG_BYTES, keep_within
+from my_submission.separators import MaskingSeparator, SpectralSeparator, WaveformSeparator
 from my_submission.separators.waveform import SEGMENT_BYTES_PER_SAMPLE
 from tests.rigs import CHUNKING, SEGMENTS, two_branches
 
@@ -56,3 +58,25 @@ def test_loading_obeys_the_limit(tiny_models: Path) -> None:
     with pytest.raises(MdxError, match="--max-memory"):
         mdx.load("starter", models_dir=tiny_models, device="cpu", max_memory_bytes=1 << 20)
     assert mdx.load("starter", models_dir=tiny_models, device="cpu", max_memory_bytes=1 << 40).setup_notes == ()
+
+
+def test_songs_that_do_not_fit_whole_are_taken_in_pieces() -> None:
+    """Cross-faded segments, the whole song, and stretches of masks: each becomes shorter and says so."""
+    assembly = replace(two_branches(), branches=two_branches().branches[1:])
+    (waveform,) = assembly.branches[0].separators
+    assert isinstance(waveform, WaveformSeparator)
+    for chunking, before in ((FadeChunking(8_000, 100), "0.2 s"), (WholeSong(SEGMENTS), "the whole song")):
+        waveform.chunking = chunking
+        (note,) = keep_within(assembly, SONG_BYTES + waveform.bytes_per_sample * 4_100, resident_bytes=0)
+        assert f"instead of {before}" in note
+        assert bounded(waveform.chunking).segment_samples <= 4_100
+        assert not isinstance(waveform.chunking, WholeSong)
+    masking = MaskingSeparator(("music",), FakeEngine(), stft=CHUNKING.stft, chunking=FrameChunking(500, 60))
+    assembly = replace(assembly, branches=(replace(assembly.branches[0], separators=(masking,)),))
+    assert keep_within(assembly, SONG_BYTES + 500 * FRAME_BYTES, resident_bytes=0) == ()
+    masking.is_whole = True
+    (note,) = keep_within(assembly, SONG_BYTES + 200 * FRAME_BYTES, resident_bytes=0)
+    assert "the whole song" in note
+    assert (masking.chunking, masking.is_whole) == (FrameChunking(200, 20), False)
+    with pytest.raises(MdxError, match="three seconds of music"):
+        keep_within(assembly, SONG_BYTES + 100 * FRAME_BYTES, resident_bytes=0)

@@ -7,13 +7,19 @@ from dataclasses import replace
 import psutil
 
 from my_submission.errors import MdxError
-from my_submission.geometry import OverlapChunking, SegmentGrid, bounded
+from my_submission.geometry import SAMPLE_RATE, OverlapChunking, SegmentGrid, bounded
 from my_submission.planning.segments import SHORTEST_SHARE
-from my_submission.separators import SpectralSeparator, WaveformSeparator
+from my_submission.separators import MaskingSeparator, SpectralSeparator, WaveformSeparator
 from my_submission.systems import Assembly
 
 CHUNK_BYTES_PER_BIN_AND_FRAME = 600
 """A chunk of the published networks (2048 bins, 512 frames, 32 channels) needs 623 MB at work; narrower ones less."""
+
+FRAME_BYTES = 900_000
+"""A frame of the published BandSplitRNN needs 0.83 MB at work, one of X-UMX half as much."""
+
+LEAST_FRAMES = 129
+"""Three seconds, which BandSplitRNN was trained on."""
 
 SONG_BYTES = 100_000_000
 """Blocks of the song that are read, blended and written, however long it is."""
@@ -40,9 +46,14 @@ def keep_within(assembly: Assembly, max_memory_bytes: int, *, resident_bytes: in
     notes: list[str] = []
     for branch in assembly.branches:
         for separator in branch.separators:
+            note: str | None = None
             if isinstance(separator, SpectralSeparator):
                 _fit_chunks(separator, free, resident)
-            elif isinstance(separator, WaveformSeparator) and (note := _fit_segment(separator, free, resident)):
+            elif isinstance(separator, WaveformSeparator):
+                note = _fit_segment(separator, free, resident)
+            elif isinstance(separator, MaskingSeparator):
+                note = _fit_stretch(separator, free, resident)
+            if note is not None:
                 notes.append(f"{branch.name}: {note}")
     return tuple(notes)
 
@@ -70,9 +81,25 @@ def _fit_segment(separator: WaveformSeparator, free: int, resident: int) -> str 
         raise _too_little(f"the shortest segment of {', '.join(separator.sources)}", need, resident)
     if length == published and grid is separator.chunking:
         return None
-    before = "the whole song" if grid is not separator.chunking else f"{published / 44_100:.1f} s"
+    before = "the whole song" if grid is not separator.chunking else f"{published / SAMPLE_RATE:.1f} s"
     separator.chunking = _of_length(grid, length)
-    return f"segments of {length / 44_100:.1f} s instead of {before}, to stay within the memory limit"
+    return f"segments of {length / SAMPLE_RATE:.1f} s instead of {before}, to stay within the memory limit"
+
+
+def _fit_stretch(separator: MaskingSeparator, free: int, resident: int) -> str | None:
+    """Shorter stretches, down to what networks are trained on; the stems change a little."""
+    chunking, fitting = separator.chunking, free // FRAME_BYTES
+    if fitting < LEAST_FRAMES:
+        raise _too_little(f"three seconds of {', '.join(separator.sources)}", LEAST_FRAMES * FRAME_BYTES, resident)
+    if chunking.frames <= fitting and not separator.is_whole:
+        return None
+    seconds_per_frame = separator.stft.hop / SAMPLE_RATE
+    before = "the whole song" if separator.is_whole else f"{chunking.frames * seconds_per_frame:.1f} s"
+    frames = min(chunking.frames, fitting)
+    separator.is_whole = False
+    separator.chunking = replace(chunking, frames=frames, overlap_frames=min(chunking.overlap_frames, frames // 10))
+    after = f"stretches of {frames * seconds_per_frame:.1f} s"
+    return f"{after} instead of {before}, to stay within the memory limit"
 
 
 def _of_length(grid: SegmentGrid, length: int) -> SegmentGrid:
