@@ -45,7 +45,7 @@ def find_catalogue(
 
 
 def _songs_of(place: Place, avoided: str | None) -> Iterator[CatalogueSong]:
-    if place.is_folder():
+    if not _is_file_by_name(place) and place.is_folder():
         yield from _songs_in_folder(place, avoided)
     elif _PATTERN_SIGNS & set(place.file_name) and not (place.is_local and place.local.exists()):
         found = place.matches()
@@ -55,6 +55,12 @@ def _songs_of(place: Place, avoided: str | None) -> Iterator[CatalogueSong]:
             yield from _songs_of(match, avoided)
     else:
         yield CatalogueSong(_name_of(place), place.url)
+
+
+def _is_file_by_name(place: Place) -> bool:
+    """Whether a name is enough, so that a store is not asked for every line of a long list."""
+    is_plain = not _PATTERN_SIGNS & set(place.file_name)
+    return is_plain and not place.is_local and PurePosixPath(place.file_name).suffix.lower() in AUDIO_SUFFIXES
 
 
 def _songs_in_folder(folder: Place, avoided: str | None) -> list[CatalogueSong]:

@@ -14,7 +14,8 @@ from my_submission.predictor import Predictor, load
 from my_submission.predictor.loading import DEFAULT_MODELS_DIR
 from my_submission.systems import find_system
 from my_submission.version import __version__
-from my_submission.weights import ModelsFolder, sha256_of
+from my_submission.weights import ModelsFolder
+from my_submission.weights.content import remembered_sha256_of
 
 KEY_SCHEMA = 1
 """Raised when the form of a key or of a manifest changes, so that old stems are not taken for new ones."""
@@ -71,7 +72,7 @@ class Recipe:
             DeviceError: the device is not there.
         """
         predictor = load(self.system, **self.load_settings)
-        found = {name: sha256_of(path) for name, path in predictor.assembly.weights.items()}
+        found = {name: remembered_sha256_of(path) for name, path in predictor.assembly.weights.items()}
         different = sorted(name for name in found if found[name] != self.weights.get(name))
         if different:
             raise WeightsError(
@@ -91,4 +92,4 @@ def weights_by_content(system: str, load_settings: Mapping[str, Any]) -> dict[st
     models = ModelsFolder(Path(load_settings["models_dir"] or DEFAULT_MODELS_DIR))
     is_allowed = bool(load_settings["allow_unverified"])
     artefacts = find_system(system).artefacts
-    return {name: sha256_of(models.require(name, allow_unverified=is_allowed)) for name in artefacts}
+    return {name: remembered_sha256_of(models.require(name, allow_unverified=is_allowed)) for name in artefacts}

@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs", nargs="*", metavar="INPUT", help="a file, a folder, a pattern, or a URL of one (s3://, https://, …)"
     )
-    parser.add_argument("--list", nargs="+", default=[], metavar="FILE", help="text files with a path or URL a line")
+    parser.add_argument(
+        "--list", action="append", default=[], metavar="FILE", help="a text file with a path or URL a line; repeatable"
+    )
     parser.add_argument(
         "-o", "--output", required=True, metavar="PLACE", help="folder or URL; stems go to PLACE/<song>/"
     )
