@@ -14,7 +14,8 @@ import torch
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
 from training.experiments import load_experiment
-from training.export import PARITY_DB, export, rounded_to_half
+from training.export import export
+from training.graphs import PARITY_DB, rounded_to_half
 
 PUBLISHED_FORM = TfcTdfConfig(bins=32, depth=5, growth=4)
 STARTER_FORM = TfcTdfConfig(

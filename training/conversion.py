@@ -8,8 +8,8 @@ from pathlib import Path
 from my_submission.engines.conditioned_engine import open_conditioned_checkpoint
 from my_submission.errors import OutputError, WeightsError
 from my_submission.weights import ModelsFolder
-from training.export import Exported
 from training.export_conditioned import export_conditioned
+from training.graphs import Exported
 from training.manifest import record
 
 

@@ -8,24 +8,15 @@ file's metadata. The encoder runs once for all sources where the architecture al
 from __future__ import annotations
 
 import copy
-import hashlib
-import io
-import logging
-import os
-import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.jit._trace import TracerWarning
 
 from my_submission.engines.conditioned_onnx import OUTPUT, SOURCES_INPUT, SPECTRA_INPUT
 from my_submission.networks.lasaft.framework import ConditionedNet
-from training.export import OPSET, PARITY_DB, Exported, rounded_to_half, store_half
-
-logger = logging.getLogger(__name__)
+from training.graphs import PARITY_DB, Exported, agreement_db, completed, rounded_to_half, traced, write_graph
 
 OWN_MARGIN_DB = 10.0
 """Two roundings of a badly conditioned network differ by more than each does from the exact result."""
@@ -66,8 +57,6 @@ def export_conditioned(
     Raises:
         ValueError: the frames do not fit the network, or graph and module disagree by more than their rounding.
     """
-    import onnx
-
     network = separator.config.network
     if frames < 1 or frames % network.frame_multiple:
         raise ValueError(f"frames={frames} must be a multiple of {network.frame_multiple}")
@@ -75,62 +64,27 @@ def export_conditioned(
     separator.eval()
     if half_weights:
         rounded_to_half(separator)
-    model = onnx.load_from_string(_traced(separator, frames))
-    if half_weights:
-        store_half(model)
-    for dim, size in zip(model.graph.output[0].type.tensor_type.shape.dim[2:], _shape(separator, frames), strict=True):
-        dim.dim_value = size
+    shape = _shape(separator, frames)
+    model = traced(
+        _EverySource(separator).eval(),
+        (torch.zeros(2, *shape), torch.tensor([0, 1, 0])),
+        inputs={SPECTRA_INPUT: {0: "batch"}, SOURCES_INPUT: {0: "sources"}},
+        output=OUTPUT,
+        output_axes={0: "batch", 1: "sources"},
+    )
     fields = {"n_fft": network.n_fft, "hop": hop, "architecture": architecture}
-    onnx.helper.set_model_props(model, {key: str(value) for key, value in fields.items()})
-    onnx.checker.check_model(model, full_check=True)
-    content = model.SerializeToString()
+    content = completed(model, fixed=shape, fields=fields, half_weights=half_weights)
     parity_db = _parity_db(content, separator, frames, seed)
     expected_db = PARITY_DB
     if parity_db < PARITY_DB:
         expected_db = min(PARITY_DB, _own_db(separator, frames, seed) - OWN_MARGIN_DB)
     separator.train(was_training)
-    if not parity_db >= expected_db:
-        raise ValueError(f"{path}: the graph is {parity_db:.1f} dB from the module, expected {expected_db:.1f} dB")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
-    logger.info("%s: %d bytes, parity %.1f dB", path, len(content), parity_db)
-    return Exported(path, hashlib.sha256(content).hexdigest(), len(content), parity_db)
+    return write_graph(content, path, parity_db=parity_db, expected_db=expected_db)
 
 
 def _shape(separator: ConditionedNet, frames: int) -> tuple[int, int, int]:
     """Complex stereo spectra, whatever of them the network sees."""
     return 4, frames, separator.config.network.bins
-
-
-def _traced(separator: ConditionedNet, frames: int) -> bytes:
-    """The graph of torch's TorchScript exporter, constants folded."""
-    example = torch.zeros(2, *_shape(separator, frames)), torch.tensor([0, 1, 0])
-    buffer: Any = io.BytesIO()
-    with warnings.catch_warnings():
-        # The exporter that needs no extra package announces its retirement.
-        warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export")
-        warnings.filterwarnings("ignore", message="The feature will be removed", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", message=".*but operator 'instance_norm' is set to train=True")
-        warnings.filterwarnings("ignore", message="Constant folding - Only steps=1 can be constant folded")
-        warnings.filterwarnings("ignore", "Converting a tensor to a Python", TracerWarning)
-        torch.onnx.export(
-            _EverySource(separator).eval(),
-            example,
-            buffer,
-            dynamo=False,
-            opset_version=OPSET,
-            do_constant_folding=True,
-            input_names=[SPECTRA_INPUT, SOURCES_INPUT],
-            output_names=[OUTPUT],
-            dynamic_axes={
-                SPECTRA_INPUT: {0: "batch"},
-                SOURCES_INPUT: {0: "sources"},
-                OUTPUT: {0: "batch", 1: "sources"},
-            },
-        )
-    return bytes(buffer.getvalue())
 
 
 def _own_db(separator: ConditionedNet, frames: int, seed: int) -> float:
@@ -155,7 +109,7 @@ def _parity_db(content: bytes, separator: ConditionedNet, frames: int, seed: int
         x = rng.normal(size=(n_items, *_shape(separator, frames))).astype(np.float32)
         numbers = np.array(sources, dtype=np.int64)
         with torch.inference_mode():
-            expected = separator.separate(torch.from_numpy(x), torch.from_numpy(numbers)).numpy().astype(np.float64)
+            expected = separator.separate(torch.from_numpy(x), torch.from_numpy(numbers)).numpy()
         (actual,) = session.run([OUTPUT], {SPECTRA_INPUT: x, SOURCES_INPUT: numbers})
-        ratios.append(10.0 * np.log10(np.sum(expected**2) / max(np.sum((expected - actual) ** 2), 1e-30)))
-    return float(min(ratios))
+        ratios.append(agreement_db(expected, actual))
+    return min(ratios)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from my_submission.engines.torch_engine import NETWORKS
 from my_submission.weights import sha256_of
-from training.export import PARITY_DB, Exported
+from training.graphs import PARITY_DB, Exported, agreement_db
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,6 @@ def _parity_db(network: nn.Module, loaded: nn.Module, shape: tuple[int, ...]) ->
     device = next(network.parameters()).device
     x = torch.rand(shape, generator=torch.Generator().manual_seed(0)) + 0.01
     was_training = network.training
-    expected: Tensor = network.eval()(x.to(device)).double()
+    expected: Tensor = network.eval()(x.to(device))
     network.train(was_training)
-    error = (loaded.to(device)(x.to(device)).double() - expected).square().sum()
-    return float(10.0 * torch.log10(expected.square().sum() / error.clamp(min=1e-30)))
+    return agreement_db(expected.cpu().numpy(), loaded.to(device)(x.to(device)).cpu().numpy())

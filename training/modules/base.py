@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from evaluator.metrics import global_sdr
 from training.activations import recompute_in_backward
 from training.data.stems import SILENT_SONG_RMS
-from training.export import Exported
+from training.graphs import Exported
 from training.optimisation import Plateau
 from training.separation import separate
 from training.settings.experiment import Experiment

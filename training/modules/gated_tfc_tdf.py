@@ -16,8 +16,8 @@ from my_submission.networks.lasaft.gated_tfc_tdf import GatedTfcTdfNet
 from my_submission.networks.spectra import channel_major, part_major, to_channels
 from my_submission.networks.tfc_tdf import TfcTdfNet
 from my_submission.stems import LASAFT_SOURCES
-from training.export import Exported
 from training.export_conditioned import export_conditioned
+from training.graphs import Exported
 from training.last_layer import Window, fold, solve
 from training.modules.base import SeparationModule
 from training.modules.tfc_tdf import TfcTdfModule, TfcTdfSettings

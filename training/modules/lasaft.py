@@ -26,8 +26,8 @@ from my_submission.networks.lasaft.layers import DenseConvolutions
 from my_submission.networks.lasaft.waveforms import FixedSourcesOfWaves, to_part_major
 from my_submission.networks.spectra import channel_major
 from my_submission.stems import LASAFT_SOURCES
-from training.export import Exported
 from training.export_conditioned import export_conditioned
+from training.graphs import Exported
 from training.losses import Outcome, loss_of
 from training.modules.base import SeparationModule
 from training.settings.experiment import Experiment, NetworkSettings

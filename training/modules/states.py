@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 from my_submission.networks.lightning_checkpoints import rows_of
 from my_submission.networks.state_dict import map_state_dict
 from my_submission.networks.strict_loading import load_strictly
-from training.export import Exported
 from training.export_state import STATE_SUFFIX, export_state
+from training.graphs import Exported
 from training.modules.base import SeparationModule
 from training.settings.experiment import Experiment, NetworkSettings
 

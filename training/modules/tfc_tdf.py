@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 
 from my_submission.networks.spectra import from_channels, to_channels
 from my_submission.networks.tfc_tdf import Norm, Output, TfcTdfConfig, TfcTdfNet
-from training.export import Exported, export
+from training.export import export
+from training.graphs import Exported
 from training.losses import Outcome, loss_of
 from training.modules.base import SeparationModule
 from training.settings.experiment import Experiment, NetworkSettings

@@ -1,0 +1,150 @@
+"""From a torch module to a graph on disk: what every ONNX export does alike."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
+
+logger = logging.getLogger(__name__)
+
+OPSET = 17
+PARITY_DB = 100.0
+"""Least signal-to-difference ratio between the graph and the torch module with the same weights."""
+
+HALF_SMALLEST = 256
+"""Initialisers with fewer values stay in single precision: they are norms, biases and constants."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: where, its content, its parity with torch."""
+
+    path: Path
+    sha256: str
+    n_bytes: int
+    parity_db: float
+
+
+def rounded_to_half(net: nn.Module) -> None:
+    """Rounds in place the weights that :func:`store_half` would store in half precision."""
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if parameter.numel() >= HALF_SMALLEST:
+                parameter.copy_(parameter.half().float())
+
+
+def store_half(model: Any) -> None:
+    """Replaces large float32 initialisers by float16 ones that a Cast brings back at load."""
+    import onnx
+
+    graph = model.graph
+    casts = []
+    for tensor in list(graph.initializer):
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < HALF_SMALLEST:
+            continue
+        stored = f"{tensor.name}.half"
+        casts.append(onnx.helper.make_node("Cast", [stored], [tensor.name], f"{tensor.name}.cast", to=1))
+        graph.initializer.remove(tensor)
+        graph.initializer.append(onnx.numpy_helper.from_array(values.astype(np.float16), stored))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def traced(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    *,
+    inputs: Mapping[str, Mapping[int, str]],
+    output: str,
+    output_axes: Mapping[int, str],
+) -> Any:
+    """The model of torch's TorchScript exporter, constants folded.
+
+    Args:
+        module: in evaluation mode.
+        example: what it is traced with.
+        inputs: names of the inputs in order, each with its open axes.
+        output: name of the one output.
+        output_axes: its open axes.
+    """
+    import onnx
+
+    buffer: Any = io.BytesIO()
+    with warnings.catch_warnings():
+        # The exporter that needs no extra package announces its retirement. Instance normalisation has no
+        # evaluation mode, which is the point of it, and checks its input's size, which is fixed here.
+        warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export")
+        warnings.filterwarnings("ignore", message="The feature will be removed", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", message=".*but operator 'instance_norm' is set to train=True")
+        warnings.filterwarnings("ignore", message="Constant folding - Only steps=1 can be constant folded")
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python", TracerWarning)
+        torch.onnx.export(
+            module,
+            example,
+            buffer,
+            dynamo=False,
+            opset_version=OPSET,
+            do_constant_folding=True,
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_axes={**{name: dict(axes) for name, axes in inputs.items()}, output: dict(output_axes)},
+        )
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def completed(model: Any, *, fixed: Sequence[int], fields: Mapping[str, object], half_weights: bool) -> bytes:
+    """The model's content with its last output axes fixed and the metadata in it, checked by onnx.
+
+    Args:
+        model: of :func:`traced`.
+        fixed: sizes of the output's last axes.
+        fields: the metadata.
+        half_weights: whether large weights are stored as float16.
+    """
+    import onnx
+
+    if half_weights:
+        store_half(model)
+    for dim, size in zip(model.graph.output[0].type.tensor_type.shape.dim[-len(fixed) :], fixed, strict=True):
+        dim.dim_value = size
+    onnx.helper.set_model_props(model, {key: str(value) for key, value in fields.items()})
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def agreement_db(expected: npt.NDArray[Any], actual: npt.NDArray[Any]) -> float:
+    """Signal-to-difference ratio in dB."""
+    exact = expected.astype(np.float64)
+    return float(10.0 * np.log10(np.sum(exact**2) / max(float(np.sum((exact - actual) ** 2)), 1e-30)))
+
+
+def write_graph(content: bytes, path: Path, *, parity_db: float, expected_db: float = PARITY_DB) -> Exported:
+    """Writes a graph in one step.
+
+    Raises:
+        ValueError: it is further from the torch module than expected.
+    """
+    if not parity_db >= expected_db:
+        raise ValueError(f"{path}: the graph is {parity_db:.1f} dB from the module, expected {expected_db:.1f} dB")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+    logger.info("%s: %d bytes, parity %.1f dB", path, len(content), parity_db)
+    return Exported(path, hashlib.sha256(content).hexdigest(), len(content), parity_db)
