@@ -22,7 +22,7 @@ from my_submission.networks.band_split_rnn import BandSplitConfig, BandSplitRNN,
 from my_submission.networks.demucs import Demucs
 from my_submission.networks.demucs_shape import INPUT_SCALE
 from my_submission.networks.demucs_split import DemucsSplit, DemucsSplitConfig
-from my_submission.networks.hybrid_demucs import HybridDemucs, levels
+from my_submission.networks.hybrid_demucs import HybridDemucs, layers, levels
 from my_submission.networks.hybrid_demucs.spectra import to_spectrum, to_waves
 from my_submission.networks.x_umx import XUmx, XUmxConfig
 from tests import aimless_reference as reference
@@ -137,7 +137,7 @@ def test_hybrid_demucs_is_its_definition(arguments: tuple[int, int, int], sample
 
 
 def test_long_recurrences_go_in_spans() -> None:
-    layer, x = made(hybrid_demucs.layers.BidirectionalLstm, 4), numbers(1, 4, 431)
+    layer, x = made(layers.BidirectionalLstm, 4), numbers(1, 4, 431)
     expected = reference.spans(x[0].double(), reference.Parameters(layer.state_dict()))
     assert relative_error(run(layer, x)[0], expected) < 1e-5
 
@@ -251,6 +251,14 @@ def test_bins_together_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert relative_error(run(network, x), whole.numpy()) < 1e-6
     network.requires_grad_(True)
     assert relative_error(network(x).detach(), whole.numpy()) < 1e-6
+
+
+def test_queries_together_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = made(layers.LocalAttention, 8), numbers(2, 8, 50)
+    whole = run(layer, x)
+    assert relative_error(whole[0], reference.attention(x[0].double(), reference.Parameters(layer.state_dict()))) < 1e-5
+    monkeypatch.setattr(layers, "QUERIES_TOGETHER", 7)
+    assert relative_error(run(layer, x), whole.numpy()) < 1e-6
 
 
 def test_sequences_together_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

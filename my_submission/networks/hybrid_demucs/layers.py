@@ -21,6 +21,9 @@ from my_submission.networks.hybrid_demucs.shape import (
     SELF_SCORE,
 )
 
+QUERIES_TOGETHER = 128
+"""Frames that attend at once where no gradient is needed; all scores of a whole song would be gigabytes."""
+
 
 class ResidualBranches(nn.Module):
     """Residual branches of growing dilation one after the other: [N, C, T] to [N, C, T]."""
@@ -105,7 +108,7 @@ def _joined(spans: Tensor) -> Tensor:
 class LocalAttention(nn.Module):
     """Attention over time whose scores fall with distance as every frame asks, with a residual connection.
 
-    [N, C, T] to [N, C, T]. Memory grows with the square of the frames.
+    [N, C, T] to [N, C, T]. Where gradients are needed, memory grows with the square of the frames.
     """
 
     def __init__(self, channels: int) -> None:
@@ -125,16 +128,25 @@ class LocalAttention(nn.Module):
         n, channels, frames = x.shape
         per_head = (n, ATTENTION_HEADS, -1, frames)
         query, key, content = (layer(x).view(per_head) for layer in (self.query, self.key, self.content))
-        scores = torch.einsum("nhct,nhcs->nhts", key, query) / math.sqrt(channels // ATTENTION_HEADS)
-        positions = torch.arange(frames, device=x.device)
-        distance = (positions[:, None] - positions).abs()
+        query = query / math.sqrt(channels // ATTENTION_HEADS)
         rates = torch.arange(1, ATTENTION_DECAYS + 1, device=x.device, dtype=x.dtype)
         strength = torch.sigmoid(self.query_decay(x).view(per_head)) / 2
         # Every decay falls with the same distance, so that their sum is one slope a head and querying frame.
         slope = torch.einsum("f,nhfs->nhs", rates, strength) / math.sqrt(ATTENTION_DECAYS)
-        scores = scores - distance * slope[:, :, None]
-        scores = scores.masked_fill(torch.eye(frames, dtype=torch.bool, device=x.device), SELF_SCORE)
-        weights = torch.softmax(scores, dim=2)
-        heard = torch.einsum("nhts,nhct->nhcs", weights, content).reshape(n, channels, frames)
+        together = frames if torch.is_grad_enabled() else QUERIES_TOGETHER
+        parts = [
+            _heard(query[..., first : first + together], slope[..., first : first + together], key, content, first)
+            for first in range(0, frames, together)
+        ]
+        heard = torch.cat(parts, dim=-1).reshape(n, channels, frames)
         attended: Tensor = self.proj(heard)
         return x + attended
+
+
+def _heard(query: Tensor, slope: Tensor, key: Tensor, content: Tensor, first: int) -> Tensor:
+    """What the frames from ``first`` on hear of all frames: [N, heads, C / heads, queries]."""
+    asking = torch.arange(first, first + query.shape[-1], device=query.device)
+    distance = (torch.arange(key.shape[-1], device=query.device)[:, None] - asking).abs()
+    scores = torch.einsum("nhct,nhcs->nhts", key, query) - distance * slope[:, :, None]
+    weights = torch.softmax(scores.masked_fill(distance == 0, SELF_SCORE), dim=2)
+    return torch.einsum("nhts,nhct->nhcs", weights, content)
