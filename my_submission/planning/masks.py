@@ -14,7 +14,7 @@ from my_submission.separators.masking import REHEARSED_FRAMES, MaskedSong
 from my_submission.stems import Stems
 
 FILTER_SECONDS_PER_SECOND = 0.15
-"""What filtering a second of audio is taken to cost where it was never measured: four times as much as one core needs
+"""What filtering a second of audio is taken to cost where it was never measured: ten times as much as one core needs
 for one source."""
 
 
