@@ -21,7 +21,7 @@ from my_submission.batch.catalogue import find_catalogue
 from my_submission.batch.display import BatchDisplay
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.places import Storage
-from my_submission.batch.ray_cluster import Cluster, WorkerNeeds
+from my_submission.batch.ray_cluster import Cluster, WorkerNeeds, connected
 from my_submission.batch.recipe import Recipe, weights_by_content
 from my_submission.batch.run import make_plan
 from my_submission.batch.scheduling import Lost, Policy, PoolEvent, Progress, Raised, Ready, Refused, Returned, Schedule
@@ -502,6 +502,36 @@ def test_a_table_on_a_terminal() -> None:
 )
 def test_as_many_workers_as_fit(needs: WorkerNeeds, n_workers: int) -> None:
     assert Cluster(cpus=8, gpus=2, n_nodes=1, is_local=True).n_workers(needs) == n_workers
+
+
+@pytest.mark.parametrize(("address", "n_tries"), [(None, 3), ("auto", 1)])
+def test_a_cluster_that_does_not_start_is_tried_again_and_then_an_error(
+    monkeypatch: pytest.MonkeyPatch, address: str | None, n_tries: int
+) -> None:
+    ray = FakeRay()
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    with pytest.raises(MdxError, match=r"no Ray cluster can be had \(timed out\)"), connected(address):
+        raise AssertionError("there is no cluster")
+    assert ray.n_tries == n_tries
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+class FakeRay:
+    """A Ray that never starts."""
+
+    def __init__(self) -> None:
+        self.n_tries = 0
+
+    def is_initialized(self) -> bool:
+        return False
+
+    def shutdown(self) -> None:
+        pass
+
+    def init(self, **_: object) -> None:
+        self.n_tries += 1
+        raise Exception("timed out\nwith many details")
 
 
 # The door

@@ -19,6 +19,11 @@ Result = TypeVar("Result")
 OBJECT_STORE_BYTES = 128 << 20
 """Ray's shared memory on a local cluster: songs never travel through it, only their names and reports."""
 
+LOCAL_STARTS = 3
+"""Ray gives its own processes 30 s to start, which on a crowded machine is not always enough."""
+
+_logger = logging.getLogger(__name__)
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -84,21 +89,35 @@ def connected(address: str | None = None, *, is_verbose: bool = False) -> Iterat
     if ray.is_initialized():
         yield _described(ray, is_local=False)
         return
-    local: dict[str, Any] = {}
-    if address is None:
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        local = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    level = logging.INFO if is_verbose else logging.ERROR
-    try:
-        ray.init(address=address or "local", log_to_driver=is_verbose, logging_level=level, **local)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = address or "this machine"
-        cure = "start one with `ray start --head`, or leave --address out" if address else "try again"
-        raise MdxError(f"no Ray cluster can be had ({_first_line(error)})", where=where, cure=cure) from error
+    _connect(ray, address, is_verbose=is_verbose)
     try:
         yield _described(ray, is_local=address is None)
     finally:
         ray.shutdown()
+
+
+def _connect(ray: Any, address: str | None, *, is_verbose: bool) -> None:
+    settings: dict[str, Any] = {
+        "address": address or "local",
+        "log_to_driver": is_verbose,
+        "logging_level": logging.INFO if is_verbose else logging.ERROR,
+    }
+    if address is None:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        settings |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    n_tries = LOCAL_STARTS if address is None else 1
+    for number in range(1, n_tries + 1):
+        try:
+            ray.init(**settings)
+        except Exception as error:  # Ray raises a bare Exception where a process of its own is late
+            ray.shutdown()
+            if number == n_tries:
+                where = address or "this machine"
+                cure = "start one with `ray start --head`, or leave --address out" if address else "try again"
+                raise MdxError(f"no Ray cluster can be had ({_first_line(error)})", where=where, cure=cure) from error
+            _logger.warning("Ray did not start (%s); trying again", _first_line(error))
+        else:
+            return
 
 
 class RayPool(Generic[Task, Result]):
