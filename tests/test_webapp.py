@@ -23,6 +23,7 @@ from my_submission.webapp import routes as addresses
 from my_submission.webapp import server
 from my_submission.webapp import studio as studios
 from my_submission.webapp.jobs import Job, Wish, Workshop
+from my_submission.webapp.markdown import plain
 from my_submission.webapp.progress import ProgressMeter
 from my_submission.webapp.server import configuration
 from my_submission.webapp.settings import PageSettings
@@ -331,6 +332,18 @@ def test_downloads_come_in_every_format(place: Studio) -> None:
         expected = {f"My song/{name}.flac" for name in SOURCES} | {"My song/report.html"}
         assert set(packed.namelist()) == expected
         assert str(song.folder) not in packed.read("My song/report.html").decode()
+
+
+def test_text_of_others_is_no_markup() -> None:
+    assert plain("![x](http://elsewhere) :red[a] 7.5") == r"\!\[x\]\(http\:\/\/elsewhere\) \:red\[a\] 7\.5"
+
+
+def test_a_separation_tells_its_parts_before_it_begins() -> None:
+    predictor = Predictor(two_branches())
+    first, *events = predictor.stream(noise(2, 20_000))
+    assert isinstance(first, Planned)
+    begun = [event.part for event in events if isinstance(event, PartStarted)]
+    assert list(first.parts) == begun
 
 
 def test_only_systems_with_weights_are_ready(place: Studio) -> None:

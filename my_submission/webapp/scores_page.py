@@ -16,6 +16,7 @@ from evaluator.replay import LocalRun, Placement, nearest_entry, place
 from evaluator.scores import Document, check_scores, read_scores
 from evaluator.scoring import DEFINITIONS
 from my_submission.pictures import look
+from my_submission.webapp.markdown import plain
 from my_submission.webapp.studio import studio
 
 LOCAL, PUBLISHED = "local run", "published"
@@ -35,7 +36,7 @@ def show() -> None:
     key = columns[1].segmented_control("Source", keys, default="song", format_func=_key_name, key="source") or "song"
     placements = _placements(documents, board)
     for banner in dict.fromkeys(placement.banner for placement in placements):
-        st.warning(banner, icon=":material/info:")
+        st.warning(plain(banner), icon=":material/info:")
     if not placements:
         st.info("No local run fits this board. `python -m my_submission evaluate DATASET` makes one.")
     st.altair_chart(_bars(board, placements, key), width="stretch")
@@ -61,7 +62,7 @@ def _documents() -> dict[str, Document]:
         try:
             found[upload.name] = check_scores(json.load(upload), where=upload.name)
         except (EvaluationError, ValueError) as error:
-            st.error(str(error))
+            st.error(plain(str(error)))
     chosen = st.multiselect("Shown", list(found), default=list(found), key="runs")
     return {name: found[name] for name in chosen}
 

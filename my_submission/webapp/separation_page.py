@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -18,6 +18,7 @@ from my_submission.pictures.wording import clock, residual
 from my_submission.systems import SystemRecipe
 from my_submission.webapp.components import show_mixer, show_tracks
 from my_submission.webapp.jobs import Job, Wish
+from my_submission.webapp.markdown import plain
 from my_submission.webapp.routes import FORMATS
 from my_submission.webapp.studio import studio
 from my_submission.webapp.visits import Visit, VisitorSong
@@ -50,12 +51,6 @@ class Desk:
     n_uploads: int = 0
 
 
-@dataclass
-class _Choice:
-    wish: Wish | None
-    problems: list[str] = field(default_factory=list)
-
-
 def _leave(visit: Visit) -> None:
     studio().visits.leave(visit)
 
@@ -80,24 +75,26 @@ def show() -> None:
     """Draw the page."""
     desk = _desk()
     with st.sidebar:
-        choice = _choose_system()
+        wish = _choose_system()
     st.title("Take a song apart", anchor=False)
     if desk.message:
-        st.error(desk.message, icon=":material/error:")
+        st.error(plain(desk.message), icon=":material/error:")
         desk.message = ""
     song, job = desk.visit.song, desk.job
     if song is None:
         _choose_song(desk)
     elif job is not None and job.song is song and not job.is_over:
-        _show_head(desk, song)
+        _show_head(song)
         _follow(job)
     else:
-        _show_head(desk, song, choice=choice)
+        _show_head(song)
+        _offer(desk, song, wish)
         if job is not None and job.song is song:
             _show_outcome(job, song)
 
 
-def _choose_system() -> _Choice:
+def _choose_system() -> Wish | None:
+    """Ask how to separate; None where it cannot be done so."""
     st.subheader("How", anchor=False)
     systems = studio().systems()
     ready = {system.name for system, is_ready in systems if is_ready}
@@ -139,7 +136,7 @@ def _choose_system() -> _Choice:
     for problem in problems:
         st.warning(problem)
     chosen = tuple(source for source in system.sources if source in sources)
-    return _Choice(None if problems else Wish(system.name, chosen, budget), problems)
+    return None if problems else Wish(system.name, chosen, budget)
 
 
 def _choose_song(desk: Desk) -> None:
@@ -192,20 +189,18 @@ def _forget(upload: Any) -> None:
         manager.remove_file(context.session_id, upload.file_id)
 
 
-def _show_head(desk: Desk, song: VisitorSong, *, choice: _Choice | None = None) -> None:
-    """The song's name and, while nothing is running, what can be done with it."""
-    name_column, buttons = st.columns([3, 2], vertical_alignment="center")
-    with name_column:
-        length = "" if song.seconds is None else f" :small[:gray[{clock(song.seconds)}]]"
-        st.subheader(f"{_plain(song.name)}{length}", anchor=False)
-    if choice is None:
-        return
-    with buttons, st.container(horizontal=True, horizontal_alignment="right"):
-        again = desk.job is not None and desk.job.song is song
-        if st.button(
-            "Separate again" if again else "Separate", type="primary", disabled=choice.wish is None, key="separate"
-        ):
-            _start(desk, song, choice.wish)
+def _show_head(song: VisitorSong) -> None:
+    length = "" if song.seconds is None else f" :small[:gray[{clock(song.seconds)}]]"
+    st.subheader(f"{plain(song.name)}{length}", anchor=False)
+
+
+def _offer(desk: Desk, song: VisitorSong, wish: Wish | None) -> None:
+    """What can be done with the song while nothing is running."""
+    is_again = desk.job is not None and desk.job.song is song
+    with st.container(horizontal=True):
+        label = "Separate again" if is_again else "Separate"
+        if st.button(label, type="primary", disabled=wish is None, key="separate"):
+            _start(desk, song, wish)
         if st.button("Another song", key="another"):
             desk.visit.give_up_song()
             desk.job = None
@@ -239,14 +234,14 @@ def _follow(job: Job) -> None:
             st.progress(moment.share, text=f"**{moment.stage}**{left}")
         where = f"{clock(moment.part_seconds)} of {clock(moment.song_seconds)}" if moment.song_seconds else ""
         facts = [moment.part, where, f"{moment.n_chunks} chunks done" if moment.n_chunks else "", *moment.notes]
-        st.caption(" · ".join(_plain(fact) for fact in facts if fact) or "…")
+        st.caption(" · ".join(plain(fact) for fact in facts if fact) or "…")
         if st.button("Stop", key="stop", icon=":material/stop_circle:"):
             job.stop()
 
 
 def _show_outcome(job: Job, song: VisitorSong) -> None:
     if job.state == "failed":
-        st.error(job.error, icon=":material/error:")
+        st.error(plain(job.error), icon=":material/error:")
     elif job.state == "stopped":
         st.info("Stopped. Nothing of the separation was kept.", icon=":material/stop_circle:")
     elif song.view is not None and song.report is not None:
@@ -262,7 +257,7 @@ def _show_stems(song: VisitorSong) -> None:
         f"{report.source_rate / 1000:g} kHz"
     )
     for line in report.left_out:
-        st.warning(f"Left out: {line}", icon=":material/timer:")
+        st.warning(plain(f"Left out: {line}"), icon=":material/timer:")
     st.subheader("Mixer", anchor=False)
     show_mixer(song)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -278,8 +273,3 @@ def _show_stems(song: VisitorSong) -> None:
         f"Mixture − Σ stems: {residual(view.residual_db)}, over all stems of the system. Clipped samples are values "
         "beyond full scale, which a 16- or 24-bit file cannot hold; 32-bit float keeps them."
     )
-
-
-def _plain(text: str) -> str:
-    """Text in which nothing is markup."""
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()#+-.!|~<>:$" else letter for letter in text)

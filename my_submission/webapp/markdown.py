@@ -1,0 +1,12 @@
+"""Text of others in Streamlit's Markdown: names of files, of runs, of data sets."""
+
+from __future__ import annotations
+
+import string
+
+_ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in string.punctuation})
+
+
+def plain(text: str) -> str:
+    """The text with every mark escaped, so that none of it is a link, a picture or a directive."""
+    return text.translate(_ESCAPED)
