@@ -137,6 +137,25 @@ def test_cross_faded_segments_lie_where_the_published_page_puts_them(samples: in
     assert all(before[1] - after[0] <= 4_410 for before, after in itertools.pairwise(spans))
 
 
+def test_cross_fades_are_the_published_ones_to_a_sample() -> None:
+    """Segments of different constants, by the page's own loop; its ramps reach 0 and 1, ours one step less."""
+    samples, fade = 2_000_000, 4_410
+    published, spans = np.zeros(samples), published_fades(samples)
+    for number, (start, stop) in enumerate(spans):
+        weights = np.ones(stop - start)
+        if start:
+            weights[:fade] = np.linspace(0, 1, fade)
+        if stop < samples:
+            weights[-fade:] *= np.linspace(1, 0, fade)
+        published[start:stop] += weights * (number + 1)
+    levels = itertools.count(1)
+    separator = waveform(2, 0.0, excess=0)
+    separator.engine = FakeEngine(lambda batch: np.full((1, 4, 2, batch.shape[-1]), next(levels), np.float32))
+    separator.chunking = FadeChunking(485_100, fade)
+    found = joined(separator, np.ones((2, samples), np.float32), "drums")
+    assert np.abs(found - published).max() <= 1.01 / (fade - 1)
+
+
 @settings(deadline=None, max_examples=40)
 @given(samples=st.integers(1, 3_000), stride=st.integers(2, 700), fade=st.integers(0, 60), whole=st.booleans())
 def test_cross_faded_and_whole_songs_come_back(samples: int, stride: int, fade: int, whole: bool) -> None:
