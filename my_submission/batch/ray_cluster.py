@@ -6,9 +6,11 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+import psutil
 
 from my_submission.batch.scheduling import Lost, PoolEvent, Raised, Ready, Refused, Returned
 from my_submission.errors import MdxError
@@ -107,10 +109,12 @@ def _connect(ray: Any, address: str | None, *, is_verbose: bool) -> None:
         settings |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     n_tries = LOCAL_STARTS if address is None else 1
     for number in range(1, n_tries + 1):
+        before = set(psutil.Process().children(recursive=True))
         try:
             ray.init(**settings)
         except Exception as error:  # Ray raises a bare Exception where a process of its own is late
             ray.shutdown()
+            _end(set(psutil.Process().children(recursive=True)) - before)
             if number == n_tries:
                 where = address or "this machine"
                 cure = "start one with `ray start --head`, or leave --address out" if address else "try again"
@@ -118,6 +122,13 @@ def _connect(ray: Any, address: str | None, *, is_verbose: bool) -> None:
             _logger.warning("Ray did not start (%s); trying again", _first_line(error))
         else:
             return
+
+
+def _end(processes: set[psutil.Process]) -> None:
+    """End what Ray leaves behind when it does not start: it would be in the way of the next try."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 class RayPool(Generic[Task, Result]):
