@@ -11,6 +11,7 @@ import torch
 
 from evaluator.metrics import global_sdr
 from my_submission.engines import Device
+from my_submission.engines.conditioned_onnx import open_conditioned_onnx
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.lasaft import ConditionedNet, FrameworkConfig, GatedTfcTdfConfig
@@ -19,7 +20,7 @@ from my_submission.networks.spectra import channel_major, part_major
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
 from my_submission.predictor import Predictor
 from my_submission.stems import LASAFT_SOURCES, MUSIC_SOURCES
-from my_submission.systems import BranchRecipe, ConditionedRecipe, RunOptions, SystemRecipe, assemble
+from my_submission.systems import BranchRecipe, ConditionedRecipe, RunOptions, SystemRecipe, assemble, find_system
 from my_submission.weights import ModelsFolder
 from tests.training_songs import synthetic_stem, write_spooled_songs
 from training.checkpoints import load_module
@@ -34,6 +35,8 @@ from training.settings.experiment import AugmentSettings, Experiment
 from training.settings.strict import SettingsError
 from training.starting import start_from
 
+ROOT_MODELS = Path(__file__).resolve().parents[1] / "models"
+MEGA = 10**6
 LEAST_GAIN_DB = 5.0
 N_FFT, FRAMES = 128, 8
 TRUNK = TfcTdfConfig(
@@ -303,3 +306,36 @@ def test_its_graph_separates_in_the_predictor(runs: tuple[Path, FitReport]) -> N
     own = separate(module.estimate, module.experiment.chunking, torch.from_numpy(mixture)).numpy()
     for row, source in enumerate(LASAFT_SOURCES):
         assert np.sum((stems[source] - own[row]) ** 2) < 1e-8 * np.sum(mixture**2)
+
+
+def test_the_shipped_network_is_small_whole_and_conditioned() -> None:
+    """No file over 5 MB, 8 MB in all; what its manifest entry says; all four sources by number at any batch."""
+    folder = ModelsFolder(ROOT_MODELS)
+    artefact = folder.artefact("starter-conditioned/network")
+    path = folder.require(artefact.name)  # hash and size are checked here
+    sizes = [file.stat().st_size for file in path.parent.iterdir()]
+    assert max(sizes) <= 5 * MEGA
+    assert sum(sizes) <= 8 * MEGA
+    assert (artefact.architecture, artefact.target, artefact.format) == ("gated-tfc-tdf", None, "onnx")
+    graph = open_conditioned_onnx(path, device=Device("cpu"), threads=1)
+    shape = graph.spectra_shape()
+    assert (shape.channels, shape.frames, shape.bins) == (4, 128, 2049)
+    assert dict(shape.metadata) == {"architecture": "gated-tfc-tdf", "hop": "1024", "n_fft": "4096"}
+    x = np.random.default_rng(0).normal(size=(2, 4, 128, 2049)).astype(np.float32)
+    both = graph.run_for([3, 1], x)
+    assert both.shape == (2, 2, 4, 128, 2049)
+    for place, number in enumerate((3, 1)):
+        alone = graph.run_for([number], x[1:])
+        np.testing.assert_allclose(both[1:, place], alone[:, 0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["starter-conditioned", "starter-blend"])
+def test_the_shipped_systems_take_tones_and_clicks_apart(name: str) -> None:
+    """Better than a quarter of the mixture for both; nothing is fetched."""
+    stems = {source: synthetic_stem(source, 3, 3.0) for source in ("other", "drums")}
+    mixture = stems["other"] + stems["drums"]
+    system = assemble(find_system(name), ModelsFolder(ROOT_MODELS), RunOptions(device=Device("cpu"), threads=1))
+    estimates = Predictor(system).separate(mixture)
+    assert set(estimates) == set(MUSIC_SOURCES)
+    for source, stem in stems.items():
+        assert global_sdr(stem, estimates[source]) > global_sdr(stem, mixture / 4) + 1.0

@@ -10,7 +10,7 @@ from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
 from my_submission.systems.aimless import AIMLESS_SYSTEMS
 from my_submission.systems.lasaft import LASAFT_SYSTEMS
 from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
-from my_submission.systems.starters import STARTER, STARTER_CINEMA, all_of, networks_of
+from my_submission.systems.starters import STARTER, STARTERS, all_of, networks_of
 
 DEMUCS_CHUNKING = OverlapChunking(segment_samples=40 * 44_100, overlap_ratio=0.5)
 """Demucs v2 was trained on 40-s segments and applied by both leaderboard entries with half of each overlapping."""
@@ -68,7 +68,7 @@ KUIELAB_A_NETWORKS = SystemRecipe(
 
 SYSTEMS: dict[str, SystemRecipe] = {
     system.name: system
-    for system in (STARTER, STARTER_CINEMA, KUIELAB_A, KUIELAB_B, KUIELAB_A_NETWORKS, *LASAFT_SYSTEMS, *AIMLESS_SYSTEMS)
+    for system in (*STARTERS, KUIELAB_A, KUIELAB_B, KUIELAB_A_NETWORKS, *LASAFT_SYSTEMS, *AIMLESS_SYSTEMS)
 }
 
 

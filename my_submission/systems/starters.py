@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
+from my_submission.systems.conditioned_recipe import ConditionedRecipe
 from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe
 
 
@@ -23,6 +24,35 @@ STARTER = SystemRecipe(
     branches=(BranchRecipe("networks", SpectralRecipe(networks_of("starter"), mixer="starter/mixer"), all_of(1.0)),),
 )
 
+CONDITIONED_TRIM = 2048
+"""Half of the transform's length, as the starter's other networks trim."""
+
+_CONDITIONED = ConditionedRecipe("starter-conditioned/network", MUSIC_SOURCES, CONDITIONED_TRIM, overlap_ratio=0.25)
+
+STARTER_CONDITIONED = SystemRecipe(
+    name="starter-conditioned",
+    title="one small network of our own that is asked for each source; runs with no download",
+    sources=MUSIC_SOURCES,
+    branches=(BranchRecipe("network", _CONDITIONED, all_of(1.0)),),
+)
+
+CONDITIONED_SHARES = {"bass": 0.3, "drums": 0.3, "other": 0.5, "vocals": 0.5}
+"""Of the conditioned network in the blend, fitted on excerpts of the six training songs."""
+
+STARTER_BLEND = SystemRecipe(
+    name="starter-blend",
+    title="starter and starter-conditioned together; runs with no download",
+    sources=MUSIC_SOURCES,
+    branches=(
+        BranchRecipe(
+            "networks",
+            SpectralRecipe(networks_of("starter"), mixer="starter/mixer"),
+            {source: round(1.0 - share, 10) for source, share in CONDITIONED_SHARES.items()},
+        ),
+        BranchRecipe("conditioned", _CONDITIONED, CONDITIONED_SHARES),
+    ),
+)
+
 STARTER_CINEMA = SystemRecipe(
     name="starter-cinema",
     title="three small TFC-TDF networks of our own for film sound; runs with no download",
@@ -33,3 +63,5 @@ STARTER_CINEMA = SystemRecipe(
         ),
     ),
 )
+
+STARTERS = (STARTER, STARTER_CONDITIONED, STARTER_BLEND, STARTER_CINEMA)
