@@ -35,10 +35,10 @@ pytest.importorskip("streamlit", reason="Streamlit is not installed")
 
 ROOT = Path(__file__).resolve().parents[1]
 RATE = 44_100
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 480
 """Far beyond what anything takes on a quiet machine, for one that is not."""
 
-pytestmark = pytest.mark.timeout(1_200)
+pytestmark = pytest.mark.timeout(2_400)
 FLAGS = (
     "--disable-gpu",
     "--disable-quic",
