@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def scaled(gain: float) -> FakeEngine:
 def test_the_faster_engine_must_agree(error: float, is_used: bool) -> None:
     """60 dB is close enough, 40 dB is not; the comparison is made once, on an excerpt, and never on silence."""
     reference, faster = scaled(2.0), scaled(2.0 * (1 + error))
-    engine = CheckedEngine(reference, lambda: faster, heard=lambda spectra: spectra, name="vocals")
+    engine = CheckedEngine(reference, [faster].pop, heard=lambda spectra: spectra, name="vocals")
     silence, batch = np.zeros((1, 4, 128, 8), np.float32), noise(2, 4, 128, 8)
     np.testing.assert_array_equal(engine.run(silence), silence)
     assert (engine.verdict, faster.shapes) == ("", [])
@@ -53,6 +54,9 @@ def test_the_faster_engine_must_agree(error: float, is_used: bool) -> None:
     assert faster.shapes == ([excerpt, (2, 4, 128, 8), (2, 4, 128, 8)] if is_used else [excerpt])
     assert reference.shapes[1] == excerpt
     assert engine.verdict.startswith("vocals: ")
+    kept = weakref.ref(faster)
+    del faster
+    assert (kept() is not None) == is_used
     assert ("60 dB from fp32" in engine.verdict) == is_used
     wrapped = SilenceSkipping(FrameSpectralEngine(engine, StftGeometry(256, 64, 8), workers=1))
     assert verdict_of(wrapped) == engine.verdict

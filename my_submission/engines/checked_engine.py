@@ -34,7 +34,7 @@ class CheckedEngine:
 
     Args:
         reference: the engine of the reference path.
-        open_faster: opens the other one, when there is something to compare.
+        open_faster: opens the other one, when there is something to compare; it is dropped where it does not agree.
         heard: the inverse transform.
         name: of the network, for the verdict.
     """

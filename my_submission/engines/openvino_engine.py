@@ -82,14 +82,3 @@ class OpenVinoFrames:
             del outputs
             self._request = None
         return result
-
-
-@lru_cache(maxsize=16)
-def _opened(path: Path, modified_ns: int, threads: int) -> OpenVinoFrames:
-    return OpenVinoFrames(path, threads=threads)
-
-
-def open_openvino(path: Path, *, threads: int) -> OpenVinoFrames:
-    """The engine of a file: the same one for the life of the process while the file stays as it is."""
-    real = path.resolve()
-    return _opened(real, real.stat().st_mtime_ns, threads)

@@ -14,7 +14,7 @@ from my_submission.engines.checked_engine import CheckedEngine
 from my_submission.engines.devices import available_cpus
 from my_submission.engines.frame_major import FrameMajorOnnx, open_frame_major
 from my_submission.engines.onnx_engine import GraphShape, OnnxEngine, open_onnx
-from my_submission.engines.openvino_engine import bf16_obstacle, open_openvino
+from my_submission.engines.openvino_engine import OpenVinoFrames, bf16_obstacle
 from my_submission.engines.spectral_engine import spectral_engine
 from my_submission.engines.torch_engine import TorchEngine, open_torch
 from my_submission.errors import WeightsError
@@ -88,7 +88,7 @@ def _with_bf16(name: str, path: Path, network: FrameMajorOnnx, stft: StftGeometr
     if (obstacle := bf16_obstacle()) is not None:
         logger.debug("%s stays in fp32: %s", name, obstacle)
         return None
-    faster = partial(open_openvino, path, threads=network.threads)
+    faster = partial(OpenVinoFrames, path, threads=network.threads)
     return CheckedEngine(network, faster, heard=partial(from_frames, geometry=stft), name=name)
 
 
