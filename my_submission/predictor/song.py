@@ -33,6 +33,9 @@ FINISH_MARGIN = 2.0
 HIGH_MARGIN = 1.2
 """What flushing to the disk took at its worst, it may take again and a little more."""
 
+SPARE_SHARE = 0.015
+"""Of the whole budget, left unused: work that was to end at the last moment has ended 0.1 % after it."""
+
 REOPENED_MARGIN = 1.5
 """While the song is written, work goes on where it leaves this many times of what the rest of the writing takes."""
 
@@ -215,7 +218,8 @@ class Song:
             return Forecast(self.pace, self.budget)
         margin = REOPENED_MARGIN if self._written else FINISH_MARGIN
         left = (self.mixture.samples - self._written) / SAMPLE_RATE
-        return Forecast(self.pace, self.budget.reserving(self.finish.reserve(self.pace, self.seconds, left, margin)))
+        writing = self.finish.reserve(self.pace, self.seconds, left, margin)
+        return Forecast(self.pace, self.budget.reserving(writing + SPARE_SHARE * self.budget.seconds))
 
     def _fallback(self, builder: PartsBuilder, first: BranchParts) -> BranchParts | None:
         """The fallback's parts, where the first branch would not end in time and the fallback costs little."""
