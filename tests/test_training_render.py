@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,16 @@ import pytest
 from my_submission.errors import InputError, MdxError
 from training import render, singing
 from training.data.songs import read_collection
-from training.render import Rendering, plan_renderings, read_midi, render_folder, source_of, split
+from training.render import (
+    TAIL_SECONDS,
+    TEMPO_RANGE,
+    Rendering,
+    plan_renderings,
+    read_midi,
+    render_folder,
+    source_of,
+    split,
+)
 from training.singing import FRAME_SECONDS, Note, analyse, melody, sing, sing_folder
 
 SAMPLE_RATE = 44_100
@@ -107,17 +117,20 @@ def test_damage_and_a_missing_program_are_named(tmp_path: Path, monkeypatch: pyt
 
 @pytest.fixture
 def synthesiser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for fluidsynth: one second of a tone as high as the part's number of notes, or a failure."""
+    """A stand-in for fluidsynth: one second of a tone as high as the part's number of notes, no end, or a failure."""
     script = tmp_path / "bin" / "fake-synth"
     script.parent.mkdir()
     script.write_text(
-        "#!/usr/bin/env python3\nimport sys, wave, struct, math\n"
-        "if open(sys.argv[-2]).read() == 'broken': sys.exit('no sound font')\n"
+        "#!/usr/bin/env python3\nimport sys, os, struct, math\n"
+        "font = open(sys.argv[-2]).read()\n"
+        "if font == 'broken': sys.exit('no sound font')\n"
         "notes = open(sys.argv[-1], 'rb').read().count(b'<') + 1\n"
-        "out = wave.open(sys.argv[sys.argv.index('-F') + 1], 'wb')\n"
-        "out.setparams((2, 2, 44100, 0, 'NONE', ''))\n"
+        "out = open(sys.argv[sys.argv.index('-F') + 1], 'wb')\n"
         "tone = (int(9000 * math.sin(notes * n / 50)) for n in range(44100))\n"
-        "out.writeframes(b''.join(struct.pack('<hh', value, value) for value in tone))\n"
+        "second = b''.join(struct.pack('<hh', value, value) for value in tone)\n"
+        "out.write(second)\n"
+        "if font == 'endless': print(os.getpid(), file=open(sys.argv[0] + '.pids', 'a'))\n"
+        "while font == 'endless': out.write(second)\n"
     )
     script.chmod(0o755)
     monkeypatch.setattr(render, "FLUIDSYNTH", str(script))
@@ -140,6 +153,30 @@ def test_a_folder_is_rendered_once_and_a_failure_does_not_stop_the_rest(synthesi
     assert render_folder(midi, fonts[:1], synthesiser / "out", **options) == 1  # type: ignore[arg-type]
     assert rendered.stems["bass"].path.stat().st_mtime_ns == before
     assert [path.name for path in (synthesiser / "out").iterdir()] == ["tune-good"]
+
+
+def test_a_part_that_never_ends_is_cut_after_its_tail(synthesiser: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The synthesiser is stopped, the file named, other renderings go on; a song at its greatest length is no news."""
+    midi, fonts = synthesiser / "midi", [synthesiser / "hung.sf2", synthesiser / "good.sf2"]
+    midi.mkdir()
+    song().save(midi / "tune.mid")
+    fonts[0].write_text("endless")
+    fonts[1].write_text("fine")
+    assert render_folder(midi, fonts, synthesiser / "long", seed=1, max_seconds=60.0, n_processes=1) == 2
+    good, hung = read_collection(synthesiser / "long").songs
+    slowest, fastest = (4 * 0.5 / tempo + TAIL_SECONDS for tempo in TEMPO_RANGE)
+    assert good.n_samples == SAMPLE_RATE
+    assert fastest <= hung.n_samples / SAMPLE_RATE <= slowest
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 3
+    assert all(f"{midi / 'tune.mid'}: notes of it never end with hung.sf2" in warning for warning in warnings)
+    for pid in (synthesiser / "bin" / "fake-synth.pids").read_text().split():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
+    caplog.clear()
+    render_folder(midi, fonts[:1], synthesiser / "short", seed=1, max_seconds=2.0, n_processes=1)
+    assert read_collection(synthesiser / "short").songs[0].n_samples == 2 * SAMPLE_RATE
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 def test_a_song_without_notes_is_refused(synthesiser: Path, monkeypatch: pytest.MonkeyPatch) -> None:

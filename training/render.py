@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 from zlib import crc32
 
 import mido
 import numpy as np
-import soundfile
 
 from my_submission.errors import InputError, MdxError
 from my_submission.geometry import SAMPLE_RATE
@@ -34,6 +34,10 @@ SUNG_PROGRAMS = frozenset({52, 53, 54, 85, 91})
 MAX_SEMITONES = 4
 TEMPO_RANGE = (0.85, 1.2)
 RENDER_GAIN = 0.4
+TAIL_SECONDS = 10.0
+"""How long a part may sound on after its last event; notes that never end would sound for ever."""
+FRAME_BYTES = 4
+"""Two channels of 16 bits."""
 FLUIDSYNTH = "fluidsynth"
 MIDI_SUFFIXES = frozenset({".mid", ".midi"})
 SOURCES_RENDERED = ("drums", "bass", "other")
@@ -126,18 +130,35 @@ def read_midi(path: Path) -> mido.MidiFile:
 
 
 def _synthesised(part: mido.MidiFile, job: Rendering, scratch: str) -> Pcm:
-    """int16 ``(samples, 2)``, at most ``max_seconds`` long."""
-    midi, wav = Path(scratch) / "part.mid", Path(scratch) / "part.wav"
+    """int16 ``(samples, 2)``, at most ``max_seconds`` long, and at most ``TAIL_SECONDS`` longer than the part."""
+    midi, errors = Path(scratch) / "part.mid", Path(scratch) / "errors.txt"
     part.save(midi)
-    command = [FLUIDSYNTH, "-ni", "-q", "-g", str(RENDER_GAIN), "-r", str(SAMPLE_RATE), "-F", str(wav)]
-    command += ["-o", "synth.polyphony=128", str(job.sound_font), str(midi)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode or not wav.is_file():
-        said = " ".join(done.stderr.split()[-30:])
+    longest = min(job.max_seconds, part.length + TAIL_SECONDS)
+    command = [FLUIDSYNTH, "-ni", "-q", "-g", str(RENDER_GAIN), "-r", str(SAMPLE_RATE), "-F", "/dev/stdout"]
+    command += ["-T", "raw", "-O", "s16", "-E", "little", "-o", "synth.polyphony=128", str(job.sound_font), str(midi)]
+    sound, is_cut, code = _begin_of_output(command, int(longest * SAMPLE_RATE) * FRAME_BYTES, errors)
+    if code or not sound:
+        said = " ".join(errors.read_text(errors="replace").split()[-30:])
         raise MdxError(f"{FLUIDSYNTH} failed with {job.sound_font} ({said})", where=job.midi)
-    pcm, _ = soundfile.read(wav, dtype="int16", always_2d=True, frames=int(job.max_seconds * SAMPLE_RATE))
-    wav.unlink()
-    return np.asarray(pcm, dtype=np.int16)
+    if is_cut and longest < job.max_seconds:
+        message = "%s: notes of it never end with %s; cut %.0f s after its last event"
+        logger.warning(message, job.midi, job.sound_font.name, TAIL_SECONDS)
+    return np.frombuffer(sound, dtype="<i2").reshape(-1, 2).astype(np.int16)
+
+
+def _begin_of_output(command: Sequence[str], n_bytes: int, errors: Path) -> tuple[bytes, bool, int]:
+    """The first bytes that a program writes, whether it was stopped since it wrote more, and its exit code (then 0).
+
+    ``errors`` is the file that takes what it says on standard error.
+    """
+    with errors.open("wb") as said, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as process:
+        output = cast("IO[bytes]", process.stdout)
+        head = output.read(n_bytes)
+        is_cut = bool(output.read(1))
+        if is_cut:
+            process.kill()
+        code = process.wait()
+    return head, is_cut, 0 if is_cut else code
 
 
 def render_folder(
