@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
+import torch
+from torch.utils.data import Dataset
 
 from training.experiments import experiment_from_table, load_experiment
 from training.modules.tfc_tdf import TfcTdfSettings
@@ -149,6 +153,25 @@ def test_a_missing_key_a_wrong_name_and_a_broken_file_are_told(tmp_path: Path) -
     broken.write_text('family = "x"')
     with pytest.raises(SettingsError, match="lacks targets, network"):
         load_experiment(str(broken))
+
+
+def test_drums_are_trained_on_from_the_graph_that_ships(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its first step the network gives what the graph gives."""
+    monkeypatch.chdir(CONFIGS.parents[1])
+    first, more = load_experiment("starter/drums"), load_experiment("starter/drums-more")
+    assert isinstance(more.network, TfcTdfSettings)
+    assert replace(more.network, start={}) == first.network
+    assert (more.family, more.targets, more.transform) == (first.family, first.targets, first.transform)
+    assert "drums" in more.data.collections
+    module = more.network.module(more, total_steps=1)
+    more.network.begin(module, more, Dataset[torch.Tensor]())
+    shape = (1, 4, more.transform.kept_bins, more.transform.frames)
+    spectra = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    (given,) = onnxruntime.InferenceSession(more.network.start["drums"]).run(None, {"input": spectra})
+    with torch.no_grad():
+        begun = module.network.eval()(torch.from_numpy(spectra)).numpy()
+    error = np.mean((begun - given) ** 2) / np.mean(given**2)
+    assert 10 * np.log10(error) < -90.0
 
 
 def test_a_file_of_ones_own_builds_on_a_published_one(tmp_path: Path) -> None:
