@@ -1,6 +1,6 @@
 """One network of leaderboard A alone, by this package: what the published schedule's --sources is compared with.
 
-Usage: python -m benchmarks.one_source SONG OUT --models-dir DIR [--source vocals] [--precision fp32]
+Usage: python -m benchmarks.one_source SONG OUT --models-dir DIR [--source vocals|demucs] [--precision fp32]
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ from pathlib import Path
 from my_submission.engines import Device
 from my_submission.predictor import Predictor
 from my_submission.systems import BranchRecipe, RunOptions, SpectralRecipe, SystemRecipe, assemble
+from my_submission.systems.catalogue import KUIELAB_A
 from my_submission.weights import ModelsFolder
+
+
+def branch_of(source: str) -> BranchRecipe:
+    """The network of one source, or Demucs, which gives all four."""
+    if source == "demucs":
+        recipe = KUIELAB_A.branches[1].recipe
+        return BranchRecipe("demucs", recipe, dict.fromkeys(recipe.sources, 1.0))
+    return BranchRecipe("network", SpectralRecipe({source: f"kuielab-a/{source}"}), {source: 1.0})
 
 
 def main() -> None:
@@ -20,12 +29,11 @@ def main() -> None:
     parser.add_argument("song", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--models-dir", type=Path, required=True)
-    parser.add_argument("--source", default="vocals")
+    parser.add_argument("--source", default="vocals", help="of a network, or demucs")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "auto"))
     options = parser.parse_args()
-    source = options.source
-    branch = BranchRecipe("network", SpectralRecipe({source: f"kuielab-a/{source}"}), {source: 1.0})
-    recipe = SystemRecipe("one-source", "one network of leaderboard A", (source,), (branch,))
+    branch = branch_of(options.source)
+    recipe = SystemRecipe("one-source", "one network of leaderboard A", branch.recipe.sources, (branch,))
     run = RunOptions(device=Device("cpu"), precision=options.precision)
     predictor = Predictor(assemble(recipe, ModelsFolder(options.models_dir), run, allow_unverified=True))
     predictor.separate_file(options.song, options.out, subtype="FLOAT")

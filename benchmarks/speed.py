@@ -1,9 +1,10 @@
 """Time and memory of whole processes, ours against others on the same networks, as ratios measured in one run.
 
-Usage: python -m benchmarks.speed vocals|system --models-dir DIR [--seconds 60] [--rounds 5] [--output FILE.md]
+Usage: python -m benchmarks.speed vocals|demucs|system --models-dir DIR [--seconds 60] [--rounds 5] [--output FILE.md]
            [--audio-separator PYTHON]
 
-The models folder needs networks of the published geometry; random weights will do (tests/model_makers.py).
+`demucs` compares Demucs v2 alone with the `demucs` package, which scripts/setup installs. The models folder needs
+networks of the published geometry; random weights will do (tests/model_makers.py).
 """
 
 from __future__ import annotations
@@ -35,11 +36,16 @@ def commands(options: argparse.Namespace, song: Path, out: Path) -> dict[str, Ca
 
     def ours(precision: str) -> Callable[[], Measured]:
         place = str(out / precision)
-        if options.what == "vocals":
-            return python("-m", "benchmarks.one_source", str(song), place, *models, "--precision", precision)
+        if options.what != "system":
+            one = ["--source", options.what, "--precision", precision]
+            return python("-m", "benchmarks.one_source", str(song), place, *models, *one)
         system = ["--system", "kuielab-a", "--allow-unverified", "--subtype", "FLOAT", "--precision", precision]
         return python("-m", "my_submission", "separate", str(song), "-o", place, *system, *models)
 
+    if options.what == "demucs":
+        checkpoint = str(options.models_dir / "demucs" / "demucs.th")
+        other = python("-m", "benchmarks.with_demucs", str(song), str(out / "package"), checkpoint)
+        return {OURS: ours("fp32"), "demucs package": other}
     scope = ["--sources", "vocals"] if options.what == "vocals" else ["--demucs"]
     found = {
         OURS: ours("fp32"),
@@ -60,7 +66,7 @@ def differences(out: Path) -> str:
     lines = ["| stem | against | dB from our fp32 | change of a 9 dB SDR |", "|---|---|---|---|"]
     for reference in sorted((out / "fp32").rglob("*.wav")):
         expected = soundfile.read(reference)[0]
-        for other in ("auto", "published"):
+        for other in ("auto", "published", "package"):
             found = sorted((out / other).rglob(reference.name))
             if not found:
                 continue
@@ -74,7 +80,7 @@ def differences(out: Path) -> str:
 def main() -> int:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("vocals", "system"))
+    parser.add_argument("what", choices=("vocals", "demucs", "system"))
     parser.add_argument("--models-dir", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rounds", type=int, default=5)
