@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -56,6 +57,22 @@ def test_the_same_bits_as_the_graph_as_stored(tmp_path: Path) -> None:
     np.testing.assert_array_equal(got.swapaxes(-1, -2), expected)
     np.testing.assert_array_equal(rewritten.run(batch.swapaxes(-1, -2), is_last=True), got)
     assert open_frame_major(path, device=CPU, threads=1) is open_frame_major(path, device=CPU, threads=1)
+
+
+def test_norms_apart_are_the_same_numbers(tmp_path: Path) -> None:
+    """To 120 dB, and no normalisation is left behind a linear layer, whose weights stay one matrix."""
+    path = written(tmp_path)
+    apart = onnx.load_from_string(frame_major(path, are_norms_apart=True).content)
+    onnx.checker.check_model(apart)
+    products = [node.output[0] for node in apart.graph.node if node.op_type == "MatMul"]
+    behind = {node.op_type for node in apart.graph.node if set(products) & set(node.input)}
+    assert products
+    assert behind == {"Reshape"}
+    session = onnxruntime.InferenceSession(apart.SerializeToString(), providers=["CPUExecutionProvider"])
+    batch = noise(2, 4, 32, 64)
+    (got,) = session.run(None, {session.get_inputs()[0].name: batch})
+    expected = FrameMajorOnnx(path, device=CPU, threads=1).run(batch)
+    assert 10 * np.log10(np.sum(expected**2) / np.sum((expected - got) ** 2)) > 120
 
 
 @pytest.mark.parametrize(("depth", "kernel", "convs"), [(5, 3, 3), (3, 3, 1), (5, 5, 2)])

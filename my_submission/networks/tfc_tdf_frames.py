@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
+import numpy as np
+
 from my_submission.errors import WeightsError
 from my_submission.geometry import TimeReach
-from my_submission.networks.tfc_tdf_walk import TfcTdfWalk, load_model
+from my_submission.networks.tfc_tdf_walk import BATCH_NORM_EPSILON, TfcTdfWalk, load_model
 
 _CURE = "use a graph exported from a TFC-TDF network"
 
@@ -39,8 +41,13 @@ class FrameMajorGraph:
     metadata: tuple[tuple[str, str], ...]
 
 
-def frame_major(path: str | PathLike[str]) -> FrameMajorGraph:
+def frame_major(path: str | PathLike[str], *, are_norms_apart: bool = False) -> FrameMajorGraph:
     """Rewrite the graph of a file, after a walk along all of it has shown that this changes nothing.
+
+    Args:
+        path: an ONNX file.
+        are_norms_apart: whether the normalisations behind linear layers stand as products and sums that OpenVINO does
+            not fold into the layers' weights, see :func:`_set_norms_apart`; the same numbers but for rounding.
 
     Raises:
         WeightsError: the file is no ONNX model, or not one of a published-form TFC-TDF network.
@@ -51,6 +58,8 @@ def frame_major(path: str | PathLike[str]) -> FrameMajorGraph:
     reach = _reach(model.graph, walk, path)
     channels, bins, frames = (dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[1:])
     _leave_out(model.graph, walk.transposes)
+    if are_norms_apart:
+        _set_norms_apart(model.graph, walk)
     for value in (model.graph.input[0], model.graph.output[0]):
         dims = value.type.tensor_type.shape.dim
         dims[3].dim_value = dims[2].dim_value
@@ -90,6 +99,47 @@ def _reach(graph: Any, walk: TfcTdfWalk, where: str | PathLike[str]) -> TimeReac
                 kernels.add(kernel)
     n_convolutions = 1 + max(int(key.split(".")[2]) for key in walk.state if key.startswith("mid_dense.H."))
     return TimeReach(scales=walk.n_scales, frames_per_block=n_convolutions * (max(kernels) // 2))
+
+
+def _set_norms_apart(graph: Any, walk: TfcTdfWalk) -> None:
+    """Write the normalisations behind linear layers, and their activations, over (batch, channels, the rest).
+
+    A normalisation right behind a MatMul is folded into the layer's weights by OpenVINO: one matrix a channel instead
+    of one for all, half a gigabyte for a published network, multiplied in float32 whatever precision is asked for. A
+    change of shape in between keeps both apart.
+    """
+    from onnx import helper, numpy_helper
+
+    flat = "norms_apart.flat"
+    graph.initializer.append(numpy_helper.from_array(np.array([0, 0, -1], np.int64), flat))
+    activations = {node.input[0]: node for node in graph.node if node.op_type == "Relu"}
+    for name, norm in walk.norms.items():
+        weight, bias, mean, var = (
+            walk.state[f"{name}.{part}"].astype(np.float64)
+            for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        scale = weight / np.sqrt(var + BATCH_NORM_EPSILON)
+        block, _, index = name.rpartition(".")
+        bins = len(walk.state[f"{block}.{int(index) - 1}.weight"])
+        constants = {
+            "scale": scale.astype(np.float32)[:, None],
+            "offset": (bias - mean * scale).astype(np.float32)[:, None],
+            "shape": np.array([0, 0, -1, bins], np.int64),
+        }
+        graph.initializer.extend(numpy_helper.from_array(value, f"{name}.{key}") for key, value in constants.items())
+        activation = activations[norm.output[0]]
+        steps = [
+            helper.make_node("Reshape", [norm.input[0], flat], [f"{name}.flat"]),
+            helper.make_node("Mul", [f"{name}.flat", f"{name}.scale"], [f"{name}.scaled"]),
+            helper.make_node("Add", [f"{name}.scaled", f"{name}.offset"], [f"{name}.shifted"]),
+            helper.make_node("Relu", [f"{name}.shifted"], [f"{name}.positive"]),
+            helper.make_node("Reshape", [f"{name}.positive", f"{name}.shape"], list(activation.output)),
+        ]
+        place = list(graph.node).index(norm)
+        graph.node.remove(norm)
+        graph.node.remove(activation)
+        for step in reversed(steps):
+            graph.node.insert(place, step)
 
 
 def _leave_out(graph: Any, nodes: list[Any]) -> None:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from my_submission.errors import WeightsError
 
-_BATCH_NORM_EPSILON = 1e-5
+BATCH_NORM_EPSILON = 1e-5
+"""What is added to the variances in ``TfcTdfWalk.state``."""
 _UNCHANGED = frozenset({"Identity", "Cast"})
 """Operators that stand between a stored weight and its use without changing its meaning."""
 
@@ -42,8 +43,8 @@ def load_model(path: str | PathLike[str]) -> Any:
 class TfcTdfWalk:
     """A walk along the graph's tensors.
 
-    ``state`` fills with weights as it goes, ``transposes`` with the two nodes that swap bins and frames, and
-    ``n_scales`` counts the downsamplings.
+    ``state`` fills with weights as it goes, ``transposes`` with the two nodes that swap bins and frames, ``norms`` with
+    the normalisations behind linear layers by their names in ``state``, and ``n_scales`` counts the downsamplings.
 
     Args:
         graph: the graph of an ONNX model.
@@ -55,6 +56,7 @@ class TfcTdfWalk:
 
         self.state: dict[str, npt.NDArray[Any]] = {}
         self.transposes: list[Any] = []
+        self.norms: dict[str, Any] = {}
         self.n_scales = 0
         self._graph = graph
         self._where = where
@@ -157,13 +159,15 @@ class TfcTdfWalk:
         if nodes:
             weight, bias, mean, var = (self._constant(n, nodes[0]) for n in nodes[0].input[1:5])
             given = {a.name: self._attribute(a) for a in nodes[0].attribute}
-            var = var + np.float32(given.get("epsilon", _BATCH_NORM_EPSILON) - _BATCH_NORM_EPSILON)
+            var = var + np.float32(given.get("epsilon", BATCH_NORM_EPSILON) - BATCH_NORM_EPSILON)
             x = nodes[0].output[0]
+            if folded_channels is None:
+                self.norms[name] = nodes[0]
         elif folded_channels is None:
             raise self._error(f"no BatchNormalization follows the tensor {x}")
         else:
             ones, zeros = np.ones(folded_channels, np.float32), np.zeros(folded_channels, np.float32)
-            weight, bias, mean, var = ones, zeros, zeros, ones - np.float32(_BATCH_NORM_EPSILON)
+            weight, bias, mean, var = ones, zeros, zeros, ones - np.float32(BATCH_NORM_EPSILON)
         for part, value in (("weight", weight), ("bias", bias), ("running_mean", mean), ("running_var", var)):
             self.state[f"{name}.{part}"] = value
         self.state[f"{name}.num_batches_tracked"] = np.array(0, np.int64)
