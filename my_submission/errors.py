@@ -6,6 +6,7 @@
     ├── StorageError      files elsewhere that cannot be reached now
     ├── WeightsError      an artefact that is missing, damaged, unsafe or of the wrong shape
     ├── DeviceError       a device asked for that is not there
+    │   └── DeviceMemoryError   a device that has too little memory for a batch
     └── UnknownNameError  a system, source, artefact or option that does not exist
 
 Doors turn any ``MdxError`` into one line on standard error and exit code 1. Anything else is a bug
@@ -52,6 +53,10 @@ class WeightsError(MdxError):
 
 class DeviceError(MdxError):
     """The device asked for is not there or refuses the network."""
+
+
+class DeviceMemoryError(DeviceError):
+    """The device has too little memory for a batch; a smaller one may fit."""
 
 
 class UnknownNameError(MdxError):

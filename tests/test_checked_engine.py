@@ -22,7 +22,7 @@ from my_submission.engines.checked_engine import (
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.engines.frame_major import FrameMajorOnnx
 from my_submission.engines.openvino_engine import OpenVinoFrames, bf16_obstacle
-from my_submission.engines.spectral_engine import FrameSpectralEngine, SilenceSkipping, verdict_of
+from my_submission.engines.spectral_engine import FrameSpectralEngine, SilenceSkipping, remarks_of
 from my_submission.errors import WeightsError
 from my_submission.geometry import StftGeometry
 from tests.model_makers import passing_the_mixture, random_network, write_spectral
@@ -59,8 +59,8 @@ def test_the_faster_engine_must_agree(error: float, is_used: bool) -> None:
     assert (kept() is not None) == is_used
     assert ("60 dB from fp32" in engine.verdict) == is_used
     wrapped = SilenceSkipping(FrameSpectralEngine(engine, StftGeometry(256, 64, 8), workers=1))
-    assert verdict_of(wrapped) == engine.verdict
-    assert verdict_of(SilenceSkipping(reference)) == ""
+    assert remarks_of(wrapped) == (engine.verdict,)
+    assert remarks_of(SilenceSkipping(reference)) == ()
 
 
 def test_waveforms_are_compared_and_not_spectra() -> None:

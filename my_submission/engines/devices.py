@@ -6,14 +6,19 @@ import ctypes
 import logging
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from my_submission.errors import DeviceError, UnknownNameError
+from my_submission.errors import DeviceError, DeviceMemoryError, MdxError, UnknownNameError
 
 logger = logging.getLogger(__name__)
+
+_MEMORY_FAILURES = ("allocate", "out of memory", "ALLOC_FAILED", "smaller than requested bytes")
+"""How onnxruntime, torch, CUDA, cuDNN and cuBLAS say that there is no memory."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +96,27 @@ def cuda_devices() -> tuple[int, str]:
     return count.value, ""
 
 
-def memory_error(device: Device, n_items: int) -> DeviceError:
+def memory_error(device: Device, n_items: int) -> DeviceMemoryError:
     """What to say when a batch does not fit the device."""
-    return DeviceError(
+    fewer = "use a smaller --batch-chunks, " if n_items > 1 else ""
+    holders = " (nvidia-smi shows what holds it)" if device.kind == "cuda" else ""
+    return DeviceMemoryError(
         f"{device} has too little memory for a batch of {n_items}",
-        cure="use a smaller --batch-chunks, free memory there, or use another --device",
+        cure=f"{fewer}free memory there{holders}, or use another --device",
     )
+
+
+@contextmanager
+def explained(device: Device, n_items: int) -> Iterator[None]:
+    """Turn a runtime's failure to find memory for a batch into ours; any other failure stays what it is."""
+    try:
+        yield
+    except MdxError:
+        raise
+    except Exception as error:  # every library raises a type of its own, without a common base
+        if not any(words in str(error) for words in _MEMORY_FAILURES):
+            raise
+        raise memory_error(device, n_items) from error
 
 
 def available_cpus() -> int:

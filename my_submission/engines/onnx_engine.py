@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.engines.base import Batch
-from my_submission.engines.devices import Device, available_cpus, memory_error
+from my_submission.engines.devices import Device, available_cpus, explained
 from my_submission.errors import DeviceError, WeightsError
 
 logger = logging.getLogger(__name__)
@@ -123,17 +123,6 @@ def run_options(runtime: Any, device: Device, *, is_last: bool) -> Any:
         arena = "cpu:0" if device.kind == "cpu" else f"gpu:{device.index}"
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
     return options
-
-
-@contextmanager
-def explained(device: Device, n_items: int) -> Iterator[None]:
-    """Turn onnxruntime's failure to allocate memory for a batch into ours."""
-    try:
-        yield
-    except Exception as error:  # onnxruntime raises a family of its own without a common public base
-        if "allocate" not in str(error):
-            raise
-        raise memory_error(device, n_items) from error
 
 
 class OnnxEngine(OnnxGraph):

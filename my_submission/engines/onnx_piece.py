@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.engines.base import Batch
-from my_submission.engines.devices import Device
-from my_submission.engines.onnx_engine import explained, open_session, run_options
+from my_submission.engines.devices import Device, explained
+from my_submission.engines.onnx_engine import open_session, run_options
 from my_submission.networks.demucs_graphs import OUTPUT, GraphPiece
 
 CPU = Device("cpu")

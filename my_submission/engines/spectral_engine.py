@@ -13,7 +13,8 @@ import numpy as np
 from my_submission.dsp.stft import from_channels, from_frames, to_channels, to_frames
 from my_submission.engines.base import Batch, Engine
 from my_submission.engines.checked_engine import CheckedEngine
-from my_submission.engines.devices import memory_error
+from my_submission.engines.devices import explained
+from my_submission.engines.fitting_engine import FittingEngine
 from my_submission.engines.frame_major import FrameMajorOnnx
 from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.engines.torch_engine import TorchEngine
@@ -63,16 +64,16 @@ class FrameSpectralEngine:
         return from_frames(mapped, self.stft, workers=self.workers)
 
 
-def verdict_of(engine: object) -> str:
-    """How a faster engine inside a spectral engine compared with the reference; empty where none was compared."""
-    while not isinstance(engine, CheckedEngine):
-        if isinstance(engine, SilenceSkipping):
-            engine = engine.engine
-        elif isinstance(engine, FrameSpectralEngine):
-            engine = engine.network
-        else:
-            return ""
-    return engine.verdict
+def remarks_of(engine: Any) -> tuple[str, ...]:
+    """What an engine and those inside it have found out: smaller batches, how a faster arithmetic compared."""
+    found: list[str] = []
+    while engine is not None:
+        if isinstance(engine, FittingEngine):
+            found.append(engine.remark)
+        elif isinstance(engine, CheckedEngine):
+            found.append(engine.verdict)
+        engine = getattr(engine, "engine", None) or getattr(engine, "network", None)
+    return tuple(remark for remark in found if remark)
 
 
 class SilenceSkipping:
@@ -141,18 +142,15 @@ class DeviceSpectralEngine:
         from my_submission.networks import spectra
 
         torch = self._torch
-        try:
-            with torch.inference_mode():
-                waves = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(self._device)
-                channels = spectra.to_channels(waves, self.stft)
-                mapped = (
-                    self._bound(channels, is_last=is_last)
-                    if isinstance(self.network, OnnxEngine)
-                    else self.network.apply(channels)
-                )
-                result: Batch = spectra.from_channels(mapped, self.stft).cpu().numpy()
-        except torch.OutOfMemoryError as error:
-            raise memory_error(self.network.device, len(batch)) from error
+        with explained(self.network.device, len(batch)), torch.inference_mode():
+            waves = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(self._device)
+            channels = spectra.to_channels(waves, self.stft)
+            mapped = (
+                self._bound(channels, is_last=is_last)
+                if isinstance(self.network, OnnxEngine)
+                else self.network.apply(channels)
+            )
+            result: Batch = spectra.from_channels(mapped, self.stft).cpu().numpy()
         if is_last and self.network.device.kind == "cuda":
             torch.cuda.empty_cache()
         return result
@@ -162,7 +160,7 @@ class DeviceSpectralEngine:
         engine = cast("OnnxEngine", self.network)
         mapped = self._torch.empty_like(channels)
         if engine.device.kind == "cuda":
-            self._torch.cuda.current_stream().synchronize()
+            self._torch.cuda.current_stream(engine.device.index).synchronize()
         engine.run_in_place(channels.data_ptr(), mapped.data_ptr(), tuple(channels.shape), is_last=is_last)
         return mapped
 

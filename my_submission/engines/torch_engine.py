@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from my_submission.engines.base import Batch
-from my_submission.engines.devices import Device, available_cpus, memory_error
+from my_submission.engines.devices import Device, available_cpus, explained
 from my_submission.errors import DeviceError, MdxError
 
 if TYPE_CHECKING:
@@ -64,12 +64,9 @@ class TorchEngine:
         torch = self._torch
         if self.device.kind == "cpu" and torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
-        try:
-            with torch.inference_mode():
-                moved = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(str(self.device))
-                result: Batch = self.apply(moved).cpu().numpy()
-        except torch.OutOfMemoryError as error:
-            raise memory_error(self.device, len(batch)) from error
+        with explained(self.device, len(batch)), torch.inference_mode():
+            moved = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(str(self.device))
+            result: Batch = self.apply(moved).cpu().numpy()
         if is_last and self.device.kind == "cuda":
             torch.cuda.empty_cache()
         return result

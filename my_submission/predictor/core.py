@@ -22,6 +22,7 @@ from my_submission.audio_io import (
 from my_submission.audio_io.mixture import N_CHANNELS
 from my_submission.budget import Budget
 from my_submission.dsp.resampling import resample
+from my_submission.engines.device_memory import PeakWatch, ReadMemory
 from my_submission.events import Event, Finished
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.planning import Calibration, Pace
@@ -50,6 +51,7 @@ class Predictor:
         clock: monotonic seconds, for budgets; tests inject their own.
         notes: what a reader of every report should know, such as why the CPU was chosen.
         calibration: what work has cost before; only what this predictor measures itself when not given.
+        read_device_memory: looks at the GPU's memory, for the report; None on the CPU.
     """
 
     def __init__(
@@ -59,11 +61,13 @@ class Predictor:
         clock: Callable[[], float] | None = None,
         notes: tuple[str, ...] = (),
         calibration: Calibration | None = None,
+        read_device_memory: ReadMemory | None = None,
     ) -> None:
         self.assembly = assembly
         self.setup_notes = notes
         self.calibration = calibration if calibration is not None else Calibration()
         self._clock = clock
+        self._read_device_memory = read_device_memory
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -196,6 +200,7 @@ class Predictor:
         budget = self._budget(budget_seconds, spent_seconds)
         path, directory = Path(path), Path(directory)
         with contextlib.ExitStack() as stack:
+            watch = stack.enter_context(PeakWatch(self._read_device_memory))
             scratch = scratch_folder(directory)
             began = budget.elapsed()
             rate = self.assembly.recipe.working_rate
@@ -231,7 +236,7 @@ class Predictor:
                         yield block
             began = budget.elapsed()
         self._learn(song, finish, budget.elapsed() - began)
-        yield Finished(self._report(song, path, writer, reading_seconds))
+        yield Finished(self._report(song, path, writer, reading_seconds, watch.peak_bytes))
 
     def _budget(self, seconds: float | None, spent_seconds: float = 0.0) -> Budget:
         limit = math.inf if seconds is None else seconds
@@ -261,7 +266,9 @@ class Predictor:
         song.pace.observe(finish.closing_key, song.seconds, closing_seconds, is_network=False)
         song.pace.keep()
 
-    def _report(self, song: Song, path: Path, writer: StemFolderWriter, reading_seconds: float) -> SeparationReport:
+    def _report(
+        self, song: Song, path: Path, writer: StemFolderWriter, reading_seconds: float, peak_device_bytes: int | None
+    ) -> SeparationReport:
         budget = song.budget
         return SeparationReport(
             system=self.assembly.recipe.name,
@@ -271,12 +278,13 @@ class Predictor:
             seconds=budget.elapsed(),
             budget_seconds=budget.seconds if budget.is_limited else None,
             peak_memory_bytes=peak_memory_bytes(),
+            peak_device_memory_bytes=peak_device_bytes,
             cutoffs_hz=dict(self.assembly.cutoffs_hz),
             weights={name: str(file) for name, file in self.assembly.weights.items()},
             input_path=str(path),
             outputs={name: str(file) for name, file in writer.paths.items()},
             levels={name: vars(level) for name, level in writer.report.items()},
-            notes=(*song.notes, *self.assembly.verdicts),
+            notes=(*song.notes, *self.assembly.remarks),
             plan=song.plan.rung,
             left_out=song.left_out(),
             is_as_published=song.is_as_published,

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import cast
 
 from my_submission.engines import Device, resolve_device
+from my_submission.engines.device_memory import memory_reader
 from my_submission.errors import DeviceError, UnknownNameError
 from my_submission.planning import Calibration
 from my_submission.predictor.core import Predictor
-from my_submission.predictor.memory import keep_within
+from my_submission.predictor.memory import fit_to_device, keep_within
 from my_submission.systems import Precision, RunOptions, Runtime, assemble, find_system
 from my_submission.weights import ModelsFolder
 
@@ -44,7 +45,7 @@ def load(
         precision: "auto", "fp32", "bf16" or "fp16"; half precision runs every network in torch.
         runtime: "auto", "onnx" or "torch", for spectral networks.
         threads: processors for one run on the CPU; all that the process may use when not given.
-        batch_chunks: spectral chunks in one run.
+        batch_chunks: spectral chunks in one run; on a GPU as many as its free memory allows, up to eight.
         max_memory_bytes: of the whole process; batches and segments become smaller to stay below it.
         allow_unverified: accept artefacts whose hash is not the published one.
 
@@ -73,8 +74,12 @@ def load(
         )
         assembly = assemble(recipe, models, options, allow_unverified=allow_unverified)
         limits = keep_within(assembly, max_memory_bytes) if max_memory_bytes is not None else ()
+        read_memory = memory_reader(chosen)
+        if read_memory is not None:
+            free, has_fixed_batches = read_memory().free_bytes, batch_chunks is not None
+            limits += fit_to_device(assembly, free, device=str(chosen), has_fixed_batches=has_fixed_batches)
         notes = (*((chosen.note,) if chosen.note else ()), *limits)
-        return Predictor(assembly, notes=notes, calibration=Calibration.of_user())
+        return Predictor(assembly, notes=notes, calibration=Calibration.of_user(), read_device_memory=read_memory)
 
     chosen = resolve_device(device)
     try:

@@ -1,4 +1,4 @@
-"""A limit on memory, obeyed before the work begins: fewer chunks a run, shorter segments, or a refusal."""
+"""Memory, obeyed before the work begins: fewer chunks a run, shorter segments, or a refusal."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 import psutil
 
 from my_submission.errors import MdxError
-from my_submission.geometry import SAMPLE_RATE, OverlapChunking, SegmentGrid, bounded
+from my_submission.geometry import SAMPLE_RATE, OverlapChunking, SegmentGrid, WholeSong, bounded
 from my_submission.planning.segments import SHORTEST_SHARE
-from my_submission.separators import MaskingSeparator, SpectralSeparator, WaveformSeparator
+from my_submission.separators import ConditionedSeparator, MaskingSeparator, SpectralSeparator, WaveformSeparator
 from my_submission.systems import Assembly
 
 CHUNK_BYTES_PER_BIN_AND_FRAME = 600
@@ -23,6 +23,13 @@ LEAST_FRAMES = 129
 
 SONG_BYTES = 100_000_000
 """Blocks of the song that are read, blended and written, however long it is."""
+
+DEVICE_SHARE = 0.7
+"""Of the free memory of a GPU; the rest is for contexts, workspaces and whoever else comes."""
+
+TRANSFORM_BYTES_PER_SAMPLE_AND_FRAME = 50
+"""Transforms on a GPU, for every sample of n_fft and every frame of a chunk: the whole spectrum and its copy, the
+frames and their products with the window, of two channels, counted from their shapes."""
 
 MEBIBYTE = 1 << 20
 
@@ -58,10 +65,56 @@ def keep_within(assembly: Assembly, max_memory_bytes: int, *, resident_bytes: in
     return tuple(notes)
 
 
+def fit_to_device(
+    assembly: Assembly, free_bytes: int, *, device: str, has_fixed_batches: bool = False
+) -> tuple[str, ...]:
+    """Set batches and segments of a system so that its runs probably fit the free memory of a GPU.
+
+    What runs need was measured on processors and counted from shapes, never on a card: nothing is refused here, and
+    engines halve what does not fit after all. Whole songs stay whole, because their length is not known yet.
+
+    Args:
+        assembly: the system, opened: its weights are on the GPU already. Its separators are changed.
+        free_bytes: of the GPU, now.
+        device: its name, for the notes.
+        has_fixed_batches: the user said how many chunks a run has.
+
+    Returns:
+        What is smaller than without the GPU's limit, a sentence each.
+    """
+    room = int(DEVICE_SHARE * free_bytes)
+    why = f"to fit the free memory of {device}"
+    notes: list[str] = []
+    for branch in assembly.branches:
+        for separator in branch.separators:
+            note: str | None = None
+            if isinstance(separator, SpectralSeparator | ConditionedSeparator) and not has_fixed_batches:
+                note = _fewer_chunks(separator, room, why)
+            elif isinstance(separator, WaveformSeparator) and not isinstance(separator.chunking, WholeSong):
+                note = _shortened(separator, _fitting_length(separator, room), why)
+            if note is not None:
+                notes.append(f"{branch.name}: {note}")
+    return tuple(notes)
+
+
+def _fewer_chunks(separator: SpectralSeparator | ConditionedSeparator, room: int, why: str) -> str | None:
+    stft, frames = separator.chunking.stft, separator.chunking.frames
+    need = _chunk_bytes(separator) + TRANSFORM_BYTES_PER_SAMPLE_AND_FRAME * stft.n_fft * frames
+    before = separator.batch_chunks
+    separator.batch_chunks = max(1, min(before, room // need))
+    if separator.batch_chunks == before:
+        return None
+    return f"{', '.join(separator.sources)} in runs of {separator.batch_chunks} instead of {before} chunks, {why}"
+
+
+def _chunk_bytes(separator: SpectralSeparator | ConditionedSeparator) -> int:
+    """What a chunk needs inside the network."""
+    return CHUNK_BYTES_PER_BIN_AND_FRAME * separator.chunking.stft.kept_bins * separator.chunking.frames
+
+
 def _fit_chunks(separator: SpectralSeparator, free: int, resident: int) -> None:
     """Fewer chunks a run: the stems stay the same."""
-    chunking = separator.chunking
-    need = CHUNK_BYTES_PER_BIN_AND_FRAME * chunking.stft.kept_bins * chunking.frames
+    need = _chunk_bytes(separator)
     if need > free:
         raise _too_little(f"one chunk of the {separator.source} network", need, resident)
     separator.batch_chunks = min(separator.batch_chunks, free // need)
@@ -69,21 +122,32 @@ def _fit_chunks(separator: SpectralSeparator, free: int, resident: int) -> None:
 
 def _fit_segment(separator: WaveformSeparator, free: int, resident: int) -> str | None:
     """Shorter segments, down to the shortest that a deadline may leave; the stems change a little."""
-    grid = bounded(separator.chunking)
-    published = grid.segment_samples
+    length = _fitting_length(separator, free)
+    need = separator.bytes_per_sample * separator.segments_together * separator.valid_length(length)
+    if need > free:
+        raise _too_little(f"the shortest segment of {', '.join(separator.sources)}", need, resident)
+    return _shortened(separator, length, "to stay within the memory limit")
+
+
+def _fitting_length(separator: WaveformSeparator, free: int) -> int:
+    """The longest segment up to the published one that fits, or the shortest that is allowed."""
+    published = bounded(separator.chunking).segment_samples
     fitting = free // (separator.bytes_per_sample * separator.segments_together)
     length = published
     while length > published // SHORTEST_SHARE and separator.valid_length(length) > fitting:
         length = max(published // SHORTEST_SHARE, int(0.9 * length))
         length -= length % 2
-    if separator.valid_length(length) > fitting:
-        need = separator.bytes_per_sample * separator.segments_together * separator.valid_length(length)
-        raise _too_little(f"the shortest segment of {', '.join(separator.sources)}", need, resident)
-    if length == published and grid is separator.chunking:
+    return length
+
+
+def _shortened(separator: WaveformSeparator, length: int, why: str) -> str | None:
+    """Cut the song into segments of that length; what is said about it, None where nothing changes."""
+    grid = bounded(separator.chunking)
+    if length == grid.segment_samples and grid is separator.chunking:
         return None
-    before = "the whole song" if grid is not separator.chunking else f"{published / SAMPLE_RATE:.1f} s"
+    before = "the whole song" if grid is not separator.chunking else f"{grid.segment_samples / SAMPLE_RATE:.1f} s"
     separator.chunking = _of_length(grid, length)
-    return f"segments of {length / SAMPLE_RATE:.1f} s instead of {before}, to stay within the memory limit"
+    return f"segments of {length / SAMPLE_RATE:.1f} s instead of {before}, {why}"
 
 
 def _fit_stretch(separator: MaskingSeparator, free: int, resident: int) -> str | None:

@@ -56,6 +56,8 @@ class SeparationReport:
         seconds: from the call to the last byte written.
         budget_seconds: the limit given, or None.
         peak_memory_bytes: the largest resident memory of the process so far.
+        peak_device_memory_bytes: the most memory in use on the GPU during the song, other processes' included; None
+            where there is none.
         cutoffs_hz: frequency above which a source's spectral network is silent.
         weights: artefact name to file.
         input_path: None for a waveform.
@@ -87,6 +89,7 @@ class SeparationReport:
     is_as_published: bool = True
     reading_seconds: float = 0.0
     writing_seconds: float = 0.0
+    peak_device_memory_bytes: int | None = None
 
     @property
     def is_complete(self) -> bool:

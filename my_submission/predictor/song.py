@@ -117,9 +117,11 @@ class Song:
     _written: int = field(default=0, init=False)
     _worker: Worker | None = field(default=None, init=False)
     _is_stuck: bool = field(default=False, init=False)
+    _told: set[str] = field(default_factory=set, init=False)
     _schedule: Schedule = field(init=False)
 
     def __post_init__(self) -> None:
+        self._told.update(self.assembly.remarks)
         builder = PartsBuilder(self.assembly, self.mixture, self.new_store, is_ranked=self.budget.is_limited)
         branches = builder.branches(self._forecast())
         fallback = self._fallback(builder, branches[0])
@@ -247,7 +249,15 @@ class Song:
                     "machine became far slower than it was"
                 )
                 return
+            yield from self._news()
             yield PartAdvanced(unit.work.name, unit.work.covered_samples, unit.work.total_samples)
+
+    def _news(self) -> Iterator[Event]:
+        """What the engines found out in the last unit; reports have it from the assembly."""
+        for remark in self.assembly.remarks:
+            if remark not in self._told:
+                self._told.add(remark)
+                yield Note(remark)
 
     def _do(self, unit: Unit) -> bool:
         """Do a unit and learn what it costs; false when it did not return in time."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from my_submission.engines.spectral_engine import verdict_of
+from my_submission.engines.spectral_engine import remarks_of
 from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.separators import (
     ConditionedSeparator,
@@ -83,11 +83,11 @@ class Assembly:
     open_fallback: Callable[[], Branch | None] = _no_fallback
 
     @property
-    def verdicts(self) -> tuple[str, ...]:
-        """Which networks ran in a faster arithmetic, or why they did not, where the options allow one."""
+    def remarks(self) -> tuple[str, ...]:
+        """What the engines have found out so far: arithmetic that was compared, batches that did not fit."""
         separators = [separator for branch in self.branches for separator in branch.separators]
-        engines = [separator.engine for separator in separators if isinstance(separator, SpectralSeparator)]
-        return tuple(verdict for engine in engines if (verdict := verdict_of(engine)))
+        engines = [getattr(separator, "engine", None) for separator in separators]
+        return tuple(remark for engine in engines for remark in remarks_of(engine))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -14,6 +14,7 @@ from my_submission.engines.conditioned_engine import (
     open_conditioned_checkpoint,
 )
 from my_submission.engines.conditioned_onnx import ConditionedGraphShape, open_conditioned_onnx
+from my_submission.engines.fitting_engine import fitting
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.systems.conditioned_recipe import ConditionedRecipe
@@ -69,7 +70,7 @@ def open_conditioned(
         precision=options.torch_precision,
         threads=options.threads,
     )
-    return ConditionedNetwork(engine, chunking)
+    return ConditionedNetwork(fitting(engine, options.device, name=artefact.name), chunking)
 
 
 def _open_graph(artefact: Artefact, path: Path, options: RunOptions, recipe: ConditionedRecipe) -> ConditionedNetwork:
@@ -85,7 +86,7 @@ def _open_graph(artefact: Artefact, path: Path, options: RunOptions, recipe: Con
     engine = conditioned_onnx_engine(
         path, recipe.numbers, stft=chunking.stft, device=options.device, threads=options.threads
     )
-    return ConditionedNetwork(engine, chunking)
+    return ConditionedNetwork(fitting(engine, options.device, name=artefact.name), chunking)
 
 
 def is_conditioned(artefact: Artefact) -> bool:

@@ -12,6 +12,7 @@ from my_submission.dsp.stft import from_frames
 from my_submission.engines import Device, Engine
 from my_submission.engines.checked_engine import CheckedEngine
 from my_submission.engines.devices import available_cpus
+from my_submission.engines.fitting_engine import fitting
 from my_submission.engines.frame_major import FrameMajorOnnx, open_frame_major
 from my_submission.engines.onnx_engine import GraphShape, OnnxEngine, open_onnx
 from my_submission.engines.openvino_engine import OpenVinoFrames, bf16_obstacle
@@ -80,7 +81,8 @@ def open_spectral(
     if options.precision == "auto" and isinstance(network, FrameMajorOnnx):
         checked = _with_bf16(artefact.name, path, network, chunking.stft)
     threads = options.threads or available_cpus()
-    return SpectralNetwork(spectral_engine(checked or network, chunking.stft, threads=threads), chunking)
+    engine = spectral_engine(checked or network, chunking.stft, threads=threads)
+    return SpectralNetwork(fitting(engine, options.device, name=artefact.name), chunking)
 
 
 def _with_bf16(name: str, path: Path, network: FrameMajorOnnx, stft: StftGeometry) -> CheckedEngine | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from my_submission.engines import Engine
 from my_submission.engines.demucs_onnx import open_demucs
+from my_submission.engines.fitting_engine import fitting
 from my_submission.engines.torch_engine import open_torch
 from my_submission.errors import WeightsError
 from my_submission.separators.waveform import SEGMENT_BYTES_PER_SAMPLE
@@ -73,10 +74,11 @@ def open_waveform(
         precision=options.torch_precision,
         threads=options.threads,
     )
+    engine = fitting(network, options.device, name=artefact.name)
     if artefact.architecture == HYBRID_DEMUCS:
         _check_hybrid(cast("HybridDemucs", network.network), artefact, path, rows, channels)
-        return WaveformNetwork(network, lambda samples: samples, HYBRID_BYTES_PER_SAMPLE)
-    return WaveformNetwork(network, cast("Demucs", network.network).config.valid_length)
+        return WaveformNetwork(engine, lambda samples: samples, HYBRID_BYTES_PER_SAMPLE)
+    return WaveformNetwork(engine, cast("Demucs", network.network).config.valid_length)
 
 
 def _check_hybrid(network: HybridDemucs, artefact: Artefact, path: Path, rows: int, channels: int) -> None:
