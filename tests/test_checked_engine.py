@@ -17,13 +17,15 @@ from my_submission.engines.checked_engine import (
     CheckedEngine,
     agreement_db,
     loudest_frames,
+    loudest_item,
+    loudest_stretch,
     sdr_change_db,
 )
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.engines.frame_major import FrameMajorOnnx
 from my_submission.engines.openvino_engine import OpenVinoFrames, bf16_obstacle
 from my_submission.engines.spectral_engine import FrameSpectralEngine, SilenceSkipping, remarks_of
-from my_submission.errors import WeightsError
+from my_submission.errors import DeviceMemoryError, WeightsError
 from my_submission.geometry import StftGeometry
 from tests.model_makers import passing_the_mixture, random_network, write_spectral
 
@@ -42,7 +44,7 @@ def scaled(gain: float) -> FakeEngine:
 def test_the_faster_engine_must_agree(error: float, is_used: bool) -> None:
     """60 dB is close enough, 40 dB is not; the comparison is made once, on an excerpt, and never on silence."""
     reference, faster = scaled(2.0), scaled(2.0 * (1 + error))
-    engine = CheckedEngine(reference, [faster].pop, heard=lambda spectra: spectra, name="vocals")
+    engine = CheckedEngine(reference, {"bf16": [faster].pop}, excerpt=loudest_frames, name="vocals")
     silence, batch = np.zeros((1, 4, 128, 8), np.float32), noise(2, 4, 128, 8)
     np.testing.assert_array_equal(engine.run(silence), silence)
     assert (engine.verdict, faster.shapes) == ("", [])
@@ -81,9 +83,62 @@ def test_waveforms_are_compared_and_not_spectra() -> None:
     error *= 1e-3 * np.sqrt(np.sum(spectra(batch) ** 2) / np.sum(error**2))
     reference, faster = FakeEngine(spectra), FakeEngine(lambda batch: spectra(batch) + error)
     assert agreement_db(reference.run(batch), faster.run(batch)) == pytest.approx(60, abs=0.1)
-    engine = CheckedEngine(reference, lambda: faster, heard=partial(from_frames, geometry=geometry), name="vocals")
+    heard = partial(from_frames, geometry=geometry)
+    engine = CheckedEngine(reference, {"bf16": lambda: faster}, excerpt=loudest_frames, heard=heard, name="vocals")
     np.testing.assert_array_equal(engine.run(batch), spectra(batch))
     assert "fp32, because bf16 is only 28 dB from it" in engine.verdict
+
+
+def test_the_first_candidate_that_agrees_is_used(caplog: pytest.LogCaptureFixture) -> None:
+    """One cannot be opened, one overflows, one is too far away: each is named with its reason, the fourth is used."""
+
+    def refused() -> FakeEngine:
+        raise WeightsError("the operator Foo is not known to work in float16", where="g.onnx", cure="use fp32")
+
+    candidates = {
+        "int4": refused,
+        "fp16": lambda: FakeEngine(lambda batch: batch + np.float32(np.inf)),
+        "bf16": lambda: scaled(2.1),
+        "tf32": lambda: scaled(2.0001),
+        "never": lambda: pytest.fail("opened for nothing"),
+    }
+    engine = CheckedEngine(scaled(2.0), candidates, excerpt=loudest_item, name="vocals")
+    batch = noise(3, 2, 100)
+    np.testing.assert_array_equal(engine.run(batch), np.float32(2.0001) * batch)
+    assert engine.verdict.startswith("vocals: fake, 86 dB from fp32")
+    reasons = ("int4 cannot be used (the operator Foo", "fp16 overflows", "bf16 is only 26 dB from it")
+    assert all(reason in engine.verdict for reason in reasons)
+    assert "int4 cannot be used" in caplog.text
+    refusing = CheckedEngine(scaled(2.0), {"fp16": candidates["fp16"]}, excerpt=loudest_item, name="vocals")
+    np.testing.assert_array_equal(refusing.run(batch), 2 * batch)
+    assert refusing.verdict == "vocals: fp32, because fp16 overflows"
+
+
+def test_numbers_that_leave_the_range_later_are_computed_again() -> None:
+    """A batch that overflows comes from the reference, and so does everything after it, and that is said."""
+    faster = FakeEngine(lambda batch: np.where(batch > 10, np.float32(np.inf), 2 * batch))
+    engine = CheckedEngine(scaled(2.0), {"fp16": lambda: faster}, excerpt=loudest_item, name="vocals")
+    quiet, loud = noise(1, 2, 100), 20 + noise(1, 2, 100)
+    for batch in (quiet, loud, quiet):
+        np.testing.assert_array_equal(engine.run(batch), 2 * batch)
+    assert len(faster.shapes) == 3
+    assert engine.verdict == "vocals: fp32 from here on, because fake left the range of its numbers"
+
+
+def test_a_check_that_finds_no_memory_decides_nothing() -> None:
+    failures = [DeviceMemoryError("cuda:0 has too little memory")]
+
+    def faster(batch: np.ndarray) -> np.ndarray:
+        if failures:
+            raise failures.pop()
+        return 2 * batch
+
+    engine = CheckedEngine(scaled(2.0), {"fp16": lambda: FakeEngine(faster)}, excerpt=loudest_item, name="vocals")
+    with pytest.raises(DeviceMemoryError):
+        engine.run(noise(1, 2, 100))
+    assert engine.verdict == ""
+    engine.run(noise(1, 2, 100))
+    assert engine.verdict.startswith("vocals: fake, inf dB")
 
 
 def test_the_limit_is_a_hundredth_of_a_decibel() -> None:
@@ -103,6 +158,16 @@ def test_the_excerpt_is_the_loudest() -> None:
     np.testing.assert_array_equal(loudest_frames(batch), batch[1:, :, 64:128])
     assert loudest_frames(batch[:, :, :40]).shape == (1, 4, 40, 8)
     assert agreement_db(batch, batch) == np.inf
+    assert agreement_db(batch, batch * np.float32(np.nan)) == agreement_db(0 * batch, batch) == -np.inf
+
+
+def test_the_loudest_stretch_of_waveforms() -> None:
+    batch = 0.1 * noise(3, 2, 1000)
+    batch[1, :, 420:480] = 1
+    np.testing.assert_array_equal(loudest_item(batch), batch[1:2])
+    np.testing.assert_array_equal(loudest_stretch(batch, 200), batch[1:2, :, 400:600])
+    np.testing.assert_array_equal(loudest_stretch(batch, 700), batch[1:2, :, :700])
+    assert loudest_stretch(batch, 2000).shape == (1, 2, 1000)
 
 
 def test_bfloat16_is_close_to_the_reference(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from my_submission.engines.base import Batch, Engine
+from my_submission.errors import DeviceMemoryError, MdxError
 
 logger = logging.getLogger(__name__)
 
@@ -26,55 +27,85 @@ def sdr_change_db(agreement_db: float, sdr_db: float = 15.0) -> float:
 
 
 class CheckedEngine:
-    """An engine of spectra (batch, channels, frames, bins) that is the faster one where that agrees with the reference.
+    """An engine that is a faster one where that agrees with the reference.
 
-    The comparison is made once, on the loudest frames of the first chunk that is not silent; ``verdict`` and the log
-    say how it ended. Waveforms are compared, not spectra: what the frames of a spectrum say against each other is
-    lost in the inverse transform, the rounding errors are not. (A network of random weights loses 20 dB that way.)
+    The comparison is made once, on an excerpt of the first batch that is not silent; ``verdict`` and the log say how it
+    ended. Where the engines are of spectra, waveforms are compared nevertheless: what the frames of a spectrum say
+    against each other is lost in the inverse transform, the rounding errors are not. (A network of random weights
+    loses 20 dB that way.) A faster engine whose numbers leave its range later on is given up: the batch runs again.
 
     Args:
-        reference: the engine of the reference path.
-        open_faster: opens the other one, when there is something to compare; it is dropped where it does not agree.
-        heard: the inverse transform.
+        reference: the engine of the reference path, in fp32.
+        candidates: name of an arithmetic to what opens its engine, the fastest first; they are opened when there is
+            something to compare, one after the other until one agrees, and dropped where they do not.
+        excerpt: the part of a batch that is compared.
+        heard: the inverse transform; as it is for engines of waveforms.
         name: of the network, for the verdict.
     """
 
     def __init__(
         self,
         reference: Engine,
-        open_faster: Callable[[], Engine],
+        candidates: Mapping[str, Callable[[], Engine]],
         *,
-        heard: Callable[[Batch], Batch],
+        excerpt: Callable[[Batch], Batch],
+        heard: Callable[[Batch], Batch] = lambda waveforms: waveforms,
         name: str,
     ) -> None:
         self.reference = reference
+        self.excerpt = excerpt
         self.heard = heard
         self.name = name
         self.verdict = ""
-        self._open_faster = open_faster
+        self._candidates = dict(candidates)
         self._chosen: Engine | None = None
 
     @property
     def runs_on(self) -> str:
-        """Both engines: which one is used is known only once there is a song."""
-        return f"{self.reference.runs_on}; bf16 by OpenVINO where it agrees"
+        """All engines: which one is used is known only once there is a song."""
+        return f"{self.reference.runs_on}; {' or '.join(self._candidates)} where it agrees"
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Run the engine that was chosen; choose it, when there is something to hear."""
         if self._chosen is None and batch.any():
             self._chosen = self._choose(batch)
-        return (self._chosen or self.reference).run(batch, is_last=is_last)
+        chosen = self._chosen or self.reference
+        result = chosen.run(batch, is_last=is_last)
+        if chosen is self.reference or np.isfinite(result).all():
+            return result
+        self._say(f"fp32 from here on, because {chosen.runs_on} left the range of its numbers")
+        self._chosen = self.reference
+        return self.reference.run(batch, is_last=is_last)
 
     def _choose(self, batch: Batch) -> Engine:
-        faster = self._open_faster()
-        excerpt = loudest_frames(batch)
-        agreement = agreement_db(self.heard(self.reference.run(excerpt)), self.heard(faster.run(excerpt)))
-        is_close = agreement >= LEAST_AGREEMENT_DB
-        outcome = faster.runs_on if is_close else f"fp32, because bf16 is only {agreement:.0f} dB from it"
-        change = f"{agreement:.0f} dB from fp32, at most {sdr_change_db(agreement):.4f} dB of SDR at 15 dB"
-        self.verdict = f"{self.name}: {outcome}" + (f", {change}" if is_close else "")
+        """The first candidate that agrees, else the reference."""
+        excerpt = self.excerpt(batch)
+        expected = self.heard(self.reference.run(excerpt, is_last=True))
+        refusals = []
+        for arithmetic, open_faster in self._candidates.items():
+            try:
+                faster = open_faster()
+                agreement = agreement_db(expected, self.heard(faster.run(excerpt)))
+            except DeviceMemoryError:
+                raise
+            except Exception as error:  # whatever a runtime raises for an arithmetic that it lacks; fp32 is still there
+                logger.warning("%s: %s cannot be used", self.name, arithmetic, exc_info=True)
+                reason = error.problem if isinstance(error, MdxError) else " ".join(str(error).split())
+                refusals.append(f"{arithmetic} cannot be used ({reason})")
+                continue
+            change = f"{agreement:.0f} dB from fp32, at most {sdr_change_db(agreement):.4f} dB of SDR at 15 dB"
+            if agreement >= LEAST_AGREEMENT_DB:
+                self._say("; ".join([f"{faster.runs_on}, {change}", *refusals]))
+                return faster
+            del faster
+            is_finite = agreement > -math.inf
+            refusals.append(f"{arithmetic} " + (f"is only {agreement:.0f} dB from it" if is_finite else "overflows"))
+        self._say(f"fp32, because {' and '.join(refusals)}")
+        return self.reference
+
+    def _say(self, outcome: str) -> None:
+        self.verdict = f"{self.name}: {outcome}"
         logger.info(self.verdict)
-        return faster if is_close else self.reference
 
 
 def loudest_frames(batch: Batch) -> Batch:
@@ -87,7 +118,31 @@ def loudest_frames(batch: Batch) -> Batch:
     return batch[item : item + 1, :, start : start + EXCERPT_FRAMES]
 
 
+def loudest_item(batch: Batch) -> Batch:
+    """The item with the most energy, as a batch of one."""
+    flat = batch.reshape(len(batch), -1)
+    item = int(np.einsum("bn,bn->b", flat, flat).argmax())
+    return batch[item : item + 1]
+
+
+def loudest_stretch(batch: Batch, samples: int) -> Batch:
+    """The loudest stretch of the loudest item of waveforms (batch, channels, n): (1, channels, samples, n if shorter).
+
+    Stretches begin at multiples of ``samples``.
+    """
+    loudest = loudest_item(batch)
+    n_blocks = loudest.shape[-1] // samples
+    if n_blocks < 2:
+        return loudest[..., :samples]
+    energy = np.einsum("bct,bct->t", loudest, loudest)[: n_blocks * samples].reshape(n_blocks, samples).sum(-1)
+    start = int(energy.argmax()) * samples
+    return loudest[..., start : start + samples]
+
+
 def agreement_db(reference: Batch, other: Batch) -> float:
-    """Signal-to-difference ratio in dB; infinite where both are the same."""
-    error = float(np.sum((reference.astype(np.float64) - other) ** 2))
-    return 10 * math.log10(float(np.sum(reference.astype(np.float64) ** 2)) / error) if error else math.inf
+    """Signal-to-difference ratio in dB; infinite where both are the same, minus infinity where one is not finite."""
+    exact = reference.astype(np.float64)
+    power, error = float(np.sum(exact**2)), float(np.sum((exact - other) ** 2))
+    if not math.isfinite(power + error) or (error and not power):
+        return -math.inf
+    return 10 * math.log10(power / error) if error else math.inf

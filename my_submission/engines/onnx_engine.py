@@ -42,6 +42,8 @@ class GraphShape:
 class OnnxGraph:
     """A graph in a session of its own; what is fed and fetched is settled by the classes below.
 
+    ``has_tf32`` says whether a GPU may round the factors of products to TF32's ten bits, as onnxruntime's default is.
+
     Args:
         path: the ONNX file.
         device: where to run; a CUDA device is used or refused, never replaced by the CPU.
@@ -52,6 +54,8 @@ class OnnxGraph:
         DeviceError: onnxruntime does not give the device that was asked for.
     """
 
+    has_tf32 = False
+
     def __init__(self, path: Path, *, device: Device, threads: int) -> None:
         import onnxruntime
 
@@ -59,7 +63,9 @@ class OnnxGraph:
         self.device = device
         self.threads = threads
         self._runtime = onnxruntime
-        self._session = open_session(onnxruntime, self._model(), device=device, threads=threads, where=path)
+        self._session = open_session(
+            onnxruntime, self._model(), device=device, threads=threads, where=path, has_tf32=self.has_tf32
+        )
         self._check_signature()
 
     def _model(self) -> str | bytes:
@@ -205,6 +211,7 @@ def open_session(
     threads: int,
     where: Path,
     weights: Mapping[str, Batch] | None = None,
+    has_tf32: bool = False,
 ) -> Any:
     """An onnxruntime session under the settings that all of ours share.
 
@@ -216,6 +223,7 @@ def open_session(
         where: the file that the weights come from, for error messages.
         weights: arrays for the initialisers that a model in memory only names; onnxruntime repacks what it can and
             keeps the rest, so they need not be kept by the caller.
+        has_tf32: whether a GPU may round the factors of products to TF32's ten bits.
 
     Raises:
         WeightsError: onnxruntime cannot open the model.
@@ -236,7 +244,7 @@ def open_session(
     if device.kind == "cuda":
         if hasattr(runtime, "preload_dlls"):
             runtime.preload_dlls()
-        wanted.insert(0, ("CUDAExecutionProvider", {"device_id": device.index}))
+        wanted.insert(0, ("CUDAExecutionProvider", cuda_options(device, has_tf32=has_tf32)))
     try:
         session = runtime.InferenceSession(model, options, providers=wanted)
     except Exception as error:  # onnxruntime raises a family of its own without a common public base
@@ -249,6 +257,18 @@ def open_session(
         raise _refused(device, f"its session runs on {', '.join(given)}")
     logger.debug("%s: %s", where.name, given)
     return session
+
+
+def cuda_options(device: Device, *, has_tf32: bool) -> dict[str, str]:
+    """Options of onnxruntime's CUDA provider.
+
+    Memory grows by what is asked for instead of in powers of two: torch's transforms need some of it too.
+    """
+    return {
+        "device_id": str(device.index),
+        "arena_extend_strategy": "kSameAsRequested",
+        "use_tf32": str(int(has_tf32)),
+    }
 
 
 def _refused(device: Device, reason: str) -> DeviceError:

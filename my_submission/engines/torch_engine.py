@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,8 @@ from my_submission.errors import DeviceError, MdxError
 if TYPE_CHECKING:
     from torch import nn
 
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+"""Arithmetic of products: "tf32" rounds their factors to ten bits on GPUs that can, and is fp32 elsewhere."""
 
 
 class TorchEngine:
@@ -26,7 +27,7 @@ class TorchEngine:
     Args:
         network: the module; it is moved to the device and kept there.
         device: where to run.
-        precision: "fp32", or the type of torch's autocast.
+        precision: "fp32" and "tf32" are exact and rounded products of float32, the others types of torch's autocast.
         threads: processors one run may use on the CPU; torch keeps this number for the whole process.
 
     Raises:
@@ -73,14 +74,34 @@ class TorchEngine:
 
     def apply(self, tensor: Any) -> Any:
         """Run the module on a tensor that is on the device already; float32 comes out."""
-        with self._autocast():
+        with self._arithmetic():
             return self.network(tensor).float()
 
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.precision == "fp32":
-            return contextlib.nullcontext()
+    def at(self, precision: Precision) -> TorchEngine:
+        """The same network, not copied, in another arithmetic."""
+        return TorchEngine(self.network, device=self.device, precision=precision, threads=self.threads)
+
+    def _arithmetic(self) -> contextlib.AbstractContextManager[Any]:
+        if self.precision in {"fp32", "tf32"}:
+            if self.device.kind == "cpu":
+                return contextlib.nullcontext()
+            return float32_products(is_exact=self.precision == "fp32")
         dtype = self._torch.bfloat16 if self.precision == "bf16" else self._torch.float16
         return self._torch.autocast(self.device.kind, dtype=dtype)
+
+
+@contextlib.contextmanager
+def float32_products(*, is_exact: bool) -> Iterator[None]:
+    """Whether a GPU multiplies float32 exactly or as TF32, in a with block; torch's default is TF32 in convolutions."""
+    import torch
+
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    convolutions.allow_tf32 = products.allow_tf32 = not is_exact
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before
 
 
 def _demucs(path: Path) -> nn.Module:

@@ -20,9 +20,9 @@ class RunOptions:
 
     Attributes:
         device: where to run.
-        precision: "fp32" is the reference. "auto" is too, but for published spectral networks on a CPU, which run
-            in bfloat16 where the machine has it and a comparison on the song shows that nothing is lost. "bf16" and
-            "fp16" run every network in torch.
+        precision: "fp32" is the reference. "auto" is too, but where a comparison on the song shows that nothing is
+            lost: published spectral networks in bfloat16 on a CPU that has it, spectral and waveform networks in
+            float16 or TF32 on a GPU. "bf16" and "fp16" run every network in torch, and compare nothing.
         runtime: what runs spectral networks. "auto" is onnxruntime, or torch where half precision is asked for,
             because a graph runs as it was stored.
         threads: processors for one run on the CPU; all that the process may use when not given.
@@ -45,6 +45,11 @@ class RunOptions:
     def torch_precision(self) -> Literal["fp32", "bf16", "fp16"]:
         """What torch is told."""
         return "fp32" if self.precision == "auto" else self.precision
+
+    @property
+    def has_checked_gpu(self) -> bool:
+        """Whether networks run in a faster arithmetic on a GPU where it agrees with fp32."""
+        return self.precision == "auto" and self.device.kind == "cuda"
 
     @property
     def spectral_runtime(self) -> Literal["onnx", "torch"]:

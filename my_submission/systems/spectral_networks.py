@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, cast
 
 from my_submission.dsp.stft import from_frames
 from my_submission.engines import Device, Engine
-from my_submission.engines.checked_engine import CheckedEngine
+from my_submission.engines.checked_engine import CheckedEngine, loudest_frames
 from my_submission.engines.devices import available_cpus
 from my_submission.engines.fitting_engine import fitting
 from my_submission.engines.frame_major import FrameMajorOnnx, open_frame_major
+from my_submission.engines.gpu_arithmetic import checked_spectral
 from my_submission.engines.onnx_engine import GraphShape, OnnxEngine, open_onnx
 from my_submission.engines.openvino_engine import OpenVinoFrames, bf16_obstacle
 from my_submission.engines.spectral_engine import spectral_engine
@@ -81,7 +82,11 @@ def open_spectral(
     if options.precision == "auto" and isinstance(network, FrameMajorOnnx):
         checked = _with_bf16(artefact.name, path, network, chunking.stft)
     threads = options.threads or available_cpus()
-    engine = spectral_engine(checked or network, chunking.stft, threads=threads)
+    engine: Engine
+    if options.has_checked_gpu and isinstance(network, OnnxEngine | TorchEngine):
+        engine = checked_spectral(network, chunking.stft, name=artefact.name)
+    else:
+        engine = spectral_engine(checked or network, chunking.stft, threads=threads)
     return SpectralNetwork(fitting(engine, options.device, name=artefact.name), chunking)
 
 
@@ -90,8 +95,13 @@ def _with_bf16(name: str, path: Path, network: FrameMajorOnnx, stft: StftGeometr
     if (obstacle := bf16_obstacle()) is not None:
         logger.debug("%s stays in fp32: %s", name, obstacle)
         return None
-    faster = partial(OpenVinoFrames, path, threads=network.threads)
-    return CheckedEngine(network, faster, heard=partial(from_frames, geometry=stft), name=name)
+    return CheckedEngine(
+        network,
+        {"bf16 by OpenVINO": partial(OpenVinoFrames, path, threads=network.threads)},
+        excerpt=loudest_frames,
+        heard=partial(from_frames, geometry=stft),
+        name=name,
+    )
 
 
 def _reach_of(network: OnnxEngine | FrameMajorOnnx | TorchEngine) -> TimeReach | None:

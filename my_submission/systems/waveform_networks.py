@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, cast
 from my_submission.engines import Engine
 from my_submission.engines.demucs_onnx import open_demucs
 from my_submission.engines.fitting_engine import fitting
+from my_submission.engines.gpu_arithmetic import checked_waveform
 from my_submission.engines.torch_engine import open_torch
 from my_submission.errors import WeightsError
+from my_submission.geometry import SAMPLE_RATE
 from my_submission.separators.waveform import SEGMENT_BYTES_PER_SAMPLE
 from my_submission.systems.options import RunOptions
 from my_submission.weights import Artefact, is_legacy_torch_file
@@ -28,6 +30,10 @@ HYBRID_DEMUCS = "hybrid-demucs"
 
 HYBRID_BYTES_PER_SAMPLE = 1_600
 """Ten seconds of the published 64 channels need 0.67 GB beside the weights in stereo, 0.54 GB in mono."""
+
+
+EXCERPT_SAMPLES = 2 * SAMPLE_RATE
+"""What a faster arithmetic is compared on: two seconds of a segment."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +80,19 @@ def open_waveform(
         precision=options.torch_precision,
         threads=options.threads,
     )
-    engine = fitting(network, options.device, name=artefact.name)
+    valid_length, bytes_per_sample = _any_length, HYBRID_BYTES_PER_SAMPLE
     if artefact.architecture == HYBRID_DEMUCS:
         _check_hybrid(cast("HybridDemucs", network.network), artefact, path, rows, channels)
-        return WaveformNetwork(engine, lambda samples: samples, HYBRID_BYTES_PER_SAMPLE)
-    return WaveformNetwork(engine, cast("Demucs", network.network).config.valid_length)
+    else:
+        valid_length, bytes_per_sample = cast("Demucs", network.network).config.valid_length, SEGMENT_BYTES_PER_SAMPLE
+    chosen: Engine = network
+    if options.has_checked_gpu:
+        chosen = checked_waveform(network, excerpt_samples=valid_length(EXCERPT_SAMPLES), name=artefact.name)
+    return WaveformNetwork(fitting(chosen, options.device, name=artefact.name), valid_length, bytes_per_sample)
+
+
+def _any_length(samples: int) -> int:
+    return samples
 
 
 def _check_hybrid(network: HybridDemucs, artefact: Artefact, path: Path, rows: int, channels: int) -> None:
