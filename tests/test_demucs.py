@@ -9,6 +9,7 @@ import torch
 from my_submission.errors import WeightsError
 from my_submission.networks import demucs
 from my_submission.networks.demucs import Demucs, DemucsConfig, centre_trim, downsample_by_two, upsample_by_two
+from my_submission.networks.demucs_shape import DEVICE_TILE_SAMPLES, TILE_SAMPLES
 from tests.model_makers import random_demucs
 
 
@@ -49,6 +50,17 @@ def test_a_valid_length_covers_what_was_asked(samples: int) -> None:
         out = network(torch.zeros(1, 2, fed))
     assert out.shape[:3] == (1, 4, 2)
     assert samples <= out.shape[-1] <= fed
+
+
+def test_tiles_suit_the_device() -> None:
+    """A device that is no processor works on whole levels of short segments, and the shapes are the same."""
+    network = random_demucs()
+    samples = network.config.valid_length(30_000)
+    with torch.inference_mode():
+        expected = network(torch.zeros(1, 2, samples)).shape
+        on_device = demucs.Demucs(network.config).to("meta")(torch.zeros(1, 2, samples, device="meta"))
+    assert on_device.shape == expected
+    assert demucs._tile_samples(on_device) == DEVICE_TILE_SAMPLES > TILE_SAMPLES == demucs._tile_samples(torch.zeros(1))
 
 
 def test_odd_excess_is_cut_on_the_right() -> None:

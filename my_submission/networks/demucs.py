@@ -16,6 +16,7 @@ from my_submission.errors import WeightsError
 from my_submission.networks.demucs_shape import (
     CONTEXT,
     CURE,
+    DEVICE_TILE_SAMPLES,
     INPUT_SCALE,
     KERNEL,
     STRIDE,
@@ -119,12 +120,13 @@ def tiled(layers: Callable[[Tensor], Tensor], x: Tensor, *, kernel: int, stride:
     while it is worked on.
     """
     samples = (x.shape[-1] - kernel) // stride + 1
-    if torch.is_grad_enabled() or samples <= TILE_SAMPLES:
+    tile_samples = _tile_samples(x)
+    if torch.is_grad_enabled() or samples <= tile_samples:
         result: Tensor = layers(x)
         return result
     whole: Tensor | None = None
-    for start in range(0, samples, TILE_SAMPLES):
-        stop = min(start + TILE_SAMPLES, samples)
+    for start in range(0, samples, tile_samples):
+        stop = min(start + tile_samples, samples)
         tile = layers(x[..., start * stride : (stop - 1) * stride + kernel])
         if whole is None:
             whole = tile.new_empty(*tile.shape[:-1], samples)
@@ -141,12 +143,13 @@ def decoded(level: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
     samples of the convolution before it, so every tile but the first begins one sample early.
     """
     samples = x.shape[-1] - CONTEXT + 1
-    if torch.is_grad_enabled() or samples <= TILE_SAMPLES:
+    tile_samples = _tile_samples(x)
+    if torch.is_grad_enabled() or samples <= tile_samples:
         result: Tensor = level(x + skip)
         return result
     whole: Tensor | None = None
-    for start in range(0, samples, TILE_SAMPLES):
-        stop = min(start + TILE_SAMPLES, samples)
+    for start in range(0, samples, tile_samples):
+        stop = min(start + tile_samples, samples)
         first, last = start - min(start, 1), stop + CONTEXT - 1
         tile = level(x[..., first:last] + skip[..., first:last])
         if whole is None:
@@ -156,6 +159,11 @@ def decoded(level: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
     if whole is None:
         raise ValueError(f"{x.shape[-1]} samples are fewer than the {CONTEXT} that the level needs")
     return whole
+
+
+def _tile_samples(x: Tensor) -> int:
+    """Output samples worked on at once where ``x`` is: a GPU has no use for tiles that fit a processor's cache."""
+    return TILE_SAMPLES if x.device.type == "cpu" else DEVICE_TILE_SAMPLES
 
 
 def encoder_level(inputs: int, width: int) -> nn.Sequential:

@@ -24,6 +24,10 @@ INPUT_SCALE = 1 + 1e-5
 TILE_SAMPLES = 1 << 13
 """Output samples of a level's convolutions worked on at once, when no gradient is needed."""
 
+DEVICE_TILE_SAMPLES = 1 << 18
+"""The same on a GPU: a few large kernels instead of hundreds of small ones; a tile of the published network's outermost
+level takes 134 MB. Not measured on a card."""
+
 CURE = "use a checkpoint of the Demucs v2 family (64 or 48 channels, four sources)"
 
 
