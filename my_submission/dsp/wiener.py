@@ -39,6 +39,9 @@ MODEL_EPS = float(np.finfo(np.float32).eps)
 LOUDEST = 10.0
 """Louder spectra are scaled down until their largest magnitude is this, so that the guards mean the same."""
 
+BLOCK_FRAMES = 16
+"""Frames that are filtered at once: a megabyte a source and channel in double precision at 4096 bins."""
+
 MAX_CHANNELS = 2
 """Covariances are inverted in closed form."""
 
@@ -151,6 +154,34 @@ def wiener(masks: Masks, mixture: Spectra, settings: WienerSettings) -> npt.NDAr
         learned.learn(masks, mixture)
         learned.finish_pass()
     return learned.apply(masks, mixture).astype(np.complex64)
+
+
+def filtered_together(estimates: Spectra, mixture: Spectra) -> npt.NDArray[np.complex64]:
+    """Every source's share of the mixture, from estimates of all sources that need not add up to it.
+
+    Powers and spatial covariances come from the estimates, one covariance a bin for all frames given; then the filter
+    is applied once. What comes out adds up to the mixture, but for the guards.
+
+    Args:
+        estimates: complex64 (sources, channels, frames, bins).
+        mixture: complex64 (channels, frames, bins) with one or two channels.
+
+    Returns:
+        complex64, shaped like ``estimates``.
+    """
+    channels, frames, bins = mixture.shape
+    seen = _Pass.empty(len(estimates), channels, bins)
+    stretches = [slice(first, first + BLOCK_FRAMES) for first in range(0, frames, BLOCK_FRAMES)]
+    for stretch in stretches:
+        seen.add(estimates[:, :, stretch].astype(np.complex128), mixture[:, stretch])
+    scale = max(1.0, seen.loudest / LOUDEST)
+    covariances = seen.covariances(scale)
+    result = np.empty(estimates.shape, np.complex64)
+    for stretch in stretches:
+        powers = _powers(estimates[:, :, stretch].astype(np.complex128) / scale)
+        mixed = mixture[:, stretch].astype(np.complex128) / scale
+        result[:, :, stretch] = scale * _filtered(powers, covariances, mixed)
+    return result
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from my_submission.planning.calibration import Calibration, Cost
 from my_submission.planning.coverage import Coverage
+from my_submission.planning.joint_filter import JointFilterWork
 from my_submission.planning.layers import ChunkLayer, Layer, SegmentLayer
 from my_submission.planning.masks import FilterWork, MaskWork
 from my_submission.planning.pace import Forecast, Pace
@@ -17,6 +18,7 @@ __all__ = [
     "Coverage",
     "FilterWork",
     "Forecast",
+    "JointFilterWork",
     "Layer",
     "MaskWork",
     "Pace",

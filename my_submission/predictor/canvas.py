@@ -59,6 +59,9 @@ class StemCanvas:
         mixture: the song.
         layers: in the order of the system's branches.
         fallback: a cheaper complete estimate.
+
+    Attributes:
+        filtered: what a filter over the composed stems has made of them so far, with its shares.
     """
 
     def __init__(
@@ -72,9 +75,30 @@ class StemCanvas:
         self.mixture = mixture
         self.layers = tuple(layers)
         self.fallback = fallback
+        self.filtered: BlendedLayer | None = None
 
     def compose(self, start: int, stop: int) -> Stems:
         """Stems (2, stop − start) of every source, float32."""
+        stems = self.estimates(start, stop)
+        if self.filtered is None:
+            return stems
+        filtered, degrees = self.filtered.layer.read(start, stop), self.filtered.layer.degree
+        shares = self.filtered.shares
+        return {
+            source: _between(stem, filtered[source], _product(shares[source], degrees(source, start, stop)))
+            for source, stem in stems.items()
+        }
+
+    def is_estimated(self, start: int, stop: int) -> bool:
+        """Whether every layer covers all of its sources there."""
+        return all(
+            _is_everywhere(one.layer.degree(source, start, stop), 1)
+            for one in self.layers
+            for source in one.layer.coverage
+        )
+
+    def estimates(self, start: int, stop: int) -> Stems:
+        """Stems (2, stop − start) of every source, float32, before any filter."""
         mixture = self.mixture.store.read(start, stop)
         stems, degrees = self._blend(mixture, start, stop)
         if all(_is_everywhere(degree, 1) for degree in degrees.values()):
@@ -163,6 +187,10 @@ def _quotient(new: Degree, before: Degree) -> Degree:
         return float(new) / total if total else 0.0
     quotient: Degree = np.divide(new, total, out=np.zeros_like(total), where=total > 0)
     return quotient
+
+
+def _product(share: float, degree: Degree) -> Degree:
+    return share * _double(degree)
 
 
 def _double(degree: Degree) -> Degree:

@@ -14,6 +14,7 @@ from my_submission.planning import (
     ChunkWork,
     FilterWork,
     Forecast,
+    JointFilterWork,
     MaskWork,
     SegmentLayer,
     SegmentWork,
@@ -26,9 +27,10 @@ from my_submission.planning.energy import EnergyProfile
 from my_submission.planning.overlaps import MeanOfTwo, covering_first
 from my_submission.planning.segments import ShiftedWork
 from my_submission.planning.work import Benefit, chunk_batches, in_batches
-from my_submission.predictor.canvas import BlendedLayer
+from my_submission.predictor.canvas import BlendedLayer, StemCanvas
 from my_submission.separators import (
     ConditionedSeparator,
+    JointFilter,
     MaskingSeparator,
     MidSideEngine,
     Separator,
@@ -123,6 +125,32 @@ class PartsBuilder:
             }
             works.sort(key=lambda work: -_value_for_time(work, values[work.name], forecast))
         return BranchParts(BlendedLayer(layer, branch.shares, branch.mixer), tuple(works), tuple(refinements))
+
+    def joint_filter(self, canvas: StemCanvas) -> Work | None:
+        """The filter over what the canvas composes, to be done last; None where the system has none."""
+        recipe = self.assembly.recipe.joint_filter
+        if recipe is None:
+            return None
+        name, sources = "joint filter", self.assembly.recipe.sources
+        layer = SegmentLayer(
+            {source: self.new_store() for source in sources},
+            self.mixture.samples,
+            centre_and_scale=(0.0, 1.0),
+            grid=recipe.windows,
+            fade_samples=min(FADE_SAMPLES, recipe.windows.fade_samples // 2),
+        )
+        canvas.filtered = BlendedLayer(layer, recipe.shares)
+        return JointFilterWork(
+            name,
+            part_key(name, system="any", weights="", runs_on=f"{len(sources)} sources", chunking=recipe.geometry),
+            JointFilter(recipe.geometry),
+            self.mixture,
+            read=canvas.estimates,
+            is_estimated=canvas.is_estimated,
+            sources=sources,
+            layer=layer,
+            grid=recipe.windows,
+        )
 
     def _network(self, branch: Branch, separator: Separator, layer: ChunkLayer) -> Work:
         name = _part_name(branch, separator)

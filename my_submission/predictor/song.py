@@ -127,12 +127,14 @@ class Song:
         fallback = self._fallback(builder, branches[0])
         works = [work for parts in ([fallback] if fallback else []) + branches for work in parts.works]
         refinements = [work for parts in branches for work in parts.refinements if work.total_samples]
-        self._schedule = Schedule(works, refinements if self.refines else (), is_abandoned)
-        self.plan = self._schedule.plan(self._forecast())
         layers = [parts.blended for parts in branches]
         self.canvas = StemCanvas(
             self.assembly.recipe.sources, self.mixture, layers, fallback.blended if fallback else None
         )
+        if (joint_filter := builder.joint_filter(self.canvas)) is not None:
+            works.append(joint_filter)
+        self._schedule = Schedule(works, refinements if self.refines else (), is_abandoned)
+        self.plan = self._schedule.plan(self._forecast())
 
     @property
     def seconds(self) -> float:

@@ -8,6 +8,7 @@ from my_submission.systems.lasaft import only
 from my_submission.systems.options import Precision, RunOptions, Runtime
 from my_submission.systems.recipes import (
     BranchRecipe,
+    JointFilterRecipe,
     MaskingRecipe,
     MidSideRecipe,
     SpectralRecipe,
@@ -22,6 +23,7 @@ __all__ = [
     "Branch",
     "BranchRecipe",
     "ConditionedRecipe",
+    "JointFilterRecipe",
     "MaskingRecipe",
     "MidSideRecipe",
     "Precision",

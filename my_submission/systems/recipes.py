@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from my_submission.dsp.wiener import WienerSettings
-from my_submission.geometry import SAMPLE_RATE, FrameChunking, Segmentation
+from my_submission.geometry import SAMPLE_RATE, FadeChunking, FrameChunking, Segmentation, StftGeometry
 from my_submission.separators.waveform import Normalisation
 from my_submission.stems import AIMLESS_CINEMA_SOURCES
 from my_submission.systems.conditioned_recipe import ConditionedRecipe
@@ -110,6 +110,25 @@ class MaskingRecipe:
 
 
 @dataclass(frozen=True)
+class JointFilterRecipe:
+    """A multichannel Wiener filter over the blended estimates of all sources, and its share of the answer.
+
+    Attributes:
+        shares: source to the share of what the filter makes of it; the rest is as it was blended.
+        geometry: the filter's transform.
+        windows: stretches of the song that have spatial covariances of their own.
+    """
+
+    shares: Mapping[str, float]
+    geometry: StftGeometry
+    windows: FadeChunking
+
+    def __post_init__(self) -> None:
+        if not all(0 <= share <= 1 for share in self.shares.values()):
+            raise ValueError(f"the joint filter's shares {dict(self.shares)} must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
 class BranchRecipe:
     """A way to estimate the sources, and its share in the blend.
 
@@ -137,6 +156,7 @@ class SystemRecipe:
         board: where the numbers were published.
         licence: of the weights.
         fallback: a cheaper system for what the first branch cannot reach in time, where its artefacts are there.
+        joint_filter: what shares the mixture out once all sources are estimated; nothing where not given.
         is_at_any_rate: hear every song at its own sample rate, as if it were 44.1 kHz, instead of resampling it.
     """
 
@@ -148,6 +168,7 @@ class SystemRecipe:
     board: str = ""
     licence: str = "MIT"
     fallback: SystemRecipe | None = None
+    joint_filter: JointFilterRecipe | None = None
     is_at_any_rate: bool = False
 
     def __post_init__(self) -> None:
@@ -159,6 +180,8 @@ class SystemRecipe:
                 raise ValueError(f"the shares of {source!r} in {self.name!r} are {shares} and must add up to 1")
             if self.fallback is not None and source not in self.fallback.branches[0].shares:
                 raise ValueError(f"{self.fallback.name!r} cannot stand in for {self.name!r}: it has no {source!r}")
+            if self.joint_filter is not None and source not in self.joint_filter.shares:
+                raise ValueError(f"the joint filter of {self.name!r} has no share of {source!r}")
             if shares[0] <= 0:
                 raise ValueError(f"the first branch of {self.name!r} must have a share of {source!r}")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from my_submission.geometry import SAMPLE_RATE, FadeChunking, StftGeometry
 from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
 from my_submission.systems.conditioned_recipe import ConditionedRecipe
-from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe
+from my_submission.systems.recipes import BranchRecipe, JointFilterRecipe, SpectralRecipe, SystemRecipe
 
 
 def networks_of(folder: str, sources: tuple[str, ...] = MUSIC_SOURCES) -> dict[str, str]:
@@ -17,11 +18,17 @@ def all_of(share: float, sources: tuple[str, ...] = MUSIC_SOURCES) -> dict[str, 
     return dict.fromkeys(sources, share)
 
 
+JOINT_FILTER = JointFilterRecipe(
+    all_of(0.5), StftGeometry(8192, 4096, 4097), FadeChunking(10 * SAMPLE_RATE, SAMPLE_RATE)
+)
+"""Halves, not fitted."""
+
 STARTER = SystemRecipe(
     name="starter",
     title="four small TFC-TDF networks of our own; runs with no download",
     sources=MUSIC_SOURCES,
     branches=(BranchRecipe("networks", SpectralRecipe(networks_of("starter"), mixer="starter/mixer"), all_of(1.0)),),
+    joint_filter=JOINT_FILTER,
 )
 
 CONDITIONED_TRIM = 2048
@@ -34,6 +41,7 @@ STARTER_CONDITIONED = SystemRecipe(
     title="one small network of our own that is asked for each source; runs with no download",
     sources=MUSIC_SOURCES,
     branches=(BranchRecipe("network", _CONDITIONED, all_of(1.0)),),
+    joint_filter=JOINT_FILTER,
 )
 
 CONDITIONED_SHARES = all_of(0.5)
@@ -51,6 +59,7 @@ STARTER_BLEND = SystemRecipe(
         ),
         BranchRecipe("conditioned", _CONDITIONED, CONDITIONED_SHARES),
     ),
+    joint_filter=JOINT_FILTER,
 )
 
 STARTER_CINEMA = SystemRecipe(
