@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 import torch
 
 from my_submission.audio_io import mixture_from_array
-from my_submission.engines import Device
+from my_submission.engines import DeferredEngine, Device
 from my_submission.engines.demucs_engine import DemucsEngine
 from my_submission.engines.demucs_onnx import open_demucs
+from my_submission.engines.onnx_piece import OnnxPiece
 from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import WeightsError
 from my_submission.geometry import OverlapChunking
@@ -121,6 +123,40 @@ def test_a_piece_with_its_weights_inside_is_the_same_graph() -> None:
         expected = random_demucs(4).encoder[1](torch.from_numpy(x[:, :, 0]))
     (got,) = session.run([demucs_graphs.OUTPUT], {demucs_graphs.INPUT: x})
     assert snr_db(expected.numpy(), got[:, :, 0]) > 110
+
+
+def test_weights_are_open_while_they_are_needed(tmp_path: Path, network: Demucs) -> None:
+    """Nothing is open before the first run; several segments together let go of each direction of the LSTM.
+
+    One segment keeps everything, and so does whoever opens the engine beforehand.
+    """
+    opened: list[weakref.ref[OnnxPiece]] = []
+
+    def open_piece(piece: demucs_graphs.GraphPiece, where: Path) -> OnnxPiece:
+        assert sum("R" in graphs[id(ref)] for ref in opened if ref() is not None) <= (0 if is_lean else 4)
+        made = OnnxPiece(piece, where, threads=1)
+        opened.append(weakref.ref(made))
+        graphs[id(opened[-1])] = set(piece.weights)
+        return made
+
+    def alive(kind: str) -> int:
+        return sum(kind in graphs[id(ref)] for ref in opened if ref() is not None)
+
+    graphs: dict[int, set[str]] = {}
+    engine = DemucsEngine(written(tmp_path, network), open_piece=open_piece, runs_on="here")
+    assert isinstance(engine, DeferredEngine)
+    assert opened == []
+    segments, is_lean = [noise(2, network.config.valid_length(n), seed=n) for n in (500, 900)], True
+    together = engine.run_together(segments)
+    assert (alive("R"), alive("narrowing"), alive("context")) == (0, 6, 6)
+    assert len(opened) == 6 + 6 + 2 * 2 + 1 + 2
+    np.testing.assert_array_equal(engine.run_together(segments)[0], together[0])
+    assert len(opened) == 6 + 6 + 2 * 2 * 2 + 1 + 2
+    is_lean = False
+    engine.run(segments[0][None])
+    assert alive("R") == 4
+    engine.open()
+    assert len(opened) == 6 + 6 + 3 * 2 * 2 + 1 + 2
 
 
 def test_a_file_is_opened_once(tmp_path: Path, network: Demucs) -> None:

@@ -29,6 +29,15 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class DeferredEngine(Engine, Protocol):
+    """An engine that opens its weights when they are first needed."""
+
+    def open(self) -> None:
+        """Open them now, so that no run has to."""
+        ...
+
+
+@runtime_checkable
 class SegmentsEngine(Engine, Protocol):
     """An engine that runs segments of different lengths together, for less than one after the other."""
 

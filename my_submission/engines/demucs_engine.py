@@ -2,7 +2,8 @@
 
 Half of the network's time is its LSTM, which reads all of its weights for every step of a sequence; several segments
 run through it together cost hardly more than one. The outermost levels, hundreds of megabytes wide, run in tiles, and
-the outermost skip is computed again where it is needed instead of being kept.
+the outermost skip is computed again where it is needed instead of being kept. Weights are opened when they are needed:
+of the gigabyte, two thirds belong to the LSTM, a quarter of that to each direction of a layer.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from my_submission.engines.base import Batch
 from my_submission.networks.demucs_graphs import (
     INPUT,
     LENGTHS,
+    LSTM_LINEAR_TENSORS,
     GraphPiece,
     decoder_level,
     encoder_level,
     level_tensors,
-    lstm_layer,
-    lstm_layer_tensors,
+    lstm_direction,
+    lstm_direction_tensors,
+    lstm_linear,
     resampler,
 )
 from my_submission.networks.demucs_shape import (
@@ -52,6 +55,27 @@ class Piece(Protocol):
 
 OpenPiece = Callable[[GraphPiece, Path], Piece]
 """Makes a graph ready to run; the path is that of the checkpoint, for error messages."""
+
+
+class _DeferredPiece:
+    """A piece that is opened when it is first run, and can be let go of until it is run again."""
+
+    def __init__(self, open_piece: Callable[[], Piece]) -> None:
+        self._open_piece = open_piece
+        self._piece: Piece | None = None
+
+    def open(self) -> Piece:
+        """The piece, ready to run."""
+        self._piece = self._piece or self._open_piece()
+        return self._piece
+
+    def close(self) -> None:
+        """Let go of its weights."""
+        self._piece = None
+
+    def __call__(self, feeds: Mapping[str, npt.NDArray[Any]], *, is_last: bool = False) -> Batch:
+        """Run it."""
+        return self.open()(feeds, is_last=is_last)
 
 
 SkipBetween = Callable[[int, int], Batch]
@@ -83,42 +107,63 @@ class DemucsEngine:
         self.path = path
         self.config: DemucsConfig = checked_config_of(read_tensor_shapes(path), str(path))
         self._runs_on = runs_on
-        depth, layers = self.config.depth, self.config.lstm_layers
+        depth = self.config.depth
 
-        def opened(make: Callable[[Mapping[str, npt.NDArray[Any]]], GraphPiece], names: Sequence[str]) -> Piece:
-            return open_piece(make(map_tensors(path, names)), path)
+        def deferred(
+            make: Callable[[Mapping[str, npt.NDArray[Any]]], GraphPiece], names: Sequence[str]
+        ) -> _DeferredPiece:
+            return _DeferredPiece(lambda: open_piece(make(map_tensors(path, names)), path))
 
-        self._lstm = [
-            opened(partial(lstm_layer, layer=layer, is_last=is_last), lstm_layer_tensors(layer, is_last=is_last))
-            for layer, is_last in ((layer, layer == layers - 1) for layer in range(layers))
-        ]
         self._encoder = [
-            opened(partial(encoder_level, level=level), level_tensors("encoder", level)) for level in range(depth)
+            deferred(partial(encoder_level, level=level), level_tensors("encoder", level)) for level in range(depth)
         ]
+        self._lstm = [
+            [
+                deferred(
+                    partial(lstm_direction, layer=layer, is_backward=is_backward),
+                    lstm_direction_tensors(layer, is_backward),
+                )
+                for is_backward in (False, True)
+            ]
+            for layer in range(self.config.lstm_layers)
+        ]
+        self._linear = deferred(lstm_linear, LSTM_LINEAR_TENSORS)
         self._decoder = [
-            opened(
+            deferred(
                 partial(decoder_level, level=level, is_outermost=level == depth - 1), level_tensors("decoder", level)
             )
             for level in range(depth)
         ]
-        self._up, self._down = (open_piece(resampler(*rates), path) for rates in ((1, 2), (2, 1)))
+        self._up, self._down = (
+            _DeferredPiece(partial(open_piece, resampler(*rates), path)) for rates in ((1, 2), (2, 1))
+        )
 
     @property
     def runs_on(self) -> str:
         """The runtime in use."""
         return self._runs_on
 
+    def open(self) -> None:
+        """Open all pieces now; the first run does it otherwise, as far as it has to."""
+        directions = [direction for layer in self._lstm for direction in layer]
+        for piece in (self._up, self._down, *self._encoder, *directions, self._linear, *self._decoder):
+            piece.open()
+
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
-        """Separate segments of one length."""
-        return np.stack(self.run_together(list(batch), is_last=is_last))
+        """Separate segments of one length, one after the other; what is open stays open."""
+        return np.stack([self._run([segment], is_last=is_last, is_lean=False)[0] for segment in batch])
 
     def run_together(self, segments: Sequence[Waveform], *, is_last: bool = False) -> list[Batch]:
         """Separate segments (2, S) of any valid lengths, each to (sources, 2, S').
 
-        Memory grows by a quarter of a gigabyte for each of the published 40 s.
+        Memory grows by a quarter of a gigabyte for each of the published 40 s; to make room for it, the LSTM's weights
+        are let go of, direction by direction, and opened again for the next segments.
         """
+        return self._run(segments, is_last=is_last, is_lean=True)
+
+    def _run(self, segments: Sequence[Waveform], *, is_last: bool, is_lean: bool) -> list[Batch]:
         encoded = [self._encode(segment) for segment in segments]
-        recurred = self._recur([one.bottom for one in encoded])
+        recurred = self._recur([one.bottom for one in encoded], is_lean=is_lean)
         encoded.reverse()
         recurred.reverse()
         # Each is let go of as soon as it is decoded: what the decoder needs of a segment is most of the memory.
@@ -135,15 +180,21 @@ class DemucsEngine:
                 skips.append(x)
         return _Encoded(resampled, skips, x)
 
-    def _recur(self, bottoms: Sequence[Batch]) -> list[Batch]:
+    def _recur(self, bottoms: Sequence[Batch], *, is_lean: bool) -> list[Batch]:
         """All bottoms (1, C, 1, T) through the LSTM together, each at its own length."""
         lengths = np.array([bottom.shape[-1] for bottom in bottoms], np.int32)
         x = np.zeros((int(lengths.max()), len(bottoms), bottoms[0].shape[1]), np.float32)
         for index, bottom in enumerate(bottoms):
             x[: lengths[index], index] = bottom[0, :, 0].T
         for layer in self._lstm:
-            # It projects all steps at once: a fifth of a gigabyte that the decoder has a better use for.
-            x = layer({INPUT: x, LENGTHS: lengths}, is_last=True)
+            sides = []
+            for direction in layer:
+                # It projects all steps at once: a tenth of a gigabyte that the decoder has a better use for.
+                sides.append(direction({INPUT: x, LENGTHS: lengths}, is_last=True))
+                if is_lean:
+                    direction.close()
+            x = np.concatenate(sides, axis=-1)
+        x = self._linear({INPUT: x}, is_last=True)
         return [np.ascontiguousarray(x[:length, index].T)[None, :, None] for index, length in enumerate(lengths)]
 
     def _decode(self, encoded: _Encoded, x: Batch, *, is_last: bool) -> Batch:

@@ -95,41 +95,45 @@ def decoder_level(state: Mapping[str, Array], level: int, *, is_outermost: bool)
     return _piece(nodes, [(INPUT, ("batch", weights["context"].shape[1], 1, "samples"))], weights)
 
 
-def lstm_layer(state: Mapping[str, Array], layer: int, *, is_last: bool) -> GraphPiece:
-    """(T, B, inputs) and the lengths (B,) of the sequences to (T, B, 2 · hidden); the last layer adds the linear map.
+def lstm_direction(state: Mapping[str, Array], layer: int, *, is_backward: bool) -> GraphPiece:
+    """(T, B, inputs) and the lengths (B,) of the sequences to (T, B, hidden): one direction of a layer.
 
-    Beyond a sequence's length the recurrent output is zero, and the backward direction begins at its last step.
+    Beyond a sequence's length the output is zero, and the backward direction begins at its last step.
     """
-    sides = ("", "_reverse")
-    names = {"W": "weight_ih", "R": "weight_hh"}
+    weight_ih, weight_hh, bias_ih, bias_hh = (state[name] for name in lstm_direction_tensors(layer, is_backward))
     weights = {
-        short: _gates([state[f"lstm.lstm.{name}_l{layer}{side}"] for side in sides]) for short, name in names.items()
+        "W": _gates(weight_ih),
+        "R": _gates(weight_hh),
+        "B": np.concatenate([_gates(bias_ih), _gates(bias_hh)], axis=1),
     }
-    biases = [_gates([state[f"lstm.lstm.bias_{part}_l{layer}{side}"] for side in sides]) for part in ("ih", "hh")]
-    weights["B"] = np.concatenate(biases, axis=1)
+    direction = "reverse" if is_backward else "forward"
     hidden = weights["R"].shape[-1]
-    joined = "joined" if is_last else OUTPUT
     nodes = [
-        _node("LSTM", [INPUT, "W", "R", "B", LENGTHS], "directions", hidden_size=hidden, direction="bidirectional"),
-        _node("Transpose", ["directions"], "beside", perm=[0, 2, 1, 3]),
-        _node("Reshape", ["beside", "shape"], joined),
+        _node("LSTM", [INPUT, "W", "R", "B", LENGTHS], "steps", hidden_size=hidden, direction=direction),
+        _node("Squeeze", ["steps", "direction"], OUTPUT),
     ]
-    if is_last:
-        weights["linear"] = np.ascontiguousarray(state["lstm.linear.weight"].T)
-        weights["linear.bias"] = state["lstm.linear.bias"]
-        nodes += [
-            _node("MatMul", [joined, "linear"], "mapped"),
-            _node("Add", ["mapped", "linear.bias"], OUTPUT),
-        ]
     inputs = [(INPUT, ("steps", "batch", weights["W"].shape[-1]))]
-    return _piece(nodes, inputs, weights, shape=np.array([0, 0, -1], np.int64), has_lengths=True)
+    return _piece(nodes, inputs, weights, {"direction": np.array([1], np.int64)}, has_lengths=True)
 
 
-def lstm_layer_tensors(layer: int, *, is_last: bool) -> list[str]:
-    """Names of the tensors that :func:`lstm_layer` takes."""
-    parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    names = [f"lstm.lstm.{part}_l{layer}{side}" for part in parts for side in ("", "_reverse")]
-    return names + (["lstm.linear.weight", "lstm.linear.bias"] if is_last else [])
+def lstm_direction_tensors(layer: int, is_backward: bool) -> list[str]:
+    """Names of the tensors that :func:`lstm_direction` takes, in its order."""
+    side = "_reverse" if is_backward else ""
+    return [f"lstm.lstm.{part}_l{layer}{side}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+
+
+def lstm_linear(state: Mapping[str, Array]) -> GraphPiece:
+    """(T, B, 2 · hidden) to (T, B, channels): the linear map behind the last layer."""
+    weights = {
+        "linear": np.ascontiguousarray(state["lstm.linear.weight"].T),
+        "linear.bias": state["lstm.linear.bias"],
+    }
+    nodes = [_node("MatMul", [INPUT, "linear"], "mapped"), _node("Add", ["mapped", "linear.bias"], OUTPUT)]
+    return _piece(nodes, [(INPUT, ("steps", "batch", len(weights["linear"])))], weights)
+
+
+LSTM_LINEAR_TENSORS = ("lstm.linear.weight", "lstm.linear.bias")
+"""Names of the tensors that :func:`lstm_linear` takes."""
 
 
 def resampler(old: int, new: int) -> GraphPiece:
@@ -144,15 +148,14 @@ def level_tensors(side: str, level: int) -> list[str]:
     return [f"{side}.{level}.{index}.{kind}" for index in (0, 2) for kind in ("weight", "bias")]
 
 
-def _gates(directions: Sequence[Array]) -> Array:
-    """Rows of four gates in torch's order to (directions, rows, …) in ONNX' order, copied once."""
-    rows = len(directions[0]) // len(_TORCH_GATES)
-    stacked = np.empty((len(directions), *directions[0].shape), np.float32)
-    for target, source in zip(stacked, directions, strict=True):
-        for place, gate in enumerate(_ONNX_GATES):
-            taken = _TORCH_GATES.index(gate) * rows
-            target[place * rows : (place + 1) * rows] = source[taken : taken + rows]
-    return stacked
+def _gates(stacked: Array) -> Array:
+    """Rows of four gates in torch's order to (1, rows, …) in ONNX' order, copied once."""
+    rows = len(stacked) // len(_TORCH_GATES)
+    reordered = np.empty((1, *stacked.shape), np.float32)
+    for place, gate in enumerate(_ONNX_GATES):
+        taken = _TORCH_GATES.index(gate) * rows
+        reordered[0, place * rows : (place + 1) * rows] = stacked[taken : taken + rows]
+    return reordered
 
 
 def _gated(halves: str, output: str) -> list[Any]:
@@ -174,8 +177,8 @@ def _piece(
     nodes: list[Any],
     inputs: Sequence[tuple[str, tuple[int | str, ...]]],
     weights: Mapping[str, Array],
+    integers: Mapping[str, npt.NDArray[np.int64]] | None = None,
     *,
-    shape: npt.NDArray[np.int64] | None = None,
     has_lengths: bool = False,
 ) -> GraphPiece:
     from onnx import TensorProto, helper, numpy_helper
@@ -185,8 +188,7 @@ def _piece(
         taken.append(helper.make_tensor_value_info(LENGTHS, TensorProto.INT32, ("batch",)))
     held = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in weights.items()}
     named = [_external(name, array.shape) for name, array in held.items()]
-    if shape is not None:
-        named.append(numpy_helper.from_array(shape, "shape"))
+    named += [numpy_helper.from_array(array, name) for name, array in (integers or {}).items()]
     given = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, None)]
     graph = helper.make_graph(nodes, "demucs", taken, given, named)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)

@@ -73,7 +73,10 @@ def load(
             batch_chunks=batch_chunks,
         )
         assembly = assemble(recipe, models, options, allow_unverified=allow_unverified)
-        limits = keep_within(assembly, max_memory_bytes) if max_memory_bytes is not None else ()
+        limits: tuple[str, ...] = ()
+        if max_memory_bytes is not None:
+            assembly.open()
+            limits = keep_within(assembly, max_memory_bytes)
         read_memory = memory_reader(chosen)
         if read_memory is not None:
             free, has_fixed_batches = read_memory().free_bytes, batch_chunks is not None

@@ -123,7 +123,7 @@ def _fit_chunks(separator: SpectralSeparator, free: int, resident: int) -> None:
 def _fit_segment(separator: WaveformSeparator, free: int, resident: int) -> str | None:
     """Shorter segments, down to the shortest that a deadline may leave; the stems change a little."""
     length = _fitting_length(separator, free)
-    need = separator.bytes_per_sample * separator.segments_together * separator.valid_length(length)
+    need = separator.bytes_per_sample * separator.valid_length(length)
     if need > free:
         raise _too_little(f"the shortest segment of {', '.join(separator.sources)}", need, resident)
     return _shortened(separator, length, "to stay within the memory limit")
@@ -132,7 +132,7 @@ def _fit_segment(separator: WaveformSeparator, free: int, resident: int) -> str 
 def _fitting_length(separator: WaveformSeparator, free: int) -> int:
     """The longest segment up to the published one that fits, or the shortest that is allowed."""
     published = bounded(separator.chunking).segment_samples
-    fitting = free // (separator.bytes_per_sample * separator.segments_together)
+    fitting = free // separator.bytes_per_sample
     length = published
     while length > published // SHORTEST_SHARE and separator.valid_length(length) > fitting:
         length = max(published // SHORTEST_SHARE, int(0.9 * length))

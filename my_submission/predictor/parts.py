@@ -205,6 +205,8 @@ class PartsBuilder:
     def _waveform(
         self, branch: Branch, separator: WaveformSeparator, recipe: WaveformRecipe, known: Sequence[object]
     ) -> BranchParts:
+        if self.is_ranked:
+            separator.open()
         grids = segment_grids(separator.chunking, self.mixture.samples, recipe.reduced_overlaps)
         least_overlap = grids[-1].segment_samples - grids[-1].stride_samples
         layer = SegmentLayer(

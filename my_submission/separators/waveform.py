@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from my_submission.audio_io import Mixture, MixtureStatistics
 from my_submission.dsp.overlap_add import OverlapAdder, trapezoid
-from my_submission.engines import Engine, SegmentsEngine
+from my_submission.engines import DeferredEngine, Engine, SegmentsEngine
 from my_submission.geometry import OverlapChunking, Segmentation, SegmentGrid, bounded, segment_grids
 from my_submission.separators.base import Piece
 from my_submission.stems import Waveform, unstack_stems
@@ -26,11 +26,12 @@ _REHEARSED_SHARE = 20
 
 
 SEGMENT_BYTES_PER_SAMPLE = 700
-"""A 40-s segment of the published Demucs v2 needs some 1.2 GB beside its weights; narrower ones less."""
+"""A 40-s segment of the published Demucs v2 needs some 1.2 GB beside its weights; narrower ones less. Three together
+need half a gigabyte more, and the LSTM's weights, which are let go of then, make up for it."""
 
-SEGMENTS_TOGETHER = 2
+SEGMENTS_TOGETHER = 3
 """Demucs' LSTM takes hardly longer for a few segments than for one; each of them costs 0.3 GB, and leaderboard A is to
-fit into 3 GB."""
+fit into 2.5 GB. A song of a minute has three."""
 
 
 class WaveformSeparator:
@@ -102,6 +103,11 @@ class WaveformSeparator:
         noise = np.random.default_rng(0).standard_normal((1, 2, self.rehearsed_samples), dtype=np.float32)
         self.engine.run(noise)
         return self.rehearsed_samples / self.valid_length(bounded(self.chunking).segment_samples)
+
+    def open(self) -> None:
+        """Open the network's weights now, where that is put off until they are needed: what runs cost must be known."""
+        if isinstance(self.engine, DeferredEngine):
+            self.engine.open()
 
     @property
     def segments_together(self) -> int:

@@ -82,6 +82,12 @@ class Assembly:
     weights: Mapping[str, Path]
     open_fallback: Callable[[], Branch | None] = _no_fallback
 
+    def open(self) -> None:
+        """Open all weights now, also those that are put off until they are needed."""
+        for separator in (separator for branch in self.branches for separator in branch.separators):
+            if isinstance(separator, WaveformSeparator):
+                separator.open()
+
     @property
     def remarks(self) -> tuple[str, ...]:
         """What the engines have found out so far: arithmetic that was compared, batches that did not fit."""
