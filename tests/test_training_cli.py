@@ -106,6 +106,28 @@ def test_mixer_and_score(runs: Path, songs: Path, tmp_path: Path, capsys: pytest
     assert ModelsFolder(models).require("starter/mixer").name == "mixer.ckpt"
 
 
+def test_mixers_are_compared_and_none_is_kept(
+    runs: Path, songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(runs, models)
+    words = ["mixer", *(str(songs / name) for name in ("song0", "song1")), "--models-dir", str(models), "--compare"]
+    assert main([*words, 'held_out=["song1"]', "window_samples=8192", "descent.epochs=3"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.partition("  ")[0] for row in rows[1:6]] == [
+        "no Mixer",
+        "RMSprop, 3 epochs",
+        "RMSprop, converged",
+        "closed form, no ridge",
+        "closed form, ridge 0.1",
+    ]
+    assert all(f" {source} " in row for row in rows[1:6] for source in MUSIC_SOURCES)
+    assert rows[6].startswith("converged RMSprop and the closed form differ by")
+    assert not list(models.rglob("mixer.ckpt"))
+    assert main(words) == 1
+    assert "no song is held out to compare on" in capsys.readouterr().err
+
+
 def test_a_blend_is_fitted_to_two_folders_of_estimates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The first system is right, the second is silent: the whole share goes to the first."""
     for name in ("a", "b"):

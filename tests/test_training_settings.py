@@ -17,6 +17,7 @@ from training.experiments import experiment_from_table, load_experiment
 from training.modules.tfc_tdf import TfcTdfSettings
 from training.optimisation import AdamW, Constant, Cosine, RmsProp, Trapezoid
 from training.phase2.mixer import MixerSettings
+from training.phase2.objective import Objective
 from training.settings.experiment import DataSettings
 from training.settings.files import CONFIGS, experiment_names, load, merged, read_table
 from training.settings.strict import SettingsError, Variant, from_table, to_table
@@ -73,7 +74,13 @@ def test_mixer_defaults_are_the_published_ones() -> None:
     settings = load(MixerSettings, "mixer")
     assert (settings.descent.learning_rate, settings.descent.batch, settings.descent.epochs) == (0.003, 16, 10)
     assert settings.window_samples == 261_120 - 2 * 8_192
+    assert (settings.descent.start, settings.descent.tolerance) == ("identity", None)
+    assert settings.objective_of("rmsprop") == Objective(is_equal=False, is_mirrored=False)
     assert load(MixerSettings, "mixer", ["method=rmsprop", "descent.epochs=3"]).descent.epochs == 3
+    chosen = load(MixerSettings, "mixer", ["objective.is_equal=true"])
+    assert chosen.objective_of("rmsprop") == chosen.objective_of("closed-form") == Objective(is_equal=True)
+    with pytest.raises(SettingsError, match="tolerance"):
+        load(MixerSettings, "mixer", ["descent.tolerance=1.5"])
 
 
 def test_overrides_reach_every_depth_and_keep_types() -> None:

@@ -3,34 +3,65 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training.cli.stage import Stage, add_models
 
+if TYPE_CHECKING:
+    from training.phase2.mixer import MixerSettings
+    from training.phase2.separated import SeparatedSong
 
-def _row(name: str, values: dict[str, float]) -> str:
-    cells = "  ".join(f"{source} {value:6.2f}" for source, value in values.items())
-    return f"{name:<28} {cells}  mean {sum(values.values()) / len(values):6.2f}"
+
+def _row(name: str, values: dict[str, float], *, digits: int = 2) -> str:
+    cells = "  ".join(f"{source} {value:6.{digits}f}" for source, value in values.items())
+    return f"{name:<28} {cells}  mean {sum(values.values()) / len(values):6.{digits}f}"
+
+
+def _difference(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
+    return {source: first[source] - second[source] for source in first}
 
 
 def _mixer(options: argparse.Namespace) -> None:
     from training.data.songs import require_song
-    from training.manifest import record_mixer
-    from training.phase2.mixer import MixerSettings, fit, save_mixer
+    from training.phase2.mixer import MixerSettings, divided
     from training.phase2.separated import network_predictor, separate_songs
     from training.settings.files import load
 
     settings = load(MixerSettings, "mixer", options.overrides)
     predictor = network_predictor(options.models_dir, options.family)
     songs = [require_song(folder) for folder in options.songs]
+    divided(songs, settings, needs_judges=options.compare)  # before the hours of separation
     separated = list(separate_songs(predictor, songs, window_samples=settings.window_samples))
+    if options.compare:
+        _compare(separated, settings)
+    else:
+        _fit_and_save(separated, settings, options)
+
+
+def _compare(separated: Sequence[SeparatedSong], settings: MixerSettings) -> None:
+    from training.phase2.comparison import compare
+
+    ways = compare(separated, settings)
+    print(f"fitted to {', '.join(ways.fitted)}; global SDR in dB over {', '.join(ways.judged)}, then gains in dB")
+    for way in (ways.without, ways.published, ways.converged, ways.closed_form, ways.ridge):
+        values = way.sdr_db if way is ways.without else _difference(way.sdr_db, ways.without.sdr_db)
+        print(_row(way.name, values, digits=3), f" error {100.0 * way.excess:7.3f} % above the least")
+    print(f"converged RMSprop and the closed form differ by {ways.disagreement_db:.4f} dB at most")
+
+
+def _fit_and_save(separated: Sequence[SeparatedSong], settings: MixerSettings, options: argparse.Namespace) -> None:
+    from training.manifest import record_mixer
+    from training.phase2.mixer import fit, save_mixer
+
     fitted = fit(separated, settings)
     judged = "held-out songs" if fitted.is_held_out else "the songs it was fitted to"
     ridge = "" if fitted.ridge is None else f", ridge {fitted.ridge:g} by leaving songs out"
     print(f"{settings.method}{ridge}; global SDR in dB over {len(fitted.judged)} {judged}")
     print(_row("without Mixer", fitted.without_db))
     print(_row("with Mixer", fitted.with_db))
-    print(_row("gain", {source: fitted.with_db[source] - fitted.without_db[source] for source in fitted.with_db}))
+    print(_row("gain", _difference(fitted.with_db, fitted.without_db)))
     path = options.models_dir / options.family / "mixer.ckpt"
     save_mixer(fitted.matrix, path)
     record_mixer(options.models_dir, options.family, path, licence=settings.licence)
@@ -40,6 +71,9 @@ def _mixer(options: argparse.Namespace) -> None:
 def _add_mixer(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("songs", type=Path, nargs="+", help="song folders with the four stems")
     parser.add_argument("--family", default="starter", help="networks <family>/<source> of the models folder")
+    parser.add_argument(
+        "--compare", action="store_true", help="print what every method gains on held-out songs, and keep no Mixer"
+    )
     add_models(parser)
 
 

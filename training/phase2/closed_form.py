@@ -1,6 +1,6 @@
 """The Mixer as a ridge regression, pulled towards "change nothing" as strongly as unseen songs ask for.
 
-Left and right are treated alike: in the basis of mid and side the matrix falls into two of 4 by 5.
+Where left and right are to be treated alike, the matrix falls into two of 4 by 5 in the basis of mid and side.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from training.phase2.objective import SONGS_EQUAL, Objective
 from training.phase2.statistics import N_SOURCES, Matrix, MixerStatistics, mean_sdr, total
-
-SILENCE = 1e-9
-"""Least energy a song is divided by."""
 
 
 @dataclass(frozen=True)
@@ -30,28 +28,33 @@ class RidgeChoice:
     held_out_sdr_db: dict[float, float]
 
 
-def fit_mixer(songs: Sequence[MixerStatistics], *, ridge: float, is_equal: bool = True) -> npt.NDArray[np.float32]:
+def fit_mixer(
+    songs: Sequence[MixerStatistics], *, ridge: float, objective: Objective = SONGS_EQUAL
+) -> npt.NDArray[np.float32]:
     """The matrix that minimises the squared error over songs.
 
     Args:
         songs: their moments.
         ridge: strength of the pull towards the identity, relative to the mean input power.
-        is_equal: whether songs count the same whatever their level and length.
+        objective: how much each song counts.
 
     Returns:
         ``float32 (8, 10)``: rows bassL, bassR … vocalsR, columns the same and mixL, mixR.
     """
     if ridge < 0.0:
         raise ValueError(f"ridge={ridge} must not be negative")
-    weighed = [song.scaled(1.0 / max(SILENCE, song.mixture_energy)) if is_equal else song for song in songs]
-    moments = total(weighed)
+    moments = total(objective.windows([[song] for song in songs]))
+    if not objective.is_mirrored:
+        return _ridge(moments.gram, moments.cross, ridge).astype(np.float32)
     gram = moments.gram.reshape(N_SOURCES + 1, 2, N_SOURCES + 1, 2)
     cross = moments.cross.reshape(N_SOURCES, 2, N_SOURCES + 1, 2)
     mid, side = (_ridge(_part(gram, sign), _part(cross, sign), ridge) for sign in (1.0, -1.0))
     return _left_right(mid, side)
 
 
-def choose_ridge(songs: Sequence[MixerStatistics], candidates: Sequence[float]) -> RidgeChoice:
+def choose_ridge(
+    songs: Sequence[MixerStatistics], candidates: Sequence[float], *, objective: Objective = SONGS_EQUAL
+) -> RidgeChoice:
     """Leave-one-song-out cross-validation: each song is scored with a Mixer fitted to all others.
 
     Raises:
@@ -64,7 +67,7 @@ def choose_ridge(songs: Sequence[MixerStatistics], candidates: Sequence[float]) 
         scores = []
         for index, song in enumerate(songs):
             others = [other for place, other in enumerate(songs) if place != index]
-            scores.append(song.sdr(fit_mixer(others, ridge=ridge)))
+            scores.append(song.sdr(fit_mixer(others, ridge=ridge, objective=objective)))
         held_out[ridge] = float(np.mean(list(mean_sdr(scores).values())))
     return RidgeChoice(max(held_out, key=lambda ridge: held_out[ridge]), held_out)
 
@@ -75,12 +78,12 @@ def _part(moments: npt.NDArray[np.float64], sign: float) -> Matrix:
 
 
 def _ridge(gram: Matrix, cross: Matrix, ridge: float) -> Matrix:
-    """``(4, 5)`` minimiser of the squared error plus the distance to the identity."""
+    """The minimiser of the squared error plus the distance to the identity, of the shape of ``cross``."""
     pull = ridge * np.trace(gram) / len(gram)
     if np.trace(gram) == 0.0:  # a mono corpus has no side signal to learn from
-        return np.eye(N_SOURCES, N_SOURCES + 1)
+        return np.eye(*cross.shape)
     pulled = gram + pull * np.eye(len(gram))
-    wanted = cross + pull * np.eye(N_SOURCES, N_SOURCES + 1)
+    wanted = cross + pull * np.eye(*cross.shape)
     return np.asarray(np.linalg.lstsq(pulled, wanted.T, rcond=None)[0].T)
 
 

@@ -6,17 +6,23 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from training.data.songs import Song
 from training.data.splits import expanded
 from training.phase2.closed_form import choose_ridge, fit_mixer
 from training.phase2.descent import DescentSettings, descend
+from training.phase2.objective import AS_PUBLISHED, SONGS_EQUAL, Objective
 from training.phase2.separated import SeparatedSong
-from training.phase2.statistics import mean_sdr, total, unchanged
+from training.phase2.statistics import MixerStatistics, mean_sdr, total, unchanged
+from training.settings.strict import SettingsError
+
+NamedSong = TypeVar("NamedSong", Song, SeparatedSong)
+Method = Literal["closed-form", "rmsprop"]
 
 WEIGHT_KEY = "linear.weight"
 
@@ -28,6 +34,8 @@ class MixerSettings:
     Attributes:
         method: ``closed-form`` is a ridge regression, its strength chosen by leaving songs out; ``rmsprop`` is the
             published descent.
+        objective: how much each song counts; when absent, every sample the same for the published descent, and every
+            song the same for the closed form.
         ridges: candidates of the ridge's strength; the last is as good as no Mixer, for when none helps.
         window_samples: of one window; 261 120 less 8192 at each side, as published.
         descent: of the method rmsprop.
@@ -35,7 +43,8 @@ class MixerSettings:
         licence: of the Mixer, for the manifest.
     """
 
-    method: Literal["closed-form", "rmsprop"] = "closed-form"
+    method: Method = "closed-form"
+    objective: Objective | None = None
     ridges: tuple[float, ...] = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 1000.0)
     window_samples: int = 261_120 - 2 * 8_192
     descent: DescentSettings = field(default_factory=DescentSettings)
@@ -50,6 +59,10 @@ class MixerSettings:
     def held_out_songs(self) -> frozenset[str]:
         """Names of held-out songs, with names of lists expanded."""
         return expanded(self.held_out)
+
+    def objective_of(self, method: Method) -> Objective:
+        """What is minimised by a method."""
+        return self.objective or {"closed-form": SONGS_EQUAL, "rmsprop": AS_PUBLISHED}[method]
 
 
 @dataclass(frozen=True)
@@ -77,31 +90,64 @@ def fit(songs: Sequence[SeparatedSong], settings: MixerSettings) -> FittedMixer:
     """Fits to all songs that are not held out, and judges on those that are, or on all where none is.
 
     Raises:
-        ValueError: no song is left to fit to.
+        SettingsError: no song is left to fit to.
+    """
+    fitted, judged = divided(songs, settings)
+    wholes = [total(song.windows) for song in fitted]
+    judges = [total(song.windows) for song in judged]
+    ridge = None
+    if settings.method == "rmsprop":
+        is_converged = settings.descent.tolerance is not None
+        matrix = fit_by_descent(fitted, settings, settings.descent, validation=() if is_converged else judges)
+    else:
+        ridge, matrix = fit_by_ridge(fitted, settings)
+    return FittedMixer(
+        matrix,
+        ridge,
+        mean_sdr(song.sdr(unchanged()) for song in judges or wholes),
+        mean_sdr(song.sdr(matrix) for song in judges or wholes),
+        tuple(song.name for song in (judged or fitted)),
+        bool(judged),
+    )
+
+
+def divided(
+    songs: Sequence[NamedSong], settings: MixerSettings, *, needs_judges: bool = False
+) -> tuple[list[NamedSong], list[NamedSong]]:
+    """The songs to fit to and those that are held out, which may be none unless they are needed.
+
+    Raises:
+        SettingsError: no song is left for one of the two.
     """
     held_out = settings.held_out_songs
     fitted = [song for song in songs if song.name not in held_out]
     judged = [song for song in songs if song.name in held_out]
     if not fitted:
-        raise ValueError("every song is held out, none is left to fit the Mixer to")
-    wholes = [total(song.windows) for song in fitted]
-    judges = [total(song.windows) for song in judged] or wholes
-    ridge = None
-    if settings.method == "rmsprop":
-        parts = [window for song in fitted for window in song.windows]
-        matrix = descend(parts, settings.descent, validation=[total(song.windows) for song in judged])
-    else:
-        several = len(fitted) > 1
-        ridge = choose_ridge(wholes, settings.ridges).ridge if several else settings.ridges[len(settings.ridges) // 2]
-        matrix = fit_mixer(wholes, ridge=ridge)
-    return FittedMixer(
-        matrix,
-        ridge,
-        mean_sdr(song.sdr(unchanged()) for song in judges),
-        mean_sdr(song.sdr(matrix) for song in judges),
-        tuple(song.name for song in (judged or fitted)),
-        bool(judged),
-    )
+        raise SettingsError("every song is held out, none is left to fit the Mixer to", cure="shorten held_out")
+    if needs_judges and not judged:
+        raise SettingsError("no song is held out to compare on", cure='add held_out=["NAME"] with the name of a song')
+    return fitted, judged
+
+
+def fit_by_descent(
+    songs: Sequence[SeparatedSong],
+    settings: MixerSettings,
+    descent: DescentSettings,
+    *,
+    validation: Sequence[MixerStatistics] = (),
+) -> npt.NDArray[np.float32]:
+    """The Mixer ``float32 (8, 10)`` of a descent over the songs' windows; the best epoch on the validation songs."""
+    windows = settings.objective_of("rmsprop").windows([song.windows for song in songs])
+    return descend(windows, descent, validation=validation)
+
+
+def fit_by_ridge(songs: Sequence[SeparatedSong], settings: MixerSettings) -> tuple[float, npt.NDArray[np.float32]]:
+    """The ridge that leaving songs out asks for, or the middle one for a single song, and its Mixer."""
+    wholes, objective = [total(song.windows) for song in songs], settings.objective_of("closed-form")
+    ridge = settings.ridges[len(settings.ridges) // 2]
+    if len(songs) > 1:
+        ridge = choose_ridge(wholes, settings.ridges, objective=objective).ridge
+    return ridge, fit_mixer(wholes, ridge=ridge, objective=objective)
 
 
 def save_mixer(matrix: npt.NDArray[np.float32], path: Path) -> None:

@@ -52,6 +52,16 @@ class MixerStatistics:
         """Of samples whose power is ``factor`` times as high."""
         return MixerStatistics(self.gram * factor, self.cross * factor, self.energy * factor, self.n_samples)
 
+    def mirrored(self) -> MixerStatistics:
+        """The mean of these moments and those with left and right swapped."""
+        inputs, outputs = _other_side(N_INPUTS), _other_side(N_OUTPUTS)
+        return MixerStatistics(
+            (self.gram + self.gram[np.ix_(inputs, inputs)]) / 2.0,
+            (self.cross + self.cross[np.ix_(outputs, inputs)]) / 2.0,
+            (self.energy + self.energy[outputs]) / 2.0,
+            self.n_samples,
+        )
+
     @property
     def mixture_energy(self) -> float:
         """Of both channels of the mixture."""
@@ -70,6 +80,11 @@ class MixerStatistics:
         decibels = 10.0 * np.log10((signal + GLOBAL_SDR_EPSILON) / (error + GLOBAL_SDR_EPSILON))
         least = SILENT_SONG_RMS**2 * 2 * self.n_samples
         return {s: float(db) for s, db, power in zip(MUSIC_SOURCES, decibels, signal, strict=True) if power > least}
+
+
+def _other_side(n_channels: int) -> npt.NDArray[np.intp]:
+    """Number of the channel on the other side, for channels that stand left, right, left, right."""
+    return np.arange(n_channels) ^ 1
 
 
 def unchanged() -> npt.NDArray[np.float32]:

@@ -1,0 +1,95 @@
+"""The ways to a Mixer side by side, on songs that none of them was fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from training.phase2.closed_form import fit_mixer
+from training.phase2.mixer import MixerSettings, divided, fit_by_descent, fit_by_ridge
+from training.phase2.separated import SeparatedSong
+from training.phase2.statistics import mean_sdr, total, unchanged
+
+TOLERANCE = 1e-5
+"""Of the converged descent, where the settings name none."""
+
+
+@dataclass(frozen=True)
+class ComparedMixer:
+    """One way and what it is worth.
+
+    Attributes:
+        name: of the way.
+        sdr_db: mean global SDR per source over the held-out songs.
+        excess: what the descent's objective is above its least, on the songs fitted to, as a share of the least.
+    """
+
+    name: str
+    sdr_db: dict[str, float]
+    excess: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All ways.
+
+    Attributes:
+        fitted: names of the songs fitted to.
+        judged: names of the held-out songs.
+        without: no Mixer.
+        published: RMSprop over so many epochs at a constant rate, the last epoch.
+        converged: RMSprop with all windows in every step, until it has converged; batches would end a little aside.
+        closed_form: least squares with the descent's objective and no ridge, which is where the descent should end.
+        ridge: the ridge that leaving songs out chose, with the objective of the closed form.
+    """
+
+    fitted: tuple[str, ...]
+    judged: tuple[str, ...]
+    without: ComparedMixer
+    published: ComparedMixer
+    converged: ComparedMixer
+    closed_form: ComparedMixer
+    ridge: ComparedMixer
+
+    @property
+    def disagreement_db(self) -> float:
+        """The largest difference over sources between the converged descent and the closed form."""
+        pairs = [(self.converged.sdr_db[source], sdr) for source, sdr in self.closed_form.sdr_db.items()]
+        return max(abs(one - other) for one, other in pairs)
+
+
+def compare(songs: Sequence[SeparatedSong], settings: MixerSettings) -> Comparison:
+    """Fits every way to the songs that are not held out, and judges them on those that are.
+
+    Nothing is chosen on the held-out songs, no best epoch either.
+
+    Raises:
+        SettingsError: no song is held out, or all are.
+    """
+    fitted, judged = divided(songs, settings, needs_judges=True)
+    objective = settings.objective_of("rmsprop")
+    wholes = [total(song.windows) for song in fitted]
+    least_squares = fit_mixer(wholes, ridge=0.0, objective=objective)
+    everything = total(objective.windows([song.windows for song in fitted]))
+    least = float(everything.error_energy(least_squares).sum())
+
+    def judge(name: str, matrix: npt.NDArray[np.float32]) -> ComparedMixer:
+        sdr_db = mean_sdr(total(song.windows).sdr(matrix) for song in judged)
+        return ComparedMixer(name, sdr_db, float(everything.error_energy(matrix).sum()) / least - 1.0)
+
+    published = replace(settings.descent, tolerance=None)
+    n_windows = sum(len(song.windows) for song in fitted)
+    converged = replace(settings.descent, batch=n_windows, tolerance=settings.descent.tolerance or TOLERANCE)
+    ridge, ridge_matrix = fit_by_ridge(fitted, settings)
+    return Comparison(
+        tuple(song.name for song in fitted),
+        tuple(song.name for song in judged),
+        judge("no Mixer", unchanged()),
+        judge(f"RMSprop, {published.epochs} epochs", fit_by_descent(fitted, settings, published)),
+        judge("RMSprop, converged", fit_by_descent(fitted, settings, converged)),
+        judge("closed form, no ridge", least_squares),
+        judge(f"closed form, ridge {ridge:g}", ridge_matrix),
+    )
