@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from my_submission.events import Finished, Note
 from my_submission.planning import Calibration
 from my_submission.predictor import Predictor
 from my_submission.predictor.worker import has_abandoned_work, is_abandoned
-from my_submission.separators import SpectralSeparator
+from my_submission.separators import SpectralSeparator, WaveformSeparator
 from my_submission.stems import MUSIC_SOURCES
 from my_submission.systems import Assembly
 from tests.rigs import CHUNKING, GAINS, SEGMENTS, WAVEFORM_GAINS, FakeClock, scaling, two_branches, waveform_engine
@@ -167,3 +168,30 @@ def test_a_failure_in_the_worker_is_the_caller_s() -> None:
     assembly.branches[0].separators[0].engine = FakeEngine(fail)  # type: ignore[attr-defined]
     with pytest.raises(TimeoutError, match="not the deadline's"):
         Predictor(assembly).separate(song(9_000), budget_seconds=60.0)
+
+
+@pytest.mark.parametrize(("budget_seconds", "expected"), [(None, []), (1e6, [0])])
+def test_weights_are_opened_before_the_work_where_there_is_a_deadline(
+    budget_seconds: float | None, expected: list[int]
+) -> None:
+    """So that what a unit costs is what it costs; without a deadline it is left to the engine."""
+    assembly = two_branches()
+    waveform = assembly.branches[1].separators[0]
+    assert isinstance(waveform, WaveformSeparator)
+    engine = cast("FakeEngine", waveform.engine)
+    n_runs_before: list[int] = []
+
+    class Deferred:
+        runs_on = engine.runs_on
+        run = engine.run
+
+        def open(self) -> None:
+            n_runs_before.append(len(engine.shapes))
+
+    waveform.engine = Deferred()
+    mixture = np.random.default_rng(0).standard_normal((2, 30_000)).astype(np.float32)
+    Predictor(assembly, clock=FakeClock()).separate(mixture, budget_seconds=budget_seconds, refine=False)
+    assert n_runs_before == expected
+    assert engine.shapes
+    assembly.open()
+    assert len(n_runs_before) == len(expected) + 1
