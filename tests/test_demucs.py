@@ -55,7 +55,7 @@ def test_a_valid_length_covers_what_was_asked(samples: int) -> None:
 def test_tiles_suit_the_device() -> None:
     """A device that is no processor works on whole levels of short segments, and the shapes are the same."""
     network = random_demucs()
-    samples = network.config.valid_length(30_000)
+    samples = network.config.valid_length(1_000)
     with torch.inference_mode():
         expected = network(torch.zeros(1, 2, samples)).shape
         on_device = demucs.Demucs(network.config).to("meta")(torch.zeros(1, 2, samples, device="meta"))

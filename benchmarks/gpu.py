@@ -1,0 +1,282 @@
+"""Leaderboard A on a GPU: seconds a minute of audio, memory of the card, share of what its arithmetic allows.
+
+One command makes random weights of the published geometry, then runs the whole system and the vocals network alone in
+every way this package and the libraries know (onnxruntime, TensorRT where it is installed, torch eager and compiled),
+each in a process of its own. A way that cannot run is a row that says why. The table goes to results/gpu.md.
+
+Usage: python -m benchmarks.gpu [--device cuda] [--seconds 60] [--rounds 5] [--models-dir DIR] [--output FILE.md]
+       python -m benchmarks.gpu --device cpu --geometry tiny --seconds 3      # shows that it runs, measures nothing
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from benchmarks.floor import count_macs
+from benchmarks.gpu_ways import ARITHMETIC, SYSTEM_WAYS, network_ways
+from benchmarks.memory import RATE, write_song
+from benchmarks.processes import circumstances
+from benchmarks.random_models import GEOMETRIES, write_models
+from my_submission.engines import Device, resolve_device
+from my_submission.engines.checked_engine import agreement_db
+from my_submission.engines.onnx_engine import OnnxEngine
+from my_submission.errors import MdxError, UnknownNameError
+from my_submission.geometry import OverlapChunking, SpectralChunking
+from my_submission.networks.demucs_shape import KERNEL, STRIDE, DemucsConfig, config_of, resample_kernels
+from my_submission.networks.tfc_tdf_frames import frame_major
+from my_submission.systems import WaveformRecipe
+from my_submission.systems.catalogue import KUIELAB_A
+from my_submission.weights import ModelsFolder, read_tensor_shapes
+
+RESULTS = Path(__file__).with_name("results") / "gpu.md"
+REFERENCE = "ours, fp32"
+WAY_SECONDS = 1800.0
+"""A way that takes longer has failed."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Multiply-adds of a song.
+
+    Attributes:
+        chunk: of one chunk of the vocals network.
+        song: of the four networks and Demucs, as a GPU runs them: whole chunks, published overlap.
+    """
+
+    chunk: int
+    song: int
+
+
+def main() -> int:
+    """Run every way and print a table."""
+    options = arguments().parse_args()
+    try:
+        if options.device == "auto":
+            raise UnknownNameError("a measurement needs to know what it measures", cure="name cuda, cuda:N or cpu")
+        device = resolve_device(options.device)
+    except MdxError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        if options.models_dir is None:
+            options.models_dir = folder / "models"
+            print("writing random weights; at the published geometry this takes minutes", file=sys.stderr)
+            write_models(options.models_dir, GEOMETRIES[options.geometry])
+        write_song(folder / "song.wav", options.seconds / 60)
+        text = measured(options, device, folder)
+    print(text)
+    output = options.output or (RESULTS if device.kind == "cuda" else None)
+    if output is not None:
+        output.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What the command takes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:N, or cpu to try the command (default: cuda)")
+    parser.add_argument("--geometry", choices=GEOMETRIES, default="published")
+    parser.add_argument("--models-dir", type=Path, help="leaderboard A's weights; random ones when not given")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=4, help="chunks in a run of the network alone")
+    parser.add_argument("--product-size", type=int, default=8192, help="side of the matrices of the floor")
+    parser.add_argument("--threads", type=int, help="on a processor")
+    parser.add_argument("--only", nargs="+", metavar="WAY", help="ways to run; all when not given")
+    parser.add_argument("--output", type=Path)
+    return parser
+
+
+def measured(options: argparse.Namespace, device: Device, folder: Path) -> str:
+    """Everything that is measured, as Markdown."""
+
+    def chosen(names: Sequence[str]) -> list[str]:
+        return [name for name in names if options.only is None or name in options.only]
+
+    def run(kind: str, name: str) -> dict[str, Any]:
+        print(f"{kind}: {name}", file=sys.stderr, flush=True)
+        place = folder / "out" / name.replace(" ", "-").replace(",", "")
+        return one_way(way_arguments(kind, name, options, device, song=folder / "song.wav", out=place))
+
+    work = work_of(options.models_dir, round(options.seconds * RATE))
+    measured_peaks = run("peak", "all")
+    peaks: dict[str, dict[str, Any]] = {name: measured_peaks.get(name, measured_peaks) for name in ARITHMETIC}
+    systems = {name: run("system", name) for name in chosen(list(SYSTEM_WAYS))}
+    networks = {name: run("network", name) for name in chosen(list(network_ways(device)))}
+    return "\n\n".join(
+        [
+            f"# Leaderboard A on {card(device)}",
+            f"`python -m benchmarks.gpu {' '.join(sys.argv[1:])}`: {options.geometry} geometry, {options.seconds:g} s "
+            f"of audio, {options.rounds} rounds after the first; {circumstances()}",
+            floor_text(peaks, work),
+            system_table(systems, peaks, work, options.seconds, folder / "out"),
+            network_table(networks, peaks, work),
+            notes_text(systems),
+        ]
+    )
+
+
+def way_arguments(
+    kind: str, name: str, options: argparse.Namespace, device: Device, *, song: Path, out: Path
+) -> list[str]:
+    """What `benchmarks.gpu_ways` is told."""
+    given = [kind, name, "--device", str(device), "--models-dir", str(options.models_dir), "--song", str(song)]
+    given += ["--out", str(out), "--rounds", str(options.rounds), "--batch", str(options.batch)]
+    given += ["--product-size", str(options.product_size)]
+    return given if options.threads is None else [*given, "--threads", str(options.threads)]
+
+
+def one_way(given: Sequence[str]) -> dict[str, Any]:
+    """What a way printed in a process of its own, or why it could not run under "failed"."""
+    command = [sys.executable, "-m", "benchmarks.gpu_ways", *given]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAY_SECONDS)
+    except subprocess.TimeoutExpired:
+        return {"failed": f"not done after {WAY_SECONDS:g} s"}
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode == 0 and lines:
+        answer: dict[str, Any] = json.loads(lines[-1])
+        return answer
+    said = [line for line in done.stderr.splitlines() if line.strip()]
+    return {"failed": said[-1].strip()[:200] if said else f"exit code {done.returncode}"}
+
+
+def work_of(models_dir: Path, samples: int) -> Work:
+    """Count the multiply-adds of a song from the files."""
+    models, total, chunk = ModelsFolder(models_dir), 0, 0
+    for source in KUIELAB_A.sources:
+        name = f"kuielab-a/{source}"
+        path, geometry = models.path(name), models.artefact(name).geometry
+        shape = OnnxEngine(path, device=Device("cpu"), threads=1).shape()
+        if geometry is None:
+            raise SystemExit(f"the manifest states no n_fft and hop for {name}")
+        chunk = count_macs(frame_major(path).content, shape.frames, shape.bins)
+        total += chunk * SpectralChunking(geometry.with_kept_bins(shape.bins), shape.frames).count(samples)
+    path = models.path("demucs/demucs")
+    config = config_of(read_tensor_shapes(path), str(path))
+    recipe = KUIELAB_A.branches[1].recipe
+    chunking = recipe.chunking if isinstance(recipe, WaveformRecipe) else None
+    if not isinstance(chunking, OverlapChunking):
+        raise SystemExit("Demucs is no longer applied in overlapping segments")
+    for offset in chunking.offsets(samples):
+        total += demucs_macs(config, config.valid_length(min(chunking.segment_samples, samples - offset)))
+    return Work(chunk, total)
+
+
+def demucs_macs(config: DemucsConfig, samples: int) -> int:
+    """Multiply-adds of Demucs v2 for a segment: every weight times how often it is used, and the resampling."""
+    lengths, length = [], 2 * samples
+    for _ in range(config.depth):
+        length = (length - KERNEL) // STRIDE + 1
+        lengths.append(length)
+    up, down = (kernels.size for kernels, _ in (resample_kernels(1, 2), resample_kernels(2, 1)))
+    total = samples * config.audio_channels * (up + len(config.sources) * down)
+    for name, shape in config.shapes().items():
+        if name.endswith(".bias") or ".bias_" in name:
+            continue
+        part, _, rest = name.partition(".")
+        level = int(rest.split(".")[0]) if part != "lstm" else config.depth - 1
+        total += int(np.prod(shape)) * lengths[level if part != "decoder" else config.depth - 1 - level]
+    return total
+
+
+def card(device: Device) -> str:
+    """What the device calls itself."""
+    if device.kind == "cpu":
+        return f"a processor ({platform.machine()}), to try the command"
+    import torch
+
+    return f"{torch.cuda.get_device_name(device.index)}, torch {torch.__version__}, CUDA {torch.version.cuda}"
+
+
+def floor_text(peaks: dict[str, dict[str, Any]], work: Work) -> str:
+    """The arithmetic and how fast the device multiplies matrices."""
+    rates = [
+        f"{name} {peak['macs_per_second'] / 1e12:.3g} T" if "macs_per_second" in peak else f"{name}: {peak['failed']}"
+        for name, peak in peaks.items()
+    ]
+    return (
+        f"{work.song / 1e12:.3g} T multiply-adds in the song, {work.chunk / 1e9:.3g} G in a chunk of the vocals "
+        f"network; square matrix products run at {', '.join(rates)} multiply-adds a second. The floor of a way is its "
+        "multiply-adds over that rate in its arithmetic."
+    )
+
+
+def share_of_floor(macs: float, seconds: float, peak: dict[str, Any]) -> str:
+    """The floor over the time taken."""
+    return f"{macs / peak['macs_per_second'] / seconds:.0%}" if "macs_per_second" in peak else ""
+
+
+def system_table(
+    systems: dict[str, dict[str, Any]], peaks: dict[str, dict[str, Any]], work: Work, song_seconds: float, out: Path
+) -> str:
+    """Whole songs from disk to disk."""
+    lines = [
+        "| leaderboard A, file to files | s a minute of audio (min–max) | × real time | of it networks, s "
+        "| first song, s | loading, s | share of the fp32 floor | of the fp16 floor | GPU memory, peak MB "
+        "| RSS, peak MB | dB from ours, fp32 |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, way in systems.items():
+        if "failed" in way:
+            lines.append(f"| {name} | failed: {way['failed']} |" + " |" * 9)
+            continue
+        minutes, seconds = song_seconds / 60, statistics.median(way["seconds"])
+        fastest, slowest = min(way["seconds"]), max(way["seconds"])
+        networks = statistics.median(way["network_seconds"])
+        device_peak = "–" if way["peak_device_bytes"] is None else f"{way['peak_device_bytes'] / 2**20:.0f}"
+        shares = [share_of_floor(work.song, seconds, peaks[arithmetic]) for arithmetic in ("fp32", "fp16")]
+        lines.append(
+            f"| {name} | {seconds / minutes:.3g} ({fastest / minutes:.3g}–{slowest / minutes:.3g}) "
+            f"| {song_seconds / seconds:.1f} | {networks:.3g} | {way['first_seconds']:.3g} | {way['load_seconds']:.3g} "
+            f"| {shares[0]} | {shares[1]} | {device_peak} | {way['peak_bytes'] / 2**20:.0f} | {agreement(out, name)} |"
+        )
+    return "\n".join(lines)
+
+
+def agreement(out: Path, name: str) -> str:
+    """The least agreement of a stem with the reference's, in dB."""
+    folders = [out / way.replace(" ", "-").replace(",", "") for way in (REFERENCE, name)]
+    stems = sorted(folders[0].glob("*.wav"))
+    if name == REFERENCE or not stems:
+        return ""
+    found = [[soundfile.read(folder / stem.name)[0] for folder in folders] for stem in stems]
+    return f"{min(agreement_db(*pair) for pair in found):.0f}"
+
+
+def network_table(networks: dict[str, dict[str, Any]], peaks: dict[str, dict[str, Any]], work: Work) -> str:
+    """The vocals network alone, the fastest way first."""
+    lines = ["| vocals network alone | ms a chunk (min–max) | share of its arithmetic's floor |", "|---|---|---|"]
+    done = {name: way for name, way in networks.items() if "seconds" in way}
+    for name, way in sorted(done.items(), key=lambda pair: statistics.median(pair[1]["seconds"]) / pair[1]["chunks"]):
+        each = [seconds / way["chunks"] for seconds in way["seconds"]]
+        arithmetic = next(one for one in ARITHMETIC if one in name)
+        share = share_of_floor(work.chunk, statistics.median(each), peaks[arithmetic])
+        times = f"{1e3 * statistics.median(each):.3g} ({1e3 * min(each):.3g}–{1e3 * max(each):.3g})"
+        lines.append(f"| {name} | {times} | {share} |")
+    lines += [f"| {name} | failed: {way['failed']} | |" for name, way in networks.items() if "failed" in way]
+    return "\n".join(lines)
+
+
+def notes_text(systems: dict[str, dict[str, Any]]) -> str:
+    """What the reports said about arithmetic and batches."""
+    lines = [f"* {name}: {note}" for name, way in systems.items() for note in way.get("notes", ())]
+    return "\n".join(["What the reports said:", "", *(lines or ["nothing"])])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

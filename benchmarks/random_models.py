@@ -1,0 +1,64 @@
+"""Models folders of leaderboard A with random weights, at the published geometry or small enough for a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tests.model_makers import (
+    passing_the_mixture,
+    random_demucs,
+    random_mixer,
+    random_network,
+    write_manifest,
+    write_spectral,
+    write_torch,
+)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes of the networks.
+
+    Attributes:
+        n_fft: of each source's transform.
+        hop: of all transforms.
+        bins: kept of each spectrum.
+        frames: of a chunk.
+        depth: blocks of a TFC-TDF network.
+        growth: channels of its first block.
+        demucs_channels: of the first level of Demucs.
+    """
+
+    n_fft: Mapping[str, int]
+    hop: int
+    bins: int
+    frames: int
+    depth: int
+    growth: int
+    demucs_channels: int
+
+
+GEOMETRIES = {
+    "published": Geometry(
+        {"bass": 16384, "drums": 4096, "other": 8192, "vocals": 6144}, 1024, 2048, 512, 11, 32, demucs_channels=64
+    ),
+    "tiny": Geometry({"bass": 1024, "drums": 256, "other": 512, "vocals": 384}, 64, 64, 64, 5, 12, demucs_channels=4),
+}
+
+
+def write_models(folder: Path, geometry: Geometry) -> None:
+    """Write the networks, the Mixer, Demucs and their manifest; the networks hand the mixture through."""
+    entries = []
+    for seed, (source, n_fft) in enumerate(geometry.n_fft.items()):
+        network = random_network(geometry.bins, depth=geometry.depth, growth=geometry.growth, seed=seed)
+        shape = {"n_fft": n_fft, "hop": geometry.hop, "bins": geometry.bins, "frames": geometry.frames}
+        entries.append(write_spectral(folder, f"kuielab-a/{source}", passing_the_mixture(network), **shape))
+    demucs = random_demucs(geometry.demucs_channels)
+    entries.append(write_torch(folder, "demucs/demucs", demucs.state_dict(), "demucs-v2"))
+    mixer = {"linear.weight": torch.from_numpy(random_mixer())}
+    entries.append(write_torch(folder, "kuielab-a/mixer", mixer, "mixer", suffix="ckpt"))
+    write_manifest(folder, entries)
