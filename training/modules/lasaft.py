@@ -16,9 +16,9 @@ from my_submission.networks.lasaft import ConditionedNet, FrameworkConfig, Lasaf
 from my_submission.networks.lasaft.config import (
     STEREO,
     Activation,
-    Block,
-    ConditionedUNetConfig,
-    Modulation,
+    ConditionedUNetOptions,
+    LasaftV1Options,
+    LasaftV2Options,
     SpecEstMode,
     SpecType,
 )
@@ -44,11 +44,11 @@ _GAIN_OF: dict[Activation, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class _ConditionedSettings(NetworkSettings):
+class _ConditionedSettings(ConditionedUNetOptions, NetworkSettings):
     """What both generations can be told, under the names their authors published.
 
     ``n_fft``, ``hop_length`` and ``num_frame`` are ``transform.n_fft``, ``.hop`` and ``.frames``; ``input_channels``
-    follows from ``spec_type``. Everything else is explained at :class:`ConditionedUNetConfig`.
+    follows from ``spec_type``. Everything else is explained at :class:`ConditionedUNetOptions`.
 
     Attributes:
         graph: name of the artefact below the experiment's family.
@@ -60,23 +60,6 @@ class _ConditionedSettings(NetworkSettings):
     init: Literal["kaiming", "torch"] = "kaiming"
     spec_type: SpecType = "complex"
     spec_est_mode: SpecEstMode = "mapping"
-    internal_channels: int = 24
-    n_blocks: int = 7
-    n_internal_layers: int = 5
-    kernel_size_t: int = 3
-    kernel_size_f: int = 3
-    first_conv_activation: Activation = "relu"
-    last_activation: Activation = "identity"
-    t_down_layers: tuple[int, ...] | None = None
-    f_down_layers: tuple[int, ...] | None = None
-    tfc_tdf_activation: Activation = "relu"
-    bn_factor: int = 16
-    min_bn_units: int = 16
-    tfc_tdf_bias: bool = False
-    num_tdfs: int = 6
-    dk: int = 32
-    control_input_dim: int = len(LASAFT_SOURCES)
-    embedding_dim: int = 32
 
     @abstractmethod
     def config(self, experiment: Experiment) -> LasaftConfig:
@@ -114,41 +97,28 @@ class _ConditionedSettings(NetworkSettings):
                 kaiming(network.spec2spec, self.last_activation)
         return ConditionedModule(experiment, network, total_steps=total_steps)
 
-    def _shared(self, experiment: Experiment, shape: type[ConditionedUNetConfig]) -> dict[str, Any]:
-        own = {field.name for field in fields(self)}
-        values = {field.name: getattr(self, field.name) for field in fields(shape) if field.name in own}
+    def _shape(self, experiment: Experiment, options: type[ConditionedUNetOptions]) -> dict[str, Any]:
+        values = {field.name: getattr(self, field.name) for field in fields(options)}
         n_channels = STEREO if self.spec_type == "magnitude" else 2 * STEREO
         return {**values, "n_fft": experiment.transform.n_fft, "input_channels": n_channels}
 
 
 @dataclass(frozen=True, kw_only=True)
-class LasaftSettings(_ConditionedSettings, kind="lasaft"):
-    """The first generation, as :class:`LasaftV1Config`; the defaults are the first paper's network."""
-
-    block: Block = "tfc_lasaft"
-    modulation: Modulation = "gpocm"
-    control_vector_type: Literal["embedding", "one_hot_mode"] = "embedding"
-    control_type: Literal["dense"] = "dense"
-    control_n_layer: int = 4
-    condition_to: Literal["decoder", "encoder", "full"] = "decoder"
-    pocm_type: Literal["matmul", "naive"] = "matmul"
-    pocm_norm: Literal["batch_norm", "none"] = "batch_norm"
-    dropout: float = 0.5
+class LasaftSettings(LasaftV1Options, _ConditionedSettings, kind="lasaft"):
+    """The first generation; the defaults are the first paper's network."""
 
     def config(self, experiment: Experiment) -> LasaftV1Config:
         """The network's full shape."""
-        return LasaftV1Config(**self._shared(experiment, LasaftV1Config))
+        return LasaftV1Config(**self._shape(experiment, LasaftV1Options))
 
 
 @dataclass(frozen=True, kw_only=True)
-class LasaftV2Settings(_ConditionedSettings, kind="lasaft-v2"):
-    """LASAFT-Net-v2, as :class:`LasaftV2Config`; the defaults are the medium network."""
-
-    num_tdfs: int = 16
+class LasaftV2Settings(LasaftV2Options, _ConditionedSettings, kind="lasaft-v2"):
+    """LASAFT-Net-v2; the defaults are the medium network."""
 
     def config(self, experiment: Experiment) -> LasaftV2Config:
         """The network's full shape."""
-        return LasaftV2Config(**self._shared(experiment, LasaftV2Config))
+        return LasaftV2Config(**self._shape(experiment, LasaftV2Options))
 
 
 def source_numbers(experiment: Experiment) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 Two generations share one skeleton. The first (LaSAFT, LightSAFT) conditions every block by latent-source attention
 and the decoders also by a modulation; the second (LASAFT-Net-v2) conditions the decoders alone.
+
+What can be chosen freely stands in ``…Options``; a ``…Config`` adds the spectrum that the network is made for.
 """
 
 from __future__ import annotations
@@ -22,12 +24,10 @@ STEREO = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConditionedUNetConfig:
+class ConditionedUNetOptions:
     """What both generations have in common.
 
     Args:
-        n_fft: of the transform around the network; half of it is the number of rows F inside.
-        input_channels: 4 for complex stereo spectra (real left and right, imaginary left and right), 2 for magnitudes.
         internal_channels: C, channels of every block.
         n_blocks: odd; half of them encode, half decode, one lies between.
         n_internal_layers: convolutions in a block.
@@ -47,8 +47,6 @@ class ConditionedUNetConfig:
         embedding_dim: E, length of a source's embedding.
     """
 
-    n_fft: int = 2048
-    input_channels: int = 2 * STEREO
     internal_channels: int = 24
     n_blocks: int = 7
     n_internal_layers: int = 5
@@ -77,26 +75,17 @@ class ConditionedUNetConfig:
                 raise ValueError(f"{name}={getattr(self, name)} must be odd and positive")
         if self.n_blocks < 3:
             raise ValueError(f"n_blocks={self.n_blocks} must be at least 3: an encoder, a bottleneck and a decoder")
-        if self.input_channels not in {STEREO, 2 * STEREO}:
-            raise ValueError(f"input_channels={self.input_channels} must be 4 (complex stereo) or 2 (magnitudes)")
         for name in ("first_conv_activation", "last_activation", "tfc_tdf_activation"):
             refuse_unknown(name, getattr(self, name), get_args(Activation))
         for name in ("t_down_layers", "f_down_layers"):
             levels = getattr(self, name)
             if levels is not None and not set(levels) <= set(range(self.levels)):
                 raise ValueError(f"{name}={levels} names a level outside 0 … {self.levels - 1}")
-        if self.n_fft < 4 or (self.n_fft // 2) % self._halvings(self.f_down_layers):
-            raise ValueError(f"n_fft={self.n_fft} must be a multiple of {2 * self._halvings(self.f_down_layers)}")
 
     @property
     def levels(self) -> int:
         """Encoder blocks, and as many decoder blocks."""
         return self.n_blocks // 2
-
-    @property
-    def bins(self) -> int:
-        """Bins of the spectrum, the Nyquist frequency's among them."""
-        return self.n_fft // 2 + 1
 
     @property
     def frame_multiple(self) -> int:
@@ -109,13 +98,6 @@ class ConditionedUNetConfig:
         f = 2 if self.f_down_layers is None or level in self.f_down_layers else 1
         return t, f
 
-    def rows(self, level: int) -> int:
-        """Length of the frequency axis in the blocks of a level; the bottleneck's level is ``levels``."""
-        rows = self.n_fft // 2
-        for above in range(level):
-            rows //= self.step(above)[1]
-        return rows
-
     def narrowed(self, rows: int) -> int:
         """What a frequency transformation narrows so many rows to."""
         return max(rows // self.bn_factor, self.min_bn_units)
@@ -125,7 +107,7 @@ class ConditionedUNetConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LasaftV1Config(ConditionedUNetConfig):
+class LasaftV1Options(ConditionedUNetOptions):
     """The first generation: LaSAFT and LightSAFT with GPoCM, and the older blocks and modulations beside them.
 
     Args:
@@ -166,6 +148,54 @@ class LasaftV1Config(ConditionedUNetConfig):
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must be at least 0 and below 1")
 
+
+@dataclass(frozen=True, kw_only=True)
+class LasaftV2Options(ConditionedUNetOptions):
+    """LASAFT-Net-v2: unconditioned TFC-TDF encoders, decoders that listen to the mixture's content.
+
+    ``tfc_tdf_activation`` is that of blocks, down- and upsamplings; the activations inside generators, queries and
+    keys are always ReLU, as published.
+    """
+
+    num_tdfs: int = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionedUNetConfig(ConditionedUNetOptions):
+    """A network of either generation for one kind of spectrum.
+
+    Args:
+        n_fft: of the transform around the network; half of it is the number of rows F inside.
+        input_channels: 4 for complex stereo spectra (real left and right, imaginary left and right), 2 for magnitudes.
+    """
+
+    n_fft: int = 2048
+    input_channels: int = 2 * STEREO
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.input_channels not in {STEREO, 2 * STEREO}:
+            raise ValueError(f"input_channels={self.input_channels} must be 4 (complex stereo) or 2 (magnitudes)")
+        if self.n_fft < 4 or (self.n_fft // 2) % self._halvings(self.f_down_layers):
+            raise ValueError(f"n_fft={self.n_fft} must be a multiple of {2 * self._halvings(self.f_down_layers)}")
+
+    @property
+    def bins(self) -> int:
+        """Bins of the spectrum, the Nyquist frequency's among them."""
+        return self.n_fft // 2 + 1
+
+    def rows(self, level: int) -> int:
+        """Length of the frequency axis in the blocks of a level; the bottleneck's level is ``levels``."""
+        rows = self.n_fft // 2
+        for above in range(level):
+            rows //= self.step(above)[1]
+        return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class LasaftV1Config(LasaftV1Options, ConditionedUNetConfig):
+    """A network of the first generation."""
+
     @property
     def condition_dim(self) -> int:
         """Length of the vector that stands for a source."""
@@ -187,14 +217,8 @@ class LasaftV1Config(ConditionedUNetConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LasaftV2Config(ConditionedUNetConfig):
-    """LASAFT-Net-v2: unconditioned TFC-TDF encoders, decoders that listen to the mixture's content.
-
-    ``tfc_tdf_activation`` is that of blocks, down- and upsamplings; the activations inside generators, queries and
-    keys are always ReLU, as published.
-    """
-
-    num_tdfs: int = 16
+class LasaftV2Config(LasaftV2Options, ConditionedUNetConfig):
+    """A LASAFT-Net-v2."""
 
 
 def refuse_unknown(name: str, value: object, known: tuple[object, ...]) -> None:
