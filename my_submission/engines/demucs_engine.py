@@ -156,13 +156,16 @@ class DemucsEngine:
     def run_together(self, segments: Sequence[Waveform], *, is_last: bool = False) -> list[Batch]:
         """Separate segments (2, S) of any valid lengths, each to (sources, 2, S').
 
-        Memory grows by a quarter of a gigabyte for each of the published 40 s; to make room for it, the LSTM's weights
-        are let go of, direction by direction, and opened again for the next segments.
+        Memory grows by a quarter of a gigabyte for each of the published 40 s; to make room for it, the weights of
+        encoder and LSTM are let go of when they have been used, and opened again for the next segments.
         """
         return self._run(segments, is_last=is_last, is_lean=True)
 
     def _run(self, segments: Sequence[Waveform], *, is_last: bool, is_lean: bool) -> list[Batch]:
         encoded = [self._encode(segment) for segment in segments]
+        if is_lean:
+            for level in self._encoder[1:]:  # the decoder asks for the outermost again
+                level.close()
         recurred = self._recur([one.bottom for one in encoded], is_lean=is_lean)
         encoded.reverse()
         recurred.reverse()
