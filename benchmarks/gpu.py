@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -120,8 +121,8 @@ def measured(options: argparse.Namespace, device: Device, folder: Path) -> str:
     return "\n\n".join(
         [
             f"# Leaderboard A on {card(device)}",
-            f"`python -m benchmarks.gpu {' '.join(sys.argv[1:])}`: {options.geometry} geometry, {options.seconds:g} s "
-            f"of audio, {options.rounds} rounds after the first; {circumstances()}",
+            f"`python -m benchmarks.gpu {shlex.join(sys.argv[1:])}`: {options.geometry} geometry, "
+            f"{options.seconds:g} s of audio, {options.rounds} rounds after the first; {circumstances()}",
             floor_text(peaks, work),
             system_table(systems, peaks, work, options.seconds, folder / "out"),
             network_table(networks, peaks, work),

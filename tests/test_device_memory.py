@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from torch import nn
 
 from my_submission.engines import Device
 from my_submission.engines.base import Batch
@@ -17,6 +18,8 @@ from my_submission.engines.device_memory import DeviceMemory, PeakWatch, memory_
 from my_submission.engines.devices import explained, memory_error
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.engines.fitting_engine import FittingEngine, fitting
+from my_submission.engines.onnx_engine import OnnxEngine
+from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import DeviceMemoryError
 from my_submission.events import Note
 from my_submission.geometry import WholeSong
@@ -128,6 +131,20 @@ def test_other_failures_stay_what_they_are() -> None:
 def test_every_library_s_words_are_known(message: str) -> None:
     with pytest.raises(DeviceMemoryError, match="batch of 3"), explained(GPU, 3):
         raise RuntimeError(message)
+
+
+def test_weights_that_do_not_fit_are_said_to_be_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 1.00 GiB")
+
+    network = nn.Linear(2, 2)
+    monkeypatch.setattr(network, "to", full)
+    with pytest.raises(DeviceMemoryError, match="too little memory for the weights of a network"):
+        TorchEngine(network, device=Device("cpu"))
+    (tmp_path / "graph.onnx").write_bytes(b"")
+    monkeypatch.setattr("onnxruntime.InferenceSession", full)
+    with pytest.raises(DeviceMemoryError, match="the weights of a network"):
+        OnnxEngine(tmp_path / "graph.onnx", device=Device("cpu"), threads=1)
 
 
 def test_errors_of_ours_pass_through() -> None:

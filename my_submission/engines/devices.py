@@ -97,13 +97,18 @@ def cuda_devices() -> tuple[int, str]:
 
 
 def memory_error(device: Device, n_items: int) -> DeviceMemoryError:
-    """What to say when a batch does not fit the device."""
+    """What to say when a batch does not fit the device; where it is of no items, weights do not."""
     fewer = "use a smaller --batch-chunks, " if n_items > 1 else ""
     holders = " (nvidia-smi shows what holds it)" if device.kind == "cuda" else ""
     return DeviceMemoryError(
-        f"{device} has too little memory for a batch of {n_items}",
+        f"{device} has too little memory for " + (f"a batch of {n_items}" if n_items else "the weights of a network"),
         cure=f"{fewer}free memory there{holders}, or use another --device",
     )
+
+
+def is_memory_failure(error: Exception) -> bool:
+    """Whether a library's error says that there is no memory."""
+    return any(words in str(error) for words in _MEMORY_FAILURES)
 
 
 @contextmanager
@@ -114,7 +119,7 @@ def explained(device: Device, n_items: int) -> Iterator[None]:
     except MdxError:
         raise
     except Exception as error:  # every library raises a type of its own, without a common base
-        if not any(words in str(error) for words in _MEMORY_FAILURES):
+        if not is_memory_failure(error):
             raise
         raise memory_error(device, n_items) from error
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.engines.base import Batch
-from my_submission.engines.devices import Device, available_cpus, explained
+from my_submission.engines.devices import Device, available_cpus, explained, is_memory_failure, memory_error
 from my_submission.errors import DeviceError, WeightsError
 
 logger = logging.getLogger(__name__)
@@ -248,6 +248,8 @@ def open_session(
     try:
         session = runtime.InferenceSession(model, options, providers=wanted)
     except Exception as error:  # onnxruntime raises a family of its own without a common public base
+        if is_memory_failure(error):
+            raise memory_error(device, 0) from error
         if device.kind == "cuda" and "CUDA" in str(error):
             raise _refused(device, str(error)) from error
         problem = f"onnxruntime cannot open this graph ({' '.join(str(error).split())})"

@@ -31,7 +31,7 @@ class TorchEngine:
         threads: processors one run may use on the CPU; torch keeps this number for the whole process.
 
     Raises:
-        DeviceError: this torch build cannot use the GPU that was asked for.
+        DeviceError: this torch build cannot use the GPU that was asked for, or the weights do not fit there.
     """
 
     def __init__(
@@ -47,7 +47,8 @@ class TorchEngine:
         self.device = device
         self.precision = precision
         self.threads = threads or available_cpus()
-        self.network = network.eval().requires_grad_(False).to(str(device))
+        with explained(device, 0):
+            self.network = network.eval().requires_grad_(False).to(str(device))
         self._torch = torch
 
     @property
