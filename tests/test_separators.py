@@ -232,6 +232,25 @@ def test_rehearsal_says_its_share() -> None:
     assert SpectralSeparator("bass", FakeEngine(), CHUNKING).rehearse() == 0
 
 
+def test_rehearsals_hear_the_song_where_it_sounds() -> None:
+    heard: list[np.ndarray] = []
+
+    def remembered(batch: np.ndarray) -> np.ndarray:
+        heard.append(batch)
+        return batch[:, None]
+
+    separator = waveform(1_000, 0.5, excess=10)
+    separator.engine = FakeEngine(remembered)
+    samples = song(4_000)
+    for mixture in (samples, 0 * samples, samples[:, :20]):
+        with mixture_from_array(mixture, 44_100) as loaded:
+            assert separator.rehearse(loaded) == pytest.approx(60 / 1_010)
+    np.testing.assert_allclose(heard[0][0], samples[:, 1_970:2_030], atol=1e-6)
+    assert heard[1].any()
+    np.testing.assert_allclose(heard[2][0, :, 20:40], samples[:, :20], atol=1e-6)
+    assert not heard[2][..., :20].any()
+
+
 @pytest.mark.parametrize("samples", [2, 3, 10, 1_764_000])
 def test_triangle_is_the_published_one(samples: int) -> None:
     weight = triangle(samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from my_submission.audio_io import Mixture
 from my_submission.geometry import SAMPLE_RATE, SegmentGrid
@@ -111,7 +112,7 @@ class SegmentWork:
             return None
         if forecast.budget.is_limited and not self._is_rehearsed and not forecast.pace.knows(self.key):
             seconds = self._separator.rehearsed_samples / SAMPLE_RATE
-            unit = rehearsal(self, seconds, self._separator.rehearse, forecast)
+            unit = rehearsal(self, seconds, partial(self._separator.rehearse, self._mixture), forecast)
             self._is_rehearsed = unit is not None
             return unit
         grid = self._grid_in_time(forecast) if self._is_in_order and not after else None

@@ -96,12 +96,24 @@ class WaveformSeparator:
     @property
     def rehearsed_samples(self) -> int:
         """Samples that a rehearsal feeds the network."""
-        return self.valid_length(max(1, bounded(self.chunking).segment_samples // _REHEARSED_SHARE))
+        return self.valid_length(self._rehearsed_length)
 
-    def rehearse(self) -> float:
-        """Run a twentieth of a segment of noise: an engine may have little to do for silence."""
-        noise = np.random.default_rng(0).standard_normal((1, 2, self.rehearsed_samples), dtype=np.float32)
-        self.engine.run(noise)
+    @property
+    def _rehearsed_length(self) -> int:
+        return max(1, bounded(self.chunking).segment_samples // _REHEARSED_SHARE)
+
+    def rehearse(self, mixture: Mixture | None = None) -> float:
+        """Run a twentieth of a segment: from the middle of the song, by which an engine may choose its arithmetic.
+
+        Without a song, or where it is silent there, noise: an engine may have little to do for silence.
+        """
+        heard = np.zeros((2, self.rehearsed_samples), np.float32)
+        if mixture is not None:
+            length = self._rehearsed_length
+            heard = self._heard(mixture, (mixture.samples - length) // 2, length)
+        if not heard.any():
+            heard = np.random.default_rng(0).standard_normal(heard.shape, dtype=np.float32)
+        self.engine.run(heard[None])
         return self.rehearsed_samples / self.valid_length(bounded(self.chunking).segment_samples)
 
     def open(self) -> None:
