@@ -90,13 +90,17 @@ def test_waveforms_are_compared_and_not_spectra() -> None:
 
 
 def test_the_first_candidate_that_agrees_is_used(caplog: pytest.LogCaptureFixture) -> None:
-    """One cannot be opened, one overflows, one is too far away: each is named with its reason, the fourth is used."""
+    """Two cannot be opened, one overflows, one is too far away: each is named with its reason, the next is used."""
 
     def refused() -> FakeEngine:
         raise WeightsError("the operator Foo is not known to work in float16", where="g.onnx", cure="use fp32")
 
+    def broken() -> FakeEngine:
+        raise RuntimeError("no kernel\nfor it")
+
     candidates = {
         "int4": refused,
+        "int8": broken,
         "fp16": lambda: FakeEngine(lambda batch: batch + np.float32(np.inf)),
         "bf16": lambda: scaled(2.1),
         "tf32": lambda: scaled(2.0001),
@@ -108,7 +112,8 @@ def test_the_first_candidate_that_agrees_is_used(caplog: pytest.LogCaptureFixtur
     assert engine.verdict.startswith("vocals: fake, 86 dB from fp32")
     reasons = ("int4 cannot be used (the operator Foo", "fp16 overflows", "bf16 is only 26 dB from it")
     assert all(reason in engine.verdict for reason in reasons)
-    assert "int4 cannot be used" in caplog.text
+    assert "int8 cannot be used (no kernel for it)" in engine.verdict
+    assert "int8 cannot be used" in caplog.text
     refusing = CheckedEngine(scaled(2.0), {"fp16": candidates["fp16"]}, excerpt=loudest_item, name="vocals")
     np.testing.assert_array_equal(refusing.run(batch), 2 * batch)
     assert refusing.verdict == "vocals: fp32, because fp16 overflows"

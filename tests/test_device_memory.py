@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from torch import nn
 
+import my_submission as mdx
 from my_submission.engines import Device
 from my_submission.engines.base import Batch
 from my_submission.engines.device_memory import DeviceMemory, PeakWatch, memory_reader
@@ -202,6 +203,17 @@ def test_batches_are_chosen_from_free_memory(chunks: int, expected: int) -> None
     fewer = [note for note in notes if "instead of 8 chunks" in note]
     assert len(fewer) == (4 if expected < 8 else 0)
     assert all("cuda:1" in note for note in notes)
+
+
+def test_loading_looks_at_the_card(tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader that a GPU would have, on a card that is full: batches of one, unless more were asked for."""
+    monkeypatch.setattr("my_submission.systems.options.CPU_BATCH_CHUNKS", 8)
+    monkeypatch.setattr("my_submission.predictor.loading.memory_reader", lambda _: lambda: DeviceMemory(0, 100))
+    for asked, expected in ((None, 1), (4, 4)):
+        predictor = mdx.load("starter", models_dir=tiny_models, device="cpu", batch_chunks=asked)
+        separators = predictor.assembly.branches[0].separators
+        assert {separator.batch_chunks for separator in separators} == {expected}  # type: ignore[attr-defined]
+        assert bool(predictor.setup_notes) == (asked is None)
 
 
 def test_a_batch_size_that_was_asked_for_stays() -> None:

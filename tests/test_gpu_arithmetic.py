@@ -9,6 +9,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto
+from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 from my_submission.engines import Device
@@ -58,6 +59,22 @@ def test_a_graph_in_half_the_bytes(network_file: Path) -> None:
         for kind in (OnnxEngine, HalfOnnx)
     )
     assert LEAST_AGREEMENT_DB + 5 < agreement_db(exact, rounded) < 100
+
+
+def test_weights_stored_in_float16_are_no_longer_widened(network_file: Path) -> None:
+    """A graph whose weights are stored in float16 behind Casts gives the same halved network."""
+    model = onnx.load(network_file)
+    expected = half_precision(model, network_file)
+    tensor = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 4)
+    widened = onnx.helper.make_node("Cast", [f"{tensor.name}/stored"], [tensor.name], to=TensorProto.FLOAT)
+    rounded = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(rounded, f"{tensor.name}/stored"))
+    model.graph.node.insert(0, widened)
+    found = half_precision(model, network_file)
+    onnx.checker.check_model(found, full_check=True)
+    spectra = np.random.default_rng(0).standard_normal((1, 4, SHAPE["bins"], SHAPE["frames"])).astype(np.float32)
+    outputs = [ReferenceEvaluator(one).run(None, {one.graph.input[0].name: spectra})[0] for one in (expected, found)]
+    np.testing.assert_array_equal(*outputs)
 
 
 def test_graphs_that_may_not_be_halved_are_refused(network_file: Path, tmp_path: Path) -> None:

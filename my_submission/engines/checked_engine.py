@@ -88,10 +88,12 @@ class CheckedEngine:
                 agreement = agreement_db(expected, self.heard(faster.run(excerpt)))
             except DeviceMemoryError:
                 raise
+            except MdxError as error:
+                refusals.append(f"{arithmetic} cannot be used ({error.problem})")
+                continue
             except Exception as error:  # whatever a runtime raises for an arithmetic that it lacks; fp32 is still there
                 logger.warning("%s: %s cannot be used", self.name, arithmetic, exc_info=True)
-                reason = error.problem if isinstance(error, MdxError) else " ".join(str(error).split())
-                refusals.append(f"{arithmetic} cannot be used ({reason})")
+                refusals.append(f"{arithmetic} cannot be used ({' '.join(str(error).split())})")
                 continue
             change = f"{agreement:.0f} dB from fp32, at most {sdr_change_db(agreement):.4f} dB of SDR at 15 dB"
             if agreement >= LEAST_AGREEMENT_DB:

@@ -36,6 +36,10 @@ def half_precision(model: Any, where: str | PathLike[str]) -> Any:
         if node.op_type == "Constant":
             for attribute in node.attribute:
                 _halve(attribute.t, where)
+        elif node.op_type == "Cast":
+            for attribute in node.attribute:
+                if attribute.name == "to" and attribute.i == onnx.TensorProto.FLOAT:
+                    attribute.i = onnx.TensorProto.FLOAT16
         elif node.op_type not in SAME_TYPE_OPERATORS:
             problem = f"the operator {node.op_type} is not known to work in float16"
             raise WeightsError(problem, where=where, cure=_CURE)
