@@ -19,9 +19,11 @@ def all_of(share: float, sources: tuple[str, ...] = MUSIC_SOURCES) -> dict[str, 
 
 
 JOINT_FILTER = JointFilterRecipe(
-    all_of(0.5), StftGeometry(8192, 4096, 4097), FadeChunking(10 * SAMPLE_RATE, SAMPLE_RATE)
+    {"bass": 0.6, "drums": 0.9, "other": 0.4, "vocals": 0.6},
+    StftGeometry(8192, 4096, 4097),
+    FadeChunking(10 * SAMPLE_RATE, SAMPLE_RATE),
 )
-"""Halves, not fitted."""
+"""Shares that did best on two excerpts of 20 s of each of the six songs the starter was trained on, to a tenth."""
 
 STARTER = SystemRecipe(
     name="starter",

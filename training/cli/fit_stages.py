@@ -67,6 +67,22 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=Path, required=True, help="models folder the graphs and their entries go to")
 
 
+def _average(options: argparse.Namespace) -> None:
+    from my_submission.weights import ModelsFolder, record_artefacts
+    from training.averaging import average_graphs
+
+    artefact = ModelsFolder(options.models).artefact(options.artefact)
+    average_graphs(options.graphs, options.models / artefact.path)
+    entry = record_artefacts(options.models, [artefact]).artefact(artefact.name)
+    print(f"{options.models / entry.path} {entry.n_bytes} bytes sha256 {entry.sha256}")
+
+
+def _add_average(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("artefact", help="entry of the manifest whose file is replaced, such as starter/bass")
+    parser.add_argument("graphs", type=Path, nargs="+", help="two or more; its present file may be one of them")
+    parser.add_argument("--models", type=Path, required=True, help="models folder")
+
+
 def _bench_step(options: argparse.Namespace) -> None:
     from training.bench import bench_step
     from training.experiments import load_experiment
@@ -114,6 +130,7 @@ STAGES = (
     Stage("configs", "list the experiments there are", _add_nothing, _configs),
     Stage("fit", "train one experiment, or go on with it", _add_fit, _fit, has_settings=True),
     Stage("export", "write the graphs of checkpoints to a models folder", _add_export, _export),
+    Stage("average", "replace an artefact by the mean of the weights of graphs", _add_average, _average),
     Stage("bench-step", "time one optimisation step at full size", _add_bench_step, _bench_step, has_settings=True),
     Stage("bench-data", "time the reading and augmenting of windows", _add_bench_data, _bench_data, has_settings=True),
 )
