@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from my_submission.geometry import SAMPLE_RATE, FadeChunking, StftGeometry
 from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
 from my_submission.systems.conditioned_recipe import ConditionedRecipe
@@ -18,11 +20,11 @@ def all_of(share: float, sources: tuple[str, ...] = MUSIC_SOURCES) -> dict[str, 
     return dict.fromkeys(sources, share)
 
 
-JOINT_FILTER = JointFilterRecipe(
-    {"bass": 0.6, "drums": 0.9, "other": 0.4, "vocals": 0.6},
-    StftGeometry(8192, 4096, 4097),
-    FadeChunking(10 * SAMPLE_RATE, SAMPLE_RATE),
-)
+def _joint_filter(shares: Mapping[str, float]) -> JointFilterRecipe:
+    return JointFilterRecipe(shares, StftGeometry(8192, 4096, 4097), FadeChunking(10 * SAMPLE_RATE, SAMPLE_RATE))
+
+
+JOINT_FILTER = _joint_filter({"bass": 0.6, "drums": 0.9, "other": 0.4, "vocals": 0.6})
 """Shares that did best on two excerpts of 20 s of each of the six songs the starter was trained on, to a tenth."""
 
 STARTER = SystemRecipe(
@@ -73,6 +75,7 @@ STARTER_CINEMA = SystemRecipe(
             "networks", SpectralRecipe(networks_of("starter-cinema", CINEMA_SOURCES)), all_of(1.0, CINEMA_SOURCES)
         ),
     ),
+    joint_filter=_joint_filter(all_of(0.6, CINEMA_SOURCES)),
 )
 
 STARTERS = (STARTER, STARTER_CONDITIONED, STARTER_BLEND, STARTER_CINEMA)
