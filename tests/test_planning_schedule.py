@@ -14,7 +14,7 @@ from my_submission.geometry import segment_grids
 from my_submission.planning import Calibration, Cost, Forecast, Pace, SegmentLayer, SegmentWork
 from my_submission.planning.segments import SHORTEST_SHARE
 from my_submission.predictor import Predictor
-from my_submission.predictor.song import SPARE_SHARE
+from my_submission.predictor.song import spare_seconds
 from my_submission.separators import SpectralSeparator, WaveformSeparator
 from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
 from my_submission.systems import Branch
@@ -56,7 +56,7 @@ def test_a_budget_gets_the_dearest_plan_that_ends_in_time(seconds: float, rung: 
     events = list(predictor.stream(song(), budget_seconds=seconds))
     (planned,) = [event.text for event in events if isinstance(event, Note) and event.text.startswith("planned")]
     assert planned.removeprefix("planned: ").startswith(rung)
-    assert clock.now <= (1 - SPARE_SHARE) * seconds
+    assert clock.now <= seconds - spare_seconds(seconds)
 
 
 def segment_work(clock: FakeClock, energy_at: int) -> tuple[SegmentWork, SegmentLayer]:

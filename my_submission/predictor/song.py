@@ -36,6 +36,10 @@ HIGH_MARGIN = 1.2
 SPARE_SHARE = 0.015
 """Of the whole budget, left unused: work that was to end at the last moment has ended 0.1 % after it."""
 
+LEAST_SPARE_SECONDS, MOST_SPARE_SHARE = 0.3, 0.04
+"""Of short budgets more is left unused: what a busy machine does to the last write does not shrink with the budget. Of
+8 s, a run has ended 0.2 s after it was to."""
+
 REOPENED_MARGIN = 1.5
 """While the song is written, work goes on where it leaves this many times of what the rest of the writing takes."""
 
@@ -223,7 +227,7 @@ class Song:
         margin = REOPENED_MARGIN if self._written else FINISH_MARGIN
         left = (self.mixture.samples - self._written) / SAMPLE_RATE
         writing = self.finish.reserve(self.pace, self.seconds, left, margin)
-        return Forecast(self.pace, self.budget.reserving(writing + SPARE_SHARE * self.budget.seconds))
+        return Forecast(self.pace, self.budget.reserving(writing + spare_seconds(self.budget.seconds)))
 
     def _fallback(self, builder: PartsBuilder, first: BranchParts) -> BranchParts | None:
         """The fallback's parts, where the first branch would not end in time and the fallback costs little."""
@@ -304,6 +308,11 @@ class Song:
         logger.info(text)
         self.notes.append(text)
         return Note(text)
+
+
+def spare_seconds(budget_seconds: float) -> float:
+    """How much of a budget is left unused."""
+    return max(SPARE_SHARE * budget_seconds, min(LEAST_SPARE_SECONDS, MOST_SPARE_SHARE * budget_seconds))
 
 
 def _departure(work: Work) -> str:
