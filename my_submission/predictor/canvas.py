@@ -35,6 +35,10 @@ class BlendedLayer:
     shares: Mapping[str, float]
     mixer: Mixer | None = None
 
+    def is_covered(self, degree: float, start: int, stop: int) -> bool:
+        """Whether every source of the layer is covered to the same degree, 0 or 1, all over the span."""
+        return all(_is_everywhere(self.layer.degree(source, start, stop), degree) for source in self.layer.coverage)
+
     def read(self, mixture: Waveform, start: int, stop: int) -> tuple[Stems, dict[str, Degree]]:
         """Estimates after the Mixer, and how surely each is covered."""
         stems = self.layer.read(start, stop)
@@ -80,22 +84,18 @@ class StemCanvas:
     def compose(self, start: int, stop: int) -> Stems:
         """Stems (2, stop − start) of every source, float32."""
         stems = self.estimates(start, stop)
-        if self.filtered is None:
+        if self.filtered is None or self.filtered.is_covered(0, start, stop):
             return stems
-        filtered, degrees = self.filtered.layer.read(start, stop), self.filtered.layer.degree
-        shares = self.filtered.shares
+        layer, shares = self.filtered.layer, self.filtered.shares
+        filtered = layer.read(start, stop)
         return {
-            source: _between(stem, filtered[source], _product(shares[source], degrees(source, start, stop)))
+            source: _between(stem, filtered[source], shares[source] * _double(layer.degree(source, start, stop)))
             for source, stem in stems.items()
         }
 
     def is_estimated(self, start: int, stop: int) -> bool:
         """Whether every layer covers all of its sources there."""
-        return all(
-            _is_everywhere(one.layer.degree(source, start, stop), 1)
-            for one in self.layers
-            for source in one.layer.coverage
-        )
+        return all(layer.is_covered(1, start, stop) for layer in self.layers)
 
     def estimates(self, start: int, stop: int) -> Stems:
         """Stems (2, stop − start) of every source, float32, before any filter."""
@@ -123,7 +123,7 @@ class StemCanvas:
         degrees: dict[str, Degree] = dict.fromkeys(self.sources, 0.0)
         weights: dict[str, Degree] = dict.fromkeys(self.sources, 0.0)
         for layer in self.layers:
-            if all(_is_everywhere(layer.layer.degree(source, start, stop), 0) for source in layer.layer.coverage):
+            if layer.is_covered(0, start, stop):
                 continue
             estimates, covered = layer.read(mixture, start, stop)
             for source in self.sources:
@@ -187,10 +187,6 @@ def _quotient(new: Degree, before: Degree) -> Degree:
         return float(new) / total if total else 0.0
     quotient: Degree = np.divide(new, total, out=np.zeros_like(total), where=total > 0)
     return quotient
-
-
-def _product(share: float, degree: Degree) -> Degree:
-    return share * _double(degree)
 
 
 def _double(degree: Degree) -> Degree:
