@@ -14,6 +14,7 @@ import numpy as np
 
 from my_submission.errors import InputError, WeightsError
 from my_submission.networks.tfc_tdf_walk import load_model
+from training.whole_files import written_whole
 
 
 def average_graphs(paths: Sequence[Path], target: Path) -> None:
@@ -42,10 +43,8 @@ def average_graphs(paths: Sequence[Path], target: Path) -> None:
         if np.issubdtype(stack[0].dtype, np.floating):
             mean = np.mean([values.astype(np.float64) for values in stack], axis=0)
             tensor.CopyFrom(numpy_helper.from_array(mean.astype(stack[0].dtype), tensor.name))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    partial.write_bytes(first.SerializeToString())
-    partial.replace(target)
+    with written_whole(target) as partial:
+        partial.write_bytes(first.SerializeToString())
 
 
 def _weights(model: Any) -> dict[str, Any]:

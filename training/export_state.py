@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from my_submission.engines.torch_engine import NETWORKS
 from my_submission.weights import sha256_of
 from training.graphs import PARITY_DB, Exported, agreement_db
+from training.whole_files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -31,17 +31,11 @@ def export_state(network: nn.Module, path: Path, *, architecture: str, example: 
     Raises:
         ValueError: what the loader makes of the file does not compute what the network does.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, partial)
-    try:
+    with written_whole(path) as partial:
+        torch.save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, partial)
         parity_db = _parity_db(network, NETWORKS[architecture](partial), tuple(example))
         if not parity_db >= PARITY_DB:
             raise ValueError(f"{path}: the state is {parity_db:.1f} dB from the module, expected {PARITY_DB:.1f} dB")
-    except BaseException:
-        partial.unlink()
-        raise
-    os.replace(partial, path)
     digest, n_bytes = sha256_of(path), path.stat().st_size
     logger.info("%s: %d bytes, parity %.1f dB", path, n_bytes, parity_db)
     return Exported(path, digest, n_bytes, parity_db)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
+
+from training.whole_files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -142,9 +143,7 @@ def write_graph(content: bytes, path: Path, *, parity_db: float, expected_db: fl
     """
     if not parity_db >= expected_db:
         raise ValueError(f"{path}: the graph is {parity_db:.1f} dB from the module, expected {expected_db:.1f} dB")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        partial.write_bytes(content)
     logger.info("%s: %d bytes, parity %.1f dB", path, len(content), parity_db)
     return Exported(path, hashlib.sha256(content).hexdigest(), len(content), parity_db)

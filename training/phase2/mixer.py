@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from training.phase2.objective import AS_PUBLISHED, SONGS_EQUAL, Objective
 from training.phase2.separated import SeparatedSong
 from training.phase2.statistics import MixerStatistics, mean_sdr, total, unchanged
 from training.settings.strict import SettingsError
+from training.whole_files import written_whole
 
 NamedSong = TypeVar("NamedSong", Song, SeparatedSong)
 Method = Literal["closed-form", "rmsprop"]
@@ -152,7 +152,5 @@ def fit_by_ridge(songs: Sequence[SeparatedSong], settings: MixerSettings) -> tup
 
 def save_mixer(matrix: npt.NDArray[np.float32], path: Path) -> None:
     """Writes the published format, a torch zip with the key ``linear.weight``, in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save({WEIGHT_KEY: torch.from_numpy(np.ascontiguousarray(matrix))}, partial)
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        torch.save({WEIGHT_KEY: torch.from_numpy(np.ascontiguousarray(matrix))}, partial)
