@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from my_submission.cli.huge_pages import restart_with_huge_pages
 from my_submission.engines import Device
 from my_submission.predictor import Predictor
 from my_submission.systems import BranchRecipe, RunOptions, SpectralRecipe, SystemRecipe, assemble
@@ -24,7 +25,8 @@ def branch_of(source: str) -> BranchRecipe:
 
 
 def main() -> None:
-    """Separate one song from disk to disk."""
+    """Separate one song from disk to disk, under the command line's own conditions."""
+    restart_with_huge_pages()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("song", type=Path)
     parser.add_argument("out", type=Path)

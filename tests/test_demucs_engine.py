@@ -18,7 +18,7 @@ from my_submission.engines.onnx_piece import OnnxPiece
 from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import WeightsError
 from my_submission.geometry import OverlapChunking
-from my_submission.networks import demucs_graphs
+from my_submission.networks import demucs_graphs, graph_pieces
 from my_submission.networks.demucs import Demucs, DemucsConfig
 from my_submission.separators import WaveformSeparator
 from my_submission.stems import DEMUCS_SOURCES
@@ -121,7 +121,7 @@ def test_a_piece_with_its_weights_inside_is_the_same_graph() -> None:
     x = noise(1, 4, 1, 80)
     with torch.inference_mode():
         expected = random_demucs(4).encoder[1](torch.from_numpy(x[:, :, 0]))
-    (got,) = session.run([demucs_graphs.OUTPUT], {demucs_graphs.INPUT: x})
+    (got,) = session.run([graph_pieces.OUTPUT], {graph_pieces.INPUT: x})
     assert snr_db(expected.numpy(), got[:, :, 0]) > 110
 
 
@@ -133,8 +133,8 @@ def test_weights_are_open_while_they_are_needed(tmp_path: Path, network: Demucs)
     """
     opened: list[weakref.ref[OnnxPiece]] = []
 
-    def open_piece(piece: demucs_graphs.GraphPiece, where: Path) -> OnnxPiece:
-        assert sum("R" in graphs[id(ref)] for ref in opened if ref() is not None) <= (0 if is_lean else 4)
+    def open_piece(piece: graph_pieces.GraphPiece, where: Path) -> OnnxPiece:
+        assert sum("recurrent" in graphs[id(ref)] for ref in opened if ref() is not None) <= (0 if is_lean else 4)
         made = OnnxPiece(piece, where, threads=1)
         opened.append(weakref.ref(made))
         graphs[id(opened[-1])] = set(piece.weights)
@@ -149,13 +149,13 @@ def test_weights_are_open_while_they_are_needed(tmp_path: Path, network: Demucs)
     assert opened == []
     segments, is_lean = [noise(2, network.config.valid_length(n), seed=n) for n in (500, 900)], True
     together = engine.run_together(segments)
-    assert (alive("R"), alive("narrowing"), alive("context")) == (0, 1, 6)
+    assert (alive("recurrent"), alive("narrowing"), alive("context")) == (0, 1, 6)
     assert len(opened) == 6 + 6 + 2 * 2 + 1 + 2
     np.testing.assert_array_equal(engine.run_together(segments)[0], together[0])
     assert len(opened) == 11 + 6 + 2 * 2 * 2 + 1 + 2
     is_lean = False
     engine.run(segments[0][None])
-    assert (alive("R"), alive("narrowing")) == (4, 6)
+    assert (alive("recurrent"), alive("narrowing")) == (4, 6)
     engine.open()
     assert len(opened) == 16 + 6 + 3 * 2 * 2 + 1 + 2
 

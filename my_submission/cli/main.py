@@ -23,6 +23,9 @@ COMMANDS = {
     "submit": "check, pack and rehearse a submission before it is pushed",
 }
 
+SEPARATING = frozenset({"separate", "evaluate", "web", "batch", "doctor"})
+"""Commands that separate songs, and so work with gigabytes."""
+
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 

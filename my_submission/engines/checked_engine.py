@@ -73,19 +73,22 @@ class CheckedEngine:
         result = chosen.run(batch, is_last=is_last)
         if chosen is self.reference or np.isfinite(result).all():
             return result
+        self._give_up(chosen)
+        return self.reference.run(batch, is_last=is_last)
+
+    def _give_up(self, chosen: Engine) -> None:
         self._say(f"fp32 from here on, because {chosen.runs_on} left the range of its numbers")
         self._chosen = self.reference
-        return self.reference.run(batch, is_last=is_last)
 
     def _choose(self, batch: Batch) -> Engine:
         """The first candidate that agrees, else the reference."""
         excerpt = self.excerpt(batch)
-        expected = self.heard(self.reference.run(excerpt, is_last=True))
+        expected = self.heard(self._tried(self.reference, excerpt))
         refusals = []
         for arithmetic, open_faster in self._candidates.items():
             try:
                 faster = open_faster()
-                agreement = agreement_db(expected, self.heard(faster.run(excerpt)))
+                agreement = agreement_db(expected, self.heard(self._tried(faster, excerpt)))
             except DeviceMemoryError:
                 raise
             except MdxError as error:
@@ -104,6 +107,10 @@ class CheckedEngine:
             refusals.append(f"{arithmetic} " + (f"is only {agreement:.0f} dB from it" if is_finite else "overflows"))
         self._say(f"fp32, because {' and '.join(refusals)}")
         return self.reference
+
+    def _tried(self, engine: Engine, excerpt: Batch) -> Batch:
+        """What one of the engines makes of the excerpt; the reference gives its working memory back."""
+        return engine.run(excerpt, is_last=engine is self.reference)
 
     def _say(self, outcome: str) -> None:
         self.verdict = f"{self.name}: {outcome}"

@@ -1,36 +1,29 @@
 """Demucs v2 level by level on a graph runtime: a third of the time of the same network in torch, in bounded memory.
 
 Half of the network's time is its LSTM, which reads all of its weights for every step of a sequence; several segments
-run through it together cost hardly more than one. The outermost levels, hundreds of megabytes wide, run in tiles, and
-the outermost skip is computed again where it is needed instead of being kept. Weights are opened when they are needed:
-of the gigabyte, two thirds belong to the LSTM, a quarter of that to each direction of a layer.
+run through it together cost hardly more than one. The two outermost levels, hundreds of megabytes wide, run tile by
+tile, and what lies between them is never whole; the outermost skip is computed again where it is needed, and what is
+decoded takes the place of the other skips. Weights are opened when they are needed: of the gigabyte, two thirds belong
+to the LSTM, a quarter of that to each direction of a layer. All that keeps down how much memory is touched, which costs
+time as well: to be given a gigabyte takes from a quarter of a second to several.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from my_submission.engines.base import Batch
-from my_submission.networks.demucs_graphs import (
-    INPUT,
-    LENGTHS,
-    LSTM_LINEAR_TENSORS,
-    GraphPiece,
-    decoder_level,
-    encoder_level,
-    level_tensors,
-    lstm_direction,
-    lstm_direction_tensors,
-    lstm_linear,
-    resampler,
-)
+from my_submission.engines.demucs_recurrence import DemucsRecurrence
+from my_submission.engines.graph_pieces import DeferredPiece, OpenPiece, Piece
+from my_submission.networks.demucs_graphs import decoder_level, encoder_level, level_tensors, resampler
 from my_submission.networks.demucs_shape import (
     CONTEXT,
     INPUT_SCALE,
@@ -41,52 +34,48 @@ from my_submission.networks.demucs_shape import (
     checked_config_of,
     resample_kernels,
 )
+from my_submission.networks.graph_pieces import INPUT, GraphPiece
 from my_submission.stems import Waveform
 from my_submission.weights import map_tensors, read_tensor_shapes
 
 
-class Piece(Protocol):
-    """A graph ready to run."""
+@dataclass(frozen=True)
+class _Columns:
+    """An activation (1, C, 1, samples), kept or computed where it is asked for.
 
-    def __call__(self, feeds: Mapping[str, npt.NDArray[Any]], *, is_last: bool = False) -> Batch:
-        """The graph's one output; ``is_last`` gives working memory back."""
-        ...
+    Attributes:
+        samples: of its last axis.
+        between: columns first … last − 1.
+    """
 
+    samples: int
+    between: Callable[[int, int], Batch]
 
-OpenPiece = Callable[[GraphPiece, Path], Piece]
-"""Makes a graph ready to run; the path is that of the checkpoint, for error messages."""
+    def centred(self, samples: int) -> _Columns:
+        """As many columns around the centre."""
+        start = (self.samples - samples) // 2
+        return _Columns(samples, lambda first, last: self.between(start + first, start + last))
 
-
-class _DeferredPiece:
-    """A piece that is opened when it is first run, and can be let go of until it is run again."""
-
-    def __init__(self, open_piece: Callable[[], Piece]) -> None:
-        self._open_piece = open_piece
-        self._piece: Piece | None = None
-
-    def open(self) -> Piece:
-        """The piece, ready to run."""
-        self._piece = self._piece or self._open_piece()
-        return self._piece
-
-    def close(self) -> None:
-        """Let go of its weights."""
-        self._piece = None
-
-    def __call__(self, feeds: Mapping[str, npt.NDArray[Any]], *, is_last: bool = False) -> Batch:
-        """Run it."""
-        return self.open()(feeds, is_last=is_last)
+    def plus(self, other: _Columns) -> _Columns:
+        """The sum of two that are equally long."""
+        return _Columns(self.samples, lambda first, last: self.between(first, last) + other.between(first, last))
 
 
-SkipBetween = Callable[[int, int], Batch]
-"""Samples first … last − 1 of what a decoder level adds to its input."""
+def _kept(activation: Batch) -> _Columns:
+    return _Columns(activation.shape[-1], lambda first, last: activation[..., first:last])
 
 
 @dataclass
 class _Encoded:
-    """A segment on its way: what the decoder will need of it."""
+    """A segment on its way: what the decoder will need of it.
 
-    resampled: Batch
+    Attributes:
+        outermost: output of the first level.
+        skips: outputs of the others.
+        bottom: the last of all.
+    """
+
+    outermost: _Columns
     skips: list[Batch]
     bottom: Batch
 
@@ -111,23 +100,13 @@ class DemucsEngine:
 
         def deferred(
             make: Callable[[Mapping[str, npt.NDArray[Any]]], GraphPiece], names: Sequence[str]
-        ) -> _DeferredPiece:
-            return _DeferredPiece(lambda: open_piece(make(map_tensors(path, names)), path))
+        ) -> DeferredPiece:
+            return DeferredPiece(lambda: open_piece(make(map_tensors(path, names)), path))
 
         self._encoder = [
             deferred(partial(encoder_level, level=level), level_tensors("encoder", level)) for level in range(depth)
         ]
-        self._lstm = [
-            [
-                deferred(
-                    partial(lstm_direction, layer=layer, is_backward=is_backward),
-                    lstm_direction_tensors(layer, is_backward),
-                )
-                for is_backward in (False, True)
-            ]
-            for layer in range(self.config.lstm_layers)
-        ]
-        self._linear = deferred(lstm_linear, LSTM_LINEAR_TENSORS)
+        self._recurrence = DemucsRecurrence(path, self.config, open_piece)
         self._decoder = [
             deferred(
                 partial(decoder_level, level=level, is_outermost=level == depth - 1), level_tensors("decoder", level)
@@ -135,7 +114,7 @@ class DemucsEngine:
             for level in range(depth)
         ]
         self._up, self._down = (
-            _DeferredPiece(partial(open_piece, resampler(*rates), path)) for rates in ((1, 2), (2, 1))
+            DeferredPiece(partial(open_piece, resampler(*rates), path)) for rates in ((1, 2), (2, 1))
         )
 
     @property
@@ -145,9 +124,24 @@ class DemucsEngine:
 
     def open(self) -> None:
         """Open all pieces now; the first run does it otherwise, as far as it has to."""
-        directions = [direction for layer in self._lstm for direction in layer]
-        for piece in (self._up, self._down, *self._encoder, *directions, self._linear, *self._decoder):
+        for piece in (self._up, self._down, *self._encoder, *self._decoder):
             piece.open()
+        self._recurrence.open()
+
+    def close_recurrence(self) -> None:
+        """Let go of the LSTM's weights, two thirds of the network's, until they are needed again."""
+        self._recurrence.close()
+
+    def with_rounded_recurrence(self) -> Self:
+        """The same network, with the recurrent weights of its LSTM in 8 bits; all other weights are shared.
+
+        Raises:
+            WeightsError: the LSTM has not one of the widths that allow it.
+        """
+        rounded = copy.copy(self)
+        rounded._recurrence = self._recurrence.rounded()
+        rounded._runs_on = f"{self._runs_on}, recurrent weights in 8 bits"
+        return rounded
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Separate segments of one length, one after the other; what is open stays open."""
@@ -166,7 +160,7 @@ class DemucsEngine:
         if is_lean:
             for level in self._encoder[1:]:  # the decoder asks for the outermost again
                 level.close()
-        recurred = self._recur([one.bottom for one in encoded], is_lean=is_lean)
+        recurred = self._recurrence.run([one.bottom for one in encoded], is_lean=is_lean)
         encoded.reverse()
         recurred.reverse()
         # Each is let go of as soon as it is decoded: what the decoder needs of a segment is most of the memory.
@@ -175,95 +169,102 @@ class DemucsEngine:
         ]
 
     def _encode(self, segment: Waveform) -> _Encoded:
-        x = resampled = _resampled(self._up, segment / np.float32(INPUT_SCALE), 1, 2)[None, :, None]
+        scaled = _kept((segment / np.float32(INPUT_SCALE))[None, :, None])
+        resampled = _whole(_resampled(self._up, scaled, 1, 2), tile_samples=TILE_SAMPLES)
+        outermost = x = _seen(self._encoder[0], _kept(resampled), kernel=KERNEL, stride=STRIDE)
         skips: list[Batch] = []
-        for level, encode in enumerate(self._encoder):
-            x = _tiled(encode, x, kernel=KERNEL, stride=STRIDE)
-            if level:
-                skips.append(x)
-        return _Encoded(resampled, skips, x)
-
-    def _recur(self, bottoms: Sequence[Batch], *, is_lean: bool) -> list[Batch]:
-        """All bottoms (1, C, 1, T) through the LSTM together, each at its own length."""
-        lengths = np.array([bottom.shape[-1] for bottom in bottoms], np.int32)
-        x = np.zeros((int(lengths.max()), len(bottoms), bottoms[0].shape[1]), np.float32)
-        for index, bottom in enumerate(bottoms):
-            x[: lengths[index], index] = bottom[0, :, 0].T
-        for layer in self._lstm:
-            sides = []
-            for direction in layer:
-                # It projects all steps at once: a tenth of a gigabyte that the decoder has a better use for.
-                sides.append(direction({INPUT: x, LENGTHS: lengths}, is_last=True))
-                if is_lean:
-                    direction.close()
-            x = np.concatenate(sides, axis=-1)
-        x = self._linear({INPUT: x}, is_last=True)
-        return [np.ascontiguousarray(x[:length, index].T)[None, :, None] for index, length in enumerate(lengths)]
+        tile_samples = TILE_SAMPLES // STRIDE  # the second level's: so many samples of the first are a tile
+        for encode in self._encoder[1:]:
+            skips.append(_whole(_seen(encode, x, kernel=KERNEL, stride=STRIDE), tile_samples=tile_samples))
+            x, tile_samples = _kept(skips[-1]), TILE_SAMPLES
+        return _Encoded(outermost, skips, x.between(0, x.samples))
 
     def _decode(self, encoded: _Encoded, x: Batch, *, is_last: bool) -> Batch:
+        """Decode what came out of the LSTM. The kept skips of the segment become what is decoded of it."""
+        decoded = _kept(x)
         for decode in self._decoder[:-1]:
-            x = _decoded(decode, x, _kept_skip(encoded.skips.pop(), x.shape[-1]))
-        x = _decoded(self._decoder[-1], x, self._outermost_skip(encoded.resampled, x.shape[-1]))
-        stems = _resampled(self._down, x[0, :, 0], 2, 1, is_last=is_last)
-        return stems.reshape(len(self.config.sources), self.config.audio_channels, -1)
-
-    def _outermost_skip(self, resampled: Batch, length: int) -> SkipBetween:
-        """The first level's output, trimmed to ``length``, computed where it is asked for."""
-        excess = (resampled.shape[-1] - KERNEL) // STRIDE + 1 - length
-
-        def between(first: int, last: int) -> Batch:
-            start, stop = first + excess // 2, last + excess // 2
-            return self._encoder[0]({INPUT: resampled[..., start * STRIDE : (stop - 1) * STRIDE + KERNEL]})
-
-        return between
+            decoded = _widened(decode, _kept(_onto(encoded.skips.pop(), decoded)))
+        outermost = decoded.plus(encoded.outermost.centred(decoded.samples))
+        stems = _resampled(self._down, _widened(self._decoder[-1], outermost), 2, 1, is_last=is_last)
+        rows = _whole(stems, tile_samples=STRIDE * TILE_SAMPLES // 2)
+        return rows.reshape(len(self.config.sources), self.config.audio_channels, -1)
 
 
-def _kept_skip(skip: Batch, length: int) -> SkipBetween:
-    """A level's output, trimmed to ``length`` around its centre."""
-    start = (skip.shape[-1] - length) // 2
-    return lambda first, last: skip[..., start + first : start + last]
+def _seen(piece: Piece, given: _Columns, *, kernel: int, stride: int) -> _Columns:
+    """What layers make that see ``kernel`` columns per output."""
+    if given.samples < kernel:
+        raise ValueError(f"{given.samples} samples are fewer than the {kernel} that the layers need")
+
+    def between(first: int, last: int) -> Batch:
+        return piece({INPUT: given.between(first * stride, (last - 1) * stride + kernel)})
+
+    return _Columns((given.samples - kernel) // stride + 1, between)
 
 
-def _tiled(piece: Piece, x: Batch, *, kernel: int, stride: int, is_last: bool = False) -> Batch:
-    """Run layers that see ``kernel`` samples of the last axis per output, tile by tile: only the result is whole."""
-    samples = (x.shape[-1] - kernel) // stride + 1
+def _widened(piece: Piece, given: _Columns) -> _Columns:
+    """What a decoder level makes: a convolution, then a transposed one, whose outputs see two samples of the first."""
+    steps = given.samples - CONTEXT + 1
+    if steps < 1:
+        raise ValueError(f"{given.samples} samples are fewer than the {CONTEXT} that the level needs")
+
+    def between(first: int, last: int) -> Batch:
+        start = max(0, -((KERNEL - 1 - first) // STRIDE))
+        stop = min(steps, (last - 1) // STRIDE + 1)
+        made = piece({INPUT: given.between(start, stop + CONTEXT - 1)})
+        return made[..., first - STRIDE * start : last - STRIDE * start]
+
+    return _Columns((steps - 1) * STRIDE + KERNEL, between)
+
+
+def _tiles(columns: _Columns, tile_samples: int) -> Iterator[tuple[slice, Batch]]:
+    for start in range(0, columns.samples, tile_samples):
+        place = slice(start, min(start + tile_samples, columns.samples))
+        yield place, columns.between(place.start, place.stop)
+
+
+def _whole(columns: _Columns, *, tile_samples: int) -> Batch:
+    """All columns, computed tile by tile."""
     whole = None
-    for start in range(0, samples, TILE_SAMPLES):
-        stop = min(start + TILE_SAMPLES, samples)
-        seen = x[..., start * stride : (stop - 1) * stride + kernel]
-        tile = piece({INPUT: seen}, is_last=is_last and stop == samples)
-        whole = np.empty((*tile.shape[:-1], samples), np.float32) if whole is None else whole
-        whole[..., start:stop] = tile
-    if whole is None:
-        raise ValueError(f"{x.shape[-1]} samples are fewer than the {kernel} that the layers need")
+    for place, tile in _tiles(columns, tile_samples):
+        whole = np.empty((*tile.shape[:-1], columns.samples), np.float32) if whole is None else whole
+        whole[..., place] = tile
+    assert whole is not None
     return whole
 
 
-def _decoded(piece: Piece, x: Batch, skip_between: SkipBetween) -> Batch:
-    """Run a decoder level over the sum of both, tile by tile.
-
-    An output sample of the transposed convolution sees two samples of the convolution before it, so every tile but
-    the first begins one sample early.
-    """
-    samples = x.shape[-1] - CONTEXT + 1
-    whole = None
-    for start in range(0, samples, TILE_SAMPLES):
-        stop = min(start + TILE_SAMPLES, samples)
-        first, last = start - min(start, 1), stop + CONTEXT - 1
-        tile = piece({INPUT: x[..., first:last] + skip_between(first, last)})
-        if whole is None:
-            whole = np.empty((*tile.shape[:-1], (samples - 1) * STRIDE + KERNEL), np.float32)
-        end = whole.shape[-1] if stop == samples else STRIDE * stop
-        whole[..., STRIDE * start : end] = tile[..., STRIDE * (start - first) : end - STRIDE * first]
-    if whole is None:
-        raise ValueError(f"{x.shape[-1]} samples are fewer than the {CONTEXT} that the level needs")
-    return whole
+def _onto(skip: Batch, columns: _Columns) -> Batch:
+    """Add columns to the middle of a skip, tile by tile, which takes no other memory; returns that middle."""
+    start = (skip.shape[-1] - columns.samples) // 2
+    middle = skip[..., start : start + columns.samples]
+    for place, tile in _tiles(columns, STRIDE * TILE_SAMPLES):
+        middle[..., place] += tile
+    return middle
 
 
-def _resampled(piece: Piece, rows: Waveform, old: int, new: int, *, is_last: bool = False) -> Waveform:
-    """Rows (n, S) at new/old times their rate: (n, floor(new · S / old))."""
+def _padded(given: _Columns, left: int, right: int) -> _Columns:
+    """The same with its first and last column repeated at its sides."""
+
+    def between(first: int, last: int) -> Batch:
+        start, stop = first - left, last - left
+        inside = given.between(min(max(start, 0), given.samples - 1), max(min(stop, given.samples), 1))
+        missing = (max(0, min(-start, last - first - 1)), max(0, min(stop - given.samples, last - first - 1)))
+        return np.pad(inside, ((0, 0), (0, 0), (0, 0), missing), mode="edge") if any(missing) else inside
+
+    return _Columns(left + given.samples + right, between)
+
+
+def _resampled(piece: Piece, given: _Columns, old: int, new: int, *, is_last: bool = False) -> _Columns:
+    """Waveforms (1, C, 1, S) at new/old times their rate: (1, C, 1, floor(new · S / old))."""
     kernels, width = resample_kernels(old, new)
-    padded = np.pad(rows, ((0, 0), (width, width + old)), mode="edge")[:, None, None]
-    phases = _tiled(piece, padded, kernel=kernels.shape[-1], stride=old, is_last=is_last)
-    interleaved = phases[:, :, 0].swapaxes(1, 2).reshape(len(rows), -1)
-    return interleaved[:, : new * rows.shape[-1] // old]
+    padded = _padded(given, width, width + old)
+    samples = new * given.samples // old
+
+    def between(first: int, last: int) -> Batch:
+        start, stop = first // new, -(-last // new)
+        heard = padded.between(start * old, (stop - 1) * old + kernels.shape[-1])
+        channels = heard.shape[1]
+        phases = piece({INPUT: heard.reshape(channels, 1, 1, -1)}, is_last=is_last and last == samples)
+        interleaved = phases.transpose(2, 0, 3, 1).reshape(1, channels, 1, -1)
+        return interleaved[..., first - new * start : last - new * start]
+
+    return _Columns(samples, between)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from my_submission.engines.base import Batch
 from my_submission.engines.devices import Device, explained
 from my_submission.engines.onnx_engine import open_session, run_options
-from my_submission.networks.demucs_graphs import OUTPUT, GraphPiece
+from my_submission.networks.graph_pieces import OUTPUT, GraphPiece
 
 CPU = Device("cpu")
 
@@ -33,13 +33,14 @@ class OnnxPiece:
         import onnxruntime
 
         self._runtime = onnxruntime
+        self._fed = piece.fed
         self._session = open_session(
             onnxruntime, piece.content, device=CPU, threads=threads, where=where, weights=piece.weights
         )
 
     def __call__(self, feeds: Mapping[str, npt.NDArray[Any]], *, is_last: bool = False) -> Batch:
         """Run the graph."""
-        contiguous = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+        contiguous = {name: np.ascontiguousarray(array) for name, array in {**feeds, **self._fed}.items()}
         with explained(CPU, 1):
             result: Batch = self._session.run([OUTPUT], contiguous, run_options(self._runtime, CPU, is_last=is_last))[0]
         return result

@@ -53,6 +53,11 @@ class DemucsConfig:
         if min(self.channels, self.depth, self.audio_channels, self.lstm_layers, len(self.sources)) < 1:
             raise ValueError(f"every size of a Demucs must be at least 1: {self}")
 
+    @property
+    def hidden(self) -> int:
+        """Width of the LSTM, and channels of the innermost level."""
+        return self.channels << (self.depth - 1)
+
     def valid_length(self, samples: int) -> int:
         """Shortest input, in samples, whose output covers ``samples`` with no padding anywhere."""
         return math.ceil(self.inner_valid_length(2 * samples) / 2)

@@ -21,8 +21,9 @@ class RunOptions:
     Attributes:
         device: where to run.
         precision: "fp32" is the reference. "auto" is too, but where a comparison on the song shows that nothing is
-            lost: published spectral networks in bfloat16 on a CPU that has it, spectral and waveform networks in
-            float16 or TF32 on a GPU. "bf16" and "fp16" run every network in torch, and compare nothing.
+            lost: on a CPU that has such arithmetic, published spectral networks in bfloat16 and Demucs v2 with
+            recurrent weights in 8 bits; spectral and waveform networks in float16 or TF32 on a GPU. "bf16" and "fp16"
+            run every network in torch, and compare nothing.
         runtime: what runs spectral networks. "auto" is onnxruntime, or torch where half precision is asked for,
             because a graph runs as it was stored.
         threads: processors for one run on the CPU; all that the process may use when not given.

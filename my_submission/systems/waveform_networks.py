@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from my_submission.engines import Engine
+from my_submission.engines.checked_demucs import CheckedDemucs, rounding_obstacle
+from my_submission.engines.demucs_engine import DemucsEngine
 from my_submission.engines.demucs_onnx import open_demucs
 from my_submission.engines.fitting_engine import fitting
 from my_submission.engines.gpu_arithmetic import checked_waveform
@@ -70,8 +72,8 @@ def open_waveform(
     is_for_graphs = options.device.kind == "cpu" and options.spectral_runtime == "onnx"
     if is_for_graphs and artefact.architecture == "demucs-v2":
         if not is_legacy_torch_file(path):
-            engine = open_demucs(path, threads=options.threads)
-            return WaveformNetwork(engine, engine.config.valid_length)
+            demucs = open_demucs(path, threads=options.threads)
+            return WaveformNetwork(_with_rounding(demucs, artefact, options), demucs.config.valid_length)
         logger.info("%s runs in torch, which alone reads its old format", path.name)
     network = open_torch(
         path,
@@ -89,6 +91,16 @@ def open_waveform(
     if options.has_checked_gpu:
         chosen = checked_waveform(network, excerpt_samples=valid_length(EXCERPT_SAMPLES), name=artefact.name)
     return WaveformNetwork(fitting(chosen, options.device, name=artefact.name), valid_length, bytes_per_sample)
+
+
+def _with_rounding(demucs: DemucsEngine, artefact: Artefact, options: RunOptions) -> Engine:
+    """The network with its recurrent weights in 8 bits beside it, to be used where it agrees."""
+    if options.precision != "auto":
+        return demucs
+    if (obstacle := rounding_obstacle()) is not None:
+        logger.debug("%s stays in fp32: %s", artefact.name, obstacle)
+        return demucs
+    return CheckedDemucs(demucs, excerpt_samples=demucs.config.valid_length(EXCERPT_SAMPLES), name=artefact.name)
 
 
 def _any_length(samples: int) -> int:

@@ -1,0 +1,45 @@
+"""Graphs built in memory as something to run, opened when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from my_submission.engines.base import Batch
+from my_submission.networks.graph_pieces import GraphPiece
+
+
+class Piece(Protocol):
+    """A graph ready to run."""
+
+    def __call__(self, feeds: Mapping[str, npt.NDArray[Any]], *, is_last: bool = False) -> Batch:
+        """The graph's one output; ``is_last`` gives working memory back."""
+        ...
+
+
+OpenPiece = Callable[[GraphPiece, Path], Piece]
+"""Makes a graph ready to run; the path is that of the checkpoint, for error messages."""
+
+
+class DeferredPiece:
+    """A piece that is opened when it is first run, and can be let go of until it is run again."""
+
+    def __init__(self, open_piece: Callable[[], Piece]) -> None:
+        self._open_piece = open_piece
+        self._piece: Piece | None = None
+
+    def open(self) -> Piece:
+        """The piece, ready to run."""
+        self._piece = self._piece or self._open_piece()
+        return self._piece
+
+    def close(self) -> None:
+        """Let go of its weights."""
+        self._piece = None
+
+    def __call__(self, feeds: Mapping[str, npt.NDArray[Any]], *, is_last: bool = False) -> Batch:
+        """Run it."""
+        return self.open()(feeds, is_last=is_last)
