@@ -1,7 +1,7 @@
 """Working memory in pages of 2 MiB, on systems that give them to programs that ask.
 
 A song's work takes and returns gigabytes. In pages of 4 KiB each gigabyte is a quarter of a million interrupts: a
-tenth of the time of a song, and more in a virtual machine. glibc asks for larger pages when its tunable says so, and it
+twentieth to a tenth of a song's time in a virtual machine. glibc asks for larger pages when its tunable says so, and it
 reads its tunables only once, when a process starts.
 """
 
