@@ -18,13 +18,10 @@ from my_submission.errors import WeightsError
 from my_submission.networks.demucs import Demucs, DemucsConfig
 from my_submission.networks.demucs_lstm_graphs import lstm_direction
 from my_submission.networks.rounded_weights import BLOCK, rounded_to_8_bits
+from tests.audio_fixtures import snr_db
 from tests.model_makers import random_demucs
 
 EXCERPT_SECONDS = 0.1
-
-
-def snr_db(reference: np.ndarray, estimate: np.ndarray) -> float:
-    return float(10 * np.log10(np.sum(reference**2) / max(np.sum((reference - estimate) ** 2), 1e-30)))
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

@@ -90,6 +90,19 @@ def test_other_sizes(tmp_path: Path, config: DemucsConfig) -> None:
     assert snr_db(TorchEngine(network, device=Device("cpu")).run(batch), engine.run(batch)) > 110
 
 
+@pytest.mark.parametrize("is_rounded", [False, True])
+def test_checkpoints_in_half_precision(tmp_path: Path, network: Demucs, is_rounded: bool) -> None:
+    """The same numbers as from a file that holds them in float32."""
+    halves = {name: value.half() for name, value in network.state_dict().items()}
+    engines = []
+    for name, state in (("half", halves), ("same", {name: value.float() for name, value in halves.items()})):
+        torch.save(state, tmp_path / f"{name}.th")
+        opened = open_demucs(tmp_path / f"{name}.th", threads=1)
+        engines.append(opened.with_rounded_recurrence() if is_rounded else opened)
+    batch = noise(1, 2, network.config.valid_length(3_000))
+    np.testing.assert_array_equal(engines[0].run(batch), engines[1].run(batch))
+
+
 def test_shapes_are_those_of_a_checkpoint() -> None:
     for config in (DemucsConfig(channels=3), DemucsConfig(channels=2, depth=2, lstm_layers=1)):
         with torch.device("meta"):

@@ -48,22 +48,14 @@ class CheckedDemucs(CheckedEngine):
     def open(self) -> None:
         """Open all weights now; those of fp32 while nothing has been compared, which takes both."""
         self._is_open_ahead = True
-        self._in_use().open()
+        cast(DemucsEngine, self._chosen or self.reference).open()
 
     def run_together(self, segments: Sequence[Waveform], *, is_last: bool = False) -> list[Batch]:
         """See :meth:`~my_submission.engines.demucs_engine.DemucsEngine.run_together`."""
         loudest = max(segments, key=lambda segment: float(np.vdot(segment, segment)))
-        if self._chosen is None and loudest.any():
-            self._chosen = self._choose(loudest[None])
-        chosen = self._in_use()
-        result = chosen.run_together(segments, is_last=is_last)
-        if chosen is self.reference or all(np.isfinite(stems).all() for stems in result):
-            return result
-        self._give_up(chosen)
-        return self._in_use().run_together(segments, is_last=is_last)
-
-    def _in_use(self) -> DemucsEngine:
-        return cast(DemucsEngine, self._chosen or self.reference)
+        return self._run_chosen(
+            loudest[None], lambda engine: cast(DemucsEngine, engine).run_together(segments, is_last=is_last)
+        )
 
     def _choose(self, batch: Batch) -> Engine:
         chosen = super()._choose(batch)

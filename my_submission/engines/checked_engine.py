@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from my_submission.engines.base import Batch, Engine
 from my_submission.errors import DeviceMemoryError, MdxError
 
 logger = logging.getLogger(__name__)
+
+Results = TypeVar("Results", bound=Batch | list[Batch])
 
 LEAST_AGREEMENT_DB = 45.0
 """Signal-to-difference ratio of the two engines below which the reference is used. At 45 dB an estimate of 15 dB SDR,
@@ -67,18 +70,19 @@ class CheckedEngine:
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Run the engine that was chosen; choose it, when there is something to hear."""
-        if self._chosen is None and batch.any():
-            self._chosen = self._choose(batch)
-        chosen = self._chosen or self.reference
-        result = chosen.run(batch, is_last=is_last)
-        if chosen is self.reference or np.isfinite(result).all():
-            return result
-        self._give_up(chosen)
-        return self.reference.run(batch, is_last=is_last)
+        return self._run_chosen(batch, lambda engine: engine.run(batch, is_last=is_last))
 
-    def _give_up(self, chosen: Engine) -> None:
+    def _run_chosen(self, heard: Batch, run: Callable[[Engine], Results]) -> Results:
+        """The results of ``run``, one an item, of an engine chosen by ``heard``; by the reference where not finite."""
+        if self._chosen is None and heard.any():
+            self._chosen = self._choose(heard)
+        chosen = self._chosen or self.reference
+        results = run(chosen)
+        if chosen is self.reference or all(np.isfinite(result).all() for result in results):
+            return results
         self._say(f"fp32 from here on, because {chosen.runs_on} left the range of its numbers")
         self._chosen = self.reference
+        return run(self.reference)
 
     def _choose(self, batch: Batch) -> Engine:
         """The first candidate that agrees, else the reference."""

@@ -11,18 +11,17 @@ time as well: to be given a gigabyte takes from a quarter of a second to several
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from my_submission.engines.base import Batch
 from my_submission.engines.demucs_recurrence import DemucsRecurrence
-from my_submission.engines.graph_pieces import DeferredPiece, OpenPiece, Piece
+from my_submission.engines.graph_pieces import DeferredPiece, OpenPiece, Piece, deferred_piece
 from my_submission.networks.demucs_graphs import decoder_level, encoder_level, level_tensors, resampler
 from my_submission.networks.demucs_shape import (
     CONTEXT,
@@ -34,9 +33,9 @@ from my_submission.networks.demucs_shape import (
     checked_config_of,
     resample_kernels,
 )
-from my_submission.networks.graph_pieces import INPUT, GraphPiece
+from my_submission.networks.graph_pieces import INPUT
 from my_submission.stems import Waveform
-from my_submission.weights import map_tensors, read_tensor_shapes
+from my_submission.weights import read_tensor_shapes
 
 
 @dataclass(frozen=True)
@@ -98,18 +97,17 @@ class DemucsEngine:
         self._runs_on = runs_on
         depth = self.config.depth
 
-        def deferred(
-            make: Callable[[Mapping[str, npt.NDArray[Any]]], GraphPiece], names: Sequence[str]
-        ) -> DeferredPiece:
-            return DeferredPiece(lambda: open_piece(make(map_tensors(path, names)), path))
-
         self._encoder = [
-            deferred(partial(encoder_level, level=level), level_tensors("encoder", level)) for level in range(depth)
+            deferred_piece(open_piece, path, level_tensors("encoder", level), partial(encoder_level, level=level))
+            for level in range(depth)
         ]
         self._recurrence = DemucsRecurrence(path, self.config, open_piece)
         self._decoder = [
-            deferred(
-                partial(decoder_level, level=level, is_outermost=level == depth - 1), level_tensors("decoder", level)
+            deferred_piece(
+                open_piece,
+                path,
+                level_tensors("decoder", level),
+                partial(decoder_level, level=level, is_outermost=level == depth - 1),
             )
             for level in range(depth)
         ]
@@ -127,10 +125,6 @@ class DemucsEngine:
         for piece in (self._up, self._down, *self._encoder, *self._decoder):
             piece.open()
         self._recurrence.open()
-
-    def close_recurrence(self) -> None:
-        """Let go of the LSTM's weights, two thirds of the network's, until they are needed again."""
-        self._recurrence.close()
 
     def with_rounded_recurrence(self) -> Self:
         """The same network, with the recurrent weights of its LSTM in 8 bits; all other weights are shared.

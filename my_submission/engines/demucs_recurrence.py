@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from my_submission.engines.base import Batch
-from my_submission.engines.graph_pieces import DeferredPiece, OpenPiece
+from my_submission.engines.graph_pieces import OpenPiece, deferred_piece
 from my_submission.errors import WeightsError
 from my_submission.networks.demucs_lstm_graphs import (
     LENGTHS,
@@ -19,9 +20,8 @@ from my_submission.networks.demucs_lstm_graphs import (
     lstm_linear,
 )
 from my_submission.networks.demucs_shape import DemucsConfig
-from my_submission.networks.graph_pieces import INPUT, GraphPiece
+from my_submission.networks.graph_pieces import INPUT
 from my_submission.networks.rounded_weights import BLOCK
-from my_submission.weights import map_tensors
 
 
 class DemucsRecurrence:
@@ -45,16 +45,19 @@ class DemucsRecurrence:
         self._config = config
         self._open_piece = open_piece
 
-        def opened(layer: int, is_backward: bool) -> DeferredPiece:
-            names = lstm_direction_tensors(layer, is_backward)
-            make = partial(lstm_direction, layer=layer, is_backward=is_backward, is_rounded=is_rounded)
-            return DeferredPiece(lambda: open_piece(make(map_tensors(path, names)), path))
-
-        def linear() -> GraphPiece:
-            return lstm_linear(map_tensors(path, LSTM_LINEAR_TENSORS))
-
-        self._layers = [(opened(layer, False), opened(layer, True)) for layer in range(config.lstm_layers)]
-        self._linear = DeferredPiece(lambda: open_piece(linear(), path))
+        self._layers = [
+            [
+                deferred_piece(
+                    open_piece,
+                    path,
+                    lstm_direction_tensors(layer, is_backward),
+                    partial(lstm_direction, layer=layer, is_backward=is_backward, is_rounded=is_rounded),
+                )
+                for is_backward in (False, True)
+            ]
+            for layer in range(config.lstm_layers)
+        ]
+        self._linear = deferred_piece(open_piece, path, LSTM_LINEAR_TENSORS, lstm_linear)
 
     def rounded(self) -> DemucsRecurrence:
         """The same with its recurrent weights rounded; see the class."""
@@ -62,13 +65,8 @@ class DemucsRecurrence:
 
     def open(self) -> None:
         """Open all weights now."""
-        for piece in self._pieces():
+        for piece in (*chain.from_iterable(self._layers), self._linear):
             piece.open()
-
-    def close(self) -> None:
-        """Let go of all weights."""
-        for piece in self._pieces():
-            piece.close()
 
     def run(self, bottoms: Sequence[Batch], *, is_lean: bool) -> list[Batch]:
         """All bottoms (1, C, 1, T), to the same shapes; ``is_lean`` lets go of each direction when it has been used."""
@@ -86,6 +84,3 @@ class DemucsRecurrence:
             x = np.concatenate(sides, axis=-1)
         x = self._linear({INPUT: x}, is_last=True)
         return [np.ascontiguousarray(x[:length, index].T)[None, :, None] for index, length in enumerate(lengths)]
-
-    def _pieces(self) -> list[DeferredPiece]:
-        return [*(direction for layer in self._layers for direction in layer), self._linear]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from my_submission.engines.base import Batch
-from my_submission.networks.graph_pieces import GraphPiece
+from my_submission.networks.graph_pieces import Array, GraphPiece
+from my_submission.weights import map_tensors
 
 
 class Piece(Protocol):
@@ -43,3 +45,22 @@ class DeferredPiece:
     def __call__(self, feeds: Mapping[str, npt.NDArray[Any]], *, is_last: bool = False) -> Batch:
         """Run it."""
         return self.open()(feeds, is_last=is_last)
+
+
+def deferred_piece(
+    open_piece: OpenPiece, path: Path, names: Collection[str], make: Callable[[Mapping[str, Array]], GraphPiece]
+) -> DeferredPiece:
+    """A piece made from some tensors of a checkpoint, which are mapped when it is opened; in float32 whatever they are.
+
+    Args:
+        open_piece: the runtime.
+        path: the checkpoint.
+        names: of the tensors.
+        make: the graph, from these tensors.
+    """
+
+    def opened() -> Piece:
+        tensors = {name: np.asarray(tensor, np.float32) for name, tensor in map_tensors(path, names).items()}
+        return open_piece(make(tensors), path)
+
+    return DeferredPiece(opened)

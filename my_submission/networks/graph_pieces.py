@@ -76,7 +76,7 @@ def graph_piece(
     from onnx import TensorProto, helper, numpy_helper
 
     held = {name: np.ascontiguousarray(array) for name, array in weights.items()}
-    read_in_place = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in (fed or {}).items()}
+    read_in_place = {name: np.ascontiguousarray(array) for name, array in (fed or {}).items()}
     sizes: dict[str, tuple[int | str, ...]] = {**inputs, **{name: value.shape for name, value in read_in_place.items()}}
     taken = [helper.make_tensor_value_info(name, TensorProto.FLOAT, given) for name, given in sizes.items()]
     if lengths is not None:
