@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import cast
 
 import numpy as np
@@ -12,9 +13,10 @@ from my_submission.engines.fake_engine import FakeEngine
 from my_submission.events import Finished, Note
 from my_submission.planning import Calibration
 from my_submission.predictor import Predictor
-from my_submission.predictor.worker import has_abandoned_work, is_abandoned
+from my_submission.predictor.canvas import StemCanvas
+from my_submission.predictor.worker import Late, Worker, has_abandoned_work, is_abandoned
 from my_submission.separators import SpectralSeparator, WaveformSeparator
-from my_submission.stems import MUSIC_SOURCES
+from my_submission.stems import MUSIC_SOURCES, Stems
 from my_submission.systems import Assembly
 from tests.rigs import CHUNKING, GAINS, SEGMENTS, WAVEFORM_GAINS, FakeClock, scaling, two_branches, waveform_engine
 
@@ -87,6 +89,79 @@ def test_no_step_where_one_way_of_estimating_passes_into_another(share: float) -
     ramp = min(CHUNKING.kept_samples // 4, SEGMENTS.segment_samples // 20)
     for source in MUSIC_SOURCES:
         assert np.abs(np.diff(stems[source])).max() <= 2.0 / ramp, source
+
+
+@pytest.mark.parametrize("factor", [0.4, 0.6, 1.4, 1.8])
+@pytest.mark.parametrize("share", SHARES)
+def test_a_machine_that_is_faster_or_slower_than_it_was(
+    share: float, factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writing included: what was set aside for it and is not needed is spent, and what it lacks is taken back.
+
+    Of a quarter of the time, most is set aside, and what comes free is needed for the rest of the song only.
+    """
+    monkeypatch.setattr("my_submission.predictor.canvas.BLOCK_SAMPLES", SAMPLES // 30)
+    calibration, compose = Calibration(), StemCanvas.compose
+    now, speed = FakeClock(), 1.0
+
+    def written(self: StemCanvas, start: int, stop: int) -> Stems:
+        now.pass_(speed * 0.1 * full_seconds() * (stop - start) / SAMPLES)
+        return compose(self, start, stop)
+
+    monkeypatch.setattr(StemCanvas, "compose", written)
+    costs = {"chunk_seconds": CHUNK_SECONDS, "segment_seconds": SEGMENT_SECONDS}
+    Predictor(two_branches(clock=now, **costs), clock=now, calibration=calibration).separate(song())
+    full, now, speed = now.now, FakeClock(), factor
+    costs = {name: factor * seconds for name, seconds in costs.items()}
+    predictor = Predictor(two_branches(clock=now, **costs), clock=now, calibration=calibration)
+    predictor.separate(song(), budget_seconds=share * full)
+    assert now.now <= share * full
+    n_all = factor * 2 * full
+    assert now.now >= 0.85 * min(share * full, 0.9 * n_all)
+
+
+def test_time_that_no_segment_fits_into_is_spent_on_refinements() -> None:
+    networks = 4 * CHUNKING.count(SAMPLES) * CHUNK_SECONDS
+    calibration, costs = Calibration(), {"chunk_seconds": CHUNK_SECONDS, "segment_seconds": 400.0}
+    warm = FakeClock()
+    Predictor(two_branches(clock=warm, **costs), clock=warm, calibration=calibration).separate(song())
+    clock = FakeClock()
+    predictor = Predictor(two_branches(clock=clock, **costs), clock=clock, calibration=calibration)
+    predictor.separate(song(), budget_seconds=1.5 * networks)
+    assert 0.9 * 1.5 * networks <= clock.now <= 1.5 * networks
+
+
+def test_a_unit_that_comes_back_late_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One run of the third network waits until the first block is written; everything after that is still estimated."""
+    monkeypatch.setattr("my_submission.predictor.canvas.BLOCK_SAMPLES", SAMPLES // 10)
+    calibration, costs = Calibration(), {"chunk_seconds": 0.001, "segment_seconds": 0.002}
+    warm = FakeClock()
+    Predictor(two_branches(clock=warm, **costs), clock=warm, calibration=calibration).separate(song())
+    clock, is_written, compose, late = FakeClock(), threading.Event(), StemCanvas.compose, Worker.late
+
+    def written(self: StemCanvas, start: int, stop: int) -> Stems:
+        stems = compose(self, start, stop)
+        is_written.set()
+        return stems
+
+    def awaited(self: Worker) -> Late | None:
+        while is_written.is_set() and (found := late(self)) is None:
+            time.sleep(0.001)
+        return found if is_written.is_set() else None
+
+    monkeypatch.setattr(StemCanvas, "compose", written)
+    monkeypatch.setattr(Worker, "late", awaited)
+    assembly, gain = two_branches(clock=clock, **costs), GAINS["other"]
+    first = iter([True])
+    third = assembly.branches[0].separators[2]
+    assert isinstance(third, SpectralSeparator)
+    third.engine = scaling(gain, lambda _: is_written.wait() if next(first, False) else clock.pass_(0.001))
+    events = list(Predictor(assembly, clock=clock, calibration=calibration).stream(song(), budget_seconds=0.6))
+    assert not any(isinstance(event, Note) and "left behind" in event.text for event in events)
+    stems = events[-1].result if isinstance(events[-1], Finished) else {}
+    blended = 0.5 * gain + 0.5 * WAVEFORM_GAINS["other"]
+    rest = slice(SAMPLES // 5, None)
+    np.testing.assert_allclose(stems["other"][:, rest], blended * song()[:, rest], atol=1e-5)
 
 
 def test_a_budget_that_is_large_enough_changes_nothing_but_by_refinement() -> None:

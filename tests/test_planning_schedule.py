@@ -115,6 +115,25 @@ def test_work_whose_gaps_were_closed_is_done_also_while_the_song_is_written() ->
     assert work.is_done
 
 
+@pytest.mark.parametrize("energy_at", [0, 40_000, 95_000])
+@pytest.mark.parametrize("length_share", [0.2, 1.0])
+def test_every_segment_covers_something_new_while_the_song_is_written(energy_at: int, length_share: float) -> None:
+    """Also where a gap ends just before what may still change, and where only shorter segments fit."""
+    clock, after = FakeClock(), 30_000
+    work, layer = segment_work(clock, energy_at)
+    calibration = Calibration()
+    calibration.update({"key": Cost(1.0, 1.0)})
+    layer.add(after - 500, np.zeros((4, 2, 9_000), np.float32), DEMUCS_SOURCES, full_samples=9_000)
+    covered, before = layer.coverage["bass"], 0
+    left = 1.3 * length_share * SEGMENTS.segment_samples / RATE
+    while (unit := work.next(Forecast(Pace(calibration), Budget(left, FakeClock())), after=after)) is not None:
+        unit.commit(unit.compute())
+        assert unit.first_sample >= after
+        assert covered.covered_samples > before
+        before = covered.covered_samples
+    assert list(covered.gaps()) == [(0, after - 500)]
+
+
 def test_nothing_is_begun_below_the_shortest_segment() -> None:
     clock = FakeClock()
     work, _ = segment_work(clock, 0)

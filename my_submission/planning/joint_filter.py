@@ -90,7 +90,7 @@ class JointFilterWork:
         def commit(rows: Waveform) -> None:
             self._layer.add(offset, rows, self._sources, full_samples=self._segment_samples)
 
-        return Unit(self, seconds, lambda: self._filtered(start, stop), commit)
+        return Unit(self, seconds, lambda: self._filtered(start, stop), commit, start)
 
     def _is_ready(self, offset: int, after: int) -> bool:
         start, stop = self._bounds(offset)

@@ -75,7 +75,7 @@ class MaskWork:
         if not self._fits(forecast):
             return None
         first, last = song.next_span
-        return Unit(self, (last - first) * self._hop_seconds, song.estimate, song.put)
+        return Unit(self, (last - first) * self._hop_seconds, song.estimate, song.put, song.frames.samples_of(first))
 
     def _fits(self, forecast: Forecast) -> bool:
         """Whether the next stretch would end in time, and then the filter over all that is masked."""
@@ -143,7 +143,7 @@ class FilterWork:
             self._position = stop
             self.covered_samples += stop - start
 
-        return Unit(self, seconds, lambda: song.stems(start, stop), commit)
+        return Unit(self, seconds, lambda: song.stems(start, stop), commit, start)
 
     def _learning_seconds(self) -> float:
         """Audio of the passes after the first, which is made while masks are estimated."""

@@ -52,7 +52,7 @@ class Schedule:
 
     Attributes:
         works: what makes the answer, cheapest complete answer first.
-        refinements: done only once all of ``works`` is.
+        refinements: done only where nothing of ``works`` is left that would end in time.
         is_blocked: whether the part of a key cannot be run now.
     """
 
@@ -68,9 +68,7 @@ class Schedule:
             after: the song's samples before this one must stay as they are.
         """
         unit = self._first(self.works, forecast, after)
-        if unit is None and all(work.is_done for work in self.works):
-            unit = self._first(self.refinements, forecast, after)
-        return unit
+        return unit or self._first(self.refinements, forecast, after)
 
     def _first(self, works: Sequence[Work], forecast: Forecast, after: int) -> Unit | None:
         ready = (work for work in works if not work.is_done and not self.is_blocked(work.key))

@@ -166,7 +166,7 @@ class SegmentWork:
         if not candidates:
             self._is_over = self._coverage.is_whole
             return None
-        start, stop = max(candidates, key=lambda span: self._benefit(*span) / (span[1] - span[0]))
+        start, stop = max(candidates, key=lambda span: self._gain(*span)[0] / (span[1] - span[0]))
         length = self._fitting(stop - start, forecast)
         if length is None:
             return None
@@ -175,11 +175,13 @@ class SegmentWork:
         return self._unit([(start, length)], length, is_last=False)
 
     def _gap_segments(self, after: int) -> list[tuple[int, int]]:
-        """Segments that would cover the gaps, each overlapping what is there by the smallest overlap."""
+        """Segments that would cover the gaps after a sample, each with the smallest overlap over what is there."""
         samples, grid = self._mixture.samples, self._grids[-1]
         overlap = grid.segment_samples - grid.stride_samples
         found = []
         for gap_start, gap_stop in self._coverage.gaps():
+            if gap_stop <= after:
+                continue
             start = max(after, gap_start - overlap if gap_start else 0)
             end = min(samples, gap_stop + overlap)
             while start < end:
@@ -202,7 +204,13 @@ class SegmentWork:
     def _best_start(self, start: int, stop: int, length: int) -> int:
         """Where in [start, stop) a shorter segment brings most."""
         step = max(1, length // 4)
-        return max(range(start, stop - length + 1, step), key=lambda first: self._benefit(first, first + length))
+        return max(range(start, stop - length + 1, step), key=lambda first: self._gain(first, first + length))
+
+    def _gain(self, start: int, stop: int) -> tuple[float, int]:
+        """What a segment brings where nothing is yet, and how many samples that are."""
+        gaps = [(max(start, first), min(stop, last)) for first, last in self._coverage.gaps()]
+        gaps = [(first, last) for first, last in gaps if first < last]
+        return sum(self._benefit(*gap) for gap in gaps), sum(last - first for first, last in gaps)
 
     def _length(self, grid: SegmentGrid, offset: int) -> int:
         """Samples of a segment inside the song."""
@@ -314,4 +322,5 @@ def segment_unit(
         for (offset, _), rows in zip(spans, estimates, strict=True):
             layer.add(offset, rows, separator.sources, full_samples=full)
 
-    return Unit(work, sum(separator.valid_length(length) for _, length in spans) / SAMPLE_RATE, compute, commit)
+    audio_seconds = sum(separator.valid_length(length) for _, length in spans) / SAMPLE_RATE
+    return Unit(work, audio_seconds, compute, commit, heard[0][0])

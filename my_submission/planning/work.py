@@ -26,12 +26,14 @@ class Unit:
         audio_seconds: how much audio goes through the network.
         compute: does the work; it changes nothing, so that its result may be thrown away.
         commit: puts the result of ``compute`` in its place.
+        first_sample: the first of the song's samples that ``commit`` may change.
     """
 
     work: Work
     audio_seconds: float
     compute: Callable[[], Any]
     commit: Callable[[Any], None]
+    first_sample: int = 0
 
 
 class Work(Protocol):
@@ -141,7 +143,7 @@ class ChunkWork:
                 self._commit(span, estimate)
                 self._done_samples += span.stop - span.start
 
-        return Unit(self, _heard_seconds(taken), compute, commit)
+        return Unit(self, _heard_seconds(taken), compute, commit, taken[0].start)
 
 
 class SequentialWork:
@@ -198,7 +200,7 @@ class SequentialWork:
                     self._layer.paint(source, piece.start, block)
             self._piece_samples, self._done = piece.stop - piece.start, piece.stop
 
-        return Unit(self, likely / SAMPLE_RATE, lambda: next(pieces), commit)
+        return Unit(self, likely / SAMPLE_RATE, lambda: next(pieces), commit, self._done)
 
 
 def _heard_seconds(batch: Sequence[ChunkSpan]) -> float:

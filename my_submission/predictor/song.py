@@ -120,7 +120,7 @@ class Song:
     _current: Work | None = field(default=None, init=False)
     _written: int = field(default=0, init=False)
     _worker: Worker | None = field(default=None, init=False)
-    _is_stuck: bool = field(default=False, init=False)
+    _overdue: Unit | None = field(default=None, init=False)
     _told: set[str] = field(default_factory=set, init=False)
     _schedule: Schedule = field(init=False)
 
@@ -154,7 +154,7 @@ class Song:
 
     def __enter__(self) -> Self:
         if self.budget.is_limited:
-            self._worker = Worker().__enter__()
+            self._worker = Worker(self.budget.clock).__enter__()
         return self
 
     def __exit__(
@@ -242,18 +242,14 @@ class Song:
 
     def _run(self) -> Iterator[Event]:
         after = self._written + FADE_SAMPLES if self._written else 0
-        while not self._is_stuck and (unit := self._schedule.next(self._forecast(), after=after)) is not None:
+        while self._is_free(after) and (unit := self._schedule.next(self._forecast(), after=after)) is not None:
             if unit.work is not self._current:
                 if self._current is not None:
                     yield self._finished(self._current)
                 self._current = unit.work
                 yield PartStarted(unit.work.name, unit.work.total_samples)
             if not self._do(unit):
-                self._is_stuck = True
-                yield self._note(
-                    f"{unit.work.name} had not returned at the deadline and was left behind: it hangs, or this "
-                    "machine became far slower than it was"
-                )
+                self._overdue = unit
                 return
             yield from self._news()
             yield PartAdvanced(unit.work.name, unit.work.covered_samples, unit.work.total_samples)
@@ -264,6 +260,22 @@ class Song:
             if remark not in self._told:
                 self._told.add(remark)
                 yield Note(remark)
+
+    def _is_free(self, after: int) -> bool:
+        """Whether no unit is overdue; one that has come back meanwhile is used if it changes nothing before ``after``.
+
+        Where units are short, any hiccup of the machine makes one overdue: it must not end the work.
+        """
+        if self._overdue is None or self._worker is None:
+            return True
+        if (late := self._worker.late()) is None:
+            return False
+        unit, self._overdue = self._overdue, None
+        logger.info("%s: came back after %.2f s", unit.work.name, late.seconds)
+        self.pace.observe(unit.work.key, unit.audio_seconds, late.seconds)
+        if unit.first_sample >= after:
+            unit.commit(late.result)
+        return True
 
     def _do(self, unit: Unit) -> bool:
         """Do a unit and learn what it costs; false when it did not return in time."""
@@ -291,6 +303,11 @@ class Song:
 
     def _conclude(self) -> Iterator[Event]:
         """Say what was not done."""
+        if self._overdue is not None and not self._is_free(self.mixture.samples):
+            yield self._note(
+                f"{self._overdue.work.name} had not returned at the deadline and was left behind: it hangs, or this "
+                "machine became far slower than it was"
+            )
         if self._current is not None:
             yield self._finished(self._current)
         for work in self._schedule.works:

@@ -9,11 +9,15 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
+
+from my_submission.budget import Clock
 
 logger = logging.getLogger(__name__)
 
@@ -27,16 +31,33 @@ class OverrunError(Exception):
     """The work did not return in time; its thread was left behind."""
 
 
+@dataclass(frozen=True)
+class Late:
+    """What a task returned that was left behind.
+
+    Attributes:
+        result: of the task.
+        seconds: what it took.
+    """
+
+    result: Any
+    seconds: float
+
+
 class Worker:
     """Runs tasks one after the other in one thread, as a context manager.
 
     The thread is a daemon: one that hangs in a library does not keep the process alive.
+
+    Args:
+        clock: monotonic seconds, for how long a task took.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = time.monotonic) -> None:
         self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="mdx-worker", daemon=True)
-        self._is_stuck = False
+        self._clock = clock
+        self._left_behind: Future[Any] | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -46,7 +67,7 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._tasks.put(None)
-        if not self._is_stuck:
+        if self._left_behind is None:
             self._thread.join()
 
     def run(self, task: Callable[[], T], *, key: str, timeout_seconds: float) -> T:
@@ -58,20 +79,33 @@ class Worker:
             timeout_seconds: how long to wait for it.
 
         Raises:
-            OverrunError: it did not return in time; nothing more can be run here.
+            OverrunError: it did not return in time; nothing more can be run here until :meth:`late` has its result.
         """
-        if self._is_stuck:
+        if self._left_behind is not None:
             raise OverrunError("the task before has not returned")
-        future: Future[T] = Future()
-        self._tasks.put((future, task))
+        began = self._clock()
+        future: Future[Late] = Future()
+        self._tasks.put((future, lambda: Late(task(), self._clock() - began)))
         try:
-            return future.result(None if math.isinf(timeout_seconds) else max(0.0, timeout_seconds))
+            done = future.result(None if math.isinf(timeout_seconds) else max(0.0, timeout_seconds))
         except FutureTimeoutError:
-            if future.done():  # the task itself raised it
-                raise
-            self._is_stuck = True
-            _abandoned[self._thread] = key
-            raise OverrunError(f"no result after {timeout_seconds:.1f} s") from None
+            if not future.done():
+                self._left_behind = future
+                _abandoned[self._thread] = key
+                raise OverrunError(f"no result after {timeout_seconds:.1f} s") from None
+            done = future.result()  # it returned at the last moment, or raised this itself
+        result: T = done.result
+        return result
+
+    def late(self) -> Late | None:
+        """What the task that was left behind has returned by now; None while it has not. What it raised is raised."""
+        future = self._left_behind
+        if future is None or not future.done():
+            return None
+        self._left_behind = None
+        _abandoned.pop(self._thread, None)
+        late: Late = future.result()
+        return late
 
     def _serve(self) -> None:
         while (order := self._tasks.get()) is not None:
