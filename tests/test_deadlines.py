@@ -100,7 +100,7 @@ def test_a_machine_that_is_faster_or_slower_than_it_was(
 
     Of a quarter of the time, most is set aside, and what comes free is needed for the rest of the song only.
     """
-    monkeypatch.setattr("my_submission.predictor.canvas.BLOCK_SAMPLES", SAMPLES // 30)
+    monkeypatch.setattr(StemCanvas, "block_samples", SAMPLES // 30)
     calibration, compose = Calibration(), StemCanvas.compose
     now, speed = FakeClock(), 1.0
 
@@ -120,6 +120,30 @@ def test_a_machine_that_is_faster_or_slower_than_it_was(
     assert now.now >= 0.85 * min(share * full, 0.9 * n_all)
 
 
+def test_what_is_slow_for_a_moment_does_not_begin_the_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block took thirty times as long in the run before, the first chunks ten times: there is time for everything."""
+    monkeypatch.setattr(StemCanvas, "block_samples", SAMPLES // 30)
+    calibration, compose, clock, hiccups = Calibration(), StemCanvas.compose, FakeClock(), {7: 30.0}
+
+    def written(self: StemCanvas, start: int, stop: int) -> Stems:
+        usual = 0.1 * full_seconds() * (stop - start) / SAMPLES
+        clock.pass_(usual * hiccups.pop(start // (SAMPLES // 30), 1.0))
+        return compose(self, start, stop)
+
+    reference = Predictor(two_branches()).separate(song())
+    monkeypatch.setattr(StemCanvas, "compose", written)
+    costs = {"chunk_seconds": CHUNK_SECONDS, "segment_seconds": SEGMENT_SECONDS}
+    Predictor(two_branches(clock=clock, **costs), clock=clock, calibration=calibration).separate(song())
+    clock.now = 0.0
+    assembly, first = two_branches(clock=clock, **costs), iter([9 * CHUNK_SECONDS] * 3)
+    for separator, gain in zip(assembly.branches[0].separators, GAINS.values(), strict=True):
+        separator.engine = scaling(gain, lambda _: clock.pass_(CHUNK_SECONDS + next(first, 0.0)))  # type: ignore[attr-defined]
+    predictor = Predictor(assembly, clock=clock, calibration=calibration)
+    stems = predictor.separate(song(), budget_seconds=1.5 * 1.1 * full_seconds())
+    assert clock.now <= 1.5 * 1.1 * full_seconds()
+    assert error_db(stems, reference) == -60
+
+
 def test_time_that_no_segment_fits_into_is_spent_on_refinements() -> None:
     networks = 4 * CHUNKING.count(SAMPLES) * CHUNK_SECONDS
     calibration, costs = Calibration(), {"chunk_seconds": CHUNK_SECONDS, "segment_seconds": 400.0}
@@ -133,7 +157,7 @@ def test_time_that_no_segment_fits_into_is_spent_on_refinements() -> None:
 
 def test_a_unit_that_comes_back_late_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """One run of the third network waits until the first block is written; everything after that is still estimated."""
-    monkeypatch.setattr("my_submission.predictor.canvas.BLOCK_SAMPLES", SAMPLES // 10)
+    monkeypatch.setattr(StemCanvas, "block_samples", SAMPLES // 10)
     calibration, costs = Calibration(), {"chunk_seconds": 0.001, "segment_seconds": 0.002}
     warm = FakeClock()
     Predictor(two_branches(clock=warm, **costs), clock=warm, calibration=calibration).separate(song())

@@ -114,7 +114,20 @@ def test_one_hiccup_is_forgotten_and_the_latest_units_count_most() -> None:
     pace.keep()
     kept = pace.calibration.get("a")
     assert kept is not None
-    assert kept.typical == pytest.approx(65 / 46)
+    assert kept.typical == pytest.approx(1.0)
+    assert kept.high < 2
+
+
+def test_a_single_hiccup_says_nothing_of_other_parts() -> None:
+    calibration = Calibration()
+    calibration.update({"a": Cost(1.0, 1.0), "b": Cost(2.0, 2.0)})
+    pace = Pace(calibration)
+    for seconds in [1.0, 30.0, 1.0, 1.0]:
+        pace.observe("a", 1.0, seconds)
+        assert pace.slowness == 1
+        assert pace.typical("a") == 1
+        assert pace.typical("b") == 2
+    assert pace.high("a") > 20
 
 
 def test_forecasts_answer_for_the_budget() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass, field
+from statistics import median_low
 
 from my_submission.budget import Budget
 from my_submission.planning.calibration import Calibration, Cost
@@ -15,35 +17,66 @@ PRIOR_SECONDS_PER_SECOND = 1.0
 """What a second of audio is taken to cost in a part that was never measured: real time, several times what the
 published networks need on two cores. The first unit of any network corrects it for all."""
 
-_LATEST_SHARE = 0.4
-"""What the latest unit counts in the typical cost of a run: a machine that becomes busy is noticed in three units."""
+_LATEST_SHARE = 0.5
+"""What the latest units count in the typical cost of a run: a machine that becomes busy is noticed in three units."""
 
 LEAST_KEPT_SECONDS = 0.5
 """What less audio has cost is not kept for later runs: it is mostly what any run costs, however short the song."""
 
+_ENOUGH_UNITS = 5
+"""Of so many units, the slowest may have been a hiccup: it counts in the highest cost only."""
+
 _HIGH_DECAY = 0.9
 """One hiccup must not stop the work many units before the deadline."""
+
+
+class _Typical:
+    """A running value that follows a change in three measurements and no single hiccup.
+
+    Args:
+        known: what it was before; None where it never was measured.
+    """
+
+    def __init__(self, known: float | None) -> None:
+        self.value = 0.0 if known is None else known
+        self._latest: deque[float] = deque([] if known is None else [known], maxlen=3)
+
+    def add(self, measured: float) -> None:
+        is_first = not self._latest
+        self._latest.append(measured)
+        self.value += (1.0 if is_first else _LATEST_SHARE) * (median_low(self._latest) - self.value)
 
 
 @dataclass
 class _Measured:
     """Units of one part in this run."""
 
-    typical: float = 0.0
+    cost: _Typical
+    is_network: bool
     high: float = 0.0
     seconds: float = 0.0
     audio_seconds: float = 0.0
     n_units: int = 0
-    is_network: bool = True
+    slowest: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def typical(self) -> float:
+        return self.cost.value
+
+    @property
+    def mean(self) -> float:
+        """Over the run, but for its slowest unit where there are enough others."""
+        seconds, audio_seconds = self.slowest if self.n_units >= _ENOUGH_UNITS else (0.0, 0.0)
+        return (self.seconds - seconds) / (self.audio_seconds - audio_seconds)
 
     def add(self, audio_seconds: float, seconds: float) -> None:
         cost = seconds / audio_seconds
-        is_first = not self.n_units and not self.typical
-        self.typical += (1.0 if is_first else _LATEST_SHARE) * (cost - self.typical)
+        self.cost.add(cost)
         self.high = max(cost, self.typical, _HIGH_DECAY * self.high)
         self.seconds += seconds
         self.audio_seconds += audio_seconds
         self.n_units += 1
+        self.slowest = max(self.slowest, (seconds, audio_seconds))
 
 
 @dataclass
@@ -56,6 +89,7 @@ class Pace:
 
     calibration: Calibration
     _measured: dict[str, _Measured] = field(default_factory=dict)
+    _slowness: _Typical = field(default_factory=lambda: _Typical(1.0))
 
     def typical(self, key: str, *, prior: float | None = None) -> float:
         """The likely cost of a part.
@@ -82,25 +116,27 @@ class Pace:
         """Whether the cost of a part was ever measured."""
         return key in self._measured or self.calibration.get(key) is not None
 
+    def expected_slowness(self, key: str) -> float:
+        """By how much the likely cost of a part is raised because others are slow; 1 once it was measured itself."""
+        return 1.0 if key in self._measured else max(1.0, self.slowness)
+
     @property
     def slowness(self) -> float:
         """How much more the parts measured here have cost than they did before; 1 when none was known."""
-        expected = seconds = 0.0
-        for key, measured in self._measured.items():
-            if known := self.calibration.get(key):
-                expected += known.typical * measured.audio_seconds
-                seconds += measured.typical * measured.audio_seconds
-        return seconds / expected if expected > 0 and seconds > 0 else 1.0
+        return self._slowness.value
 
     def observe(self, key: str, audio_seconds: float, seconds: float, *, is_network: bool = True) -> None:
         """Take a unit in that was just measured; ``is_network`` is false for reading and writing."""
-        if audio_seconds > 0:
-            if key not in self._measured:
-                known = self.calibration.get(key)
-                # One unit is a noisy measurement: what is known from before is corrected, not thrown away.
-                likely = known.typical * self.slowness if known else 0.0
-                self._measured[key] = _Measured(typical=likely, is_network=is_network)
-            self._measured[key].add(audio_seconds, max(0.0, seconds))
+        if audio_seconds <= 0:
+            return
+        known = self.calibration.get(key)
+        if key not in self._measured:
+            # One unit is a noisy measurement: what is known from before is corrected, not thrown away.
+            likely = known.typical * self.slowness if known else None
+            self._measured[key] = _Measured(_Typical(likely), is_network)
+        self._measured[key].add(audio_seconds, max(0.0, seconds))
+        if known and known.typical > 0 and seconds > 0:
+            self._slowness.add(seconds / audio_seconds / known.typical)
 
     def keep(self) -> None:
         """Give what was measured, on enough audio, to the calibration."""
@@ -108,8 +144,7 @@ class Pace:
             {
                 key: Cost(mean, max(mean, measured.high))
                 for key, measured in self._measured.items()
-                if measured.audio_seconds >= LEAST_KEPT_SECONDS
-                and math.isfinite(mean := measured.seconds / measured.audio_seconds)
+                if measured.audio_seconds >= LEAST_KEPT_SECONDS and math.isfinite(mean := measured.mean)
             }
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,6 @@ from my_submission.audio_io import Mixture
 from my_submission.planning import Layer
 from my_submission.separators import Mixer
 from my_submission.stems import Stems, Waveform
-
-BLOCK_SAMPLES = 1 << 18
-"""Samples per step of a pass over the whole song (6 s)."""
 
 Degree = npt.NDArray[np.floating[Any]] | float
 """0 … 1 a sample, or one number for all samples of a block."""
@@ -66,7 +63,10 @@ class StemCanvas:
 
     Attributes:
         filtered: what a filter over the composed stems has made of them so far, with its shares.
+        block_samples: samples per step of a pass over the whole song (6 s).
     """
+
+    block_samples: ClassVar[int] = 1 << 18
 
     def __init__(
         self,
@@ -114,8 +114,8 @@ class StemCanvas:
 
     def block_bounds(self) -> Iterator[tuple[int, int]]:
         """Where the blocks of the song begin and end."""
-        for start in range(0, self.mixture.samples, BLOCK_SAMPLES):
-            yield start, min(start + BLOCK_SAMPLES, self.mixture.samples)
+        for start in range(0, self.mixture.samples, self.block_samples):
+            yield start, min(start + self.block_samples, self.mixture.samples)
 
     def _blend(self, mixture: Waveform, start: int, stop: int) -> tuple[Stems, dict[str, Degree]]:
         """Weighted means over the layers, and the largest degree of coverage by any of them."""

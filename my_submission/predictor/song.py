@@ -30,19 +30,18 @@ FALLBACK_SHARE = 0.4
 FINISH_MARGIN = 2.0
 """Nothing can be left out of the writing; what was set aside in vain goes back to the work while blocks are written."""
 
+SLOW_MARGIN = 1.25
+"""So many times its likely cost are set aside for writing at least, however much the networks have raised it."""
+
 HIGH_MARGIN = 1.2
 """What flushing to the disk took at its worst, it may take again and a little more."""
 
 SPARE_SHARE = 0.015
 """Of the whole budget, left unused: work that was to end at the last moment has ended 0.1 % after it."""
 
-LEAST_SPARE_SECONDS, MOST_SPARE_SHARE = 0.3, 0.04
+LEAST_SPARE_SECONDS, MOST_SPARE_SHARE = 0.5, 0.06
 """Of short budgets more is left unused: what a busy machine does to the last write does not shrink with the budget. Of
 8 s, a run has ended 0.2 s after it was to."""
-
-REOPENED_MARGIN = 1.5
-"""While the song is written, work goes on where it leaves this many times of what the rest of the writing takes."""
-
 
 CLOSING_SHARE = 0.2
 """Flushing files to the disk takes about this share of writing them, where it was never measured."""
@@ -75,20 +74,24 @@ class Finish:
         """What the cost of closing the files is known by."""
         return f"{self.key} closing"
 
-    def reserve(self, pace: Pace, song_seconds: float, left_seconds: float, margin: float) -> float:
+    def reserve(self, pace: Pace, song_seconds: float, left_seconds: float) -> float:
         """Seconds to set aside.
 
         Args:
             pace: what work costs.
             song_seconds: length of the song.
             left_seconds: as much of it as is not written yet.
-            margin: how many times the likely cost of writing.
         """
-        writing = max(margin * pace.typical(self.key, prior=self.prior), pace.high(self.key, prior=self.prior))
+        typical, high = pace.typical(self.key, prior=self.prior), pace.high(self.key, prior=self.prior)
+        # A machine that is slow now may not be for long: what that adds is part of the margin.
+        margin = max(FINISH_MARGIN / pace.expected_slowness(self.key), SLOW_MARGIN)
+        # The slowest block seen says what a hiccup of the machine takes, not what every block will.
+        hiccup = (high - typical) * min(left_seconds, StemCanvas.block_samples / SAMPLE_RATE)
+        writing = margin * typical * left_seconds + hiccup
         prior = CLOSING_SHARE * self.prior
         typical, high = pace.typical(self.closing_key, prior=prior), pace.high(self.closing_key, prior=prior)
         closing = max(FINISH_MARGIN * typical, HIGH_MARGIN * high)
-        return writing * left_seconds + closing * song_seconds + self.least_seconds
+        return writing + closing * song_seconds + self.least_seconds
 
 
 @dataclass
@@ -224,9 +227,8 @@ class Song:
     def _forecast(self) -> Forecast:
         if not self.budget.is_limited:
             return Forecast(self.pace, self.budget)
-        margin = REOPENED_MARGIN if self._written else FINISH_MARGIN
         left = (self.mixture.samples - self._written) / SAMPLE_RATE
-        writing = self.finish.reserve(self.pace, self.seconds, left, margin)
+        writing = self.finish.reserve(self.pace, self.seconds, left)
         return Forecast(self.pace, self.budget.reserving(writing + spare_seconds(self.budget.seconds)))
 
     def _fallback(self, builder: PartsBuilder, first: BranchParts) -> BranchParts | None:
