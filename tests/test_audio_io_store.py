@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[1]
 SPANS = [(0, 10), (-3, 4), (95, 120), (-5, 130), (40, 40), (-9, -2), (200, 210), (100, 101), (99, 100)]
 
 
-@pytest.fixture(params=["memory", "disk", "disk without pread"])
+@pytest.fixture(params=["memory", "disk", "disk without preadv"])
 def empty_store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    if request.param == "disk without pread":
-        monkeypatch.delattr(os, "pread")
+    if request.param == "disk without preadv":
+        monkeypatch.delattr(os, "preadv")
         monkeypatch.delattr(os, "pwrite")
     with new_store(2, 100, directory=None if request.param == "memory" else tmp_path) as store:
         yield store
@@ -142,14 +142,14 @@ def test_a_disk_that_fills_up_later_is_explained(tmp_path: Path, monkeypatch: py
 
 
 def test_partial_reads_and_writes_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pread, pwrite = os.pread, os.pwrite
-    monkeypatch.setattr(os, "pread", lambda fd, size, offset: pread(fd, min(size, 37), offset))
+    preadv, pwrite = os.preadv, os.pwrite
+    monkeypatch.setattr(os, "preadv", lambda fd, targets, offset: preadv(fd, [targets[0][:37]], offset))
     monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: pwrite(fd, data[:41], offset))
     wave = noise(2, 100)
     with DiskStore(2, 100, directory=tmp_path) as store:
         store.write(0, wave)
         assert np.array_equal(store.read(0, 100), wave)
-        monkeypatch.setattr(os, "pread", lambda fd, size, offset: b"")
+        monkeypatch.setattr(os, "preadv", lambda fd, targets, offset: 0)
         with pytest.raises(OSError, match="ends early"):
             store.read(0, 100)
 

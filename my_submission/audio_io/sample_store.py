@@ -16,6 +16,7 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from my_submission.audio_io.interleaving import interleaved
 from my_submission.errors import OutputError
 from my_submission.stems import Waveform
 
@@ -158,14 +159,14 @@ class DiskStore:
     def read(self, start: int, stop: int) -> Waveform:
         """A new array float32 (channels, stop − start); zeros outside [0, samples)."""
         inner_start, inner_stop = _inside(start, stop, self._samples)
-        raw = self._read_bytes(inner_start * self._frame_bytes, (inner_stop - inner_start) * self._frame_bytes)
-        frames = np.frombuffer(raw, np.float32).reshape(-1, self._channels)
+        frames = np.empty((inner_stop - inner_start, self._channels), np.float32)
+        self._read_bytes(inner_start * self._frame_bytes, frames.reshape(-1).view(np.uint8).data)
         return _padded(frames.T, start, stop, inner_start)
 
     def write(self, start: int, block: Waveform) -> None:
         """Put a block (channels, n) at ``start``; it must lie inside [0, samples)."""
         _check_block(self, start, block)
-        frames = np.ascontiguousarray(block.T, dtype=np.float32)
+        frames = interleaved(block)
         try:
             self._write_bytes(start * self._frame_bytes, frames.reshape(-1).view(np.uint8).data)
         except OSError as error:
@@ -210,28 +211,25 @@ class DiskStore:
                     raise
         self._file.truncate(size)
 
-    def _read_bytes(self, offset: int, size: int) -> bytearray:
-        raw = bytearray(size)
-        view, done = memoryview(raw), 0
-        while done < size:
-            part = self._read_once(offset + done, size - done)
+    def _read_bytes(self, offset: int, target: memoryview) -> None:
+        done = 0
+        while done < len(target):
+            part = self._read_once(offset + done, target[done:])
             if not part:
                 raise OSError(errno.EIO, f"scratch file in {self._directory} ends early")
-            view[done : done + len(part)] = part
-            done += len(part)
-        return raw
+            done += part
 
     def _write_bytes(self, offset: int, data: memoryview) -> None:
         done = 0
         while done < len(data):
             done += self._write_once(offset + done, data[done:])
 
-    def _read_once(self, offset: int, size: int) -> bytes:
-        if hasattr(os, "pread"):
-            return os.pread(self._file.fileno(), size, offset)
+    def _read_once(self, offset: int, target: memoryview) -> int:
+        if hasattr(os, "preadv"):
+            return os.preadv(self._file.fileno(), [target], offset)
         with self._lock:
             self._file.seek(offset)
-            return self._file.read(size)
+            return self._file.readinto(target)
 
     def _write_once(self, offset: int, data: memoryview) -> int:
         if hasattr(os, "pwrite"):

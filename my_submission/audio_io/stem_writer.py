@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Self
 import numpy as np
 import soundfile
 
+from my_submission.audio_io.interleaving import interleaved
 from my_submission.audio_io.part_files import (
     PartFile,
     make_directory,
@@ -99,6 +101,8 @@ class StemFolderWriter:
         self._expected = resampled_length(samples, sample_rate, source_rate)
         self._taken = 0
         self._subtype, self._file_format = subtype, file_format
+        self._pool = ThreadPoolExecutor(len(self._names), thread_name_prefix="mdx-stem")
+        self._writing: list[Future[None]] = []
         self._new_directories: list[Path] = []
         self._stems: dict[str, _StemFile] = {}
 
@@ -113,7 +117,11 @@ class StemFolderWriter:
         return {name: stem.levels for name, stem in self._stems.items()}
 
     def write(self, stems: Mapping[str, Waveform]) -> None:
-        """Append the next block float32 (2, n) of every stem, all of the same n, at ``source_rate``."""
+        """Append the next block float32 (2, n) of every stem, all of the same n, at ``source_rate``.
+
+        It is written while the next one is made, so the arrays must not be changed any more, and what goes wrong is
+        raised by the next call or on leaving.
+        """
         if not self._stems:
             raise ValueError("a StemFolderWriter is written to inside its with block")
         if set(stems) != set(self._names):
@@ -124,8 +132,9 @@ class StemFolderWriter:
             raise ValueError(f"blocks of shapes {sorted(shapes)} where one shape ({N_CHANNELS}, samples) is expected")
         if self._taken + shape[1] > self._expected:
             raise ValueError(f"{self._taken + shape[1]} samples given where the song has {self._expected}")
-        for name in self._names:
-            self._stems[name].write(stems[name])
+        self._wait()
+        # Converting samples is most of the work; libsndfile and numpy leave the interpreter to others meanwhile.
+        self._writing = [self._pool.submit(self._stems[name].write, stems[name]) for name in self._names]
         self._taken += shape[1]
 
     def __enter__(self) -> Self:
@@ -153,10 +162,12 @@ class StemFolderWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._pool.shutdown()
         if error is not None:
             self._discard()
             return
         try:
+            self._wait()
             if self._taken != self._expected:
                 raise ValueError(f"only {self._taken} of {self._expected} samples were written")
             for stem in self._stems.values():
@@ -169,6 +180,13 @@ class StemFolderWriter:
                 raise output_error(failure, self._directory) from failure
             raise
         sync_directory(self._directory)
+
+    def _wait(self) -> None:
+        """Until the block in hand is written, all stems of it; then raise the first failure."""
+        writing, self._writing = self._writing, []
+        wait(writing)
+        for one in writing:
+            one.result()
 
     @property
     def _stem_bytes(self) -> int:
@@ -224,12 +242,6 @@ class _StemFile:
 
     def write(self, block: Waveform) -> None:
         """Append a block (2, n) at the source's rate."""
-        if not np.isfinite(block).all():
-            raise OutputError(
-                "the separated stem holds NaN or infinity, so it was not written",
-                where=self.part.final,
-                cure="separate with --precision fp32 or --device cpu",
-            )
         self._append(self._resampler.push(block))
 
     def complete(self) -> None:
@@ -249,14 +261,21 @@ class _StemFile:
         self.part.discard()
 
     def _append(self, block: Waveform) -> None:
-        magnitude = np.abs(block)
-        self._peak = max(self._peak, float(magnitude.max(initial=0.0)))
-        self._squares += float(np.square(block, dtype=np.float64).sum())
+        low, high = float(block.min(initial=0.0)), float(block.max(initial=0.0))  # NaN where there is one
+        if not math.isfinite(low) or not math.isfinite(high):
+            raise OutputError(
+                "the separated stem holds NaN or infinity, so it was not written",
+                where=self.part.final,
+                cure="separate with --precision fp32 or --device cpu",
+            )
+        peak = max(-low, high)
+        self._peak = max(self._peak, peak)
+        self._squares += sum(float(np.vdot(samples, samples)) for samples in block)
         self._count += block.size
-        if self._can_clip:
-            self._clipped += int(np.count_nonzero(magnitude > 1))
+        if self._can_clip and peak > 1:
+            self._clipped += int(np.count_nonzero(np.abs(block) > 1))
         try:
-            self._file.write(block.T)
+            self._file.write(interleaved(block))
         except (soundfile.LibsndfileError, OSError, AssertionError) as error:  # soundfile asserts that all was written
             raise self._failed(str(error).strip() or "write failed") from error
 

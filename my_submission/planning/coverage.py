@@ -67,7 +67,7 @@ class Coverage:
         touching = [stretch for stretch in self._stretches if stretch[0] < stop and stretch[1] > start]
         if not touching:
             return 0.0
-        if self._is_inside(touching[0], start, stop):
+        if self.is_within(touching[0], start, stop):
             return 1.0
         degree = np.zeros(stop - start, np.float32)
         for begin, end in touching:
@@ -83,8 +83,8 @@ class Coverage:
         ramps: Waveform = np.minimum(np.minimum(rising, falling), np.ones(high - low)).astype(np.float32)
         return ramps
 
-    def _is_inside(self, stretch: tuple[int, int], start: int, stop: int) -> bool:
-        """Whether [start, stop) lies in a stretch and away from its ramps."""
+    def is_within(self, stretch: tuple[int, int], start: int, stop: int) -> bool:
+        """Whether [start, stop) lies in a stretch (begin, end) and away from its ramps."""
         begin, end = stretch
         is_risen = begin <= 0 or start >= begin + self.fade_samples
         is_falling = end < self.samples and stop > end - self.fade_samples

@@ -125,12 +125,17 @@ class SegmentLayer:
         for offset, _, low, high, full in self._touching(start, stop):
             weights[low - start : high - start] += _weights(self._grid, full)[low - offset : high - offset]
         weights[weights == 0] = 1
-        return {
-            source: store.read(start, stop) / weights * self._std + self._mean for source, store in self.stores.items()
-        }
+        stems = {source: store.read(start, stop) for source, store in self.stores.items()}
+        for stem in stems.values():
+            np.divide(stem, weights, out=stem)
+            np.multiply(stem, self._std, out=stem)
+            np.add(stem, self._mean, out=stem)
+        return stems
 
     def degree(self, source: str, start: int, stop: int) -> Waveform | float:
         """How surely samples are covered: where segments merely touch, less than in the middle of one."""
+        if any(self._covered.is_within((offset, end), start, stop) for offset, end, _ in self._segments):
+            return 1.0
         degree = np.zeros(stop - start, np.float32)
         for offset, end, low, high, _ in self._touching(start, stop):
             degree[low - start : high - start] += self._covered.ramps(offset, end, low, high)
