@@ -11,6 +11,7 @@ from evaluator.metrics import global_sdr
 from my_submission.dsp.wiener import filtered_together
 from my_submission.events import Finished, PartAdvanced
 from my_submission.geometry import FadeChunking, StftGeometry
+from my_submission.planning import Calibration
 from my_submission.predictor import Predictor
 from my_submission.separators import JointFilter
 from my_submission.stems import MUSIC_SOURCES, Stems
@@ -115,6 +116,22 @@ def test_a_deadline_keeps_what_is_filtered_and_leaves_the_rest_as_it_was() -> No
     assert done == sorted(done)
     assert done[0] == 0
     assert done[-1] == song.shape[1]
+
+
+@pytest.mark.parametrize("budget", [None, 100.0, 400.0])
+def test_what_is_filtered_was_refined_before(budget: float | None) -> None:
+    """With time for some refinements or for all; a filter that comes first would hide what they change."""
+    clock, calibration, song = FakeClock(), Calibration(), 0.1 * noise(2, 60_000)
+    for _ in range(2):  # what the filter costs is known the second time
+        made = networks(clock, chunk_seconds=1.0)
+        predictor = Predictor(made, clock=clock, calibration=calibration)
+        events = list(predictor.stream(song, budget_seconds=budget, refine=True))
+    done = [event.part for event in events if isinstance(event, PartAdvanced)]
+    assert any(part.endswith("overlapped") for part in done)
+    filtered = [index for index, part in enumerate(done) if part == "joint filter"]
+    assert all(part == "joint filter" for part in done[filtered[0] : filtered[-1]])
+    assert not any(part.endswith("overlapped") for part in done[filtered[0] :])
+    assert [event.done for event in events if isinstance(event, PartAdvanced)][filtered[-1]] == song.shape[1]
 
 
 def test_estimates_that_claim_too_little_get_what_nobody_else_asks_for() -> None:

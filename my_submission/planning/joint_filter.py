@@ -9,7 +9,7 @@ import numpy as np
 from my_submission.audio_io import Mixture
 from my_submission.geometry import SAMPLE_RATE, SegmentGrid
 from my_submission.planning.layers import SegmentLayer
-from my_submission.planning.pace import Forecast
+from my_submission.planning.pace import MARGIN, Forecast
 from my_submission.planning.work import Unit
 from my_submission.separators import JointFilter
 from my_submission.stems import Stems, Waveform
@@ -75,6 +75,12 @@ class JointFilterWork:
         """Audio of the windows that are left."""
         bounds = [self._bounds(offset) for offset in self._offsets]
         return sum(stop - start for start, stop in bounds) / SAMPLE_RATE
+
+    def seconds_to_keep(self, forecast: Forecast, *, after: int = 0) -> float:
+        """What the windows that begin at or after a sample will hardly take longer than."""
+        bounds = [bounds for offset in self._offsets if (bounds := self._bounds(offset))[0] >= after]
+        cost = forecast.pace.high(self.key, prior=JOINT_FILTER_SECONDS_PER_SECOND)
+        return MARGIN * cost * sum(stop - start for start, stop in bounds) / SAMPLE_RATE
 
     def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
         """The first window that is estimated and would end in time."""

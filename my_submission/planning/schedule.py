@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from my_submission.planning.joint_filter import JointFilterWork
 from my_submission.planning.pace import Forecast
 from my_submission.planning.segments import SegmentWork
 from my_submission.planning.work import Unit, Work
@@ -53,12 +54,19 @@ class Schedule:
     Attributes:
         works: what makes the answer, cheapest complete answer first.
         refinements: done only where nothing of ``works`` is left that would end in time.
+        joint_filter: done last, over what the others have estimated; time for it is kept back from refinements.
         is_blocked: whether the part of a key cannot be run now.
     """
 
     works: Sequence[Work]
     refinements: Sequence[Work] = ()
+    joint_filter: JointFilterWork | None = None
     is_blocked: Callable[[str], bool] = lambda key: False
+
+    @property
+    def published(self) -> tuple[Work, ...]:
+        """All that makes the answer without refinements."""
+        return (*self.works, *([self.joint_filter] if self.joint_filter else []))
 
     def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
         """The unit to do now; None when everything is done or nothing more would end in time.
@@ -67,8 +75,13 @@ class Schedule:
             forecast: says what would end in time.
             after: the song's samples before this one must stay as they are.
         """
-        unit = self._first(self.works, forecast, after)
-        return unit or self._first(self.refinements, forecast, after)
+        if unit := self._first(self.works, forecast, after):
+            return unit
+        if self.joint_filter is None:
+            return self._first(self.refinements, forecast, after)
+        kept = forecast.budget.reserving(self.joint_filter.seconds_to_keep(forecast, after=after))
+        unit = self._first(self.refinements, Forecast(forecast.pace, kept), after)
+        return unit or self._first([self.joint_filter], forecast, after)
 
     def _first(self, works: Sequence[Work], forecast: Forecast, after: int) -> Unit | None:
         ready = (work for work in works if not work.is_done and not self.is_blocked(work.key))
@@ -79,14 +92,14 @@ class Schedule:
         parts: list[PlannedPart] = []
         rungs: list[str] = []
         spent = 0.0
-        for work in (*self.works, *self.refinements):
+        for work in (*self.published, *self.refinements):
             rest = Forecast(forecast.pace, forecast.budget.reserving(spent))
             seconds = rest.n_seconds(work.key, work.audio_seconds_left(rest))
             left = rest.budget.remaining()
             share = 1.0 if seconds <= left else max(0.0, left / seconds)
             parts.append(PlannedPart(work.name, seconds, round(share, 3)))
             spent += share * seconds
-            if work in self.works and (rung := _rung(work, share, rest)):
+            if work not in self.refinements and (rung := _rung(work, share, rest)):
                 rungs.append(rung)
         if parts and not any(part.share for part in parts):
             return Plan(CLOSED_FORM, tuple(parts))

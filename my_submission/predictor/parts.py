@@ -126,7 +126,7 @@ class PartsBuilder:
             works.sort(key=lambda work: -_value_for_time(work, values[work.name], forecast))
         return BranchParts(BlendedLayer(layer, branch.shares, branch.mixer), tuple(works), tuple(refinements))
 
-    def joint_filter(self, canvas: StemCanvas) -> Work | None:
+    def joint_filter(self, canvas: StemCanvas) -> JointFilterWork | None:
         """The filter over what the canvas composes, to be done last; None where the system has none."""
         recipe = self.assembly.recipe.joint_filter
         if recipe is None:

@@ -138,9 +138,8 @@ class Song:
         self.canvas = StemCanvas(
             self.assembly.recipe.sources, self.mixture, layers, fallback.blended if fallback else None
         )
-        if (joint_filter := builder.joint_filter(self.canvas)) is not None:
-            works.append(joint_filter)
-        self._schedule = Schedule(works, refinements if self.refines else (), is_abandoned)
+        joint_filter = builder.joint_filter(self.canvas)
+        self._schedule = Schedule(works, refinements if self.refines else (), joint_filter, is_abandoned)
         self.plan = self._schedule.plan(self._forecast())
 
     @property
@@ -151,7 +150,7 @@ class Song:
     @property
     def is_as_published(self) -> bool:
         """Whether the stems are those that the system gives without a deadline, or better."""
-        works = self._schedule.works
+        works = self._schedule.published
         is_reduced = any(_departure(work) for work in works)
         return all(work.covered_samples >= work.total_samples for work in works) and not is_reduced
 
@@ -193,7 +192,7 @@ class Song:
         """All parts of the system, and the refinements that were begun."""
         planned = {part.name: part for part in self.plan.parts}
         reports = []
-        for work in (*self._schedule.works, *self._schedule.refinements):
+        for work in (*self._schedule.published, *self._schedule.refinements):
             done = self._done.get(work.name, _Done())
             is_refinement = work in self._schedule.refinements
             if is_refinement and not done.n_units:
@@ -216,7 +215,7 @@ class Song:
     def left_out(self) -> tuple[str, ...]:
         """What the deadline took away, a sentence each."""
         left = []
-        for work in self._schedule.works:
+        for work in self._schedule.published:
             done, whole = work.covered_samples / SAMPLE_RATE, work.total_samples / SAMPLE_RATE
             if work.covered_samples < work.total_samples:
                 left.append(f"the deadline stopped {work.name} after {done:.1f} of {whole:.1f} s of the song")
@@ -312,7 +311,7 @@ class Song:
             )
         if self._current is not None:
             yield self._finished(self._current)
-        for work in self._schedule.works:
+        for work in self._schedule.published:
             if work.name not in self._done:
                 yield PartStarted(work.name, work.total_samples)
                 yield self._finished(work)
