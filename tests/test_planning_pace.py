@@ -130,6 +130,18 @@ def test_a_single_hiccup_says_nothing_of_other_parts() -> None:
     assert pace.high("a") > 20
 
 
+def test_only_costs_that_are_known_are_raised_on_a_slow_machine() -> None:
+    calibration = Calibration()
+    calibration.update({"a": Cost(1.0, 1.0), "b": Cost(2.0, 2.0)})
+    pace = Pace(calibration)
+    for _ in range(9):
+        pace.observe("a", 1.0, 4.0)
+    assert pace.expected_slowness("b") == pytest.approx(4.0, rel=0.01)
+    assert pace.expected_slowness("a") == 1
+    assert pace.expected_slowness("never measured") == 1
+    assert pace.typical("never measured", prior=0.5) == 0.5
+
+
 def test_forecasts_answer_for_the_budget() -> None:
     clock = FakeClock()
     calibration = Calibration()

@@ -11,8 +11,9 @@ from my_submission.audio_io import MemoryStore, mixture_from_array
 from my_submission.budget import Budget
 from my_submission.events import Finished, Note
 from my_submission.geometry import segment_grids
-from my_submission.planning import Calibration, Cost, Forecast, Pace, SegmentLayer, SegmentWork
+from my_submission.planning import Calibration, ChunkWork, Cost, Forecast, Pace, SegmentLayer, SegmentWork
 from my_submission.planning.segments import SHORTEST_SHARE
+from my_submission.planning.work import chunk_batches
 from my_submission.predictor import Predictor
 from my_submission.predictor.song import spare_seconds
 from my_submission.separators import SpectralSeparator, WaveformSeparator
@@ -132,6 +133,41 @@ def test_every_segment_covers_something_new_while_the_song_is_written(energy_at:
         assert covered.covered_samples > before
         before = covered.covered_samples
     assert list(covered.gaps()) == [(0, after - 500)]
+
+
+def test_a_last_segment_that_came_too_late_leaves_gaps_to_close() -> None:
+    """All of the song is handed out, dropped, and the rest is asked for again while the song is written."""
+    work, layer = segment_work(FakeClock(), 0)
+    calibration = Calibration()
+    calibration.update({"key": Cost(1e-3, 1e-3)})
+    forecast = Forecast(Pace(calibration), Budget(60.0, FakeClock()))
+    while not work.is_done:
+        unit = work.next(forecast)
+        assert unit is not None
+    unit.drop()
+    assert not work.is_done
+    while (unit := work.next(forecast, after=30_000)) is not None:
+        unit.commit(unit.compute())
+    assert list(layer.coverage["bass"].gaps()) == [(0, 30_000)]
+
+
+def test_chunks_of_a_batch_that_may_still_change_are_done_and_dropped_ones_come_again() -> None:
+    separator = two_branches().branches[0].separators[0]
+    assert isinstance(separator, SpectralSeparator)
+    separator.batch_chunks = 8
+    done: list[int] = []
+    batches = chunk_batches(separator, SAMPLES, benefit=None)
+    mixture = mixture_from_array(song(), RATE)
+    work = ChunkWork("bass", "key", separator, mixture, batches, commit=lambda span, _: done.append(span.start))
+    forecast = Forecast(Pace(Calibration()), Budget(clock=FakeClock()))
+    after = batches[0][3].start - 1
+    unit = work.next(forecast, after=after)
+    assert unit is not None
+    assert unit.first_sample == batches[0][3].start
+    unit.drop()
+    while (unit := work.next(forecast, after=after)) is not None:
+        unit.commit(unit.compute())
+    assert sorted(done) == [span.start for batch in batches for span in batch][3:]
 
 
 def test_nothing_is_begun_below_the_shortest_segment() -> None:

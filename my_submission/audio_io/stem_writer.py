@@ -116,11 +116,11 @@ class StemFolderWriter:
         """Levels of each stem so far; complete once the writer has been left."""
         return {name: stem.levels for name, stem in self._stems.items()}
 
-    def write(self, stems: Mapping[str, Waveform]) -> None:
+    def write(self, stems: Mapping[str, Waveform], *, waits: bool = False) -> None:
         """Append the next block float32 (2, n) of every stem, all of the same n, at ``source_rate``.
 
-        It is written while the next one is made, so the arrays must not be changed any more, and what goes wrong is
-        raised by the next call or on leaving.
+        Unless this waits, the block is written while the next one is made: the arrays must not be changed any more,
+        and what goes wrong is raised by the next call or on leaving.
         """
         if not self._stems:
             raise ValueError("a StemFolderWriter is written to inside its with block")
@@ -136,6 +136,8 @@ class StemFolderWriter:
         # Converting samples is most of the work; libsndfile and numpy leave the interpreter to others meanwhile.
         self._writing = [self._pool.submit(self._stems[name].write, stems[name]) for name in self._names]
         self._taken += shape[1]
+        if waits:
+            self._wait()
 
     def __enter__(self) -> Self:
         self._new_directories = make_directory(self._directory)

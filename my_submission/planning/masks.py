@@ -75,7 +75,7 @@ class MaskWork:
         if not self._fits(forecast):
             return None
         first, last = song.next_span
-        return Unit(self, (last - first) * self._hop_seconds, song.estimate, song.put, song.frames.samples_of(first))
+        return Unit(self, (last - first) * self._hop_seconds, song.estimate, song.put, first_sample=None)
 
     def _fits(self, forecast: Forecast) -> bool:
         """Whether the next stretch would end in time, and then the filter over all that is masked."""
@@ -129,7 +129,7 @@ class FilterWork:
         if not song.is_learned:
             if not forecast.allows(self.key, self._learning_seconds(), prior=FILTER_SECONDS_PER_SECOND):
                 return None
-            return Unit(self, self._learning_seconds(), song.learn_all, lambda _: None)
+            return Unit(self, self._learning_seconds(), song.learn_all, lambda _: None, first_sample=None)
         start, stop = next(song.blocks(from_sample=max(self._position, after)), (0, 0))
         if start == stop:
             return None

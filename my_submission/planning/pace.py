@@ -57,7 +57,7 @@ class _Measured:
     seconds: float = 0.0
     audio_seconds: float = 0.0
     n_units: int = 0
-    slowest: tuple[float, float] = (0.0, 0.0)
+    slowest: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     @property
     def typical(self) -> float:
@@ -66,7 +66,7 @@ class _Measured:
     @property
     def mean(self) -> float:
         """Over the run, but for its slowest unit where there are enough others."""
-        seconds, audio_seconds = self.slowest if self.n_units >= _ENOUGH_UNITS else (0.0, 0.0)
+        _, seconds, audio_seconds = self.slowest if self.n_units >= _ENOUGH_UNITS else (0.0, 0.0, 0.0)
         return (self.seconds - seconds) / (self.audio_seconds - audio_seconds)
 
     def add(self, audio_seconds: float, seconds: float) -> None:
@@ -76,7 +76,7 @@ class _Measured:
         self.seconds += seconds
         self.audio_seconds += audio_seconds
         self.n_units += 1
-        self.slowest = max(self.slowest, (seconds, audio_seconds))
+        self.slowest = max(self.slowest, (cost, seconds, audio_seconds))
 
 
 @dataclass
@@ -117,8 +117,9 @@ class Pace:
         return key in self._measured or self.calibration.get(key) is not None
 
     def expected_slowness(self, key: str) -> float:
-        """By how much the likely cost of a part is raised because others are slow; 1 once it was measured itself."""
-        return 1.0 if key in self._measured else max(1.0, self.slowness)
+        """By how much the likely cost of a part is raised because others are slow: not once it was measured itself."""
+        is_raised = key not in self._measured and self.calibration.get(key) is not None
+        return max(1.0, self.slowness) if is_raised else 1.0
 
     @property
     def slowness(self) -> float:

@@ -35,7 +35,7 @@ class Plan:
 
     Attributes:
         rung: the step of the system's ladder, in words.
-        parts: in the order of work.
+        parts: in the order of work, refinements last.
     """
 
     rung: str
@@ -54,7 +54,7 @@ class Schedule:
     Attributes:
         works: what makes the answer, cheapest complete answer first.
         refinements: done only where nothing of ``works`` is left that would end in time.
-        joint_filter: done last, over what the others have estimated; time for it is kept back from refinements.
+        joint_filter: begun once there is no time for refinements any more, which it hides; its time is kept back.
         is_blocked: whether the part of a key cannot be run now.
     """
 
@@ -79,6 +79,8 @@ class Schedule:
             return unit
         if self.joint_filter is None:
             return self._first(self.refinements, forecast, after)
+        if self.joint_filter.covered_samples and (unit := self._first([self.joint_filter], forecast, after)):
+            return unit
         kept = forecast.budget.reserving(self.joint_filter.seconds_to_keep(forecast, after=after))
         unit = self._first(self.refinements, Forecast(forecast.pace, kept), after)
         return unit or self._first([self.joint_filter], forecast, after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from my_submission.audio_io import Mixture
@@ -125,7 +126,8 @@ class SegmentWork:
             return None
         spans = [(offset, self._length(grid, offset)) for offset in offsets[: self._together]]
         if not forecast.allows(self.key, self._span_seconds(spans)):
-            return None
+            self._is_in_order = self.is_as_published = False
+            return self._best_unit(forecast, after)
         self._last_offset = spans[-1][0]
         self._is_over = len(offsets) == len(spans)
         self.is_as_published &= grid is self._grids[0]
@@ -203,8 +205,9 @@ class SegmentWork:
 
     def _best_start(self, start: int, stop: int, length: int) -> int:
         """Where in [start, stop) a shorter segment brings most."""
-        step = max(1, length // 4)
-        return max(range(start, stop - length + 1, step), key=lambda first: self._gain(first, first + length))
+        firsts = [*range(start, stop - length, max(1, length // 4)), stop - length]
+        best: int = max(firsts, key=lambda first: self._gain(first, first + length))
+        return best
 
     def _gain(self, start: int, stop: int) -> tuple[float, int]:
         """What a segment brings where nothing is yet, and how many samples that are."""
@@ -225,7 +228,11 @@ class SegmentWork:
 
     def _unit(self, spans: list[tuple[int, int]], full: int, *, is_last: bool) -> Unit:
         separator, mixture = self._separator, self._mixture
-        return segment_unit(self, separator, mixture, self._layer, spans, full=full, is_last=is_last)
+        unit = segment_unit(self, separator, mixture, self._layer, spans, full=full, is_last=is_last)
+        return replace(unit, drop=self._go_on_with_gaps)
+
+    def _go_on_with_gaps(self) -> None:
+        self._is_over = self._is_in_order = self.is_as_published = False
 
 
 class ShiftedWork:

@@ -26,14 +26,16 @@ class Unit:
         audio_seconds: how much audio goes through the network.
         compute: does the work; it changes nothing, so that its result may be thrown away.
         commit: puts the result of ``compute`` in its place.
-        first_sample: the first of the song's samples that ``commit`` may change.
+        first_sample: the first of the song's samples that ``commit`` may change; None where it changes no stem.
+        drop: to be called instead of ``commit`` where the result came too late: gives the work back.
     """
 
     work: Work
     audio_seconds: float
     compute: Callable[[], Any]
     commit: Callable[[Any], None]
-    first_sample: int = 0
+    first_sample: int | None
+    drop: Callable[[], None] = lambda: None
 
 
 class Work(Protocol):
@@ -123,15 +125,15 @@ class ChunkWork:
 
     def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
         """The next batch, cut to as many chunks as would end in time."""
-        index = next((index for index, batch in enumerate(self._batches) if batch[0].start >= after), None)
-        if index is None:
+        index, batch = self._first_after(after)
+        if not batch:
             return None
-        batch = self._batches[index]
         one = _heard_seconds(batch[:1])
         fitting = int(min(forecast.longest(self.key) / one, len(batch)))
         if not fitting or not forecast.allows(self.key, fitting * one):
             return None
-        taken, rest = tuple(batch[:fitting]), batch[fitting:]
+        taken = tuple(batch[:fitting])
+        rest = [span for span in self._batches[index] if span not in taken]
         self._batches[index : index + 1] = [rest] if rest else []
         is_last = self.is_done
 
@@ -143,7 +145,16 @@ class ChunkWork:
                 self._commit(span, estimate)
                 self._done_samples += span.stop - span.start
 
-        return Unit(self, _heard_seconds(taken), compute, commit, taken[0].start)
+        return Unit(
+            self, _heard_seconds(taken), compute, commit, taken[0].start, lambda: self._batches.insert(0, taken)
+        )
+
+    def _first_after(self, after: int) -> tuple[int, Sequence[ChunkSpan]]:
+        """The first batch with chunks that begin at or after a sample, and those; no chunks where there is none."""
+        for index, batch in enumerate(self._batches):
+            if later := [span for span in batch if span.start >= after]:
+                return index, later
+        return 0, ()
 
 
 class SequentialWork:
@@ -239,4 +250,4 @@ def rehearsal(work: Work, audio_seconds: float, rehearse: Callable[[], Any], for
     """A small share of a unit, to learn what one costs before committing to it; None where even that would be late."""
     if not forecast.allows(work.key, audio_seconds):
         return None
-    return Unit(work, audio_seconds, rehearse, lambda _: None)
+    return Unit(work, audio_seconds, rehearse, lambda _: None, first_sample=None)

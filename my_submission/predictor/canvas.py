@@ -173,17 +173,15 @@ def _filled(stems: Stems, degrees: Mapping[str, Degree], mixture: Waveform) -> S
 def _between(old: Waveform, new: Waveform, weight: Degree) -> Waveform:
     """(1 − weight) · old + weight · new; exactly one of them where the weight is 0 or 1.
 
-    In double precision where the weight changes: there, rounding must not make neighbouring samples differ.
+    A weight gives the same to the bit whether it is one number or one of many.
     """
     if _is_everywhere(weight, 1):
         return new
     if _is_everywhere(weight, 0):
         return old
-    if isinstance(weight, float):
-        blended: Waveform = old * np.float32(1 - weight)
-        blended += new * np.float32(weight)
-        return blended
-    merged: Waveform = ((1 - weight) * old.astype(np.float64) + weight * new).astype(np.float32)
+    share = np.asarray(weight, np.float32)
+    merged: Waveform = old * (1 - share)
+    merged += new * share
     return merged
 
 

@@ -231,7 +231,7 @@ class Predictor:
                 yield from song.work()
                 for block in song.blocks():
                     if isinstance(block, dict):
-                        writer.write(block)
+                        writer.write(block, waits=budget.is_limited)  # what writing takes must be known there
                     else:
                         yield block
             began = budget.elapsed()

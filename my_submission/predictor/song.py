@@ -124,6 +124,7 @@ class Song:
     _written: int = field(default=0, init=False)
     _worker: Worker | None = field(default=None, init=False)
     _overdue: Unit | None = field(default=None, init=False)
+    _failed: set[str] = field(default_factory=set, init=False)
     _told: set[str] = field(default_factory=set, init=False)
     _schedule: Schedule = field(init=False)
 
@@ -139,7 +140,7 @@ class Song:
             self.assembly.recipe.sources, self.mixture, layers, fallback.blended if fallback else None
         )
         joint_filter = builder.joint_filter(self.canvas)
-        self._schedule = Schedule(works, refinements if self.refines else (), joint_filter, is_abandoned)
+        self._schedule = Schedule(works, refinements if self.refines else (), joint_filter, self._is_blocked)
         self.plan = self._schedule.plan(self._forecast())
 
     @property
@@ -262,20 +263,34 @@ class Song:
                 self._told.add(remark)
                 yield Note(remark)
 
-    def _is_free(self, after: int) -> bool:
-        """Whether no unit is overdue; one that has come back meanwhile is used if it changes nothing before ``after``.
+    def _is_blocked(self, key: str) -> bool:
+        return key in self._failed or is_abandoned(key)
+
+    def _is_free(self, after: int, *, waits: bool = True) -> bool:
+        """Whether no unit is overdue; one that comes back is used if it changes nothing before ``after``.
 
         Where units are short, any hiccup of the machine makes one overdue: it must not end the work.
         """
         if self._overdue is None or self._worker is None:
             return True
-        if (late := self._worker.late()) is None:
+        unit = self._overdue
+        try:
+            late = self._worker.late(timeout_seconds=self._forecast().budget.remaining() if waits else 0.0)
+        except Exception as error:  # whatever the engine raised: the song's stems are being written, and stay
+            logger.exception("%s: failed after it had been left behind", unit.work.name)
+            self.notes.append(f"{unit.work.name} failed while the song was written and was left out: {error}")
+            self._failed.add(unit.work.key)
+            self._overdue = None
+            return True
+        if late is None:
             return False
-        unit, self._overdue = self._overdue, None
+        self._overdue = None
         logger.info("%s: came back after %.2f s", unit.work.name, late.seconds)
         self.pace.observe(unit.work.key, unit.audio_seconds, late.seconds)
-        if unit.first_sample >= after:
+        if unit.first_sample is None or unit.first_sample >= after:
             unit.commit(late.result)
+        else:
+            unit.drop()
         return True
 
     def _do(self, unit: Unit) -> bool:
@@ -304,7 +319,7 @@ class Song:
 
     def _conclude(self) -> Iterator[Event]:
         """Say what was not done."""
-        if self._overdue is not None and not self._is_free(self.mixture.samples):
+        if self._overdue is not None and not self._is_free(self.mixture.samples, waits=False):
             yield self._note(
                 f"{self._overdue.work.name} had not returned at the deadline and was left behind: it hangs, or this "
                 "machine became far slower than it was"

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from types import TracebackType
@@ -97,10 +97,13 @@ class Worker:
         result: T = done.result
         return result
 
-    def late(self) -> Late | None:
-        """What the task that was left behind has returned by now; None while it has not. What it raised is raised."""
+    def late(self, *, timeout_seconds: float = 0.0) -> Late | None:
+        """What the task that was left behind returns in time; None while it has not. What it raised is raised."""
         future = self._left_behind
-        if future is None or not future.done():
+        if future is None:
+            return None
+        wait([future], max(0.0, timeout_seconds))
+        if not future.done():
             return None
         self._left_behind = None
         _abandoned.pop(self._thread, None)
