@@ -112,6 +112,11 @@ class Pace:
             return max(measured.high, min(before, 2 * measured.typical))
         return known.high * self.slowness if known else self.typical(key, prior=prior)
 
+    def known(self, key: str) -> float:
+        """The likely cost of a part in earlier runs; 0 where there were none."""
+        known = self.calibration.get(key)
+        return known.typical if known else 0.0
+
     def knows(self, key: str) -> bool:
         """Whether the cost of a part was ever measured."""
         return key in self._measured or self.calibration.get(key) is not None

@@ -27,8 +27,9 @@ FALLBACK_SHARE = 0.4
 """The fallback is run first only if it probably leaves this much of the time, or more, to the system itself."""
 
 
-FINISH_MARGIN = 2.0
-"""Nothing can be left out of the writing; what was set aside in vain goes back to the work while blocks are written."""
+FINISH_MARGIN = 2.5
+"""Nothing can be left out of the writing, and a machine that was quick at first has taken three times as long for the
+rest of it; what was set aside in vain goes back to the work while blocks are written."""
 
 SLOW_MARGIN = 1.25
 """So many times its likely cost are set aside for writing at least, however much the networks have raised it."""
@@ -87,7 +88,7 @@ class Finish:
         margin = max(FINISH_MARGIN / pace.expected_slowness(self.key), SLOW_MARGIN)
         # The slowest block seen says what a hiccup of the machine takes, not what every block will.
         hiccup = (high - typical) * min(left_seconds, StemCanvas.block_samples / SAMPLE_RATE)
-        writing = margin * typical * left_seconds + hiccup
+        writing = margin * max(typical, pace.known(self.key)) * left_seconds + hiccup
         prior = CLOSING_SHARE * self.prior
         typical, high = pace.typical(self.closing_key, prior=prior), pace.high(self.closing_key, prior=prior)
         closing = max(FINISH_MARGIN * typical, HIGH_MARGIN * high)
