@@ -14,6 +14,7 @@ import soundfile
 from my_submission.audio_io.decode import probe, read_blocks
 from my_submission.audio_io.part_files import PartFile, output_error
 from my_submission.audio_io.stem_writer import N_CHANNELS, SUBTYPE_BYTES, WAV_LIMIT_BYTES, StemFolderWriter
+from my_submission.dsp.interleaving import interleaved
 from my_submission.errors import InputError, OutputError
 from my_submission.stems import Waveform
 
@@ -48,7 +49,7 @@ def decode_to_wav(
             done += block.shape[1]
             if done > most_seconds * info.sample_rate:
                 raise _too_long(source, most_seconds)
-            file.write(np.broadcast_to(block, (N_CHANNELS, block.shape[1])).T)
+            file.write(interleaved(np.broadcast_to(block, (N_CHANNELS, block.shape[1]))))
             on_progress(done / info.sample_rate)
 
 
@@ -105,7 +106,7 @@ def interleave(stems: Mapping[str, Path], target: Path) -> None:
     channels = N_CHANNELS * len(stems)
     with _wav(target, info.sample_rate, channels, "PCM_16", seconds=info.declared_seconds) as file:
         for blocks in zip(*(read_blocks(path) for path in stems.values()), strict=True):
-            file.write(np.concatenate(blocks).T)
+            file.write(interleaved(np.concatenate(blocks)))
 
 
 class _WavFile:

@@ -16,7 +16,7 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from my_submission.audio_io.interleaving import interleaved
+from my_submission.dsp.interleaving import interleaved
 from my_submission.errors import OutputError
 from my_submission.stems import Waveform
 

@@ -17,7 +17,6 @@ from typing import Self
 import numpy as np
 import soundfile
 
-from my_submission.audio_io.interleaving import interleaved
 from my_submission.audio_io.part_files import (
     PartFile,
     make_directory,
@@ -26,6 +25,7 @@ from my_submission.audio_io.part_files import (
     remove_empty_directories,
     sync_directory,
 )
+from my_submission.dsp.interleaving import interleaved
 from my_submission.dsp.resampling import StreamResampler, resampled_length
 from my_submission.errors import OutputError, UnknownNameError
 from my_submission.geometry import SAMPLE_RATE

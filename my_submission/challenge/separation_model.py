@@ -10,6 +10,7 @@ import numpy.typing as npt
 from my_submission.challenge.building import TREE, build_predictor, require_sources
 from my_submission.challenge.configuration import SubmissionConfiguration, active_configuration
 from my_submission.challenge.song_reports import EventReport, record_song
+from my_submission.dsp.interleaving import interleaved
 from my_submission.errors import InputError, MdxError
 from my_submission.events import Finished
 from my_submission.predictor import Predictor
@@ -74,7 +75,7 @@ class SeparationModel:
             stems = self._separate(mixture, sample_rate, budget_seconds)
         except MdxError as error:
             self.raise_aicrowd_error(str(error), cause=error)
-        arrays = {name: np.ascontiguousarray(stems[name].T) for name in self.instruments}
+        arrays = {name: interleaved(stems[name]) for name in self.instruments}
         return arrays, dict.fromkeys(self.instruments, sample_rate)
 
     def _separate(self, mixture: Waveform, sample_rate: int, budget_seconds: float) -> Stems:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
+from my_submission.dsp.interleaving import interleaved
 from my_submission.stems import Waveform
 
 QUALITY = "VHQ"
@@ -76,7 +77,7 @@ class StreamResampler:
     def _feed(self, block: Waveform, *, is_last: bool = False) -> Waveform:
         if self._stream is None:
             return block.copy()
-        frames = np.ascontiguousarray(block.T)
+        frames = interleaved(block)
         result: Waveform = np.ascontiguousarray(self._stream.resample_chunk(frames, last=is_last).T)
         return result
 

@@ -73,14 +73,12 @@ class JointFilterWork:
 
     def audio_seconds_left(self, forecast: Forecast) -> float:
         """Audio of the windows that are left."""
-        bounds = [self._bounds(offset) for offset in self._offsets]
-        return sum(stop - start for start, stop in bounds) / SAMPLE_RATE
+        return self._audio_seconds(after=0)
 
     def seconds_to_keep(self, forecast: Forecast, *, after: int = 0) -> float:
         """What the windows that begin at or after a sample will hardly take longer than."""
-        bounds = [bounds for offset in self._offsets if (bounds := self._bounds(offset))[0] >= after]
         cost = forecast.pace.high(self.key, prior=JOINT_FILTER_SECONDS_PER_SECOND)
-        return MARGIN * cost * sum(stop - start for start, stop in bounds) / SAMPLE_RATE
+        return MARGIN * cost * self._audio_seconds(after=after)
 
     def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
         """The first window that is estimated and would end in time."""
@@ -97,6 +95,11 @@ class JointFilterWork:
             self._layer.add(offset, rows, self._sources, full_samples=self._segment_samples)
 
         return Unit(self, seconds, lambda: self._filtered(start, stop), commit, start)
+
+    def _audio_seconds(self, *, after: int) -> float:
+        """Audio of the windows left that begin at or after a sample."""
+        bounds = [self._bounds(offset) for offset in self._offsets]
+        return sum(stop - start for start, stop in bounds if start >= after) / SAMPLE_RATE
 
     def _is_ready(self, offset: int, after: int) -> bool:
         start, stop = self._bounds(offset)

@@ -118,7 +118,6 @@ class SegmentWork:
             return unit
         grid = self._grid_in_time(forecast) if self._is_in_order and not after else None
         if grid is None:
-            self._is_in_order = self.is_as_published = False
             return self._best_unit(forecast, after)
         offsets = self._offsets(grid)
         if not offsets:
@@ -126,7 +125,6 @@ class SegmentWork:
             return None
         spans = [(offset, self._length(grid, offset)) for offset in offsets[: self._together]]
         if not forecast.allows(self.key, self._span_seconds(spans)):
-            self._is_in_order = self.is_as_published = False
             return self._best_unit(forecast, after)
         self._last_offset = spans[-1][0]
         self._is_over = len(offsets) == len(spans)
@@ -163,7 +161,8 @@ class SegmentWork:
         return [offset for offset in offsets if offset <= 0 or offset + overlap < samples]
 
     def _best_unit(self, forecast: Forecast, after: int) -> Unit | None:
-        """The segment over a gap that brings most for its time, shortened where it must be."""
+        """The segment over a gap that brings most for its time, shortened where it must be; no longer in order."""
+        self._is_in_order = self.is_as_published = False
         candidates = self._gap_segments(after)
         if not candidates:
             self._is_over = self._coverage.is_whole
