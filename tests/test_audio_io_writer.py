@@ -40,13 +40,18 @@ def listing(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def test_pcm_16_is_byte_for_byte_what_soundfile_writes(tmp_path: Path) -> None:
-    song = stems(level=0.6)
-    write(tmp_path / "out", song)
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_pcm_is_byte_for_byte_what_soundfile_writes(tmp_path: Path, subtype: str) -> None:
+    edges = [1, -1, 1.0001, -1.0001, 3e38, -3e38, 1 - 2**-24, 2**-24 - 1, 0, -0.0, 1e-40, -1e-40]
+    edges += [sign * n * 2.0**-power for sign in (1, -1) for n in (1, 2, 3, 5) for power in range(8, 36)]
+    loud, wide = noise(2, SAMPLES, level=0.6), noise(2, SAMPLES, seed=1)
+    wide *= np.exp(np.random.default_rng(2).uniform(-25, 2, wide.shape)).astype(np.float32)
+    song = {"bass": loud, "drums": wide, "other": np.tile(np.array(edges, np.float32), (2, SAMPLES))[:, :SAMPLES]}
+    write(tmp_path / "out", song, subtype=subtype)
     for name, stem in song.items():
-        soundfile.write(tmp_path / "reference.wav", stem.T, 44_100)
+        soundfile.write(tmp_path / "reference.wav", stem.T, 44_100, subtype=subtype)
         assert (tmp_path / "out" / f"{name}.wav").read_bytes() == (tmp_path / "reference.wav").read_bytes()
-    assert listing(tmp_path / "out") == ["bass.wav", "drums.wav"]
+    assert listing(tmp_path / "out") == ["bass.wav", "drums.wav", "other.wav"]
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from my_submission.audio_io.part_files import (
     sync_directory,
 )
 from my_submission.dsp.interleaving import interleaved
+from my_submission.dsp.pcm import pcm_frames
 from my_submission.dsp.resampling import StreamResampler, resampled_length
 from my_submission.errors import OutputError, UnknownNameError
 from my_submission.geometry import SAMPLE_RATE
@@ -221,6 +222,7 @@ class _StemFile:
         self._samples = samples
         self._peak, self._clipped, self._squares, self._count = 0.0, 0, 0.0, 0
         self._can_clip = subtype != "FLOAT"
+        self._wav_bits = 8 * SUBTYPE_BYTES[subtype] if self._can_clip and container != "FLAC" else None
         self._resampler = StreamResampler(source_rate, sample_rate, channels=N_CHANNELS, samples=samples)
         self.part = PartFile(final)
         name = os.fsencode(self.part.path) if os.name == "posix" else str(self.part.path)
@@ -277,7 +279,7 @@ class _StemFile:
         if self._can_clip and peak > 1:
             self._clipped += int(np.count_nonzero(np.abs(block) > 1))
         try:
-            self._file.write(interleaved(block))
+            self._file.write(pcm_frames(block, bits=self._wav_bits) if self._wav_bits else interleaved(block))
         except (soundfile.LibsndfileError, OSError, AssertionError) as error:  # soundfile asserts that all was written
             raise self._failed(str(error).strip() or "write failed") from error
 
