@@ -40,7 +40,7 @@ HIGH_MARGIN = 1.2
 SPARE_SHARE = 0.015
 """Of the whole budget, left unused: work that was to end at the last moment has ended 0.1 % after it."""
 
-LEAST_SPARE_SECONDS, MOST_SPARE_SHARE = 0.5, 0.06
+LEAST_SPARE_SECONDS, MOST_SPARE_SHARE = 0.5, 0.04
 """Of short budgets more is left unused: what a busy machine does to the last write does not shrink with the budget. Of
 8 s, a run has ended 0.2 s after it was to."""
 

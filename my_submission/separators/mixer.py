@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from my_submission.stems import MUSIC_SOURCES, Stems, Waveform, stack_stems, unstack_stems
+from my_submission.stems import MUSIC_SOURCES, Stems, Waveform, unstack_stems
 
 
 class Mixer:
@@ -36,5 +36,5 @@ class Mixer:
     def mix(self, stems: Stems, mixture: Waveform) -> Stems:
         """New stems from stems (2, n) of every source and the mixture (2, n)."""
         samples = mixture.shape[-1]
-        columns = np.concatenate([stack_stems(stems, self.sources).reshape(-1, samples), mixture])
+        columns = np.concatenate([*(stems[source] for source in self.sources), mixture])
         return unstack_stems((self.matrix @ columns).reshape(-1, 2, samples), self.sources)
