@@ -41,7 +41,9 @@ SHAPE = {"hop": 512, "bins": 256, "frames": 128}
 SEGMENT_SECONDS = 6
 EARLY_SHARE = 0.85
 
-BUSY = "import os\nimport numpy as np\na, parent = np.ones((400, 400)), os.getppid()\nwhile os.getppid() == parent: a @ a"
+BUSY = (
+    "import os\nimport numpy as np\na, parent = np.ones((400, 400)), os.getppid()\nwhile os.getppid() == parent: a @ a"
+)
 """Ends with the benchmark, however that ends."""
 
 

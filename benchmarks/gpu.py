@@ -3,8 +3,11 @@
 One command makes random weights of the published geometry, then runs the whole system and the vocals network alone in
 every way this package and the libraries know (onnxruntime, TensorRT where it is installed, torch eager and compiled),
 each in a process of its own. A way that cannot run is a row that says why. The table goes to results/gpu.md.
+With ``--work DIR`` weights and measurements are kept: the same command goes on where it was stopped, and runs what
+failed again. Stems are compared with those of the processor in fp32.
 
 Usage: python -m benchmarks.gpu [--device cuda] [--seconds 60] [--rounds 5] [--models-dir DIR] [--output FILE.md]
+       python -m benchmarks.gpu --work DIR --prepare                          # weights and song only; needs no GPU
        python -m benchmarks.gpu --device cpu --geometry tiny --seconds 3      # shows that it runs, measures nothing
 """
 
@@ -14,11 +17,12 @@ import argparse
 import json
 import platform
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +47,7 @@ from my_submission.systems.catalogue import KUIELAB_A
 from my_submission.weights import ModelsFolder, read_tensor_shapes
 
 RESULTS = Path(__file__).with_name("results") / "gpu.md"
-REFERENCE = "ours, fp32"
+REFERENCE = "the processor, fp32"
 WAY_SECONDS = 1800.0
 """A way that takes longer has failed."""
 
@@ -61,29 +65,81 @@ class Work:
     song: int
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What ways have measured, kept in a folder as they come.
+
+    Attributes:
+        folder: a JSON file for every way.
+    """
+
+    folder: Path
+
+    @classmethod
+    def of(cls, folder: Path, settings: dict[str, Any]) -> Answers:
+        """Those of some settings.
+
+        Raises:
+            MdxError: the folder holds answers to others.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        asked, path = json.dumps(settings, sort_keys=True), folder / "settings.json"
+        if path.exists() and path.read_text(encoding="utf-8") != asked:
+            raise MdxError("holds measurements of other settings", where=folder, cure="name another --work")
+        path.write_text(asked, encoding="utf-8")
+        return cls(folder)
+
+    def answer(self, kind: str, name: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The answer that was given before, or a new one where there is none or it failed."""
+        path = self.folder / f"{kind}-{slug(name)}.json"
+        if path.exists():
+            kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if "failed" not in kept:
+                return kept
+        print(f"{kind}: {name}", file=sys.stderr, flush=True)
+        given = ask()
+        path.write_text(json.dumps(given), encoding="utf-8")
+        return given
+
+
 def main() -> int:
     """Run every way and print a table."""
     options = arguments().parse_args()
     try:
+        if options.prepare:
+            if options.work is None:
+                raise UnknownNameError("what is prepared must be kept somewhere", cure="name a folder with --work")
+            prepare(options, options.work)
+            return 0
         if options.device == "auto":
             raise UnknownNameError("a measurement needs to know what it measures", cure="name cuda, cuda:N or cpu")
         device = resolve_device(options.device)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = options.work or Path(scratch)
+            prepare(options, folder)
+            text = measured(options, device, folder)
     except MdxError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        if options.models_dir is None:
-            options.models_dir = folder / "models"
-            print("writing random weights; at the published geometry this takes minutes", file=sys.stderr)
-            write_models(options.models_dir, GEOMETRIES[options.geometry])
-        write_song(folder / "song.wav", options.seconds / 60)
-        text = measured(options, device, folder)
     print(text)
     output = options.output or (RESULTS if device.kind == "cuda" else None)
     if output is not None:
         output.write_text(text + "\n", encoding="utf-8")
     return 0
+
+
+def prepare(options: argparse.Namespace, folder: Path) -> None:
+    """Make what is not there yet: random weights, unless some are named, and a song."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if options.models_dir is None:
+        options.models_dir = folder / f"models-{options.geometry}"
+        if not options.models_dir.exists():
+            print("writing random weights; at the published geometry this takes minutes", file=sys.stderr)
+            unfinished = folder / "models-unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            write_models(unfinished, GEOMETRIES[options.geometry])
+            unfinished.rename(options.models_dir)
+    write_song(folder / "song.wav", options.seconds / 60)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -98,6 +154,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--product-size", type=int, default=8192, help="side of the matrices of the floor")
     parser.add_argument("--threads", type=int, help="on a processor")
     parser.add_argument("--only", nargs="+", metavar="WAY", help="ways to run; all when not given")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="keep weights and measurements here, and go on")
+    parser.add_argument("--prepare", action="store_true", help="only write weights and song into --work")
     parser.add_argument("--output", type=Path)
     return parser
 
@@ -108,10 +166,13 @@ def measured(options: argparse.Namespace, device: Device, folder: Path) -> str:
     def chosen(names: Sequence[str]) -> list[str]:
         return [name for name in names if options.only is None or name in options.only]
 
+    settings = {name: getattr(options, name) for name in ("geometry", "seconds", "rounds", "batch", "product_size")}
+    answers = Answers.of(folder / "answers", {**settings, "device": card(device), "models": str(options.models_dir)})
+
     def run(kind: str, name: str) -> dict[str, Any]:
-        print(f"{kind}: {name}", file=sys.stderr, flush=True)
-        place = folder / "out" / name.replace(" ", "-").replace(",", "")
-        return one_way(way_arguments(kind, name, options, device, song=folder / "song.wav", out=place))
+        place = folder / "out" / slug(name)
+        given = way_arguments(kind, name, options, device, song=folder / "song.wav", out=place)
+        return answers.answer(kind, name, lambda: one_way(given))
 
     work = work_of(options.models_dir, round(options.seconds * RATE))
     measured_peaks = run("peak", "all")
@@ -229,7 +290,7 @@ def system_table(
     lines = [
         "| leaderboard A, file to files | s a minute of audio (min–max) | × real time | of it networks, s "
         "| first song, s | loading, s | share of the fp32 floor | of the fp16 floor | GPU memory, peak MB "
-        "| RSS, peak MB | dB from ours, fp32 |",
+        "| RSS, peak MB | dB from the processor, fp32 |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, way in systems.items():
@@ -249,9 +310,14 @@ def system_table(
     return "\n".join(lines)
 
 
+def slug(name: str) -> str:
+    """A way's name as a file's."""
+    return name.replace(" ", "-").replace(",", "").replace(".", "-")
+
+
 def agreement(out: Path, name: str) -> str:
     """The least agreement of a stem with the reference's, in dB."""
-    folders = [out / way.replace(" ", "-").replace(",", "") for way in (REFERENCE, name)]
+    folders = [out / slug(way) for way in (REFERENCE, name)]
     stems = sorted(folders[0].glob("*.wav"))
     if name == REFERENCE or not stems:
         return ""

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import gpu, gpu_ways, with_demucs
 from my_submission.engines.checked_engine import agreement_db
+from my_submission.errors import MdxError
 from my_submission.networks.demucs import Demucs, DemucsConfig
 from tests.model_makers import random_demucs
 
@@ -51,7 +52,7 @@ def test_the_gpu_benchmark_makes_its_table(
         return gpu_ways.answer(given)
 
     monkeypatch.setattr(gpu, "one_way", in_process)
-    systems = ["ours, auto", "ours, fp32", "torch throughout, fp32"]
+    systems = ["the processor, fp32", "ours, auto", "torch throughout, fp32"]
     ways = [*systems, "onnxruntime, fp32", "onnxruntime, fp16", "torch eager, fp32", "torch eager, tf32"]
     arguments = "--device cpu --geometry tiny --seconds 0.5 --rounds 1 --batch 1 --product-size 64 --threads 1 --only"
     monkeypatch.setattr("sys.argv", ["gpu", *arguments.split(), *ways, "--output", str(tmp_path / "gpu.md")])
@@ -78,6 +79,25 @@ def test_the_gpu_benchmark_says_why_a_way_failed(capsys: pytest.CaptureFixture[s
             patch.setattr("sys.argv", ["gpu", "--device", device])
             assert gpu.main() == 1
         assert "error: " in capsys.readouterr().err
+
+
+def test_the_gpu_benchmark_goes_on_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was measured is kept, what failed runs again, and answers to other settings are refused."""
+    monkeypatch.setattr(gpu, "write_models", lambda folder, geometry: folder.mkdir())
+    monkeypatch.setattr("sys.argv", ["gpu", "--work", str(tmp_path), "--prepare", "--seconds", "0.1"])
+    assert gpu.main() == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["models-published", "song.wav"]
+    monkeypatch.setattr("sys.argv", ["gpu", "--prepare"])
+    assert gpu.main() == 1
+    given = iter([{"failed": "busy"}, {"seconds": [1.0]}])
+    for expected in ({"failed": "busy"}, {"seconds": [1.0]}, {"seconds": [1.0]}):
+        answers = gpu.Answers.of(tmp_path / "answers", {"rounds": 5})
+        assert answers.answer("network", "torch eager, fp32", lambda: next(given)) == expected
+    with pytest.raises(MdxError, match="measurements of other settings"):
+        gpu.Answers.of(tmp_path / "answers", {"rounds": 6})
+    assert "network: torch eager, fp32" in capsys.readouterr().err
 
 
 def test_multiply_adds_of_demucs_are_counted_right() -> None:

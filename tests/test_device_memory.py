@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,13 +14,14 @@ import soundfile
 from torch import nn
 
 import my_submission as mdx
-from my_submission.engines import Device
+from my_submission.engines import Device, device_memory
 from my_submission.engines.base import Batch
 from my_submission.engines.device_memory import DeviceMemory, PeakWatch, memory_reader
 from my_submission.engines.devices import explained, memory_error
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.engines.fitting_engine import FittingEngine, fitting
-from my_submission.engines.onnx_engine import OnnxEngine
+from my_submission.engines.onnx_engine import OnnxEngine, run_options
+from my_submission.engines.segment_batches import SegmentBatches
 from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import DeviceMemoryError
 from my_submission.events import Note
@@ -126,12 +128,35 @@ def test_other_failures_stay_what_they_are() -> None:
         "Available memory of 1 is smaller than requested bytes of 2",
         "CUDA failure 2: out of memory ; GPU=0",
         "CUDNN failure 4: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
         "CUDA out of memory. Tried to allocate 20.00 MiB",
     ],
 )
 def test_every_library_s_words_are_known(message: str) -> None:
     with pytest.raises(DeviceMemoryError, match="batch of 3"), explained(GPU, 3):
         raise RuntimeError(message)
+
+
+def test_memory_of_the_host_is_not_the_card_s() -> None:
+    with pytest.raises(DeviceMemoryError, match="cpu has too little memory for a batch of 3"), explained(GPU, 3):
+        raise MemoryError("Unable to allocate 105. MiB for an array")
+
+
+@pytest.mark.parametrize(("free", "expected"), [(80, False), (20, True)])
+def test_memory_is_given_back_where_it_is_scarce(free: int, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a last run; on the CPU always."""
+    monkeypatch.setattr(device_memory, "memory_reader", lambda device: lambda: DeviceMemory(free, 100))
+    assert device_memory.gives_back(GPU) is expected
+    entries: list[tuple[str, str]] = []
+
+    class RunOptions:
+        def add_run_config_entry(self, *entry: str) -> None:
+            entries.append(entry)  # type: ignore[arg-type]
+
+    run_options(SimpleNamespace(RunOptions=RunOptions), GPU, is_last=True)
+    assert entries == ([("memory.enable_memory_arena_shrinkage", "gpu:1")] if expected else [])
+    monkeypatch.undo()
+    assert device_memory.gives_back(Device("cpu"))
 
 
 def test_weights_that_do_not_fit_are_said_to_be_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,6 +260,33 @@ def test_segments_shrink_where_they_must_and_whole_songs_stay_whole() -> None:
     assert notes == ("demucs: segments of 0.1 s instead of 0.2 s, to fit the free memory of cuda:1",)
     waveform.chunking = WholeSong(SEGMENTS)
     assert fit_to_device(assembly, plenty // 4, device="cuda:1", has_fixed_batches=True) == ()
+
+
+@pytest.mark.parametrize(("segments", "expected"), [(0, 1), (3, 3), (100, 8)])
+def test_segments_run_together_as_memory_allows(segments: int, expected: int) -> None:
+    assembly = two_branches()
+    (waveform,) = assembly.branches[1].separators
+    assert isinstance(waveform, WaveformSeparator)
+    need = SEGMENT_BYTES_PER_SAMPLE * waveform.valid_length(SEGMENTS.segment_samples)
+    fit_to_device(assembly, int((segments + 0.5) * need / DEVICE_SHARE), device="cuda:1")
+    waveform.engine = SegmentBatches(waveform.engine)
+    assert waveform.segments_together == expected
+
+
+def test_segments_of_one_length_are_one_batch() -> None:
+    """Results come in the order of the segments; the run that is said to be the last is the last one."""
+    runs: list[tuple[tuple[int, ...], bool]] = []
+
+    class Recorder(FakeEngine):
+        def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
+            runs.append((batch.shape, is_last))
+            return 2 * batch
+
+    segments = [np.full((2, length), value, np.float32) for value, length in enumerate((7, 5, 7, 6))]
+    results = SegmentBatches(Recorder()).run_together(segments, is_last=True)
+    for segment, result in zip(segments, results, strict=True):
+        np.testing.assert_array_equal(result, 2 * segment)
+    assert runs == [((1, 2, 5), False), ((1, 2, 6), False), ((2, 2, 7), True)]
 
 
 def watched(levels: list[Callable[[], DeviceMemory]]) -> tuple[Callable[[], DeviceMemory], threading.Event]:

@@ -12,7 +12,16 @@ import pytest
 
 from my_submission.challenge import SongLimit
 from my_submission.cli import main
-from my_submission.doctor import Machine, TrialSettings, forecast, measure_differences, runtime_findings, try_system
+from my_submission.doctor import (
+    Machine,
+    TrialSettings,
+    differences,
+    forecast,
+    measure_differences,
+    runtime_findings,
+    trial,
+    try_system,
+)
 from my_submission.doctor.differences import worst_decibels
 from my_submission.doctor.trial import chunk_samples, long_song_seconds, measure, trial_mixture
 from my_submission.engines.provider_probe import (
@@ -41,11 +50,12 @@ MISSING = (
 )
 
 
-def test_the_probe_graph_is_one_relu() -> None:
+def test_the_probe_graph_convolves() -> None:
+    """Without a convolution, onnxruntime would not look for cuDNN."""
     onnx = pytest.importorskip("onnx", reason="the package onnx is an extra")
     model = onnx.load_model_from_string(PROBE_GRAPH)
     onnx.checker.check_model(model)
-    assert [node.op_type for node in model.graph.node] == ["Relu"]
+    assert [node.op_type for node in model.graph.node] == ["Conv", "Relu"]
 
 
 def test_the_cpu_truly_loads_here_and_every_other_provider_has_a_reason() -> None:
@@ -146,6 +156,27 @@ def test_a_trial_in_its_own_process_equals_one_in_this(tiny_models: Path) -> Non
     assert torch_way.name == "cpu torch fp32"
     assert torch_way.decibels is not None, torch_way.reason
     assert torch_way.decibels > 90
+
+
+def test_whatever_a_library_raises_becomes_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's libraries raise errors of their own, in the middle of a run."""
+
+    def broken(settings: TrialSettings) -> None:
+        raise RuntimeError("CUDA error:\n device-side assert triggered.")
+
+    monkeypatch.setattr(trial, "measure", broken)
+    assert trial._measure(TrialSettings(system="starter")) == "RuntimeError: CUDA error: device-side assert triggered"
+
+
+def test_every_way_of_a_card_is_tried() -> None:
+    ways = differences._ways(TrialSettings(system="starter"), has_cuda=True)
+    assert {(way.device, way.runtime, way.precision) for way in ways if way.device == "cuda"} == {
+        ("cuda", "onnx", "fp32"),
+        ("cuda", "torch", "fp32"),
+        ("cuda", "onnx", "auto"),
+        ("cuda", "torch", "auto"),
+        ("cuda", "torch", "bf16"),
+    }
 
 
 def test_a_system_that_cannot_be_tried_says_why(tiny_models: Path) -> None:

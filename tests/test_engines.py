@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +131,64 @@ def test_host_and_device_transforms_agree(network_file: Path) -> None:
     torch_network = TorchEngine(random_network(64), device=CPU)
     assert snr_db(host, DeviceSpectralEngine(torch_network, STFT).run(waves)) > 100
     assert isinstance(spectral_engine(onnx_network, STFT), SilenceSkipping)
+
+
+def test_a_smaller_batch_is_filled_up_for_onnxruntime(network_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It plans its convolutions anew for every shape: 3 chunks after 4 run as 4, and after a failure as 3."""
+    network = OnnxEngine(network_file, device=CPU, threads=1)
+    shapes: list[int] = []
+    run_in_place, is_full = network.run_in_place, [False]
+
+    def recorded(source: int, target: int, shape: tuple[int, ...], *, is_last: bool = False) -> None:
+        shapes.append(shape[0])
+        if is_full[0]:
+            raise MemoryError("Unable to allocate")
+        run_in_place(source, target, shape, is_last=is_last)
+
+    monkeypatch.setattr(network, "run_in_place", recorded)
+    engine = DeviceSpectralEngine(network, STFT)
+    waves = np.random.default_rng(1).standard_normal((5, 2, 64 * 31)).astype(np.float32)
+    four = engine.run(waves[:4])
+    three = engine.run(waves[:3])
+    assert len(three) == 3
+    np.testing.assert_array_equal(three, four[:3])
+    is_full[0] = True
+    with pytest.raises(DeviceError):
+        engine.run(waves[:3])
+    is_full[0] = False
+    engine.run(waves[:3])
+    engine.run(waves)
+    assert shapes == [4, 4, 4, 3, 5]
+
+
+def test_onnxruntime_may_not_replace_a_device(network_file: Path) -> None:
+    """Its own fall-back would go on on the CPU when a run on the GPU fails."""
+    assert not open_onnx(network_file, device=CPU, threads=1)._session._enable_fallback
+
+
+def test_a_gpu_without_cudnn_is_refused(network_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a song begins; onnxruntime itself would miss it at the first convolution."""
+
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr("my_submission.engines.cuda_libraries.ctypes.CDLL", missing)
+    with pytest.raises(DeviceError, match=r"does not give cuda:1 \(cuDNN cannot be loaded: (libcudnn.so.9|cudnn64_9)"):
+        OnnxEngine(network_file, device=Device("cuda", 1), threads=1)
+
+
+def test_torch_s_libraries_are_there_before_onnxruntime_looks_for_them() -> None:
+    program = (
+        "import sys, types\n"
+        "from my_submission.engines import cuda_libraries\n"
+        "class Runtime:\n"
+        "    preload_dlls = staticmethod(lambda: print('torch' in sys.modules))\n"
+        "cuda_libraries.ctypes = types.SimpleNamespace(CDLL=lambda name: None)\n"
+        "print('torch' in sys.modules)\n"
+        "cuda_libraries.load_cuda_libraries(Runtime)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_silence_is_worked_out_once() -> None:

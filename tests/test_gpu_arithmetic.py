@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,18 +13,20 @@ from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
-from my_submission.engines import Device
+from my_submission.engines import Device, onnx_engine
 from my_submission.engines.base import Batch
 from my_submission.engines.checked_engine import LEAST_AGREEMENT_DB, agreement_db
 from my_submission.engines.gpu_arithmetic import checked_spectral, checked_waveform
 from my_submission.engines.onnx_engine import OnnxEngine, cuda_options
-from my_submission.engines.rounded_onnx import HalfOnnx
+from my_submission.engines.rounded_onnx import HalfOnnx, Tf32Onnx
 from my_submission.engines.spectral_engine import DeviceSpectralEngine
 from my_submission.engines.torch_engine import Precision, TorchEngine, float32_products
 from my_submission.errors import WeightsError
 from my_submission.geometry import StftGeometry
 from my_submission.networks.half_precision import half_precision
+from my_submission.networks.tfc_tdf_graph import from_onnx
 from my_submission.systems import RunOptions
+from my_submission.systems.spectral_networks import _reach_of
 from tests.model_makers import passing_the_mixture, random_network, write_spectral
 
 CPU = Device("cpu")
@@ -168,6 +171,29 @@ def test_products_of_float32_are_exact_only_where_asked() -> None:
     with pytest.raises(ValueError, match="inside"), float32_products(is_exact=True):
         raise ValueError("inside")
     assert flags() == before
+
+
+def test_float16_may_use_tensor_cores(network_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime keeps convolutions of any type away from them where TF32 is forbidden; fp32 must be exact."""
+    given: list[bool] = []
+
+    def opened(*arguments: Any, has_tf32: bool = False, **settings: Any) -> Any:
+        given.append(has_tf32)
+        return open_session(*arguments, has_tf32=has_tf32, **settings)
+
+    open_session = onnx_engine.open_session
+    monkeypatch.setattr(onnx_engine, "open_session", opened)
+    for kind in (OnnxEngine, HalfOnnx, Tf32Onnx):
+        kind(network_file, device=CPU, threads=1)
+    assert given == [False, True, True]
+
+
+def test_last_chunks_stay_whole_on_a_card(network_file: Path) -> None:
+    """A new number of frames would be planned for anew."""
+    network = TorchEngine(from_onnx(network_file), device=CPU)
+    assert _reach_of(network) is not None
+    network.device = Device("cuda")
+    assert _reach_of(network) is None
 
 
 def test_options_for_a_card() -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import open_conditioned_checkpoint
 from my_submission.errors import MdxError, WeightsError
 from my_submission.networks.lasaft import ConditionedNet, FrameworkConfig
@@ -20,6 +21,8 @@ from my_submission.networks.lasaft import config as published
 from my_submission.networks.lasaft.weights import from_checkpoint, from_state_dict, infer_config
 from my_submission.weights import read_state_dict, read_tensor_shapes
 from tests.test_lasaft import FAMILY, FRAMES, V1, V2, disturbed, numbers
+
+CPU = Device("cpu")
 
 
 def made(name: str) -> ConditionedNet:
@@ -262,10 +265,11 @@ class Harmless:
 
 def test_an_engine_s_checkpoint_is_opened_once(tmp_path: Path) -> None:
     path = saved(tmp_path, {"state_dict": made("lasaft-v2-leaky").state_dict()})
-    first = open_conditioned_checkpoint(path, "lasaft-v2-leaky")
-    assert first is open_conditioned_checkpoint(path, "lasaft-v2-leaky")
+    first = open_conditioned_checkpoint(path, "lasaft-v2-leaky", device=CPU)
+    assert first is open_conditioned_checkpoint(path, "lasaft-v2-leaky", device=CPU)
+    assert first is not open_conditioned_checkpoint(path, "lasaft-v2-leaky", device=Device("cuda"))
     assert first.config.network.tfc_tdf_activation == "leaky_relu"
-    assert open_conditioned_checkpoint(path, "lasaft-v2").config.network == V2
+    assert open_conditioned_checkpoint(path, "lasaft-v2", device=CPU).config.network == V2
     with pytest.raises(MdxError, match="no conditioned network is known for the architecture 'lasaft-v9'"):
-        open_conditioned_checkpoint(path, "lasaft-v9")
+        open_conditioned_checkpoint(path, "lasaft-v9", device=CPU)
     assert V1 != V2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import open_conditioned_checkpoint
 from my_submission.errors import OutputError, WeightsError
 from my_submission.weights import ModelsFolder
@@ -38,7 +39,7 @@ def converted(name: str, models: Path, out: Path, *, allow_unverified: bool = Fa
         cure = 'add "frames": … to its "geometry" in the manifest'
         raise WeightsError(f"the manifest does not tell how many frames {name} runs at", where=path, cure=cure)
     geometry = artefact.geometry
-    separator = open_conditioned_checkpoint(path, artefact.architecture)
+    separator = open_conditioned_checkpoint(path, artefact.architecture, device=Device("cpu"))
     target = out / f"{name}.onnx"
     written = export_conditioned(
         separator, target, hop=geometry.hop, frames=artefact.geometry.frames, architecture=artefact.architecture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +20,8 @@ from my_submission.predictor.report import peak_memory_bytes
 from my_submission.separators import ConditionedSeparator, SpectralSeparator
 from my_submission.stems import Stems, Waveform
 from my_submission.systems import Assembly, WaveformRecipe
+
+logger = logging.getLogger(__name__)
 
 LEAST_SECONDS = 12.0
 """What a system without spectral chunks is tried with: as long as a chunk of the published networks."""
@@ -96,6 +99,9 @@ def _measure(settings: TrialSettings) -> Trial | str:
         return measure(settings)
     except (MdxError, ImportError) as error:
         return str(error).rstrip(".")
+    except Exception as error:  # whatever a library raises on a device: it becomes a row that says so
+        logger.exception("%s cannot be tried", settings.system)
+        return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".")
 
 
 def measure(settings: TrialSettings) -> Trial:

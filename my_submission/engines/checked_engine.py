@@ -78,7 +78,7 @@ class CheckedEngine:
             self._chosen = self._choose(heard)
         chosen = self._chosen or self.reference
         results = run(chosen)
-        if chosen is self.reference or all(np.isfinite(result).all() for result in results):
+        if chosen is self.reference or all(map(_is_finite, results)):
             return results
         self._say(f"fp32 from here on, because {chosen.runs_on} left the range of its numbers")
         self._chosen = self.reference
@@ -150,6 +150,12 @@ def loudest_stretch(batch: Batch, samples: int) -> Batch:
     energy = np.einsum("bct,bct->t", loudest, loudest)[: n_blocks * samples].reshape(n_blocks, samples).sum(-1)
     start = int(energy.argmax()) * samples
     return loudest[..., start : start + samples]
+
+
+def _is_finite(result: Batch) -> bool:
+    """Whether all numbers of a result are; a sum beyond the range of float32 counts as one that is not."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(result.sum()))
 
 
 def agreement_db(reference: Batch, other: Batch) -> float:

@@ -88,14 +88,19 @@ def conditioned_torch_engine(
 
 
 @lru_cache(maxsize=8)
-def _opened(path: Path, modified_ns: int, architecture: str) -> ConditionedNet:
+def _opened(path: Path, modified_ns: int, architecture: str, device: Device) -> ConditionedNet:
     from my_submission.networks.lasaft.weights import from_checkpoint
 
     return from_checkpoint(path, act=CHECKPOINT_ACTIVATIONS[architecture])
 
 
-def open_conditioned_checkpoint(path: Path, architecture: str) -> ConditionedNet:
-    """The network of a checkpoint: the same one for the life of the process while the file stays as it is.
+def open_conditioned_checkpoint(path: Path, architecture: str, *, device: Device) -> ConditionedNet:
+    """The network of a checkpoint, one for every device: the same for the life of the process while the file stays.
+
+    Args:
+        path: the checkpoint.
+        architecture: by the manifest.
+        device: where engines will move it.
 
     Raises:
         MdxError: no loader is known for the architecture.
@@ -104,4 +109,4 @@ def open_conditioned_checkpoint(path: Path, architecture: str) -> ConditionedNet
     if architecture not in CHECKPOINT_ACTIVATIONS:
         raise MdxError(f"no conditioned network is known for the architecture {architecture!r}", where=path)
     real = path.resolve()
-    return _opened(real, real.stat().st_mtime_ns, architecture)
+    return _opened(real, real.stat().st_mtime_ns, architecture, device)

@@ -17,7 +17,7 @@ from my_submission.errors import DeviceError, DeviceMemoryError, MdxError, Unkno
 
 logger = logging.getLogger(__name__)
 
-_MEMORY_FAILURES = ("allocate", "out of memory", "ALLOC_FAILED", "smaller than requested bytes")
+_MEMORY_FAILURES = ("allocate", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "smaller than requested bytes")
 """How onnxruntime, torch, CUDA, cuDNN and cuBLAS say that there is no memory."""
 
 
@@ -121,7 +121,8 @@ def explained(device: Device, n_items: int) -> Iterator[None]:
     except Exception as error:  # every library raises a type of its own, without a common base
         if not is_memory_failure(error):
             raise
-        raise memory_error(device, n_items) from error
+        holder = Device("cpu") if isinstance(error, MemoryError) else device  # numpy's own, whatever the device
+        raise memory_error(holder, n_items) from error
 
 
 def available_cpus() -> int:

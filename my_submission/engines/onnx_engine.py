@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.engines.base import Batch
+from my_submission.engines.cuda_libraries import load_cuda_libraries
+from my_submission.engines.device_memory import gives_back
 from my_submission.engines.devices import Device, available_cpus, explained, is_memory_failure, memory_error
 from my_submission.errors import DeviceError, WeightsError
 
@@ -43,6 +45,7 @@ class OnnxGraph:
     """A graph in a session of its own; what is fed and fetched is settled by the classes below.
 
     ``has_tf32`` says whether a GPU may round the factors of products to TF32's ten bits, as onnxruntime's default is.
+    Where it may not, onnxruntime keeps convolutions of any type away from tensor cores.
 
     Args:
         path: the ONNX file.
@@ -123,9 +126,9 @@ def _opened(kind: Callable[..., OnnxGraph], path: Path, modified_ns: int, device
 
 
 def run_options(runtime: Any, device: Device, *, is_last: bool) -> Any:
-    """Options of one run: the last one shrinks the arena, which can be a gigabyte."""
+    """Options of one run: the last one shrinks the arena, which can be a gigabyte, unless a GPU has plenty."""
     options = runtime.RunOptions()
-    if is_last:
+    if is_last and gives_back(device):
         arena = "cpu:0" if device.kind == "cpu" else f"gpu:{device.index}"
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
     return options
@@ -244,11 +247,14 @@ def open_session(
         options.add_external_initializers(list(weights), values)
     wanted: list[Any] = ["CPUExecutionProvider"]
     if device.kind == "cuda":
-        if hasattr(runtime, "preload_dlls"):
-            runtime.preload_dlls()
+        try:
+            load_cuda_libraries(runtime)
+        except OSError as error:
+            raise _refused(device, f"cuDNN cannot be loaded: {error}") from error
         wanted.insert(0, ("CUDAExecutionProvider", cuda_options(device, has_tf32=has_tf32)))
     try:
-        session = runtime.InferenceSession(model, options, providers=wanted)
+        # Without this, onnxruntime goes on on the CPU when a run on the GPU fails.
+        session = runtime.InferenceSession(model, options, providers=wanted, enable_fallback=0)
     except Exception as error:  # onnxruntime raises a family of its own without a common public base
         if is_memory_failure(error):
             raise memory_error(device, 0) from error

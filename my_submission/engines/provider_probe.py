@@ -8,6 +8,7 @@ my_submission.engines.provider_probe NAME`` runs one small graph and tells which
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import subprocess
@@ -16,11 +17,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 
+from my_submission.engines.cuda_libraries import load_cuda_libraries
+
 PROBE_SECONDS = 120.0
 """A provider that needs longer to load hangs."""
 
-PROBE_GRAPH = base64.b64decode("CAg6NwoMCgF4EgF5IgRSZWx1EgVwcm9iZVoPCgF4EgoKCAgBEgQKAggEYg8KAXkSCgoICAESBAoCCARCAhAN")
-"""An ONNX model of one node: y = Relu(x), four float32 values."""
+PROBE_GRAPH = base64.b64decode(
+    "CAgSADp1Cg8KAXgKAXcSAWMiBENvbnYKDAoBYxIBeSIEUmVsdRIFcHJvYmUqEwgBCAEIAQgBEAEiBAAAgD9CAXda"
+    "GwoBeBIWChQIARIQCgIIAQoCCAEKAggCCgIIAmIbCgF5EhYKFAgBEhAKAggBCgIIAQoCCAIKAggCQgQKABAN"
+)
+"""An ONNX model of two nodes: y = Relu(1 · x), float32 (1, 1, 2, 2). Its product is a convolution, for which
+onnxruntime opens cuDNN: only then does it show whether that is there."""
 
 EXPECTED_PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider")
 """Those that this package can use; they are reported even where onnxruntime was built without them."""
@@ -126,13 +133,14 @@ def _probe(name: str) -> dict[str, list[str]]:
     import numpy as np
     import onnxruntime
 
-    if name == "CUDAExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()
+    if name == "CUDAExecutionProvider":
+        with contextlib.suppress(OSError):  # onnxruntime says below what is missing
+            load_cuda_libraries(onnxruntime)
     wanted = list(dict.fromkeys((name, "CPUExecutionProvider")))
-    session = onnxruntime.InferenceSession(PROBE_GRAPH, providers=wanted)
-    result = session.run(None, {"x": np.array([-1, 0, 1, 2], np.float32)})[0]
-    if result.tolist() != [0, 0, 1, 2]:
-        raise RuntimeError(f"{name} computes {result.tolist()} where [0, 0, 1, 2] is right")
+    session = onnxruntime.InferenceSession(PROBE_GRAPH, providers=wanted, enable_fallback=0)
+    result = session.run(None, {"x": np.array([-1, 0, 1, 2], np.float32).reshape(1, 1, 2, 2)})[0]
+    if result.ravel().tolist() != [0, 0, 1, 2]:
+        raise RuntimeError(f"{name} computes {result.ravel().tolist()} where [0, 0, 1, 2] is right")
     return {"given": session.get_providers(), "available": onnxruntime.get_available_providers()}
 
 

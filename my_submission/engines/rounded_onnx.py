@@ -25,6 +25,8 @@ class HalfOnnx(OnnxEngine):
         WeightsError: the graph cannot be converted.
     """
 
+    has_tf32 = True  # no product of float32 is left, and without it no product of float16 would have tensor cores
+
     def _model(self) -> str | bytes:
         content: bytes = half_precision(load_model(self.path), self.path).SerializeToString()
         return content

@@ -13,6 +13,7 @@ import numpy as np
 from my_submission.dsp.stft import from_channels, from_frames, to_channels, to_frames
 from my_submission.engines.base import Batch, Engine
 from my_submission.engines.checked_engine import CheckedEngine
+from my_submission.engines.device_memory import gives_back
 from my_submission.engines.devices import explained
 from my_submission.engines.fitting_engine import FittingEngine
 from my_submission.engines.frame_major import FrameMajorOnnx
@@ -111,6 +112,9 @@ class SilenceSkipping:
 class DeviceSpectralEngine:
     """Transforms in torch on the network's own device; spectra are bound to the session, not copied.
 
+    For every shape that differs from the one before, onnxruntime plans its convolutions anew, which takes longer than
+    a few chunks do: a smaller batch than the one before is filled up with silence.
+
     Args:
         network: an ONNX session or a torch network on that device.
         stft: the network's transform.
@@ -126,6 +130,7 @@ class DeviceSpectralEngine:
         self.stft = stft
         self._torch = torch
         self._device = str(network.device)
+        self._filled = (0, 0)
         if network.device.kind == "cuda" and not torch.cuda.is_available():
             raise DeviceError(
                 f"torch {torch.__version__} cannot use {network.device}, which the transforms need",
@@ -143,17 +148,26 @@ class DeviceSpectralEngine:
 
         torch = self._torch
         with explained(self.network.device, len(batch)), torch.inference_mode():
-            waves = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(self._device)
+            waves = torch.zeros((self._n_rows(batch), *batch.shape[1:]), device=self._device)
+            self._filled = (0, 0)  # should this fail, a smaller batch is to be smaller
+            waves[: len(batch)] = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))
             channels = spectra.to_channels(waves, self.stft)
             mapped = (
                 self._bound(channels, is_last=is_last)
                 if isinstance(self.network, OnnxEngine)
                 else self.network.apply(channels)
             )
-            result: Batch = spectra.from_channels(mapped, self.stft).cpu().numpy()
-        if is_last and self.network.device.kind == "cuda":
+            result: Batch = spectra.from_channels(mapped[: len(batch)], self.stft).cpu().numpy()
+        self._filled = (len(waves), batch.shape[-1])
+        if is_last and self.network.device.kind == "cuda" and gives_back(self.network.device):
             torch.cuda.empty_cache()
         return result
+
+    def _n_rows(self, batch: Batch) -> int:
+        """Chunks of a run: those of the batch, or as many as before."""
+        rows, samples = self._filled
+        is_planned = isinstance(self.network, OnnxEngine) and samples == batch.shape[-1]
+        return max(rows, len(batch)) if is_planned else len(batch)
 
     def _bound(self, channels: Any, *, is_last: bool) -> Any:
         """Run the session on the memory of one tensor into the memory of another."""

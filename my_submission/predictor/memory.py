@@ -24,6 +24,9 @@ LEAST_FRAMES = 129
 SONG_BYTES = 100_000_000
 """Blocks of the song that are read, blended and written, however long it is."""
 
+DEVICE_SEGMENTS_TOGETHER = 8
+"""On a GPU that has the memory, so many segments of a waveform network run together."""
+
 DEVICE_SHARE = 0.7
 """Of the free memory of a GPU; the rest is for contexts, workspaces and whoever else comes."""
 
@@ -91,7 +94,10 @@ def fit_to_device(
             if isinstance(separator, SpectralSeparator | ConditionedSeparator) and not has_fixed_batches:
                 note = _fewer_chunks(separator, room, why)
             elif isinstance(separator, WaveformSeparator) and not isinstance(separator.chunking, WholeSong):
-                note = _shortened(separator, _fitting_length(separator, room), why)
+                length = _fitting_length(separator, room)
+                fitting = room // (separator.bytes_per_sample * separator.valid_length(length))
+                separator.most_together = max(1, min(DEVICE_SEGMENTS_TOGETHER, fitting))
+                note = _shortened(separator, length, why)
             if note is not None:
                 notes.append(f"{branch.name}: {note}")
     return tuple(notes)

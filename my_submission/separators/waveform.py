@@ -48,6 +48,9 @@ class WaveformSeparator:
         chunking: segments and their overlap.
         normalisation: leaderboard A scales by the joint statistics, B by those of the channel average.
         bytes_per_sample: working memory that a sample of a segment takes.
+
+    Attributes:
+        most_together: segments of one run, where the engine runs several together.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class WaveformSeparator:
         self.chunking = chunking
         self.normalisation = normalisation
         self.bytes_per_sample = bytes_per_sample
+        self.most_together = SEGMENTS_TOGETHER
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -124,7 +128,7 @@ class WaveformSeparator:
     @property
     def segments_together(self) -> int:
         """How many segments cost clearly less together than one after the other; their memory adds up."""
-        return SEGMENTS_TOGETHER if isinstance(self.engine, SegmentsEngine) else 1
+        return self.most_together if isinstance(self.engine, SegmentsEngine) else 1
 
     def segment(self, mixture: Mixture, offset: int, length: int, *, is_last: bool = False) -> Waveform:
         """Estimates (sources, 2, length) of one segment, anywhere in the song, still normalised.

@@ -52,7 +52,7 @@ def open_conditioned(
     """
     if artefact.format == "onnx":
         return _open_graph(artefact, path, options, recipe)
-    separator = open_conditioned_checkpoint(path, artefact.architecture)
+    separator = open_conditioned_checkpoint(path, artefact.architecture, device=options.device)
     network = separator.config.network
     if artefact.geometry is None or artefact.geometry.frames is None:
         problem = f"a checkpoint does not tell how many frames {artefact.name} runs at"

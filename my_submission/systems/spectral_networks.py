@@ -105,10 +105,15 @@ def _with_bf16(name: str, path: Path, network: FrameMajorOnnx, stft: StftGeometr
 
 
 def _reach_of(network: OnnxEngine | FrameMajorOnnx | TorchEngine) -> TimeReach | None:
-    """How far a network sees along time; None where it takes one number of frames only."""
+    """How far a network sees along time; None where it takes one number of frames only, or had better.
+
+    On a GPU every new shape is planned for anew, which takes longer than the frames it saves.
+    """
     if isinstance(network, FrameMajorOnnx):
         return network.reach
-    return cast("TfcTdfNet", network.network).config.reach if isinstance(network, TorchEngine) else None
+    if isinstance(network, TorchEngine) and network.device.kind == "cpu":
+        return cast("TfcTdfNet", network.network).config.reach
+    return None
 
 
 def _open_graph(path: Path, options: RunOptions) -> OnnxEngine | FrameMajorOnnx:

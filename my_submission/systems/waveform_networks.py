@@ -14,6 +14,7 @@ from my_submission.engines.demucs_engine import DemucsEngine
 from my_submission.engines.demucs_onnx import open_demucs
 from my_submission.engines.fitting_engine import fitting
 from my_submission.engines.gpu_arithmetic import checked_waveform
+from my_submission.engines.segment_batches import SegmentBatches
 from my_submission.engines.torch_engine import open_torch
 from my_submission.errors import WeightsError
 from my_submission.geometry import SAMPLE_RATE
@@ -90,7 +91,9 @@ def open_waveform(
     chosen: Engine = network
     if options.has_checked_gpu:
         chosen = checked_waveform(network, excerpt_samples=valid_length(EXCERPT_SAMPLES), name=artefact.name)
-    return WaveformNetwork(fitting(chosen, options.device, name=artefact.name), valid_length, bytes_per_sample)
+    if options.device.kind == "cuda":
+        chosen = SegmentBatches(fitting(chosen, options.device, name=artefact.name))
+    return WaveformNetwork(chosen, valid_length, bytes_per_sample)
 
 
 def _with_rounding(demucs: DemucsEngine, artefact: Artefact, options: RunOptions) -> Engine:
