@@ -28,7 +28,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import soundfile
+import torch
 
 from benchmarks.floor import count_macs
 from benchmarks.gpu_ways import ARITHMETIC, SYSTEM_WAYS, network_ways
@@ -84,9 +86,10 @@ class Answers:
         """
         folder.mkdir(parents=True, exist_ok=True)
         asked, path = json.dumps(settings, sort_keys=True), folder / "settings.json"
-        if path.exists() and path.read_text(encoding="utf-8") != asked:
-            raise MdxError("holds measurements of other settings", where=folder, cure="name another --work")
-        path.write_text(asked, encoding="utf-8")
+        if not path.exists():
+            write_whole(path, asked)
+        if path.read_text(encoding="utf-8") != asked:
+            raise MdxError("holds measurements of other settings or versions", where=folder, cure="name another --work")
         return cls(folder)
 
     def answer(self, kind: str, name: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -98,8 +101,15 @@ class Answers:
                 return kept
         print(f"{kind}: {name}", file=sys.stderr, flush=True)
         given = ask()
-        path.write_text(json.dumps(given), encoding="utf-8")
+        write_whole(path, json.dumps(given))
         return given
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is there completely or not at all."""
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
 
 
 def main() -> int:
@@ -166,8 +176,10 @@ def measured(options: argparse.Namespace, device: Device, folder: Path) -> str:
     def chosen(names: Sequence[str]) -> list[str]:
         return [name for name in names if options.only is None or name in options.only]
 
-    settings = {name: getattr(options, name) for name in ("geometry", "seconds", "rounds", "batch", "product_size")}
-    answers = Answers.of(folder / "answers", {**settings, "device": card(device), "models": str(options.models_dir)})
+    names = ("geometry", "seconds", "rounds", "batch", "product_size", "threads")
+    settings = {name: getattr(options, name) for name in names}
+    settings |= {"device": card(device), "models": str(options.models_dir.resolve()), "versions": versions()}
+    answers = Answers.of(folder / "answers", settings)
 
     def run(kind: str, name: str) -> dict[str, Any]:
         place = folder / "out" / slug(name)
@@ -183,7 +195,8 @@ def measured(options: argparse.Namespace, device: Device, folder: Path) -> str:
         [
             f"# Leaderboard A on {card(device)}",
             f"`python -m benchmarks.gpu {shlex.join(sys.argv[1:])}`: {options.geometry} geometry, "
-            f"{options.seconds:g} s of audio, {options.rounds} rounds after the first; {circumstances()}",
+            f"{options.seconds:g} s of audio, {options.rounds} rounds after the first, one of the processor; "
+            f"{circumstances()}",
             floor_text(peaks, work),
             system_table(systems, peaks, work, options.seconds, folder / "out"),
             network_table(networks, peaks, work),
@@ -256,12 +269,17 @@ def demucs_macs(config: DemucsConfig, samples: int) -> int:
     return total
 
 
+def versions() -> str:
+    """Of what computes, and the commit of this checkout."""
+    command = ["git", "describe", "--always", "--dirty"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    return f"onnxruntime {onnxruntime.__version__}, torch {torch.__version__}, {done.stdout.strip() or 'no commit'}"
+
+
 def card(device: Device) -> str:
     """What the device calls itself."""
     if device.kind == "cpu":
         return f"a processor ({platform.machine()}), to try the command"
-    import torch
-
     return f"{torch.cuda.get_device_name(device.index)}, torch {torch.__version__}, CUDA {torch.version.cuda}"
 
 
@@ -301,7 +319,11 @@ def system_table(
         fastest, slowest = min(way["seconds"]), max(way["seconds"])
         networks = statistics.median(way["network_seconds"])
         device_peak = "–" if way["peak_device_bytes"] is None else f"{way['peak_device_bytes'] / 2**20:.0f}"
-        shares = [share_of_floor(work.song, seconds, peaks[arithmetic]) for arithmetic in ("fp32", "fp16")]
+        is_measured = name != REFERENCE
+        shares = [
+            share_of_floor(work.song, seconds, peaks[arithmetic]) if is_measured else ""
+            for arithmetic in ("fp32", "fp16")
+        ]
         lines.append(
             f"| {name} | {seconds / minutes:.3g} ({fastest / minutes:.3g}–{slowest / minutes:.3g}) "
             f"| {song_seconds / seconds:.1f} | {networks:.3g} | {way['first_seconds']:.3g} | {way['load_seconds']:.3g} "

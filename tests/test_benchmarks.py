@@ -63,7 +63,7 @@ def test_the_gpu_benchmark_makes_its_table(
     for name in systems:
         assert len(rows[name]) == 10
         assert float(rows[name][1]) > 0  # times real time
-    assert int(rows["torch throughout, fp32"][-1].removesuffix(" |")) > 90  # dB from ours
+    assert int(rows["torch throughout, fp32"][-1].removesuffix(" |")) > 90  # dB from the processor
     for name in ways[3:6]:
         assert float(rows[name][0].split()[0]) > 0  # milliseconds a chunk
         assert rows[name][1].endswith("% |")

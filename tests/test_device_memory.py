@@ -140,9 +140,12 @@ def test_every_library_s_words_are_known(message: str) -> None:
 def test_memory_of_the_host_is_not_the_card_s() -> None:
     with pytest.raises(DeviceMemoryError, match="cpu has too little memory for a batch of 3"), explained(GPU, 3):
         raise MemoryError("Unable to allocate 105. MiB for an array")
+    with pytest.raises(DeviceMemoryError, match="cpu has too little memory for a batch of 3"), explained(GPU, 3):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+    assert DEVICE_SHARE < device_memory.PLENTY_SHARE  # what is kept leaves room for what is planned
 
 
-@pytest.mark.parametrize(("free", "expected"), [(80, False), (20, True)])
+@pytest.mark.parametrize(("free", "expected"), [(80, False), (70, True), (20, True)])
 def test_memory_is_given_back_where_it_is_scarce(free: int, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a last run; on the CPU always."""
     monkeypatch.setattr(device_memory, "memory_reader", lambda device: lambda: DeviceMemory(free, 100))

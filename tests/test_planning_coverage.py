@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from my_submission.audio_io import MemoryStore, mixture_from_array
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.geometry import FadeChunking, OverlapChunking, SegmentGrid
+from my_submission.planning import layers
 from my_submission.planning.coverage import Coverage
 from my_submission.planning.energy import BIN_SAMPLES, EnergyProfile
 from my_submission.planning.layers import ChunkLayer, SegmentLayer
@@ -83,7 +84,11 @@ def segment_layer(samples: int, fade: int = 20, grid: SegmentGrid = GRID) -> Seg
 
 @pytest.mark.parametrize("grid", [GRID, FadeChunking(360, 40), FadeChunking(2_345)])
 @pytest.mark.parametrize("samples", [1, 399, 400, 401, 1_000, 2_345])
-def test_segments_in_any_order_give_the_published_pieces_to_the_bit(samples: int, grid: SegmentGrid) -> None:
+def test_segments_in_any_order_give_the_published_pieces_to_the_bit(
+    samples: int, grid: SegmentGrid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each added up in several pieces."""
+    monkeypatch.setattr(layers, "PIECE_SAMPLES", 100)
     mixture = np.random.default_rng(1).standard_normal((2, samples)).astype(np.float32)
     separator = WaveformSeparator(
         FakeEngine(lambda batch: np.stack([batch * gain for gain in (0.1, 0.2, 0.3, 0.4)], axis=1)),

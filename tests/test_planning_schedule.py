@@ -13,7 +13,7 @@ from my_submission.events import Finished, Note
 from my_submission.geometry import segment_grids
 from my_submission.planning import Calibration, ChunkWork, Cost, Forecast, Pace, SegmentLayer, SegmentWork
 from my_submission.planning.segments import SHORTEST_SHARE
-from my_submission.planning.work import chunk_batches
+from my_submission.planning.work import chunk_batches, in_batches
 from my_submission.predictor import Predictor
 from my_submission.predictor.song import spare_seconds
 from my_submission.separators import SpectralSeparator, WaveformSeparator
@@ -168,6 +168,16 @@ def test_chunks_of_a_batch_that_may_still_change_are_done_and_dropped_ones_come_
     while (unit := work.next(forecast, after=after)) is not None:
         unit.commit(unit.compute())
     assert sorted(done) == [span.start for batch in batches for span in batch][3:]
+
+
+@pytest.mark.parametrize(("n_chunks", "expected"), [(17, [5, 6, 6]), (8, [8]), (9, [4, 5]), (3, [3]), (0, [])])
+def test_batches_are_as_large_as_each_other(n_chunks: int, expected: list[int]) -> None:
+    """Another size of a batch costs a GPU time; all chunks are there, in their order."""
+    stride = CHUNKING.stride_samples
+    spans = [CHUNKING.span_at(number * stride, 20 * stride) for number in range(n_chunks)]
+    batches = in_batches(spans, 8, benefit=None)
+    assert [len(batch) for batch in batches] == expected
+    assert [span for batch in batches for span in batch] == spans
 
 
 def test_nothing_is_begun_below_the_shortest_segment() -> None:

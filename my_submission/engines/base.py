@@ -23,7 +23,8 @@ class Engine(Protocol):
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Map a batch; neither side keeps a reference to the other's array.
 
-        ``is_last`` says that no other batch follows soon: working memory is given back, weights stay.
+        ``is_last`` says that no other batch follows soon: working memory is given back, on a GPU where it is scarce;
+        weights stay.
         """
         ...
 

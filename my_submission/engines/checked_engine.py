@@ -113,7 +113,7 @@ class CheckedEngine:
         return self.reference
 
     def _tried(self, engine: Engine, excerpt: Batch) -> Batch:
-        """What one of the engines makes of the excerpt; the reference gives its working memory back."""
+        """What one of the engines makes of the excerpt; the reference may give its working memory back."""
         return engine.run(excerpt, is_last=engine is self.reference)
 
     def _say(self, outcome: str) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
+import logging
 import os
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 CUDNN_NAMES = ("cudnn64_9.dll",) if os.name == "nt" else ("libcudnn.so.9", "libcudnn.so")
 """Where onnxruntime looks for cuDNN, at the first convolution."""
@@ -20,10 +25,13 @@ def load_cuda_libraries(runtime: Any) -> None:
     Raises:
         OSError: there is no cuDNN.
     """
-    import torch  # noqa: F401
-
+    with contextlib.suppress(ImportError):
+        import torch  # noqa: F401
     if hasattr(runtime, "preload_dlls"):
-        runtime.preload_dlls()
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            runtime.preload_dlls()
+        logger.debug("preload_dlls: %s", said.getvalue())
     failures: list[OSError] = []
     for name in CUDNN_NAMES:
         try:

@@ -15,11 +15,12 @@ from my_submission.engines.devices import Device
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
-"""Between two looks at what is in use: onnxruntime and torch keep what they took until a song's last run."""
+"""Between two looks at what is in use: onnxruntime and torch keep what they took until a song's last run, at least."""
 
 
-PLENTY_SHARE = 0.5
-"""Of a GPU's memory: where more is free, what libraries keep for later runs is left to them."""
+PLENTY_SHARE = 0.75
+"""Of a GPU's memory: where more is free, what libraries keep for later runs is left to them. The next part is planned
+for less than this (``predictor.memory.DEVICE_SHARE`` of what was free at first), so it still fits."""
 
 
 @dataclass(frozen=True)

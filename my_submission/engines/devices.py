@@ -121,8 +121,8 @@ def explained(device: Device, n_items: int) -> Iterator[None]:
     except Exception as error:  # every library raises a type of its own, without a common base
         if not is_memory_failure(error):
             raise
-        holder = Device("cpu") if isinstance(error, MemoryError) else device  # numpy's own, whatever the device
-        raise memory_error(holder, n_items) from error
+        is_of_host = isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)  # numpy's words, torch's
+        raise memory_error(Device("cpu") if is_of_host else device, n_items) from error
 
 
 def available_cpus() -> int:

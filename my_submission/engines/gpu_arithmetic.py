@@ -34,7 +34,7 @@ def checked_spectral(network: OnnxEngine | TorchEngine, stft: StftGeometry, *, n
 
 
 def checked_waveform(network: TorchEngine, *, excerpt_samples: int, name: str) -> CheckedEngine:
-    """A network of waveforms, compared on a stretch of the first segment.
+    """A network of waveforms, compared on a stretch of the loudest of the first segments.
 
     Args:
         network: in fp32.

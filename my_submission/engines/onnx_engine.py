@@ -253,12 +253,12 @@ def open_session(
             raise _refused(device, f"cuDNN cannot be loaded: {error}") from error
         wanted.insert(0, ("CUDAExecutionProvider", cuda_options(device, has_tf32=has_tf32)))
     try:
-        # Without this, onnxruntime goes on on the CPU when a run on the GPU fails.
+        # Its own fall-back would open another session on the CPU, here or when ``run`` fails on the GPU.
         session = runtime.InferenceSession(model, options, providers=wanted, enable_fallback=0)
     except Exception as error:  # onnxruntime raises a family of its own without a common public base
         if is_memory_failure(error):
             raise memory_error(device, 0) from error
-        if device.kind == "cuda" and "CUDA" in str(error):
+        if device.kind == "cuda" and any(word in str(error).lower() for word in ("cuda", "cublas", "cudnn")):
             raise _refused(device, str(error)) from error
         problem = f"onnxruntime cannot open this graph ({' '.join(str(error).split())})"
         raise WeightsError(problem, where=where, cure="fetch it again, or check it with `verify`") from error

@@ -6,6 +6,7 @@ Both map float32 (batch, 2, samples) to the same shape, samples = hop · (frames
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, cast
 
 import numpy as np
@@ -19,8 +20,11 @@ from my_submission.engines.fitting_engine import FittingEngine
 from my_submission.engines.frame_major import FrameMajorOnnx
 from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.engines.torch_engine import TorchEngine
-from my_submission.errors import DeviceError
+from my_submission.errors import DeviceError, DeviceMemoryError
 from my_submission.geometry import StftGeometry
+
+MOST_FILLED = 1.25
+"""A batch becomes at most so many times larger by silence: planning allows a unit to take that much longer."""
 
 
 class HostSpectralEngine:
@@ -112,8 +116,8 @@ class SilenceSkipping:
 class DeviceSpectralEngine:
     """Transforms in torch on the network's own device; spectra are bound to the session, not copied.
 
-    For every shape that differs from the one before, onnxruntime plans its convolutions anew, which takes longer than
-    a few chunks do: a smaller batch than the one before is filled up with silence.
+    For every shape that differs from the one before, onnxruntime plans its convolutions anew, which is reported to take
+    longer than a chunk does: a batch that is a little smaller than the one before is filled up with silence.
 
     Args:
         network: an ONNX session or a torch network on that device.
@@ -130,7 +134,7 @@ class DeviceSpectralEngine:
         self.stft = stft
         self._torch = torch
         self._device = str(network.device)
-        self._filled = (0, 0)
+        self._shape_before: tuple[int, ...] = ()
         if network.device.kind == "cuda" and not torch.cuda.is_available():
             raise DeviceError(
                 f"torch {torch.__version__} cannot use {network.device}, which the transforms need",
@@ -144,12 +148,20 @@ class DeviceSpectralEngine:
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Separate chunks; the only transfers are the waveforms, in and out."""
+        n_rows, self._shape_before = self._n_rows(batch), ()
+        if n_rows > len(batch):
+            # As soon as this has failed and its tensors are gone, the batch may fit as it is.
+            with contextlib.suppress(DeviceMemoryError):
+                return self._run(batch, n_rows, is_last=is_last)
+        return self._run(batch, len(batch), is_last=is_last)
+
+    def _run(self, batch: Batch, n_rows: int, *, is_last: bool) -> Batch:
+        """Separate chunks together with as many silent ones as make ``n_rows``."""
         from my_submission.networks import spectra
 
         torch = self._torch
         with explained(self.network.device, len(batch)), torch.inference_mode():
-            waves = torch.zeros((self._n_rows(batch), *batch.shape[1:]), device=self._device)
-            self._filled = (0, 0)  # should this fail, a smaller batch is to be smaller
+            waves = torch.zeros((n_rows, *batch.shape[1:]), device=self._device)
             waves[: len(batch)] = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32))
             channels = spectra.to_channels(waves, self.stft)
             mapped = (
@@ -158,16 +170,17 @@ class DeviceSpectralEngine:
                 else self.network.apply(channels)
             )
             result: Batch = spectra.from_channels(mapped[: len(batch)], self.stft).cpu().numpy()
-        self._filled = (len(waves), batch.shape[-1])
+        self._shape_before = tuple(waves.shape)
         if is_last and self.network.device.kind == "cuda" and gives_back(self.network.device):
             torch.cuda.empty_cache()
         return result
 
     def _n_rows(self, batch: Batch) -> int:
-        """Chunks of a run: those of the batch, or as many as before."""
-        rows, samples = self._filled
-        is_planned = isinstance(self.network, OnnxEngine) and samples == batch.shape[-1]
-        return max(rows, len(batch)) if is_planned else len(batch)
+        """Chunks of a run: those of the batch, or as many as before where that is at most a quarter more."""
+        before = self._shape_before
+        if not isinstance(self.network, OnnxEngine) or before[1:] != batch.shape[1:]:
+            return len(batch)
+        return before[0] if len(batch) < before[0] <= MOST_FILLED * len(batch) else len(batch)
 
     def _bound(self, channels: Any, *, is_last: bool) -> Any:
         """Run the session on the memory of one tensor into the memory of another."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 from my_submission.audio_io import Mixture
@@ -239,8 +240,13 @@ def chunk_batches(
 
 
 def in_batches(spans: Sequence[ChunkSpan], size: int, *, benefit: Benefit | None) -> list[tuple[ChunkSpan, ...]]:
-    """Neighbouring chunks in batches of up to ``size``, those that bring most first; in their own order when None."""
-    batches = [tuple(spans[first : first + size]) for first in range(0, len(spans), size)]
+    """Neighbouring chunks in batches of up to ``size``, as many in each as in the others or one fewer.
+
+    Those that bring most come first; they stay in their own order when ``benefit`` is None.
+    """
+    n_batches = -(-len(spans) // size)
+    bounds = [number * len(spans) // n_batches for number in range(n_batches + 1)] if spans else []
+    batches = [tuple(spans[first:stop]) for first, stop in pairwise(bounds)]
     if benefit is not None:
         batches.sort(key=lambda batch: -benefit(batch[0].start, batch[-1].stop) / len(batch))
     return batches
