@@ -54,6 +54,16 @@ def test_what_cannot_fit_is_refused_with_the_number_that_would() -> None:
         keep_within(two_branches(), SONG_BYTES + CHUNK_BYTES - 1, resident_bytes=0)
 
 
+def test_on_a_gpu_only_the_song_counts() -> None:
+    """Networks work in the card's memory: batches and segments stay as they are."""
+    assembly = two_branches()
+    assert keep_within(assembly, SONG_BYTES + 5, resident_bytes=5, is_on_gpu=True) == ()
+    assert assembly.branches[1].separators[0].chunking == SEGMENTS  # type: ignore[attr-defined]
+    least = (SONG_BYTES + 5) // 2**20 + 1
+    with pytest.raises(MdxError, match=f"a song needs about 95 MiB.*--max-memory {least} "):
+        keep_within(assembly, SONG_BYTES + 4, resident_bytes=5, is_on_gpu=True)
+
+
 def test_loading_obeys_the_limit(tiny_models: Path) -> None:
     with pytest.raises(MdxError, match="--max-memory"):
         mdx.load("starter", models_dir=tiny_models, device="cpu", max_memory_bytes=1 << 20)

@@ -76,7 +76,7 @@ def load(
         limits: tuple[str, ...] = ()
         if max_memory_bytes is not None:
             assembly.open()
-            limits = keep_within(assembly, max_memory_bytes)
+            limits = keep_within(assembly, max_memory_bytes, is_on_gpu=chosen.kind == "cuda")
         read_memory = memory_reader(chosen)
         if read_memory is not None:
             free, has_fixed_batches = read_memory().free_bytes, batch_chunks is not None

@@ -37,13 +37,16 @@ frames and their products with the window, of two channels, counted from their s
 MEBIBYTE = 1 << 20
 
 
-def keep_within(assembly: Assembly, max_memory_bytes: int, *, resident_bytes: int | None = None) -> tuple[str, ...]:
+def keep_within(
+    assembly: Assembly, max_memory_bytes: int, *, resident_bytes: int | None = None, is_on_gpu: bool = False
+) -> tuple[str, ...]:
     """Set batches and segments of a system so that its work stays below a limit.
 
     Args:
         assembly: the system, opened: its weights count as resident already. Its separators are changed.
         max_memory_bytes: of the whole process.
         resident_bytes: what the process holds now; asked of the system when not given.
+        is_on_gpu: networks work in a GPU's memory, which is not the process's: only the song's blocks are.
 
     Returns:
         What differs from the published way because of the limit, a sentence each.
@@ -53,6 +56,10 @@ def keep_within(assembly: Assembly, max_memory_bytes: int, *, resident_bytes: in
     """
     resident = psutil.Process().memory_info().rss if resident_bytes is None else resident_bytes
     free = max_memory_bytes - resident - SONG_BYTES
+    if is_on_gpu:
+        if free < 0:
+            raise _too_little("a song", SONG_BYTES, resident, beside_bytes=0)
+        return ()
     notes: list[str] = []
     for branch in assembly.branches:
         for separator in branch.separators:
@@ -179,8 +186,8 @@ def _of_length(grid: SegmentGrid, length: int) -> SegmentGrid:
     return replace(grid, stride_samples=length - grid.fade_samples)
 
 
-def _too_little(what: str, need: int, resident: int) -> MdxError:
-    least = (resident + SONG_BYTES + need) // MEBIBYTE + 1
+def _too_little(what: str, need: int, resident: int, *, beside_bytes: int = SONG_BYTES) -> MdxError:
+    least = (resident + beside_bytes + need) // MEBIBYTE + 1
     return MdxError(
         f"{what} needs about {need // MEBIBYTE} MiB, and the process holds {resident // MEBIBYTE} MiB already",
         cure=f"use --max-memory {least} (MiB) or more, or a smaller system",
