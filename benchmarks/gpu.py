@@ -37,6 +37,7 @@ from benchmarks.gpu_ways import ARITHMETIC, SYSTEM_WAYS, network_ways
 from benchmarks.memory import RATE, write_song
 from benchmarks.processes import circumstances
 from benchmarks.random_models import GEOMETRIES, write_models
+from my_submission.cli.options import write_json
 from my_submission.engines import Device, resolve_device
 from my_submission.engines.checked_engine import agreement_db
 from my_submission.engines.onnx_engine import OnnxEngine
@@ -85,10 +86,10 @@ class Answers:
             MdxError: the folder holds answers to others.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        asked, path = json.dumps(settings, sort_keys=True), folder / "settings.json"
+        path = folder / "settings.json"
         if not path.exists():
-            write_whole(path, asked)
-        if path.read_text(encoding="utf-8") != asked:
+            write_json(path, settings)
+        if json.loads(path.read_text(encoding="utf-8")) != settings:
             raise MdxError("holds measurements of other settings or versions", where=folder, cure="name another --work")
         return cls(folder)
 
@@ -101,15 +102,8 @@ class Answers:
                 return kept
         print(f"{kind}: {name}", file=sys.stderr, flush=True)
         given = ask()
-        write_whole(path, json.dumps(given))
+        write_json(path, given)
         return given
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there completely or not at all."""
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
 
 
 def main() -> int:
@@ -139,7 +133,7 @@ def main() -> int:
 
 
 def prepare(options: argparse.Namespace, folder: Path) -> None:
-    """Make what is not there yet: random weights, unless some are named, and a song."""
+    """Make a song, and random weights where none are named and none are there yet."""
     folder.mkdir(parents=True, exist_ok=True)
     if options.models_dir is None:
         options.models_dir = folder / f"models-{options.geometry}"

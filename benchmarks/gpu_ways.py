@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from my_submission.engines import Device, parse_device
+from my_submission.engines.cuda_libraries import load_cuda_libraries
 from my_submission.engines.onnx_engine import OnnxEngine, cuda_options
 from my_submission.engines.torch_engine import Precision, TorchEngine, float32_products
 from my_submission.networks.half_precision import half_precision
@@ -125,8 +126,8 @@ def _bound(path: Path, is_half: bool, providers: list[Any], device: Device, spec
     """A session on the memory of one tensor, into that of another, opened without our own class's settings."""
     import onnxruntime
 
-    if device.kind == "cuda" and hasattr(onnxruntime, "preload_dlls"):
-        onnxruntime.preload_dlls()
+    if device.kind == "cuda":
+        load_cuda_libraries(onnxruntime)
     model = half_precision(load_model(path), path).SerializeToString() if is_half else str(path)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = torch.get_num_threads()

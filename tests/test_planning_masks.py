@@ -91,7 +91,7 @@ def test_masks_that_are_late_leave_the_song_in_stretches() -> None:
     """A whole song at once that would end too late is taken in stretches, and the report says so."""
     clock = FakeClock()
     made = assembly(clock, cost=1.0, is_whole=True, wiener=WienerSettings())
-    _, texts = separated(made, clock, 4.2)
+    _, texts = separated(made, clock, 4.0)
     assert any("cut the song into stretches for masks" in text for text in texts)
     clock = FakeClock()
     _, texts = separated(replace(made), clock, 100.0)

@@ -51,8 +51,8 @@ def worst_decibels(reference: Stems, estimate: Stems) -> float:
 def _ways(settings: TrialSettings, *, has_cuda: bool) -> Sequence[TrialSettings]:
     ways = [replace(settings, device="cpu", runtime="torch", precision="fp32")]
     if has_cuda:
-        ways += [replace(settings, device="cuda", runtime=name, precision="fp32") for name in ("onnx", "torch")]
-        ways += [replace(settings, device="cuda", runtime=name, precision="auto") for name in ("onnx", "torch")]
+        for precision in ("fp32", "auto"):
+            ways += [replace(settings, device="cuda", runtime=name, precision=precision) for name in ("onnx", "torch")]
         ways.append(replace(settings, device="cuda", runtime="torch", precision="bf16"))
     return ways
 

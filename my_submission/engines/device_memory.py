@@ -17,7 +17,6 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 0.1
 """Between two looks at what is in use: onnxruntime and torch keep what they took until a song's last run, at least."""
 
-
 PLENTY_SHARE = 0.75
 """Of a GPU's memory: where more is free, what libraries keep for later runs is left to them. The next part is planned
 for less than this (``predictor.memory.DEVICE_SHARE`` of what was free at first), so it still fits."""
@@ -67,6 +66,14 @@ def gives_back(device: Device) -> bool:
         return True
     memory = read()
     return memory.free_bytes <= PLENTY_SHARE * memory.total_bytes
+
+
+def give_back_cache(device: Device) -> None:
+    """After a last run, give what torch keeps for later ones back to CUDA, where a GPU's memory is scarce."""
+    if device.kind == "cuda" and gives_back(device):
+        import torch
+
+        torch.cuda.empty_cache()
 
 
 class PeakWatch:

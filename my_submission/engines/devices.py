@@ -106,11 +106,6 @@ def memory_error(device: Device, n_items: int) -> DeviceMemoryError:
     )
 
 
-def is_memory_failure(error: Exception) -> bool:
-    """Whether a library's error says that there is no memory."""
-    return any(words in str(error) for words in _MEMORY_FAILURES)
-
-
 @contextmanager
 def explained(device: Device, n_items: int) -> Iterator[None]:
     """Turn a runtime's failure to find memory for a batch into ours; any other failure stays what it is."""
@@ -119,7 +114,7 @@ def explained(device: Device, n_items: int) -> Iterator[None]:
     except MdxError:
         raise
     except Exception as error:  # every library raises a type of its own, without a common base
-        if not is_memory_failure(error):
+        if not any(words in str(error) for words in _MEMORY_FAILURES):
             raise
         is_of_host = isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)  # numpy's words, torch's
         raise memory_error(Device("cpu") if is_of_host else device, n_items) from error

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from my_submission.engines.base import Batch
 from my_submission.engines.cuda_libraries import load_cuda_libraries
 from my_submission.engines.device_memory import gives_back
-from my_submission.engines.devices import Device, available_cpus, explained, is_memory_failure, memory_error
-from my_submission.errors import DeviceError, WeightsError
+from my_submission.engines.devices import Device, available_cpus, explained
+from my_submission.errors import DeviceError, DeviceMemoryError, WeightsError
 
 logger = logging.getLogger(__name__)
 
@@ -254,10 +254,11 @@ def open_session(
         wanted.insert(0, ("CUDAExecutionProvider", cuda_options(device, has_tf32=has_tf32)))
     try:
         # Its own fall-back would open another session on the CPU, here or when ``run`` fails on the GPU.
-        session = runtime.InferenceSession(model, options, providers=wanted, enable_fallback=0)
+        with explained(device, 0):
+            session = runtime.InferenceSession(model, options, providers=wanted, enable_fallback=0)
+    except DeviceMemoryError:
+        raise
     except Exception as error:  # onnxruntime raises a family of its own without a common public base
-        if is_memory_failure(error):
-            raise memory_error(device, 0) from error
         if device.kind == "cuda" and any(word in str(error).lower() for word in ("cuda", "cublas", "cudnn")):
             raise _refused(device, str(error)) from error
         problem = f"onnxruntime cannot open this graph ({' '.join(str(error).split())})"

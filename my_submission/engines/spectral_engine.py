@@ -14,7 +14,7 @@ import numpy as np
 from my_submission.dsp.stft import from_channels, from_frames, to_channels, to_frames
 from my_submission.engines.base import Batch, Engine
 from my_submission.engines.checked_engine import CheckedEngine
-from my_submission.engines.device_memory import gives_back
+from my_submission.engines.device_memory import give_back_cache
 from my_submission.engines.devices import explained
 from my_submission.engines.fitting_engine import FittingEngine
 from my_submission.engines.frame_major import FrameMajorOnnx
@@ -171,8 +171,8 @@ class DeviceSpectralEngine:
             )
             result: Batch = spectra.from_channels(mapped[: len(batch)], self.stft).cpu().numpy()
         self._shape_before = tuple(waves.shape)
-        if is_last and self.network.device.kind == "cuda" and gives_back(self.network.device):
-            torch.cuda.empty_cache()
+        if is_last:
+            give_back_cache(self.network.device)
         return result
 
     def _n_rows(self, batch: Batch) -> int:

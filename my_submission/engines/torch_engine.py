@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from my_submission.engines.base import Batch
-from my_submission.engines.device_memory import gives_back
+from my_submission.engines.device_memory import give_back_cache
 from my_submission.engines.devices import Device, available_cpus, explained
 from my_submission.errors import DeviceError, MdxError
 
@@ -70,8 +70,8 @@ class TorchEngine:
         with explained(self.device, len(batch)), torch.inference_mode():
             moved = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(str(self.device))
             result: Batch = self.apply(moved).cpu().numpy()
-        if is_last and self.device.kind == "cuda" and gives_back(self.device):
-            torch.cuda.empty_cache()
+        if is_last:
+            give_back_cache(self.device)
         return result
 
     def apply(self, tensor: Any) -> Any:
