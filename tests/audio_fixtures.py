@@ -45,9 +45,11 @@ def write_media(
     sample_rate: int = 44_100,
     container: str | None = None,
     options: dict[str, str] | None = None,
+    metadata: dict[str, str] | None = None,
 ) -> Path:
     """Write one audio stream a waveform with FFmpeg's libraries."""
     with av.open(str(path), "w", format=container, options=options or {}) as output:
+        output.metadata.update(metadata or {})
         tracks = []
         for wave in streams:
             stream = output.add_stream(codec, rate=sample_rate)

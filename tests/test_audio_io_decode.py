@@ -111,8 +111,10 @@ def test_equals_the_ffmpeg_command(tmp_path: Path, name: str, codec: str) -> Non
     raw = subprocess.run(command, capture_output=True, check=True).stdout
     reference = np.frombuffer(raw, "<f4").reshape(-1, 2).T
     got = decoded(path)
-    assert got.shape == reference.shape
-    assert snr_db(reference, got) > 60  # the command may be another version of FFmpeg
+    # The command may be another version of FFmpeg: since 9 the padding of the last AAC frame is left out.
+    assert abs(got.shape[1] - reference.shape[1]) < 1_024
+    common = min(got.shape[1], reference.shape[1])
+    assert snr_db(reference[:, :common], got[:, :common]) > 60
 
 
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "flac"])
@@ -132,6 +134,16 @@ def test_integers_scale_through_ffmpeg_as_through_libsndfile(tmp_path: Path, cod
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     assert np.array_equal(decoded(path), wave)
+
+
+@pytest.mark.parametrize("name", ["a.mka", "a.m4a"])
+def test_metadata_that_is_no_utf8_changes_nothing(tmp_path: Path, name: str) -> None:
+    path = write_media(tmp_path / name, [noise(2, 48_000)], codec="aac", metadata={"title": "a name"})
+    before = decoded(path)
+    data = path.read_bytes()
+    assert b"a name" in data
+    path.write_bytes(data.replace(b"a name", b"a\xff\xfeame"))
+    assert np.array_equal(decoded(path), before)
 
 
 def test_first_audio_stream_is_the_mixture(tmp_path: Path) -> None:

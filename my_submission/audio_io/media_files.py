@@ -41,7 +41,7 @@ class MediaDecoder:
         # A file object, and no protocol allowed: a playlist in disguise must not open other files or addresses.
         self._file = path.open("rb")
         try:
-            self._container = av.open(self._file, options={"protocol_whitelist": "none"}, metadata_errors="replace")
+            self._container = av.open(self._file, options={"protocol_whitelist": "none"}, **_text_options(av))
         except self._errors as error:
             self._file.close()
             raise unreadable_error(path, getattr(error, "strerror", None) or str(error)) from error
@@ -136,6 +136,11 @@ def _import_av(path: Path) -> Any:
             cure="pip install av, or convert the file to WAV first",
         ) from error
     return av
+
+
+def _text_options(av: Any) -> dict[str, str]:
+    """What makes ``av.open`` keep metadata that is no UTF-8; PyAV 19 does so by itself and knows no such option."""
+    return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def _audio_stream(path: Path, container: Any) -> Any:
