@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import numpy.typing as npt
 
-from my_submission.challenge.sound_folders import read_mixture, write_stems
+from my_submission.challenge.sound_folders import read_mixture, require_plain_name, write_stems
 from my_submission.errors import InputError, MdxError
 from my_submission.user_config import MySeparationModel
 
@@ -60,6 +60,7 @@ class AIcrowdWrapper:
             NameError: the song cannot be read or separated, or the stems are not the track's.
         """
         try:
+            require_plain_name(foldername)
             mixture, sample_rate = read_mixture(self.dataset_dir / foldername, self.track)
         except MdxError as error:
             self.raise_aicrowd_error(str(error))

@@ -87,14 +87,24 @@ def test_missing_inputs_and_none_at_all(tmp_path: Path) -> None:
         find_songs([])
 
 
-def test_songs_of_the_same_name_are_refused(tmp_path: Path) -> None:
-    first, second = touch(tmp_path / "a.wav"), touch(tmp_path / "a.flac")
-    with pytest.raises(InputError) as caught:
-        find_songs([first, second])
-    assert f"two inputs are called 'a' and would overwrite each other: {first} and {second}" in str(caught.value)
-    assert "different output folders" in str(caught.value)
-    with pytest.raises(InputError, match="overwrite each other"):
-        find_songs([first, first])
+def test_songs_of_one_name_are_told_apart_and_a_file_given_twice_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = touch(tmp_path / "disc1" / "01.wav"), touch(tmp_path / "disc2" / "01.wav")
+    (tmp_path / "link.wav").symlink_to(first)
+    monkeypatch.chdir(tmp_path)
+    notes: list[str] = []
+    given = [first, "disc1/../disc1/01.wav", second, touch(tmp_path / "other.wav"), tmp_path / "link.wav"]
+    songs = find_songs(given, on_note=notes.append)
+    assert [song.name for song in songs] == ["disc1/01", "disc2/01", "other", "link"]
+    assert notes == [
+        "disc1/../disc1/01.wav was given more than once; it is separated once",
+        "more than one song is called '01'; the stems go to disc1/01, disc2/01",
+    ]
+    assert [song.name for song in find_songs([touch(tmp_path / "a.wav"), touch(tmp_path / "a.flac")])] == [
+        "a.wav",
+        "a.flac",
+    ]
 
 
 def test_decomposed_letters_are_kept(tmp_path: Path) -> None:

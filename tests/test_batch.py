@@ -111,6 +111,26 @@ def test_a_list_names_songs_relative_to_itself(tmp_path: Path) -> None:
     assert found[0].url == str(tmp_path / "lists" / "near.wav")
 
 
+def test_songs_of_one_name_are_all_done(tmp_path: Path) -> None:
+    for file in ("disc/01.flac", "disc/01.wav", "disc/02.wav", "more/disc/02.wav", "more/03.wav"):
+        touch(tmp_path / file)
+    assert names(tmp_path) == ["disc/01.flac", "disc/01.wav", "disc/02", "more/03", "more/disc/02"]
+    songs = tmp_path / "songs.txt"
+    songs.write_text("03\tdisc/01.wav\n", encoding="utf-8")
+    notes: list[str] = []
+    found = find_catalogue(
+        [str(tmp_path / "more" / "03.wav"), str(tmp_path / "disc" / "01.wav"), str(tmp_path / "disc" / "01.wav")],
+        [str(songs)],
+        storage=STORAGE,
+        on_note=notes.append,
+    )
+    assert [song.name for song in found] == ["more/03", "01", "03"]
+    assert notes == [
+        f"{tmp_path / 'disc' / '01.wav'} was found 2 times; it is separated once",
+        "more than one song is called '03'; the stems go to more/03",
+    ]
+
+
 def test_web_addresses_keep_their_name_and_lose_their_query() -> None:
     (song,) = find_catalogue(["https://host.example/a%20b/S%C3%B8ng.mp3?token=1"], [], storage=STORAGE)
     assert song == CatalogueSong("Søng", "https://host.example/a%20b/S%C3%B8ng.mp3?token=1")
@@ -132,8 +152,10 @@ def test_what_is_no_catalogue_says_so(tmp_path: Path) -> None:
         names(lists=(tmp_path / "absent.txt",))
     with pytest.raises(InputError, match="no song was given"):
         names()
-    with pytest.raises(InputError, match="would overwrite each other"):
-        names(touch(tmp_path / "a.wav"), touch(tmp_path / "a.flac"))
+    twice = touch(tmp_path / "twice.txt")
+    twice.write_text("a\tone.wav\na\ttwo.wav\nb\tone.wav\nb\ttwo.wav\na\tone.wav\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"overwrite each other: 'a': .*one.wav, .*two.wav; 'b': .*one.wav, .*two"):
+        names(lists=(twice,))
     with pytest.raises(UnknownNameError, match="cannot be used"):
         names("nonsense://host/a.wav")
 
@@ -267,6 +289,22 @@ def test_stems_never_go_beside_their_mixture(recipe: Recipe, tmp_path: Path) -> 
     outcome = job(recipe, tmp_path)()(song)
     assert "replace those that lie beside the mixture" in str(outcome.error)
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["mixture.wav"]
+
+
+@pytest.mark.parametrize("report", [False, True])
+def test_no_song_is_replaced_by_a_stem_or_a_document(
+    recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str], report: bool
+) -> None:
+    path = write_song(tmp_path / "out" / "bass" / "bass.flac")
+    before = path.read_bytes()
+    outcome = job(recipe, tmp_path / "out")()(CatalogueSong("bass", str(path)))
+    assert "it is an input" in str(outcome.error)
+    models = str(recipe.load_settings["models_dir"])
+    where = ["-o", str(tmp_path / "new"), "--report", str(path)] if report else ["-o", str(tmp_path / "out")]
+    assert main(["batch", str(path), "--models-dir", models, *where]) == 1
+    assert "it is an input" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert sorted(path.name for path in path.parent.iterdir()) == ["bass.flac"]
 
 
 def test_a_worker_with_other_weights_refuses(recipe: Recipe) -> None:

@@ -225,6 +225,46 @@ def test_stems_are_not_written_over_the_references(run: Callable[..., tuple[int,
     assert (tmp_path / "set" / "one" / "bass.wav").read_bytes() == b"reference"
 
 
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_a_song_is_not_replaced_by_its_own_stem(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, suffix: str
+) -> None:
+    song = write_song(tmp_path / "out" / "bass" / f"bass.{suffix}")
+    other = write_song(tmp_path / "out" / "x" / "vocals.wav")
+    first = write_song(tmp_path / "x.wav")
+    before = song.read_bytes(), other.read_bytes()
+    code, _, err = run(first, song, other, "-o", tmp_path / "out", "--format", suffix)
+    assert code == 1
+    assert "3 song(s) failed" not in err  # vocals.wav goes to out/vocals
+    assert f"x: {other}: this file would be replaced, and it is an input" in err
+    assert f"bass: {song}: this file would be replaced, and it is an input" in err
+    assert (song.read_bytes(), other.read_bytes()) == before
+    assert stems_of(tmp_path / "out" / "bass") == [song.name]
+    assert stems_of(tmp_path / "out" / "x") == ["vocals.wav"]
+
+
+def test_a_report_does_not_replace_a_song(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    song = write_song(tmp_path / "song.wav")
+    before = song.read_bytes()
+    code, _, err = run(song, "-o", tmp_path / "out", "--report", song)
+    assert (code, song.read_bytes()) == (1, before)
+    assert "it is an input" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_odd_names_stay_inside_the_output_and_same_names_are_both_done(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    names = ["...wav", "..wav", ".wav", "disc1/01.wav", "disc2/01.wav"]
+    songs = [write_song(tmp_path / "in" / name, samples=500) for name in names]
+    code, _, err = run(*songs, songs[0], "-o", tmp_path / "deep" / "er" / "out")
+    assert code == 0, err
+    folders = sorted({path.parent.relative_to(tmp_path) for path in tmp_path.rglob("bass.wav")})
+    assert folders == [Path("deep/er/out", name) for name in ("...wav", "..wav", ".wav", "disc1/01", "disc2/01")]
+    assert "separated once" in err
+    assert "disc1/01, disc2/01" in err
+
+
 def test_budget_of_a_factor(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     song = write_song(tmp_path / "song.wav", samples=44_100)
     code, _, _ = run(song, "-o", tmp_path / "out", "--budget-factor", "100", "--report", tmp_path / "r.json")

@@ -4,17 +4,21 @@ from my_submission.audio_io.copies import check_length, convert_stems, decode_to
 from my_submission.audio_io.decode import probe, read_blocks
 from my_submission.audio_io.decoder import AudioInfo
 from my_submission.audio_io.mixture import Mixture, load_mixture, mixture_from_array
+from my_submission.audio_io.own_files import InputFiles, OutputFolders, refuse_own_folder
 from my_submission.audio_io.sample_store import DiskStore, MemoryStore, SampleStore, new_store
-from my_submission.audio_io.songs import SongInput, find_songs, refuse_own_folder, song_name
+from my_submission.audio_io.song_names import distinct_names, folder_name, song_name
+from my_submission.audio_io.songs import SongInput, find_songs
 from my_submission.audio_io.statistics import MixtureStatistics
 from my_submission.audio_io.stem_writer import StemFolderWriter, StemLevels
 
 __all__ = [
     "AudioInfo",
     "DiskStore",
+    "InputFiles",
     "MemoryStore",
     "Mixture",
     "MixtureStatistics",
+    "OutputFolders",
     "SampleStore",
     "SongInput",
     "StemFolderWriter",
@@ -22,7 +26,9 @@ __all__ = [
     "check_length",
     "convert_stems",
     "decode_to_wav",
+    "distinct_names",
     "find_songs",
+    "folder_name",
     "interleave",
     "load_mixture",
     "mixture_from_array",

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path, PurePath
 
-from my_submission.errors import InputError, OutputError
-
-MIXTURE_FILE = "mixture.wav"
-"""The challenge's layout: one folder a song, with the mixture under this name."""
-
-_STEM_FILE_SUFFIX = ".stem.mp4"
-"""MUSDB18's own format: the mixture is the first of five audio streams."""
+from my_submission.audio_io.song_names import MIXTURE_FILE, STEM_FILE_SUFFIX, distinct_names, song_name
+from my_submission.errors import InputError
 
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka"}
@@ -34,30 +30,56 @@ class SongInput:
             raise ValueError(f"a song without a name: {self.path}")
 
 
-def song_name(path: str | PathLike[str]) -> str:
-    """The name of a song: its file's without suffixes, or its folder's for ``<song>/mixture.wav``."""
-    file = Path(path)
-    if file.name.lower() == MIXTURE_FILE:
-        return file.absolute().parent.name or file.stem
-    if file.name.lower().endswith(_STEM_FILE_SUFFIX) and len(file.name) > len(_STEM_FILE_SUFFIX):
-        return file.name[: -len(_STEM_FILE_SUFFIX)]
-    return file.stem
-
-
-def find_songs(inputs: Iterable[str | PathLike[str]]) -> list[SongInput]:
-    """The songs that files and folders stand for, folders in natural order ("song 2" before "song 10").
+def find_songs(
+    inputs: Iterable[str | PathLike[str]], *, on_note: Callable[[str], None] = lambda note: None
+) -> list[SongInput]:
+    """Return the songs that files and folders stand for, folders in natural order ("song 2" before "song 10").
 
     A folder stands for the songs in it in the challenge's layout (``<song>/mixture.wav``) and for its
     ``.stem.mp4`` files, or is one song itself when it holds ``mixture.wav``. Hidden entries are ignored.
+    Songs of one name are told apart by the folders they lie in (:func:`distinct_names`); a file that is given twice
+    is one song.
+
+    Args:
+        inputs: files and folders.
+        on_note: told which names were made longer, and which files were given twice.
 
     Raises:
-        InputError: an input is missing, a folder holds no song, or two songs have the same name.
+        InputError: an input is missing, or a folder holds no song.
     """
     songs = [song for given in inputs for song in _songs_of(Path(given))]
     if not songs:
         raise InputError("no song was given", cure="name an audio file, or a folder with <song>/mixture.wav")
-    refuse_same_names((song.name, song.path) for song in songs)
-    return songs
+    once = _without_repeats(songs, on_note)
+    places = [Path(os.path.abspath(song.path)) for song in once]  # names are not to depend on where links lead
+    names = distinct_names([song.name for song in once], places)
+    tell_longer_names([song.name for song in once], names, on_note)
+    return [SongInput(name, song.path) for name, song in zip(names, once, strict=True)]
+
+
+def tell_longer_names(before: Sequence[str], after: Sequence[str], on_note: Callable[[str], None]) -> None:
+    """Say of every name that several songs have what they are called instead."""
+    longer: dict[str, list[str]] = {}
+    for old, new in zip(before, after, strict=True):
+        if old != new:
+            longer.setdefault(old, []).append(new)
+    for name, names in longer.items():
+        on_note(f"more than one song is called {name!r}; the stems go to {', '.join(names)}")
+
+
+def _without_repeats(songs: Sequence[SongInput], on_note: Callable[[str], None]) -> list[SongInput]:
+    """The songs without those whose file was given before under the same name, be it by another path."""
+    seen: set[tuple[str, int, int]] = set()
+    once = []
+    for song in songs:
+        found = song.path.stat()
+        key = (song.name, found.st_dev, found.st_ino)
+        if key in seen:
+            on_note(f"{song.path} was given more than once; it is separated once")
+        else:
+            once.append(song)
+        seen.add(key)
+    return once
 
 
 def _songs_of(given: Path) -> Iterator[SongInput]:
@@ -85,47 +107,17 @@ def _songs_in_folder(folder: Path) -> list[SongInput]:
         raise InputError(
             "no song in this folder",
             where=folder,
-            cure=f"it should hold <song>/{MIXTURE_FILE} or *{_STEM_FILE_SUFFIX}; name other audio files one by one",
+            cure=f"it should hold <song>/{MIXTURE_FILE} or *{STEM_FILE_SUFFIX}; name other audio files one by one",
         )
     return songs
 
 
 def is_mixture(file: PurePath) -> bool:
     """Whether a file in a folder is a song by its name alone: ``mixture.wav`` or a ``.stem.mp4``."""
-    return file.name == MIXTURE_FILE or file.name.lower().endswith(_STEM_FILE_SUFFIX)
-
-
-def refuse_own_folder(mixture: Path, directory: Path) -> None:
-    """Refuse stems beside their mixture: they would replace the references of a data set.
-
-    Raises:
-        OutputError: ``directory`` is where the mixture of a song in the challenge's layout lies.
-    """
-    if mixture.name.startswith("mixture.") and directory.resolve() == mixture.resolve().parent:
-        raise OutputError(
-            "the stems would replace those that lie beside the mixture",
-            where=directory,
-            cure="choose another output folder with -o",
-        )
+    return file.name == MIXTURE_FILE or file.name.lower().endswith(STEM_FILE_SUFFIX)
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
     """What names are sorted by so that numbers in them compare by value ("song 2" before "song 10")."""
     parts = re.split(r"(\d+)", name.casefold())  # text and digits alternate: a position always holds the same type
     return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
-
-
-def refuse_same_names(songs: Iterable[tuple[str, str | PathLike[str]]]) -> None:
-    """Refuse songs (name and place of each) whose stems would go into one folder.
-
-    Raises:
-        InputError: two have the same name.
-    """
-    seen: dict[str, str | PathLike[str]] = {}
-    for name, place in songs:
-        if name in seen:
-            raise InputError(
-                f"two inputs are called {name!r} and would overwrite each other: {seen[name]} and {place}",
-                cure="rename one of them, or separate them into different output folders",
-            )
-        seen[name] = place

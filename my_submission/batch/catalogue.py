@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
-from my_submission.audio_io.songs import AUDIO_SUFFIXES, MIXTURE_FILE, is_mixture, natural_key, refuse_same_names
-from my_submission.audio_io.songs import song_name as name_of_file
+from my_submission.audio_io.song_names import MIXTURE_FILE, distinct_names, folder_name
+from my_submission.audio_io.song_names import song_name as name_of_file
+from my_submission.audio_io.songs import AUDIO_SUFFIXES, is_mixture, natural_key, tell_longer_names
 from my_submission.batch.outcomes import CatalogueSong
 from my_submission.batch.places import Place, Storage
 from my_submission.errors import InputError
@@ -16,7 +19,12 @@ _PATTERN_SIGNS = frozenset("*?[")
 
 
 def find_catalogue(
-    inputs: Iterable[str], lists: Iterable[str], *, storage: Storage, output: Place | None = None
+    inputs: Iterable[str],
+    lists: Iterable[str],
+    *,
+    storage: Storage,
+    output: Place | None = None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> list[CatalogueSong]:
     """The songs that paths, URLs, patterns and lists stand for, each folder in natural order.
 
@@ -26,22 +34,82 @@ def find_catalogue(
     are left out. A list is a text file with a path or URL a line, relative ones from the list's own folder; a name
     and a tab may stand before it. Blank lines and those that begin with # are left out.
 
-    A file that is named and absent is a song too: it fails when its turn comes, and the others are done.
+    A file that is named and absent is a song too: it fails when its turn comes, and the others are done. A song that
+    is found twice is done once. Songs of one name are told apart by the folders they lie in, and by their suffix
+    where they lie in one; names that stand in a list are never changed.
+
+    Args:
+        inputs: paths, URLs and patterns.
+        lists: text files.
+        storage: how places are reached.
+        output: where stems go.
+        on_note: told which names were made longer, and which songs were found twice.
 
     Raises:
-        InputError: a folder or pattern holds no song, a list is absent or empty, or two songs have the same name.
+        InputError: a folder or pattern holds no song, a list is absent or empty, or lists give several songs the
+            same name; all such names are told at once.
         StorageError: a folder or list cannot be reached.
         UnknownNameError: an input is of a protocol that is not known.
     """
     avoided = None if output is None else output.url.rstrip("/") + "/"
-    songs = [song for given in inputs for song in _songs_of(storage.place(given), avoided)]
-    songs += [song for given in lists for song in _songs_of_list(storage.place(given), storage, avoided)]
-    if not songs:
+    found = [_Found(song) for given in inputs for song in _songs_of(storage.place(given), avoided)]
+    found += [song for given in lists for song in _songs_of_list(storage.place(given), storage, avoided)]
+    if not found:
         raise InputError("no song was given", cure="name a file, a folder, a URL, or a list with --list")
+    counts = Counter(found)
+    for entry, count in counts.items():
+        if count > 1:
+            on_note(f"{entry.song.url} was found {count} times; it is separated once")
+    songs = _told_apart(list(counts), on_note)
     for song in songs:
         _check_name(song)
-    refuse_same_names((song.name, song.url) for song in songs)
     return songs
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A song, and whether a list says what it is called."""
+
+    song: CatalogueSong
+    is_named: bool = False
+
+
+def _told_apart(found: Sequence[_Found], on_note: Callable[[str], None]) -> list[CatalogueSong]:
+    """The songs under names of which no two are alike.
+
+    Raises:
+        InputError: lists give one name to several songs.
+    """
+    _refuse_same_names([entry.song for entry in found if entry.is_named])
+    before = [entry.song.name for entry in found]
+    # A name from a list is taken for a path of its own: it has no longer form, so the other song's name changes.
+    paths = [PurePosixPath(entry.song.name) if entry.is_named else _path_of(entry.song) for entry in found]
+    names = distinct_names(before, paths)
+    tell_longer_names(before, names, on_note)
+    return [replace(entry.song, name=name) for entry, name in zip(found, names, strict=True)]
+
+
+def _path_of(song: CatalogueSong) -> PurePosixPath:
+    """Folders and file of a song, for names; of a URL without its protocol."""
+    split = urlsplit(song.url)
+    return PurePosixPath(f"{split.netloc}{unquote(split.path)}" if split.scheme else song.url)
+
+
+def _refuse_same_names(named: Sequence[CatalogueSong]) -> None:
+    """Refuse lists that give one name to several songs.
+
+    Raises:
+        InputError: they do; the message holds all of them.
+    """
+    places: dict[str, list[str]] = {}
+    for song in named:
+        places.setdefault(song.name, []).append(song.url)
+    alike = {name: urls for name, urls in places.items() if len(urls) > 1}
+    if alike:
+        told = "; ".join(f"{name!r}: {', '.join(urls)}" for name, urls in alike.items())
+        raise InputError(
+            f"songs of the same name in the lists would overwrite each other: {told}", cure="give each its own name"
+        )
 
 
 def _songs_of(place: Place, avoided: str | None) -> Iterator[CatalogueSong]:
@@ -79,14 +147,12 @@ def _songs_in_folder(folder: Place, avoided: str | None) -> list[CatalogueSong]:
     if not chosen:
         raise InputError("no song below this folder", where=folder.url, cure="it should hold audio files")
     named = {file: PurePosixPath(readable(file.as_posix())) for file in chosen}
-    names = {
-        file: path.parent / ("" if path.name == MIXTURE_FILE else name_of_file(path)) for file, path in named.items()
-    }
+    names = {file: _name_below(path) for file, path in named.items()}
     ordered = sorted(chosen, key=lambda file: [natural_key(part) for part in names[file].parts])
     return [CatalogueSong(names[file].as_posix(), folder.child(file.as_posix()).url) for file in ordered]
 
 
-def _songs_of_list(place: Place, storage: Storage, avoided: str | None) -> Iterator[CatalogueSong]:
+def _songs_of_list(place: Place, storage: Storage, avoided: str | None) -> Iterator[_Found]:
     content = place.read()
     if content is None:
         raise InputError("there is no such list", where=place.url, cure="check the path for typing errors")
@@ -101,14 +167,23 @@ def _songs_of_list(place: Place, storage: Storage, avoided: str | None) -> Itera
         is_relative = "://" not in url and not PurePosixPath(url).is_absolute()
         named = place.parent.child(url) if is_relative else storage.place(url)
         if tab:
-            yield CatalogueSong(name.strip(), named.url)
+            yield _Found(CatalogueSong(name.strip(), named.url), is_named=True)
         else:
-            yield from _songs_of(named, avoided)
+            yield from map(_Found, _songs_of(named, avoided))
 
 
 def _name_of(place: Place) -> str:
     """The name of a song that is a file named by itself, or a folder that is one song."""
-    return place.parent.file_name if place.file_name == MIXTURE_FILE else name_of_file(place.file_name)
+    if place.file_name.lower() == MIXTURE_FILE:
+        return folder_name(place.parent.file_name)
+    return name_of_file(place.file_name)
+
+
+def _name_below(path: PurePosixPath) -> PurePosixPath:
+    """The name of a song by its path in the folder that was searched."""
+    folders = [folder_name(part) for part in path.parent.parts]
+    is_folder = path.name.lower() == MIXTURE_FILE
+    return PurePosixPath(*folders) if is_folder else PurePosixPath(*folders, name_of_file(path.name))
 
 
 def _check_name(song: CatalogueSong) -> None:

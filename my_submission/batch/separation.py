@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from my_submission.audio_io import refuse_own_folder
+from my_submission.audio_io import InputFiles, refuse_own_folder
 from my_submission.batch.manifests import (
     HIDDEN_FOLDER,
     content_of,
@@ -82,6 +82,7 @@ class _SongSeparator:
         folder = self._output.child(song.name)
         if place.is_local and folder.is_local:
             refuse_own_folder(place.local, folder.local)
+            InputFiles([place.local]).refuse_as_stems(folder.local, self._predictor.sources)
         with scratch_folder(self._scratch_base()) as scratch:
             state = place.state()
             path = self._fetched(place, scratch)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from my_submission.audio_io import folder_name
 from my_submission.challenge.tracks import Track
 from my_submission.errors import InputError
 from my_submission.stems import CINEMA_SOURCES
@@ -83,11 +84,25 @@ def write_stems(
         track: decides the names.
         stems: instrument to (samples, channels).
         rates: instrument to its sample rate in Hz.
+
+    Raises:
+        InputError: the name is that of a folder elsewhere.
     """
+    require_plain_name(song)
     (predictions / song).mkdir(exist_ok=True)
     for instrument, stem in stems.items():
         path = stem_path(predictions, song, instrument, track)
         soundfile.write(path, stem, rates[instrument], subtype="PCM_16")
+
+
+def require_plain_name(song: str) -> None:
+    """Refuse a song whose folder would not lie in the folder of its data set or predictions.
+
+    Raises:
+        InputError: the name has separators, or is no name.
+    """
+    if folder_name(song) != song:
+        raise InputError(f"{song!r} is not the name of a folder of songs", cure="give the name of one folder")
 
 
 def is_cinema(track: Track) -> bool:

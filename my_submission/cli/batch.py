@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 
 from evaluator import cli as evaluator_cli
 from evaluator.scoring import METRICS
+from my_submission.audio_io import InputFiles
 from my_submission.batch.catalogue import find_catalogue
 from my_submission.batch.display import BatchDisplay
-from my_submission.batch.outcomes import SongOutcome
+from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.places import Place, Storage
 from my_submission.batch.ray_cluster import Cluster, WorkerNeeds, connected
 from my_submission.batch.recipe import Recipe, weights_by_content
@@ -33,6 +35,7 @@ from my_submission.cli.options import (
     write_run_report,
 )
 from my_submission.errors import DeviceError, MdxError, OutputError
+from my_submission.systems import find_system
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +111,11 @@ def run(options: argparse.Namespace) -> int:
     plan = Plan(())
     if has_songs:
         job = _job(options, needs, storage, output)
-        songs = find_catalogue(options.inputs, options.list, storage=storage, output=output)
+        notes: list[str] = []
+        songs = find_catalogue(options.inputs, options.list, storage=storage, output=output, on_note=notes.append)
+        _refuse_inputs_as_outputs(songs, job, options)
+        for note in notes:
+            print(note, file=sys.stderr)
         plan = make_plan(songs, output, job.recipe, storage, retries_failed=options.retry_failed)
     if options.dry_run:
         return _print_plan(plan, needs)
@@ -122,6 +129,24 @@ def run(options: argparse.Namespace) -> int:
         if cluster is not None and options.score is not None:
             code |= _score(needs, cluster, options)
     return code
+
+
+def _refuse_inputs_as_outputs(songs: Sequence[CatalogueSong], job: SeparationJob, options: argparse.Namespace) -> None:
+    """Refuse a run that would replace a song of this machine by a stem or a document.
+
+    Raises:
+        OutputError: it would.
+    """
+    places = [job.storage.place(song.url) for song in songs]
+    own = InputFiles(place.local for place in places if place.is_local)
+    own.refuse_as_outputs([path for path in (options.report, options.scores) if path is not None])
+    output, summary = job.storage.place(job.output), job.storage.place(options.summary or SUMMARY_FILE)
+    if summary.is_local:
+        own.refuse_as_outputs([summary.local])
+    if output.is_local:
+        sources = find_system(options.system).sources
+        for song in songs:
+            own.refuse_as_stems(output.child(song.name).local, sources)
 
 
 def _needs(options: argparse.Namespace) -> WorkerNeeds:

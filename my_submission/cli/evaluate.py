@@ -7,7 +7,8 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from evaluator.audio import FileStem
 from evaluator.datasets import Song, find_songs
 from evaluator.errors import EvaluationError
 from evaluator.scoring import METRICS
+from my_submission.audio_io import folder_name
 from my_submission.cli.options import (
     REFINE,
     SETTINGS,
@@ -77,19 +79,26 @@ def _separate_all(system: str, songs: list[Song], folder: Path, options: argpars
     predictor = load_predictor(system, options)
     manifest = run_manifest(predictor, {name: getattr(options, name) for name in SETTINGS})
     done = _done_before(folder / "run.json", manifest)
+    names = _folder_names(songs)
     failed: dict[str, str] = {}
     with SongProgress(len(songs)) as progress:
         progress.notes(predictor.setup_notes)
-        for song in songs:
+        for song, name in zip(songs, names, strict=True):
             try:
-                report = _separate(predictor, song, folder, options, progress, may_skip=song.name in done)
+                report = _separate(predictor, song, folder / name, name, options, progress, may_skip=name in done)
                 if report is not None:
-                    done[song.name] = report.as_json()
+                    done[name] = report.as_json()
             except (MdxError, EvaluationError) as error:
-                failed[song.name] = str(error)
-                print(f"error: {song.name}: {error}", file=sys.stderr)
+                failed[name] = str(error)
+                print(f"error: {name}: {error}", file=sys.stderr)
             write_json(folder / "run.json", {**manifest, "songs": done, "failed": failed})
     return 1 if failed else 0
+
+
+def _folder_names(songs: Sequence[Song]) -> list[str]:
+    """The output folder of every song: its name, or its place in the data set where another has the same name."""
+    counts = Counter(song.name for song in songs)
+    return [folder_name(song.name) if counts[song.name] == 1 else song.location for song in songs]
 
 
 def _done_before(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +119,8 @@ def _done_before(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 def _separate(
     predictor: Predictor,
     song: Song,
-    folder: Path,
+    directory: Path,
+    name: str,
     options: argparse.Namespace,
     progress: SongProgress,
     *,
@@ -118,13 +128,12 @@ def _separate(
 ) -> SeparationReport | None:
     """Separate one song, unless its stems are there, complete and of this very run."""
     with _mixture_file(song) as path:
-        directory = folder / song.name
         if may_skip and is_complete(path, directory, predictor.sources):
-            progress.skipped(song.name)
+            progress.skipped(name)
             return None
         limit, refine = budget_seconds(options, path), REFINE[options.refine]
         events = predictor.stream_file(path, directory, budget_seconds=limit, refine=refine)
-        return progress.follow(song.name, events)
+        return progress.follow(name, events)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from my_submission.audio_io import SongInput, find_songs, refuse_own_folder
+from my_submission.audio_io import InputFiles, OutputFolders, SongInput, find_songs, refuse_own_folder
 from my_submission.cli.options import (
     REFINE,
     add_run_arguments,
@@ -28,7 +28,14 @@ Failures = list[tuple[SongInput, MdxError]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="an audio file, or a folder of songs")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="stems go to DIR/<song>/")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="stems go to DIR/<song>/; songs of one name are told apart by their folders",
+    )
     parser.add_argument("--system", default="starter", help="see `systems` (default: %(default)s)")
     add_run_arguments(parser)
     add_stem_arguments(parser)
@@ -46,7 +53,10 @@ def run(options: argparse.Namespace) -> int:
     """Separate every song; one that fails does not stop the others."""
     if options.pictures:
         require_matplotlib()
-    songs = find_songs(options.inputs)
+    found: list[str] = []
+    songs = find_songs(options.inputs, on_note=found.append)
+    own, folders = InputFiles(song.path for song in songs), OutputFolders()
+    own.refuse_as_outputs([options.report] if options.report else [])
     began = time.monotonic()
     predictor = load_predictor(options.system, options)
     setup_share = (time.monotonic() - began) / max(1, len(songs))
@@ -54,11 +64,13 @@ def run(options: argparse.Namespace) -> int:
     failures: Failures = []
     n_skipped = 0
     with SongProgress(len(songs)) as progress:
-        progress.notes(predictor.setup_notes)
+        progress.notes((*found, *predictor.setup_notes))
         for song in songs:
             directory = options.output / song.name
             try:
                 refuse_own_folder(song.path, directory)
+                own.refuse_as_stems(directory, predictor.sources)
+                folders.refuse_taken(directory, song.name)
                 if options.skip_existing and is_complete(song.path, directory, predictor.sources, options.format):
                     n_skipped += 1
                     progress.skipped(song.name)
@@ -66,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
                     reports.append(_separate(predictor, song, directory, options, progress, setup_share))
                     if options.pictures:
                         write_pictures(reports[-1], directory, song=song.name, axis=options.frequency_axis)
+                folders.take(directory, song.name)
             except MdxError as error:
                 failures.append((song, error))
                 progress.failed(song.name, error)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from my_submission.audio_io import (
     DiskStore,
+    InputFiles,
     MemoryStore,
     Mixture,
     StemFolderWriter,
@@ -169,7 +170,7 @@ class Predictor:
 
         Raises:
             InputError: the file cannot be separated.
-            OutputError: the stems cannot be written.
+            OutputError: the stems cannot be written, or one of them would replace the song itself.
         """
         events = self.stream_file(
             path,
@@ -199,6 +200,7 @@ class Predictor:
         """As :meth:`separate_file`, as a stream of progress events; the last one is ``Finished(report)``."""
         budget = self._budget(budget_seconds, spent_seconds)
         path, directory = Path(path), Path(directory)
+        InputFiles([path]).refuse_as_stems(directory, self.sources)
         with contextlib.ExitStack() as stack:
             watch = stack.enter_context(PeakWatch(self._read_device_memory))
             scratch = scratch_folder(directory)

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from my_submission.audio_io import convert_stems
+from my_submission.audio_io import convert_stems, folder_name
 from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES
 from my_submission.errors import InputError, MdxError
 from my_submission.pictures import FrequencyAxis
@@ -129,14 +129,15 @@ def _download(request: Request, song: VisitorSong) -> Response:
         if not folder.exists():
             convert_stems(stems, folder, subtype=subtype, file_format=file_format)
     if what == ALL_STEMS:
-        return FileResponse(_zipped(song, form), filename=f"{song.name}.zip", headers=PRIVATE)
+        return FileResponse(_zipped(song, form), filename=f"{folder_name(song.name)}.zip", headers=PRIVATE)
     file = folder / f"{what}.{file_format}"
-    return FileResponse(file, filename=f"{song.name} - {file.name}", headers=PRIVATE)
+    return FileResponse(file, filename=f"{folder_name(song.name)} - {file.name}", headers=PRIVATE)
 
 
 def _zipped(song: VisitorSong, form: str) -> Path:
     """All stems of a format and the song's page, in one file."""
     path = song.folder / f"{form}.zip"
+    name = folder_name(song.name)
     view, report = song.view, song.report
     if view is None or report is None:
         raise KeyError(song.token)
@@ -148,7 +149,7 @@ def _zipped(song: VisitorSong, form: str) -> Path:
             part = path.with_suffix(".part")
             with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:  # FLAC is packed, WAV hardly packs
                 for file in files:
-                    archive.write(file, f"{song.name}/{file.name}")
-                archive.writestr(f"{song.name}/{PAGE_NAME}", page)
+                    archive.write(file, f"{name}/{file.name}")
+                archive.writestr(f"{name}/{PAGE_NAME}", page)
             part.replace(path)
     return path

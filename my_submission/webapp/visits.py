@@ -17,7 +17,7 @@ try:
 except ImportError:  # Windows: folders of killed servers are left to the system's own cleaning
     fcntl = None  # type: ignore[assignment]
 
-from my_submission.audio_io import check_length, song_name
+from my_submission.audio_io import check_length, folder_name, song_name
 from my_submission.audio_io.part_files import output_error
 from my_submission.errors import InputError, OutputError
 from my_submission.pictures import SongView
@@ -125,7 +125,7 @@ class Visit:
             InputError: too large, too long, or no audio; nothing of it is kept.
             OutputError: the disk cannot take it.
         """
-        name = song_name(Path(file_name).name) or "song"
+        name = song_name(Path(file_name).name or "song")
         return self._adopt(name, file_name, content, most_bytes=most_bytes, most_seconds=most_seconds)
 
     def take_sample(self, name: str, path: Path, *, most_seconds: float) -> VisitorSong:
@@ -165,7 +165,7 @@ class Visit:
         self, name: str, file_name: str, content: BinaryIO, *, most_bytes: int, most_seconds: float
     ) -> VisitorSong:
         folder = _new_folder(self._folder)
-        path = folder / UPLOAD_FOLDER / (Path(file_name).name[-MOST_NAME_LETTERS:] or "song")
+        path = folder / UPLOAD_FOLDER / folder_name(Path(file_name).name[-MOST_NAME_LETTERS:])
         try:
             _copy(content, path, most_bytes=most_bytes)
             try:

@@ -1,0 +1,100 @@
+"""Files that a run must not replace: its inputs, and the references beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES
+from my_submission.errors import OutputError
+
+
+class InputFiles:
+    """The inputs of a run, known by what the file system says they are: links and other spellings are the same file.
+
+    Args:
+        paths: the files; those that do not exist protect nothing.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._identities = {identity: path for path in paths if (identity := _identity(path)) is not None}
+
+    def refuse_as_stems(self, directory: Path, names: Iterable[str]) -> None:
+        """Refuse a folder where an input has the name of a stem, in any format that stems are written in.
+
+        Raises:
+            OutputError: there is such an input.
+        """
+        self.refuse_as_outputs(_stem_files(directory, names))
+
+    def refuse_as_outputs(self, files: Iterable[Path]) -> None:
+        """Refuse files to be written that are an input.
+
+        Raises:
+            OutputError: one is.
+        """
+        for file in files:
+            path = self._identities.get(_identity(file) or (-1, -1))
+            if path is not None:
+                raise OutputError(
+                    f"this file would be replaced, and it is an input: {path}",
+                    where=file,
+                    cure="choose another output folder or file",
+                )
+
+
+class OutputFolders:
+    """The output folders of a run, so that no song replaces the stems of another one.
+
+    Names can differ and mean one folder: through links, or where a file system ignores case.
+    """
+
+    def __init__(self) -> None:
+        self._songs: dict[tuple[int, int], str] = {}
+
+    def refuse_taken(self, directory: Path, song: str) -> None:
+        """Refuse the folder of a song that was done before.
+
+        Raises:
+            OutputError: the folder is that of another song.
+        """
+        other = self._songs.get(_identity(directory) or (-1, -1))
+        if other is not None:
+            raise OutputError(
+                f"{song!r} would replace the stems of {other!r}: both names mean this folder",
+                where=directory,
+                cure="separate them into different output folders",
+            )
+
+    def take(self, directory: Path, song: str) -> None:
+        """Note that a folder holds the stems of a song now."""
+        identity = _identity(directory)
+        if identity is not None:
+            self._songs[identity] = song
+
+
+def refuse_own_folder(mixture: Path, directory: Path) -> None:
+    """Refuse stems beside their mixture: they would replace the references of a data set.
+
+    Raises:
+        OutputError: ``directory`` is where the mixture of a song in the challenge's layout lies.
+    """
+    if mixture.name.startswith("mixture.") and directory.resolve() == mixture.resolve().parent:
+        raise OutputError(
+            "the stems would replace those that lie beside the mixture",
+            where=directory,
+            cure="choose another output folder with -o",
+        )
+
+
+def _stem_files(directory: Path, names: Iterable[str]) -> Iterator[Path]:
+    return (directory / f"{name}.{suffix}" for name in names for suffix in FORMAT_SUBTYPES)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and number of a file or folder, links followed; None where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
