@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,12 @@ from evaluator.errors import ScoresError
 
 _BATCH_NUMBERS = 1 << 22
 """Resampled values held at once."""
+
+MAX_DRAWN_SONGS = 2_000_000_000
+"""Songs that all intervals of one replay may draw: a minute or two of work. Ten runs of 150 songs take a sixth."""
+
+MAX_RESAMPLES = 10_000_000
+"""Of one interval: each leaves one number, all of them 80 MB."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,22 @@ class PairedDifference:
     def is_clear(self) -> bool:
         """Whether the interval leaves out zero."""
         return self.low > 0 or self.high < 0
+
+
+def refuse_long_bootstrap(n_songs: Collection[int], n_resamples: int) -> None:
+    """Refuse intervals that would take minutes or gigabytes.
+
+    Args:
+        n_songs: songs behind each interval.
+        n_resamples: how often each resamples.
+
+    Raises:
+        ScoresError: there are too many; the cure names the number that would do.
+    """
+    allowed = min(MAX_RESAMPLES, MAX_DRAWN_SONGS // max(1, sum(n_songs)))
+    if n_resamples > allowed:
+        problem = f"{n_resamples} resamples of {sum(n_songs)} songs in {len(n_songs)} intervals would take too long"
+        raise ScoresError(problem, cure=f"give --resamples {allowed}" if allowed else "compare fewer files at a time")
 
 
 def paired_bootstrap(
@@ -70,12 +92,12 @@ def paired_bootstrap(
     over = np.mean if statistic == "mean" else np.median
     values = np.array([[run[song] for song in songs] for run in (first, second)])
     per_batch = max(1, _BATCH_NUMBERS // (2 * len(songs)))
-    differences = []
+    differences = np.empty(n_resamples)
     for start in range(0, n_resamples, per_batch):
         drawn = rng.integers(len(songs), size=(min(per_batch, n_resamples - start), len(songs)))
         statistics = over(values[:, drawn], axis=-1)
-        differences.append(statistics[1] - statistics[0])
+        differences[start : start + len(drawn)] = statistics[1] - statistics[0]
     tail = (1 - confidence) / 2
-    low, high = np.quantile(np.concatenate(differences), [tail, 1 - tail])
+    low, high = np.quantile(differences, [tail, 1 - tail])
     whole = over(values, axis=-1)
     return PairedDifference(len(songs), float(whole[1] - whole[0]), float(low), float(high), confidence)

@@ -19,6 +19,9 @@ from evaluator.tables import decibels
 Comparisons = Mapping[tuple[str, str, str], Mapping[str, PairedDifference]]
 """(first run, second run, metric) to source to difference."""
 
+MAX_SHOWN_SONGS = 2000
+"""Of the table of songs: a row takes half a kilobyte per run, and a browser sorts a few thousand of them."""
+
 Cell = tuple[str, str | float | None]
 """What a table cell shows, and what it is sorted by."""
 
@@ -109,13 +112,15 @@ def _songs_section(runs: Sequence[LocalRun]) -> str:
     legend = " ".join(f'<span class="run{index}">■</span> {escape(run.name)}' for index, run in enumerate(runs))
     songs = sorted({song for run in runs for values in run.per_song.values() for song in values})
     rows: list[tuple[list[Cell], bool]] = []
-    for song in songs:
+    for song in songs[:MAX_SHOWN_SONGS]:
         for run in runs:
             values = [run.per_song.get(key, {}).get(song) for key in keys]
             rows.append(([(song, song), (run.name, run.name), *((decibels(v), v) for v in values)], False))
     metric = runs[0].metric
+    is_cut = len(songs) > MAX_SHOWN_SONGS
+    cut = f"The first {MAX_SHOWN_SONGS} of {len(songs)} songs; the scores files hold all of them." if is_cut else ""
     return (
-        f"<h2>Song by song, {escape(metric)}</h2><p>{legend}</p>"
+        f"<h2>Song by song, {escape(metric)}</h2><p>{legend}</p>{cut and f'<p>{cut}</p>'}"
         f"{box_plot(groups, title=f'{metric} over songs, dB')}"
         f"{_table(['song', 'run', *keys], rows, text_columns=(0, 1))}"
     )

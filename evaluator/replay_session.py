@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluator.boards import Board, Entry, find_board
-from evaluator.bootstrap import PairedDifference, paired_bootstrap
+from evaluator.bootstrap import PairedDifference, paired_bootstrap, refuse_long_bootstrap
 from evaluator.errors import ScoresError
 from evaluator.replay import LocalRun, Placement, local_run, matching_boards, nearest_entry, place
 from evaluator.replay_text import board_text, comparison_text
@@ -61,6 +61,7 @@ def replay(
         ScoresError: a file is no scores file, or no board or entry fits.
     """
     documents = _named_apart([read_scores(path) for path in paths], paths)
+    refuse_long_bootstrap(_songs_of_intervals(documents), n_resamples)
     groups: list[tuple[list[Placement], Entry]] = []
     for board in _chosen_boards(documents, boards):
         group = [place(document, board) for document in documents]
@@ -82,6 +83,17 @@ def replay(
             else:
                 comparisons[runs[0].name, runs[1].name, metric] = found
     return Replay(groups, comparisons, notes)
+
+
+def _songs_of_intervals(documents: Sequence[Document]) -> list[int]:
+    """Songs behind each interval between two of the runs: one interval per metric and source that both have."""
+    counts = []
+    for first, second in combinations(documents, 2):
+        for metric in first["metrics"].keys() & second["metrics"].keys():
+            blocks = [run["metrics"][metric] for run in (first, second)]
+            n_intervals = min(len(block[summary_name(metric)].keys() - {"song"}) for block in blocks) + 1
+            counts += [min(len(block["songs"]) for block in blocks)] * n_intervals
+    return counts
 
 
 def _compare(

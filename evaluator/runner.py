@@ -8,11 +8,10 @@ scored anew, and nothing depends on time stamps.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -23,9 +22,11 @@ from pathlib import Path
 from threading import Thread
 
 from evaluator.audio import StemPair
+from evaluator.bsseval import RATIOS
 from evaluator.datasets import Song
+from evaluator.documents import read_json
 from evaluator.errors import EvaluationError
-from evaluator.scores import to_json, write_atomically
+from evaluator.scores import find_row_fault, to_json, write_atomically
 from evaluator.scoring import SongScore, score_song
 
 _RESULT_VERSION = 1
@@ -129,7 +130,7 @@ def _score(job: Job, scratch: Path) -> Outcome:
     reused: list[str] = []
     for metric in job.metrics:
         path = result_path(job.results_dir, job.name, metric, key)
-        found = _read_result(path)
+        found = _read_result(path, metric)
         if found is None:
             scores[metric] = score_song(open_pair(), metric)
             write_atomically(path, to_json({"version": _RESULT_VERSION, **asdict(scores[metric])}))
@@ -170,20 +171,29 @@ def _content_key(job: Job) -> str:
     return digest.hexdigest()
 
 
-def _read_result(path: Path) -> SongScore | None:
+def _read_result(path: Path, metric: str) -> SongScore | None:
     """A finished song, or None when it is not there; one that cannot be understood is scored again."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path)
         if stored.pop("version") != _RESULT_VERSION:
             return None
         for name in ("silent_references", "silent_estimates"):
-            stored[name] = tuple(stored[name])
-        return SongScore(**stored)
+            stored[name] = tuple(map(str, stored[name]))
+        score = SongScore(**stored)
+        if find_row_fault(metric, score.row) is None and _are_frames(score.frames):
+            return score
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError):
-        path.unlink()
-        return None
+        pass
+    path.unlink()
+    return None
+
+
+def _are_frames(frames: Mapping[str, Mapping[str, list[float | None]]]) -> bool:
+    columns = [ratios[name] for ratios in frames.values() for name in RATIOS]
+    n_frames = {len(column) for column in columns}
+    return len(n_frames) <= 1 and all(x is None or type(x) in (int, float) for column in columns for x in column)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

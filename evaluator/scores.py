@@ -19,12 +19,19 @@ from typing import Any
 import numpy as np
 
 from evaluator.bsseval import RATIOS
+from evaluator.documents import DocumentError, parse_json, read_json
 from evaluator.errors import ScoresError
 from evaluator.scoring import DEFINITIONS, FRAMEWISE_METRICS, METRICS, Row, SongScore, finite_or_none
 
 SCHEMA = 1
 
 Document = dict[str, Any]
+
+_MAX_SOURCES = 64
+"""Of one file: songs are compared source by source."""
+
+_MAX_DECIBELS = 10_000
+"""Ten times the logarithm of the square of the largest float is 6165."""
 
 
 def scores_document(
@@ -104,26 +111,38 @@ def check_scores(document: object, *, where: str | Path | None = None) -> Docume
     if not isinstance(document, dict):
         raise _no_scores("is not a JSON object", where)
     version = document.get("schema")
-    _expect(version == SCHEMA, f"schema is {version!r}, this program reads {SCHEMA}", where)
+    is_read = type(version) is int and version == SCHEMA
+    _expect(is_read, f"schema is {str(version)[:40]!r}, this program reads {SCHEMA}", where)
     _expect(isinstance(document.get("dataset"), str), "dataset is not a string", where)
+    _expect(isinstance(document.get("system") or "", str), "system is not a string", where)
+    sources = document.get("sources") or []
+    are_names = isinstance(sources, list) and all(isinstance(name, str) for name in sources)
+    _expect(are_names, "sources is not a list of strings", where)
     metrics = document.get("metrics")
     if not isinstance(metrics, dict) or not metrics:
         raise _no_scores("metrics is empty or not an object", where)
     for metric, block in metrics.items():
-        _expect(metric in METRICS, f"metrics.{metric} is no metric of this program", where)
-        _check_block(metric, block, where)
+        _expect(metric in METRICS, f"metrics.{metric[:40]} is no metric of this program", where)
+        _check_block(metric, block, sources, where)
     return document
 
 
 def read_scores(path: Path) -> Document:
     """Read and check a scores file; ScoresError when it is absent, no JSON, or of another kind."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        return check_scores(read_json(path), where=path)
     except OSError as error:
         raise ScoresError(f"cannot be read ({error.strerror})", where=path) from error
-    except ValueError as error:
-        raise ScoresError(f"is not JSON ({error})", where=path, cure="make it with: evaluator score --json") from error
-    return check_scores(document, where=path)
+    except DocumentError as error:
+        raise _no_scores(f"is not JSON of scores ({error})", path) from error
+
+
+def parse_scores(content: bytes, *, where: str | Path) -> Document:
+    """Check the bytes of a scores file, such as an upload; errors as :func:`read_scores`."""
+    try:
+        return check_scores(parse_json(content), where=where)
+    except DocumentError as error:
+        raise _no_scores(f"is not JSON of scores ({error})", where) from error
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -158,20 +177,36 @@ def _cell(row: Row, metric: str, key: str) -> float | None:
     return _over_songs([ratios["SDR"] for ratios in row.values()], np.mean)
 
 
-def _check_block(metric: str, block: object, where: str | Path | None) -> None:
-    place = f"metrics.{metric}"
+def find_row_fault(metric: str, row: object) -> str | None:
+    """Return why ``row`` is no row of the metric, as one clause; None when it is one."""
+    if not isinstance(row, dict) or not row:
+        return "is not a row of numbers"
+    if len(row) > _MAX_SOURCES + 1:
+        return f"has more than {_MAX_SOURCES} sources"
+    for key, value in row.items():
+        cells = [value]
+        if metric in FRAMEWISE_METRICS:
+            if not isinstance(value, dict) or "SDR" not in value:
+                return f"{key[:40]} is not an object of ratios with an SDR"
+            cells = list(value.values())
+        for cell in cells:
+            if cell is not None and type(cell) not in (int, float):
+                return f"{key[:40]} is not a number or null"
+            if cell is not None and not abs(cell) <= _MAX_DECIBELS:
+                return f"{key[:40]} is {cell}, which are no decibels"
+    return None
+
+
+def _check_block(metric: str, block: object, sources: Sequence[str], where: str | Path | None) -> None:
+    place, summary = f"metrics.{metric}", summary_name(metric)
     if not isinstance(block, dict) or not isinstance(block.get("songs"), dict):
         raise _no_scores(f"{place}.songs is not an object", where)
-    rows = {**block["songs"], f"({summary_name(metric)})": block.get(summary_name(metric))}
-    for name, row in rows.items():
-        _expect(isinstance(row, dict) and bool(row), f"{place}: {name} is not a row of numbers", where)
-        for key, value in row.items():
-            cells = value.values() if metric in FRAMEWISE_METRICS and isinstance(value, dict) else [value]
-            if metric in FRAMEWISE_METRICS:
-                _expect(isinstance(value, dict), f"{place}: {name}: {key} is not an object of ratios", where)
-            for cell in cells:
-                is_number = isinstance(cell, int | float) and not isinstance(cell, bool)
-                _expect(cell is None or is_number, f"{place}: {name}: {key} is not a number or null", where)
+    for name, row in [*block["songs"].items(), (f"({summary})", block.get(summary))]:
+        fault = find_row_fault(metric, row)
+        _expect(fault is None, f"{place}: {name[:80]}: {fault}", where)
+    needed = {*sources} if metric in FRAMEWISE_METRICS else {*sources, "song"}
+    absent = sorted(needed - block[summary].keys())
+    _expect(not absent, f"{place}.{summary} lacks {', '.join(absent[:5])[:80]}", where)
 
 
 def _expect(is_so: bool, problem: str, where: str | Path | None) -> None:

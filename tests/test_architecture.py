@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = [
-    {"errors", "stems", "geometry", "budget", "events", "cache", "version"},
+    {"errors", "stems", "geometry", "budget", "events", "cache", "documents", "version"},
     {"dsp", "audio_io", "weights"},
     {"networks"},
     {"engines"},

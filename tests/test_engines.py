@@ -290,7 +290,7 @@ class Payload:
 
 def test_checkpoints_with_code_or_damage_are_refused(tmp_path: Path) -> None:
     torch.save({"weight": Payload()}, tmp_path / "code.th")
-    with pytest.raises(WeightsError, match="more than tensors") as caught:
+    with pytest.raises(WeightsError, match=r"contains code \(.*system\) and was not opened") as caught:
         load_state_dict(tmp_path / "code.th")
     assert caught.value.where == str(tmp_path / "code.th")
     torch.save(random_demucs().state_dict(), tmp_path / "whole.th")
@@ -299,8 +299,11 @@ def test_checkpoints_with_code_or_damage_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError):
         load_state_dict(tmp_path / "cut.th")
     torch.save([1, 2], tmp_path / "list.th")
-    with pytest.raises(WeightsError, match="no state dict"):
+    with pytest.raises(WeightsError, match="it holds a list"):
         load_state_dict(tmp_path / "list.th")
+    torch.save({}, tmp_path / "empty.th")
+    with pytest.raises(WeightsError, match="no state dict"):
+        load_state_dict(tmp_path / "empty.th")
 
 
 def test_lightning_style_checkpoints_are_unwrapped(tmp_path: Path) -> None:

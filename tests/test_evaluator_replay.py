@@ -12,12 +12,14 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from evaluator import bootstrap, replay_page
 from evaluator.boards import all_boards, find_board
-from evaluator.bootstrap import paired_bootstrap
+from evaluator.bootstrap import paired_bootstrap, refuse_long_bootstrap
 from evaluator.cli import main
 from evaluator.distribution import box_of
 from evaluator.errors import ScoresError
 from evaluator.replay import local_run, matching_boards, nearest_entry, place
+from evaluator.replay_session import replay
 from evaluator.replay_text import published as published_text
 from evaluator.scores import Document, scores_document
 from evaluator.scoring import SongScore
@@ -321,3 +323,38 @@ def test_picture_is_a_png_and_its_absence_is_explained(
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     assert main(arguments) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_intervals_that_would_take_minutes_are_refused_with_what_would_do(tmp_path: Path) -> None:
+    paths = []
+    for name in ("one", "two"):
+        paths.append(tmp_path / f"{name}.json")
+        paths[-1].write_text(json.dumps(document(dict.fromkeys(MUSIC, 5.0), system=name)), encoding="utf-8")
+    with pytest.raises(ScoresError, match=r"1000000000 resamples of 50 songs in 10 intervals.*--resamples 10000000\."):
+        replay(paths, rng=np.random.default_rng(0), n_resamples=10**9)
+    refuse_long_bootstrap([200_000] * 5, 2_000)
+    with pytest.raises(ScoresError, match=r"Give --resamples 2000\."):
+        refuse_long_bootstrap([200_000] * 5, 10_000)
+    with pytest.raises(ScoresError, match="fewer files"):
+        refuse_long_bootstrap([200_000] * 20_000, 10_000)
+
+
+def test_an_interval_does_not_depend_on_how_many_resamples_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    first, second = ({str(i): float(x) for i, x in enumerate(rng.normal(size=7))} for _ in range(2))
+    intervals = []
+    for held in (1, 1 << 10, 1 << 22):
+        monkeypatch.setattr(bootstrap, "_BATCH_NUMBERS", held)
+        found = paired_bootstrap(first, second, statistic="median", rng=np.random.default_rng(5), n_resamples=500)
+        intervals.append((found.low, found.high))
+    assert intervals[0] == intervals[1] == intervals[2]
+
+
+def test_a_page_of_many_songs_shows_some_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_page, "MAX_SHOWN_SONGS", 3)
+    board = find_board("MDX21-A")
+    placement = place(document(dict.fromkeys(MUSIC, 5.0), n_songs=5), board)
+    page = replay_page.replay_page([([placement], nearest_entry(placement))], {})
+    assert "song 2" in page
+    assert "song 3" not in page
+    assert "The first 3 of 5 songs; the scores files hold all of them." in page

@@ -130,7 +130,7 @@ def test_settings_that_do_not_fit_are_named(
         ("model: !!python/object/apply:os.system ['touch harm']", "cannot be read as settings"),
         ("- 1", "no model.init_args.model.class_path"),
         ("model: {init_args: {model: {class_path: torchaudio.models.HDemucs, init_args: 3}}}", "are no table"),
-        ("#" * (1 << 21), "too large"),
+        ("#" * (1 << 21), "has more than 0.125 MiB"),
     ],
 )
 def test_other_settings_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:

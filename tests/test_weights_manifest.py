@@ -102,7 +102,7 @@ def test_a_name_stands_there_once(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("{", "not the JSON"),
-        ('{"schema": 1, "schema": 1, "artefacts": []}', "schema stands twice"),
+        ('{"schema": 1, "schema": 1, "artefacts": []}', "'schema' stands twice"),
         ('{"schema": 2, "artefacts": []}', "schema is 2"),
         ('{"schema": true, "artefacts": []}', "schema is True"),
         ('{"schema": 1}', "lacks artefacts"),

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import struct
+import tracemalloc
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -19,7 +20,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from my_submission.errors import WeightsError
-from my_submission.weights import is_legacy_torch_file, read_state_dict, read_tensor_shapes
+from my_submission.networks.state_dict import load_state_dict
+from my_submission.weights import (
+    check_checksums,
+    check_legacy_bounds,
+    is_legacy_torch_file,
+    map_tensors,
+    read_state_dict,
+    read_tensor_shapes,
+)
 
 REAL_MIXER = Path(__file__).resolve().parents[2] / "shared/data/kuielab/mixer.ckpt"
 
@@ -440,3 +449,104 @@ def test_only_little_endian_numbers_are_read(tmp_path: Path, order: bytes, is_re
         assert read_state_dict(path)["a"].shape == (2, 3)
     else:
         refused(path, "big-endian")
+
+
+# ---- sizes that a file states and cannot keep ------------------------------------------------------------------------
+
+SIZE_OF_MANY = b"](" + b"K\x01" * 5_000 + b"e"
+BOMBS = {
+    "a size made again and again": b"\x80\x02" + SIZE_OF_MANY + b"q\x00" + b"ctorch\nSize\nh\x00\x85R" * 20_000 + b".",
+    "marks": b"\x80\x02" + b"(" * 200_000 + b"t" * 200_000 + b".",
+    "lists in lists": b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".",
+}
+
+
+@pytest.mark.parametrize("program", BOMBS.values(), ids=BOMBS.keys())
+def test_bombs_are_refused_before_they_go_off(tmp_path: Path, program: bytes) -> None:
+    """The memory is what counts: any of them may be made a hundred times as large."""
+    path = checkpoint(tmp_path / "file", program)
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            WeightsError, match=r"has more than 400000 steps|a torch\.Size of 5000 dimensions"
+        ) as caught:
+            read_state_dict(path)
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(0, 2**62), (2**62, 0), (0, 2**40, 2**40), (2**900, 0), (0,) + (2**31,) * 3])
+def test_an_empty_tensor_of_a_huge_dimension_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    tensor = Tensor(shape=shape, strides=(1,) * len(shape))
+    refused(checkpoint(tmp_path / "file", pickled({"a": tensor})), "a tensor without elements has the shape")
+
+
+def test_an_empty_tensor_may_have_any_offset_and_strides(tmp_path: Path) -> None:
+    tensor = Tensor(shape=(0, 7), strides=(2**80, 5), offset=10**30)
+    assert read_state_dict(checkpoint(tmp_path / "file", pickled({"a": tensor})))["a"].shape == (0, 7)
+
+
+def test_a_directory_of_millions_of_records_is_refused_unread(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "file", pickled({"a": Tensor()}))
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\x05\x06")
+    for claimed, complaint in ((64 << 20, "its list of members takes 67108864 bytes"), (2**32 - 1, "damaged")):
+        content[at + 12 : at + 16] = struct.pack("<I", claimed)
+        path.write_bytes(content)
+        refused(path, complaint)
+
+
+def test_a_record_that_lies_elsewhere_is_not_mapped(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "file", pickled({"a": Tensor()}))
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\x01\x02") + 42  # where the last record begins
+    for offset in (5, len(content) - 1, 2**31):
+        content[at : at + 4] = struct.pack("<I", offset)
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"does not begin where|damaged") as caught:
+            map_tensors(path, ["a"])
+        assert str(path) in str(caught.value)
+
+
+def test_checksums_find_a_flipped_bit_that_mapping_does_not(tmp_path: Path) -> None:
+    values = torch.randn(50, 50)
+    content = bytearray(saved(tmp_path / "file", {"a": values}).read_bytes())
+    check_checksums(tmp_path / "file")
+    content[content.index(values.numpy().tobytes()) + 5000] ^= 1
+    (tmp_path / "file").write_bytes(content)
+    map_tensors(tmp_path / "file", ["a"])
+    with pytest.raises(WeightsError, match=r"damaged checkpoint.*CRC.*Fetch the file again"):
+        check_checksums(tmp_path / "file")
+
+
+def legacy(path: Path, description: bytes, tail: bytes = b"") -> Path:
+    """A file as torch before 1.6 wrote it, with a description of the test's own."""
+    preamble = saved(path, {}, _use_new_zipfile_serialization=False).read_bytes()
+    path.write_bytes(preamble[: preamble.rindex(b"\x80\x02}q\x00.") if b"\x80\x02}q\x00." in preamble else 0])
+    path.write_bytes(path.read_bytes() + description + tail)
+    return path
+
+
+def test_legacy_files_are_bounded_before_torch_reads_them(tmp_path: Path) -> None:
+    content = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.zeros(4, dtype=torch.float16)}
+    good = saved(tmp_path / "good", content, _use_new_zipfile_serialization=False)
+    check_legacy_bounds(good)
+    assert {name: tuple(t.shape) for name, t in load_state_dict(good).items()} == {"a": (2, 3), "b": (4,)}
+    for program in BOMBS.values():
+        with pytest.raises(WeightsError, match="is no checkpoint of plain tensors") as caught:
+            load_state_dict(legacy(tmp_path / "bomb", program))
+        assert str(tmp_path / "bomb") in str(caught.value)
+    huge = pickled({"a": Tensor(n_elements=1 << 40, shape=(1 << 40,), strides=(1,))})
+    with pytest.raises(WeightsError, match="its storages claim 4398046511104 bytes, and the file has"):
+        load_state_dict(legacy(tmp_path / "huge", huge))
+    for n_bytes in (20, 60, 200, 400):
+        (tmp_path / "cut").write_bytes(good.read_bytes()[:n_bytes])
+        with pytest.raises(WeightsError):
+            load_state_dict(tmp_path / "cut")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_state_dict(tmp_path / "nothing")
+    (tmp_path / "pickle").write_bytes(pickle.dumps([0] * 10))
+    with pytest.raises(WeightsError, match="not a checkpoint that torch"):
+        load_state_dict(tmp_path / "pickle")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from my_submission.errors import WeightsError
+from my_submission.weights.archives import BROKEN_ZIP_ERRORS
 from training.experiments import experiment_from_table
 from training.modules.base import EXPERIMENT_KEY, SeparationModule
 from training.settings.experiment import Experiment
@@ -35,7 +36,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (*BROKEN_ZIP_ERRORS, OSError, LookupError, TypeError, AttributeError, pickle.UnpicklingError) as error:
         raise WeightsError(
             f"cannot be read ({' '.join(str(error).split())[:200]})", where=path, cure="take an earlier checkpoint"
         ) from error

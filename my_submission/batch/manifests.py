@@ -19,8 +19,12 @@ from my_submission.audio_io.part_files import make_directory, output_error, sync
 from my_submission.batch.outcomes import CatalogueSong
 from my_submission.batch.places import FileState, Place, sha256_of_file
 from my_submission.batch.recipe import KEY_SCHEMA, Recipe
+from my_submission.documents import MAX_JSON_BYTES, DocumentError, parse_json
 
 MANIFEST_FILE = "manifest.json"
+
+_LEVELS = frozenset({"clipped_samples", "peak", "rms"})
+"""Numbers that the report has for every stem."""
 
 HIDDEN_FOLDER = ".batch"
 """Below the output: notes of broken songs, and on a file system the scratch of running workers."""
@@ -183,14 +187,49 @@ def _takes_name(staging: Path, final: Path) -> bool:
 def _read_json(place: Place) -> dict[str, Any] | None:
     """A document of this schema, or None: one that is damaged or of another version is as good as none."""
     content = place.read()
-    if content is None:
+    if content is None or len(content) > MAX_JSON_BYTES:
         return None
     try:
-        document = json.loads(content)
-    except ValueError:
+        document = parse_json(content)
+    except DocumentError:
         return None
-    is_ours = isinstance(document, dict) and document.get("schema") == KEY_SCHEMA
+    is_ours = isinstance(document, dict) and document.get("schema") == KEY_SCHEMA and _has_known_form(document)
     return document if is_ours else None
+
+
+def _has_known_form(document: Mapping[str, Any]) -> bool:
+    """Whether a document has what a manifest or the note of a failure is asked for, each of its type."""
+    content, stems = document.get("input"), document.get("stems", {})
+    if not isinstance(document.get("recipe"), str) or not isinstance(content, dict) or not isinstance(stems, dict):
+        return False
+    is_known = {"url", "stamp", "sha256"} <= content.keys()
+    if "stems" not in document:
+        return is_known and isinstance(document.get("error"), str)
+    is_described = isinstance(document.get("key"), str) and _is_report(document.get("report"))
+    return is_known and is_described and all(_is_stem(stem) for stem in stems.values())
+
+
+def _is_report(report: object) -> bool:
+    """Whether the summary can be made of this."""
+    if not isinstance(report, dict):
+        return False
+    length, levels = [report.get("source_samples"), report.get("source_rate")], report.get("levels", {})
+    kinds = {"seconds": int | float, "peak_memory_bytes": int, "system": str, "is_as_published": bool, "complete": bool}
+    return (
+        all(type(count) is int for count in length)
+        and report["source_rate"] > 0
+        and all(isinstance(report[key], kind) for key, kind in kinds.items() if report.get(key) is not None)
+        and isinstance(levels, dict)
+        and all(isinstance(level, dict) and level.keys() >= _LEVELS for level in levels.values())
+        and all(isinstance(level[key], int | float) for level in levels.values() for key in _LEVELS)
+    )
+
+
+def _is_stem(stem: object) -> bool:
+    """Whether this names a file of the folder itself, so that nothing elsewhere is looked at or removed."""
+    name = stem.get("file") if isinstance(stem, dict) else None
+    is_plain = isinstance(name, str) and bool(name) and name not in {".", ".."} and not set(name) & set("/\\\0")
+    return is_plain and isinstance(stem, dict) and isinstance(stem.get("bytes"), int)
 
 
 def _to_json(document: Mapping[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 
 from my_submission.challenge.configuration import SubmissionConfiguration
 from my_submission.challenge.tracks import Track
+from my_submission.documents import DocumentError, read_json
 from my_submission.errors import InputError
 
 FILE_NAME = "aicrowd.json"
@@ -44,12 +45,12 @@ def read_aicrowd_json(path: Path) -> dict[str, Any]:
     """
     cure = "write it with python -m my_submission submit configure"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except FileNotFoundError as error:
         raise InputError("there is no aicrowd.json", where=path, cure=cure) from error
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path, cure="check its permissions") from error
-    except ValueError as error:
+    except DocumentError as error:
         raise InputError(f"is not JSON ({error})", where=path, cure=cure) from error
     if not isinstance(document, dict):
         raise InputError("holds no JSON object", where=path, cure=cure)

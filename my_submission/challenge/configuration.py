@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
@@ -16,6 +15,7 @@ from typing import Any, get_args, get_type_hints
 
 from my_submission.challenge.limits import SongLimit
 from my_submission.challenge.tracks import Track, find_track
+from my_submission.documents import DocumentError, read_toml
 from my_submission.errors import InputError, MdxError
 
 CONFIGURATION_NAME = "submission.toml"
@@ -117,13 +117,13 @@ def read_configuration(path: Path) -> SubmissionConfiguration:
         InputError: it is missing, not TOML, lacks a key, or holds one that means nothing.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_toml(path)
     except FileNotFoundError as error:
         cure = "write one, as docs/submitting.md shows, or run from the top of the tree"
         raise InputError("there is no submission file", where=path, cure=cure) from error
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path, cure="check its permissions") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except DocumentError as error:
         raise InputError(f"is not TOML ({error})", where=path, cure="mend that line") from error
     _refuse_misfits(path, values)
     try:

@@ -13,11 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from my_submission.documents import DocumentError, read_json_lines
+from my_submission.errors import InputError
 from my_submission.events import Event, Note, PartFinished
 
 logger = logging.getLogger(__name__)
 
 REPORT_VARIABLE = "MDX_REPORT_PATH"
+
+_CURE = f"write reports as my_submission.challenge.song_reports does, or leave {REPORT_VARIABLE} alone"
 
 _LEFT_OUT = "the deadline "
 _REFINEMENT = re.compile(r", overlapped$|, shifted pass \d+$")
@@ -85,7 +89,35 @@ def record_song(report: Mapping[str, Any], environment: Mapping[str, str] | None
 
 
 def read_song_reports(path: Path) -> list[dict[str, Any]]:
-    """Reports in the order of the songs; none where the submission wrote none."""
+    """Return the reports in the order of the songs; none where the submission wrote none.
+
+    Raises:
+        InputError: the file is no file of such reports.
+    """
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        reports = read_json_lines(path)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=path) from error
+    except DocumentError as error:
+        raise InputError(f"is no file of song reports ({error})", where=path, cure=_CURE) from error
+    if not all(_is_report(report) for report in reports):
+        raise InputError("holds a report whose parts or left_out are not what they should be", where=path, cure=_CURE)
+    return reports
+
+
+def _is_report(report: Mapping[str, Any]) -> bool:
+    parts, left_out = report.get("parts", []), report.get("left_out", [])
+    return (
+        isinstance(parts, list)
+        and isinstance(left_out, list)
+        and all(isinstance(text, str) for text in left_out)
+        and all(isinstance(part, dict) and _is_part(part) for part in parts)
+    )
+
+
+def _is_part(part: Mapping[str, Any]) -> bool:
+    counts = [part.get("samples", 0), part.get("done_samples", 0)]
+    has_counts = all(isinstance(count, int | float) for count in counts) and ("done_samples" in part or not counts[0])
+    return isinstance(part.get("name"), str) and isinstance(part.get("complete"), bool) and has_counts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from my_submission.cli.options import (
     write_json,
 )
 from my_submission.cli.progress import SongProgress
+from my_submission.documents import read_json
 from my_submission.errors import MdxError
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.run_manifest import run_manifest
@@ -38,6 +38,9 @@ from my_submission.predictor.run_manifest import run_manifest
 logger = logging.getLogger(__name__)
 
 _BLOCK_SAMPLES = 1 << 18
+
+_MAX_RUN_BYTES = 64 << 20
+"""A report takes some kilobytes per song."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,11 +107,14 @@ def _folder_names(songs: Sequence[Song]) -> list[str]:
 def _done_before(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """Reports of an earlier run's songs, if it was made of the same weights with the same settings."""
     try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
+        earlier = read_json(path, max_bytes=_MAX_RUN_BYTES)
     except FileNotFoundError:
         return {}
     except ValueError:
         logger.warning("%s is damaged; every song is separated again", path)
+        return {}
+    if not isinstance(earlier, dict) or not isinstance(earlier.get("songs"), dict):
+        logger.warning("%s is no record of a run; every song is separated again", path)
         return {}
     if any(earlier.get(key) != manifest[key] for key in ("schema", "system", "settings", "weights")):
         logger.warning("%s was made with other weights or settings; every song is separated again", path)

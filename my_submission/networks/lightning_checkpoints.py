@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from my_submission.documents import DocumentError, checked_values, decoded, read_bounded
 from my_submission.errors import MdxError, WeightsError
 from my_submission.networks.state_dict import map_state_dict
 from my_submission.stems import AIMLESS_CINEMA_SOURCES, DEMUCS_SOURCES, canonical_source
@@ -32,7 +33,11 @@ MODEL_PREFIX = "model."
 NOT_THE_MODEL = ("targets_idx", "transforms.", "criterion.", "spec.", "inv_spec.", "mwf.")
 """What else such a state holds: buffers of losses, augmentations and transforms."""
 
-_MAX_SETTINGS_BYTES = 1 << 20
+_MAX_SETTINGS_BYTES = 128 << 10
+"""Lightning writes some kilobytes, and PyYAML reads a megabyte in half a minute."""
+
+_BROKEN_SCALARS = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
+"""What PyYAML lets through for impossible dates and numbers and for settings nested too deeply."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ def read_settings(path: Path) -> tuple[str, Mapping[str, Any]]:
     except (KeyError, TypeError, AttributeError) as error:
         problem = "no model.init_args.model.class_path is in the settings"
         raise WeightsError(problem, where=path, cure="use the config.yaml that Lightning wrote") from error
-    if class_path not in CLASSES:
+    if not isinstance(class_path, str) or class_path not in CLASSES:
         known = ", ".join(CLASSES)
         raise WeightsError(f"the model's class {class_path!r} is none of {known}", where=path)
     if not isinstance(arguments, dict):
@@ -154,9 +159,9 @@ def _parsed(path: Path) -> Any:
     except ImportError as error:
         raise MdxError("reading it needs PyYAML", where=path, cure="pip install pyyaml") from error
     try:
-        if path.stat().st_size > _MAX_SETTINGS_BYTES:
-            raise WeightsError("is too large for settings", where=path, cure="use the config.yaml that Lightning wrote")
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return checked_values(yaml.safe_load(decoded(read_bounded(path, max_bytes=_MAX_SETTINGS_BYTES))))
+    except (OSError, DocumentError, yaml.YAMLError, *_BROKEN_SCALARS) as error:
         reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"cannot be read as settings ({reason})", where=path) from error
+        raise WeightsError(
+            f"cannot be read as settings ({reason})", where=path, cure="use the config.yaml that Lightning wrote"
+        ) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,22 @@ import torch
 from torch import Tensor
 
 from my_submission.errors import WeightsError
-from my_submission.weights import is_legacy_torch_file, map_tensors, read_tensor_shapes
+from my_submission.weights import check_legacy_bounds, is_legacy_torch_file, map_tensors, read_tensor_shapes
+
+_DAMAGED = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    struct.error,
+    tarfile.TarError,
+)
+"""What torch's reader of its old forms lets through for damaged files."""
 
 
 def map_state_dict(path: Path) -> dict[str, Tensor]:
@@ -24,6 +41,10 @@ def map_state_dict(path: Path) -> dict[str, Tensor]:
     """
     if is_legacy_torch_file(path):
         return load_state_dict(path)
+    return _mapped(path)
+
+
+def _mapped(path: Path) -> dict[str, Tensor]:
     arrays = map_tensors(path, list(read_tensor_shapes(path)), is_private=True)
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
@@ -38,7 +59,23 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         WeightsError: the file is damaged, contains anything but tensors and plain values, or holds no state dict.
     """
     try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        is_legacy = is_legacy_torch_file(path)
+        is_tar = not is_legacy and not zipfile.is_zipfile(path) and tarfile.is_tarfile(path)
+    except OSError as error:
+        raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
+    if is_legacy:
+        check_legacy_bounds(path)
+    state = _loaded_by_torch(path) if is_legacy or is_tar else _mapped(path)
+    if not state:
+        raise WeightsError(
+            "the checkpoint holds no state dict", where=path, cure="save the bare state dict with torch.save"
+        )
+    return state
+
+
+def _loaded_by_torch(path: Path) -> dict[str, Tensor]:
+    try:
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = " ".join(str(error).split())
         raise WeightsError(
@@ -46,13 +83,13 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
             where=path,
             cure="take the original checkpoint, or save the bare state dict again with torch.save",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except _DAMAGED as error:
         reason = " ".join(str(error).split())
         raise WeightsError(
             f"the checkpoint cannot be read ({reason[:200]})", where=path, cure="fetch it again"
         ) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(
             "the checkpoint holds no state dict", where=path, cure="save the bare state dict with torch.save"
         )

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from my_submission.cache import cache_folder
+from my_submission.documents import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def machine_name() -> str:
 
 def _read(path: Path) -> dict[str, Cost]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         if document["schema"] != SCHEMA:
             logger.info("%s is of another version; everything is measured anew", path)
             return {}

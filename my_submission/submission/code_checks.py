@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from my_submission.challenge import SubmissionConfiguration
 from my_submission.challenge.tracks import Track
+from my_submission.documents import parse_json
 from my_submission.errors import MdxError
 from my_submission.submission.code_closure import LibraryImport, code_closure
 from my_submission.submission.confinement import Confinement, Outcome, grader_file
@@ -56,20 +56,22 @@ def import_findings(
     """The doors can be imported in the submission's environment, and doing so reaches for no network."""
     outcome = _import_doors(tree, configuration.challenge_track, environment)
     try:
-        report = json.loads(outcome.stdout.strip().splitlines()[-1])
-    except (IndexError, ValueError):
+        report = parse_json(outcome.stdout.strip().splitlines()[-1])
+        calls, error = list(report["calls"]), report["error"]
+        reached = [(str(call["where"]), str(call["what"])) for call in calls]
+    except (LookupError, TypeError, ValueError):
         text = f"importing the doors ended with exit code {outcome.returncode}: {outcome.stderr.strip()[-300:]}"
         yield fault("import", text, "make the modules import without work, output or exit")
         return
-    for call in report["calls"]:
-        text = f"{call['where']} reaches for the network when imported ({call['what']})"
+    for where, what in reached:
+        text = f"{where} reaches for the network when imported ({what})"
         yield fault(
             "import", text, "move it out of the import; weights travel with the tree, the grader has no network"
         )
-    if report["error"] and not report["calls"]:
+    if error and not reached:
         cure = "name what is missing in requirements.txt, or mend the module"
-        yield fault("import", f"the doors cannot be imported: {report['error']}", cure)
-    elif not report["calls"]:
+        yield fault("import", f"the doors cannot be imported: {error}", cure)
+    elif not reached:
         yield fact("import", f"the doors import in {outcome.seconds:.1f} s and ask nothing of the network")
 
 

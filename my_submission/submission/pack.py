@@ -10,6 +10,7 @@ from pathlib import Path
 from my_submission.challenge import CONFIGURATION_NAME, SubmissionConfiguration
 from my_submission.challenge.aicrowd_json import aicrowd_text
 from my_submission.challenge.tracks import LFS_THRESHOLD_BYTES
+from my_submission.documents import read_json
 from my_submission.errors import InputError, OutputError
 from my_submission.submission import git
 from my_submission.submission.code_closure import CodeClosure, code_closure
@@ -117,7 +118,7 @@ def _write_requirements(root: Path, directory: Path, closure: CodeClosure) -> No
 
 def _copy_models(models: ModelsFolder, weights: dict[str, Path], target: Path) -> None:
     """The artefacts, their manifest entries alone, and the notes that lie beside them."""
-    manifest = json.loads((models.directory / MANIFEST_NAME).read_text(encoding="utf-8"))
+    manifest = read_json(models.directory / MANIFEST_NAME)  # checked when the folder was opened
     manifest["artefacts"] = [entry for entry in manifest["artefacts"] if entry["name"] in weights]
     target.mkdir(parents=True)
     (target / MANIFEST_NAME).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,8 @@ from my_submission.challenge import SongLimit, SubmissionConfiguration, Track
 from my_submission.challenge.limits import FACTOR_VARIABLE, SECONDS_VARIABLE, SETUP_VARIABLE
 from my_submission.challenge.song_reports import REPORT_VARIABLE, read_song_reports
 from my_submission.challenge.tracks import GraderMachine
+from my_submission.documents import DocumentError, read_json_lines
+from my_submission.errors import InputError
 from my_submission.submission.confinement import Confinement, Outcome, grader_file
 from my_submission.submission.environment import Environment
 from my_submission.submission.results import RehearsalReport, SongResult, done_share, left_out
@@ -187,9 +188,7 @@ def _report(
     results: Path,
     outcome: Outcome,
 ) -> RehearsalReport:
-    lines = (
-        [json.loads(line) for line in stage.record.read_text("utf-8").splitlines()] if stage.record.is_file() else []
-    )
+    lines = _record_of(stage.record)
     by_song = {line["song"]: line for line in lines if "song" in line}
     reports = read_song_reports(stage.reports)
     told = dict(zip(by_song, reports, strict=False))
@@ -211,6 +210,29 @@ def _report(
         peak_bytes=peak,
         machine=confinement.machine,
     )
+
+
+def _record_of(path: Path) -> list[dict[str, Any]]:
+    """Return what the runner noted of setup and songs."""
+    if not path.is_file():
+        return []
+    try:
+        lines = read_json_lines(path)
+        if all(_is_note(line) for line in lines):
+            return lines
+        problem = "a note is not what the runner writes"
+    except DocumentError as error:
+        problem = str(error)
+    cure = "leave the file that REHEARSAL_RECORD names to the runner"
+    raise InputError(f"the record of the rehearsal cannot be used ({problem})", where=path, cure=cure)
+
+
+def _is_note(line: dict[str, Any]) -> bool:
+    numbers = [line.get("peak_bytes"), line.get("setup_seconds", 0)]
+    if "song" in line:
+        numbers.append(line.get("seconds"))
+    is_named = isinstance(line.get("song", ""), str) and isinstance(line.get("error") or "", str)
+    return is_named and ("song" not in line or "error" in line) and all(isinstance(n, int | float) for n in numbers)
 
 
 def _song_result(

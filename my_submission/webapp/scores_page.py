@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import streamlit as st
 from evaluator.boards import Board, all_boards
 from evaluator.errors import EvaluationError
 from evaluator.replay import LocalRun, Placement, nearest_entry, place
-from evaluator.scores import Document, check_scores, read_scores
+from evaluator.scores import Document, parse_scores, read_scores
 from evaluator.scoring import DEFINITIONS
 from my_submission.pictures import look
 from my_submission.webapp.markdown import plain
@@ -60,8 +59,8 @@ def _documents() -> dict[str, Document]:
     upload = st.file_uploader("A scores file", type="json", max_upload_size=5, help="from `evaluator score --json`")
     if upload is not None:
         try:
-            found[upload.name] = check_scores(json.load(upload), where=upload.name)
-        except (EvaluationError, ValueError) as error:
+            found[upload.name] = parse_scores(upload.getvalue(), where=upload.name)
+        except EvaluationError as error:
             st.error(plain(str(error)))
     chosen = st.multiselect("Shown", list(found), default=list(found), key="runs")
     return {name: found[name] for name in chosen}

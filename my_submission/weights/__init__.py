@@ -6,7 +6,14 @@ from my_submission.weights.fetching import FetchResult, fetch
 from my_submission.weights.folder import ModelsFolder
 from my_submission.weights.manifest import Artefact, ArtefactGeometry, read_manifest
 from my_submission.weights.refresh import describe_artefact, record_artefacts, refresh_manifest
-from my_submission.weights.tensors import is_legacy_torch_file, map_tensors, read_state_dict, read_tensor_shapes
+from my_submission.weights.tensors import (
+    check_checksums,
+    check_legacy_bounds,
+    is_legacy_torch_file,
+    map_tensors,
+    read_state_dict,
+    read_tensor_shapes,
+)
 from my_submission.weights.verification import VerifyResult, verify
 
 __all__ = [
@@ -16,6 +23,8 @@ __all__ = [
     "FetchResult",
     "ModelsFolder",
     "VerifyResult",
+    "check_checksums",
+    "check_legacy_bounds",
     "describe_artefact",
     "fetch",
     "is_legacy_torch_file",

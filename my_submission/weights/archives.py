@@ -3,17 +3,73 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+import lzma
+import os
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from my_submission.errors import OutputError, WeightsError
 
-BROKEN_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+BROKEN_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 """What the standard library raises for a damaged, truncated, encrypted or oddly compressed archive."""
+
+_MAX_DIRECTORY_BYTES = 4 << 20
+"""The list of an archive's members takes about 100 bytes each, and half a kilobyte in memory."""
+
+_MAX_COMPRESSION = 100
+"""How much larger a member may be than what is stored of it: weights hardly shrink, a bomb does by a thousand."""
+
+_END_RECORD = struct.Struct("<4s4H2LH")
+_END_RECORD_64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR_64 = struct.Struct("<4sLQL")
+
+
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a .zip archive whose list of members is of a sane size.
+
+    Raises:
+        zipfile.BadZipFile: it is no archive, or its list is too large; others of ``BROKEN_ZIP_ERRORS`` likewise.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        if (n_bytes := _directory_bytes(file)) > _MAX_DIRECTORY_BYTES:
+            raise zipfile.BadZipFile(f"its list of members takes {n_bytes} bytes")
+        with zipfile.ZipFile(file) as archive:
+            yield archive
+
+
+def _directory_bytes(file: IO[bytes]) -> int:
+    """Size of the list of members by the archive's last record; 0 where there is none to be found."""
+    end = file.seek(0, os.SEEK_END)
+    start = file.seek(max(0, end - _END_RECORD.size - 0xFFFF))  # a comment may follow the record
+    tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    if at < 0 or len(tail) - at < _END_RECORD.size:
+        return 0
+    n_bytes = int(_END_RECORD.unpack_from(tail, at)[5])
+    before = start + at - _LOCATOR_64.size - _END_RECORD_64.size
+    if before >= 0:
+        file.seek(before)
+        record = _END_RECORD_64.unpack(file.read(_END_RECORD_64.size))
+        if record[0] == b"PK\6\6":
+            n_bytes = max(n_bytes, int(record[8]))
+    return n_bytes
 
 
 def extract_member(archive: Path, wanted: Iterable[str], destination: Path, *, expected_bytes: int | None) -> None:
@@ -31,17 +87,28 @@ def extract_member(archive: Path, wanted: Iterable[str], destination: Path, *, e
         OutputError: ``destination`` cannot be written.
     """
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with open_zip(archive) as opened:
             member = _find(opened, tuple(wanted), archive)
             if expected_bytes is not None and member.file_size != expected_bytes:
                 raise WeightsError(
                     f"its {member.filename} has {member.file_size} bytes where {expected_bytes} are expected",
                     where=archive,
                 )
+            _refuse_bomb(member, archive)
             with opened.open(member) as source:
                 copy_stream(source, destination)
     except BROKEN_ZIP_ERRORS as error:
-        raise WeightsError(f"is not a readable .zip archive ({error})", where=archive) from error
+        raise WeightsError(f"is not a readable .zip archive ({error})", where=archive, cure="fetch it again") from error
+
+
+def _refuse_bomb(member: zipfile.ZipInfo, archive: Path) -> None:
+    stored = min(member.compress_size, archive.stat().st_size)
+    if member.file_size > max(1 << 20, _MAX_COMPRESSION * stored):
+        raise WeightsError(
+            f"its {member.filename} would grow from {stored} to {member.file_size} bytes",
+            where=archive,
+            cure="unpack it yourself if you trust it, and give the file",
+        )
 
 
 def check_archive(archive: Path, expected_md5: str | None) -> None:
@@ -80,12 +147,21 @@ def copy_stream(source: IO[bytes], destination: Path) -> None:
 
     Raises:
         OutputError: ``destination`` cannot be written.
+        zipfile.BadZipFile: ``source`` is a member that cannot be read.
     """
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with destination.open("wb") as out:
-            shutil.copyfileobj(source, out, 1 << 20)
+            while block := _block(source):
+                out.write(block)
     except OSError as error:
         raise OutputError(
             f"cannot be written ({error.strerror})", where=destination, cure="make room or name another folder"
         ) from error
+
+
+def _block(source: IO[bytes]) -> bytes:
+    try:
+        return source.read(1 << 20)
+    except OSError as error:  # bzip2 says so of damaged data
+        raise zipfile.BadZipFile(f"a member cannot be read: {error}") from error

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
+from my_submission.documents import DocumentError, read_json
 from my_submission.errors import WeightsError
 from my_submission.geometry import StftGeometry
 
@@ -135,7 +136,7 @@ def read_manifest(directory: Path) -> tuple[Artefact, ...]:
     """
     manifest = directory / MANIFEST_NAME
     try:
-        document = json.loads(manifest.read_text(encoding="utf-8"), object_pairs_hook=_refuse_repeated_keys)
+        document = read_json(manifest)
     except FileNotFoundError as error:
         raise WeightsError(
             f"no {MANIFEST_NAME} here",
@@ -144,7 +145,7 @@ def read_manifest(directory: Path) -> tuple[Artefact, ...]:
         ) from error
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=manifest) from error
-    except ValueError as error:  # covers malformed JSON, repeated keys and bytes that are not UTF-8
+    except DocumentError as error:
         raise WeightsError(f"is not the JSON of a manifest ({error})", where=manifest, cure=_CURE) from error
     try:
         return _artefacts_of(document)
@@ -244,14 +245,6 @@ def _typed(values: Mapping[str, Any], key: str, kind: type) -> Any:
 
 def _typed_or_none(values: Mapping[str, Any], key: str, kind: type) -> Any:
     return None if values.get(key) is None else _typed(values, key, kind)
-
-
-def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    repeated = {key for key in keys if keys.count(key) > 1}
-    if repeated:
-        raise ValueError(f"{', '.join(sorted(repeated))} stands twice in one object")
-    return dict(pairs)
 
 
 def _refuse_unless(condition: object, problem: str) -> None:

@@ -10,6 +10,7 @@ to write there are read over: an :class:`Unread` stands in the place of each, no
 
 from __future__ import annotations
 
+import math
 import pickletools
 import warnings
 from collections.abc import Callable
@@ -71,14 +72,13 @@ class TensorReference:
             raise MalformedPickleError(
                 f"a tensor of shape {self.shape} repeats the {self.storage.n_elements} elements of its storage"
             )
+        if not self.n_elements and math.prod(max(1, length) for length in self.shape) > _MAX_EMPTY_ELEMENTS:
+            raise MalformedPickleError(f"a tensor without elements has the shape {self.shape}")
 
     @property
     def n_elements(self) -> int:
         """How many numbers the tensor has."""
-        product = 1
-        for length in self.shape:
-            product *= length
-        return product
+        return math.prod(self.shape)
 
     @property
     def _reach(self) -> int:
@@ -86,6 +86,12 @@ class TensorReference:
 
 
 _MAX_DIMENSIONS = 32
+
+_MAX_EMPTY_ELEMENTS = 2**31
+"""A tensor that holds nothing takes no memory whatever its other dimensions are; numpy ends at 2**63 bytes."""
+
+_MAX_OPCODES = 400_000
+"""About a second of reading. A tensor takes 30, so this is thirteen thousand of them; the largest networks have some."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +172,11 @@ def _rebuild_parameter(arguments: tuple[Any, ...]) -> object:
 
 def _size(arguments: tuple[Any, ...]) -> object:
     (dimensions,) = arguments
-    return tuple(dimensions) if isinstance(dimensions, (list, tuple)) else _malformed("a torch.Size of no sequence")
+    if not isinstance(dimensions, (list, tuple)):
+        _malformed("a torch.Size of no sequence")
+    if len(dimensions) > _MAX_DIMENSIONS:  # copied at every call, however often the same list is asked for
+        _malformed(f"a torch.Size of {len(dimensions)} dimensions")
+    return tuple(dimensions)
 
 
 def _empty_dict(arguments: tuple[Any, ...]) -> dict[str, object]:
@@ -190,20 +200,26 @@ def _meaning_of(name: str) -> object:
     raise UnsafePickleError(name)
 
 
-def read_plain_pickle(pickled: bytes) -> object:
+def read_plain_pickle(pickled: bytes, *, max_storage_bytes: float = math.inf) -> object:
     """What the pickle describes: dictionaries, lists, tuples, numbers, text, :class:`TensorReference`, :class:`Unread`.
+
+    Args:
+        pickled: the pickle; bytes behind its end are not looked at.
+        max_storage_bytes: what all storages together may claim.
 
     Raises:
         UnsafePickleError: it names or calls anything but tensors.
         MalformedPickleError: it is no complete pickle, or describes impossible tensors.
     """
-    machine = _Machine()
+    machine = _Machine(max_storage_bytes)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", DeprecationWarning)  # a string with an escape that is none is damage
-            for opcode, argument, _ in pickletools.genops(pickled):  # name what it wants before any complaint of form
-                if opcode.name in {"GLOBAL", "INST"}:
+            for count, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
+                if opcode.name in {"GLOBAL", "INST"}:  # name what it wants before any complaint of form
                     _meaning_of(str(argument).replace(" ", "."))
+                if count >= _MAX_OPCODES:
+                    _malformed(f"its description has more than {_MAX_OPCODES} steps")
             for opcode, argument, _ in pickletools.genops(pickled):
                 machine.step(opcode.name, argument)
         return machine.result()
@@ -219,7 +235,9 @@ def read_plain_pickle(pickled: bytes) -> object:
 class _Machine:
     """The stack, marks and memo of one pickle."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_storage_bytes: float) -> None:
+        self._max_storage_bytes = max_storage_bytes
+        self._storages: dict[str, int] = {}
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
@@ -321,8 +339,16 @@ class _Machine:
 
     def resolve_storage(self) -> None:
         match self._stack.pop():
-            case ("storage", _StorageKind() as kind, str(key), str(), int(n_elements)) if _are_counts((n_elements,)):
+            case (
+                ("storage", _StorageKind() as kind, str(key), str(), int(n_elements))
+                | ("storage", _StorageKind() as kind, str(key), str(), int(n_elements), None)  # before torch 1.6
+            ) if _are_counts((n_elements,)):
                 reference = StorageReference(key, kind.dtype, kind.is_bfloat16, n_elements)
+                self._storages[key] = max(reference.n_bytes, self._storages.get(key, 0))
+                if (claimed := sum(self._storages.values())) > self._max_storage_bytes:
+                    raise MalformedPickleError(
+                        f"its storages claim {claimed} bytes, and the file has {self._max_storage_bytes}"
+                    )
                 self._stack.append(reference)
             case _:
                 raise MalformedPickleError("a storage is not described as torch describes one")

@@ -6,8 +6,10 @@ holds their numbers, ``<folder>/byteorder`` says in which order.
 
 from __future__ import annotations
 
+import io
 import math
 import mmap
+import pickletools
 import struct
 import zipfile
 from collections.abc import Collection, Iterator
@@ -20,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.errors import WeightsError
-from my_submission.weights.archives import BROKEN_ZIP_ERRORS
+from my_submission.weights.archives import BROKEN_ZIP_ERRORS, open_zip
 from my_submission.weights.content import is_lfs_pointer
 from my_submission.weights.plain_pickle import (
     MalformedPickleError,
@@ -34,11 +36,19 @@ from my_submission.weights.plain_pickle import (
 _LEGACY_SIGNATURE = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """The magic number that torch before 1.6 wrote first, as a pickle of its own."""
 
+_LEGACY_PREAMBLE = 3
+"""Pickles before the description: that number, the version of the form, and what the machine was like."""
+
+_MAX_PREAMBLE_OPCODES = 1000
+
 _MAX_PICKLE_BYTES = 8 << 20
 """The description of a state dict takes about 200 bytes a tensor, and the largest networks have some thousands."""
 
 _MAX_VIEWS_RATIO = 4
 """How much more the tensors of a file may hold than the file: views overlap in tied weights, not without end."""
+
+_MAX_BYTEORDER_BYTES = 16
+"""It says "little" or "big"."""
 
 _READ_BLOCK_BYTES = 1 << 20
 
@@ -103,6 +113,43 @@ def read_tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         return {name: view.shape for name, view in checkpoint.tensors.items()}
 
 
+def check_legacy_bounds(path: Path) -> None:
+    """Refuse a file of torch before 1.6 that would take torch a long time or more memory than the file has bytes.
+
+    Raises:
+        WeightsError: its description is too long or malformed, or its storages claim more than there is.
+    """
+    try:
+        with path.open("rb") as file:
+            head = io.BytesIO(file.read(_MAX_PICKLE_BYTES))
+        for _ in range(_LEGACY_PREAMBLE):
+            for count, _ in enumerate(pickletools.genops(head)):
+                if count > _MAX_PREAMBLE_OPCODES:
+                    raise MalformedPickleError("it does not begin as torch began such files")
+        read_plain_pickle(head.read(), max_storage_bytes=path.stat().st_size)
+    except UnsafePickleError:
+        return  # torch refuses it too, and names what it wanted
+    except (MalformedPickleError, ValueError) as error:
+        raise WeightsError(f"is no checkpoint of plain tensors: {error}", where=path, cure=_FETCH_AGAIN) from error
+
+
+def check_checksums(path: Path) -> None:
+    """Read a torch zip checkpoint to its end, so that every record is compared with its checksum.
+
+    For files that no hash vouches for. Files of torch before 1.6 hold no checksums and are left alone.
+
+    Raises:
+        WeightsError: as :func:`read_state_dict`, or a record was changed after it was written.
+    """
+    if is_legacy_torch_file(path):
+        return
+    with _open_checkpoint(path) as checkpoint:
+        for name in checkpoint.archive.namelist():
+            with checkpoint.archive.open(_stored(checkpoint.archive, name)) as record:
+                while record.read(_READ_BLOCK_BYTES):
+                    pass
+
+
 def _view(numbers: npt.NDArray[Any], view: TensorReference, *, is_sole: bool) -> npt.NDArray[Any]:
     if view.n_elements == 0:
         return np.empty(view.shape, dtype=numbers.dtype)
@@ -157,8 +204,12 @@ class _Checkpoint:
         """The numbers of a record, one dimension, where they lie in the file."""
         header = self._record(storage).header_offset
         # The record follows its local header: 30 bytes, then a name and an extra field whose lengths end the 30.
+        if not 0 <= header <= len(mapping) - 30 or mapping[header : header + 4] != b"PK\3\4":
+            raise MalformedPickleError(f"storage {storage.key} does not begin where the file says")
         name_and_extra = struct.unpack_from("<HH", mapping, header + 26)
         offset = header + 30 + sum(name_and_extra)
+        if offset + storage.n_bytes > len(mapping):
+            raise MalformedPickleError(f"storage {storage.key} reaches beyond the end of the file")
         numbers = np.frombuffer(mapping, storage.dtype, storage.n_elements, offset)
         return _widened(numbers) if storage.is_bfloat16 else numbers
 
@@ -175,7 +226,7 @@ class _Checkpoint:
 def _open_checkpoint(path: Path) -> Iterator[_Checkpoint]:
     _refuse_other_files(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             folder = _folder_of(archive)
             _refuse_big_endian(archive, folder)
             tensors = _tensors_of(read_plain_pickle(archive.read(_stored(archive, f"{folder}data.pkl"))))
@@ -187,7 +238,7 @@ def _open_checkpoint(path: Path) -> Iterator[_Checkpoint]:
         raise WeightsError(f"contains code ({error}) and was not opened", where=path, cure=cure) from error
     except MalformedPickleError as error:
         raise WeightsError(f"is no checkpoint of plain tensors: {error}", where=path, cure=_FETCH_AGAIN) from error
-    except (*BROKEN_ZIP_ERRORS, KeyError) as error:
+    except (*BROKEN_ZIP_ERRORS, KeyError, OSError) as error:  # OSError: a place before the file's beginning
         raise WeightsError(f"is a damaged checkpoint ({error})", where=path, cure=_FETCH_AGAIN) from error
 
 
@@ -233,6 +284,8 @@ def _stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
         raise MalformedPickleError(f"its record {name} is compressed")
     if name.endswith(".pkl") and record.file_size > _MAX_PICKLE_BYTES:
         raise MalformedPickleError(f"its description takes {math.ceil(record.file_size / 2**20)} MiB")
+    if name.endswith("/byteorder") and record.file_size > _MAX_BYTEORDER_BYTES:
+        raise MalformedPickleError(f"its byteorder takes {record.file_size} bytes")
     return record
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from my_submission.documents import DocumentError, read_bounded
 from my_submission.errors import InputError
 from training.data.songs import SongCollection
+
+_MAX_BYTES = 4 << 20
+"""A line takes some tens of bytes."""
 
 CLEAN = "Y"
 """What the column Clean says of a song whose stems are what they are called."""
@@ -20,16 +25,14 @@ def clean_songs(path: Path) -> frozenset[str]:
         InputError: the file cannot be read, lacks a column, or marks no song as clean.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            missing = {"ID", "Clean"} - set(rows.fieldnames or ())
-            if missing:
-                columns = " and ".join(sorted(missing))
-                raise InputError(f"has no column {columns}", where=path, cure="give it the columns ID and Clean")
-            names = frozenset(
-                (row["ID"] or "").strip() for row in rows if (row["Clean"] or "").strip().upper() == CLEAN
-            )
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = read_bounded(path, max_bytes=_MAX_BYTES).decode("utf-8-sig")
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        missing = {"ID", "Clean"} - set(rows.fieldnames or ())
+        if missing:
+            columns = " and ".join(sorted(missing))
+            raise InputError(f"has no column {columns}", where=path, cure="give it the columns ID and Clean")
+        names = frozenset((row["ID"] or "").strip() for row in rows if (row["Clean"] or "").strip().upper() == CLEAN)
+    except (OSError, DocumentError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot be read ({error})", where=path, cure="mend data.clean_list") from error
     if not names:
         raise InputError(f"marks no song with {CLEAN}", where=path, cure="mark the clean songs in the column Clean")

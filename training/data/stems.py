@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,12 @@ import numpy.typing as npt
 import soundfile
 
 from my_submission.audio_io.part_files import PartFile
+from my_submission.documents import DocumentError, read_json
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import Waveform
+
+logger = logging.getLogger(__name__)
 
 FULL_SCALE = 32_768.0
 SPOOL_SUFFIX = ".npy"
@@ -132,14 +136,27 @@ def level(stem: StemFile, cache: Path) -> float:
             list of songs can never meet a stale entry.
     """
     entry = cache / f"{fingerprint(stem.path)}.json"
-    if entry.exists():
-        return float(json.loads(entry.read_text(encoding="utf-8"))["active_rms"])
+    if (known := _known_level(entry)) is not None:
+        return known
     measured = active_rms(stem.window(0, stem.n_samples).T)
     cache.mkdir(parents=True, exist_ok=True)
     part = entry.with_name(f".{entry.name}.{os.getpid()}.part")  # another process may measure the same stem: both agree
     part.write_text(json.dumps({"active_rms": measured}), encoding="utf-8")
     part.replace(entry)
     return measured
+
+
+def _known_level(entry: Path) -> float | None:
+    """The level measured before; None where there is none or it cannot be used."""
+    try:
+        known = read_json(entry)
+    except FileNotFoundError:
+        return None
+    except (OSError, DocumentError) as error:
+        logger.warning("%s cannot be used (%s); the stem is measured anew", entry, error)
+        return None
+    value = known.get("active_rms") if isinstance(known, dict) else None
+    return float(value) if isinstance(value, int | float) and value >= 0 else None
 
 
 def fingerprint(path: Path) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
+from my_submission.documents import DocumentError, parse_toml, read_toml
 from training.settings.strict import SettingsError, from_table
 
 T = TypeVar("T")
@@ -55,20 +55,33 @@ def find(name: str, root: Path = CONFIGS) -> Path:
     return path
 
 
-def read_table(path: Path) -> dict[str, Any]:
+def read_table(path: Path, *, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The table of a file, laid over that of its base.
+
+    Args:
+        path: the file.
+        above: files that are built on this one.
 
     Raises:
         SettingsError: a file is missing or is not TOML.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path)
     except FileNotFoundError as error:
         raise SettingsError("is not there", where=path, cure="mend the key base that names it") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"is not TOML ({error})", where=path) from error
+    except OSError as error:
+        raise SettingsError(f"cannot be read ({error.strerror})", where=path, cure="check its permissions") from error
+    except DocumentError as error:
+        raise SettingsError(f"is not TOML ({error})", where=path, cure="mend that line") from error
     base = table.pop(BASE, None)
-    return table if base is None else merged(read_table(path.parent / base), table)
+    if base is None:
+        return table
+    if not isinstance(base, str) or "\0" in base:
+        raise SettingsError("its base is no path", where=path, cure='write base = "FILE.toml"')
+    file = path.parent / base
+    if file.resolve() in {known.resolve() for known in (*above, path)}:
+        raise SettingsError(f"is built on itself by way of {base}", where=path, cure="mend the key base")
+    return merged(read_table(file, above=(*above, path)), table)
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,8 +103,8 @@ def _overridden(table: Mapping[str, Any], override: str) -> dict[str, Any]:
     if not equals or not key:
         raise SettingsError(f"{override!r} is no override", cure="write key=value, for instance data.batch=4")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}")["value"]
+    except DocumentError:
         value = text
     for part in reversed(key.split(".")):
         value = {part: value}

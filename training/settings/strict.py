@@ -97,7 +97,7 @@ def _scalar(hint: Any, given: object, where: str) -> Any:
 def _variant(family: Any, table: Mapping[str, Any], where: str) -> Any:
     if KIND not in table:
         raise SettingsError(f"{where} has no {KIND}", cure=f"choose one of {', '.join(sorted(family.kinds))}")
-    if table[KIND] not in family.kinds:
+    if not isinstance(table[KIND], str) or table[KIND] not in family.kinds:
         raise _unknown(f"{where}.{KIND}", str(table[KIND]), tuple(family.kinds), "value")
     return _dataclass(family.kinds[table[KIND]], {k: v for k, v in table.items() if k != KIND}, where)
 
