@@ -91,7 +91,7 @@ _MAX_EMPTY_ELEMENTS = 2**31
 """A tensor that holds nothing takes no memory whatever its other dimensions are; numpy ends at 2**63 bytes."""
 
 _MAX_OPCODES = 400_000
-"""About a second of reading. A tensor takes 30, so this is thirteen thousand of them; the largest networks have some."""
+"""About a second of reading. A tensor takes 30, so this is thirteen thousand; the largest networks have some."""
 
 
 @dataclass(frozen=True)
