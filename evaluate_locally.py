@@ -7,12 +7,16 @@ or ``./public_dataset/`` (cinema) go through the wrapper, each under the track's
 
 from __future__ import annotations
 
-import argparse
 import logging
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from terminal import process
+from terminal.names import system_name
+
+if __name__ == "__main__":
+    process.begin()  # before anything heavy is imported: an interruption is one line from here on
 
 import soundfile
 
@@ -26,6 +30,7 @@ from my_submission.challenge.sound_folders import is_cinema, mixture_files, song
 from my_submission.challenge.tracks import Track
 from my_submission.errors import MdxError
 from my_submission.stems import canonical_source
+from terminal.lines import CommandParser, complain, log_to_stderr, say
 
 MUSIC_DATA = "./public_dataset/MUSDB18-7-WAV/test/"
 CINEMA_DATA = "./public_dataset/"
@@ -33,16 +38,19 @@ CINEMA_DATA = "./public_dataset/"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Separate and score; 1 when a song failed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = CommandParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", metavar="DIR", help=f"folder of songs (default: {MUSIC_DATA}, cinema: {CINEMA_DATA})")
     parser.add_argument("--output", default="./evaluator_outputs/", metavar="DIR", help="default: %(default)s")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    log_to_stderr(logging.WARNING)
     try:
         return _evaluate(options.data, Path(options.output))
     except (MdxError, EvaluationError, NameError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return 1
+    except KeyboardInterrupt as stop:
+        complain(f"{process.word(stop)}; songs that were complete are kept")
+        return process.exit_code(stop)
 
 
 def _evaluate(data: str | None, output: Path) -> int:
@@ -56,15 +64,15 @@ def _evaluate(data: str | None, output: Path) -> int:
             seconds, allowed = _separate(wrapper, song)
         except (TimeLimitError, NameError) as error:
             n_failed += 1
-            print(f"error: {song}: {error}", file=sys.stderr)
+            complain(f"error: {song}: {error}")
             continue
-        print(f"{song}: {seconds:.1f} of {allowed:.1f} s")
+        say(f"{song}: {seconds:.1f} of {allowed:.1f} s")
         if song_scores := _score(wrapper.dataset_dir / song, wrapper.predictions_dir, wrapper.track):
             scores.append(song_scores)
-            print("  " + "  ".join(f"{name} {value:.3f}" for name, value in song_scores.items()))
+            say("  " + "  ".join(f"{name} {value:.3f}" for name, value in song_scores.items()))
     _print_means(scores)
     if n_failed:
-        print(f"error: {n_failed} of {len(songs)} songs failed", file=sys.stderr)
+        complain(f"error: {n_failed} of {len(songs)} songs failed")
     return 1 if n_failed else 0
 
 
@@ -75,7 +83,7 @@ def _default_data() -> str:
 
 def _separate(wrapper: AIcrowdWrapper, song: str) -> tuple[float, float]:
     """Seconds used and seconds allowed."""
-    info = soundfile.info(mixture_files(wrapper.dataset_dir / song, wrapper.track)[0])
+    info = soundfile.info(system_name(mixture_files(wrapper.dataset_dir / song, wrapper.track)[0]))
     allowed = wrapper.model.configuration.limit.seconds_for(info.frames / info.samplerate)
     started = time.monotonic()
     with time_limit(allowed, what=song):
@@ -95,8 +103,8 @@ def _score(folder: Path, predictions: Path, track: Track) -> dict[str, float]:
 
 
 def _file_sdr(reference_path: Path, estimate_path: Path) -> float:
-    reference, rate = soundfile.read(reference_path, dtype="float32", always_2d=True)
-    estimate, estimate_rate = soundfile.read(estimate_path, dtype="float32", always_2d=True)
+    reference, rate = soundfile.read(system_name(reference_path), dtype="float32", always_2d=True)
+    estimate, estimate_rate = soundfile.read(system_name(estimate_path), dtype="float32", always_2d=True)
     if rate != estimate_rate or len(reference) != len(estimate):
         found = f"{len(estimate)} samples at {estimate_rate} Hz, the reference has {len(reference)} at {rate} Hz"
         raise MdxError(f"has {found}", where=estimate_path, cure="check that the references belong to the mixture")
@@ -105,13 +113,14 @@ def _file_sdr(reference_path: Path, estimate_path: Path) -> float:
 
 def _print_means(scores: list[dict[str, float]]) -> None:
     if not scores:
-        print("no song has all its true stems beside the mixture: nothing is scored")
+        say("no song has all its true stems beside the mixture: nothing is scored")
         return
-    print(f"mean of {len(scores)} songs (global SDR, dB)")
+    say(f"mean of {len(scores)} songs (global SDR, dB)")
     for name in scores[0]:
         label = "mean_sdr" if name == "mean" else f"sdr_{name}"
-        print(f"  {label} {sum(song[name] for song in scores) / len(scores):.3f}")
+        say(f"  {label} {sum(song[name] for song in scores) / len(scores):.3f}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    process.end_in_order()
+    process.end(main(), at_once=True)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluator.errors import DatasetError
+from terminal.names import system_name
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,7 +56,7 @@ class FileStem:
         import soundfile
 
         try:
-            info = soundfile.info(self.path)
+            info = soundfile.info(system_name(self.path))
         except (OSError, soundfile.SoundFileError) as error:
             raise DatasetError(f"cannot be read as audio ({error})", where=self.path) from error
         if info.frames < 1:
@@ -67,7 +68,7 @@ class FileStem:
         import soundfile
 
         try:
-            with soundfile.SoundFile(self.path) as file:
+            with soundfile.SoundFile(system_name(self.path)) as file:
                 remaining = file.frames
                 while remaining > 0:
                     block = file.read(min(block_samples, remaining), dtype="float64", always_2d=True).T

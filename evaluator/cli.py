@@ -1,13 +1,13 @@
 """The command line: ``python -m evaluator score`` and ``python -m evaluator replay``.
 
-Exit codes: 0 done; 1 the work failed, or a song did (the others are scored and kept); 2 wrong usage.
+Exit codes: 0 done; 1 the work failed, or a song did (the others are scored and kept); 2 wrong usage; 130 interrupted,
+143 terminated.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,8 @@ from evaluator.runner import Job, SongDone, run_jobs
 from evaluator.scores import Document, scores_document, to_json, write_atomically
 from evaluator.scoring import FRAMEWISE_METRICS, METRICS, SongScore
 from evaluator.tables import decibels, score_tables
+from terminal import process
+from terminal.lines import CommandParser, complain, say
 
 RESULTS_FOLDER = ".evaluator"
 """Finished songs are kept in this folder of the estimates, unless told otherwise."""
@@ -48,26 +50,24 @@ def main(arguments: Sequence[str] | None = None, *, runner: JobRunner | None = N
     try:
         code: int = options.command(options, parser)
     except EvaluationError as error:
-        _say(f"evaluator: {error}")
+        complain(f"evaluator: {error}")
         return 1
-    except KeyboardInterrupt:
-        _say("evaluator: interrupted; songs already scored are kept, the same command finishes the rest")
-        return 1
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - keeps the interpreter from flushing into the closed pipe
-        return 1
+    except KeyboardInterrupt as stop:
+        kept = "songs already scored are kept, the same command finishes the rest"
+        complain(f"evaluator: {process.word(stop)}; {kept}")
+        return process.exit_code(stop)
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m evaluator", description="Score separated stems; replay boards.")
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="python -m evaluator", description="Score separated stems; replay boards.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_score(commands)
     _add_replay(commands)
     return parser
 
 
-def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_replay(commands: argparse._SubParsersAction[CommandParser]) -> None:
     command = commands.add_parser("replay", help="put scores files on published leaderboards, compare them")
     command.add_argument("scores", type=Path, nargs="*", help="files written by score --json; two or more are compared")
     command.add_argument("--board", nargs="+", default=[], metavar="NAME", help="default: every board that fits")
@@ -84,7 +84,7 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.set_defaults(command=_replay)
 
 
-def _replay(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+def _replay(options: argparse.Namespace, parser: CommandParser) -> int:
     if options.list:
         for board in all_boards():
             print(f"{board.name} ({board.dataset}{', hidden' if board.is_hidden else ''}; {board.metrics[0]})")
@@ -102,7 +102,8 @@ def _replay(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int
         n_resamples=options.resamples,
         confidence=options.confidence,
     )
-    print(outcome.text(tolerance_db=options.tolerance))
+    for line in outcome.text(tolerance_db=options.tolerance).split("\n"):
+        say(line)
     if options.html:
         write_atomically(options.html, replay_page(outcome.placements, outcome.comparisons))
     if options.plot:
@@ -110,7 +111,7 @@ def _replay(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int
     return 0
 
 
-def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_score(commands: argparse._SubParsersAction[CommandParser]) -> None:
     score = commands.add_parser("score", help="score a folder of stems against a data set")
     score.add_argument("references", type=Path, help="data set: <song>/<source>.wav, or MUSDB18 .stem.mp4 files")
     score.add_argument("estimates", type=Path, nargs="?", help="separations: <song>/<source>.wav")
@@ -136,7 +137,7 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     score.set_defaults(command=_score)
 
 
-def _score(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+def _score(options: argparse.Namespace, parser: CommandParser) -> int:
     if (options.estimates is None) != options.baseline:
         parser.error("give ESTIMATES, or --baseline without them")
     if options.jobs < 1:
@@ -153,7 +154,7 @@ def _score(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     )
     failed = dict(plan.failed)
     for song, reason in failed.items():
-        _say(f"{song}: {reason}")
+        complain(f"{song}: {reason}")
     songs = _run(plan, metrics, failed, options.runner or partial(run_jobs, n_processes=options.jobs))
     document = scores_document(
         songs,
@@ -165,7 +166,7 @@ def _score(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     _write_and_print(options, document, songs)
     if failed:
         n_done = len(plan.jobs) + len(plan.failed) - len(failed)
-        _say(f"evaluator: {len(failed)} songs not scored ({', '.join(failed)}); {n_done} done")
+        complain(f"evaluator: {len(failed)} songs not scored ({', '.join(failed)}); {n_done} done")
     return 1 if failed else 0
 
 
@@ -184,7 +185,7 @@ def _run(
     """Score every song, telling of each; failures are added to ``failed``."""
     songs: dict[str, dict[str, SongScore]] = {metric: {} for metric in metrics}
     for done in run(plan.jobs):
-        _say(_progress(done))
+        complain(_progress(done))
         if done.failure is not None:
             failed[done.name] = done.failure
         for metric, score in done.scores.items():
@@ -211,7 +212,8 @@ def _silences(score: SongScore) -> dict[str, tuple[str, ...]]:
 
 
 def _write_and_print(options: argparse.Namespace, document: Document, songs: dict[str, dict[str, SongScore]]) -> None:
-    print(score_tables(document))
+    for line in score_tables(document).split("\n"):
+        say(line)
     if options.json:
         write_atomically(options.json, to_json(document))
     if options.csv:
@@ -220,7 +222,3 @@ def _write_and_print(options: argparse.Namespace, document: Document, songs: dic
         metric = next(name for name in songs if name in FRAMEWISE_METRICS)
         for name, score in songs[metric].items():
             write_museval_track(options.museval_json, name, score)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

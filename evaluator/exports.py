@@ -12,6 +12,7 @@ from typing import Any
 from evaluator.bsseval import RATIOS
 from evaluator.scores import Document, summary_name, write_atomically
 from evaluator.scoring import FRAMEWISE_METRICS, SongScore
+from terminal.names import stored
 
 CSV_COLUMNS = ("dataset", "system", "metric", "song", "source", "ratio", "value_db")
 
@@ -30,7 +31,8 @@ def to_csv(document: Document) -> str:
                 )
                 for ratio, cell in cells:
                     number = "" if cell is None else repr(float(cell))
-                    writer.writerow((document["dataset"], document["system"], metric, song, source, ratio, number))
+                    names = (document["dataset"], document["system"], metric, song, source, ratio)
+                    writer.writerow((*map(stored, names), number))
     return text.getvalue()
 
 

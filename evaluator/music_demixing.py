@@ -30,6 +30,8 @@ import soundfile
 from evaluator.errors import DatasetError, EvaluationError, SongsFailedError
 from evaluator.metrics import GlobalSdr
 from evaluator.time_limit import time_limit
+from terminal.lines import say
+from terminal.names import system_name
 
 SOURCES = ("bass", "drums", "other", "vocals")
 """The stems of the challenge, in the order of its scorer."""
@@ -173,7 +175,7 @@ class MusicDemixingPredictor:
         scores: dict[str, dict[str, float]] = {}
         for name in self.get_all_music_names():
             if not all((self.test_data_path / name / f"{source}.wav").is_file() for source in SOURCES):
-                print(f"{name}: no reference stems beside the mixture, not scored")
+                say(f"{name}: no reference stems beside the mixture, not scored")
                 continue
             self.verify_results(name)
             by_source = {
@@ -181,11 +183,11 @@ class MusicDemixingPredictor:
                 for source in SOURCES
             }
             scores[name] = {**by_source, "song": sum(by_source.values()) / len(SOURCES)}
-            print(f"{name}: {_sdr_line(scores[name])}")
+            say(f"{name}: {_sdr_line(scores[name])}")
         if scores:
             columns = (*SOURCES, "song")
             mean = {key: sum(song[key] for song in scores.values()) / len(scores) for key in columns}
-            print(f"mean of {len(scores)} songs (global SDR): {_sdr_line(mean)}")
+            say(f"mean of {len(scores)} songs (global SDR): {_sdr_line(mean)}")
         return scores
 
     def _stem_path(self, music_name: str, source: str) -> Path:
@@ -194,7 +196,7 @@ class MusicDemixingPredictor:
     def _song_limit(self, music_name: str) -> float:
         if self.inference_per_music_timeout_factor is None:
             return self.inference_per_music_timeout
-        info = soundfile.info(self.get_music_file_location(music_name))
+        info = soundfile.info(system_name(self.get_music_file_location(music_name)))
         return float(self.inference_per_music_timeout_factor * info.frames / info.samplerate)
 
     def _predict_one(self, name: str) -> str | None:
@@ -247,7 +249,8 @@ def _tell_grader(message: str, **payload: Any) -> None:
 def _file_sdr(reference_path: Path, estimate_path: Path) -> float:
     """Global SDR of two files of one shape and rate, read block by block."""
     score = GlobalSdr()
-    with soundfile.SoundFile(reference_path) as reference, soundfile.SoundFile(estimate_path) as estimate:
+    true_name, name = system_name(reference_path), system_name(estimate_path)
+    with soundfile.SoundFile(true_name) as reference, soundfile.SoundFile(name) as estimate:
         ours = (estimate.frames, estimate.channels, estimate.samplerate)
         theirs = (reference.frames, reference.channels, reference.samplerate)
         if ours != theirs:

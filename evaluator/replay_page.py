@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from importlib import resources
 from string import Template
 
@@ -15,6 +14,7 @@ from evaluator.replay_text import published
 from evaluator.scoring import DEFINITIONS
 from evaluator.svg import Bar, bar_plot, box_plot
 from evaluator.tables import decibels
+from terminal.names import as_html
 
 Comparisons = Mapping[tuple[str, str, str], Mapping[str, PairedDifference]]
 """(first run, second run, metric) to source to difference."""
@@ -39,7 +39,7 @@ def replay_page(placements: Sequence[tuple[Sequence[Placement], Entry]], compari
     sections += [_songs_section([run for run in runs if run.metric == metric]) for metric in _in_order(runs)]
     template = Template(resources.files("evaluator").joinpath("page.html").read_text(encoding="utf-8"))
     title = f"Leaderboard replay: {', '.join(dict.fromkeys(run.name for run in runs))}"
-    return template.substitute(title=escape(title), body="\n".join(sections))
+    return template.substitute(title=as_html(title), body="\n".join(sections))
 
 
 def _in_order(runs: Sequence[LocalRun]) -> list[str]:
@@ -48,18 +48,18 @@ def _in_order(runs: Sequence[LocalRun]) -> list[str]:
 
 def _board_section(group: Sequence[Placement], entry: Entry) -> str:
     board, metric = group[0].board, group[0].run.metric
-    banners = "".join(f'<p class="banner">{escape(text)}</p>' for text in dict.fromkeys(p.banner for p in group))
+    banners = "".join(f'<p class="banner">{as_html(text)}</p>' for text in dict.fromkeys(p.banner for p in group))
     ranks = "; ".join(f"{p.run.name}: {_rank(p)} of {len(board.entries) + 1}" for p in group)
     bars = [Bar(e.name, e.overall) for e in board.entries if e.overall is not None]
     bars += [Bar(p.run.name, p.run.overall, is_local=True) for p in group if p.run.overall is not None]
     bars.sort(key=lambda bar: bar.value, reverse=True)
     plot = bar_plot(bars, title=f"Overall values on {board.name}, dB") if bars else ""
     return (
-        f"<h2>{escape(board.name)} — {escape(board.dataset)}</h2>{banners}"
-        f"<p>Rank — {escape(ranks)}.</p>"
-        f'<p class="soft">{escape(metric)}: {escape(DEFINITIONS[metric])}. Numbers in dB.</p>'
-        f"{_board_table(group)}{plot}<h3>Minus {escape(entry.name)}</h3>{_difference_table(group, entry)}"
-        f'<p class="soft">{escape(entry.name)} was read in: {escape(entry.provenance)}</p>'
+        f"<h2>{as_html(board.name)} — {as_html(board.dataset)}</h2>{banners}"
+        f"<p>Rank — {as_html(ranks)}.</p>"
+        f'<p class="soft">{as_html(metric)}: {as_html(DEFINITIONS[metric])}. Numbers in dB.</p>'
+        f"{_board_table(group)}{plot}<h3>Minus {as_html(entry.name)}</h3>{_difference_table(group, entry)}"
+        f'<p class="soft">{as_html(entry.name)} was read in: {as_html(entry.provenance)}</p>'
     )
 
 
@@ -100,7 +100,7 @@ def _comparison_section(key: tuple[str, str, str], differences: Mapping[str, Pai
     share = next(iter(differences.values())).confidence
     header = ["source", "songs", "difference", f"{share:.0%} from", "to", "clear of zero"]
     return (
-        f"<h2>{escape(second)} minus {escape(first)}, {escape(metric)}</h2><p>Paired bootstrap over songs, dB.</p>"
+        f"<h2>{as_html(second)} minus {as_html(first)}, {as_html(metric)}</h2><p>Paired bootstrap over songs, dB.</p>"
         + (_table(header, rows))
     )
 
@@ -109,7 +109,7 @@ def _songs_section(runs: Sequence[LocalRun]) -> str:
     """A box per source and the table of songs, for the runs of one metric."""
     keys = list(dict.fromkeys(key for run in runs for key in run.per_song))
     groups = [(key, [(run.name, box_of(run.per_song.get(key, {}).values())) for run in runs]) for key in keys]
-    legend = " ".join(f'<span class="run{index}">■</span> {escape(run.name)}' for index, run in enumerate(runs))
+    legend = " ".join(f'<span class="run{index}">■</span> {as_html(run.name)}' for index, run in enumerate(runs))
     songs = sorted({song for run in runs for values in run.per_song.values() for song in values})
     rows: list[tuple[list[Cell], bool]] = []
     for song in songs[:MAX_SHOWN_SONGS]:
@@ -120,7 +120,7 @@ def _songs_section(runs: Sequence[LocalRun]) -> str:
     is_cut = len(songs) > MAX_SHOWN_SONGS
     cut = f"The first {MAX_SHOWN_SONGS} of {len(songs)} songs; the scores files hold all of them." if is_cut else ""
     return (
-        f"<h2>Song by song, {escape(metric)}</h2><p>{legend}</p>{cut and f'<p>{cut}</p>'}"
+        f"<h2>Song by song, {as_html(metric)}</h2><p>{legend}</p>{cut and f'<p>{cut}</p>'}"
         f"{box_plot(groups, title=f'{metric} over songs, dB')}"
         f"{_table(['song', 'run', *keys], rows, text_columns=(0, 1))}"
     )
@@ -131,7 +131,7 @@ def _table(
 ) -> str:
     kinds = ["text" if index in text_columns else "number" for index in range(len(header))]
     head = "".join(
-        f'<th class="{kind}"><button type="button">{escape(name)}</button></th>'
+        f'<th class="{kind}"><button type="button">{as_html(name)}</button></th>'
         for name, kind in zip(header, kinds, strict=True)
     )
     body = "".join(
@@ -147,7 +147,7 @@ def _table(
 
 def _cell(shown: str, value: str | float | None, kind: str) -> str:
     sort_by = "" if value is None else str(value)
-    return f'<td class="{kind}" data-value="{escape(sort_by, quote=True)}">{escape(shown)}</td>'
+    return f'<td class="{kind}" data-value="{as_html(sort_by)}">{as_html(shown)}</td>'
 
 
 def _rank(placement: Placement) -> str:

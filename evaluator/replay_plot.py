@@ -8,6 +8,7 @@ from typing import Any
 
 from evaluator.errors import EvaluationError
 from evaluator.replay import LocalRun, Placement
+from terminal.names import shown
 
 INK, SOFT, LINE, PAPER, MUTED = "#1b1f24", "#59636e", "#d8dee4", "#ffffff", "#9fb3c8"
 """Text, lesser text, lines, background and published entries: those of the page, and of the pictures of songs."""
@@ -27,15 +28,21 @@ def replay_png(placements: Sequence[Sequence[Placement]], *, dots_per_inch: int 
         EvaluationError: matplotlib is not installed.
     """
     try:
+        from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise EvaluationError(
             "a plot needs matplotlib", cure="install it (pip install matplotlib), or use --html"
         ) from error
+    with rc_context({"text.parse_math": False}):  # a dollar sign in a name is a dollar sign
+        return _drawn(placements, Figure, FigureCanvasAgg, dots_per_inch)
+
+
+def _drawn(placements: Sequence[Sequence[Placement]], new_figure: Any, new_canvas: Any, dots_per_inch: int) -> bytes:
     heights = [0.9 + 0.26 * (len(group[0].board.entries) + len(group)) for group in placements]
-    figure = Figure(figsize=(12, max(sum(heights), 3.0)), layout="constrained", facecolor=PAPER)
-    FigureCanvasAgg(figure)
+    figure = new_figure(figsize=(12, max(sum(heights), 3.0)), layout="constrained", facecolor=PAPER)
+    new_canvas(figure)
     axes = figure.subplots(len(placements), 2, squeeze=False, height_ratios=heights)
     for (bars, boxes), group in zip(axes, placements, strict=True):
         _draw_bars(bars, group)
@@ -53,11 +60,15 @@ def _draw_bars(axes: Any, group: Sequence[Placement]) -> None:
     positions = range(len(bars))
     drawn = axes.barh(positions, [bar[0] for bar in bars], color=[bar[2] for bar in bars])
     axes.bar_label(drawn, fmt="%.2f", padding=3, fontsize=8, color=INK)
-    axes.set_yticks(positions, [bar[1] for bar in bars], fontsize=8)
+    axes.set_yticks(positions, [shown(bar[1]) for bar in bars], fontsize=8)
     axes.margins(x=0.12)
     axes.grid(axis="x", color=LINE, linewidth=0.6)
     _plain(axes)
-    note = "" if group[0].is_comparable else f"\nlocal runs: other data ({group[0].run.dataset}), for orientation only"
+    note = (
+        ""
+        if group[0].is_comparable
+        else f"\nlocal runs: other data ({shown(group[0].run.dataset)}), for orientation only"
+    )
     axes.set_title(
         f"{board.name}, {board.dataset}: {group[0].run.metric} [dB]{note}", fontsize=9, color=INK, loc="left"
     )
@@ -75,8 +86,8 @@ def _draw_boxes(axes: Any, runs: Sequence[LocalRun]) -> None:
         )
         for box in drawn["boxes"]:
             box.set(facecolor=colour, alpha=0.55, edgecolor=colour)
-        axes.plot([], [], color=colour, linewidth=6, label=run.name)
-    axes.set_xticks(range(len(keys)), keys)
+        axes.plot([], [], color=colour, linewidth=6, label=shown(run.name))
+    axes.set_xticks(range(len(keys)), [shown(key) for key in keys])
     axes.set_ylabel("dB", color=SOFT, fontsize=8)
     axes.grid(axis="y", color=LINE, linewidth=0.6)
     axes.legend(fontsize=8, frameon=False, labelcolor=INK)

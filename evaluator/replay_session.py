@@ -15,6 +15,7 @@ from evaluator.errors import ScoresError
 from evaluator.replay import LocalRun, Placement, local_run, matching_boards, nearest_entry, place
 from evaluator.replay_text import board_text, comparison_text
 from evaluator.scores import Document, read_scores, summary_name
+from terminal.names import shown
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _chosen_boards(documents: Sequence[Document], names: Sequence[str]) -> list[
 
 def _named_apart(documents: Sequence[Document], paths: Sequence[Path]) -> list[Document]:
     """Give runs of one system name the name of their files as well."""
-    names = [document.get("system") or path.stem for document, path in zip(documents, paths, strict=True)]
+    names = [shown(str(document.get("system") or path.stem)) for document, path in zip(documents, paths, strict=True)]
     return [
         {**document, "system": name if names.count(name) == 1 else f"{name} ({path.name})"}
         for document, name, path in zip(documents, names, paths, strict=True)

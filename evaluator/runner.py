@@ -16,7 +16,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
@@ -28,6 +28,7 @@ from evaluator.documents import read_json
 from evaluator.errors import EvaluationError
 from evaluator.scores import find_row_fault, to_json, write_atomically
 from evaluator.scoring import SongScore, score_song
+from terminal import process
 
 _RESULT_VERSION = 1
 """Raised when a metric's numbers or a result file's form change, so that old files are not taken for new ones."""
@@ -98,13 +99,19 @@ def run_jobs(jobs: Sequence[Job], *, n_processes: int) -> Iterator[SongDone]:
         return
     workers = min(n_processes, len(jobs))
     with _one_thread_each(), _pool(workers) as pool:
-        futures: dict[Future[Outcome], str] = {pool.submit(run_job, job): job.name for job in jobs}
+        with process.signals_held():  # processes started here never see what ends this one: no tracebacks of theirs
+            futures: dict[Future[Outcome], str] = {pool.submit(run_job, job): job.name for job in jobs}
         try:
             for index, future in enumerate(as_completed(futures), start=1):
                 yield SongDone(futures[future], index, len(jobs), *future.result())
         except BrokenProcessPool as error:
             cure = "run it again with fewer --jobs; songs already scored are kept"
             raise EvaluationError("a scoring process was killed, perhaps for want of memory", cure=cure) from error
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in active_children():  # a song may take minutes; its files are written whole or not at all
+                child.kill()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -22,6 +22,7 @@ from evaluator.bsseval import RATIOS
 from evaluator.documents import DocumentError, parse_json, read_json
 from evaluator.errors import ScoresError
 from evaluator.scoring import DEFINITIONS, FRAMEWISE_METRICS, METRICS, Row, SongScore, finite_or_none
+from terminal.names import storable
 
 SCHEMA = 1
 
@@ -160,8 +161,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def to_json(document: object) -> str:
-    """Strict JSON, readable, ending in a newline."""
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """Strict JSON, readable, ending in a newline; names are as :func:`terminal.names.stored` gives them."""
+    return json.dumps(storable(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _over_songs(values: Sequence[float | None], over: Any) -> float | None:

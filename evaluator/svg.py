@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from evaluator.distribution import Box
+from terminal.names import as_html
 
 _BAR_HEIGHT, _BAR_GAP, _LABEL_WIDTH, _PLOT_WIDTH = 18, 6, 230, 520
 _BOX_WIDTH, _BOX_PITCH, _BOX_PLOT_HEIGHT, _MARGIN = 22, 30, 260, 46
@@ -33,7 +33,7 @@ def bar_plot(bars: Sequence[Bar], *, title: str) -> str:
         left = zero if bar.value >= 0 else zero - length
         kind = "local" if bar.is_local else "entry"
         lines.append(
-            f'<text x="{_LABEL_WIDTH - 8}" y="{top + 13}" text-anchor="end" class="{kind}">{escape(bar.label)}</text>'
+            f'<text x="{_LABEL_WIDTH - 8}" y="{top + 13}" text-anchor="end" class="{kind}">{as_html(bar.label)}</text>'
             f'<rect x="{left:.1f}" y="{top}" width="{length:.1f}" height="{_BAR_HEIGHT}" class="{kind}"/>'
             f'<text x="{max(left + length, zero) + 6:.1f}" y="{top + 13}">{bar.value:.2f}</text>'
         )
@@ -60,7 +60,9 @@ def box_plot(groups: Sequence[tuple[str, Sequence[tuple[str, Box | None]]]], *, 
     left = _MARGIN + 15.0
     for source, boxes in groups:
         centre = left + _BOX_PITCH * len(boxes) / 2
-        parts.append(f'<text x="{centre:.0f}" y="{_BOX_PLOT_HEIGHT + 30}" text-anchor="middle">{escape(source)}</text>')
+        parts.append(
+            f'<text x="{centre:.0f}" y="{_BOX_PLOT_HEIGHT + 30}" text-anchor="middle">{as_html(source)}</text>'
+        )
         for index, (run, box) in enumerate(boxes):
             if box is not None:
                 parts.append(_one_box(box, left + (index + 0.5) * _BOX_PITCH, y, run, f"run{index}"))
@@ -82,7 +84,7 @@ def _one_box(box: Box, centre: float, y: Callable[[float], float], run: str, kin
     top, bottom = y(box.third_quartile), y(box.first_quartile)
     dots = "".join(f'<circle cx="{centre:.1f}" cy="{y(value):.1f}" r="2.5"/>' for value in box.outliers)
     return (
-        f'<g class="box {kind}"><title>{escape(run)}: median {box.median:.2f} dB, quartiles {box.first_quartile:.2f} '
+        f'<g class="box {kind}"><title>{as_html(run)}: median {box.median:.2f} dB, quartiles {box.first_quartile:.2f} '
         f"and {box.third_quartile:.2f}</title>"
         f'<line x1="{centre:.1f}" x2="{centre:.1f}" y1="{y(box.high):.1f}" y2="{y(box.low):.1f}"/>'
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{_BOX_WIDTH}" height="{max(bottom - top, 1):.1f}"/>'
@@ -94,5 +96,5 @@ def _one_box(box: Box, centre: float, y: Callable[[float], float], run: str, kin
 def _svg(width: float, height: float, title: str, body: str) -> str:
     return (
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img" '
-        f'aria-label="{escape(title, quote=True)}">{body}</svg>'
+        f'aria-label="{as_html(title)}">{body}</svg>'
     )

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from evaluator.bsseval import RATIOS
 from evaluator.scores import Document, summary_name
 from evaluator.scoring import FRAMEWISE_METRICS
+from terminal.names import shown
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_left: int = 1) -> str:
     """Rows under a header; the first ``n_left`` columns to the left, the others to the right; no trailing newline."""
-    everything = [list(header), *map(list, rows)]
+    everything = [[shown(cell) for cell in row] for row in (header, *rows)]
     widths = [max(_width(row[index]) for row in everything) for index in range(len(header))]
     lines = [_line(row, widths, n_left).rstrip() for row in everything]
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))

@@ -43,6 +43,10 @@ class Budget:
         """Seconds left; negative once the deadline has passed."""
         return self.seconds - self.elapsed()
 
+    def late_by(self) -> float:
+        """Seconds since the deadline; zero before it, and where there is none."""
+        return max(0.0, -self.remaining())
+
     def allows(self, seconds: float) -> bool:
         """Whether work that takes ``seconds`` from now on would still end in time."""
         return self.remaining() >= seconds

@@ -61,6 +61,17 @@ class PartFinished:
 
 
 @dataclass(frozen=True)
+class Estimated:
+    """How much of the song the system has estimated; the rest of every stem is a share of the mixture.
+
+    Attributes:
+        shares: stem to the share of the song that an estimate covers, 0 … 1.
+    """
+
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Note:
     """Something a user should know that is not an error, such as a fallback or a cut-off."""
 
@@ -69,9 +80,15 @@ class Note:
 
 @dataclass(frozen=True)
 class Finished:
-    """The last event of a stream; ``result`` is what the caller asked for."""
+    """The last event of a stream.
+
+    Attributes:
+        result: what the caller asked for.
+        late_by_seconds: how long after the deadline; 0 in time, and where there is none.
+    """
 
     result: Any = field(repr=False)
+    late_by_seconds: float = 0.0
 
 
-Event = Planned | PartStarted | PartAdvanced | PartFinished | Note | Finished
+Event = Planned | PartStarted | PartAdvanced | PartFinished | Estimated | Note | Finished

@@ -26,7 +26,7 @@ LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 
 def make_tree(folder: Path, models: Path, *, track: str = "mdx21", system: str = "starter") -> Path:
     """A good tree: the package as it is, the tiny system as its starter, a git repository without a commit."""
     shutil.copytree(models, folder / "models")
-    for package in ("my_submission", "evaluator"):
+    for package in ("my_submission", "evaluator", "terminal"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     for name in FILES:
         shutil.copy(ROOT / name, folder / name)

@@ -95,7 +95,7 @@ def test_imports_go_down_only() -> None:
 
 
 def test_ground_floor_needs_only_the_standard_library_and_numpy() -> None:
-    allowed = sys.stdlib_module_names | {"numpy", "my_submission"}
+    allowed = sys.stdlib_module_names | {"numpy", "my_submission", "terminal"}
     for path in modules():
         if place(path) in GROUND:
             assert {name.partition(".")[0] for name in imports(path)} <= allowed, path
@@ -111,6 +111,12 @@ def test_heavy_libraries_stay_in_their_place(library: str) -> None:
 def test_evaluator_stands_alone() -> None:
     for path in modules("evaluator"):
         assert "my_submission" not in {name.partition(".")[0] for name in imports(path)}, path
+
+
+def test_what_stands_below_all_knows_none_of_them() -> None:
+    for path in modules("terminal"):
+        known = {name.partition(".")[0] for name in imports(path)}
+        assert known <= sys.stdlib_module_names | {"terminal", "rich", "psutil"}, path
 
 
 def test_library_does_not_import_other_wings() -> None:
@@ -152,7 +158,9 @@ def test_no_import_cycle() -> None:
 
 def test_no_file_is_named_for_leftovers() -> None:
     leftovers = {"utils", "util", "helpers", "helper", "common", "misc"}
-    named = {path.stem for package in ("my_submission", "evaluator", "training") for path in modules(package)}
+    named = {
+        path.stem for package in ("my_submission", "evaluator", "training", "terminal") for path in modules(package)
+    }
     assert not named & leftovers
 
 

@@ -19,7 +19,7 @@ from my_submission.challenge.aicrowd_json import aicrowd_document, find_schema_f
 from my_submission.challenge.building import require_sources
 from my_submission.challenge.song_reports import EventReport, read_song_reports, record_song
 from my_submission.errors import InputError, UnknownNameError
-from my_submission.events import Note, PartFinished
+from my_submission.events import Estimated, Finished, Note, PartFinished
 from my_submission.stems import MUSIC_SOURCES
 from my_submission.systems import find_system
 
@@ -201,6 +201,9 @@ def test_a_report_from_events_tells_what_was_left_out() -> None:
     assert not told["is_as_published"]
     shares = [part["done_samples"] / part["samples"] for part in told["parts"] if not part["is_refinement"]]
     assert shares == [1.0, 0.5, 0.0]
+    report.take(Estimated({"bass": 0.0, "drums": 0.0}))
+    report.take(Finished(None, late_by_seconds=0.25))
+    assert (report.as_json()["separated"], report.as_json()["late_by_seconds"]) == (False, 0.25)
     whole = EventReport(10.0)
     whole.take(PartFinished("networks: bass", 1.0, 100, 100))
     whole.take(PartFinished("networks: bass, overlapped", 1.0, 3, 100))

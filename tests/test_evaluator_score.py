@@ -189,7 +189,7 @@ def test_interrupted_and_started_again_it_finishes_the_rest(
         return real(pair, metric)
 
     monkeypatch.setattr(runner, "score_song", stopping)
-    assert score(*folders, "--json", resumed) == 1
+    assert score(*folders, "--json", resumed) == 130
     assert "finishes the rest" in capsys.readouterr().err
     assert not resumed.exists()
     assert score(*folders, "--json", resumed) == 0

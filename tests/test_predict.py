@@ -119,7 +119,9 @@ class SpyPredictor:
     def __init__(self) -> None:
         self.budgets: list[float] = []
 
-    def separate_file(self, path: Path, directory: Path, *, budget_seconds: float) -> SeparationReport:
+    def separate_file(
+        self, path: Path, directory: Path, *, budget_seconds: float, spent_seconds: float
+    ) -> SeparationReport:
         self.budgets.append(budget_seconds)
         info = soundfile.info(path)
         outputs = {source: Path(directory) / f"{source}.wav" for source in self.sources}
@@ -165,7 +167,8 @@ def test_each_song_is_reported_where_asked(tmp_path: Path, tiny_models: Path) ->
 def copied_tree(folder: Path, runner: str) -> Path:
     """What a grader has before it: our package and door, its own evaluator."""
     tree = folder / "tree"
-    shutil.copytree(ROOT / "my_submission", tree / "my_submission", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("my_submission", "terminal"):
+        shutil.copytree(ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("predict.py", "submission.toml"):
         shutil.copy(ROOT / name, tree)
     (tree / "evaluator").mkdir()

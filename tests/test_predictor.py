@@ -11,7 +11,9 @@ import soundfile
 
 from my_submission.errors import InputError, OutputError
 from my_submission.events import Finished, Note, PartAdvanced, PartFinished, PartStarted
+from my_submission.geometry import SAMPLE_RATE
 from my_submission.predictor import Predictor
+from my_submission.predictor.report import NOT_SEPARATED
 from my_submission.separators import Mixer
 from my_submission.stems import MUSIC_SOURCES
 from tests.rigs import CHUNKING, GAINS, SEGMENTS, WAVEFORM_GAINS, FakeClock, two_branches
@@ -95,13 +97,38 @@ def test_refinement_that_stops_fades_out_without_a_step() -> None:
     assert np.abs(np.diff(refined[100:-100])).max() < 1e-3
 
 
-def test_no_time_at_all_shares_the_mixture_out() -> None:
+def test_no_time_at_all_shares_the_mixture_out_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock()
     predictor = Predictor(two_branches(clock=clock, chunk_seconds=1.0), clock=clock)
     mixture = song()
     stems = predictor.separate(mixture, budget_seconds=0.0)
     for stem in stems.values():
         np.testing.assert_allclose(stem, mixture / 4, atol=1e-6)
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [NOT_SEPARATED]
+
+
+@pytest.mark.parametrize(
+    ("spent", "budget", "shares"),
+    [
+        (0.0, None, {"bass": 1.0, "drums": 1.0, "other": 1.0, "vocals": 1.0}),
+        (2.5, 2.0, {"bass": 0.0, "drums": 0.0, "other": 0.0, "vocals": 0.0}),
+        (0.0, 2.5 * N_CHUNKS, {"bass": 1.0, "drums": 1.0, "other": 0.4, "vocals": 0.0}),
+    ],
+)
+def test_a_report_says_how_much_was_estimated_and_how_late_it_is(
+    tmp_path: Path, spent: float, budget: float | None, shares: dict[str, float]
+) -> None:
+    clock = FakeClock()
+    predictor = Predictor(two_branches(clock=clock, chunk_seconds=1.0, segment_seconds=50.0), clock=clock)
+    soundfile.write(tmp_path / "song.wav", song().T, SAMPLE_RATE)
+    report = predictor.separate_file(tmp_path / "song.wav", tmp_path, budget_seconds=budget, spent_seconds=spent)
+    plain = report.as_json()
+    late = 0.0 if budget is None else max(0.0, spent + clock.now - budget)
+    assert plain["separated"] == report.is_separated == (max(shares.values()) > 0)
+    assert plain["separated_shares"] == pytest.approx(shares, abs=0.1)
+    assert plain["late_by_seconds"] == pytest.approx(late)
+    texts = ([] if report.is_separated else [NOT_SEPARATED]) + ([f"late by {late:.3f} s"] if late else [])
+    assert list(report.warnings()) == texts
 
 
 def test_time_that_ends_inside_the_networks_keeps_the_sum() -> None:

@@ -1,6 +1,20 @@
 """``python -m training``: from songs to networks."""
 
-from training.cli import main
+from __future__ import annotations
+
+from typing import NoReturn
+
+from terminal import process
+
+
+def run() -> NoReturn:
+    """Run the command line and end the process."""
+    process.begin()
+    from training.cli import main
+
+    process.end_in_order()
+    process.end(main())
+
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run()

@@ -19,6 +19,7 @@ import soxr
 
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
+from terminal.names import system_name
 from training.data.stems import FULL_SCALE, SPOOL_SUFFIX, write_stem
 from training.render import DRUM_CHANNEL, TEMPO_RANGE, read_midi
 from training.singing import in_a_room
@@ -204,7 +205,7 @@ def _write(folder: Path, drums: Stereo) -> bool:
 def _read(path: Path) -> Stereo:
     """``(2, samples)`` at 44.1 kHz."""
     try:
-        wave, rate = soundfile.read(path, always_2d=True)
+        wave, rate = soundfile.read(system_name(path), always_2d=True)
     except soundfile.LibsndfileError as error:
         raise InputError(f"cannot be read ({error})", where=path, cure="name another recording") from error
     if rate != SAMPLE_RATE:

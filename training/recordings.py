@@ -12,6 +12,7 @@ import soxr
 
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
+from terminal.names import system_name
 
 RECORDING_SUFFIXES = (".wav", ".flac", ".ogg")
 
@@ -37,7 +38,7 @@ def read_mono(path: Path) -> Mono:
         InputError: the file cannot be read.
     """
     try:
-        wave, rate = soundfile.read(path, always_2d=True)
+        wave, rate = soundfile.read(system_name(path), always_2d=True)
     except soundfile.LibsndfileError as error:
         raise InputError(f"is no readable recording ({error})", where=path, cure="remove it") from error
     return np.asarray(soxr.resample(wave.mean(axis=1), rate, SAMPLE_RATE))

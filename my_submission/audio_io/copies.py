@@ -17,6 +17,7 @@ from my_submission.audio_io.stem_writer import N_CHANNELS, SUBTYPE_BYTES, WAV_LI
 from my_submission.dsp.interleaving import interleaved
 from my_submission.errors import InputError, OutputError
 from my_submission.stems import Waveform
+from terminal.names import system_name
 
 
 def decode_to_wav(
@@ -131,7 +132,7 @@ def _wav(final: Path, sample_rate: int, channels: int, subtype: str, *, seconds:
     container = "WAV" if size < WAV_LIMIT_BYTES else "RF64"
     part = PartFile(final)
     try:
-        with soundfile.SoundFile(part.path, "w", sample_rate, channels, subtype, format=container) as file:
+        with soundfile.SoundFile(system_name(part.path), "w", sample_rate, channels, subtype, format=container) as file:
             yield _WavFile(file, final)
         part.commit()
     except BaseException as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from my_submission.audio_io.declared_length import data_span, has_mp3_length
 from my_submission.audio_io.decoder import AudioInfo, cut_error
 from my_submission.errors import InputError
 from my_submission.stems import Waveform
+from terminal.names import system_name
 
 _UNKNOWN_FRAMES = 2**62
 """libsndfile reports the largest 64-bit number where a FLAC header leaves the length open."""
@@ -53,7 +53,7 @@ class SoundFileDecoder:
             has_length, span = has_mp3_length(file), data_span(file)
         is_open_ended = span is not None and span.declared is None and span.available > 0
         try:
-            self._file = _ForwardFile(os.fsencode(path) if os.name == "posix" else str(path))
+            self._file = _ForwardFile(system_name(path))
         except soundfile.LibsndfileError as error:
             raise NotForLibsndfileError(error.error_string) from error
         try:

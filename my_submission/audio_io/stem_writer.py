@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -31,6 +30,7 @@ from my_submission.dsp.resampling import StreamResampler, resampled_length
 from my_submission.errors import OutputError, UnknownNameError
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import Waveform
+from terminal.names import system_name
 
 SUBTYPE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 """Sample formats that can be written, and their size."""
@@ -225,7 +225,7 @@ class _StemFile:
         self._wav_bits = 8 * SUBTYPE_BYTES[subtype] if self._can_clip and container != "FLAC" else None
         self._resampler = StreamResampler(source_rate, sample_rate, channels=N_CHANNELS, samples=samples)
         self.part = PartFile(final)
-        name = os.fsencode(self.part.path) if os.name == "posix" else str(self.part.path)
+        name = system_name(self.part.path)
         try:
             self._file = soundfile.SoundFile(name, "w", sample_rate, N_CHANNELS, subtype, format=container)
         except soundfile.LibsndfileError as error:
@@ -253,7 +253,7 @@ class _StemFile:
         self._append(self._resampler.finish())
         self._file.close()
         _clear_timestamp(self.part.path)
-        with soundfile.SoundFile(os.fsencode(self.part.path) if os.name == "posix" else str(self.part.path)) as file:
+        with soundfile.SoundFile(system_name(self.part.path)) as file:
             if file.frames != self._samples:
                 raise self._failed(f"{file.frames} of {self._samples} samples arrived on the disk")
         self.part.sync()

@@ -10,12 +10,13 @@ from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.scheduling import Progress
+from terminal.lines import rich_line
 
 
 @dataclass
@@ -59,9 +60,9 @@ class BatchDisplay:
         if self._console.is_terminal:
             self._live.stop()
 
-    def say(self, text: str, style: str | None = None) -> None:
+    def say(self, text: str, style: str = "") -> None:
         """Show one line above the table."""
-        self._console.print(text, markup=False, highlight=False, style=style)
+        self._console.print(rich_line(text, style))
 
     def known(self, outcomes: list[SongOutcome]) -> None:
         """Count songs that needed no worker."""
@@ -107,6 +108,7 @@ class BatchDisplay:
         elif not self._console.is_terminal:
             speed = outcome.music_seconds / max(outcome.seconds, 1e-9)
             what = "is as it was, reused" if outcome.status == "reused" else f"{speed:.1f} x real time"
+            what += "" if outcome.is_separated else ", not separated: there was no time"
             self.say(f"{head}: {what} ({outcome.seconds:.1f} s, worker {outcome.worker})")
 
     def _table(self) -> RenderableType:
@@ -131,8 +133,9 @@ class BatchDisplay:
         return Group(table, totals)
 
     @staticmethod
-    def _cells(number: int, row: _WorkerRow) -> list[str]:
+    def _cells(number: int, row: _WorkerRow) -> list[str | Text]:
         seconds = f"{time.monotonic() - row.since:.0f}" if row.song else ""
         memory = f"{row.peak_memory_bytes / 1e6:.0f} MB" if row.peak_memory_bytes else ""
         music = f"{row.music_seconds / 60:.1f} min"
-        return [str(number), escape(row.node), row.state, escape(row.song), seconds, str(row.n_songs), music, memory]
+        node, song = rich_line(row.node), rich_line(row.song)
+        return [str(number), node, row.state, song, seconds, str(row.n_songs), music, memory]

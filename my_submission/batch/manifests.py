@@ -20,6 +20,7 @@ from my_submission.batch.outcomes import CatalogueSong
 from my_submission.batch.places import FileState, Place, sha256_of_file
 from my_submission.batch.recipe import KEY_SCHEMA, Recipe
 from my_submission.documents import MAX_JSON_BYTES, DocumentError, parse_json
+from terminal.names import storable, stored
 
 MANIFEST_FILE = "manifest.json"
 
@@ -168,7 +169,7 @@ def _failure_place(output: Place, song: CatalogueSong) -> Place:
 
 
 def _is_same_file(content: Mapping[str, Any], song: CatalogueSong, stamp: str | None) -> bool:
-    return stamp is not None and content["stamp"] == stamp and content["url"] == song.url
+    return stamp is not None and content["stamp"] == stamp and content["url"] == stored(song.url)
 
 
 def _takes_name(staging: Path, final: Path) -> bool:
@@ -215,6 +216,7 @@ def _is_report(report: object) -> bool:
         return False
     length, levels = [report.get("source_samples"), report.get("source_rate")], report.get("levels", {})
     kinds = {"seconds": int | float, "peak_memory_bytes": int, "system": str, "is_as_published": bool, "complete": bool}
+    kinds |= {"separated": bool, "late_by_seconds": int | float}
     return (
         all(type(count) is int for count in length)
         and report["source_rate"] > 0
@@ -233,4 +235,4 @@ def _is_stem(stem: object) -> bool:
 
 
 def _to_json(document: Mapping[str, Any]) -> bytes:
-    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(storable(document), indent=1, ensure_ascii=False) + "\n").encode()

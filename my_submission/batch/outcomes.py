@@ -55,6 +55,11 @@ class SongOutcome:
         return self.error if self.status == "failed" and not self.is_final else None
 
     @property
+    def is_separated(self) -> bool:
+        """Whether its stems, if there are any, are more than shares of the mixture; earlier versions did not say."""
+        return self.manifest is None or bool(self.manifest["report"].get("separated", True))
+
+    @property
     def music_seconds(self) -> float:
         """Length of the song; 0 where it is not known."""
         if self.manifest is None:

@@ -9,6 +9,7 @@ from typing import Any
 from my_submission.batch.outcomes import SongOutcome
 from my_submission.batch.places import Place
 from my_submission.errors import MdxError
+from terminal.names import storable
 
 SUMMARY_FILE = "summary.parquet"
 
@@ -18,14 +19,15 @@ def write_summary(place: Place, outcomes: Sequence[SongOutcome]) -> None:
 
     Columns: song, input, status (done, reused, failed), error, attempts, worker, node, seconds, music_seconds,
     realtime_factor, peak_memory_bytes (of the worker so far), sample_rate, samples, input_sha256, key, system,
-    is_as_published, is_complete, clipped_samples, and peak and rms of every stem (``<stem>_peak``, ``<stem>_rms``).
-    What is not known is null; what an earlier run measured is its measurement.
+    is_as_published, is_complete, is_separated, late_by_seconds, clipped_samples, and peak and rms of every stem
+    (``<stem>_peak``, ``<stem>_rms``). What is not known is null; what an earlier run measured is its measurement.
+    Names are as :func:`terminal.names.stored` gives them.
 
     Raises:
         OutputError, StorageError: the place cannot be written.
     """
     pyarrow, parquet = import_pyarrow()
-    rows = [_row(outcome) for outcome in outcomes]
+    rows = [storable(_row(outcome)) for outcome in outcomes]
     kinds = {str: pyarrow.string(), float: pyarrow.float64(), int: pyarrow.int64(), bool: pyarrow.bool_()}
     columns = dict.fromkeys(name for row in rows for name in row)
     schema = pyarrow.schema([(name, kinds[_TYPES.get(name, float)]) for name in columns])
@@ -68,6 +70,8 @@ def _row(outcome: SongOutcome) -> dict[str, Any]:
         "system": report.get("system"),
         "is_as_published": report.get("is_as_published"),
         "is_complete": report.get("complete"),
+        "is_separated": report.get("separated"),
+        "late_by_seconds": report.get("late_by_seconds"),
         "clipped_samples": sum(int(level["clipped_samples"]) for level in levels.values()) if levels else None,
         **{f"{stem}_{name}": float(level[name]) for stem, level in levels.items() for name in ("peak", "rms")},
     }
@@ -90,5 +94,6 @@ _TYPES: dict[str, type] = {
     "clipped_samples": int,
     "is_as_published": bool,
     "is_complete": bool,
+    "is_separated": bool,
 }
 """Types of columns that are no float64; given, so that a column of nulls has the same one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import NoReturn
 
 import numpy as np
@@ -15,6 +16,8 @@ from my_submission.errors import InputError, MdxError
 from my_submission.events import Finished
 from my_submission.predictor import Predictor
 from my_submission.stems import Stems, Waveform
+
+logger = logging.getLogger(__name__)
 
 KitArray = npt.NDArray[np.float64] | npt.NDArray[np.float32]
 """(samples, channels) or (samples,), as soundfile reads it."""
@@ -85,6 +88,8 @@ class SeparationModel:
             if isinstance(event, Finished):
                 stems: Stems = event.result
         record_song(report.as_json())
+        for text in report.warnings():
+            logger.warning(text)
         return stems
 
 

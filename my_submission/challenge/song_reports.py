@@ -15,7 +15,9 @@ from typing import Any
 
 from my_submission.documents import DocumentError, read_json_lines
 from my_submission.errors import InputError
-from my_submission.events import Event, Note, PartFinished
+from my_submission.events import Estimated, Event, Finished, Note, PartFinished
+from my_submission.predictor.report import is_separated, outcome_warnings
+from terminal.names import storable
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,8 @@ class EventReport:
         self._budget_seconds = budget_seconds
         self._parts: dict[str, dict[str, Any]] = {}
         self._notes: list[str] = []
+        self._shares: dict[str, float] = {}
+        self._late_by_seconds = 0.0
 
     def take(self, event: Event) -> None:
         """Take one event in; those that tell nothing of the outcome are passed over."""
@@ -46,6 +50,19 @@ class EventReport:
             self._parts[event.part] = _part(event.part, event.seconds, event.done, event.samples)
         elif isinstance(event, Note):
             self._notes.append(event.text)
+        elif isinstance(event, Estimated):
+            self._shares = dict(event.shares)
+        elif isinstance(event, Finished):
+            self._late_by_seconds = event.late_by_seconds
+
+    @property
+    def is_separated(self) -> bool:
+        """Whether anything was estimated; stems that are only shares of the mixture are no separation."""
+        return is_separated(self._shares)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the log must know: nothing was estimated, the song is late."""
+        return outcome_warnings(self.is_separated, self._late_by_seconds)
 
     def as_json(self) -> dict[str, Any]:
         """The same keys as the report of a file has."""
@@ -54,6 +71,9 @@ class EventReport:
         is_complete = all(part["complete"] for part in parts if not part["is_refinement"])
         return {
             "complete": is_complete,
+            "separated": self.is_separated,
+            "separated_shares": self._shares,
+            "late_by_seconds": self._late_by_seconds,
             "is_as_published": is_complete and not left_out,
             "left_out": left_out,
             "parts": parts,
@@ -83,7 +103,7 @@ def record_song(report: Mapping[str, Any], environment: Mapping[str, str] | None
         return
     try:
         with Path(named).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(report, ensure_ascii=False) + "\n")
+            file.write(json.dumps(storable(dict(report)), ensure_ascii=False) + "\n")
     except OSError as error:
         logger.warning("%s: the report cannot be written (%s)", named, error.strerror)
 

@@ -14,6 +14,7 @@ from my_submission.audio_io import folder_name
 from my_submission.challenge.tracks import Track
 from my_submission.errors import InputError
 from my_submission.stems import CINEMA_SOURCES
+from terminal.names import system_name
 
 Sound = tuple[npt.NDArray[np.float64], int]
 """float64 (samples, 2) and its sample rate in Hz."""
@@ -92,7 +93,7 @@ def write_stems(
     (predictions / song).mkdir(exist_ok=True)
     for instrument, stem in stems.items():
         path = stem_path(predictions, song, instrument, track)
-        soundfile.write(path, stem, rates[instrument], subtype="PCM_16")
+        soundfile.write(system_name(path), stem, rates[instrument], subtype="PCM_16")
 
 
 def require_plain_name(song: str) -> None:
@@ -112,7 +113,7 @@ def is_cinema(track: Track) -> bool:
 
 def _read(path: Path) -> Sound:
     try:
-        sound, rate = soundfile.read(path, always_2d=True)
+        sound, rate = soundfile.read(system_name(path), always_2d=True)
     except soundfile.LibsndfileError as error:
         raise InputError(f"cannot be read ({error.error_string})", where=path, cure="replace the file") from error
     return sound, int(rate)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -36,6 +35,7 @@ from my_submission.cli.options import (
 )
 from my_submission.errors import DeviceError, MdxError, OutputError
 from my_submission.systems import find_system
+from terminal.lines import complain, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -261,12 +261,12 @@ def _score(needs: WorkerNeeds, cluster: Cluster, options: argparse.Namespace) ->
 def _print_plan(plan: Plan, needs: WorkerNeeds) -> int:
     """What a run would do; songs whose content must be looked at first may turn out to be done."""
     for song in plan.waiting:
-        print(f"{song.name}: to be separated ({song.url})")
+        say(f"{song.name}: to be separated ({song.url})")
     failed = [outcome for outcome in plan.known if outcome.status == "failed"]
     for outcome in failed:
-        print(f"{outcome.song.name}: {outcome.error}")
+        say(f"{outcome.song.name}: {outcome.error}")
     n_done = len(plan.known) - len(failed)
-    print(
+    say(
         f"{len(plan.songs)} songs: {len(plan.waiting)} to be separated, {n_done} done already, {len(failed)} known to "
         f"be broken; a worker takes {_described(needs)}"
     )
@@ -285,11 +285,14 @@ def _failure(outcome: SongOutcome) -> dict[str, Any]:
 def _conclude(outcomes: list[SongOutcome], summary: Place) -> int:
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     for outcome in failed:
-        print(f"error: {outcome.song.name}: {outcome.error}", file=sys.stderr)
+        complain(f"error: {outcome.song.name}: {outcome.error}")
     n_reused = sum(outcome.status == "reused" for outcome in outcomes)
     n_done = len(outcomes) - n_reused - len(failed)
-    print(f"{n_done} done, {n_reused} done before, {len(failed)} failed; {summary.url}")
-    return 1 if failed else 0
+    n_unseparated = sum(not outcome.is_separated for outcome in outcomes)
+    if n_unseparated:
+        complain(f"error: {n_unseparated} song(s) not separated for want of time; give more with --budget")
+    say(f"{n_done} done, {n_reused} done before, {len(failed)} failed; {summary.url}")
+    return 1 if failed or n_unseparated else 0
 
 
 def _count(text: str) -> int:

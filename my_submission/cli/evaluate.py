@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,6 +33,8 @@ from my_submission.documents import read_json
 from my_submission.errors import MdxError
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.run_manifest import run_manifest
+from terminal.lines import complain
+from terminal.names import restored
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         songs = find_songs(options.dataset)
     except EvaluationError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return 1
     code = 0
     scores = []
@@ -84,6 +85,7 @@ def _separate_all(system: str, songs: list[Song], folder: Path, options: argpars
     done = _done_before(folder / "run.json", manifest)
     names = _folder_names(songs)
     failed: dict[str, str] = {}
+    n_unseparated = 0
     with SongProgress(len(songs)) as progress:
         progress.notes(predictor.setup_notes)
         for song, name in zip(songs, names, strict=True):
@@ -91,11 +93,14 @@ def _separate_all(system: str, songs: list[Song], folder: Path, options: argpars
                 report = _separate(predictor, song, folder / name, name, options, progress, may_skip=name in done)
                 if report is not None:
                     done[name] = report.as_json()
+                    n_unseparated += not report.is_separated
             except (MdxError, EvaluationError) as error:
                 failed[name] = str(error)
-                print(f"error: {name}: {error}", file=sys.stderr)
+                complain(f"error: {name}: {error}")
             write_json(folder / "run.json", {**manifest, "songs": done, "failed": failed})
-    return 1 if failed else 0
+    if n_unseparated:
+        complain(f"error: {n_unseparated} song(s) not separated for want of time; give more with --budget")
+    return 1 if failed or n_unseparated else 0
 
 
 def _folder_names(songs: Sequence[Song]) -> list[str]:
@@ -119,7 +124,7 @@ def _done_before(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     if any(earlier.get(key) != manifest[key] for key in ("schema", "system", "settings", "weights")):
         logger.warning("%s was made with other weights or settings; every song is separated again", path)
         return {}
-    return dict(earlier["songs"])
+    return {restored(song): report for song, report in earlier["songs"].items()}
 
 
 def _separate(
@@ -139,7 +144,9 @@ def _separate(
             return None
         limit, refine = budget_seconds(options, path), REFINE[options.refine]
         events = predictor.stream_file(path, directory, budget_seconds=limit, refine=refine)
-        return progress.follow(name, events)
+        report = progress.follow(name, events)
+        progress.done(name, report)
+        return report
 
 
 @contextmanager

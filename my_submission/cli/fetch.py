@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +10,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from my_submission.cli.artefacts import add_models_dir, expand
 from my_submission.weights import FetchProgress, ModelsFolder, fetch
+from terminal.lines import say
+from terminal.names import shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,13 +30,13 @@ def run(options: argparse.Namespace) -> int:
     """Fetch every artefact named."""
     is_url = options.source is not None and options.source.startswith(("http://", "https://"))
     console = Console(stderr=True, soft_wrap=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
 
         def show(progress: FetchProgress) -> None:
             if progress.name not in tasks:
-                tasks[progress.name] = bars.add_task(progress.name, total=progress.total_bytes)
+                tasks[progress.name] = bars.add_task(shown(progress.name), total=progress.total_bytes)
             bars.update(tasks[progress.name], completed=progress.done_bytes, total=progress.total_bytes)
 
         results = fetch(
@@ -47,5 +48,5 @@ def run(options: argparse.Namespace) -> int:
         )
     for result in results:
         came = "was there already, verified" if result.source is None else f"from {result.source}, verified"
-        sys.stdout.write(f"{result.name}: {result.path} ({came})\n")
+        say(f"{result.name}: {result.path} ({came})")
     return 0

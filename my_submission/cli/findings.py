@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console
 
 from my_submission.submission import Finding
+from terminal.lines import rich_line
 
 _STYLES = {"fault": "bold red", "warning": "yellow", "fact": "dim"}
 
@@ -18,7 +19,7 @@ def show_findings(findings: Iterable[Finding]) -> int:
     for finding in findings:
         n_faults += finding.severity == "fault"
         text = f"{finding.severity:<8}{finding.check}: {finding.text}"
-        console.print(text, style=_STYLES[finding.severity], markup=False)
+        console.print(rich_line(text, _STYLES[finding.severity]))
         if finding.cure:
-            console.print(f"        -> {finding.cure}", markup=False)
+            console.print(rich_line(f"        -> {finding.cure}"))
     return n_faults

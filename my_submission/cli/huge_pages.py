@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from terminal import process
+
 logger = logging.getLogger(__name__)
 
 TUNABLES = "GLIBC_TUNABLES"
@@ -37,7 +39,8 @@ def restart_with_huge_pages() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+        with process.signals_held():  # until the command has begun again: the interpreter would show a traceback
+            os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
     except OSError as error:
         logger.info("working memory stays in small pages: %s cannot be started again (%s)", sys.executable, error)
 

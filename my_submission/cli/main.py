@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from my_submission.errors import MdxError, UnknownNameError
 from my_submission.version import __version__
+from terminal import process
+from terminal.lines import CommandParser, complain, log_to_stderr
 
 COMMANDS = {
     "separate": "separate songs into stems",
@@ -26,12 +28,12 @@ COMMANDS = {
 SEPARATING = frozenset({"separate", "evaluate", "web", "batch", "doctor"})
 """Commands that separate songs, and so work with gigabytes."""
 
-EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     """The parser. Only the chosen command's module is imported, so that help is quick and each stands alone."""
-    parser = argparse.ArgumentParser(prog="my_submission", description="Music demixing inside a time limit.")
+    parser = CommandParser(prog="my_submission", description="Music demixing inside a time limit.")
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("-v", "--verbose", action="store_true", help="log what is done on standard error")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 done; 1 the work failed; 2 wrong usage; 130 interrupted.
+        0 done; 1 the work failed; 2 wrong usage; 130 interrupted, 143 terminated.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     chosen = next((word for word in words if word in COMMANDS), None)
@@ -54,20 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = build_parser(chosen).parse_args(words)
     except SystemExit as stop:  # argparse has printed why
         return int(stop.code or 0)
-    logging.basicConfig(
-        level=logging.INFO if parsed.verbose else logging.WARNING,
-        format="%(levelname)s: %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr(logging.INFO if parsed.verbose else logging.WARNING)
     module = importlib.import_module(f"my_submission.cli.{parsed.command}")
     try:
+        process.end_in_order()
         return int(module.run(parsed))
     except UnknownNameError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return EXIT_USAGE
     except MdxError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return EXIT_FAILED
-    except KeyboardInterrupt:
-        print("interrupted; stems that were complete are kept", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    except KeyboardInterrupt as stop:
+        complain(f"{process.word(stop)}; what was complete is kept")
+        return process.exit_code(stop)

@@ -13,6 +13,7 @@ from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES, SUBTYPE_BYTES
 from my_submission.errors import MdxError, OutputError
 from my_submission.predictor import Predictor, load, time_limit_seconds
 from my_submission.predictor.loading import PRECISIONS, RUNTIMES
+from terminal.names import storable
 
 REFINE: dict[str, bool | None] = {"auto": None, "always": True, "never": False}
 """What ``--refine`` means to the predictor."""
@@ -132,7 +133,7 @@ def write_run_report(path: Path | None, songs: list[dict[str, Any]], failed: lis
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write a document under its final name, whole or not at all.
+    """Write a document under its final name, whole or not at all; names are as ``terminal.names.stored`` gives them.
 
     Raises:
         OutputError: the place cannot be written.
@@ -140,7 +141,7 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(storable(document), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)

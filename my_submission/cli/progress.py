@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,6 +21,8 @@ from my_submission.errors import MdxError
 from my_submission.events import Event, Finished, Note, PartAdvanced, PartFinished, PartStarted
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.predictor import SeparationReport
+from terminal.lines import rich_line
+from terminal.names import shown
 
 
 class SongProgress:
@@ -36,7 +37,7 @@ class SongProgress:
         self._err = Console(stderr=True, soft_wrap=True)
         self._n_songs = n_songs
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("s"),
@@ -58,49 +59,53 @@ class SongProgress:
         self._bars.stop()
 
     def follow(self, song: str, events: Iterable[Event]) -> SeparationReport:
-        """Show all events of a song up to its end; returns what was done."""
+        """Show all events of a song up to its end; returns what was done, which :meth:`done` shows."""
         for event in events:
             self.show(song, event)
             if isinstance(event, Finished):
                 report: SeparationReport = event.result
-        self.done(song, report)
         return report
 
     def show(self, song: str, event: Event) -> None:
         """Show one event of a song."""
         if isinstance(event, PartStarted):
-            self._task = self._bars.add_task(f"{escape(song)}: {event.part}", total=round(event.samples / SAMPLE_RATE))
+            total = round(event.samples / SAMPLE_RATE)
+            self._task = self._bars.add_task(shown(f"{song}: {event.part}"), total=total)
         elif isinstance(event, PartAdvanced) and self._task is not None:
             self._bars.update(self._task, completed=round(event.done / SAMPLE_RATE))
         elif isinstance(event, PartFinished) and self._task is not None:
             self._bars.remove_task(self._task)
             self._task = None
         elif isinstance(event, Note):
-            self._err.print(f"{song}: {event.text}", markup=False, highlight=False, style="dim")
+            self._note(f"{song}: {event.text}")
 
     def notes(self, texts: Iterable[str]) -> None:
         """Show what holds for all songs, such as why the CPU was chosen."""
         for text in texts:
-            self._err.print(text, markup=False, highlight=False, style="dim")
+            self._note(text)
 
     def done(self, song: str, report: SeparationReport) -> None:
         """Say where a song's stems are, and what became of its levels."""
         folder = next(iter(report.outputs.values())).rpartition("/")[0]
         parts = "" if report.is_complete else ", not every part was done"
+        parts = "".join(f", {text}" for text in report.warnings()) or parts
         speed = f"{report.seconds:.1f} s, {report.realtime_factor:.1f} x real time{parts}"
-        self._out.print(f"{song} -> {folder} ({speed})", markup=False, highlight=False)
+        self._out.print(rich_line(f"{song} -> {folder} ({speed})"))
+        for text in report.warnings():
+            self._note(f"{song}: {text}", "yellow")
         for source, level in report.levels.items():
             if level["clipped_samples"]:
-                text = (
-                    f"{song}: {int(level['clipped_samples'])} samples of {source} clipped; --subtype FLOAT keeps them"
-                )
-                self._err.print(text, markup=False, highlight=False, style="yellow")
+                clipped = f"{int(level['clipped_samples'])} samples of {source} clipped; --subtype FLOAT keeps them"
+                self._note(f"{song}: {clipped}", "yellow")
 
     def skipped(self, song: str) -> None:
         """Say that a song was there already."""
-        self._out.print(f"{song}: complete already, skipped", markup=False, highlight=False)
+        self._out.print(rich_line(f"{song}: complete already, skipped"))
 
     def failed(self, song: str, error: MdxError) -> None:
         """Say at once that a song failed, where there are more to come."""
         if self._n_songs > 1:
-            self._err.print(f"{song}: failed, going on with the next ({error.problem})", markup=False, style="red")
+            self._note(f"{song}: failed, going on with the next ({error.problem})", "red")
+
+    def _note(self, text: str, style: str = "dim") -> None:
+        self._err.print(rich_line(text, style))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import math
 import time
 from pathlib import Path
 
 from my_submission.audio_io import InputFiles, OutputFolders, SongInput, find_songs, refuse_own_folder
+from my_submission.budget import Budget
 from my_submission.cli.options import (
     REFINE,
     add_run_arguments,
@@ -21,6 +22,8 @@ from my_submission.cli.progress import SongProgress
 from my_submission.errors import MdxError
 from my_submission.pictures import AXES, require_matplotlib, write_pictures
 from my_submission.predictor import Predictor, SeparationReport
+from terminal import process
+from terminal.lines import complain
 
 Failures = list[tuple[SongInput, MdxError]]
 
@@ -50,16 +53,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Separate every song; one that fails does not stop the others."""
+    """Separate every song; one that fails does not stop the others. The first song's budget begins with the process."""
+    began = process.began()
     if options.pictures:
         require_matplotlib()
     found: list[str] = []
     songs = find_songs(options.inputs, on_note=found.append)
     own, folders = InputFiles(song.path for song in songs), OutputFolders()
     own.refuse_as_outputs([options.report] if options.report else [])
-    began = time.monotonic()
     predictor = load_predictor(options.system, options)
-    setup_share = (time.monotonic() - began) / max(1, len(songs))
+    start_seconds = time.monotonic() - began
     reports: list[SeparationReport] = []
     failures: Failures = []
     n_skipped = 0
@@ -67,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
         progress.notes((*found, *predictor.setup_notes))
         for song in songs:
             directory = options.output / song.name
+            started = time.monotonic() - (0.0 if reports or failures else start_seconds)
             try:
                 refuse_own_folder(song.path, directory)
                 own.refuse_as_stems(directory, predictor.sources)
@@ -75,19 +79,19 @@ def run(options: argparse.Namespace) -> int:
                     n_skipped += 1
                     progress.skipped(song.name)
                 else:
-                    reports.append(_separate(predictor, song, directory, options, progress, setup_share))
+                    limit = budget_seconds(options, song.path)
+                    budget = Budget(math.inf if limit is None else limit, started=started)
+                    reports.append(_separate(predictor, song, directory, options, progress, budget))
                     if options.pictures:
                         write_pictures(reports[-1], directory, song=song.name, axis=options.frequency_axis)
+                    reports[-1] = reports[-1].ended(budget)
+                    progress.done(song.name, reports[-1])
                 folders.take(directory, song.name)
             except MdxError as error:
                 failures.append((song, error))
                 progress.failed(song.name, error)
             _write_report(options.report, reports, failures)
-    for song, reason in failures:
-        print(f"error: {song.name}: {reason}", file=sys.stderr)
-    if failures:
-        print(f"{len(failures)} song(s) failed, {len(reports)} done, {n_skipped} skipped", file=sys.stderr)
-    return 1 if failures else 0
+    return _conclude(reports, failures, n_skipped)
 
 
 def _separate(
@@ -96,19 +100,34 @@ def _separate(
     directory: Path,
     options: argparse.Namespace,
     progress: SongProgress,
-    setup_share: float,
+    budget: Budget,
 ) -> SeparationReport:
-    """Separate one song; its share of loading the system counts as spent."""
+    """Separate one song."""
     events = predictor.stream_file(
         song.path,
         directory,
         subtype=options.subtype,
         file_format=options.format,
-        budget_seconds=budget_seconds(options, song.path),
-        spent_seconds=setup_share,
+        budget_seconds=budget.seconds if budget.is_limited else None,
+        spent_seconds=budget.elapsed(),
         refine=REFINE[options.refine],
     )
     return progress.follow(song.name, events)
+
+
+def _conclude(reports: list[SeparationReport], failures: Failures, n_skipped: int) -> int:
+    """Say what failed; the exit code."""
+    for song, reason in failures:
+        complain(f"error: {song.name}: {reason}")
+    if failures:
+        complain(f"{len(failures)} song(s) failed, {len(reports)} done, {n_skipped} skipped")
+    n_unseparated = sum(not report.is_separated for report in reports)
+    if n_unseparated:
+        complain(
+            f"error: {n_unseparated} song(s) not separated for want of time; the stems are shares of the mixture. "
+            "Give more time with --budget or --budget-factor."
+        )
+    return 1 if failures or n_unseparated else 0
 
 
 def _write_report(path: Path | None, reports: list[SeparationReport], failures: Failures) -> None:

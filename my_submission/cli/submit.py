@@ -32,6 +32,7 @@ from my_submission.submission.environment import (
     find_container_engine,
     fresh_environment,
 )
+from terminal.lines import rich_line, say
 
 LEAST_TABLE_WIDTH = 120
 """Columns that the table of a rehearsal needs to be read, also in a log."""
@@ -114,17 +115,18 @@ def _pack(options: argparse.Namespace) -> int:
     result = pack_submission(SubmissionTree(options.tree), options.directory)
     console = Console(soft_wrap=True, highlight=False)
     for name, n_bytes in result.files.items():
-        console.print(f"{n_bytes:>12,}  {name}{'  (LFS)' if name in result.lfs_files else ''}", markup=False)
-    console.print(f"{result.n_bytes:>12,}  bytes in {len(result.files)} files: {result.directory}", markup=False)
+        console.print(rich_line(f"{n_bytes:>12,}  {name}{'  (LFS)' if name in result.lfs_files else ''}"))
+    console.print(rich_line(f"{result.n_bytes:>12,}  bytes in {len(result.files)} files: {result.directory}"))
     for note in result.notes:
-        console.print(note, style="yellow", markup=False)
+        console.print(rich_line(note, "yellow"))
     code = _show_check(options.directory, options)
     if code == 0:
         tag = options.tag
-        print(
-            f"to submit:\n  cd {options.directory}\n  git remote add aicrowd git@gitlab.aicrowd.com:USER/REPOSITORY.git"
-        )
-        print(f"  git tag -am {tag} {tag}\n  git push aicrowd master {tag}")
+        remote = "git remote add aicrowd git@gitlab.aicrowd.com:USER/REPOSITORY.git"
+        steps = (f"cd {options.directory}", remote, f"git tag -am {tag} {tag}", f"git push aicrowd master {tag}")
+        say("to submit:")
+        for step in steps:
+            say(f"  {step}")
     return code
 
 
@@ -150,7 +152,7 @@ def _configure(options: argparse.Namespace) -> int:
     tree = SubmissionTree(options.tree)
     path = tree.root / FILE_NAME
     path.write_text(aicrowd_text(tree.configuration()), encoding="utf-8")
-    print(path)
+    say(str(path))
     return 0
 
 
@@ -198,6 +200,8 @@ def _print_table(reports: list[RehearsalReport]) -> None:
             if not song.is_passed:
                 result = song.error or "; ".join(song.stem_faults) or "late"
             figures = (f"{song.duration_seconds:.1f}", f"{song.limit_seconds:.1f}", used, share, setup)
-            table.add_row(str(index), song.name, *figures, f"{report.peak_bytes / 2**20:.0f}", result)
+            table.add_row(
+                str(index), rich_line(song.name), *figures, f"{report.peak_bytes / 2**20:.0f}", rich_line(result)
+            )
     console = Console()
     console.print(table, width=max(console.width, LEAST_TABLE_WIDTH), crop=False)

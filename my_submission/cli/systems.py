@@ -13,6 +13,8 @@ from my_submission.engines import Device
 from my_submission.engines.onnx_engine import open_onnx
 from my_submission.systems import SYSTEMS, SpectralRecipe, SystemRecipe, chunking_of
 from my_submission.weights import ModelsFolder
+from terminal.lines import rich_line
+from terminal.names import storable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,13 +28,13 @@ def run(options: argparse.Namespace) -> int:
     models = ModelsFolder(options.models_dir)
     described = [describe(system, models) for system in SYSTEMS.values()]
     if options.json:
-        print(json.dumps(described, indent=1))
+        print(json.dumps(storable(described), indent=1))
     else:
         console = Console(soft_wrap=True, highlight=False)
         for row in described:
-            console.print(row["name"], style="bold", markup=False)
+            console.print(rich_line(row["name"], "bold"))
             for line in _lines(row):
-                console.print(f"    {line}", markup=False)
+                console.print(rich_line(f"    {line}"))
     return 0
 
 

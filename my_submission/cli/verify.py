@@ -13,6 +13,7 @@ from my_submission.engines import Device
 from my_submission.engines.onnx_engine import open_onnx
 from my_submission.systems import chunking_of, is_conditioned, spectra_of
 from my_submission.weights import Artefact, ModelsFolder, verify
+from terminal.lines import rich_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     )
     table = Table("artefact", "state", "detail")
     for result in results:
-        table.add_row(result.name, result.status, result.detail)
+        table.add_row(rich_line(result.name), result.status, rich_line(result.detail))
     Console(soft_wrap=True).print(table)
     bad = {"damaged", "missing"} if options.names else {"damaged"}
     return 1 if any(result.status in bad for result in results) else 0

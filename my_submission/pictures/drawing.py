@@ -13,6 +13,7 @@ from my_submission.dsp.overview import Overview
 from my_submission.dsp.power_map import FLOOR_DB
 from my_submission.errors import MdxError
 from my_submission.pictures.look import CUTOFF, INK, LINE, PAPER, SOFT, SPECTROGRAM_MAP
+from terminal.names import shown
 
 FrequencyAxis = Literal["log", "linear"]
 AXES: tuple[FrequencyAxis, ...] = get_args(FrequencyAxis)
@@ -63,17 +64,18 @@ def draw_track(
         MdxError: matplotlib is not installed.
     """
     require_matplotlib()
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with _drawing:
+    with _drawing, rc_context({"text.parse_math": False}):  # a dollar sign in a name is a dollar sign
         figure = Figure(figsize=_INCHES, facecolor=PAPER)
         FigureCanvasAgg(figure)
         grid = {"height_ratios": (1, 2.3), "hspace": 0.08, "left": PLOT_LEFT, "right": PLOT_RIGHT}
         wave, spectrum = figure.subplots(
             2, 1, sharex=True, gridspec_kw=grid | {"top": 0.9 if title else 0.97, "bottom": 0.12}
         )
-        figure.text(PLOT_LEFT, 0.93, title, fontsize=11, fontweight="bold", color=INK)
+        figure.text(PLOT_LEFT, 0.93, shown(title), fontsize=11, fontweight="bold", color=INK)
         _draw_waveform(wave, overview, colour)
         image = _draw_spectrogram(spectrum, overview, axis, cutoff_hz)
         _draw_scale(figure, spectrum, image)
@@ -97,10 +99,10 @@ def _draw_waveform(axes: Any, overview: Overview, colour: str) -> None:
 def _draw_spectrogram(axes: Any, overview: Overview, axis: FrequencyAxis, cutoff_hz: float | None) -> Any:
     nyquist = overview.sample_rate / 2
     power = overview.power
-    shown = power.on_log_frequencies(LOWEST_HZ, nyquist, rows=_ROWS) if axis == "log" else power
+    mapped = power.on_log_frequencies(LOWEST_HZ, nyquist, rows=_ROWS) if axis == "log" else power
     low, high = (np.log10(LOWEST_HZ), np.log10(nyquist)) if axis == "log" else (0.0, nyquist)
     image = axes.imshow(
-        shown.decibels,
+        mapped.decibels,
         origin="lower",
         aspect="auto",
         extent=(0, power.seconds, low, high),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from html import escape
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -15,6 +14,7 @@ from my_submission.pictures import look, wording
 from my_submission.pictures.drawing import FrequencyAxis, draw_track, require_matplotlib
 from my_submission.pictures.song import MIXTURE, SongView, TrackView, view_song
 from my_submission.predictor import SeparationReport
+from terminal.names import as_html
 
 PAGE_NAME = "report.html"
 
@@ -75,10 +75,12 @@ def song_page(
     colours = {name: getattr(look, name.upper()) for name in ("ink", "soft", "line", "paper", "wash")}
     return template.substitute(
         colours,
-        title=escape(song),
-        subtitle=escape(f"{wording.clock(seconds)} at {report.source_rate / 1000:g} kHz, separated by {report.system}"),
+        title=as_html(song),
+        subtitle=as_html(
+            f"{wording.clock(seconds)} at {report.source_rate / 1000:g} kHz, separated by {report.system}"
+        ),
         levels=_level_table(view),
-        facts="".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in _facts(view, report)),
+        facts="".join(f"<dt>{as_html(key)}</dt><dd>{as_html(value)}</dd>" for key, value in _facts(view, report)),
         tracks="\n".join(_track_section(track, pictures[track.name], links.get(track.name)) for track in view.tracks),
     )
 
@@ -100,8 +102,8 @@ def level_rows(view: SongView) -> list[dict[str, str]]:
 
 def _level_table(view: SongView) -> str:
     rows = level_rows(view)
-    head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row.values()) + "</tr>" for row in rows)
+    head = "".join(f"<th>{as_html(name)}</th>" for name in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{as_html(text)}</td>" for text in row.values()) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -113,19 +115,24 @@ def _facts(view: SongView, report: SeparationReport) -> list[tuple[str, str]]:
         ("done", "as published" if report.is_as_published else "; ".join(report.left_out) or report.plan),
         ("ran on", ", ".join(dict.fromkeys(part.runs_on for part in report.parts))),
     ]
-    return facts + [("note", note) for note in report.notes]
+    if any(share < 1 for share in report.separated_shares.values()):
+        shares = ", ".join(f"{stem} {share:.0%}" for stem, share in report.separated_shares.items())
+        facts.insert(2, ("estimated", f"{shares} of the song; the rest is shares of the mixture"))
+    warnings = report.warnings()
+    notes = [note for note in report.notes if note not in warnings]
+    return [*(("warning", text) for text in warnings), *facts, *(("note", note) for note in notes)]
 
 
 def _track_section(track: TrackView, picture: bytes, link: str | None) -> str:
     overview = track.overview
     levels = f"peak {wording.decibels(overview.peak)} · {wording.loudness(overview.loudness_lufs)}"
-    player = "" if link is None else f'<audio controls preload="none" src="{escape(link, quote=True)}"></audio>'
+    player = "" if link is None else f'<audio controls preload="none" src="{as_html(link)}"></audio>'
     image = base64.b64encode(picture).decode()
     what = f"waveform and spectrogram of {'the mixture' if track.name == MIXTURE else track.name}"
     return (
-        f'<section style="--track: {look.colour_of(track.name)}"><header><h2>{escape(track.name)}</h2>'
-        f'<span class="levels">{escape(levels)}</span>{player}</header>'
-        f'<img alt="{escape(what, quote=True)}" src="data:image/png;base64,{image}"></section>'
+        f'<section style="--track: {look.colour_of(track.name)}"><header><h2>{as_html(track.name)}</h2>'
+        f'<span class="levels">{as_html(levels)}</span>{player}</header>'
+        f'<img alt="{as_html(what)}" src="data:image/png;base64,{image}"></section>'
     )
 
 

@@ -32,6 +32,11 @@ class Coverage:
         return sum(stop - start for start, stop in self._stretches)
 
     @property
+    def stretches(self) -> tuple[tuple[int, int], ...]:
+        """Begin and end of everything covered, in order."""
+        return tuple(self._stretches)
+
+    @property
     def is_whole(self) -> bool:
         """Whether the whole song is covered."""
         return self.covered_samples >= self.samples

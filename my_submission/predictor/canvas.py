@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from my_submission.audio_io import Mixture
 from my_submission.planning import Layer
+from my_submission.planning.coverage import Coverage
 from my_submission.separators import Mixer
 from my_submission.stems import Stems, Waveform
 
@@ -106,6 +107,23 @@ class StemCanvas:
         if self.fallback is not None:
             stems, degrees = self._over(self.fallback, stems, degrees, mixture, start, stop)
         return _filled(stems, degrees, mixture)
+
+    def estimated_shares(self) -> dict[str, float]:
+        """Source to the share of the song that a layer or the fallback covers, 0 … 1.
+
+        A source that no layer is to estimate is what the others leave of the mixture: it is known where they are.
+        """
+        layers = [*self.layers, *([self.fallback] if self.fallback else [])]
+        unions: dict[str, Coverage] = {}
+        for blended in layers:
+            for source, coverage in blended.layer.coverage.items():
+                if blended.shares.get(source):
+                    union = unions.setdefault(source, Coverage(self.mixture.samples))
+                    for start, stop in coverage.stretches:
+                        union.add(start, stop)
+        shares = {source: union.covered_samples / self.mixture.samples for source, union in unions.items()}
+        least = min(shares.values(), default=0.0)
+        return {source: shares.get(source, least) for source in self.sources}
 
     def blocks(self) -> Iterator[Stems]:
         """The whole song, block by block."""

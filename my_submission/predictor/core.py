@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -24,15 +25,17 @@ from my_submission.audio_io.mixture import N_CHANNELS
 from my_submission.budget import Budget
 from my_submission.dsp.resampling import resample
 from my_submission.engines.device_memory import PeakWatch, ReadMemory
-from my_submission.events import Event, Finished
+from my_submission.events import Estimated, Event, Finished
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.planning import Calibration, Pace
 from my_submission.planning.calibration import part_key
 from my_submission.predictor.parts import NewStore
-from my_submission.predictor.report import SeparationReport, peak_memory_bytes
+from my_submission.predictor.report import SeparationReport, is_separated, outcome_warnings, peak_memory_bytes
 from my_submission.predictor.song import Finish, Song
 from my_submission.stems import Stems
 from my_submission.systems import Assembly
+
+logger = logging.getLogger(__name__)
 
 WRITING_SHARE = 4.0
 """Writing four stems takes about this many times as long as reading the mixture did, where it was never measured."""
@@ -100,8 +103,12 @@ class Predictor:
         """
         events = self.stream(mixture, sample_rate=sample_rate, budget_seconds=budget_seconds, refine=refine)
         for event in events:
+            if isinstance(event, Estimated):
+                shares = event.shares
             if isinstance(event, Finished):
                 stems: Stems = event.result
+                for text in outcome_warnings(is_separated(shares), event.late_by_seconds):
+                    logger.warning(text)
         return stems
 
     def stream(
@@ -141,7 +148,7 @@ class Predictor:
                     name: resample(stem, working_rate, sample_rate, samples=length) for name, stem in stems.items()
                 }
             self._learn(song, finish, budget.elapsed() - began)
-            yield Finished(stems)
+            yield Finished(stems, budget.late_by())
 
     def separate_file(
         self,
@@ -238,7 +245,8 @@ class Predictor:
                         yield block
             began = budget.elapsed()
         self._learn(song, finish, budget.elapsed() - began)
-        yield Finished(self._report(song, path, writer, reading_seconds, watch.peak_bytes))
+        report = self._report(song, path, writer, reading_seconds, watch.peak_bytes)
+        yield Finished(report, report.late_by_seconds)
 
     def _budget(self, seconds: float | None, spent_seconds: float = 0.0) -> Budget:
         limit = math.inf if seconds is None else seconds
@@ -291,6 +299,8 @@ class Predictor:
             left_out=song.left_out(),
             is_as_published=song.is_as_published,
             reading_seconds=reading_seconds,
+            separated_shares=song.canvas.estimated_shares(),
+            late_by_seconds=budget.late_by(),
             writing_seconds=budget.elapsed() - reading_seconds - sum(part.seconds for part in song.part_reports()),
         )
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from my_submission.budget import Budget
 from my_submission.planning.schedule import AS_PUBLISHED
 
 REPORT_SCHEMA = 1
+
+NOT_SEPARATED = "not separated: there was no time"
+"""What is said of stems that are only shares of the mixture."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,10 @@ class SeparationReport:
         left_out: what the deadline took away, a line each.
         is_as_published: whether the stems are those that the system gives without a deadline, or refined beyond.
         reading_seconds: decoding and resampling the input.
-        writing_seconds: everything else: this song's share of loading, planning, composing and writing the stems.
+        writing_seconds: everything else: start-up counted in, planning, composing and writing the stems.
+        separated_shares: stem to the share of the song that an estimate covers, 0 … 1; the rest of it is a share of the
+            mixture.
+        late_by_seconds: how long after the deadline the last byte was written; 0 in time, and where there is none.
     """
 
     system: str
@@ -90,11 +97,28 @@ class SeparationReport:
     reading_seconds: float = 0.0
     writing_seconds: float = 0.0
     peak_device_memory_bytes: int | None = None
+    separated_shares: Mapping[str, float] = field(default_factory=dict)
+    late_by_seconds: float = 0.0
 
     @property
     def is_complete(self) -> bool:
         """Whether every part of the system covered the whole song."""
         return all(part.is_complete for part in self.parts if not part.is_refinement)
+
+    @property
+    def is_separated(self) -> bool:
+        """Whether anything was estimated at all: stems that are only shares of the mixture are no separation."""
+        return is_separated(self.separated_shares)
+
+    def ended(self, budget: Budget) -> SeparationReport:
+        """The report as it is now, where its song has a deadline and more was done since, such as drawing pictures."""
+        if not budget.is_limited:
+            return self
+        return replace(self, seconds=budget.elapsed(), late_by_seconds=budget.late_by())
+
+    def warnings(self) -> tuple[str, ...]:
+        """What nobody must overlook: nothing was estimated, the song is late."""
+        return outcome_warnings(self.is_separated, self.late_by_seconds)
 
     @property
     def realtime_factor(self) -> float:
@@ -106,7 +130,18 @@ class SeparationReport:
         plain = asdict(self)
         for part, report in zip(plain["parts"], self.parts, strict=True):
             part["complete"] = report.is_complete
-        return {"schema": REPORT_SCHEMA, "complete": self.is_complete, **plain}
+        return {"schema": REPORT_SCHEMA, "complete": self.is_complete, "separated": self.is_separated, **plain}
+
+
+def is_separated(shares: Mapping[str, float]) -> bool:
+    """Whether stems of these estimated shares are a separation; so are those of which nothing is known."""
+    return not shares or any(share > 0 for share in shares.values())
+
+
+def outcome_warnings(is_separated: bool, late_by_seconds: float) -> tuple[str, ...]:
+    """A sentence for stems that are only shares of the mixture, and one for a run that ended after its deadline."""
+    late = f"late by {max(late_by_seconds, 0.001):.3f} s" if late_by_seconds else ""
+    return tuple(text for text in ("" if is_separated else NOT_SEPARATED, late) if text)
 
 
 def peak_memory_bytes() -> int:

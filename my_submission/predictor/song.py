@@ -10,13 +10,13 @@ from typing import Self
 
 from my_submission.audio_io import Mixture
 from my_submission.budget import Budget
-from my_submission.events import Event, Note, PartAdvanced, PartFinished, PartStarted, Planned
+from my_submission.events import Estimated, Event, Note, PartAdvanced, PartFinished, PartStarted, Planned
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.planning import Forecast, MaskWork, Pace, Plan, Schedule, SegmentWork, Unit, Work
 from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.predictor.canvas import StemCanvas
 from my_submission.predictor.parts import BranchParts, NewStore, PartsBuilder
-from my_submission.predictor.report import PartReport
+from my_submission.predictor.report import NOT_SEPARATED, PartReport, is_separated
 from my_submission.predictor.worker import OverrunError, Worker, is_abandoned
 from my_submission.stems import Stems
 from my_submission.systems import Assembly
@@ -333,6 +333,10 @@ class Song:
                 yield self._finished(work)
         for text in self.left_out():
             yield self._note(text)
+        estimated = Estimated(self.canvas.estimated_shares())
+        yield estimated
+        if not is_separated(estimated.shares):
+            yield self._note(NOT_SEPARATED)
 
     def _finished(self, work: Work) -> PartFinished:
         seconds = self._done.get(work.name, _Done()).seconds

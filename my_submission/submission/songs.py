@@ -11,6 +11,7 @@ import soundfile
 
 from my_submission.challenge.sound_folders import is_cinema, mixture_files, song_folders
 from my_submission.challenge.tracks import Track
+from terminal.names import system_name
 
 RATE = 44_100
 _BLOCK_SECONDS = 10
@@ -82,5 +83,5 @@ def make_song(track: Track, target: Path, seconds: float) -> list[RehearsalSong]
 
 
 def _described(folder: Path, track: Track) -> RehearsalSong:
-    info = soundfile.info(mixture_files(folder, track)[0])
+    info = soundfile.info(system_name(mixture_files(folder, track)[0]))
     return RehearsalSong(folder.name, info.frames, info.samplerate)

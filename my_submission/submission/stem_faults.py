@@ -10,6 +10,7 @@ import soundfile
 from my_submission.challenge.sound_folders import stem_path
 from my_submission.challenge.tracks import Track
 from my_submission.submission.songs import RehearsalSong
+from terminal.names import system_name
 
 _BLOCK_SAMPLES = 1 << 20
 
@@ -28,7 +29,7 @@ def _problem(path: Path, song: RehearsalSong) -> str:
     if not path.is_file():
         return "was not written"
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(system_name(path)) as file:
             found = (file.frames, file.channels, file.samplerate)
             if found != (song.samples, 2, song.sample_rate):
                 wanted = f"{song.samples} samples, 2 channels, {song.sample_rate} Hz"

@@ -22,6 +22,7 @@ from my_submission.webapp.markdown import plain
 from my_submission.webapp.routes import FORMATS
 from my_submission.webapp.studio import studio
 from my_submission.webapp.visits import Visit, VisitorSong
+from terminal.names import shown
 
 POLL_SECONDS = 0.5
 
@@ -173,10 +174,10 @@ def _choose_song(desk: Desk) -> None:
 def _choose_sample(desk: Desk, samples: list[SongInput]) -> None:
     if not samples:
         return
-    sample = st.selectbox("Or a sample", samples, format_func=lambda song: song.name, key="sample")
+    sample = st.selectbox("Or a sample", samples, format_func=lambda song: shown(song.name), key="sample")
     if st.button("Take this sample", key="take-sample", width="stretch"):
         try:
-            desk.visit.take_sample(sample.name, sample.path, most_seconds=studio().settings.max_song_seconds)
+            desk.visit.take_sample(shown(sample.name), sample.path, most_seconds=studio().settings.max_song_seconds)
         except MdxError as error:
             desk.message = str(error)
         st.rerun()
@@ -256,6 +257,8 @@ def _show_stems(song: VisitorSong) -> None:
         f"{report.system} · {clock(report.seconds)}, {report.realtime_factor:.1f} × real time · "
         f"{report.source_rate / 1000:g} kHz"
     )
+    for text in report.warnings():
+        st.error(plain(f"{text[:1].upper()}{text[1:]}."), icon=":material/timer:")
     for line in report.left_out:
         st.warning(plain(f"Left out: {line}"), icon=":material/timer:")
     st.subheader("Mixer", anchor=False)

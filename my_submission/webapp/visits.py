@@ -22,6 +22,7 @@ from my_submission.audio_io.part_files import output_error
 from my_submission.errors import InputError, OutputError
 from my_submission.pictures import SongView
 from my_submission.predictor import SeparationReport
+from terminal.names import shown
 
 FOLDER_PREFIX = "mdx-page-"
 _LOCK_NAME = "in-use"
@@ -125,7 +126,7 @@ class Visit:
             InputError: too large, too long, or no audio; nothing of it is kept.
             OutputError: the disk cannot take it.
         """
-        name = song_name(Path(file_name).name or "song")
+        name = shown(song_name(Path(file_name).name or "song"))
         return self._adopt(name, file_name, content, most_bytes=most_bytes, most_seconds=most_seconds)
 
     def take_sample(self, name: str, path: Path, *, most_seconds: float) -> VisitorSong:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import re
 import sys
@@ -10,6 +9,8 @@ from collections.abc import Sequence
 
 from evaluator.errors import EvaluationError
 from my_submission.errors import MdxError
+from terminal import process
+from terminal.lines import CommandParser, complain, log_to_stderr
 from training.cli import cinema_stages, conditioned_stages, corpus_stages, fit_stages, phase2_stages
 
 STAGES = (
@@ -25,11 +26,9 @@ SETTING = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
 """How a word of the command line begins that changes a setting; options and paths of songs do not."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandParser:
     """One subcommand a stage."""
-    root = argparse.ArgumentParser(
-        prog="python -m training", description="From songs to networks: one subcommand a stage."
-    )
+    root = CommandParser(prog="python -m training", description="From songs to networks: one subcommand a stage.")
     stages = root.add_subparsers(required=True, metavar="STAGE")
     for stage in STAGES:
         more = "; key=value anywhere changes a setting, such as data.batch=4" if stage.has_settings else ""
@@ -41,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one stage; a failure with a cure is one line on standard error and 1."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    log_to_stderr(logging.INFO, "%(asctime)s %(message)s")
     given = sys.argv[1:] if arguments is None else arguments
     overrides = [word for word in given if SETTING.match(word)]
     root = parser()
@@ -52,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.act(options)
     except (MdxError, EvaluationError) as error:
-        print(f"{error}", file=sys.stderr)
+        complain(f"{error}")
         return FAILED
+    except KeyboardInterrupt as stop:
+        complain(f"{process.word(stop)}; what was complete is kept")
+        return process.exit_code(stop)
     return 0

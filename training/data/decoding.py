@@ -14,6 +14,7 @@ from evaluator.stem_mp4 import decode_stem_mp4
 from my_submission.audio_io import song_name
 from my_submission.errors import InputError
 from my_submission.stems import MUSIC_SOURCES
+from terminal.names import system_name
 from training.data.songs import require_song
 from training.data.stems import FULL_SCALE, SPOOL_SUFFIX, Pcm, StemFile, write_stem
 
@@ -22,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 def as_pcm(stem: StemFile) -> Pcm:
     """All of a stem as int16 ``(samples, 2)``, rounded; what lies beyond full scale is clipped."""
-    if stem.path.suffix != SPOOL_SUFFIX and soundfile.info(stem.path).subtype == "PCM_16":
-        pcm, _ = soundfile.read(stem.path, dtype="int16", always_2d=True)
+    if stem.path.suffix != SPOOL_SUFFIX and soundfile.info(system_name(stem.path)).subtype == "PCM_16":
+        pcm, _ = soundfile.read(system_name(stem.path), dtype="int16", always_2d=True)
         stereo: Pcm = np.array(np.broadcast_to(pcm, (len(pcm), 2)))
         return stereo
     scaled = np.rint(stem.window(0, stem.n_samples).T * FULL_SCALE)

@@ -22,6 +22,7 @@ from my_submission.documents import DocumentError, read_json
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import Waveform
+from terminal.names import system_name
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class StemFile:
             pcm = np.load(self.path, mmap_mode="r")[start : start + n_samples]
             return np.asarray(pcm, dtype=np.float32) / np.float32(FULL_SCALE)
         try:
-            audio, _ = soundfile.read(self.path, n_samples, start, dtype="float32", always_2d=True)
+            audio, _ = soundfile.read(system_name(self.path), n_samples, start, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise InputError(f"cannot be read at sample {start} ({error})", where=self.path) from error
         return np.asarray(audio, dtype=np.float32)
@@ -85,7 +86,7 @@ def open_stem(path: Path, *, song: str, source: str) -> StemFile:
     if path.suffix == SPOOL_SUFFIX:
         return StemFile(song, source, path, _spooled_samples(path))
     try:
-        info = soundfile.info(path)
+        info = soundfile.info(system_name(path))
     except soundfile.LibsndfileError as error:
         raise InputError(
             f"is no audio file ({error})", where=path, cure="remove it, or decode the song again"

@@ -1,0 +1,49 @@
+"""Lines on a terminal: whatever text they hold, none of it is obeyed, as a control sequence or as markup."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from argparse import ArgumentParser
+from typing import TYPE_CHECKING, TextIO
+
+from terminal.names import shown
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+
+def say(line: str, file: TextIO | None = None) -> None:
+    """Print one line, to standard output when no file is given."""
+    print(shown(line), file=file or sys.stdout, flush=True)
+
+
+def complain(line: str) -> None:
+    """Print one line to standard error."""
+    say(line, sys.stderr)
+
+
+def rich_line(line: str, style: str = "") -> Text:
+    """One line for rich, which looks for no markup and no emoji in it."""
+    from rich.text import Text
+
+    return Text(shown(line), style)
+
+
+def log_to_stderr(level: int, form: str = "%(levelname)s: %(message)s") -> None:
+    """Send the log of this process to standard error, a line a message; tracebacks keep theirs."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LineFormatter(form))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+class CommandParser(ArgumentParser):
+    """An argument parser whose messages show words of the command line harmlessly."""
+
+    def _print_message(self, message: str, file: TextIO | None = None) -> None:  # type: ignore[override]
+        super()._print_message("\n".join(map(shown, message.split("\n"))), file)
+
+
+class _LineFormatter(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
+        return shown(super().formatMessage(record))
