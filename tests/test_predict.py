@@ -52,7 +52,8 @@ def write_songs(folder: Path, names: list[str], *, samples: int = 30_000) -> Non
 
 def environment(folder: Path, models: Path, **more: str) -> dict[str, str]:
     """The grader's variables, and nothing of them left from outside."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("INFERENCE_", "AICROWD_", "PARTIAL_", "MDX_"))}
+    ours = ("INFERENCE_", "AICROWD_", "PARTIAL_", "MDX_", "PYTHONPATH")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     paths = {"TEST_DATASET_PATH": str(folder / "test"), "RESULTS_DATASET_PATH": str(folder / "results")}
     return {**kept, **paths, "MDX_MODELS_DIR": str(models), **more}
 
