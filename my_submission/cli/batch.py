@@ -115,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
         songs = find_catalogue(options.inputs, options.list, storage=storage, output=output, on_note=notes.append)
         _refuse_inputs_as_outputs(songs, job, options)
         for note in notes:
-            print(note, file=sys.stderr)
+            complain(note)
         plan = make_plan(songs, output, job.recipe, storage, retries_failed=options.retry_failed)
     if options.dry_run:
         return _print_plan(plan, needs)
