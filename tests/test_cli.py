@@ -256,7 +256,7 @@ def test_odd_names_stay_inside_the_output_and_same_names_are_both_done(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
     names = ["...wav", "..wav", ".wav", "disc1/01.wav", "disc2/01.wav"]
-    songs = [write_song(tmp_path / "in" / name, samples=500) for name in names]
+    songs = [write_song(tmp_path / "in" / name, samples=500, format="WAV") for name in names]
     code, _, err = run(*songs, songs[0], "-o", tmp_path / "deep" / "er" / "out")
     assert code == 0, err
     folders = sorted({path.parent.relative_to(tmp_path) for path in tmp_path.rglob("bass.wav")})
