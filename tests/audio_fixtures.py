@@ -46,6 +46,7 @@ def write_media(
     container: str | None = None,
     options: dict[str, str] | None = None,
     metadata: dict[str, str] | None = None,
+    bit_rate: int | None = None,
 ) -> Path:
     """Write one audio stream a waveform with FFmpeg's libraries."""
     with av.open(str(path), "w", format=container, options=options or {}) as output:
@@ -54,8 +55,8 @@ def write_media(
         for wave in streams:
             stream = output.add_stream(codec, rate=sample_rate)
             stream.layout = "mono" if wave.shape[0] == 1 else "stereo"
-            if codec == "aac":
-                stream.bit_rate = 192_000
+            if bit_rate is not None or codec in {"aac", "wmav2"}:
+                stream.bit_rate = bit_rate or 192_000
             tracks.append((stream, wave))
         for stream, wave in tracks:
             size = stream.codec_context.frame_size or 4096

@@ -2,7 +2,7 @@
 
 from my_submission.audio_io.copies import check_length, convert_stems, decode_to_wav, interleave
 from my_submission.audio_io.decode import probe, read_blocks
-from my_submission.audio_io.decoder import AudioInfo
+from my_submission.audio_io.decoder import DEFAULT_READ_OPTIONS, AudioInfo, ReadOptions
 from my_submission.audio_io.mixture import Mixture, load_mixture, mixture_from_array
 from my_submission.audio_io.own_files import InputFiles, OutputFolders, refuse_own_folder
 from my_submission.audio_io.sample_store import DiskStore, MemoryStore, SampleStore, new_store
@@ -12,6 +12,7 @@ from my_submission.audio_io.statistics import MixtureStatistics
 from my_submission.audio_io.stem_writer import StemFolderWriter, StemLevels
 
 __all__ = [
+    "DEFAULT_READ_OPTIONS",
     "AudioInfo",
     "DiskStore",
     "InputFiles",
@@ -19,6 +20,7 @@ __all__ = [
     "Mixture",
     "MixtureStatistics",
     "OutputFolders",
+    "ReadOptions",
     "SampleStore",
     "SongInput",
     "StemFolderWriter",

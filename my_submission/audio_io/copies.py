@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from my_submission.audio_io.decode import probe, read_blocks
+from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder, probe, read_blocks
 from my_submission.audio_io.part_files import PartFile, output_error
 from my_submission.audio_io.stem_writer import N_CHANNELS, SUBTYPE_BYTES, WAV_LIMIT_BYTES, StemFolderWriter
 from my_submission.dsp.interleaving import interleaved
@@ -26,7 +26,7 @@ def decode_to_wav(
     *,
     most_seconds: float = math.inf,
     on_progress: Callable[[float], None] = lambda seconds: None,
-) -> None:
+) -> tuple[str, ...]:
     """Decode any song into a WAV of 32-bit float, so that the samples stay what they are.
 
     Args:
@@ -35,23 +35,29 @@ def decode_to_wav(
         most_seconds: a longer song is refused as soon as that shows, whatever its header says.
         on_progress: told how many seconds are done, after every block.
 
+    Returns:
+        What a user should know of how the song was read, a clause each.
+
     Raises:
         InputError: the song cannot be read, has more than two channels or is too long.
         OutputError: the target cannot be written.
     """
-    info = probe(source)
     check_length(source, most_seconds=most_seconds)
-    if info.channels > N_CHANNELS:
-        raise InputError(f"{info.channels} channels where 1 or 2 are expected", where=source, cure="downmix to stereo")
-    done = 0
-    seconds = info.declared_seconds if math.isinf(most_seconds) else most_seconds
-    with _wav(target, info.sample_rate, N_CHANNELS, "FLOAT", seconds=seconds) as file:
-        for block in read_blocks(source):
-            done += block.shape[1]
-            if done > most_seconds * info.sample_rate:
-                raise _too_long(source, most_seconds)
-            file.write(interleaved(np.broadcast_to(block, (N_CHANNELS, block.shape[1]))))
-            on_progress(done / info.sample_rate)
+    with open_decoder(source) as decoder:
+        info = decoder.info
+        if info.channels > N_CHANNELS:
+            problem = f"{info.channels} channels where 1 or 2 are expected"
+            raise InputError(problem, where=source, cure="downmix to stereo")
+        done = 0
+        seconds = info.declared_seconds if math.isinf(most_seconds) else most_seconds
+        with _wav(target, info.sample_rate, N_CHANNELS, "FLOAT", seconds=seconds) as file:
+            for block in checked_blocks(decoder, BLOCK_SAMPLES):
+                done += block.shape[1]
+                if done > most_seconds * info.sample_rate:
+                    raise _too_long(source, most_seconds)
+                file.write(interleaved(np.broadcast_to(block, (N_CHANNELS, block.shape[1]))))
+                on_progress(done / info.sample_rate)
+        return decoder.notes
 
 
 def check_length(path: str | PathLike[str], *, most_seconds: float) -> float | None:

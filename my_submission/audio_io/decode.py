@@ -5,29 +5,48 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
-from my_submission.audio_io.declared_length import missing_end
-from my_submission.audio_io.decoder import AudioInfo, Decoder, cut_error, empty_error
+from my_submission.audio_io.declared_length import file_facts
+from my_submission.audio_io.decoder import (
+    DEFAULT_READ_OPTIONS,
+    AudioInfo,
+    Decoder,
+    ReadOptions,
+    cut_error,
+    damaged_error,
+    empty_error,
+    unreadable_error,
+)
+from my_submission.audio_io.file_facts import FileFacts
+from my_submission.audio_io.file_part import FilePart
+from my_submission.audio_io.joined_files import JoinedDecoder
 from my_submission.audio_io.media_files import MediaDecoder
 from my_submission.audio_io.sound_files import NotForLibsndfileError, SoundFileDecoder
+from my_submission.audio_io.tracks import check_single_track
 from my_submission.errors import InputError
 from my_submission.stems import Waveform
 
 BLOCK_SAMPLES = 262_144
 """Six seconds at 44.1 kHz: 2 MiB of stereo float32."""
 
+_MOST_RECORDINGS = 10_000
+"""In one file; a hostile one could hold one every hundred bytes."""
+
+_Recording = tuple[FilePart, FileFacts]
+
 _logger = logging.getLogger(__name__)
 
 
-def probe(path: str | PathLike[str]) -> AudioInfo:
+def probe(path: str | PathLike[str], options: ReadOptions = DEFAULT_READ_OPTIONS) -> AudioInfo:
     """Facts of an audio file, without decoding it all.
 
     Raises:
         InputError: the file is missing, unreadable, empty, cut (where its header tells) or not audio.
     """
-    with open_decoder(path) as decoder:
+    with open_decoder(path, options) as decoder:
         return decoder.info
 
 
@@ -56,15 +75,13 @@ def checked_blocks(decoder: Decoder, block_samples: int) -> Iterator[Waveform]:
 
 
 @contextmanager
-def open_decoder(path: str | PathLike[str]) -> Iterator[Decoder]:
-    """Open a file with libsndfile, or with FFmpeg's libraries where libsndfile declines."""
+def open_decoder(path: str | PathLike[str], options: ReadOptions = DEFAULT_READ_OPTIONS) -> Iterator[Decoder]:
+    """Open a file with libsndfile, or with FFmpeg's libraries where libsndfile declines or would not read it whole."""
     file = Path(path)
-    _check_file(file)
-    try:
-        decoder: Decoder = SoundFileDecoder(file)
-    except NotForLibsndfileError as error:
-        _logger.debug("%s: libsndfile declines (%s), trying FFmpeg", file, error)
-        decoder = MediaDecoder(file)
+    with _reading(file):
+        _check_readable(file)
+        recordings = _recordings(file)
+    decoder = _open(file, recordings, options)
     try:
         if decoder.info.samples == 0:
             raise empty_error(file)
@@ -73,14 +90,59 @@ def open_decoder(path: str | PathLike[str]) -> Iterator[Decoder]:
         decoder.close()
 
 
-def _check_file(path: Path) -> None:
-    """Refuse what is not a readable, non-empty regular file with all of its audio."""
+def _open(file: Path, recordings: list[_Recording], options: ReadOptions) -> Decoder:
+    if len(recordings) == 1:
+        return _open_part(*recordings[0], options)
+    return JoinedDecoder(file, [partial(_open_part, part, facts, options) for part, facts in recordings])
+
+
+def _open_part(part: FilePart, facts: FileFacts, options: ReadOptions) -> Decoder:
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise InputError("this is a pipe or device, not a file", where=path, cure="write its audio to a file first")
-        with path.open("rb") as file:
-            is_empty = not file.read(1)
-            missing = missing_end(file)
+        decoder = SoundFileDecoder(part, facts)
+    except NotForLibsndfileError as error:
+        _logger.debug("%s: libsndfile declines (%s), trying FFmpeg", part.path, error)
+        return MediaDecoder(part, facts, options)
+    try:
+        check_single_track(part.path, options)
+    except InputError:
+        decoder.close()
+        raise
+    if not options.downmix or decoder.info.channels <= 2:
+        return decoder
+    decoder.close()  # libsndfile does not tell which channel is which
+    return MediaDecoder(part, facts, options)
+
+
+def _recordings(path: Path) -> list[_Recording]:
+    """The recordings that follow one another in a file, of which nothing is missing as far as its structure tells."""
+    recordings: list[_Recording] = []
+    start: int | None = 0
+    while start is not None:
+        with FilePart(path, start).open() as file:
+            facts = file_facts(file)
+        _refuse_broken(path, facts)
+        stop = None if facts.next_at is None else start + facts.next_at
+        recordings.append((FilePart(path, start, stop), facts))
+        start = stop
+        if len(recordings) > _MOST_RECORDINGS:
+            raise unreadable_error(path, f"more than {_MOST_RECORDINGS} recordings follow one another in it")
+    return recordings
+
+
+def _refuse_broken(path: Path, facts: FileFacts) -> None:
+    if facts.unusable is not None:
+        raise unreadable_error(path, facts.unusable)
+    if facts.missing is not None:
+        raise cut_error(path, facts.missing)
+    if facts.damage is not None:
+        raise damaged_error(path, facts.damage)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn errors of the operating system into errors that say what to do."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise InputError("there is no such file", where=path, cure="check the path for typing errors") from error
     except IsADirectoryError as error:
@@ -96,9 +158,14 @@ def _check_file(path: Path) -> None:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"the file cannot be read ({reason})", where=path, cure="check the disk and path") from error
-    if is_empty:
-        raise InputError("the file is empty (0 bytes)", where=path, cure="copy or download it again")
-    if missing is not None:
-        raise cut_error(path, missing)
+
+
+def _check_readable(path: Path) -> None:
+    """Refuse what is not a readable, non-empty regular file, or has no header."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError("this is a pipe or device, not a file", where=path, cure="write its audio to a file first")
+    with path.open("rb") as file:
+        if not file.read(1):
+            raise InputError("the file is empty (0 bytes)", where=path, cure="copy or download it again")
     if path.suffix.lower() == ".raw":
         raise InputError("raw samples have no header that says how to read them", where=path, cure="convert it to WAV")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from my_submission.errors import InputError
 from my_submission.stems import Waveform
@@ -14,6 +16,22 @@ from my_submission.stems import Waveform
 _LOWEST_RATE_HZ = 1_000
 _HIGHEST_RATE_HZ = 1_536_000
 """Telephone recordings have 8 kHz, the fastest converters 1.536 MHz; outside that range a header is damaged."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read a file of several audio tracks, or of more than two channels.
+
+    Attributes:
+        audio_track: which track, counted from 1; None for the default one, or else the first with one or two channels.
+        downmix: whether more than two channels are mixed down to stereo; else they are refused.
+    """
+
+    audio_track: int | None = None
+    downmix: bool = False
+
+
+DEFAULT_READ_OPTIONS = ReadOptions()
 
 
 @dataclass(frozen=True)
@@ -58,6 +76,10 @@ class Decoder(Protocol):
     def info(self) -> AudioInfo:
         """Facts of the file."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how the file was read, a clause each; complete after the last block."""
+
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
         """The samples from the first to the last, in float32 (channels, n) of at most ``block_samples``.
 
@@ -69,10 +91,36 @@ class Decoder(Protocol):
         """Close the file."""
 
 
+def in_blocks(blocks: Iterable[Waveform], block_samples: int) -> Iterator[Waveform]:
+    """The same samples in blocks of one length, but for the last."""
+    waiting: list[Waveform] = []
+    n_waiting = 0
+    for block in blocks:
+        waiting.append(block)
+        n_waiting += block.shape[1]
+        if n_waiting >= block_samples:
+            joined = np.concatenate(waiting, axis=1)
+            whole = n_waiting - n_waiting % block_samples
+            for start in range(0, whole, block_samples):
+                yield np.ascontiguousarray(joined[:, start : start + block_samples])
+            waiting, n_waiting = [joined[:, whole:]], n_waiting - whole
+    if n_waiting:
+        yield np.concatenate(waiting, axis=1)
+
+
 def cut_error(path: Path, detail: str) -> InputError:
     """The error for a file whose end is missing."""
     return InputError(
         f"the file is truncated: {detail}",
+        where=path,
+        cure=f"copy or download it again; to save what can still be decoded: {salvage_command(path)}",
+    )
+
+
+def damaged_error(path: Path, detail: str) -> InputError:
+    """The error for a file of which a part is damaged."""
+    return InputError(
+        f"the file is damaged: {detail}",
         where=path,
         cure=f"copy or download it again; to save what can still be decoded: {salvage_command(path)}",
     )

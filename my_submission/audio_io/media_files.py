@@ -1,55 +1,85 @@
 """Decoding by FFmpeg's libraries (PyAV): M4A, MP4, .stem.mp4, WebM, Matroska, WMA and the rest.
 
-Of several audio streams the first is taken: it is the mixture of a MUSDB18 .stem.mp4. Lengths are those that
-the ffmpeg command writes for the same file.
+Files are decoded to their end, whatever length they declare. Lengths are those that the ffmpeg command of the same
+version writes for the same file.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from my_submission.audio_io.decoder import AudioInfo, cut_error, unreadable_error
+from my_submission.audio_io.decoder import (
+    AudioInfo,
+    ReadOptions,
+    cut_error,
+    damaged_error,
+    in_blocks,
+    salvage_command,
+    unreadable_error,
+)
+from my_submission.audio_io.downmix import Downmix
+from my_submission.audio_io.file_facts import FileFacts
+from my_submission.audio_io.file_part import FilePart
+from my_submission.audio_io.tracks import choose_track
 from my_submission.errors import InputError
 from my_submission.stems import Waveform
 
-_LENGTH_DECLARED_BY = ("mp4", "matroska", "wv", "tta", "flac", "ape")
+_EXACT_LENGTHS = {"wv", "tta", "flac", "ape", "tak"}
+"""Containers that state the length to the sample."""
+
+_LENGTH_DECLARED_BY = ("mp4", "matroska", *_EXACT_LENGTHS)
 """Containers that state the length; elsewhere FFmpeg guesses it from bit rate and file size."""
 
 _DURATION_SLACK_SECONDS = 0.25
 """Declared lengths are rounded, and count encoder delay that is not played."""
+
+_SELF_SYNCHRONISING = {"mp3", "aac"}
+"""Streams of frames without a container: what lies between them, such as the tag of a joined file, is passed over."""
+
+_MOST_LOST_SECONDS, _MOST_LOST_SHARE = 0.25, 0.01
+"""So much of such a stream may be undecodable, whichever is more; beyond it the file is refused."""
 
 
 class MediaDecoder:
     """A file that FFmpeg reads.
 
     Args:
-        path: an existing file.
+        part: an existing file, or part of one.
+        facts: what its structure tells.
+        options: which track, and whether to mix down.
 
     Raises:
         InputError: it is not media, has no audio stream, or its codec is not known here.
     """
 
-    def __init__(self, path: Path) -> None:
-        av = _import_av(path)
-        self._errors: type[Exception] = av.FFmpegError
+    def __init__(self, part: FilePart, facts: FileFacts, options: ReadOptions) -> None:
+        self._path, self._facts, self._notes = part.path, facts, list(facts.notes)
+        av = _import_av(part.path)
+        self._errors = (av.FFmpegError, OSError, ValueError, OverflowError, NotImplementedError, MemoryError)
+        self._lost_seconds, self._n_lost, self._first_lost = 0.0, 0, 0.0
         # A file object, and no protocol allowed: a playlist in disguise must not open other files or addresses.
-        self._file = path.open("rb")
+        self._file = part.open()
+        settings = {"protocol_whitelist": "none"} | _length_settings(facts)
         try:
-            self._container = av.open(self._file, options={"protocol_whitelist": "none"}, **_text_options(av))
+            self._container = av.open(_QuietFile(self._file), options=settings, **_text_options(av))
         except self._errors as error:
             self._file.close()
-            raise unreadable_error(path, getattr(error, "strerror", None) or str(error)) from error
+            raise unreadable_error(part.path, _reason(error)) from error
         try:
-            self._stream = _audio_stream(path, self._container)
-            self._frames = self._decode(path)
+            self._stream, note = choose_track(part.path, self._container, options)
+            self._notes += [] if note is None else [note]
+            self._frames = self._decode()
             self._first = next(self._frames, None)
-            self._info = self._describe(path)
+            self._downmix = self._new_downmix() if options.downmix else None
+            self._info = self._describe()
         except BaseException:
             self.close()
             raise
@@ -59,45 +89,63 @@ class MediaDecoder:
         """Facts of the file; its length is known only by decoding."""
         return self._info
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which track was read, what was mixed down, what was lost."""
+        return tuple(self._notes)
+
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
         """The samples in blocks float32 (channels, n); damage on the way or a missing end is an InputError."""
-        rate, channels = self._info.sample_rate, self._info.channels
-        waiting: list[Waveform] = []
-        n_waiting = n_decoded = 0
-        for frame in self._all_frames():
-            if frame.sample_rate != rate or frame.layout.nb_channels != channels:
-                raise InputError(
-                    f"sample rate or channels change after {n_decoded / rate:.3f} s",
-                    where=self._info.path,
-                    cure="convert the file to WAV first",
-                )
-            waiting.append(_to_float(frame))
-            n_waiting += frame.samples
-            n_decoded += frame.samples
-            if n_waiting >= block_samples:
-                joined = np.concatenate(waiting, axis=1)
-                whole = n_waiting - n_waiting % block_samples
-                for start in range(0, whole, block_samples):
-                    yield np.ascontiguousarray(joined[:, start : start + block_samples])
-                waiting, n_waiting = [joined[:, whole:]], n_waiting - whole
-        if n_waiting:
-            yield np.concatenate(waiting, axis=1)
-        self._check_end(n_decoded / rate)
+        return in_blocks(self._waveforms(), block_samples)
 
     def close(self) -> None:
         """Close the file."""
         self._container.close()
         self._file.close()
 
-    def _decode(self, path: Path) -> Iterator[Any]:
-        decoded_seconds = 0.0
-        try:
-            for frame in self._container.decode(self._stream):
-                yield frame
-                decoded_seconds += frame.samples / frame.sample_rate
-        except self._errors as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise cut_error(path, f"its audio breaks after {decoded_seconds:.3f} s ({reason})") from error
+    def _waveforms(self) -> Iterator[Waveform]:
+        n_decoded = 0
+        for frame in self._all_frames():
+            self._check_frame(frame, n_decoded)
+            yield self._samples(frame, n_decoded)
+            n_decoded += frame.samples
+        self._check_end(n_decoded / self._info.sample_rate)
+
+    def _decode(self) -> Iterator[Any]:
+        seconds = 0.0
+        for packet in self._packets():
+            try:
+                frames = packet.decode()
+            except self._errors as error:
+                if self._container.format.name not in _SELF_SYNCHRONISING:
+                    raise self._broken(seconds, error) from error
+                self._lose(packet, seconds)
+                continue
+            for frame in frames:
+                if frame.samples:
+                    yield frame
+                    seconds += frame.samples / max(1, frame.sample_rate)
+
+    def _packets(self) -> Iterator[Any]:
+        packets, seconds = self._container.demux(self._stream), 0.0
+        while True:
+            try:
+                packet = next(packets, None)
+            except self._errors as error:
+                raise self._broken(seconds, error) from error
+            if packet is None:
+                return
+            if packet.pts is not None:
+                seconds = float(packet.pts * packet.time_base)
+            yield packet
+
+    def _lose(self, packet: Any, seconds: float) -> None:
+        self._first_lost = self._first_lost if self._n_lost else seconds
+        self._n_lost += 1
+        self._lost_seconds += float((packet.duration or 0) * packet.time_base)
+
+    def _broken(self, seconds: float, error: BaseException) -> InputError:
+        return cut_error(self._path, f"its audio breaks after {seconds:.3f} s ({_reason(error)})")
 
     def _all_frames(self) -> Iterator[Any]:
         if self._first is not None:
@@ -105,25 +153,100 @@ class MediaDecoder:
             self._first = None
         yield from self._frames
 
-    def _describe(self, path: Path) -> AudioInfo:
+    def _check_frame(self, frame: Any, n_decoded: int) -> None:
+        rate = self._info.sample_rate
+        if frame.sample_rate != rate or frame.layout.nb_channels != self._source_channels:
+            raise InputError(
+                f"sample rate or channels change after {n_decoded / rate:.3f} s",
+                where=self._path,
+                cure="convert the file to WAV first",
+            )
+
+    def _samples(self, frame: Any, n_decoded: int) -> Waveform:
+        try:
+            samples = _to_float(frame)
+        except self._errors as error:
+            raise self._broken(n_decoded / self._info.sample_rate, error) from error
+        return samples if self._downmix is None else self._downmix(samples)
+
+    def _new_downmix(self) -> Downmix | None:
+        if self._first is None or self._first.layout.nb_channels <= 2:
+            return None
+        try:
+            downmix = Downmix([channel.name for channel in self._first.layout.channels])
+        except ValueError as error:
+            raise InputError(str(error), where=self._path, cure="mix it down in an audio editor") from error
+        self._notes.append(downmix.note)
+        return downmix
+
+    def _describe(self) -> AudioInfo:
         context = self._stream.codec_context
         if self._first is None and not context.sample_rate:
-            raise unreadable_error(path, "nothing in it can be decoded")
+            raise unreadable_error(self._path, "nothing in it can be decoded")
         source = context if self._first is None else self._first
+        self._source_channels = source.layout.nb_channels
         return AudioInfo(
-            path=path,
+            path=self._path,
             sample_rate=source.sample_rate,
-            channels=source.layout.nb_channels,
+            channels=self._source_channels if self._downmix is None else 2,
             samples=0 if self._first is None else None,
             container=self._container.format.name,
             codec=context.name,
-            declared_seconds=_declared_seconds(self._container, self._stream),
+            declared_seconds=self._declared_seconds(),
         )
 
-    def _check_end(self, decoded_seconds: float) -> None:
-        declared = _declared_seconds(self._container, self._stream)
-        if declared is not None and decoded_seconds < declared - _DURATION_SLACK_SECONDS:
-            raise cut_error(self._info.path, f"its audio ends after {decoded_seconds:.3f} s of {declared:.3f} s")
+    def _declared_seconds(self) -> float | None:
+        return self._facts.declared_seconds or _declared_seconds(self._container, self._stream)
+
+    def _check_end(self, seconds: float) -> None:
+        """Compare what was decoded with what the file states, and say what could not be decoded."""
+        declared = self._declared_seconds()
+        is_exact = self._container.format.name in _EXACT_LENGTHS
+        slack = 1 / self._info.sample_rate if is_exact else _DURATION_SLACK_SECONDS
+        if declared is not None and seconds < declared - slack:
+            raise cut_error(self._path, f"its audio ends after {seconds:.3f} s of {declared:.3f} s")
+        if self._n_lost:
+            lost = f"{self._n_lost} frames of its audio cannot be decoded, {self._lost_seconds:.3f} s in all"
+            lost += f", the first after {self._first_lost:.3f} s"
+            if self._lost_seconds > max(_MOST_LOST_SECONDS, _MOST_LOST_SHARE * seconds):
+                raise damaged_error(self._path, lost)
+            self._notes.append(lost)
+        span = self._facts.span
+        if span is not None and span.surplus:
+            self._notes.append(_surplus_note(self._container.format.name, span.surplus, self._path))
+
+
+class _QuietFile:
+    """A file for PyAV, which prints what a file object raises when a damaged header leads to an impossible place."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read, self.tell = file.read, file.tell
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position; a negative number where it cannot be."""
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -errno.EINVAL
+
+
+def _surplus_note(container: str, surplus: int, path: Path) -> str:
+    if container == "wav":
+        return f"its header promises less audio than there is; the {surplus} bytes behind it were read too"
+    return (
+        f"its header promises less than there is; {surplus} bytes behind it were not read. To read them: "
+        f"{salvage_command(path)}"
+    )
+
+
+def _length_settings(facts: FileFacts) -> dict[str, str]:
+    """What makes FFmpeg read a WAV to the end of the file where its header promises less."""
+    return {"ignore_length": "1"} if facts.span is not None and facts.span.surplus else {}
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _import_av(path: Path) -> Any:
@@ -131,7 +254,7 @@ def _import_av(path: Path) -> Any:
         import av
     except ImportError as error:
         raise InputError(
-            "libsndfile does not read this format and PyAV, which might, is not installed",
+            "libsndfile does not read this file whole and PyAV, which might, is not installed",
             where=path,
             cure="pip install av, or convert the file to WAV first",
         ) from error
@@ -141,21 +264,6 @@ def _import_av(path: Path) -> Any:
 def _text_options(av: Any) -> dict[str, str]:
     """What makes ``av.open`` keep metadata that is no UTF-8; PyAV 19 does so by itself and knows no such option."""
     return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-
-
-def _audio_stream(path: Path, container: Any) -> Any:
-    if not container.streams.audio:
-        raise InputError(
-            "there is no audio stream in this file", where=path, cure="give a file with sound, such as WAV or M4A"
-        )
-    stream = container.streams.audio[0]
-    if stream.codec_context is None:
-        raise InputError(
-            "the codec of its audio stream is not known to the FFmpeg libraries here (or the file is protected)",
-            where=path,
-            cure="convert it to WAV or FLAC with the program that made it",
-        )
-    return stream
 
 
 def _declared_seconds(container: Any, stream: Any) -> float | None:
@@ -174,7 +282,7 @@ def _declared_seconds(container: Any, stream: Any) -> float | None:
 
 def _to_float(frame: Any) -> Waveform:
     """A decoded frame as float32 (channels, n); integers are scaled by their full scale, as libsndfile does."""
-    samples: npt.NDArray[Any] = frame.to_ndarray()
+    samples = _to_array(frame)
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.uint8:
@@ -184,3 +292,10 @@ def _to_float(frame: Any) -> Waveform:
         return (samples / full_scale).astype(np.float32)
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def _to_array(frame: Any) -> npt.NDArray[Any]:
+    if frame.format.name not in {"s64", "s64p"}:
+        return np.asarray(frame.to_ndarray())
+    n_values = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)  # PyAV knows no such arrays
+    return np.stack([np.frombuffer(plane, np.int64, n_values) for plane in frame.planes])

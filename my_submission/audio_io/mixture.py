@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder
+from my_submission.audio_io.decoder import DEFAULT_READ_OPTIONS, ReadOptions
 from my_submission.audio_io.sample_store import DiskStore, MemoryStore, new_store
 from my_submission.audio_io.statistics import MixtureStatistics, StatisticsGatherer
 from my_submission.dsp.resampling import StreamResampler, resampled_length
@@ -23,6 +24,9 @@ from my_submission.stems import Waveform
 
 N_CHANNELS = 2
 """Every published system works on stereo."""
+
+_FIRST_SAMPLES = 8 * BLOCK_SAMPLES
+"""A store begins with so many at most: a damaged header may state any length."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Mixture:
         source_channels: channels of what was given (1 or 2; one is duplicated).
         path: the file it came from, if any.
         statistics: of the samples in ``store``.
+        notes: what a user should know of how the file was read, a clause each.
     """
 
     store: MemoryStore | DiskStore
@@ -46,6 +51,7 @@ class Mixture:
     source_channels: int
     path: Path | None
     statistics: MixtureStatistics
+    notes: tuple[str, ...] = ()
 
     def close(self) -> None:
         """Give the samples up."""
@@ -65,31 +71,42 @@ def load_mixture(
     *,
     scratch_dir: str | PathLike[str] | None,
     working_rate: Callable[[int], int] = lambda _: SAMPLE_RATE,
+    options: ReadOptions = DEFAULT_READ_OPTIONS,
 ) -> Mixture:
     """Decode a song of 1 or 2 channels into a store, resampled to the working rate where its own differs.
+
+    The length that a header states reserves no space: the store grows with what is decoded.
 
     Args:
         path: the file.
         scratch_dir: folder for a temporary file that holds the samples; None keeps them in memory.
         working_rate: the rate to resample a song of some rate to, in Hz.
+        options: which track to read, and whether more than 2 channels are mixed down.
 
     Raises:
         InputError: missing, unreadable, empty, cut, not audio, more than 2 channels, NaN or infinity.
         OutputError: the scratch folder cannot take the samples.
     """
-    with open_decoder(path) as decoder:
+    with open_decoder(path, options) as decoder:
         info = decoder.info
         if info.channels > N_CHANNELS:
             raise _too_many_channels(info.channels, info.path)
         rate = working_rate(info.sample_rate)
         expected = 0 if info.samples is None else resampled_length(info.samples, info.sample_rate, rate)
-        store = new_store(N_CHANNELS, expected, directory=scratch_dir)
+        store = new_store(N_CHANNELS, min(expected, _FIRST_SAMPLES), directory=scratch_dir)
         try:
-            spool = _Spool(store)
+            spool = _Spool(store, expected)
             blocks = _finite(checked_blocks(decoder, BLOCK_SAMPLES), info.sample_rate, info.path)
             source_samples = spool.fill(blocks, info.sample_rate, rate)
             return Mixture(
-                store, store.samples, info.sample_rate, source_samples, info.channels, info.path, spool.statistics
+                store=store,
+                samples=store.samples,
+                source_rate=info.sample_rate,
+                source_samples=source_samples,
+                source_channels=info.channels,
+                path=info.path,
+                statistics=spool.statistics,
+                notes=decoder.notes,
             )
         except BaseException:
             store.close()
@@ -117,16 +134,21 @@ def mixture_from_array(array: npt.ArrayLike, sample_rate: int, *, working_rate: 
         store = MemoryStore(np.broadcast_to(waveform, (N_CHANNELS, samples)))
         return Mixture(store, samples, sample_rate, samples, channels, None, gatherer.result())
     store = MemoryStore(channels=N_CHANNELS, samples=resampled_length(samples, sample_rate, working_rate))
-    spool = _Spool(store)
+    spool = _Spool(store, store.samples)
     spool.fill(blocks, sample_rate, working_rate)
     return Mixture(store, store.samples, sample_rate, samples, channels, None, spool.statistics)
 
 
 class _Spool:
-    """Fills a store from its start, growing it where its length was not foreseen, and gathers statistics."""
+    """Fills a store from its start, growing it as samples come, and gathers statistics.
 
-    def __init__(self, store: MemoryStore | DiskStore) -> None:
-        self._store = store
+    Args:
+        store: what is filled.
+        expected: samples that will probably come; it is grown beyond only when more do.
+    """
+
+    def __init__(self, store: MemoryStore | DiskStore, expected: int) -> None:
+        self._store, self._expected = store, expected
         self._filled = 0
         self._gatherer = StatisticsGatherer()
 
@@ -152,7 +174,8 @@ class _Spool:
         stereo = np.broadcast_to(block, (N_CHANNELS, block.shape[1]))
         stop = self._filled + block.shape[1]
         if stop > self._store.samples:
-            self._store.resize(max(stop, 2 * self._store.samples))
+            doubled = 2 * self._store.samples
+            self._store.resize(max(stop, min(doubled, self._expected) if stop <= self._expected else doubled))
         self._store.write(self._filled, stereo)
         self._gatherer.add(stereo)
         self._filled = stop
@@ -201,5 +224,7 @@ def _checked_waveform(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
 def _too_many_channels(channels: int, path: Path | None) -> InputError:
     cure = "downmix to stereo first"
     if path is not None:
-        cure += ": " + shlex.join(["ffmpeg", "-i", path.name, "-ac", "2", f"{path.stem} stereo.wav"])
+        cure = "use --downmix (ReadOptions(downmix=True)), or downmix to stereo first: " + shlex.join(
+            ["ffmpeg", "-i", path.name, "-ac", "2", f"{path.stem} stereo.wav"]
+        )
     return InputError(f"{channels} channels where 1 or 2 are expected", where=path, cure=cure)

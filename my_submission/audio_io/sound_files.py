@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from my_submission.audio_io.declared_length import data_span, has_mp3_length
 from my_submission.audio_io.decoder import AudioInfo, cut_error
+from my_submission.audio_io.file_facts import DataSpan, FileFacts
+from my_submission.audio_io.file_part import FilePart
 from my_submission.errors import InputError
 from my_submission.stems import Waveform
 from terminal.names import system_name
@@ -19,6 +19,12 @@ _UNKNOWN_FRAMES = 2**62
 
 _MP3_SLACK_SAMPLES = 2_304
 """Two MP3 frames: players differ by so much in what they drop at the ends."""
+
+_SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+_SAMPLE_BYTES |= {"ULAW": 1, "ALAW": 1}
+"""Of samples that lie one after another, so that they can be read without the header's word for how many there are."""
+
+_LITTLE_ENDIAN_FORMATS = {"WAV", "WAVEX", "RF64", "W64"}
 
 
 class NotForLibsndfileError(Exception):
@@ -38,40 +44,40 @@ class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has 
 
 
 class SoundFileDecoder:
-    """A file that libsndfile reads.
+    """A file that libsndfile reads to its end.
+
+    Where the header of a file of plain samples promises less than is there, the samples are read without it.
 
     Args:
-        path: an existing file.
+        part: an existing file, or part of one.
+        facts: what its structure tells.
 
     Raises:
-        NotForLibsndfileError: libsndfile does not know the format, or would read nothing of it.
+        NotForLibsndfileError: libsndfile does not know the format, or would not read all of it.
         InputError: the header is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            has_length, span = has_mp3_length(file), data_span(file)
-        is_open_ended = span is not None and span.declared is None and span.available > 0
+    def __init__(self, part: FilePart, facts: FileFacts) -> None:
+        if facts.needs_ffmpeg is not None:
+            raise NotForLibsndfileError(facts.needs_ffmpeg)
+        self._part, self._notes = part, list(facts.notes)
+        self._files: list[soundfile.SoundFile] = []
         try:
-            self._file = _ForwardFile(system_name(path))
-        except soundfile.LibsndfileError as error:
-            raise NotForLibsndfileError(error.error_string) from error
-        try:
-            if is_open_ended and not self._file.frames:
-                raise NotForLibsndfileError("the header gives a length of 0 and samples follow")
-            is_guess = self._file.frames >= _UNKNOWN_FRAMES or (self._file.format == "MP3" and not has_length)
-            samples = None if is_guess else self._file.frames
-            self._info = AudioInfo(
-                path, self._file.samplerate, self._file.channels, samples, self._file.format, self._file.subtype
-            )
+            self._file = self._open(part)
+            self._info = self._describe(facts)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     @property
     def info(self) -> AudioInfo:
         """Facts of the file."""
         return self._info
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where the header and the file differ."""
+        return tuple(self._notes)
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
         """The samples in blocks float32 (channels, n); a file that ends before its header says is an InputError."""
@@ -91,7 +97,63 @@ class SoundFileDecoder:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        while self._files:
+            self._files.pop().close()
+
+    def _open(self, part: FilePart, **raw: str | int) -> soundfile.SoundFile:
+        source = system_name(part.path) if part.is_whole else part.open()
+        try:
+            file = _ForwardFile(source, **raw)
+        except soundfile.LibsndfileError as error:
+            raise NotForLibsndfileError(error.error_string) from error
+        self._files.append(file)
+        return file
+
+    def _describe(self, facts: FileFacts) -> AudioInfo:
+        file = self._file
+        container, codec, frames = file.format, file.subtype, file.frames
+        if container == "MP3" and not facts.has_exact_length:
+            raise NotForLibsndfileError("no count of frames that agrees with the file")
+        if codec.startswith("MPEG") and container != "MP3":
+            raise NotForLibsndfileError("it would guess the length of the MP3 inside")
+        info = AudioInfo(
+            self._part.path,
+            file.samplerate,
+            file.channels,
+            None if frames >= _UNKNOWN_FRAMES else frames,
+            container,
+            codec,
+        )
+        return info if facts.span is None else self._all_of_span(info, facts.span)
+
+    def _all_of_span(self, info: AudioInfo, span: DataSpan) -> AudioInfo:
+        """Read the samples without the header where it promises fewer than are there."""
+        if info.codec not in _SAMPLE_BYTES:
+            if span.surplus or (span.declared is None and not info.samples and span.available):
+                raise NotForLibsndfileError("more follows than the header promises")
+            return info
+        frame_bytes = _SAMPLE_BYTES[info.codec] * info.channels
+        samples, promised = span.audio // frame_bytes, info.samples or 0
+        if samples <= promised:
+            return info
+        if span.declared is not None:
+            self._notes.append(
+                f"its header promises {promised / info.sample_rate:.3f} s of audio; "
+                f"{(samples - promised) / info.sample_rate:.3f} s more follow and were read"
+            )
+        endian = self._file.endian
+        if endian == "FILE":
+            endian = "LITTLE" if info.container in _LITTLE_ENDIAN_FORMATS else "BIG"
+        start = self._part.start + span.start
+        self._file = self._open(
+            FilePart(self._part.path, start, start + samples * frame_bytes),
+            format="RAW",
+            samplerate=info.sample_rate,
+            channels=info.channels,
+            subtype=info.codec,
+            endian=endian,
+        )
+        return AudioInfo(info.path, info.sample_rate, info.channels, samples, info.container, info.codec)
 
     def _damaged(self, decoded: int, error: soundfile.LibsndfileError | None) -> InputError:
         rate, declared = self._info.sample_rate, self._info.samples

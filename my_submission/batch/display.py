@@ -110,6 +110,8 @@ class BatchDisplay:
             what = "is as it was, reused" if outcome.status == "reused" else f"{speed:.1f} x real time"
             what += "" if outcome.is_separated else ", not separated: there was no time"
             self.say(f"{head}: {what} ({outcome.seconds:.1f} s, worker {outcome.worker})")
+        for note in outcome.input_notes:
+            self.say(f"{outcome.song.name}: {note}", "yellow")
 
     def _table(self) -> RenderableType:
         elapsed = time.monotonic() - self._began

@@ -60,6 +60,11 @@ class SongOutcome:
         return self.manifest is None or bool(self.manifest["report"].get("separated", True))
 
     @property
+    def input_notes(self) -> list[str]:
+        """What a user should know of how the song was read; manifests of older versions have none."""
+        return [] if self.manifest is None else list(self.manifest["report"].get("input_notes", []))
+
+    @property
     def music_seconds(self) -> float:
         """Length of the song; 0 where it is not known."""
         if self.manifest is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions
 from my_submission.errors import WeightsError
 from my_submission.predictor import Predictor, load
 from my_submission.predictor.loading import DEFAULT_MODELS_DIR
@@ -35,6 +36,7 @@ class Recipe:
         budget_seconds: time limit a song, or None.
         budget_factor: time limit as a multiple of the song's length, or None.
         refine: as for :meth:`my_submission.predictor.Predictor.separate`.
+        reading: which track of a file to read, and whether more than two channels are mixed down.
     """
 
     system: str
@@ -46,6 +48,7 @@ class Recipe:
     budget_seconds: float | None = None
     budget_factor: float | None = None
     refine: bool | None = None
+    reading: ReadOptions = DEFAULT_READ_OPTIONS
 
     @property
     def digest(self) -> str:

@@ -127,9 +127,13 @@ class _SongSeparator:
             subtype=recipe.subtype,
             file_format=recipe.file_format,
             budget_seconds=time_limit_seconds(
-                path, budget_seconds=recipe.budget_seconds, budget_factor=recipe.budget_factor
+                path,
+                budget_seconds=recipe.budget_seconds,
+                budget_factor=recipe.budget_factor,
+                reading=recipe.reading,
             ),
             refine=recipe.refine,
+            reading=recipe.reading,
         )
         return new_manifest(
             song,

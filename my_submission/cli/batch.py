@@ -26,11 +26,14 @@ from my_submission.batch.summary import SUMMARY_FILE, import_pyarrow, write_summ
 from my_submission.cli.options import (
     REFINE,
     SETTINGS,
+    add_input_arguments,
     add_run_arguments,
     add_stem_arguments,
     load_settings,
     positive_integer,
     positive_number,
+    read_options,
+    read_settings,
     write_run_report,
 )
 from my_submission.errors import DeviceError, MdxError, OutputError
@@ -50,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", required=True, metavar="PLACE", help="folder or URL; stems go to PLACE/<song>/"
     )
     parser.add_argument("--system", default="starter", help="see `systems` (default: %(default)s)")
+    add_input_arguments(parser)
     add_run_arguments(parser)
     add_stem_arguments(parser)
     _add_cluster_arguments(parser)
@@ -178,13 +182,14 @@ def _job(options: argparse.Namespace, needs: WorkerNeeds, storage: Storage, outp
     recipe = Recipe(
         system=options.system,
         load_settings=settings,
-        settings={**{name: getattr(options, name) for name in SETTINGS}, "device": device},
+        settings={**{name: getattr(options, name) for name in SETTINGS}, **read_settings(options), "device": device},
         weights=weights_by_content(options.system, settings),
         subtype=options.subtype,
         file_format=options.format,
         budget_seconds=options.budget,
         budget_factor=options.budget_factor,
         refine=REFINE[options.refine],
+        reading=read_options(options),
     )
     scratch = None if options.scratch is None else str(options.scratch.resolve())
     return SeparationJob(recipe, output.url, storage, scratch, options.retry_failed)

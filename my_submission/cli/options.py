@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from my_submission.audio_io import probe
+from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions, probe
 from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES, SUBTYPE_BYTES
 from my_submission.errors import MdxError, OutputError
 from my_submission.predictor import Predictor, load, time_limit_seconds
@@ -74,6 +74,30 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-unverified", action="store_true", help="accept weights of another hash")
 
 
+def add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    """How songs are read."""
+    parser.add_argument(
+        "--audio-track",
+        type=positive_integer,
+        metavar="N",
+        help="of a file with several, from 1 (default: the one marked as default, else the first with 1 or 2 channels)",
+    )
+    parser.add_argument(
+        "--downmix", action="store_true", help="mix more than two channels down to stereo (ITU-R BS.775, without LFE)"
+    )
+
+
+def read_options(options: argparse.Namespace) -> ReadOptions:
+    """How songs are to be read; as usual for a command without these arguments."""
+    return ReadOptions(getattr(options, "audio_track", None), getattr(options, "downmix", False))
+
+
+def read_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of reading that differ from the usual; stems made with others are made again."""
+    reading = read_options(options)
+    return {name: value for name, value in vars(reading).items() if value != getattr(DEFAULT_READ_OPTIONS, name)}
+
+
 def add_stem_arguments(parser: argparse.ArgumentParser) -> None:
     """How stems are written."""
     parser.add_argument("--subtype", default="PCM_16", choices=tuple(SUBTYPE_BYTES), help="default: %(default)s")
@@ -101,7 +125,12 @@ def load_predictor(system: str, options: argparse.Namespace) -> Predictor:
 
 def budget_seconds(options: argparse.Namespace, path: Path) -> float | None:
     """The time limit for a song; see :func:`my_submission.predictor.time_limit_seconds`."""
-    return time_limit_seconds(path, budget_seconds=options.budget, budget_factor=options.budget_factor)
+    return time_limit_seconds(
+        path,
+        budget_seconds=options.budget,
+        budget_factor=options.budget_factor,
+        reading=read_options(options),
+    )
 
 
 def is_complete(mixture: Path, directory: Path, sources: tuple[str, ...], file_format: str = "wav") -> bool:

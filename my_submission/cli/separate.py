@@ -11,11 +11,13 @@ from my_submission.audio_io import InputFiles, OutputFolders, SongInput, find_so
 from my_submission.budget import Budget
 from my_submission.cli.options import (
     REFINE,
+    add_input_arguments,
     add_run_arguments,
     add_stem_arguments,
     budget_seconds,
     is_complete,
     load_predictor,
+    read_options,
     write_run_report,
 )
 from my_submission.cli.progress import SongProgress
@@ -40,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stems go to DIR/<song>/; songs of one name are told apart by their folders",
     )
     parser.add_argument("--system", default="starter", help="see `systems` (default: %(default)s)")
+    add_input_arguments(parser)
     add_run_arguments(parser)
     add_stem_arguments(parser)
     parser.add_argument("--skip-existing", action="store_true", help="leave songs alone whose stems are complete")
@@ -111,6 +114,7 @@ def _separate(
         budget_seconds=budget.seconds if budget.is_limited else None,
         spent_seconds=budget.elapsed(),
         refine=REFINE[options.refine],
+        reading=read_options(options),
     )
     return progress.follow(song.name, events)
 

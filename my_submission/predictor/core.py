@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.audio_io import (
+    DEFAULT_READ_OPTIONS,
     DiskStore,
     InputFiles,
     MemoryStore,
     Mixture,
+    ReadOptions,
     StemFolderWriter,
     load_mixture,
     mixture_from_array,
@@ -160,6 +162,7 @@ class Predictor:
         budget_seconds: float | None = None,
         spent_seconds: float = 0.0,
         refine: bool | None = None,
+        reading: ReadOptions = DEFAULT_READ_OPTIONS,
     ) -> SeparationReport:
         """Separate an audio file into ``directory/<source>.<format>``, from disk to disk.
 
@@ -171,6 +174,7 @@ class Predictor:
             budget_seconds: how long reading, separating and writing may take together; no limit when not given.
             spent_seconds: how much of the budget is gone already, such as this song's share of loading the system.
             refine: as for :meth:`separate`.
+            reading: which track of the file to read, and whether more than two channels are mixed down.
 
         Returns:
             What was done.
@@ -187,6 +191,7 @@ class Predictor:
             budget_seconds=budget_seconds,
             spent_seconds=spent_seconds,
             refine=refine,
+            reading=reading,
         )
         for event in events:
             if isinstance(event, Finished):
@@ -203,6 +208,7 @@ class Predictor:
         budget_seconds: float | None = None,
         spent_seconds: float = 0.0,
         refine: bool | None = None,
+        reading: ReadOptions = DEFAULT_READ_OPTIONS,
     ) -> Iterator[Event]:
         """As :meth:`separate_file`, as a stream of progress events; the last one is ``Finished(report)``."""
         budget = self._budget(budget_seconds, spent_seconds)
@@ -213,7 +219,7 @@ class Predictor:
             scratch = scratch_folder(directory)
             began = budget.elapsed()
             rate = self.assembly.recipe.working_rate
-            mixture = stack.enter_context(load_mixture(path, scratch_dir=scratch, working_rate=rate))
+            mixture = stack.enter_context(load_mixture(path, scratch_dir=scratch, working_rate=rate, options=reading))
             reading_seconds = budget.elapsed() - began
             writer = stack.enter_context(
                 StemFolderWriter(
@@ -264,7 +270,7 @@ class Predictor:
             finish=finish,
             new_store=new_store,
             refines=budget.is_limited if refine is None else refine,
-            notes=list(self.setup_notes),
+            notes=[*self.setup_notes, *mixture.notes],
         )
 
     def _finish_key(self, kind: str, sample_rate: int) -> str:
@@ -295,6 +301,7 @@ class Predictor:
             outputs={name: str(file) for name, file in writer.paths.items()},
             levels={name: vars(level) for name, level in writer.report.items()},
             notes=(*song.notes, *self.assembly.remarks),
+            input_notes=song.mixture.notes,
             plan=song.plan.rung,
             left_out=song.left_out(),
             is_as_published=song.is_as_published,

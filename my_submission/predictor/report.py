@@ -68,6 +68,7 @@ class SeparationReport:
         outputs: source to file; empty for a waveform.
         levels: source to peak, root mean square and clipped samples; empty for a waveform.
         notes: fallbacks and whatever else a reader should know.
+        input_notes: those of them that concern how the file was read.
         plan: what the deadline was expected to allow, as a rung of the system's ladder.
         left_out: what the deadline took away, a line each.
         is_as_published: whether the stems are those that the system gives without a deadline, or refined beyond.
@@ -91,6 +92,7 @@ class SeparationReport:
     outputs: Mapping[str, str] = field(default_factory=dict)
     levels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    input_notes: tuple[str, ...] = ()
     plan: str = AS_PUBLISHED
     left_out: tuple[str, ...] = ()
     is_as_published: bool = True

@@ -170,6 +170,8 @@ class Song:
     def work(self) -> Iterator[Event]:
         """Do units until everything is done or it is time to write; to be called inside a with block."""
         yield Planned({part.name: part.seconds for part in self.plan.parts if part.share})
+        for text in self.mixture.notes:
+            yield Note(text)
         if self.budget.is_limited:
             yield Note(f"planned: {self.plan.rung}")
         yield from self._run()

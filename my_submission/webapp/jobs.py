@@ -196,8 +196,9 @@ class Workshop:
             job.moment = replace(job.moment, part_seconds=seconds, song_seconds=song.seconds or 0.0)
 
         job.moment = Progress("Reading")
-        decode_to_wav(song.path, mixture, most_seconds=self._most_seconds, on_progress=heard)
+        notes = decode_to_wav(song.path, mixture, most_seconds=self._most_seconds, on_progress=heard)
         report = self._separate(job, predictor, self._clock() - began)
+        report = replace(report, notes=(*notes, *report.notes), input_notes=notes)
         job.check()
         job.moment = Progress("Measuring the stems", share=1.0, notes=job.moment.notes)
         view = _only(view_song(report, mixture=mixture), job.wish.sources)
