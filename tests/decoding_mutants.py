@@ -203,7 +203,7 @@ def verdict(path: Path, mutant: Mutant | None = None, whole: Path | None = None)
 
 def _loss(n_samples: int, path: Path, mutant: Mutant | None, whole: Path | None) -> str | None:
     """Whether samples are lost without a word: those that FFmpeg decodes, or those of the end that was cut off."""
-    is_lossless = mutant is None or mutant.suffix in LOSSLESS
+    is_lossless = mutant is not None and mutant.suffix in LOSSLESS
     reference = ffmpeg_samples(path)
     if reference is not None and n_samples < reference - (0 if is_lossless else DELAY_SAMPLES):
         return f"SILENT LOSS {n_samples} of {reference}"
