@@ -11,6 +11,9 @@ from types import FrameType
 
 from evaluator.errors import TimeLimitError
 
+LONGEST_SECONDS = 1e8
+"""Three years: what timers of every system can hold."""
+
 
 @contextmanager
 def time_limit(seconds: float, *, what: str) -> Iterator[None]:
@@ -47,7 +50,7 @@ def _alarm(seconds: float, error: TimeLimitError) -> Iterator[None]:
 
     previous_handler = signal.signal(signal.SIGALRM, interrupt)
     started = time.monotonic()
-    previous_timer, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
+    previous_timer, interval = signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST_SECONDS))
     try:
         yield
     finally:

@@ -275,6 +275,16 @@ def test_budget_of_a_factor(run: Callable[..., tuple[int, str, str]], tmp_path: 
     assert any(part["is_refinement"] for part in report["parts"])
 
 
+@pytest.mark.parametrize("budget", ["1e10", "1e300"])
+def test_a_budget_longer_than_a_thread_can_wait_and_more_threads_than_processors(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, budget: str
+) -> None:
+    song = write_song(tmp_path / "song.wav", samples=500)
+    code, _, err = run(song, "-o", tmp_path / "out", "--budget", budget, "--threads", "100000", "--refine", "never")
+    assert code == 0, err
+    assert "100000 threads were asked for" in err
+
+
 def test_refinement_is_for_the_user_to_say(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     """Without a limit stems are the published ones unless more is asked for; a budget says what it planned."""
     song = write_song(tmp_path / "song.wav", samples=44_100)
@@ -302,6 +312,8 @@ def test_refinement_is_for_the_user_to_say(run: Callable[..., tuple[int, str, st
         ["separate"],
         ["separate", "x.wav"],
         ["separate", "x.wav", "-o", "out", "--budget", "0"],
+        *(["separate", "x.wav", "-o", "out", "--budget", text] for text in ("-1", "nan", "inf", "1e400", "ten", "")),
+        *(["separate", "x.wav", "-o", "out", "--threads", text] for text in ("0", "-2", "1.5", "9" * 5_000)),
         ["separate", "x.wav", "-o", "out", "--budget", "5", "--budget-factor", "1"],
         ["separate", "x.wav", "-o", "out", "--subtype", "PCM_8"],
         ["unheard-of"],

@@ -13,10 +13,11 @@ import torch
 from onnx import TensorProto, helper
 
 from my_submission.engines import Device, devices, parse_device, resolve_device
-from my_submission.engines.devices import available_cpus, cuda_devices, explained
+from my_submission.engines.devices import cuda_devices, explained
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.engines.fitting_engine import FittingEngine
 from my_submission.engines.onnx_engine import OnnxEngine, open_onnx
+from my_submission.engines.processors import available_cpus, cgroup_quota, thread_count
 from my_submission.engines.spectral_engine import (
     DeviceSpectralEngine,
     HostSpectralEngine,
@@ -257,6 +258,47 @@ def test_engines_refuse_a_gpu_that_is_not_there(network_file: Path) -> None:
 
 def test_processors_are_counted_within_the_container() -> None:
     assert 1 <= available_cpus() <= 4096
+
+
+def test_quotas_of_control_groups_count_wherever_they_are_set(tmp_path: Path) -> None:
+    """The least of the own group and those above it; a group that is not there, as in a container, sets none."""
+    own = tmp_path / "own"
+    own.write_text("0::/user/job\n")
+    assert cgroup_quota(own, tmp_path) is None
+    for path, text in (("user/job", "max 100000"), ("user", "150000 100000"), ("", "400000 100000")):
+        (tmp_path / path).mkdir(parents=True, exist_ok=True)
+        (tmp_path / path / "cpu.max").write_text(text)
+    assert cgroup_quota(own, tmp_path) == 1.5
+    old = tmp_path / "v1"
+    own.write_text("3:cpu,cpuacct:/docker/1\n1:name=systemd:/x\n")
+    (old / "cpu,cpuacct").mkdir(parents=True)
+    (old / "cpu,cpuacct" / "cpu.cfs_quota_us").write_text("50000")
+    (old / "cpu,cpuacct" / "cpu.cfs_period_us").write_text("100000")
+    assert cgroup_quota(own, old) == 0.5
+    (old / "cpu,cpuacct" / "cpu.cfs_quota_us").write_text("-1")
+    assert cgroup_quota(own, old) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "variable", "expected", "is_noted"),
+    [
+        (None, "", 4, False),
+        (None, "3", 3, False),
+        (None, "2,1", 2, False),
+        (None, "100000", 4, False),
+        (None, "0", 4, False),
+        (None, "many", 4, False),
+        (3, "1", 3, False),
+        (100_000, "1", 4, True),
+    ],
+)
+def test_threads_are_never_more_than_processors(
+    monkeypatch: pytest.MonkeyPatch, asked: int | None, variable: str, expected: int, is_noted: bool
+) -> None:
+    monkeypatch.setattr("my_submission.engines.processors.available_cpus", lambda: 4)
+    count, note = thread_count(asked, {"OMP_NUM_THREADS": variable})
+    assert (count, "100000 threads were asked for: 4 used" in note) == (expected, is_noted)
+    assert bool(note) == is_noted
 
 
 def test_demucs_is_opened_from_its_file_once_and_channels_are_read(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions, probe
 from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES, SUBTYPE_BYTES
@@ -14,6 +16,8 @@ from my_submission.errors import MdxError, OutputError
 from my_submission.predictor import Predictor, load, time_limit_seconds
 from my_submission.predictor.loading import PRECISIONS, RUNTIMES
 from terminal.names import storable
+
+Number = TypeVar("Number", int, float)
 
 REFINE: dict[str, bool | None] = {"auto": None, "always": True, "never": False}
 """What ``--refine`` means to the predictor."""
@@ -24,18 +28,25 @@ SETTINGS = ("budget", "budget_factor", "refine", "device", "precision", "runtime
 
 def positive_number(text: str) -> float:
     """A number above zero, for argparse."""
-    value = float(text)
-    if not 0 < value < float("inf"):
+    value = _number(float, text)
+    if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a number above zero")
     return value
 
 
 def positive_integer(text: str) -> int:
     """A whole number above zero, for argparse."""
-    value = int(text)
+    value = _number(int, text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number above zero")
     return value
+
+
+def _number(kind: Callable[[str], Number], text: str) -> Number:
+    try:
+        return kind(text)
+    except ValueError as error:  # no digits, or more of them than Python reads
+        raise argparse.ArgumentTypeError(f"{text[:40]} is not a number that can be used here") from error
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +74,11 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
         "--runtime", default="auto", choices=RUNTIMES, help="what runs spectral networks (default: %(default)s)"
     )
     parser.add_argument("--models-dir", type=Path, metavar="DIR", help="a folder with a manifest.json")
-    parser.add_argument("--threads", type=positive_integer, help="processors to use (default: all this process may)")
+    parser.add_argument(
+        "--threads",
+        type=positive_integer,
+        help="at most the processors this process may use (default: OMP_NUM_THREADS, else all)",
+    )
     parser.add_argument("--batch-chunks", type=positive_integer, metavar="N", help="spectral chunks in one run")
     parser.add_argument(
         "--max-memory",

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from my_submission.engines.devices import available_cpus, cuda_devices
+from my_submission.engines.devices import cuda_devices
+from my_submission.engines.processors import available_cpus
 from my_submission.engines.provider_probe import ProviderState
 from my_submission.submission.findings import Finding, fact, fault, warning
 

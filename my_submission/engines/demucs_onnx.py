@@ -6,8 +6,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from my_submission.engines.demucs_engine import DemucsEngine
-from my_submission.engines.devices import available_cpus
 from my_submission.engines.onnx_piece import OnnxPiece
+from my_submission.engines.processors import available_cpus
 
 
 def open_demucs(path: Path, *, threads: int | None = None) -> DemucsEngine:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 from my_submission.errors import DeviceError, DeviceMemoryError, MdxError, UnknownNameError
@@ -118,28 +117,3 @@ def explained(device: Device, n_items: int) -> Iterator[None]:
             raise
         is_of_host = isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)  # numpy's words, torch's
         raise memory_error(Device("cpu") if is_of_host else device, n_items) from error
-
-
-def available_cpus() -> int:
-    """Processors this process may really use: its affinity, cut to the container's CPU quota."""
-    try:
-        visible = len(os.sched_getaffinity(0))
-    except AttributeError:
-        visible = os.cpu_count() or 1
-    quota = _cgroup_quota()
-    return max(1, visible if quota is None else min(visible, int(quota + 0.5)))
-
-
-def _cgroup_quota() -> float | None:
-    """CPUs granted by the control group (version 2, then 1), or None where there is no limit."""
-    try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return None if limit == "max" else int(limit) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        limit = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text(encoding="ascii")
-        period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text(encoding="ascii")
-    except OSError:
-        return None
-    return None if int(limit) <= 0 else int(limit) / int(period)

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from my_submission.engines.base import Batch
 from my_submission.engines.cuda_libraries import load_cuda_libraries
 from my_submission.engines.device_memory import gives_back
-from my_submission.engines.devices import Device, available_cpus, explained
+from my_submission.engines.devices import Device, explained
+from my_submission.engines.processors import available_cpus
 from my_submission.errors import DeviceError, DeviceMemoryError, WeightsError
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ import numpy as np
 
 from my_submission.engines.base import Batch
 from my_submission.engines.device_memory import give_back_cache
-from my_submission.engines.devices import Device, available_cpus, explained
+from my_submission.engines.devices import Device, explained
+from my_submission.engines.processors import available_cpus
 from my_submission.errors import DeviceError, MdxError
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import cast
 
 from my_submission.engines import Device, resolve_device
 from my_submission.engines.device_memory import memory_reader
+from my_submission.engines.processors import thread_count
 from my_submission.errors import DeviceError, UnknownNameError
 from my_submission.planning import Calibration
 from my_submission.predictor.core import Predictor
@@ -44,7 +45,8 @@ def load(
         device: "auto", "cpu", "cuda" or "cuda:N"; a GPU asked for by name is used or refused.
         precision: "auto", "fp32", "bf16" or "fp16"; half precision runs every network in torch.
         runtime: "auto", "onnx" or "torch", for spectral networks.
-        threads: processors for one run on the CPU; all that the process may use when not given.
+        threads: processors for one run on the CPU, at most those that the process may use; OMP_NUM_THREADS, or all of
+            them, when not given.
         batch_chunks: spectral chunks in one run; on a GPU as many as its free memory allows, up to eight.
         max_memory_bytes: of the whole process; batches and segments become smaller to stay below it.
         allow_unverified: accept artefacts whose hash is not the published one.
@@ -61,6 +63,7 @@ def load(
         raise UnknownNameError(f"there is no runtime {runtime!r}", cure=f"use {', '.join(RUNTIMES)}")
     if runtime == "onnx" and precision in {"bf16", "fp16"}:
         raise UnknownNameError(f"graphs run in fp32, not in {precision}", cure="use the runtime torch or auto")
+    n_threads, threads_note = thread_count(threads)
     recipe = find_system(system)
     models = ModelsFolder(Path(models_dir) if models_dir is not None else DEFAULT_MODELS_DIR)
 
@@ -69,7 +72,7 @@ def load(
             device=chosen,
             precision=cast("Precision", precision),
             runtime=cast("Runtime", runtime),
-            threads=threads,
+            threads=n_threads,
             batch_chunks=batch_chunks,
         )
         assembly = assemble(recipe, models, options, allow_unverified=allow_unverified)
@@ -81,7 +84,7 @@ def load(
         if read_memory is not None:
             free, has_fixed_batches = read_memory().free_bytes, batch_chunks is not None
             limits += fit_to_device(assembly, free, device=str(chosen), has_fixed_batches=has_fixed_batches)
-        notes = (*((chosen.note,) if chosen.note else ()), *limits)
+        notes = (*(note for note in (chosen.note, threads_note) if note), *limits)
         return Predictor(assembly, notes=notes, calibration=Calibration.of_user(), read_device_memory=read_memory)
 
     chosen = resolve_device(device)

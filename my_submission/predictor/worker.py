@@ -85,7 +85,7 @@ class Worker:
         future: Future[Late] = Future()
         self._tasks.put((future, lambda: Late(task(), self._clock() - began)))
         try:
-            done = future.result(None if math.isinf(timeout_seconds) else max(0.0, timeout_seconds))
+            done = future.result(None if math.isinf(timeout_seconds) else _waitable(timeout_seconds))
         except FutureTimeoutError:
             if not future.done():
                 self._left_behind = future
@@ -100,7 +100,7 @@ class Worker:
         future = self._left_behind
         if future is None:
             return None
-        wait([future], max(0.0, timeout_seconds))
+        wait([future], _waitable(timeout_seconds))
         if not future.done():
             return None
         self._left_behind = None
@@ -116,6 +116,11 @@ class Worker:
             except BaseException as error:  # it belongs to whoever waits for the result
                 future.set_exception(error)
             del future, task, order
+
+
+def _waitable(seconds: float) -> float:
+    """The seconds as far as a thread can wait."""
+    return min(max(0.0, seconds), threading.TIMEOUT_MAX)
 
 
 def is_abandoned(key: str) -> bool:

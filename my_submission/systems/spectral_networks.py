@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, cast
 from my_submission.dsp.stft import from_frames
 from my_submission.engines import Device, Engine
 from my_submission.engines.checked_engine import CheckedEngine, loudest_frames
-from my_submission.engines.devices import available_cpus
 from my_submission.engines.fitting_engine import fitting
 from my_submission.engines.frame_major import FrameMajorOnnx, open_frame_major
 from my_submission.engines.gpu_arithmetic import checked_spectral
 from my_submission.engines.onnx_engine import GraphShape, OnnxEngine, open_onnx
 from my_submission.engines.openvino_engine import OpenVinoFrames, bf16_obstacle
+from my_submission.engines.processors import available_cpus
 from my_submission.engines.spectral_engine import spectral_engine
 from my_submission.engines.torch_engine import TorchEngine, open_torch
 from my_submission.errors import WeightsError

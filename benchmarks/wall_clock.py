@@ -1,0 +1,121 @@
+"""Short budgets beside a busy process, whole processes by a clock outside: is every late run told as late, by how much?
+
+Each run is one `python -m my_submission separate` of a made-up song, from the start of its process to its end. What it
+said (its line, its report) is compared with what the clock says.
+
+    python -m benchmarks.wall_clock --runs 20
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.deadlines import BUSY, write_song
+
+ROOT = Path(__file__).resolve().parents[1]
+LEAST_SECONDS, MOST_SECONDS = 0.3, 3.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process.
+
+    Attributes:
+        budget: in seconds.
+        seconds: from before its start to after its end.
+        said: by how much its report says that it was late.
+        is_told: whether its lines say what its report says.
+        share: of the song that was estimated, the mean over the stems.
+        code: its exit code.
+    """
+
+    budget: float
+    seconds: float
+    said: float
+    is_told: bool
+    share: float
+    code: int
+
+    @property
+    def late(self) -> float:
+        return max(0.0, self.seconds - self.budget)
+
+    @property
+    def is_silent(self) -> bool:
+        """Late by more than the end of a process takes, and not a word of it."""
+        return self.late > self.unsaid_allowance and not (self.said and self.is_told)
+
+    unsaid_allowance = 0.15
+    """What starting and ending a process takes that no program can count itself, on a busy machine."""
+
+
+def run_once(song: Path, out: Path, budget: float, words: Sequence[str]) -> Run:
+    report = out / "report.json"
+    command = [sys.executable, "-m", "my_submission", "separate", str(song), "-o", str(out), "--report", str(report)]
+    began = time.monotonic()
+    done = subprocess.run(
+        [*command, "--budget", f"{budget:.3f}", *words], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    seconds = time.monotonic() - began
+    told = json.loads(report.read_text(encoding="utf-8"))["songs"][0]
+    said, shares = told["late_by_seconds"], told["separated_shares"].values()
+    is_told = ("late by" in done.stdout) == (said > 0) and ("not separated" in done.stdout) == (not told["separated"])
+    is_right = done.returncode == (0 if told["separated"] else 1) and "Traceback" not in done.stderr
+    return Run(budget, seconds, said, is_told and is_right, sum(shares) / len(shares), done.returncode)
+
+
+def print_row(run: Run) -> None:
+    unsaid = run.seconds - run.budget - run.said if run.said else 0.0
+    print(
+        f"| {run.budget:.2f} | {run.seconds:.2f} | {run.late:.3f} | {run.said:.3f} | {1000 * unsaid:.0f} | "
+        f"{run.share:.0%} | {run.code} | {'**silent**' if run.is_silent else ''} |",
+        flush=True,
+    )
+
+
+def main() -> int:
+    """Run all budgets; 1 when a late run did not say so."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--song-seconds", type=float, default=10.0)
+    parser.add_argument("--busy", type=int, default=1, help="busy processes beside (default: %(default)s)")
+    parser.add_argument("words", nargs="*", help="more arguments of `separate`, after --")
+    options = parser.parse_args()
+    environment = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    busy = [subprocess.Popen([sys.executable, "-c", BUSY], env=environment) for _ in range(options.busy)]
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            song = Path(folder) / "song.wav"
+            write_song(song, options.song_seconds)
+            print("| budget s | wall s | late s | said s | unsaid ms | estimated | exit | |")
+            print("|---|---|---|---|---|---|---|---|")
+            runs = []
+            for budget in np.linspace(LEAST_SECONDS, MOST_SECONDS, options.runs):
+                runs.append(run_once(song, Path(folder) / "out", float(budget), options.words))
+                print_row(runs[-1])
+    finally:
+        for one in busy:
+            one.kill()
+            one.wait()
+    n_late, n_silent = sum(run.late > 0 for run in runs), sum(run.is_silent for run in runs)
+    unsaid = sorted(run.seconds - run.budget - run.said for run in runs if run.said)
+    print(f"\n{len(runs)} runs, {n_late} late, {n_silent} of them without a word")
+    if unsaid:
+        print(
+            f"late beyond what was said: {1000 * unsaid[len(unsaid) // 2]:.0f} ms median, {1000 * unsaid[-1]:.0f} most"
+        )
+    return int(n_silent > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
