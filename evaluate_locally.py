@@ -7,16 +7,15 @@ or ``./public_dataset/`` (cinema) go through the wrapper, each under the track's
 
 from __future__ import annotations
 
+from terminal import early
+
+if __name__ == "__main__":
+    early.listen()  # an interruption is one line from here on, whatever is being imported
+
 import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-
-from terminal import process
-from terminal.names import system_name
-
-if __name__ == "__main__":
-    process.begin()  # before anything heavy is imported: an interruption is one line from here on
 
 import soundfile
 
@@ -30,7 +29,9 @@ from my_submission.challenge.sound_folders import is_cinema, mixture_files, song
 from my_submission.challenge.tracks import Track
 from my_submission.errors import MdxError
 from my_submission.stems import canonical_source
+from terminal import process
 from terminal.lines import CommandParser, complain, log_to_stderr, say
+from terminal.names import system_name
 
 MUSIC_DATA = "./public_dataset/MUSDB18-7-WAV/test/"
 CINEMA_DATA = "./public_dataset/"
@@ -122,5 +123,6 @@ def _print_means(scores: list[dict[str, float]]) -> None:
 
 
 if __name__ == "__main__":
+    process.begin()
     process.end_in_order()
     process.end(main(), at_once=True)

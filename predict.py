@@ -7,16 +7,16 @@ song. submission.toml chooses the system; MDX_SYSTEM, MDX_DEVICE and MDX_MODELS_
 
 from __future__ import annotations
 
+from terminal import early
+
+if __name__ == "__main__":
+    early.listen()  # an interruption is one line from here on, whatever is being imported
+
 import logging
 import os
 import tempfile
 import time
 from pathlib import Path
-
-from terminal import process
-
-if __name__ == "__main__":
-    process.begin()  # before anything heavy is imported: the first song's time runs, an interruption is one line
 
 from evaluator.music_demixing import MusicDemixingPredictor
 from my_submission.audio_io import probe
@@ -27,6 +27,7 @@ from my_submission.challenge.limits import SETUP_VARIABLE, SongLimit, limit_from
 from my_submission.challenge.song_reports import record_song
 from my_submission.errors import MdxError
 from my_submission.predictor import Predictor, SeparationReport, leave
+from terminal import process
 from terminal.lines import complain, log_to_stderr
 
 try:
@@ -142,5 +143,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    process.begin()
     process.end_in_order()
     leave(main())

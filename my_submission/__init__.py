@@ -9,11 +9,12 @@ report = separator.separate_file("song.flac", "out/song")
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from my_submission.version import __version__
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing takes time in which a signal ends a command in a traceback
+    from typing import Any
+
     from my_submission.predictor import Predictor, SeparationReport, load
 
 __all__ = ["Predictor", "SeparationReport", "__version__", "load"]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
 
-from terminal import process
+from terminal import early
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing takes time in which a signal ends in a traceback
+    from typing import NoReturn
 
 
 def run() -> NoReturn:
     """Run the command line and end the process, even while something in it hangs."""
+    early.listen()
+    from terminal import process
+
     process.begin()
     from my_submission.cli.huge_pages import restart_with_huge_pages
     from my_submission.cli.main import SEPARATING, main

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from terminal import early
 
-from terminal import process
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing takes time in which a signal ends in a traceback
+    from typing import NoReturn
 
 
 def run() -> NoReturn:
     """Run the command line and end the process."""
+    early.listen()
+    from terminal import process
+
     process.begin()
     from training.cli import main
 
