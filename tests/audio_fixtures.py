@@ -47,16 +47,19 @@ def write_media(
     options: dict[str, str] | None = None,
     metadata: dict[str, str] | None = None,
     bit_rate: int | None = None,
+    default: int | None = None,
 ) -> Path:
-    """Write one audio stream a waveform with FFmpeg's libraries."""
+    """Write one audio stream a waveform with FFmpeg's libraries; ``default`` is the number of the default one."""
     with av.open(str(path), "w", format=container, options=options or {}) as output:
         output.metadata.update(metadata or {})
         tracks = []
         for wave in streams:
             stream = output.add_stream(codec, rate=sample_rate)
-            stream.layout = "mono" if wave.shape[0] == 1 else "stereo"
+            stream.layout = {1: "mono", 2: "stereo", 6: "5.1"}[wave.shape[0]]
             if bit_rate is not None or codec in {"aac", "wmav2"}:
                 stream.bit_rate = bit_rate or 192_000
+            if default is not None:
+                stream.disposition = av.stream.Disposition(int(len(tracks) == default))
             tracks.append((stream, wave))
         for stream, wave in tracks:
             size = stream.codec_context.frame_size or 4096

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from my_submission.audio_io import SongInput, find_songs, song_name
+from my_submission.audio_io.audio_suffixes import AUDIO_SUFFIXES, is_audio
 from my_submission.errors import InputError
+from tests.decoding_mutants import FORMATS
 
 
 def touch(path: Path) -> Path:
@@ -124,3 +126,21 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_song_without_a_name_is_nonsense() -> None:
     with pytest.raises(ValueError, match="without a name"):
         SongInput("", Path("a.wav"))
+
+
+def test_what_a_search_passes_over_is_counted(tmp_path: Path) -> None:
+    for name in ("a/mixture.wav", "b/other.wav", "c.stem.mp4", "d.WAV", "e.wav", "f", ".hidden.wav"):
+        touch(tmp_path / name)
+    notes: list[str] = []
+    assert [song.name for song in find_songs([tmp_path], on_note=notes.append)] == ["a", "c"]
+    assert notes == [
+        f"{tmp_path}: passed over 3 file(s) (2 .wav, 1 without a suffix) and 1 folder(s); "
+        "name them one by one if they are songs"
+    ]
+
+
+def test_a_search_takes_whatever_the_decoders_read() -> None:
+    suffixes = {Path(f"a.{suffix}").suffix for suffix in FORMATS}
+    assert suffixes <= AUDIO_SUFFIXES
+    assert is_audio(Path("a.M4B"))
+    assert not is_audio(Path("cover.jpg"))

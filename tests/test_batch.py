@@ -144,6 +144,22 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, line: str) -> Non
         names(lists=(songs,))
 
 
+def test_a_folder_gives_every_kind_of_audio_and_tells_what_is_passed_over(tmp_path: Path) -> None:
+    for name in ("a.mov", "b/c.CAF", "d.w64", "e.mkv", "f.tta", "g.m4b", "cover.jpg", "b/notes.txt", "b/more.txt"):
+        touch(tmp_path / name)
+    notes: list[str] = []
+    songs = find_catalogue([str(tmp_path)], [], storage=STORAGE, on_note=notes.append)
+    assert [song.name for song in songs] == ["a", "b/c", "d", "e", "f", "g"]
+    assert len(notes) == 1
+    assert "passed over 3 file(s) (2 .txt, 1 .jpg)" in notes[0]
+    touch(tmp_path / "h" / "mixture.wav")
+    touch(tmp_path / "h" / "bass.wav")
+    notes.clear()
+    songs = find_catalogue([str(tmp_path)], [], storage=STORAGE, on_note=notes.append)
+    assert [song.name for song in songs] == ["h"]
+    assert "passed over 9 file(s)" in notes[0]
+
+
 def test_what_is_no_catalogue_says_so(tmp_path: Path) -> None:
     touch(tmp_path / "texts" / "a.txt")
     with pytest.raises(InputError, match="no song below"):

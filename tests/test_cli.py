@@ -409,3 +409,20 @@ def test_a_file_that_is_no_mixer(run: Callable[..., tuple[int, str, str]], tiny_
     )
     assert code == 1
     assert "linear.weight" in err
+
+
+def test_what_a_header_got_wrong_is_told_and_reported(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    song = write_song(tmp_path / "killed.wav", samples=44_100)
+    data = bytearray(song.read_bytes())
+    data[40:44] = bytes(4)
+    song.write_bytes(data)
+    surround = write_song(tmp_path / "surround.wav", channels=6)
+    report = tmp_path / "report.json"
+    code, _, err = run(song, surround, "-o", tmp_path / "out", "--downmix", "--report", report)
+    assert code == 0, err
+    assert "killed: its header promises 0.000 s of audio; 1.000 s more follow and were read" in err
+    first, second = json.loads(report.read_text())["songs"]
+    assert first["source_samples"] == 44_100
+    assert [len(each["input_notes"]) for each in (first, second)] == [1, 1]
+    assert first["input_notes"][0] in first["notes"]
+    assert "were mixed down to stereo" in second["input_notes"][0]

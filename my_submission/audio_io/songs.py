@@ -9,13 +9,9 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path, PurePath
 
+from my_submission.audio_io.audio_suffixes import passed_over
 from my_submission.audio_io.song_names import MIXTURE_FILE, STEM_FILE_SUFFIX, distinct_names, song_name
 from my_submission.errors import InputError
-
-AUDIO_SUFFIXES = frozenset(
-    {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka"}
-)
-"""Suffixes of files that are taken for songs where a folder is searched; a file named by itself may have any."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +38,12 @@ def find_songs(
 
     Args:
         inputs: files and folders.
-        on_note: told which names were made longer, and which files were given twice.
+        on_note: told which names were made longer, which files were given twice, and what was passed over.
 
     Raises:
         InputError: an input is missing, or a folder holds no song.
     """
-    songs = [song for given in inputs for song in _songs_of(Path(given))]
+    songs = [song for given in inputs for song in _songs_of(Path(given), on_note)]
     if not songs:
         raise InputError("no song was given", cure="name an audio file, or a folder with <song>/mixture.wav")
     once = _without_repeats(songs, on_note)
@@ -82,16 +78,16 @@ def _without_repeats(songs: Sequence[SongInput], on_note: Callable[[str], None])
     return once
 
 
-def _songs_of(given: Path) -> Iterator[SongInput]:
+def _songs_of(given: Path, on_note: Callable[[str], None]) -> Iterator[SongInput]:
     if given.is_dir():
-        yield from _songs_in_folder(given)
+        yield from _songs_in_folder(given, on_note)
     elif given.exists():
         yield SongInput(song_name(given), given)
     else:
         raise InputError("there is no such file or folder", where=given, cure="check the path for typing errors")
 
 
-def _songs_in_folder(folder: Path) -> list[SongInput]:
+def _songs_in_folder(folder: Path, on_note: Callable[[str], None]) -> list[SongInput]:
     if (folder / MIXTURE_FILE).is_file():
         return [SongInput(song_name(folder / MIXTURE_FILE), folder / MIXTURE_FILE)]
     try:
@@ -109,6 +105,10 @@ def _songs_in_folder(folder: Path) -> list[SongInput]:
             where=folder,
             cure=f"it should hold <song>/{MIXTURE_FILE} or *{STEM_FILE_SUFFIX}; name other audio files one by one",
         )
+    left = [entry for entry, file in zip(entries, files, strict=True) if not (file.is_file() and is_mixture(file))]
+    n_folders = sum(entry.is_dir() for entry in left)
+    if note := passed_over(folder, [entry for entry in left if not entry.is_dir()], n_folders=n_folders):
+        on_note(note)
     return songs
 
 

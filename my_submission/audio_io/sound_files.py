@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -61,7 +62,7 @@ class SoundFileDecoder:
         if facts.needs_ffmpeg is not None:
             raise NotForLibsndfileError(facts.needs_ffmpeg)
         self._part, self._notes = part, list(facts.notes)
-        self._files: list[soundfile.SoundFile] = []
+        self._files: list[Any] = []
         try:
             self._file = self._open(part)
             self._info = self._describe(facts)
@@ -101,7 +102,10 @@ class SoundFileDecoder:
             self._files.pop().close()
 
     def _open(self, part: FilePart, **raw: str | int) -> soundfile.SoundFile:
-        source = system_name(part.path) if part.is_whole else part.open()
+        source: Any = system_name(part.path)
+        if not part.is_whole:
+            source = part.open()
+            self._files.append(source)
         try:
             file = _ForwardFile(source, **raw)
         except soundfile.LibsndfileError as error:
@@ -133,14 +137,16 @@ class SoundFileDecoder:
                 raise NotForLibsndfileError("more follows than the header promises")
             return info
         frame_bytes = _SAMPLE_BYTES[info.codec] * info.channels
-        samples, promised = span.audio // frame_bytes, info.samples or 0
-        if samples <= promised:
-            return info
+        samples, n_by_header = span.audio // frame_bytes, info.samples or 0
         if span.declared is not None:
-            self._notes.append(
-                f"its header promises {promised / info.sample_rate:.3f} s of audio; "
-                f"{(samples - promised) / info.sample_rate:.3f} s more follow and were read"
-            )
+            promised = min(n_by_header, span.declared // frame_bytes)
+            if samples > promised:
+                self._notes.append(
+                    f"its header promises {promised / info.sample_rate:.3f} s of audio; "
+                    f"{(samples - promised) / info.sample_rate:.3f} s more follow and were read"
+                )
+        if samples <= n_by_header:
+            return info
         endian = self._file.endian
         if endian == "FILE":
             endian = "LITTLE" if info.container in _LITTLE_ENDIAN_FORMATS else "BIG"

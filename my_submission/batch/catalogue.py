@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from my_submission.audio_io.audio_suffixes import is_audio, passed_over
 from my_submission.audio_io.song_names import MIXTURE_FILE, distinct_names, folder_name
 from my_submission.audio_io.song_names import song_name as name_of_file
-from my_submission.audio_io.songs import AUDIO_SUFFIXES, is_mixture, natural_key, tell_longer_names
+from my_submission.audio_io.songs import is_mixture, natural_key, tell_longer_names
 from my_submission.batch.outcomes import CatalogueSong
 from my_submission.batch.places import Place, Storage
 from my_submission.errors import InputError
@@ -43,7 +44,7 @@ def find_catalogue(
         lists: text files.
         storage: how places are reached.
         output: where stems go.
-        on_note: told which names were made longer, and which songs were found twice.
+        on_note: told which names were made longer, which songs were found twice, and what was passed over.
 
     Raises:
         InputError: a folder or pattern holds no song, a list is absent or empty, or lists give several songs the
@@ -52,8 +53,8 @@ def find_catalogue(
         UnknownNameError: an input is of a protocol that is not known.
     """
     avoided = None if output is None else output.url.rstrip("/") + "/"
-    found = [_Found(song) for given in inputs for song in _songs_of(storage.place(given), avoided)]
-    found += [song for given in lists for song in _songs_of_list(storage.place(given), storage, avoided)]
+    found = [_Found(song) for given in inputs for song in _songs_of(storage.place(given), avoided, on_note)]
+    found += [song for given in lists for song in _songs_of_list(storage.place(given), storage, avoided, on_note)]
     if not found:
         raise InputError("no song was given", cure="name a file, a folder, a URL, or a list with --list")
     counts = Counter(found)
@@ -112,15 +113,15 @@ def _refuse_same_names(named: Sequence[CatalogueSong]) -> None:
         )
 
 
-def _songs_of(place: Place, avoided: str | None) -> Iterator[CatalogueSong]:
+def _songs_of(place: Place, avoided: str | None, on_note: Callable[[str], None]) -> Iterator[CatalogueSong]:
     if not _is_file_by_name(place) and place.is_folder():
-        yield from _songs_in_folder(place, avoided)
+        yield from _songs_in_folder(place, avoided, on_note)
     elif _PATTERN_SIGNS & set(place.file_name) and not (place.is_local and place.local.exists()):
         found = place.matches()
         if not found:
             raise InputError("nothing matches this pattern", where=place.url, cure="check it for typing errors")
         for match in found:
-            yield from _songs_of(match, avoided)
+            yield from _songs_of(match, avoided, on_note)
     else:
         yield CatalogueSong(_name_of(place), place.url)
 
@@ -128,10 +129,10 @@ def _songs_of(place: Place, avoided: str | None) -> Iterator[CatalogueSong]:
 def _is_file_by_name(place: Place) -> bool:
     """Whether a name is enough, so that a store is not asked for every line of a long list."""
     is_plain = not _PATTERN_SIGNS & set(place.file_name)
-    return is_plain and not place.is_local and PurePosixPath(place.file_name).suffix.lower() in AUDIO_SUFFIXES
+    return is_plain and not place.is_local and is_audio(PurePosixPath(place.file_name))
 
 
-def _songs_in_folder(folder: Place, avoided: str | None) -> list[CatalogueSong]:
+def _songs_in_folder(folder: Place, avoided: str | None, on_note: Callable[[str], None]) -> list[CatalogueSong]:
     files = [
         PurePosixPath(file)
         for file in folder.files()
@@ -141,18 +142,23 @@ def _songs_in_folder(folder: Place, avoided: str | None) -> list[CatalogueSong]:
     readable = unquote if folder.is_on_the_web else str
     if PurePosixPath(MIXTURE_FILE) in files:
         return [CatalogueSong(_name_of(folder.child(MIXTURE_FILE)), folder.child(MIXTURE_FILE).url)]
-    chosen = [file for file in files if is_mixture(file)] or [
-        file for file in files if file.suffix.lower() in AUDIO_SUFFIXES
-    ]
+    chosen = [file for file in files if is_mixture(file)] or [file for file in files if is_audio(file)]
     if not chosen:
         raise InputError("no song below this folder", where=folder.url, cure="it should hold audio files")
+    chosen_files = set(chosen)
+    of_songs = {file.parent for file in chosen if file.name == MIXTURE_FILE}
+    left = [file for file in files if file not in chosen_files and file.parent not in of_songs]
+    if note := passed_over(folder.url, left):
+        on_note(note)
     named = {file: PurePosixPath(readable(file.as_posix())) for file in chosen}
     names = {file: _name_below(path) for file, path in named.items()}
     ordered = sorted(chosen, key=lambda file: [natural_key(part) for part in names[file].parts])
     return [CatalogueSong(names[file].as_posix(), folder.child(file.as_posix()).url) for file in ordered]
 
 
-def _songs_of_list(place: Place, storage: Storage, avoided: str | None) -> Iterator[_Found]:
+def _songs_of_list(
+    place: Place, storage: Storage, avoided: str | None, on_note: Callable[[str], None]
+) -> Iterator[_Found]:
     content = place.read()
     if content is None:
         raise InputError("there is no such list", where=place.url, cure="check the path for typing errors")
@@ -169,7 +175,7 @@ def _songs_of_list(place: Place, storage: Storage, avoided: str | None) -> Itera
         if tab:
             yield _Found(CatalogueSong(name.strip(), named.url), is_named=True)
         else:
-            yield from map(_Found, _songs_of(named, avoided))
+            yield from map(_Found, _songs_of(named, avoided, on_note))
 
 
 def _name_of(place: Place) -> str:
