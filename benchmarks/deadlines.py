@@ -27,10 +27,11 @@ import torch
 
 from my_submission.engines import Device
 from my_submission.geometry import SAMPLE_RATE, OverlapChunking
+from my_submission.mechanisms import RunOptions, WaveformRecipe
 from my_submission.planning import Calibration
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.stems import MUSIC_SOURCES
-from my_submission.systems import BranchRecipe, RunOptions, SystemRecipe, WaveformRecipe, assemble
+from my_submission.systems import BranchRecipe, SystemRecipe, load_system
 from my_submission.systems.catalogue import KUIELAB_A
 from my_submission.weights import ModelsFolder
 from tests.model_makers import random_demucs, random_mixer, random_network, write_manifest, write_spectral, write_torch
@@ -114,10 +115,10 @@ def build(folder: Path, *, growth: int, channels: int, song_seconds: float) -> R
     write_manifest(folder, entries)
     song = folder / "song.wav"
     write_song(song, song_seconds)
-    assembly = assemble(
+    system = load_system(
         recipe, ModelsFolder(folder), RunOptions(device=Device("cpu"), threads=1), allow_unverified=True
     )
-    predictor = Predictor(assembly, calibration=Calibration(folder / "calibration.json"))
+    predictor = Predictor(system, calibration=Calibration(folder / "calibration.json"))
     return Rig(predictor, song, folder / "out", n_parts=5)
 
 
@@ -181,7 +182,7 @@ def one_round(rig: Rig, outcomes: dict[float, list[Outcome]], shares: tuple[floa
 
 def _step_of_parts(rig: Rig) -> float:
     """The largest jumps of the networks alone and of Demucs alone, together: no blend of them may jump further."""
-    whole = rig.predictor.assembly
+    whole = rig.predictor.system
     total = 0.0
     for branch, recipe in zip(whole.branches, whole.recipe.branches, strict=True):
         shares = dict.fromkeys(MUSIC_SOURCES, 1.0)
@@ -193,7 +194,7 @@ def _step_of_parts(rig: Rig) -> float:
 
 
 def _n_refinements(rig: Rig) -> int:
-    demucs = rig.predictor.assembly.recipe.branches[1].recipe
+    demucs = rig.predictor.system.recipe.branches[1].recipe
     assert isinstance(demucs, WaveformRecipe)
     return len(MUSIC_SOURCES) + demucs.shifted_passes
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from my_submission.cli.huge_pages import restart_with_huge_pages
 from my_submission.engines import Device
+from my_submission.mechanisms import RunOptions, SpectralRecipe
 from my_submission.predictor import Predictor
-from my_submission.systems import BranchRecipe, RunOptions, SpectralRecipe, SystemRecipe, assemble
+from my_submission.systems import BranchRecipe, SystemRecipe, load_system
 from my_submission.systems.catalogue import KUIELAB_A
 from my_submission.weights import ModelsFolder
 
@@ -37,7 +38,7 @@ def main() -> None:
     branch = branch_of(options.source)
     recipe = SystemRecipe("one-source", "one network of leaderboard A", branch.recipe.sources, (branch,))
     run = RunOptions(device=Device("cpu"), precision=options.precision)
-    predictor = Predictor(assemble(recipe, ModelsFolder(options.models_dir), run, allow_unverified=True))
+    predictor = Predictor(load_system(recipe, ModelsFolder(options.models_dir), run, allow_unverified=True))
     predictor.separate_file(options.song, options.out, subtype="FLOAT")
 
 

@@ -19,8 +19,9 @@ from benchmarks.memory import write_song
 from my_submission.audio_io import DiskStore, load_mixture
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.geometry import StftGeometry
+from my_submission.mechanisms import MaskingMechanism
+from my_submission.mechanisms.masked_song import MaskedSong, mask_store_shape
 from my_submission.predictor.report import peak_memory_bytes
-from my_submission.separators.masking import MaskedSong, MaskingSeparator
 from my_submission.systems.aimless import MASK_STRETCHES, WienerSettings
 
 STFT = StftGeometry(4096, 1024, 2049)
@@ -32,12 +33,12 @@ def filter_song(minutes: float, scratch: Path) -> None:
     song = scratch / "song.wav"
     write_song(song, minutes)
     engine = FakeEngine(lambda batch: (batch / (1 + batch)).astype(np.float32))
-    separator = MaskingSeparator(("music",), engine, stft=STFT, chunking=MASK_STRETCHES, wiener=WienerSettings())
+    masking = MaskingMechanism(("music",), engine, stft=STFT, chunking=MASK_STRETCHES, wiener=WienerSettings())
     started, processor = time.monotonic(), time.process_time()
     with load_mixture(song, scratch_dir=scratch) as mixture:
-        shape = separator.mask_channels(mixture.samples)
+        shape = mask_store_shape(masking, mixture.samples)
         with DiskStore(*shape, directory=scratch) as masks, DiskStore(2, mixture.samples, directory=scratch) as music:
-            known = MaskedSong(separator, mixture, masks)
+            known = MaskedSong(masking, mixture, masks)
             while not known.is_masked:
                 known.put(known.estimate())
             masked = time.process_time() - processor

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from my_submission.fade_weights import Weights, trapezoid, triangle
+
 SAMPLE_RATE = 44_100
 """Every published system works at this rate, in samples per second."""
 
@@ -205,6 +207,24 @@ class OverlapChunking:
         """Where segments start in a song of ``samples``, all of them or those from ``first`` on."""
         return range(0 if first is None else first, samples, self.stride_samples)
 
+    def weights(self, samples: int) -> Weights:
+        """Return the overlap-add weights of a segment of ``samples``: a triangle."""
+        return triangle(samples)
+
+    def with_segment(self, samples: int) -> OverlapChunking:
+        """Return the same overlap ratio over segments of another length."""
+        return replace(self, segment_samples=samples)
+
+    @property
+    def bounded(self) -> OverlapChunking:
+        """Segments whose length does not depend on the song: these."""
+        return self
+
+    def grids(self, samples: int, reduced_overlaps: Sequence[float] = ()) -> tuple[SegmentGrid, ...]:
+        """Return this grid, then grids of smaller and smaller overlap for less and less time."""
+        smaller = [overlap for overlap in reduced_overlaps if overlap < self.overlap_ratio]
+        return (self, *(replace(self, overlap_ratio=overlap) for overlap in smaller))
+
 
 @dataclass(frozen=True)
 class FadeChunking:
@@ -239,6 +259,23 @@ class FadeChunking:
         """Where segments start in a song of ``samples``, all of them or those from ``first`` on."""
         return range(-self.fade_samples if first is None else first, samples - self.fade_samples, self.stride_samples)
 
+    def weights(self, samples: int) -> Weights:
+        """Return the overlap-add weights of a segment of ``samples``: flat, with straight cross-fades."""
+        return trapezoid(samples, min(self.fade_samples, samples // 2))
+
+    def with_segment(self, samples: int) -> FadeChunking:
+        """Return the same cross-fades between segments of another length."""
+        return replace(self, stride_samples=samples - self.fade_samples)
+
+    @property
+    def bounded(self) -> FadeChunking:
+        """Segments whose length does not depend on the song: these."""
+        return self
+
+    def grids(self, samples: int, reduced_overlaps: Sequence[float] = ()) -> tuple[SegmentGrid, ...]:
+        """Return this grid alone: cross-fades cannot overlap less."""
+        return (self,)
+
 
 SegmentGrid: TypeAlias = OverlapChunking | FadeChunking
 """Where segments of one length lie, and under which weights they are added up."""
@@ -259,29 +296,18 @@ class WholeSong:
         """Nothing is computed twice."""
         return 0.0
 
+    @property
+    def bounded(self) -> SegmentGrid:
+        """Segments whose length does not depend on the song."""
+        return self.otherwise
+
+    def grids(self, samples: int, reduced_overlaps: Sequence[float] = ()) -> tuple[SegmentGrid, ...]:
+        """Return the whole song of ``samples`` as one segment, then the grids for less and less time."""
+        return (FadeChunking(samples), *self.otherwise.grids(samples, reduced_overlaps))
+
 
 Segmentation: TypeAlias = SegmentGrid | WholeSong
 """How a waveform network is applied to a song."""
-
-
-def bounded(segmentation: Segmentation) -> SegmentGrid:
-    """Segments whose length does not depend on the song."""
-    return segmentation.otherwise if isinstance(segmentation, WholeSong) else segmentation
-
-
-def segment_grids(
-    segmentation: Segmentation, samples: int, reduced_overlaps: Sequence[float] = ()
-) -> tuple[SegmentGrid, ...]:
-    """The grid to apply to a song of ``samples``, then those for less and less time, each with smaller overlaps.
-
-    Only segments under triangles can overlap less; of cross-faded ones there is one grid.
-    """
-    whole = (FadeChunking(samples),) if isinstance(segmentation, WholeSong) else ()
-    grid = bounded(segmentation)
-    if isinstance(grid, FadeChunking):
-        return (*whole, grid)
-    smaller = [overlap for overlap in reduced_overlaps if overlap < grid.overlap_ratio]
-    return (*whole, grid, *(replace(grid, overlap_ratio=overlap) for overlap in smaller))
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,30 @@
-"""Assemblies of fake engines: everything around a network, without one."""
+"""Systems of fake engines: everything around a network, without one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from my_submission.audio_io import MemoryStore, mixture_from_array
+from my_submission.budget import Budget
+from my_submission.engines import Engine
 from my_submission.engines.fake_engine import FakeEngine
-from my_submission.geometry import OverlapChunking, SpectralChunking, StftGeometry
-from my_submission.separators import Mixer, SpectralSeparator, WaveformSeparator
-from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
-from my_submission.systems import Assembly, Branch, BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
+from my_submission.geometry import OverlapChunking, Segmentation, SpectralChunking, StftGeometry
+from my_submission.mechanisms import (
+    Mechanism,
+    Mixer,
+    SongContext,
+    SpectralMechanism,
+    SpectralNetwork,
+    SpectralRecipe,
+    WaveformMechanism,
+    WaveformRecipe,
+)
+from my_submission.planning import Calibration, CostModel, Forecast, Schedule
+from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES, Stems
+from my_submission.systems import Branch, BranchRecipe, LoadedSystem, SystemRecipe
 
 GAINS = {"bass": 0.1, "drums": 0.2, "other": 0.3, "vocals": 0.4}
 """What the fake spectral networks multiply the mixture by."""
@@ -60,6 +74,23 @@ def waveform_engine(on_run: Callable[[int], None] | None = None) -> FakeEngine:
     return FakeEngine(run)
 
 
+def spectral(engines: Mapping[str, Engine], *, mixer: Mixer | None = None, batch_size: int = 1) -> SpectralMechanism:
+    """Spectral networks of some engines."""
+    networks = (SpectralNetwork(source, engine, CHUNKING, batch_size) for source, engine in engines.items())
+    return SpectralMechanism(tuple(networks), mixer)
+
+
+def waveform(engine: Engine, chunking: Segmentation = SEGMENTS, *, excess: int = 10) -> WaveformMechanism:
+    """A waveform network in Demucs' order that hears ``excess`` samples more than it gives."""
+    return WaveformMechanism(
+        engine,
+        DEMUCS_SOURCES,
+        valid_length=lambda samples: samples + excess,
+        chunking=chunking,
+        normalisation="none",
+    )
+
+
 def two_branches(
     *,
     clock: FakeClock | None = None,
@@ -67,20 +98,20 @@ def two_branches(
     segment_seconds: float = 0.0,
     mixer: Mixer | None = None,
     names: Sequence[str] = ("networks", "demucs"),
-) -> Assembly:
-    """Networks and a waveform refinement with equal shares; each run takes its seconds of the clock."""
+    engines: Mapping[str, Engine] | None = None,
+    segment_engine: Engine | None = None,
+    segments: Segmentation = SEGMENTS,
+    batch_size: int = 1,
+) -> LoadedSystem:
+    """Networks and a waveform refinement with equal shares; each run takes its seconds of the clock.
+
+    ``engines`` replaces those of some sources, ``segment_engine`` that of the waveform network.
+    """
     clock = clock or FakeClock()
-    spectral = tuple(
-        SpectralSeparator(source, scaling(gain, lambda _: clock.pass_(chunk_seconds)), CHUNKING)
-        for source, gain in GAINS.items()
-    )
-    waveform = WaveformSeparator(
-        waveform_engine(lambda samples: clock.pass_(segment_seconds * samples / SEGMENTS.segment_samples)),
-        DEMUCS_SOURCES,
-        valid_length=lambda samples: samples + 10,
-        chunking=SEGMENTS,
-        normalisation="none",
-    )
+    usual = {source: scaling(gain, lambda _: clock.pass_(chunk_seconds)) for source, gain in GAINS.items()}
+    networks = spectral({**usual, **(engines or {})}, mixer=mixer, batch_size=batch_size)
+    usual_waveform = waveform_engine(lambda n: clock.pass_(segment_seconds * n / SEGMENTS.segment_samples))
+    demucs = waveform(segment_engine or usual_waveform, segments)
     recipe = SystemRecipe(
         "fake",
         "for tests",
@@ -90,5 +121,28 @@ def two_branches(
             BranchRecipe(names[1], WaveformRecipe("fake/demucs", DEMUCS_SOURCES, "none", SEGMENTS), HALVES),
         ),
     )
-    branches = (Branch(names[0], spectral, mixer, HALVES), Branch(names[1], (waveform,), None, HALVES))
-    return Assembly(recipe, branches, {"bass": 5512.5}, {})
+    return LoadedSystem(recipe, (Branch(names[0], networks, HALVES), Branch(names[1], demucs, HALVES)), {})
+
+
+def with_branches(system: LoadedSystem, *numbers: int) -> LoadedSystem:
+    """The system with some of its opened branches alone; its recipe stays."""
+    return replace(system, branches=tuple(system.branches[number] for number in numbers))
+
+
+def estimated(mechanism: Mechanism, mixture: np.ndarray) -> Stems:
+    """Stems of a mechanism alone, without a deadline, as it gives them in the published order."""
+    with mixture_from_array(mixture, 44_100) as prepared:
+        samples = prepared.samples
+
+        def new_store(channels: int = 2, samples: int = samples) -> MemoryStore:
+            return MemoryStore(channels=channels, samples=samples)
+
+        forecast = Forecast(CostModel(Calibration()), Budget())
+        shares = dict.fromkeys(mechanism.sources, 1.0)
+        context = SongContext(name="only", mixture=prepared, new_store=new_store, forecast=forecast, shares=shares)
+        work = mechanism.stages(context)
+        schedule = Schedule(work.stages)
+        while (item := schedule.next_item(forecast)) is not None:
+            item.commit(item.compute())
+        assert all(stage.is_covered for stage in work.stages)
+        return work.buffer.read(0, samples)

@@ -15,19 +15,18 @@ import torch
 
 import my_submission as mdx
 from my_submission.aicrowd_wrapper import AIcrowdWrapper
-from my_submission.audio_io import mixture_from_array
 from my_submission.dsp.wiener import WienerSettings, wiener
 from my_submission.engines import Device, torch_engine
 from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import WeightsError
 from my_submission.geometry import FrameChunking, OverlapChunking, WholeSong
+from my_submission.mechanisms import MaskingRecipe, WaveformMechanism, WaveformRecipe
 from my_submission.networks.band_split_rnn import BandSplitConfig, BandSplitRNN
 from my_submission.networks.demucs_split import DemucsSplit, DemucsSplitConfig
 from my_submission.networks.hybrid_demucs import HybridDemucs
 from my_submission.networks.x_umx import XUmx, XUmxConfig
-from my_submission.separators import WaveformSeparator
 from my_submission.stems import CINEMA_SOURCES, DEMUCS_SOURCES, MUSIC_SOURCES
-from my_submission.systems import SYSTEMS, MaskingRecipe, SystemRecipe, WaveformRecipe
+from my_submission.systems import SYSTEMS, SystemRecipe
 from my_submission.systems.aimless import (
     AIMLESS_SYSTEMS,
     BOTTOM_STRIDE,
@@ -38,6 +37,7 @@ from my_submission.systems.aimless import (
     REDUCED_OVERLAPS,
 )
 from tests.model_makers import entry, write_manifest, write_torch
+from tests.rigs import estimated
 
 ROOT = Path(__file__).resolve().parents[1]
 RATE = 44_100
@@ -183,12 +183,10 @@ def test_segments_are_near_the_whole_song(models: Path) -> None:
     stems = []
     grid = OverlapChunking(200 * BOTTOM_STRIDE, 0.25)
     for chunking in (WholeSong(grid), grid):
-        separator = WaveformSeparator(
+        mechanism = WaveformMechanism(
             engine, DEMUCS_SOURCES, valid_length=lambda samples: samples, chunking=chunking, normalisation="none"
         )
-        with mixture_from_array(mixture, RATE) as prepared:
-            pieces = [np.stack(list(piece.stems.values())) for piece in separator.pieces(prepared)]
-        stems.append(np.concatenate(pieces, axis=-1))
+        stems.append(np.stack(list(estimated(mechanism, mixture).values())))
     is_kept = np.ones(mixture.shape[1], bool)
     overlap = grid.segment_samples - grid.stride_samples
     for offset in grid.offsets(mixture.shape[1])[1:]:

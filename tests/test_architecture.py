@@ -13,13 +13,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = [
-    {"errors", "stems", "geometry", "budget", "events", "cache", "documents", "version"},
+    {"errors", "stems", "fade_weights", "geometry", "budget", "events", "cache", "documents", "version"},
     {"dsp", "audio_io", "weights"},
     {"networks"},
     {"engines"},
-    {"separators"},
-    {"systems"},
     {"planning"},
+    {"mechanisms"},
+    {"systems"},
     {"predictor"},
     {"challenge", "submission", "doctor", "pictures"},
     {"cli", "__main__", "user_config", "aicrowd_wrapper", "webapp", "batch"},

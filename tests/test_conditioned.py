@@ -14,7 +14,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from my_submission.audio_io import mixture_from_array
 from my_submission.dsp.part_major import from_part_major, to_part_major
 from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import conditioned_onnx_engine, conditioned_torch_engine
@@ -22,26 +21,19 @@ from my_submission.engines.conditioned_onnx import open_conditioned_onnx
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.errors import MdxError, WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
+from my_submission.mechanisms import ConditionedMechanism, ConditionedRecipe, RunOptions
+from my_submission.mechanisms.conditioned_networks import open_conditioned
 from my_submission.networks.lasaft import ConditionedNet, FrameworkConfig
 from my_submission.networks.lasaft.framework import LasaftConfig
 from my_submission.networks.lasaft.waveforms import FixedSourcesOfWaves
 from my_submission.networks.lasaft.waveforms import from_part_major as torch_from_part_major
 from my_submission.networks.lasaft.waveforms import to_part_major as torch_to_part_major
 from my_submission.predictor import Predictor
-from my_submission.separators import ConditionedSeparator
 from my_submission.stems import LASAFT_SOURCES, MUSIC_SOURCES
-from my_submission.systems import (
-    SYSTEMS,
-    BranchRecipe,
-    ConditionedRecipe,
-    RunOptions,
-    SystemRecipe,
-    assemble,
-    only,
-)
-from my_submission.systems.conditioned_networks import open_conditioned
+from my_submission.systems import SYSTEMS, BranchRecipe, SystemRecipe, load_system, only
 from my_submission.weights import ModelsFolder
 from tests.model_makers import entry, write_manifest, write_torch
+from tests.rigs import estimated
 from tests.test_lasaft import FAMILY, FRAMES, V2, disturbed, framed
 from training.export_conditioned import export_conditioned
 
@@ -62,17 +54,10 @@ def snr_db(expected: np.ndarray, actual: np.ndarray) -> float:
     return float(10 * np.log10(np.sum(expected.astype(np.float64) ** 2) / max(error, 1e-300)))
 
 
-def separated(separator: ConditionedSeparator, mixture: np.ndarray) -> np.ndarray:
-    """Rows of all sources, from pieces checked to be consecutive and complete."""
-    blocks, position = [], 0
-    with mixture_from_array(mixture, 44_100) as prepared:
-        for piece in separator.pieces(prepared):
-            assert piece.start == position
-            position = piece.stop
-            blocks.append(np.stack([piece.stems[source] for source in separator.sources]))
-            assert blocks[-1].shape[-1] == piece.stop - piece.start
-    assert position == mixture.shape[1]
-    return np.concatenate(blocks, axis=-1)
+def separated(mechanism: ConditionedMechanism, mixture: np.ndarray) -> np.ndarray:
+    """Rows of all sources."""
+    stems = estimated(mechanism, mixture)
+    return np.stack([stems[source] for source in mechanism.sources])
 
 
 def doubling(n_sources: int = 2) -> FakeEngine:
@@ -104,7 +89,7 @@ def test_identity_at_every_boundary(trim: int, overlap: float, edge: str, offset
     kept, hop = chunking.kept_samples, chunking.stride_samples
     samples = {"hop": hop, "kept": kept, "kept+hop": kept + hop, "2 kept": 2 * kept}[edge] + offset
     mixture = song(samples)
-    rows = separated(ConditionedSeparator(("vocals", "bass"), doubling(), chunking, batch_chunks=2), mixture)
+    rows = separated(ConditionedMechanism(("vocals", "bass"), doubling(), chunking, batch_size=2), mixture)
     np.testing.assert_allclose(rows[0], mixture, rtol=0, atol=1e-6 if overlap else 0)
     np.testing.assert_allclose(rows[1], 2 * mixture, rtol=0, atol=2e-6 if overlap else 0)
 
@@ -120,65 +105,34 @@ def test_identity_at_any_length(samples: int, overlap: float, batch: int, trim: 
     """And never a chunk more than needed, every batch bounded, one of them the last."""
     engine, mixture = doubling(1), song(samples)
     chunking = SpectralChunking(STFT, 64, trim, overlap)
-    rows = separated(ConditionedSeparator(("drums",), engine, chunking, batch_chunks=batch), mixture)
+    rows = separated(ConditionedMechanism(("drums",), engine, chunking, batch_size=batch), mixture)
     np.testing.assert_allclose(rows[0], mixture, rtol=0, atol=1e-6)
     assert sum(shape[0] for shape in engine.shapes) == chunking.count(samples)
     assert max(shape[0] for shape in engine.shapes) <= batch
     assert engine.n_last == 1
 
 
-@pytest.mark.parametrize(
-    ("length", "is_at_fault"), [("end", True), ("inside", True), ("trim-1", True), ("trim", False)]
-)
-@pytest.mark.parametrize("overlap", [0.0, 0.5])
-def test_the_published_fault_and_its_mending(length: str, is_at_fault: bool, overlap: float) -> None:
-    """Two chunks are kept up to ``edge``; the song ends there or up to a trim later.
-
-    With the identity as network the published program makes the overlap with the faulty chunk 1.5 times as loud; its
-    network hears zeros where the song goes on. The default does neither.
-    """
-    chunking = SpectralChunking(STFT, 64, 160, overlap)
+def test_a_chunk_before_the_end_hears_the_song_after_it() -> None:
+    """The published program feeds zeros there and counts the chunk twice; this one returns the song."""
+    chunking = SpectralChunking(STFT, 64, 160, 0.5)
+    samples = chunking.stride_samples + chunking.kept_samples + 60
+    mixture, inputs = song(samples), []
+    engine = FakeEngine(lambda batch: (inputs.extend(batch.copy()), batch[:, None])[1])
+    rows = separated(ConditionedMechanism(("other",), engine, chunking), mixture)
+    np.testing.assert_allclose(rows[0], mixture, rtol=0, atol=1e-6)
     edge = chunking.stride_samples + chunking.kept_samples
-    samples = edge + {"end": 0, "inside": 60, "trim-1": 159, "trim": 160}[length]
-    mixture = song(samples)
-    heard: dict[bool, list[np.ndarray]] = {}
-    results = {}
-    for legacy in (False, True):
-        inputs: list[np.ndarray] = []
-        engine = FakeEngine(lambda batch, inputs=inputs: (inputs.extend(batch.copy()), batch[:, None])[1])
-        results[legacy] = separated(ConditionedSeparator(("other",), engine, chunking, legacy=legacy), mixture)[0]
-        heard[legacy] = inputs
-    np.testing.assert_allclose(results[False], mixture, rtol=0, atol=1e-6)
-    loudness = np.ones(samples, np.float32)
-    if is_at_fault and overlap:
-        loudness[chunking.stride_samples : chunking.kept_samples] = 1.5  # half of the first chunk, all of the second
-        loudness[edge - chunking.overlap_samples : edge] = 1.5 if samples > edge else loudness[edge - 1]
-    np.testing.assert_allclose(results[True], loudness * mixture, rtol=0, atol=1e-6)
     after = slice(chunking.trim_samples + chunking.kept_samples, None)
     padded = np.pad(mixture, ((0, 0), (0, 1000)))[:, edge : edge + chunking.trim_samples]
-    np.testing.assert_array_equal(heard[False][1][:, after], padded)
-    np.testing.assert_array_equal(heard[True][1][:, after], 0 * padded if is_at_fault else padded)
-
-
-def test_estimates_anywhere_are_those_of_the_pieces() -> None:
-    chunking, mixture = SpectralChunking(STFT, 64, 160, 0.5), song(5_000)
-    separator = ConditionedSeparator(("vocals", "drums"), doubling(), chunking)
-    with mixture_from_array(mixture, 44_100) as prepared:
-        spans = list(chunking.spans(5_000))
-        backwards = separator.estimates(prepared, spans[::-1])[::-1]
-        for span, estimate in zip(spans, backwards, strict=True):
-            np.testing.assert_array_equal(estimate[1], 2 * mixture[:, span.start : span.stop])
-    assert separator.rehearse() == 0.0
-    assert separator.runs_on == "fake"
+    np.testing.assert_array_equal(inputs[1][:, after], padded)
 
 
 @pytest.mark.parametrize(
     ("sources", "options", "message"),
-    [((), {}, "at least one"), (("bass", "bass"), {}, "none twice"), (("bass",), {"batch_chunks": 0}, "batch_chunks")],
+    [((), {}, "at least one"), (("bass", "bass"), {}, "none twice"), (("bass",), {"batch_size": 0}, "batch_size")],
 )
 def test_nonsense_is_refused(sources: tuple[str, ...], options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        ConditionedSeparator(sources, doubling(), LASAFT_CHUNKING, **options)
+        ConditionedMechanism(sources, doubling(), LASAFT_CHUNKING, **options)
 
 
 # ---- transforms and engines ----------------------------------------------------------------------------------------
@@ -264,8 +218,17 @@ def test_half_precision_in_torch_is_near(tmp_path: Path) -> None:
 # ---- systems -------------------------------------------------------------------------------------------------------
 
 
-def small_system(network: str, *, overlap: float = 0.5, legacy: bool = False) -> SystemRecipe:
-    recipe = ConditionedRecipe(network, MUSIC_SOURCES, 64, overlap, legacy)
+def arguments(recipe: ConditionedRecipe) -> dict[str, object]:
+    """A recipe as the arguments that open its network."""
+    return {
+        "numbers": recipe.numbers,
+        "trim_samples": recipe.trim_samples,
+        "overlap_ratio": recipe.overlap_ratio,
+    }
+
+
+def small_system(network: str, *, overlap: float = 0.5) -> SystemRecipe:
+    recipe = ConditionedRecipe(network, MUSIC_SOURCES, 64, overlap)
     return SystemRecipe(
         "small", "for tests", MUSIC_SOURCES, (BranchRecipe("network", recipe, dict.fromkeys(MUSIC_SOURCES, 1.0)),)
     )
@@ -287,7 +250,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def predictor(folder: Path, recipe: SystemRecipe, **options: object) -> Predictor:
     chosen = RunOptions(device=CPU, threads=1, **options)  # type: ignore[arg-type]
-    return Predictor(assemble(recipe, ModelsFolder(folder), chosen))
+    return Predictor(load_system(recipe, ModelsFolder(folder), chosen))
 
 
 def whole_song_at_once(separator: ConditionedNet, mixture: np.ndarray, overlap: float) -> dict[str, np.ndarray]:
@@ -332,16 +295,8 @@ def test_some_sources_are_the_same_as_among_all(folder: Path) -> None:
     for chosen in ([], ["piano"]):
         with pytest.raises(ValueError, match="must be among"):
             only(whole, chosen)
-    with pytest.raises(ValueError, match="no conditioned network"):
+    with pytest.raises(ValueError, match="cannot be reduced"):
         only(SYSTEMS["starter"], ["bass"])
-
-
-def test_legacy_is_a_value_of_the_recipe(folder: Path) -> None:
-    mixture = song(2 * SpectralChunking(STFT, 32, 64, 0.5).kept_samples)
-    plain, faulty = (
-        predictor(folder, small_system("small/graph", legacy=legacy)).separate(mixture) for legacy in (False, True)
-    )
-    assert snr_db(plain["bass"], faulty["bass"]) < 20
 
 
 def test_the_family_is_in_the_catalogue() -> None:
@@ -383,13 +338,13 @@ def test_artefacts_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> 
         made = entry(name, folder, str(path.relative_to(folder)), format=models.artefact(name).format)
         write_manifest(tmp_path, [{**made, "architecture": "lasaft-v2", "geometry": geometry}])
         with pytest.raises(WeightsError, match=message):
-            open_conditioned(ModelsFolder(tmp_path).artefact(name), path, options, recipe)
+            open_conditioned(ModelsFolder(tmp_path).artefact(name), path, options, **arguments(recipe))
     beyond = ConditionedRecipe("small/state", ("e",), 64, order=("a", "b", "c", "d", "e"))
     with pytest.raises(WeightsError, match="knows 4 sources, and number 4"):
-        open_conditioned(models.artefact("small/state"), models.path("small/state"), options, beyond)
+        open_conditioned(models.artefact("small/state"), models.path("small/state"), options, **arguments(beyond))
     half = RunOptions(device=CPU, precision="bf16")
     with pytest.raises(MdxError, match="is a graph, which runs in fp32"):
-        open_conditioned(models.artefact("small/graph"), models.path("small/graph"), half, recipe)
+        open_conditioned(models.artefact("small/graph"), models.path("small/graph"), half, **arguments(recipe))
 
 
 def test_other_graphs_are_refused(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import cast
 
 import numpy as np
 import pytest
@@ -12,11 +11,10 @@ from my_submission.engines.fake_engine import FakeEngine
 from my_submission.events import Finished, Note
 from my_submission.planning import Calibration
 from my_submission.predictor import Predictor
-from my_submission.predictor.canvas import StemCanvas
+from my_submission.predictor.blender import StemBlender
 from my_submission.predictor.worker import Late, Worker, has_abandoned_work, is_abandoned
-from my_submission.separators import SpectralSeparator, WaveformSeparator
 from my_submission.stems import MUSIC_SOURCES, Stems
-from my_submission.systems import Assembly
+from my_submission.systems import LoadedSystem
 from tests.rigs import CHUNKING, GAINS, SEGMENTS, WAVEFORM_GAINS, FakeClock, scaling, two_branches, waveform_engine
 
 SAMPLES = 150_000
@@ -30,18 +28,17 @@ def song(samples: int = SAMPLES) -> np.ndarray:
     return (loudness * np.random.default_rng(0).standard_normal((2, samples))).astype(np.float32)
 
 
-def noisy(clock: FakeClock, seed: int) -> Assembly:
+def noisy(clock: FakeClock, seed: int) -> LoadedSystem:
     """The two-branch system whose runs take up to a quarter more or less than usual."""
     rng = np.random.default_rng(seed)
-    assembly = two_branches()
-    networks, demucs = assembly.branches
-    for separator, gain in zip(networks.separators, GAINS.values(), strict=True):
-        assert isinstance(separator, SpectralSeparator)
-        separator.engine = scaling(gain, lambda _: clock.pass_(CHUNK_SECONDS * rng.uniform(0.75, 1.25)))
-    demucs.separators[0].engine = waveform_engine(  # type: ignore[attr-defined]
+    engines = {
+        source: scaling(gain, lambda _: clock.pass_(CHUNK_SECONDS * rng.uniform(0.75, 1.25)))
+        for source, gain in GAINS.items()
+    }
+    segment_engine = waveform_engine(
         lambda samples: clock.pass_(SEGMENT_SECONDS * samples / SEGMENTS.segment_samples * rng.uniform(0.75, 1.25))
     )
-    return assembly
+    return two_branches(engines=engines, segment_engine=segment_engine)
 
 
 def full_seconds() -> float:
@@ -99,15 +96,15 @@ def test_a_machine_that_is_faster_or_slower_than_it_was(
 
     Of a quarter of the time, most is set aside, and what comes free is needed for the rest of the song only.
     """
-    monkeypatch.setattr(StemCanvas, "block_samples", SAMPLES // 30)
-    calibration, compose = Calibration(), StemCanvas.compose
+    monkeypatch.setattr(StemBlender, "block_samples", SAMPLES // 30)
+    calibration, compose = Calibration(), StemBlender.compose
     now, speed = FakeClock(), 1.0
 
-    def written(self: StemCanvas, start: int, stop: int) -> Stems:
+    def written(self: StemBlender, start: int, stop: int) -> Stems:
         now.pass_(speed * 0.1 * full_seconds() * (stop - start) / SAMPLES)
         return compose(self, start, stop)
 
-    monkeypatch.setattr(StemCanvas, "compose", written)
+    monkeypatch.setattr(StemBlender, "compose", written)
     costs = {"chunk_seconds": CHUNK_SECONDS, "segment_seconds": SEGMENT_SECONDS}
     Predictor(two_branches(clock=now, **costs), clock=now, calibration=calibration).separate(song())
     full, now, speed = now.now, FakeClock(), factor
@@ -121,23 +118,24 @@ def test_a_machine_that_is_faster_or_slower_than_it_was(
 
 def test_what_is_slow_for_a_moment_does_not_begin_the_writing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A block took thirty times as long in the run before, the first chunks ten times: there is time for everything."""
-    monkeypatch.setattr(StemCanvas, "block_samples", SAMPLES // 30)
-    calibration, compose, clock, hiccups = Calibration(), StemCanvas.compose, FakeClock(), {7: 30.0}
+    monkeypatch.setattr(StemBlender, "block_samples", SAMPLES // 30)
+    calibration, compose, clock, hiccups = Calibration(), StemBlender.compose, FakeClock(), {7: 30.0}
 
-    def written(self: StemCanvas, start: int, stop: int) -> Stems:
+    def written(self: StemBlender, start: int, stop: int) -> Stems:
         usual = 0.1 * full_seconds() * (stop - start) / SAMPLES
         clock.pass_(usual * hiccups.pop(start // (SAMPLES // 30), 1.0))
         return compose(self, start, stop)
 
     reference = Predictor(two_branches()).separate(song())
-    monkeypatch.setattr(StemCanvas, "compose", written)
+    monkeypatch.setattr(StemBlender, "compose", written)
     costs = {"chunk_seconds": CHUNK_SECONDS, "segment_seconds": SEGMENT_SECONDS}
     Predictor(two_branches(clock=clock, **costs), clock=clock, calibration=calibration).separate(song())
     clock.now = 0.0
-    assembly, first = two_branches(clock=clock, **costs), iter([9 * CHUNK_SECONDS] * 3)
-    for separator, gain in zip(assembly.branches[0].separators, GAINS.values(), strict=True):
-        separator.engine = scaling(gain, lambda _: clock.pass_(CHUNK_SECONDS + next(first, 0.0)))  # type: ignore[attr-defined]
-    predictor = Predictor(assembly, clock=clock, calibration=calibration)
+    first = iter([9 * CHUNK_SECONDS] * 3)
+    engines = {
+        source: scaling(gain, lambda _: clock.pass_(CHUNK_SECONDS + next(first, 0.0))) for source, gain in GAINS.items()
+    }
+    predictor = Predictor(two_branches(clock=clock, engines=engines, **costs), clock=clock, calibration=calibration)
     stems = predictor.separate(song(), budget_seconds=1.5 * 1.1 * full_seconds())
     assert clock.now <= 1.5 * 1.1 * full_seconds()
     assert error_db(stems, reference) == -60
@@ -156,13 +154,13 @@ def test_time_that_no_segment_fits_into_is_spent_on_refinements() -> None:
 
 def test_a_unit_that_comes_back_late_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """One run of the third network waits until the first block is written; everything after that is still estimated."""
-    monkeypatch.setattr(StemCanvas, "block_samples", SAMPLES // 10)
+    monkeypatch.setattr(StemBlender, "block_samples", SAMPLES // 10)
     calibration, costs = Calibration(), {"chunk_seconds": 0.001, "segment_seconds": 0.002}
     warm = FakeClock()
     Predictor(two_branches(clock=warm, **costs), clock=warm, calibration=calibration).separate(song())
-    clock, is_written, compose, late = FakeClock(), threading.Event(), StemCanvas.compose, Worker.late
+    clock, is_written, compose, late = FakeClock(), threading.Event(), StemBlender.compose, Worker.late
 
-    def written(self: StemCanvas, start: int, stop: int) -> Stems:
+    def written(self: StemBlender, start: int, stop: int) -> Stems:
         stems = compose(self, start, stop)
         is_written.set()
         return stems
@@ -170,14 +168,12 @@ def test_a_unit_that_comes_back_late_does_not_end_the_work(monkeypatch: pytest.M
     def awaited(self: Worker, *, timeout_seconds: float = 0.0) -> Late | None:
         return late(self, timeout_seconds=60.0) if is_written.is_set() else None
 
-    monkeypatch.setattr(StemCanvas, "compose", written)
+    monkeypatch.setattr(StemBlender, "compose", written)
     monkeypatch.setattr(Worker, "late", awaited)
-    assembly, gain = two_branches(clock=clock, **costs), GAINS["other"]
-    first = iter([True])
-    third = assembly.branches[0].separators[2]
-    assert isinstance(third, SpectralSeparator)
-    third.engine = scaling(gain, lambda _: is_written.wait() if next(first, False) else clock.pass_(0.001))
-    events = list(Predictor(assembly, clock=clock, calibration=calibration).stream(song(), budget_seconds=0.6))
+    gain, first = GAINS["other"], iter([True])
+    third = scaling(gain, lambda _: is_written.wait() if next(first, False) else clock.pass_(0.001))
+    system = two_branches(clock=clock, engines={"other": third}, **costs)
+    events = list(Predictor(system, clock=clock, calibration=calibration).stream(song(), budget_seconds=0.6))
     assert not any(isinstance(event, Note) and "left behind" in event.text for event in events)
     stems = events[-1].result if isinstance(events[-1], Finished) else {}
     blended = 0.5 * gain + 0.5 * WAVEFORM_GAINS["other"]
@@ -187,10 +183,10 @@ def test_a_unit_that_comes_back_late_does_not_end_the_work(monkeypatch: pytest.M
 
 def test_a_unit_that_fails_after_its_time_takes_no_stem_along(monkeypatch: pytest.MonkeyPatch) -> None:
     """One run of the third network fails once the first block is written: the report's notes and the log say so."""
-    monkeypatch.setattr(StemCanvas, "block_samples", SAMPLES // 10)
-    is_written, compose = threading.Event(), StemCanvas.compose
+    monkeypatch.setattr(StemBlender, "block_samples", SAMPLES // 10)
+    is_written, compose = threading.Event(), StemBlender.compose
 
-    def written(self: StemCanvas, start: int, stop: int) -> Stems:
+    def written(self: StemBlender, start: int, stop: int) -> Stems:
         is_written.set()
         return compose(self, start, stop)
 
@@ -198,12 +194,9 @@ def test_a_unit_that_fails_after_its_time_takes_no_stem_along(monkeypatch: pytes
         is_written.wait()
         raise RuntimeError("out of something")
 
-    monkeypatch.setattr(StemCanvas, "compose", written)
-    assembly = two_branches()
-    third = assembly.branches[0].separators[2]
-    assert isinstance(third, SpectralSeparator)
-    third.engine = scaling(GAINS["other"], fail)
-    stems = Predictor(assembly, clock=FakeClock()).separate(song(), budget_seconds=0.5)
+    monkeypatch.setattr(StemBlender, "compose", written)
+    system = two_branches(engines={"other": scaling(GAINS["other"], fail)})
+    stems = Predictor(system, clock=FakeClock()).separate(song(), budget_seconds=0.5)
     # Where one branch estimates a source and both the others, the stems need not add up to the mixture: to 2 % here.
     np.testing.assert_allclose(sum(stems.values()), song(), rtol=0.021, atol=1e-4)
 
@@ -222,12 +215,10 @@ def test_refinement_without_a_deadline_only_where_asked_for() -> None:
     def tilted(batch: np.ndarray) -> np.ndarray:
         return (batch * np.linspace(0.0, 2.0, batch.shape[-1])).astype(np.float32)
 
-    assembly = two_branches()
-    for separator in assembly.branches[0].separators:
-        separator.engine = FakeEngine(tilted)  # type: ignore[attr-defined]
+    system = two_branches(engines={source: FakeEngine(tilted) for source in GAINS})
     mixture = np.ones((2, SAMPLES), np.float32)
-    plain = Predictor(assembly).separate(mixture)["bass"]
-    refined = Predictor(assembly).separate(mixture, refine=True)["bass"]
+    plain = Predictor(system).separate(mixture)["bass"]
+    refined = Predictor(system).separate(mixture, refine=True)["bass"]
     inner = slice(CHUNKING.kept_samples, -CHUNKING.kept_samples)
     assert np.std(refined[:, inner]) < 0.6 * np.std(plain[:, inner])
     assert np.abs(np.diff(refined[:, inner])).max() < 0.1 * np.abs(np.diff(plain[:, inner])).max()
@@ -247,15 +238,14 @@ def test_a_budget_shorter_than_a_chunk_is_not_overrun_by_one(budget_seconds: flo
 
 def test_an_engine_that_never_returns_is_left_behind_at_the_deadline() -> None:
     """Real time: the engine waits for an event that comes only when the answer is there."""
-    release, assembly = threading.Event(), two_branches()
+    release = threading.Event()
 
     def hang(batch: np.ndarray) -> np.ndarray:
         release.wait()
         return batch
 
-    assembly.branches[0].separators[2].engine = FakeEngine(hang)  # type: ignore[attr-defined]
     mixture = song(20_000)
-    predictor = Predictor(assembly)
+    predictor = Predictor(two_branches(engines={"other": FakeEngine(hang)}))
     try:
         events = list(predictor.stream(mixture, budget_seconds=1.0))
         assert has_abandoned_work()
@@ -279,14 +269,11 @@ def test_an_engine_that_never_returns_is_left_behind_at_the_deadline() -> None:
 
 
 def test_a_failure_in_the_worker_is_the_caller_s() -> None:
-    assembly = two_branches()
-
     def fail(batch: np.ndarray) -> np.ndarray:
         raise TimeoutError("not the deadline's")
 
-    assembly.branches[0].separators[0].engine = FakeEngine(fail)  # type: ignore[attr-defined]
     with pytest.raises(TimeoutError, match="not the deadline's"):
-        Predictor(assembly).separate(song(9_000), budget_seconds=60.0)
+        Predictor(two_branches(engines={"bass": FakeEngine(fail)})).separate(song(9_000), budget_seconds=60.0)
 
 
 @pytest.mark.parametrize(("budget_seconds", "expected"), [(None, []), (1e6, [0])])
@@ -294,10 +281,7 @@ def test_weights_are_opened_before_the_work_where_there_is_a_deadline(
     budget_seconds: float | None, expected: list[int]
 ) -> None:
     """So that what a unit costs is what it costs; without a deadline it is left to the engine."""
-    assembly = two_branches()
-    waveform = assembly.branches[1].separators[0]
-    assert isinstance(waveform, WaveformSeparator)
-    engine = cast("FakeEngine", waveform.engine)
+    engine = waveform_engine()
     n_runs_before: list[int] = []
 
     class Deferred:
@@ -307,10 +291,10 @@ def test_weights_are_opened_before_the_work_where_there_is_a_deadline(
         def open(self) -> None:
             n_runs_before.append(len(engine.shapes))
 
-    waveform.engine = Deferred()
+    system = two_branches(segment_engine=Deferred())
     mixture = np.random.default_rng(0).standard_normal((2, 30_000)).astype(np.float32)
-    Predictor(assembly, clock=FakeClock()).separate(mixture, budget_seconds=budget_seconds, refine=False)
+    Predictor(system, clock=FakeClock()).separate(mixture, budget_seconds=budget_seconds, refine=False)
     assert n_runs_before == expected
     assert engine.shapes
-    assembly.open()
+    system.open_weights()
     assert len(n_runs_before) == len(expected) + 1

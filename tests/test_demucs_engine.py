@@ -18,9 +18,9 @@ from my_submission.engines.onnx_piece import OnnxPiece
 from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import WeightsError
 from my_submission.geometry import OverlapChunking
+from my_submission.mechanisms import WaveformMechanism
 from my_submission.networks import demucs_graphs, graph_pieces
 from my_submission.networks.demucs import Demucs, DemucsConfig
-from my_submission.separators import WaveformSeparator
 from my_submission.stems import DEMUCS_SOURCES
 from my_submission.weights import map_tensors, read_state_dict
 from tests.model_makers import random_demucs
@@ -199,14 +199,14 @@ def test_tensors_are_mapped_not_copied(tmp_path: Path, network: Demucs) -> None:
 def test_segments_of_a_song_together_are_those_one_after_the_other(engine: DemucsEngine) -> None:
     """A separator hands several segments over at once, and each comes back as if it were alone, to 110 dB."""
     chunking = OverlapChunking(segment_samples=20_000, overlap_ratio=0.5)
-    separator = WaveformSeparator(
+    mechanism = WaveformMechanism(
         engine, DEMUCS_SOURCES, valid_length=engine.config.valid_length, chunking=chunking, normalisation="joint"
     )
-    assert separator.segments_together > 1
+    assert mechanism.segments_together > 1
     with mixture_from_array(noise(2, 34_000), 44_100) as mixture:
         spans = [(offset, min(20_000, 34_000 - offset)) for offset in chunking.offsets(34_000)]
-        together = separator.segments(mixture, spans, is_last=True)
+        together = mechanism.segments(mixture, spans, is_last=True)
         for (offset, length), got in zip(spans, together, strict=True):
-            alone = separator.segment(mixture, offset, length)
+            alone = mechanism.segment(mixture, offset, length)
             assert got.shape == (4, 2, length)
             assert snr_db(alone, got) > 110

@@ -26,16 +26,14 @@ from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import DeviceMemoryError
 from my_submission.events import Note
 from my_submission.geometry import WholeSong
+from my_submission.mechanisms import SpectralMechanism, WaveformMechanism
+from my_submission.mechanisms.chunks import chunk_device_bytes
+from my_submission.mechanisms.memory_limits import DEVICE_SHARE
+from my_submission.mechanisms.waveform_networks import SEGMENT_BYTES_PER_SAMPLE
 from my_submission.predictor import Predictor, SeparationReport
-from my_submission.predictor.memory import (
-    CHUNK_BYTES_PER_BIN_AND_FRAME,
-    DEVICE_SHARE,
-    TRANSFORM_BYTES_PER_SAMPLE_AND_FRAME,
-    fit_to_device,
-)
-from my_submission.separators import SpectralSeparator, WaveformSeparator
-from my_submission.separators.waveform import SEGMENT_BYTES_PER_SAMPLE
-from tests.rigs import CHUNKING, SEGMENTS, two_branches
+from my_submission.predictor.memory import within_device
+from my_submission.systems import LoadedSystem
+from tests.rigs import CHUNKING, GAINS, SEGMENTS, two_branches, waveform_engine
 
 GPU = Device("cuda", 1)
 
@@ -183,11 +181,8 @@ def test_errors_of_ours_pass_through() -> None:
 
 def on_small_cards(most: int) -> Predictor:
     """A system whose spectral networks fit ``most`` chunks, asked for eight in a run."""
-    assembly = two_branches()
-    for separator in assembly.branches[0].separators:
-        assert isinstance(separator, SpectralSeparator)
-        separator.engine, separator.batch_chunks = SmallCard(most).fitting(separator.source), 8
-    return Predictor(assembly, read_device_memory=lambda: DeviceMemory(60, 100))
+    engines = {source: SmallCard(most).fitting(source) for source in GAINS}
+    return Predictor(two_branches(engines=engines, batch_size=8), read_device_memory=lambda: DeviceMemory(60, 100))
 
 
 def test_songs_come_out_the_same_and_say_so(tmp_path: Path) -> None:
@@ -214,20 +209,27 @@ def test_songs_come_out_the_same_and_say_so(tmp_path: Path) -> None:
     )
 
 
-CHUNK_BYTES = CHUNKING.frames * (
-    CHUNK_BYTES_PER_BIN_AND_FRAME * CHUNKING.stft.kept_bins + TRANSFORM_BYTES_PER_SAMPLE_AND_FRAME * CHUNKING.stft.n_fft
-)
+CHUNK_BYTES = chunk_device_bytes(CHUNKING)
+
+
+def batch_sizes(system: LoadedSystem) -> set[int]:
+    networks = system.branches[0].mechanism
+    assert isinstance(networks, SpectralMechanism)
+    return {network.batch_size for network in networks.networks}
+
+
+def demucs_in(system: LoadedSystem) -> WaveformMechanism:
+    mechanism = system.branches[1].mechanism
+    assert isinstance(mechanism, WaveformMechanism)
+    return mechanism
 
 
 @pytest.mark.parametrize(("chunks", "expected"), [(0, 1), (1, 1), (3, 3), (100, 8)])
 def test_batches_are_chosen_from_free_memory(chunks: int, expected: int) -> None:
     """As many chunks as fit, never more than there would be; one is tried even where it seems not to fit."""
-    assembly = two_branches()
-    for separator in assembly.branches[0].separators:
-        separator.batch_chunks = 8  # type: ignore[attr-defined]
     free = int((chunks + 0.5) * CHUNK_BYTES / DEVICE_SHARE)
-    notes = fit_to_device(assembly, free, device="cuda:1")
-    assert {separator.batch_chunks for separator in assembly.branches[0].separators} == {expected}  # type: ignore[attr-defined]
+    fitted, notes = within_device(two_branches(batch_size=8), free, device="cuda:1")
+    assert batch_sizes(fitted) == {expected}
     fewer = [note for note in notes if "instead of 8 chunks" in note]
     assert len(fewer) == (4 if expected < 8 else 0)
     assert all("cuda:1" in note for note in notes)
@@ -235,45 +237,37 @@ def test_batches_are_chosen_from_free_memory(chunks: int, expected: int) -> None
 
 def test_loading_looks_at_the_card(tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reader that a GPU would have, on a card that is full: batches of one, unless more were asked for."""
-    monkeypatch.setattr("my_submission.systems.options.CPU_BATCH_CHUNKS", 8)
+    monkeypatch.setattr("my_submission.mechanisms.options.CPU_BATCH_CHUNKS", 8)
     monkeypatch.setattr("my_submission.predictor.loading.memory_reader", lambda _: lambda: DeviceMemory(0, 100))
     for asked, expected in ((None, 1), (4, 4)):
         predictor = mdx.load("starter", models_dir=tiny_models, device="cpu", batch_chunks=asked)
-        separators = predictor.assembly.branches[0].separators
-        assert {separator.batch_chunks for separator in separators} == {expected}  # type: ignore[attr-defined]
+        assert batch_sizes(predictor.system) == {expected}
         assert bool(predictor.setup_notes) == (asked is None)
 
 
 def test_a_batch_size_that_was_asked_for_stays() -> None:
-    assembly = two_branches()
-    for separator in assembly.branches[0].separators:
-        separator.batch_chunks = 8  # type: ignore[attr-defined]
-    fit_to_device(assembly, 0, device="cuda:1", has_fixed_batches=True)
-    assert {separator.batch_chunks for separator in assembly.branches[0].separators} == {8}  # type: ignore[attr-defined]
+    fitted, _ = within_device(two_branches(batch_size=8), 0, device="cuda:1", has_fixed_batches=True)
+    assert batch_sizes(fitted) == {8}
 
 
 def test_segments_shrink_where_they_must_and_whole_songs_stay_whole() -> None:
-    assembly = two_branches()
-    (waveform,) = assembly.branches[1].separators
-    assert isinstance(waveform, WaveformSeparator)
+    system = two_branches()
     plenty = 2 * int(SEGMENT_BYTES_PER_SAMPLE * SEGMENTS.segment_samples / DEVICE_SHARE)
-    assert fit_to_device(assembly, plenty, device="cuda:1") == ()
-    assert waveform.chunking == SEGMENTS
-    notes = fit_to_device(assembly, plenty // 4, device="cuda:1", has_fixed_batches=True)
+    fitted, notes = within_device(system, plenty, device="cuda:1")
+    assert notes == ()
+    assert demucs_in(fitted).chunking == SEGMENTS
+    _, notes = within_device(system, plenty // 4, device="cuda:1", has_fixed_batches=True)
     assert notes == ("demucs: segments of 0.1 s instead of 0.2 s, to fit the free memory of cuda:1",)
-    waveform.chunking = WholeSong(SEGMENTS)
-    assert fit_to_device(assembly, plenty // 4, device="cuda:1", has_fixed_batches=True) == ()
+    whole = two_branches(segments=WholeSong(SEGMENTS))
+    assert within_device(whole, plenty // 4, device="cuda:1", has_fixed_batches=True)[1] == ()
 
 
 @pytest.mark.parametrize(("segments", "expected"), [(0, 1), (3, 3), (100, 8)])
 def test_segments_run_together_as_memory_allows(segments: int, expected: int) -> None:
-    assembly = two_branches()
-    (waveform,) = assembly.branches[1].separators
-    assert isinstance(waveform, WaveformSeparator)
-    need = SEGMENT_BYTES_PER_SAMPLE * waveform.valid_length(SEGMENTS.segment_samples)
-    fit_to_device(assembly, int((segments + 0.5) * need / DEVICE_SHARE), device="cuda:1")
-    waveform.engine = SegmentBatches(waveform.engine)
-    assert waveform.segments_together == expected
+    system = two_branches(segment_engine=SegmentBatches(waveform_engine()))
+    need = SEGMENT_BYTES_PER_SAMPLE * demucs_in(system).valid_length(SEGMENTS.segment_samples)
+    fitted, _ = within_device(system, int((segments + 0.5) * need / DEVICE_SHARE), device="cuda:1")
+    assert demucs_in(fitted).segments_together == expected
 
 
 def test_segments_of_one_length_are_one_batch() -> None:

@@ -31,7 +31,7 @@ from my_submission.engines.provider_probe import (
     probe_providers,
 )
 from my_submission.errors import MdxError
-from tests.rigs import two_branches
+from tests.rigs import CHUNKING, two_branches
 
 CPU_ONLY = Machine("Linux", 2, 8 << 30, 4 << 30, 0, "there is no NVIDIA driver")
 WITH_GPU = Machine("Linux", 2, 8 << 30, 4 << 30, 1, "")
@@ -129,12 +129,11 @@ def test_a_forecast_is_cost_times_length_against_the_planned_limit() -> None:
 
 def test_overlapping_segments_count_as_often_as_they_are_computed() -> None:
     """Half of each segment overlaps, so a long song computes every sample twice; spectral chunks only once."""
-    assembly = two_branches()
-    assert long_song_seconds(assembly, 8_000, {"networks: bass": 1.0, "demucs": 2.0}, 3.5) == pytest.approx(5.5)
+    system = two_branches()
+    assert long_song_seconds(system, 8_000, {"networks: bass": 1.0, "demucs": 2.0}, 3.5) == pytest.approx(5.5)
     # Of a longer chunk the overlaps were computed, and counted, already.
-    assert long_song_seconds(assembly, 8_001, {"networks: bass": 1.0, "demucs": 2.0}, 3.5) == 3.5
-    strides = {separator.chunking.stride_samples for separator in assembly.branches[0].separators}
-    assert {chunk_samples(assembly)} == strides
+    assert long_song_seconds(system, 8_001, {"networks: bass": 1.0, "demucs": 2.0}, 3.5) == 3.5
+    assert chunk_samples(system) == CHUNKING.stride_samples
 
 
 def test_decibels_are_those_of_the_worst_source() -> None:

@@ -14,13 +14,14 @@ from my_submission.engines import Device
 from my_submission.engines.conditioned_onnx import open_conditioned_onnx
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
+from my_submission.mechanisms import ConditionedRecipe, RunOptions
 from my_submission.networks.lasaft import ConditionedNet, FrameworkConfig, GatedTfcTdfConfig
 from my_submission.networks.lasaft.gated_tfc_tdf import GATE_SCALE, GatedTfcTdfNet, SourceGate
 from my_submission.networks.spectra import channel_major, part_major
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
 from my_submission.predictor import Predictor
 from my_submission.stems import LASAFT_SOURCES, MUSIC_SOURCES
-from my_submission.systems import BranchRecipe, ConditionedRecipe, RunOptions, SystemRecipe, assemble, find_system
+from my_submission.systems import BranchRecipe, SystemRecipe, find_system, load_system
 from my_submission.weights import ModelsFolder
 from tests.training_songs import synthetic_stem, write_spooled_songs
 from training.checkpoints import load_module
@@ -298,7 +299,7 @@ def test_its_graph_separates_in_the_predictor(runs: tuple[Path, FitReport]) -> N
     recipe = ConditionedRecipe("starter-conditioned/network", MUSIC_SOURCES, 256)
     shares = dict.fromkeys(MUSIC_SOURCES, 1.0)
     system = SystemRecipe("tiny", "for tests", MUSIC_SOURCES, (BranchRecipe("network", recipe, shares),))
-    predictor = Predictor(assemble(system, ModelsFolder(runs[0]), RunOptions(device=Device("cpu"), threads=1)))
+    predictor = Predictor(load_system(system, ModelsFolder(runs[0]), RunOptions(device=Device("cpu"), threads=1)))
     mixture = np.sum([synthetic_stem(source, 8, 0.5) for source in MUSIC_SOURCES], axis=0)
     stems = predictor.separate(mixture)
     assert runs[1].best is not None
@@ -334,7 +335,7 @@ def test_the_shipped_systems_take_tones_and_clicks_apart(name: str) -> None:
     """Better than a quarter of the mixture for both; nothing is fetched."""
     stems = {source: synthetic_stem(source, 3, 3.0) for source in ("other", "drums")}
     mixture = stems["other"] + stems["drums"]
-    system = assemble(find_system(name), ModelsFolder(ROOT_MODELS), RunOptions(device=Device("cpu"), threads=1))
+    system = load_system(find_system(name), ModelsFolder(ROOT_MODELS), RunOptions(device=Device("cpu"), threads=1))
     estimates = Predictor(system).separate(mixture)
     assert set(estimates) == set(MUSIC_SOURCES)
     for source, stem in stems.items():

@@ -15,7 +15,9 @@ from my_submission.dsp.stft import istft, stft
 from my_submission.dsp.wiener import WienerSettings, wiener
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.geometry import FrameChunking, StftGeometry
-from my_submission.separators.masking import MASK_ONLY, MaskingSeparator
+from my_submission.mechanisms import MaskingMechanism
+from my_submission.mechanisms.masking import MASK_ONLY
+from tests.rigs import estimated
 
 STFT = StftGeometry(256, 64, 129)
 WHOLE = FrameChunking(10_000)
@@ -25,17 +27,12 @@ def song(samples: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((2, samples)).astype(np.float32)
 
 
-def masking(function=lambda batch: 0.5 * np.ones_like(batch), sources=("music",), **more) -> MaskingSeparator:
-    return MaskingSeparator(sources, FakeEngine(function), **{"stft": STFT, "chunking": WHOLE, **more})
+def masking(function=lambda batch: 0.5 * np.ones_like(batch), sources=("music",), **more) -> MaskingMechanism:
+    return MaskingMechanism(sources, FakeEngine(function), **{"stft": STFT, "chunking": WHOLE, **more})
 
 
-def separated(separator: MaskingSeparator, mixture: np.ndarray) -> dict[str, np.ndarray]:
-    """The pieces joined, checked to be consecutive and complete."""
-    with mixture_from_array(mixture, 44_100) as prepared:
-        pieces = list(separator.pieces(prepared))
-    assert [piece.start for piece in pieces] == [0, *(piece.stop for piece in pieces[:-1])]
-    assert pieces[-1].stop == mixture.shape[1]
-    return {name: np.concatenate([piece.stems[name] for piece in pieces], axis=1) for name in separator.sources}
+def separated(separator: MaskingMechanism, mixture: np.ndarray) -> dict[str, np.ndarray]:
+    return estimated(separator, mixture)
 
 
 @settings(deadline=None, max_examples=60)
@@ -154,5 +151,5 @@ def test_stretches_cover_the_song_and_no_more(frames: int) -> None:
             FrameChunking(*wrong)
 
 
-def test_a_rehearsal_is_a_second_of_a_stretch() -> None:
-    assert masking(chunking=FrameChunking(430)).rehearse() == pytest.approx(0.1)
+def test_a_probe_is_a_second_of_a_stretch() -> None:
+    assert masking(chunking=FrameChunking(430)).probe_cost() == pytest.approx(0.1)

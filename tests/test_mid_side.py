@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from my_submission.engines.fake_engine import FakeEngine
-from my_submission.separators.mid_side import MidSideEngine, combined, four_rows
+from my_submission.mechanisms.mid_side import MidSideEngine, combined, four_rows
 from my_submission.stems import CINEMA_SOURCES, unstack_stems
 
 SAMPLES = 500

@@ -18,17 +18,18 @@ import torch
 from my_submission.engines import Device
 from my_submission.errors import WeightsError
 from my_submission.geometry import OverlapChunking, SpectralChunking, StftGeometry
+from my_submission.mechanisms import RunOptions, SpectralMechanism, WaveformMechanism, WaveformRecipe
+from my_submission.mechanisms.spectral_networks import open_spectral
 from my_submission.networks.demucs import Demucs
 from my_submission.networks.tfc_tdf import TfcTdfNet
 from my_submission.predictor import Predictor
-from my_submission.separators.waveform import WaveformSeparator
 from my_submission.stems import MUSIC_SOURCES
-from my_submission.systems import BranchRecipe, RunOptions, SystemRecipe, WaveformRecipe, assemble
+from my_submission.systems import BranchRecipe, SystemRecipe, load_system
 from my_submission.systems.catalogue import KUIELAB_A, KUIELAB_B
-from my_submission.systems.spectral_networks import open_spectral
 from my_submission.weights import ModelsFolder
 from tests.model_makers import random_demucs, random_mixer, random_network, write_manifest, write_spectral, write_torch
 from tests.reference_systems import blend, demucs_estimate, spectral_estimate
+from tests.rigs import estimated
 
 SMALL = {"hop": 64, "bins": 64, "frames": 64}
 SMALL_N_FFT = {"bass": 1024, "drums": 256, "other": 512, "vocals": 384}
@@ -87,7 +88,7 @@ class Rig:
         self.predictor = self.build(RunOptions(device=Device("cpu")))
 
     def build(self, options: RunOptions) -> Predictor:
-        return Predictor(assemble(self.recipe, ModelsFolder(self.folder), options, allow_unverified=True))
+        return Predictor(load_system(self.recipe, ModelsFolder(self.folder), options, allow_unverified=True))
 
     @property
     def kept_samples(self) -> int:
@@ -225,15 +226,12 @@ def test_batches_of_chunks_change_nothing(small: Callable[[str], Rig]) -> None:
     rig = small("a")
     mixture = song(50_000)
     one = rig.predictor.separate(mixture)
-    separators = [separator for branch in rig.predictor.assembly.branches for separator in branch.separators]
-    spectral = [separator for separator in separators if not isinstance(separator, WaveformSeparator)]
-    for separator in spectral:
-        separator.batch_chunks = 7
-    try:
-        seven = rig.predictor.separate(mixture)
-    finally:
-        for separator in spectral:
-            separator.batch_chunks = 1
+    system = rig.predictor.system
+    networks = system.branches[0].mechanism
+    assert isinstance(networks, SpectralMechanism)
+    sevens = replace(networks, networks=tuple(replace(network, batch_size=7) for network in networks.networks))
+    batched = replace(system, branches=(replace(system.branches[0], mechanism=sevens), *system.branches[1:]))
+    seven = Predictor(batched).separate(mixture)
     assert min(snr_db(one[source], seven[source]) for source in MUSIC_SOURCES) >= 120
 
 
@@ -305,23 +303,21 @@ def test_reference_vectors_of_the_published_demucs(capsys: pytest.CaptureFixture
 def test_reference_vectors_of_the_published_split_application(capsys: pytest.CaptureFixture[str]) -> None:
     if not REFERENCE_ROOT.is_dir():
         pytest.skip("../shared/reference is not here")
-    from my_submission.audio_io import mixture_from_array
     from my_submission.engines.torch_engine import TorchEngine
 
     stored = np.load(REFERENCE_ROOT / "demucs_v2.npz")
     network = stored_demucs(stored)
     applied = np.load(REFERENCE_ROOT / "demucs_v2_apply.npz")
     mixture = np.random.default_rng(3).standard_normal((2, 1808100)).astype(np.float32) * np.float32(0.1)
-    separator = WaveformSeparator(
+    mechanism = WaveformMechanism(
         TorchEngine(network, device=Device("cpu")),
         network.config.sources,
         valid_length=network.config.valid_length,
         chunking=OverlapChunking(1_764_000, 0.5),
         normalisation="none",
     )
-    with mixture_from_array(mixture, 44_100) as prepared:
-        pieces = list(separator.pieces(prepared))
-    joined = np.stack([np.concatenate([piece.stems[name] for piece in pieces], axis=1) for name in separator.sources])
+    stems = estimated(mechanism, mixture)
+    joined = np.stack([stems[name] for name in mechanism.sources])
     got = joined[:, :, applied["input/positions"]]
     error = np.linalg.norm(got - applied["output/y"]) / np.linalg.norm(applied["output/y"])
     with capsys.disabled():

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from my_submission.audio_io import MemoryStore, mixture_from_array
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.geometry import FadeChunking, OverlapChunking, SegmentGrid
-from my_submission.planning import layers
+from my_submission.mechanisms import WaveformMechanism
+from my_submission.planning import ChunkBuffer, SegmentBuffer, estimates
 from my_submission.planning.coverage import Coverage
 from my_submission.planning.energy import BIN_SAMPLES, EnergyProfile
-from my_submission.planning.layers import ChunkLayer, SegmentLayer
-from my_submission.separators import WaveformSeparator
 from my_submission.stems import DEMUCS_SOURCES
+from tests.rigs import waveform
 
 SAMPLES = 500
 STRETCHES = st.lists(st.tuples(st.integers(-50, 550), st.integers(0, 200)), max_size=8)
@@ -77,38 +77,45 @@ def test_energy_adds_up_in_any_order_of_blocks() -> None:
 GRID = OverlapChunking(400, 0.5)
 
 
-def segment_layer(samples: int, fade: int = 20, grid: SegmentGrid = GRID) -> SegmentLayer:
+def segment_buffer(samples: int, fade: int = 20, grid: SegmentGrid = GRID) -> SegmentBuffer:
     stores = {name: MemoryStore(channels=2, samples=samples) for name in DEMUCS_SOURCES}
-    return SegmentLayer(stores, samples, centre_and_scale=(0.0, 1.0), grid=grid, fade_samples=fade)
+    return SegmentBuffer(stores, samples, mean_and_std=(0.0, 1.0), grid=grid, fade_samples=fade)
+
+
+def overlap_added(mechanism: WaveformMechanism, mixture: np.ndarray, grid: SegmentGrid) -> dict[str, np.ndarray]:
+    """The overlap-add once more, over the whole song at once: sums of weighted segments over sums of weights."""
+    samples, full = mixture.shape[1], grid.segment_samples
+    total, weights = np.zeros((4, 2, samples), np.float32), np.zeros(samples, np.float32)
+    with mixture_from_array(mixture, 44_100) as prepared:
+        for offset in grid.offsets(samples):
+            start, stop = max(0, offset), min(offset + full, samples)
+            weight = grid.weights(full)[start - offset : stop - offset]
+            total[..., start:stop] += weight * mechanism.segment(prepared, start, stop - start)
+            weights[start:stop] += weight
+    return dict(zip(mechanism.sources, total / weights, strict=True))
 
 
 @pytest.mark.parametrize("grid", [GRID, FadeChunking(360, 40), FadeChunking(2_345)])
 @pytest.mark.parametrize("samples", [1, 399, 400, 401, 1_000, 2_345])
-def test_segments_in_any_order_give_the_published_pieces_to_the_bit(
+def test_segments_in_any_order_give_the_published_sum_to_the_bit(
     samples: int, grid: SegmentGrid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each added up in several pieces."""
-    monkeypatch.setattr(layers, "PIECE_SAMPLES", 100)
+    monkeypatch.setattr(estimates, "PIECE_SAMPLES", 100)
     mixture = np.random.default_rng(1).standard_normal((2, samples)).astype(np.float32)
-    separator = WaveformSeparator(
-        FakeEngine(lambda batch: np.stack([batch * gain for gain in (0.1, 0.2, 0.3, 0.4)], axis=1)),
-        DEMUCS_SOURCES,
-        valid_length=lambda length: length + 7,
-        chunking=grid,
-        normalisation="none",
-    )
-    layer, full = segment_layer(samples, grid=grid), grid.segment_samples
+    engine = FakeEngine(lambda batch: np.stack([batch * gain for gain in (0.1, 0.2, 0.3, 0.4)], axis=1))
+    mechanism = waveform(engine, grid, excess=7)
+    buffer, full = segment_buffer(samples, grid=grid), grid.segment_samples
     with mixture_from_array(mixture, 44_100) as prepared:
         for offset in np.random.default_rng(2).permutation(list(grid.offsets(samples))):
             start, stop = max(0, int(offset)), min(full + int(offset), samples)
-            rows = separator.segment(prepared, start, stop - start)
-            layer.add(int(offset), rows, separator.sources, full_samples=full)
-        pieces = list(separator.pieces(prepared))
-    assert layer.coverage["bass"].is_whole
-    assert (everywhere(layer.degree("bass", 0, samples), samples) == 1).all()
+            rows = mechanism.segment(prepared, start, stop - start)
+            buffer.add(int(offset), rows, mechanism.sources, full_samples=full)
+    in_order = overlap_added(mechanism, mixture, grid)
+    assert buffer.coverage["bass"].is_whole
+    assert (everywhere(buffer.degree("bass", 0, samples), samples) == 1).all()
     for source in DEMUCS_SOURCES:
-        published = np.concatenate([piece.stems[source] for piece in pieces], axis=1)
-        np.testing.assert_array_equal(layer.read(0, samples)[source], published)
+        np.testing.assert_array_equal(buffer.read(0, samples)[source], in_order[source])
 
 
 @settings(deadline=None, max_examples=50)
@@ -117,21 +124,21 @@ def test_segments_in_any_order_give_the_published_pieces_to_the_bit(
 )
 def test_any_set_of_segments_blends_without_a_step(offsets: list[int], lengths: list[int]) -> None:
     """Segments of different constants, weighted by their degree, never jump further than a ramp's slope allows."""
-    layer = segment_layer(1_200)
+    buffer = segment_buffer(1_200)
     for level, (offset, length) in enumerate(zip(offsets, lengths, strict=False), start=1):
         inside = min(length, 1_200 - offset)
-        layer.add(offset, np.full((4, 2, inside), level, np.float32), DEMUCS_SOURCES, full_samples=inside)
-    heard = everywhere(layer.degree("bass", 0, 1_200), 1_200) * layer.read(0, 1_200)["bass"][0]
+        buffer.add(offset, np.full((4, 2, inside), level, np.float32), DEMUCS_SOURCES, full_samples=inside)
+    heard = everywhere(buffer.degree("bass", 0, 1_200), 1_200) * buffer.read(0, 1_200)["bass"][0]
     spread = len(offsets)
     assert np.abs(np.diff(heard)).max() <= spread * (spread / 21 + 2 / 50)
 
 
 def test_chunks_fade_in_only_where_they_are_weighted() -> None:
-    layer = ChunkLayer({"bass": MemoryStore(channels=2, samples=100)}, 100)
-    layer.paint("bass", 0, np.ones((2, 100), np.float32))
+    buffer = ChunkBuffer({"bass": MemoryStore(channels=2, samples=100)}, 100)
+    buffer.paint("bass", 0, np.ones((2, 100), np.float32))
     weights = np.concatenate([np.linspace(0, 1, 20), np.linspace(1, 0, 20)]).astype(np.float32)
-    layer.fade_in("bass", 30, np.full((2, 40), 3.0, np.float32), weights)
-    bass = layer.read(0, 100)["bass"][0]
+    buffer.fade_in("bass", 30, np.full((2, 40), 3.0, np.float32), weights)
+    bass = buffer.read(0, 100)["bass"][0]
     assert (bass[:31] == 1).all()
     assert (bass[69:] == 1).all()
     assert bass.max() == pytest.approx(3.0)

@@ -189,15 +189,15 @@ def test_a_runner_that_is_not_ours(tmp_path: Path, tiny_models: Path) -> None:
 
 SLOW_DRIVER = """
 import sys, time
-from my_submission.separators.spectral import SpectralSeparator
+from my_submission.mechanisms.spectral import SpectralNetwork
 
-quick = SpectralSeparator.estimates
+quick = SpectralNetwork.estimates
 
 def slow(self, mixture, spans, **more):
     time.sleep(0.2 * len(spans))  # what a network of the published size costs, without its processor time
     return quick(self, mixture, spans, **more)
 
-SpectralSeparator.estimates = slow
+SpectralNetwork.estimates = slow
 import predict
 sys.exit(predict.main())
 """

@@ -12,9 +12,9 @@ import soundfile
 from my_submission.errors import InputError, OutputError
 from my_submission.events import Finished, Note, PartAdvanced, PartFinished, PartStarted
 from my_submission.geometry import SAMPLE_RATE
+from my_submission.mechanisms import Mixer
 from my_submission.predictor import Predictor
 from my_submission.predictor.report import NOT_SEPARATED
-from my_submission.separators import Mixer
 from my_submission.stems import MUSIC_SOURCES
 from tests.rigs import CHUNKING, GAINS, SEGMENTS, WAVEFORM_GAINS, FakeClock, two_branches
 
@@ -202,7 +202,7 @@ def test_report_says_what_was_done(tmp_path: Path) -> None:
     assert plain["is_as_published"] is True
     assert all(part["n_units"] and part["planned_share"] == 1 for part in plain["parts"])
     assert set(plain["levels"]["bass"]) == {"peak", "rms", "clipped_samples"}
-    assert plain["cutoffs_hz"] == {"bass": 5512.5}
+    assert plain["cutoffs_hz"] == dict.fromkeys(MUSIC_SOURCES, 22_050.0)
     assert plain["peak_memory_bytes"] > 0
     assert Path(plain["outputs"]["bass"]).is_file()
 

@@ -18,8 +18,9 @@ from my_submission.challenge import separation_model
 from my_submission.challenge.separation_model import SeparationModel
 from my_submission.errors import InputError
 from my_submission.events import Finished
+from my_submission.mechanisms import SpectralRecipe
 from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
-from my_submission.systems import SYSTEMS, BranchRecipe, SpectralRecipe, SystemRecipe
+from my_submission.systems import SYSTEMS, BranchRecipe, SystemRecipe
 from my_submission.user_config import MySeparationModel
 from tests.model_makers import random_network, write_manifest, write_spectral
 

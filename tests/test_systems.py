@@ -10,16 +10,9 @@ import pytest
 import my_submission as mdx
 from my_submission.engines import Device, devices
 from my_submission.errors import DeviceError, UnknownNameError
+from my_submission.mechanisms import RunOptions, SpectralRecipe, WaveformRecipe
 from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES, canonical_source, stack_stems, unstack_stems
-from my_submission.systems import (
-    SYSTEMS,
-    BranchRecipe,
-    RunOptions,
-    SpectralRecipe,
-    SystemRecipe,
-    WaveformRecipe,
-    find_system,
-)
+from my_submission.systems import SYSTEMS, BranchRecipe, SystemRecipe, find_system
 from my_submission.systems.catalogue import KUIELAB_A, KUIELAB_B
 from my_submission.weights import ModelsFolder
 

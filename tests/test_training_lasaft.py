@@ -11,11 +11,12 @@ import torch
 
 from evaluator.metrics import global_sdr
 from my_submission.engines import Device
+from my_submission.mechanisms import ConditionedRecipe, RunOptions
 from my_submission.networks.lasaft import config as published
 from my_submission.networks.lasaft.framework import LasaftConfig
 from my_submission.predictor import Predictor
 from my_submission.stems import LASAFT_SOURCES, MUSIC_SOURCES
-from my_submission.systems import BranchRecipe, ConditionedRecipe, RunOptions, SystemRecipe, assemble
+from my_submission.systems import BranchRecipe, SystemRecipe, load_system
 from my_submission.weights import ModelsFolder
 from tests.training_songs import synthetic_stem, write_spooled_songs
 from training.checkpoints import load_module
@@ -244,7 +245,7 @@ def test_its_graph_separates_in_the_predictor(runs: tuple[Path, FitReport]) -> N
     system = SystemRecipe(
         "tiny", "for tests", MUSIC_SOURCES, (BranchRecipe("network", recipe, dict.fromkeys(MUSIC_SOURCES, 1.0)),)
     )
-    predictor = Predictor(assemble(system, ModelsFolder(folder), RunOptions(device=Device("cpu"), threads=1)))
+    predictor = Predictor(load_system(system, ModelsFolder(folder), RunOptions(device=Device("cpu"), threads=1)))
     mixture = np.sum([synthetic_stem(source, 8, 0.5) for source in MUSIC_SOURCES], axis=0)
     stems = predictor.separate(mixture)
     assert report.best is not None

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from evaluator.metrics import global_sdr
-from my_submission.separators import Mixer
+from my_submission.mechanisms import Mixer
 from my_submission.stems import MUSIC_SOURCES, Waveform, unstack_stems
 from training.phase2.closed_form import choose_ridge, fit_mixer
 from training.phase2.comparison import compare

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder
 from my_submission.audio_io.decoder import DEFAULT_READ_OPTIONS, ReadOptions
-from my_submission.audio_io.sample_store import DiskStore, MemoryStore, new_store
+from my_submission.audio_io.sample_store import DiskStore, MemoryStore, SampleStore, new_store
 from my_submission.audio_io.statistics import MixtureStatistics, StatisticsGatherer
 from my_submission.dsp.resampling import StreamResampler, resampled_length
 from my_submission.errors import InputError
@@ -44,7 +44,7 @@ class Mixture:
         notes: what a user should know of how the file was read, a clause each.
     """
 
-    store: MemoryStore | DiskStore
+    store: SampleStore
     samples: int
     source_rate: int
     source_samples: int

@@ -51,6 +51,9 @@ class SampleStore(Protocol):
     def write(self, start: int, block: Waveform) -> None:
         """Put a block (channels, n) at ``start``; it must lie inside [0, samples)."""
 
+    def close(self) -> None:
+        """Give the samples up."""
+
 
 class MemoryStore:
     """Samples in memory.

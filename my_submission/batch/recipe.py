@@ -75,7 +75,7 @@ class Recipe:
             DeviceError: the device is not there.
         """
         predictor = load(self.system, **self.load_settings)
-        found = {name: remembered_sha256_of(path) for name, path in predictor.assembly.weights.items()}
+        found = {name: remembered_sha256_of(path) for name, path in predictor.system.weights.items()}
         different = sorted(name for name in found if found[name] != self.weights.get(name))
         if different:
             raise WeightsError(

@@ -27,7 +27,7 @@ def build_predictor(configuration: SubmissionConfiguration, *, tree: Path = TREE
         precision=configuration.precision,
     )
     require_sources(configuration, predictor.sources)
-    predictor.assembly.open()  # songs have limits: none of them is to pay for it
+    predictor.system.open_weights()  # songs have limits: none of them is to pay for it
     return predictor
 
 

@@ -11,7 +11,8 @@ from rich.console import Console
 from my_submission.cli.artefacts import add_models_dir
 from my_submission.engines import Device
 from my_submission.engines.onnx_engine import open_onnx
-from my_submission.systems import SYSTEMS, SpectralRecipe, SystemRecipe, chunking_of
+from my_submission.mechanisms.spectral_networks import chunking_of
+from my_submission.systems import SYSTEMS, SystemRecipe
 from my_submission.weights import ModelsFolder
 from terminal.lines import rich_line
 from terminal.names import storable
@@ -58,9 +59,7 @@ def _cutoffs(system: SystemRecipe, models: ModelsFolder, missing: list[str]) -> 
     """Cutoff of every source's spectral network, from the graph itself; None where the graph is not there."""
     cutoffs: dict[str, float | None] = {}
     for branch in system.branches:
-        if not isinstance(branch.recipe, SpectralRecipe):
-            continue
-        for source, name in branch.recipe.networks.items():
+        for source, name in branch.recipe.cutoff_artefacts.items():
             cutoffs[source] = None if name in missing else _cutoff(models, name)
     return cutoffs
 

@@ -11,7 +11,8 @@ from rich.table import Table
 from my_submission.cli.artefacts import add_models_dir, expand
 from my_submission.engines import Device
 from my_submission.engines.onnx_engine import open_onnx
-from my_submission.systems import chunking_of, is_conditioned, spectra_of
+from my_submission.mechanisms.conditioned_networks import is_conditioned, spectra_of
+from my_submission.mechanisms.spectral_networks import chunking_of
 from my_submission.weights import Artefact, ModelsFolder, verify
 from terminal.lines import rich_line
 

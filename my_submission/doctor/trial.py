@@ -14,12 +14,11 @@ import numpy as np
 
 from my_submission.errors import DeviceError, MdxError
 from my_submission.events import Finished, PartFinished
-from my_submission.geometry import SAMPLE_RATE, bounded
+from my_submission.geometry import SAMPLE_RATE
 from my_submission.predictor import Predictor, load
 from my_submission.predictor.report import peak_memory_bytes
-from my_submission.separators import ConditionedSeparator, SpectralSeparator
 from my_submission.stems import Stems, Waveform
-from my_submission.systems import Assembly, WaveformRecipe
+from my_submission.systems import LoadedSystem
 
 logger = logging.getLogger(__name__)
 
@@ -116,32 +115,27 @@ def measure(settings: TrialSettings) -> Trial:
         allow_unverified=settings.allow_unverified,
     )
     load_seconds = time.monotonic() - started
-    assembly = predictor.assembly
-    mixture = trial_mixture(chunk_samples(assembly))
+    system = predictor.system
+    mixture = trial_mixture(chunk_samples(system))
     _timed(predictor, mixture)  # the first run also allocates and compiles
     stems, seconds, part_seconds = _timed(predictor, mixture)
     audio_seconds = mixture.shape[-1] / SAMPLE_RATE
     return Trial(
         settings=settings,
-        runs_on=tuple(sorted({separator.runs_on for branch in assembly.branches for separator in branch.separators})),
+        runs_on=system.runs_on,
         load_seconds=load_seconds,
         audio_seconds=audio_seconds,
         seconds=seconds,
-        cost=long_song_seconds(assembly, mixture.shape[-1], part_seconds, seconds) / audio_seconds,
+        cost=long_song_seconds(system, mixture.shape[-1], part_seconds, seconds) / audio_seconds,
         peak_bytes=peak_memory_bytes(),
         stems=stems,
     )
 
 
-def chunk_samples(assembly: Assembly) -> int:
-    """Samples that every spectral network of a system takes in one run."""
-    separators = [separator for branch in assembly.branches for separator in branch.separators]
-    strides = [
-        each.chunking.stride_samples
-        for each in separators
-        if isinstance(each, SpectralSeparator | ConditionedSeparator)
-    ]
-    return min(strides, default=round(LEAST_SECONDS * SAMPLE_RATE))
+def chunk_samples(system: LoadedSystem) -> int:
+    """Return the samples that every network of fixed chunks takes in one run."""
+    samples = [branch.mechanism.trial_samples for branch in system.branches]
+    return min((each for each in samples if each is not None), default=round(LEAST_SECONDS * SAMPLE_RATE))
 
 
 def trial_mixture(samples: int) -> Waveform:
@@ -152,20 +146,19 @@ def trial_mixture(samples: int) -> Waveform:
     return np.asarray(0.05 * chord + 0.05 * noise, np.float32)
 
 
-def long_song_seconds(assembly: Assembly, samples: int, part_seconds: dict[str, float], seconds: float) -> float:
-    """What the chunk would have cost as a part of a long song, where waveform segments as long as it overlap.
+def long_song_seconds(system: LoadedSystem, samples: int, part_seconds: dict[str, float], seconds: float) -> float:
+    """Return what the chunk would have cost as a part of a long song, where segments as long as it overlap.
 
     Args:
-        assembly: the system.
+        system: the system.
         samples: of the chunk.
-        part_seconds: name of each part to its seconds.
+        part_seconds: name of each stage to its seconds.
         seconds: of the whole run.
     """
     extra = 0.0
-    for branch in assembly.recipe.branches:
-        if isinstance(branch.recipe, WaveformRecipe) and bounded(branch.recipe.chunking).segment_samples >= samples:
-            passes = 1 / (1 - branch.recipe.chunking.overlap_ratio)
-            extra += (passes - 1) * sum(cost for name, cost in part_seconds.items() if name.startswith(branch.name))
+    for branch in system.branches:
+        passes = branch.mechanism.long_song_passes(samples)
+        extra += (passes - 1) * sum(cost for name, cost in part_seconds.items() if name.startswith(branch.name))
     return seconds + extra
 
 

@@ -1,34 +1,29 @@
-"""Planning: what a system costs here and now, and which of its work to do next before a deadline."""
+"""Planning: what work costs here and now, and which work item comes next before a deadline.
+
+Nothing here knows a mechanism: stages say themselves what is left to do and how it is shown.
+"""
 
 from my_submission.planning.calibration import Calibration, Cost
+from my_submission.planning.cost_model import CostModel, Forecast
 from my_submission.planning.coverage import Coverage
-from my_submission.planning.joint_filter import JointFilterWork
-from my_submission.planning.layers import ChunkLayer, Layer, SegmentLayer
-from my_submission.planning.masks import FilterWork, MaskWork
-from my_submission.planning.pace import Forecast, Pace
-from my_submission.planning.schedule import Plan, PlannedPart, Schedule
-from my_submission.planning.segments import SegmentWork, ShiftedWork
-from my_submission.planning.work import ChunkWork, SequentialWork, Unit, Work
+from my_submission.planning.estimates import ChunkBuffer, EstimateBuffer, SegmentBuffer
+from my_submission.planning.schedule import Plan, PlannedStage, Schedule
+from my_submission.planning.stage import Benefit, ClosingStage, Stage, WorkItem
 
 __all__ = [
+    "Benefit",
     "Calibration",
-    "ChunkLayer",
-    "ChunkWork",
+    "ChunkBuffer",
+    "ClosingStage",
     "Cost",
+    "CostModel",
     "Coverage",
-    "FilterWork",
+    "EstimateBuffer",
     "Forecast",
-    "JointFilterWork",
-    "Layer",
-    "MaskWork",
-    "Pace",
     "Plan",
-    "PlannedPart",
+    "PlannedStage",
     "Schedule",
-    "SegmentLayer",
-    "SegmentWork",
-    "SequentialWork",
-    "ShiftedWork",
-    "Unit",
-    "Work",
+    "SegmentBuffer",
+    "Stage",
+    "WorkItem",
 ]

@@ -29,13 +29,13 @@ from my_submission.dsp.resampling import resample
 from my_submission.engines.device_memory import PeakWatch, ReadMemory
 from my_submission.events import Estimated, Event, Finished
 from my_submission.geometry import SAMPLE_RATE
-from my_submission.planning import Calibration, Pace
+from my_submission.mechanisms import NewStore
+from my_submission.planning import Calibration, CostModel
 from my_submission.planning.calibration import part_key
-from my_submission.predictor.parts import NewStore
 from my_submission.predictor.report import SeparationReport, is_separated, outcome_warnings, peak_memory_bytes
-from my_submission.predictor.song import Finish, Song
+from my_submission.predictor.song import Song, WriteCost
 from my_submission.stems import Stems
-from my_submission.systems import Assembly
+from my_submission.systems import LoadedSystem
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Predictor:
     """Separates songs with one system, built once.
 
     Args:
-        assembly: the system, ready to run.
+        system: the system, ready to run.
         clock: monotonic seconds, for budgets; tests inject their own.
         notes: what a reader of every report should know, such as why the CPU was chosen.
         calibration: what work has cost before; only what this predictor measures itself when not given.
@@ -62,14 +62,14 @@ class Predictor:
 
     def __init__(
         self,
-        assembly: Assembly,
+        system: LoadedSystem,
         *,
         clock: Callable[[], float] | None = None,
         notes: tuple[str, ...] = (),
         calibration: Calibration | None = None,
         read_device_memory: ReadMemory | None = None,
     ) -> None:
-        self.assembly = assembly
+        self.system = system
         self.setup_notes = notes
         self.calibration = calibration if calibration is not None else Calibration()
         self._clock = clock
@@ -78,7 +78,7 @@ class Predictor:
     @property
     def sources(self) -> tuple[str, ...]:
         """Stems that come out."""
-        return self.assembly.recipe.sources
+        return self.system.recipe.sources
 
     def separate(
         self,
@@ -123,15 +123,15 @@ class Predictor:
     ) -> Iterator[Event]:
         """As :meth:`separate`, as a stream of progress events; the last one is ``Finished(stems)``."""
         budget = self._budget(budget_seconds)
-        working_rate = self.assembly.recipe.working_rate(sample_rate)
+        working_rate = self.system.recipe.working_rate(sample_rate)
         with mixture_from_array(mixture, sample_rate, working_rate=working_rate) as song_mixture:
             samples = song_mixture.samples
-            finish = Finish(self._finish_key("memory", sample_rate), COMPOSING_SECONDS_PER_SECOND, 0.0)
+            write_cost = WriteCost(self._write_key("memory", sample_rate), COMPOSING_SECONDS_PER_SECOND, 0.0)
 
             def new_store(channels: int = N_CHANNELS, samples: int = samples) -> MemoryStore:
                 return MemoryStore(channels=channels, samples=samples)
 
-            song = self._song(song_mixture, budget, finish, new_store, refine=refine)
+            song = self._song(song_mixture, budget, write_cost, new_store, refine=refine)
             stems = {source: np.empty((2, samples), np.float32) for source in self.sources}
             with song:
                 yield from song.work()
@@ -149,7 +149,7 @@ class Predictor:
                 stems = {
                     name: resample(stem, working_rate, sample_rate, samples=length) for name, stem in stems.items()
                 }
-            self._learn(song, finish, budget.elapsed() - began)
+            self._learn(song, write_cost, budget.elapsed() - began)
             yield Finished(stems, budget.late_by())
 
     def separate_file(
@@ -218,7 +218,7 @@ class Predictor:
             watch = stack.enter_context(PeakWatch(self._read_device_memory))
             scratch = scratch_folder(directory)
             began = budget.elapsed()
-            rate = self.assembly.recipe.working_rate
+            rate = self.system.recipe.working_rate
             mixture = stack.enter_context(load_mixture(path, scratch_dir=scratch, working_rate=rate, options=reading))
             reading_seconds = budget.elapsed() - began
             writer = stack.enter_context(
@@ -232,8 +232,8 @@ class Predictor:
                     source_rate=rate(mixture.source_rate),
                 )
             )
-            finish = Finish(
-                self._finish_key(f"{file_format} {subtype}", mixture.source_rate),
+            write_cost = WriteCost(
+                self._write_key(f"{file_format} {subtype}", mixture.source_rate),
                 WRITING_SHARE * reading_seconds * SAMPLE_RATE / mixture.samples,
                 LEAST_WRITING_SECONDS,
             )
@@ -241,7 +241,7 @@ class Predictor:
             def new_store(channels: int = N_CHANNELS, samples: int = mixture.samples) -> DiskStore:
                 return stack.enter_context(DiskStore(channels, samples, directory=scratch))
 
-            song = self._song(mixture, budget, finish, new_store, refine=refine)
+            song = self._song(mixture, budget, write_cost, new_store, refine=refine)
             with song:
                 yield from song.work()
                 for block in song.blocks():
@@ -250,7 +250,7 @@ class Predictor:
                     else:
                         yield block
             began = budget.elapsed()
-        self._learn(song, finish, budget.elapsed() - began)
+        self._learn(song, write_cost, budget.elapsed() - began)
         report = self._report(song, path, writer, reading_seconds, watch.peak_bytes)
         yield Finished(report, report.late_by_seconds)
 
@@ -260,34 +260,34 @@ class Predictor:
         return Budget(limit, clock, clock() - spent_seconds)
 
     def _song(
-        self, mixture: Mixture, budget: Budget, finish: Finish, new_store: NewStore, *, refine: bool | None
+        self, mixture: Mixture, budget: Budget, write_cost: WriteCost, new_store: NewStore, *, refine: bool | None
     ) -> Song:
         return Song(
-            assembly=self.assembly,
+            system=self.system,
             mixture=mixture,
             budget=budget,
-            pace=Pace(self.calibration),
-            finish=finish,
+            costs=CostModel(self.calibration),
+            write_cost=write_cost,
             new_store=new_store,
             refines=budget.is_limited if refine is None else refine,
             notes=[*self.setup_notes, *mixture.notes],
         )
 
-    def _finish_key(self, kind: str, sample_rate: int) -> str:
-        return part_key("finish", system=self.assembly.recipe.name, kind=kind, sample_rate=sample_rate)
+    def _write_key(self, kind: str, sample_rate: int) -> str:
+        return part_key("finish", system=self.system.recipe.name, kind=kind, sample_rate=sample_rate)
 
-    def _learn(self, song: Song, finish: Finish, seconds: float) -> None:
+    def _learn(self, song: Song, write_cost: WriteCost, seconds: float) -> None:
         """Remember what this song's parts have cost; ``seconds`` were needed after the last block."""
-        closing_seconds = max(0.0, seconds - finish.least_seconds)
-        song.pace.observe(finish.closing_key, song.seconds, closing_seconds, is_network=False)
-        song.pace.keep()
+        closing_seconds = max(0.0, seconds - write_cost.least_seconds)
+        song.costs.observe(write_cost.closing_key, song.seconds, closing_seconds, is_network=False)
+        song.costs.keep()
 
     def _report(
         self, song: Song, path: Path, writer: StemFolderWriter, reading_seconds: float, peak_device_bytes: int | None
     ) -> SeparationReport:
         budget = song.budget
         return SeparationReport(
-            system=self.assembly.recipe.name,
+            system=self.system.recipe.name,
             source_rate=song.mixture.source_rate,
             source_samples=song.mixture.source_samples,
             parts=song.part_reports(),
@@ -295,18 +295,18 @@ class Predictor:
             budget_seconds=budget.seconds if budget.is_limited else None,
             peak_memory_bytes=peak_memory_bytes(),
             peak_device_memory_bytes=peak_device_bytes,
-            cutoffs_hz=dict(self.assembly.cutoffs_hz),
-            weights={name: str(file) for name, file in self.assembly.weights.items()},
+            cutoffs_hz=self.system.cutoffs_hz,
+            weights={name: str(file) for name, file in self.system.weights.items()},
             input_path=str(path),
             outputs={name: str(file) for name, file in writer.paths.items()},
             levels={name: vars(level) for name, level in writer.report.items()},
-            notes=(*song.notes, *self.assembly.remarks),
+            notes=(*song.notes, *self.system.remarks),
             input_notes=song.mixture.notes,
-            plan=song.plan.rung,
+            plan=song.plan.quality_level,
             left_out=song.left_out(),
             is_as_published=song.is_as_published,
             reading_seconds=reading_seconds,
-            separated_shares=song.canvas.estimated_shares(),
+            separated_shares=song.blender.estimated_shares(),
             late_by_seconds=budget.late_by(),
             writing_seconds=budget.elapsed() - reading_seconds - sum(part.seconds for part in song.part_reports()),
         )

@@ -10,10 +10,11 @@ from my_submission.engines import Device, resolve_device
 from my_submission.engines.device_memory import memory_reader
 from my_submission.engines.processors import thread_count
 from my_submission.errors import DeviceError, UnknownNameError
+from my_submission.mechanisms import Precision, RunOptions, Runtime
 from my_submission.planning import Calibration
 from my_submission.predictor.core import Predictor
-from my_submission.predictor.memory import fit_to_device, keep_within
-from my_submission.systems import Precision, RunOptions, Runtime, assemble, find_system
+from my_submission.predictor.memory import within_device, within_memory
+from my_submission.systems import find_system, load_system
 from my_submission.weights import ModelsFolder
 
 logger = logging.getLogger(__name__)
@@ -75,17 +76,18 @@ def load(
             threads=n_threads,
             batch_chunks=batch_chunks,
         )
-        assembly = assemble(recipe, models, options, allow_unverified=allow_unverified)
+        loaded = load_system(recipe, models, options, allow_unverified=allow_unverified)
         limits: tuple[str, ...] = ()
         if max_memory_bytes is not None:
-            assembly.open()
-            limits = keep_within(assembly, max_memory_bytes, is_on_gpu=chosen.kind == "cuda")
+            loaded.open_weights()
+            loaded, limits = within_memory(loaded, max_memory_bytes, is_on_gpu=chosen.kind == "cuda")
         read_memory = memory_reader(chosen)
         if read_memory is not None:
             free, has_fixed_batches = read_memory().free_bytes, batch_chunks is not None
-            limits += fit_to_device(assembly, free, device=str(chosen), has_fixed_batches=has_fixed_batches)
+            loaded, fewer = within_device(loaded, free, device=str(chosen), has_fixed_batches=has_fixed_batches)
+            limits += fewer
         notes = (*(note for note in (chosen.note, threads_note) if note), *limits)
-        return Predictor(assembly, notes=notes, calibration=Calibration.of_user(), read_device_memory=read_memory)
+        return Predictor(loaded, notes=notes, calibration=Calibration.of_user(), read_device_memory=read_memory)
 
     chosen = resolve_device(device)
     try:

@@ -22,13 +22,13 @@ def run_manifest(predictor: Predictor, settings: Mapping[str, Any]) -> dict[str,
         predictor: what separates.
         settings: the options that can change a sample, such as the budget.
     """
-    assembly = predictor.assembly
+    system = predictor.system
     return {
         "schema": 1,
-        "system": assembly.recipe.name,
+        "system": system.recipe.name,
         "settings": dict(settings),
-        "weights": {name: sha256_of(path) for name, path in assembly.weights.items()},
-        "runs_on": sorted({separator.runs_on for branch in assembly.branches for separator in branch.separators}),
+        "weights": {name: sha256_of(path) for name, path in system.weights.items()},
+        "runs_on": list(system.runs_on),
         "versions": {"my_submission": __version__, "python": platform.python_version(), **_versions()},
         "machine": {"system": platform.platform(), "processor": platform.machine()},
     }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -12,14 +12,16 @@ from my_submission.audio_io import Mixture
 from my_submission.budget import Budget
 from my_submission.events import Estimated, Event, Note, PartAdvanced, PartFinished, PartStarted, Planned
 from my_submission.geometry import SAMPLE_RATE
-from my_submission.planning import Forecast, MaskWork, Pace, Plan, Schedule, SegmentWork, Unit, Work
+from my_submission.mechanisms import NewStore, SongContext, SongStages
+from my_submission.planning import ClosingStage, CostModel, Forecast, Plan, Schedule, Stage, WorkItem
 from my_submission.planning.coverage import FADE_SAMPLES
-from my_submission.predictor.canvas import StemCanvas
-from my_submission.predictor.parts import BranchParts, NewStore, PartsBuilder
+from my_submission.planning.energy import EnergyProfile
+from my_submission.predictor.blender import BlendedBuffer, StemBlender
 from my_submission.predictor.report import NOT_SEPARATED, PartReport, is_separated
+from my_submission.predictor.residual import DependentStage, residual_mixture
 from my_submission.predictor.worker import OverrunError, Worker, is_abandoned
 from my_submission.stems import Stems
-from my_submission.systems import Assembly
+from my_submission.systems import Branch, LoadedSystem
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +59,8 @@ class _Done:
 
 
 @dataclass
-class Finish:
-    """What must come after the work: composing, resampling, writing, closing.
+class WriteCost:
+    """Cost of what comes after the work: blending, resampling, writing and closing the files.
 
     Attributes:
         key: what its cost is known by.
@@ -75,22 +77,22 @@ class Finish:
         """What the cost of closing the files is known by."""
         return f"{self.key} closing"
 
-    def reserve(self, pace: Pace, song_seconds: float, left_seconds: float) -> float:
+    def reserve(self, costs: CostModel, song_seconds: float, left_seconds: float) -> float:
         """Seconds to set aside.
 
         Args:
-            pace: what work costs.
+            costs: seconds of work per second of audio.
             song_seconds: length of the song.
             left_seconds: as much of it as is not written yet.
         """
-        typical, high = pace.typical(self.key, prior=self.prior), pace.high(self.key, prior=self.prior)
+        typical, high = costs.typical(self.key, prior=self.prior), costs.high(self.key, prior=self.prior)
         # A machine that is slow now may not be for long: what that adds is part of the margin.
-        margin = max(FINISH_MARGIN / pace.expected_slowness(self.key), SLOW_MARGIN)
+        margin = max(FINISH_MARGIN / costs.expected_slowness(self.key), SLOW_MARGIN)
         # The slowest block seen says what a hiccup of the machine takes, not what every block will.
-        hiccup = (high - typical) * min(left_seconds, StemCanvas.block_samples / SAMPLE_RATE)
-        writing = margin * max(typical, pace.known(self.key)) * left_seconds + hiccup
+        hiccup = (high - typical) * min(left_seconds, StemBlender.block_samples / SAMPLE_RATE)
+        writing = margin * max(typical, costs.known(self.key)) * left_seconds + hiccup
         prior = CLOSING_SHARE * self.prior
-        typical, high = pace.typical(self.closing_key, prior=prior), pace.high(self.closing_key, prior=prior)
+        typical, high = costs.typical(self.closing_key, prior=prior), costs.high(self.closing_key, prior=prior)
         closing = max(FINISH_MARGIN * typical, HIGH_MARGIN * high)
         return writing + closing * song_seconds + self.least_seconds
 
@@ -100,48 +102,47 @@ class Song:
     """Everything about the song in hand; made per call, so that a predictor keeps nothing of a song.
 
     Attributes:
-        assembly: the system.
+        system: the system.
         mixture: the song.
         budget: until the last byte is written.
-        pace: what work costs.
-        finish: what must come after the work.
+        costs: seconds of work per second of audio.
+        write_cost: cost of what comes after the work.
         new_store: makes stores.
         refines: whether time that is left over is spent on refinements.
         notes: what a reader of the report should know.
     """
 
-    assembly: Assembly
+    system: LoadedSystem
     mixture: Mixture
     budget: Budget
-    pace: Pace
-    finish: Finish
+    costs: CostModel
+    write_cost: WriteCost
     new_store: NewStore
     refines: bool
     notes: list[str] = field(default_factory=list)
     plan: Plan = field(init=False)
-    canvas: StemCanvas = field(init=False)
+    blender: StemBlender = field(init=False)
     _done: dict[str, _Done] = field(default_factory=dict, init=False)
-    _current: Work | None = field(default=None, init=False)
+    _current: Stage | None = field(default=None, init=False)
     _written: int = field(default=0, init=False)
     _worker: Worker | None = field(default=None, init=False)
-    _overdue: Unit | None = field(default=None, init=False)
+    _overdue: WorkItem | None = field(default=None, init=False)
     _failed: set[str] = field(default_factory=set, init=False)
     _told: set[str] = field(default_factory=set, init=False)
     _schedule: Schedule = field(init=False)
 
     def __post_init__(self) -> None:
-        self._told.update(self.assembly.remarks)
-        builder = PartsBuilder(self.assembly, self.mixture, self.new_store, is_ranked=self.budget.is_limited)
-        branches = builder.branches(self._forecast())
-        fallback = self._fallback(builder, branches[0])
-        works = [work for parts in ([fallback] if fallback else []) + branches for work in parts.works]
-        refinements = [work for parts in branches for work in parts.refinements if work.total_samples]
-        layers = [parts.blended for parts in branches]
-        self.canvas = StemCanvas(
-            self.assembly.recipe.sources, self.mixture, layers, fallback.blended if fallback else None
-        )
-        joint_filter = builder.joint_filter(self.canvas)
-        self._schedule = Schedule(works, refinements if self.refines else (), joint_filter, self._is_blocked)
+        self._told.update(self.system.remarks)
+        self._energy = EnergyProfile.of(self.mixture.store) if self.budget.is_limited else None
+        self._buffers: list[BlendedBuffer] = []
+        branches = [self._branch_stages(branch) for branch in self.system.branches]
+        fallback = self._fallback(branches[0])
+        stages = [stage for branch in (*([fallback[0]] if fallback else []), *branches) for stage in branch.stages]
+        refinements = [stage for branch in branches for stage in branch.refinements if stage.total_samples]
+        recipe = self.system.recipe
+        below = None if fallback is None else _blended(*fallback)
+        self.blender = StemBlender(recipe.sources, self.mixture, self._buffers, below, rest=recipe.rest)
+        self._schedule = Schedule(stages, refinements if self.refines else (), self._wiener_stage(), self._is_blocked)
         self.plan = self._schedule.plan(self._forecast())
 
     @property
@@ -152,9 +153,8 @@ class Song:
     @property
     def is_as_published(self) -> bool:
         """Whether the stems are those that the system gives without a deadline, or better."""
-        works = self._schedule.published
-        is_reduced = any(_departure(work) for work in works)
-        return all(work.covered_samples >= work.total_samples for work in works) and not is_reduced
+        stages = self._schedule.published
+        return all(stage.is_covered and not stage.departure for stage in stages)
 
     def __enter__(self) -> Self:
         if self.budget.is_limited:
@@ -169,11 +169,11 @@ class Song:
 
     def work(self) -> Iterator[Event]:
         """Do units until everything is done or it is time to write; to be called inside a with block."""
-        yield Planned({part.name: part.seconds for part in self.plan.parts if part.share})
+        yield Planned({stage.name: stage.seconds for stage in self.plan.stages if stage.share})
         for text in self.mixture.notes:
             yield Note(text)
         if self.budget.is_limited:
-            yield Note(f"planned: {self.plan.rung}")
+            yield Note(f"planned: {self.plan.quality_level}")
         yield from self._run()
 
     def blocks(self) -> Iterator[Stems | Event]:
@@ -182,11 +182,11 @@ class Song:
         Writing is the one thing that must not be late, so much time is set aside for it. As blocks are written, it
         turns out how much of that is not needed, and the part of the song that is not written yet gets it.
         """
-        for start, stop in self.canvas.block_bounds():
+        for start, stop in self.blender.block_bounds():
             began = self.budget.elapsed()
-            yield self.canvas.compose(start, stop)
+            yield self.blender.compose(start, stop)
             seconds = self.budget.elapsed() - began
-            self.pace.observe(self.finish.key, (stop - start) / SAMPLE_RATE, seconds, is_network=False)
+            self.costs.observe(self.write_cost.key, (stop - start) / SAMPLE_RATE, seconds, is_network=False)
             self._written = stop
             if self.budget.is_limited and stop < self.mixture.samples:
                 yield from self._run()
@@ -194,23 +194,23 @@ class Song:
 
     def part_reports(self) -> tuple[PartReport, ...]:
         """All parts of the system, and the refinements that were begun."""
-        planned = {part.name: part for part in self.plan.parts}
+        planned = {stage.name: stage for stage in self.plan.stages}
         reports = []
-        for work in (*self._schedule.published, *self._schedule.refinements):
-            done = self._done.get(work.name, _Done())
-            is_refinement = work in self._schedule.refinements
+        for stage in (*self._schedule.published, *self._schedule.refinements):
+            done = self._done.get(stage.name, _Done())
+            is_refinement = stage in self._schedule.refinements
             if is_refinement and not done.n_units:
                 continue
             reports.append(
                 PartReport(
-                    name=work.name,
+                    name=stage.name,
                     seconds=done.seconds,
-                    done_samples=work.covered_samples,
-                    samples=work.total_samples,
-                    runs_on=work.runs_on,
+                    done_samples=stage.covered_samples,
+                    samples=stage.total_samples,
+                    runs_on=stage.runs_on,
                     n_units=done.n_units,
-                    planned_seconds=planned[work.name].seconds if self.budget.is_limited else None,
-                    planned_share=planned[work.name].share,
+                    planned_seconds=planned[stage.name].seconds if self.budget.is_limited else None,
+                    planned_share=planned[stage.name].share,
                     is_refinement=is_refinement,
                 )
             )
@@ -219,49 +219,93 @@ class Song:
     def left_out(self) -> tuple[str, ...]:
         """What the deadline took away, a sentence each."""
         left = []
-        for work in self._schedule.published:
-            done, whole = work.covered_samples / SAMPLE_RATE, work.total_samples / SAMPLE_RATE
-            if work.covered_samples < work.total_samples:
-                left.append(f"the deadline stopped {work.name} after {done:.1f} of {whole:.1f} s of the song")
-            elif departure := _departure(work):
+        for stage in self._schedule.published:
+            done, whole = stage.covered_samples / SAMPLE_RATE, stage.total_samples / SAMPLE_RATE
+            if not stage.is_covered:
+                left.append(f"the deadline stopped {stage.name} after {done:.1f} of {whole:.1f} s of the song")
+            elif departure := stage.departure:
                 left.append(f"the deadline {departure}")
         return tuple(left)
 
     def _forecast(self) -> Forecast:
         if not self.budget.is_limited:
-            return Forecast(self.pace, self.budget)
+            return Forecast(self.costs, self.budget)
         left = (self.mixture.samples - self._written) / SAMPLE_RATE
-        writing = self.finish.reserve(self.pace, self.seconds, left)
-        return Forecast(self.pace, self.budget.reserving(writing + spare_seconds(self.budget.seconds)))
+        writing = self.write_cost.reserve(self.costs, self.seconds, left)
+        return Forecast(self.costs, self.budget.reserving(writing + spare_seconds(self.budget.seconds)))
 
-    def _fallback(self, builder: PartsBuilder, first: BranchParts) -> BranchParts | None:
-        """The fallback's parts, where the first branch would not end in time and the fallback costs little."""
+    def _branch_stages(self, branch: Branch) -> SongStages:
+        """The stages of a branch; their buffer joins those that are blended."""
+        earlier = StemBlender(branch.minus, self.mixture, tuple(self._buffers))
+        mixture = residual_mixture(self.mixture, earlier.estimates, branch.minus) if branch.minus else self.mixture
+        stages = branch.mechanism.stages(self._context(branch.name, mixture, branch.shares))
+        if branch.minus:
+
+            def is_ready() -> bool:
+                return earlier.is_covered(branch.minus)
+
+            waiting = tuple(DependentStage(stage, is_ready) for stage in stages.stages)
+            refining = tuple(DependentStage(stage, is_ready) for stage in stages.refinements)
+            stages = replace(stages, stages=waiting, refinements=refining)
+        self._buffers.append(_blended(stages, branch.shares))
+        return stages
+
+    def _context(self, name: str, mixture: Mixture, shares: Mapping[str, float]) -> SongContext:
+        return SongContext(
+            name=name,
+            mixture=mixture,
+            new_store=self.new_store,
+            forecast=self._forecast(),
+            has_deadline=self.budget.is_limited,
+            shares=shares,
+            energy=self._energy,
+            earlier=tuple(blended.buffer for blended in self._buffers),
+            system=self.system.recipe.name,
+            fingerprint=self.system.fingerprint,
+        )
+
+    def _wiener_stage(self) -> ClosingStage | None:
+        """The filter over the blended estimates, if the system has one."""
+        recipe = self.system.recipe.wiener
+        if recipe is None:
+            return None
+        buffer, stage = recipe.stage(
+            self._context("joint filter", self.mixture, recipe.shares),
+            read=self.blender.estimates,
+            is_estimated=self.blender.is_estimated,
+            sources=self.system.recipe.estimated,
+        )
+        self.blender.filtered = BlendedBuffer(buffer, recipe.shares)
+        return stage
+
+    def _fallback(self, first: SongStages) -> tuple[SongStages, Mapping[str, float]] | None:
+        """The fallback's stages and shares if the first branch would not end in time and the fallback costs little."""
         if not self.budget.is_limited:
             return None
         forecast = self._forecast()
-        if forecast.has_time_for(_seconds_of(first, forecast)) or (branch := self.assembly.open_fallback()) is None:
+        if forecast.has_time_for(_seconds_of(first, forecast)) or (branch := self.system.open_fallback()) is None:
             return None
-        parts = builder.networks(branch, forecast)
+        stages = branch.mechanism.stages(self._context(branch.name, self.mixture, branch.shares))
         left = forecast.budget.remaining()
-        return parts if _seconds_of(parts, forecast) <= (1 - FALLBACK_SHARE) * left else None
+        return (stages, branch.shares) if _seconds_of(stages, forecast) <= (1 - FALLBACK_SHARE) * left else None
 
     def _run(self) -> Iterator[Event]:
         after = self._written + FADE_SAMPLES if self._written else 0
-        while self._is_free(after) and (unit := self._schedule.next(self._forecast(), after=after)) is not None:
-            if unit.work is not self._current:
+        while self._is_free(after) and (item := self._schedule.next_item(self._forecast(), after=after)) is not None:
+            if item.stage is not self._current:
                 if self._current is not None:
                     yield self._finished(self._current)
-                self._current = unit.work
-                yield PartStarted(unit.work.name, unit.work.total_samples)
-            if not self._do(unit):
-                self._overdue = unit
+                self._current = item.stage
+                yield PartStarted(item.stage.name, item.stage.total_samples)
+            if not self._do(item):
+                self._overdue = item
                 return
             yield from self._news()
-            yield PartAdvanced(unit.work.name, unit.work.covered_samples, unit.work.total_samples)
+            yield PartAdvanced(item.stage.name, item.stage.covered_samples, item.stage.total_samples)
 
     def _news(self) -> Iterator[Event]:
-        """What the engines found out in the last unit; reports have it from the assembly."""
-        for remark in self.assembly.remarks:
+        """What the engines found out in the last work item; reports have it from the system."""
+        for remark in self.system.remarks:
             if remark not in self._told:
                 self._told.add(remark)
                 yield Note(remark)
@@ -270,52 +314,52 @@ class Song:
         return key in self._failed or is_abandoned(key)
 
     def _is_free(self, after: int, *, waits: bool = True) -> bool:
-        """Whether no unit is overdue; one that comes back is used if it changes nothing before ``after``.
+        """Whether no item is overdue; one that comes back is used if it changes nothing before ``after``.
 
         Where units are short, any hiccup of the machine makes one overdue: it must not end the work.
         """
         if self._overdue is None or self._worker is None:
             return True
-        unit = self._overdue
+        item = self._overdue
         try:
             late = self._worker.late(timeout_seconds=self._forecast().budget.remaining() if waits else 0.0)
         except Exception as error:  # whatever the engine raised: the song's stems are being written, and stay
-            logger.exception("%s: failed after it had been left behind", unit.work.name)
-            self.notes.append(f"{unit.work.name} failed while the song was written and was left out: {error}")
-            self._failed.add(unit.work.key)
+            logger.exception("%s: failed after it had been left behind", item.stage.name)
+            self.notes.append(f"{item.stage.name} failed while the song was written and was left out: {error}")
+            self._failed.add(item.stage.cost_key)
             self._overdue = None
             return True
         if late is None:
             return False
         self._overdue = None
-        logger.info("%s: came back after %.2f s", unit.work.name, late.seconds)
-        self.pace.observe(unit.work.key, unit.audio_seconds, late.seconds)
-        if unit.first_sample is None or unit.first_sample >= after:
-            unit.commit(late.result)
+        logger.info("%s: came back after %.2f s", item.stage.name, late.seconds)
+        self.costs.observe(item.stage.cost_key, item.audio_seconds, late.seconds)
+        if item.first_sample is None or item.first_sample >= after:
+            item.commit(late.result)
         else:
-            unit.drop()
+            item.drop()
         return True
 
-    def _do(self, unit: Unit) -> bool:
-        """Do a unit and learn what it costs; false when it did not return in time."""
+    def _do(self, item: WorkItem) -> bool:
+        """Do a item and learn what it costs; false when it did not return in time."""
         began = self.budget.elapsed()
         if self._worker is None:
-            result = unit.compute()
+            result = item.compute()
         else:
             left = self._forecast().budget.remaining()
             try:
-                result = self._worker.run(unit.compute, key=unit.work.key, timeout_seconds=left)
+                result = self._worker.run(item.compute, key=item.stage.cost_key, timeout_seconds=left)
             except OverrunError as error:
-                logger.info("%s: %s", unit.work.name, error)
-                self._account(unit, began)
+                logger.info("%s: %s", item.stage.name, error)
+                self._account(item, began)
                 return False
-        unit.commit(result)
-        self.pace.observe(unit.work.key, unit.audio_seconds, self._account(unit, began))
+        item.commit(result)
+        self.costs.observe(item.stage.cost_key, item.audio_seconds, self._account(item, began))
         return True
 
-    def _account(self, unit: Unit, began: float) -> float:
+    def _account(self, item: WorkItem, began: float) -> float:
         seconds = self.budget.elapsed() - began
-        done = self._done.setdefault(unit.work.name, _Done())
+        done = self._done.setdefault(item.stage.name, _Done())
         done.seconds += seconds
         done.n_units += 1
         return seconds
@@ -324,25 +368,25 @@ class Song:
         """Say what was not done."""
         if self._overdue is not None and not self._is_free(self.mixture.samples, waits=False):
             yield self._note(
-                f"{self._overdue.work.name} had not returned at the deadline and was left behind: it hangs, or this "
+                f"{self._overdue.stage.name} had not returned at the deadline and was left behind: it hangs, or this "
                 "machine became far slower than it was"
             )
         if self._current is not None:
             yield self._finished(self._current)
-        for work in self._schedule.published:
-            if work.name not in self._done:
-                yield PartStarted(work.name, work.total_samples)
-                yield self._finished(work)
+        for stage in self._schedule.published:
+            if stage.name not in self._done:
+                yield PartStarted(stage.name, stage.total_samples)
+                yield self._finished(stage)
         for text in self.left_out():
             yield self._note(text)
-        estimated = Estimated(self.canvas.estimated_shares())
+        estimated = Estimated(self.blender.estimated_shares())
         yield estimated
         if not is_separated(estimated.shares):
             yield self._note(NOT_SEPARATED)
 
-    def _finished(self, work: Work) -> PartFinished:
-        seconds = self._done.get(work.name, _Done()).seconds
-        return PartFinished(work.name, seconds, work.covered_samples, work.total_samples)
+    def _finished(self, stage: Stage) -> PartFinished:
+        seconds = self._done.get(stage.name, _Done()).seconds
+        return PartFinished(stage.name, seconds, stage.covered_samples, stage.total_samples)
 
     def _note(self, text: str) -> Note:
         logger.info(text)
@@ -355,9 +399,9 @@ def spare_seconds(budget_seconds: float) -> float:
     return max(SPARE_SHARE * budget_seconds, min(LEAST_SPARE_SECONDS, MOST_SPARE_SHARE * budget_seconds))
 
 
-def _departure(work: Work) -> str:
-    return work.departure if isinstance(work, SegmentWork | MaskWork) else ""
+def _blended(stages: SongStages, shares: Mapping[str, float]) -> BlendedBuffer:
+    return BlendedBuffer(stages.buffer, shares, stages.mixer)
 
 
-def _seconds_of(parts: BranchParts, forecast: Forecast) -> float:
-    return sum(forecast.n_seconds(work.key, work.audio_seconds_left(forecast)) for work in parts.works)
+def _seconds_of(stages: SongStages, forecast: Forecast) -> float:
+    return sum(forecast.n_seconds(stage.cost_key, stage.audio_seconds_left(forecast)) for stage in stages.stages)

@@ -9,14 +9,9 @@ from __future__ import annotations
 
 from my_submission.dsp.wiener import WienerSettings
 from my_submission.geometry import FadeChunking, FrameChunking, OverlapChunking, WholeSong
+from my_submission.mechanisms import MaskingRecipe, MidSideRecipe, WaveformRecipe
 from my_submission.stems import CINEMA_SOURCES, DEMUCS_SOURCES, MUSIC_SOURCES
-from my_submission.systems.recipes import (
-    BranchRecipe,
-    MaskingRecipe,
-    MidSideRecipe,
-    SystemRecipe,
-    WaveformRecipe,
-)
+from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.systems.starters import STARTER, STARTER_CINEMA
 
 PAGE_SEGMENTS = FadeChunking(stride_samples=485_100, fade_samples=4_410)
@@ -81,7 +76,7 @@ CDX_A_WHOLE = SystemRecipe(
     board="CDXDB23, leaderboard A",
     licence=UNPUBLISHED,
     fallback=STARTER_CINEMA,
-    is_at_any_rate=True,
+    keeps_native_rate=True,
 )
 
 MDX_A = SystemRecipe(

@@ -6,10 +6,11 @@ from difflib import get_close_matches
 
 from my_submission.errors import UnknownNameError
 from my_submission.geometry import OverlapChunking
+from my_submission.mechanisms import SpectralRecipe, WaveformRecipe
 from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
 from my_submission.systems.aimless import AIMLESS_SYSTEMS
 from my_submission.systems.lasaft import LASAFT_SYSTEMS
-from my_submission.systems.recipes import BranchRecipe, SpectralRecipe, SystemRecipe, WaveformRecipe
+from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.systems.starters import STARTER, STARTERS, all_of, networks_of
 
 DEMUCS_CHUNKING = OverlapChunking(segment_samples=40 * 44_100, overlap_ratio=0.5)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
+from my_submission.mechanisms import ConditionedRecipe
 from my_submission.stems import MUSIC_SOURCES
-from my_submission.systems.conditioned_recipe import ConditionedRecipe
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 
 LIGHTSAFT_TRIM = 8192
@@ -84,21 +81,3 @@ LASAFT_V2_LARGE = SystemRecipe(
 )
 
 LASAFT_SYSTEMS = (LIGHTSAFT, LASAFT_V1, LASAFT_V1_LARGE, LASAFT_V2_LIGHT, LASAFT_V2, LASAFT_V2_LARGE)
-
-
-def only(system: SystemRecipe, sources: Sequence[str]) -> SystemRecipe:
-    """A system of conditioned networks that estimates some of its sources, at a cost in proportion.
-
-    Raises:
-        ValueError: a source is not the system's, or one of its branches estimates all sources whatever is asked.
-    """
-    chosen = tuple(sources)
-    if not chosen or not set(chosen) <= set(system.sources):
-        raise ValueError(f"sources={chosen} must be among {system.sources}")
-    branches = []
-    for branch in system.branches:
-        if not isinstance(branch.recipe, ConditionedRecipe):
-            raise ValueError(f"the branch {branch.name!r} of {system.name!r} is no conditioned network")
-        kept = {source: branch.shares[source] for source in chosen}
-        branches.append(replace(branch, recipe=replace(branch.recipe, sources=chosen), shares=kept))
-    return replace(system, sources=chosen, branches=tuple(branches))

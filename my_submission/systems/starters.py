@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from my_submission.geometry import SAMPLE_RATE, FadeChunking, StftGeometry
+from my_submission.mechanisms import ConditionedRecipe, SpectralRecipe, WienerRecipe
 from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
-from my_submission.systems.conditioned_recipe import ConditionedRecipe
-from my_submission.systems.recipes import BranchRecipe, JointFilterRecipe, SpectralRecipe, SystemRecipe
+from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 
 
 def networks_of(folder: str, sources: tuple[str, ...] = MUSIC_SOURCES) -> dict[str, str]:
@@ -20,11 +20,11 @@ def all_of(share: float, sources: tuple[str, ...] = MUSIC_SOURCES) -> dict[str, 
     return dict.fromkeys(sources, share)
 
 
-def _joint_filter(shares: Mapping[str, float]) -> JointFilterRecipe:
-    return JointFilterRecipe(shares, StftGeometry(8192, 4096, 4097), FadeChunking(10 * SAMPLE_RATE, SAMPLE_RATE))
+def _wiener(shares: Mapping[str, float]) -> WienerRecipe:
+    return WienerRecipe(shares, StftGeometry(8192, 4096, 4097), FadeChunking(10 * SAMPLE_RATE, SAMPLE_RATE))
 
 
-JOINT_FILTER = _joint_filter({"bass": 0.6, "drums": 0.9, "other": 0.4, "vocals": 0.6})
+WIENER = _wiener({"bass": 0.6, "drums": 0.9, "other": 0.4, "vocals": 0.6})
 """Shares that did best on two excerpts of 20 s of each of the six songs the starter was trained on, to a tenth."""
 
 STARTER = SystemRecipe(
@@ -32,7 +32,7 @@ STARTER = SystemRecipe(
     title="four small TFC-TDF networks of our own; runs with no download",
     sources=MUSIC_SOURCES,
     branches=(BranchRecipe("networks", SpectralRecipe(networks_of("starter"), mixer="starter/mixer"), all_of(1.0)),),
-    joint_filter=JOINT_FILTER,
+    wiener=WIENER,
 )
 
 CONDITIONED_TRIM = 2048
@@ -45,7 +45,7 @@ STARTER_CONDITIONED = SystemRecipe(
     title="one small network of our own that is asked for each source; runs with no download",
     sources=MUSIC_SOURCES,
     branches=(BranchRecipe("network", _CONDITIONED, all_of(1.0)),),
-    joint_filter=JOINT_FILTER,
+    wiener=WIENER,
 )
 
 CONDITIONED_SHARES = all_of(0.5)
@@ -63,7 +63,7 @@ STARTER_BLEND = SystemRecipe(
         ),
         BranchRecipe("conditioned", _CONDITIONED, CONDITIONED_SHARES),
     ),
-    joint_filter=JOINT_FILTER,
+    wiener=WIENER,
 )
 
 STARTER_CINEMA = SystemRecipe(
@@ -75,7 +75,7 @@ STARTER_CINEMA = SystemRecipe(
             "networks", SpectralRecipe(networks_of("starter-cinema", CINEMA_SOURCES)), all_of(1.0, CINEMA_SOURCES)
         ),
     ),
-    joint_filter=_joint_filter(all_of(0.6, CINEMA_SOURCES)),
+    wiener=_wiener(all_of(0.6, CINEMA_SOURCES)),
 )
 
 STARTERS = (STARTER, STARTER_CONDITIONED, STARTER_BLEND, STARTER_CINEMA)

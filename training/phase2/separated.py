@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from my_submission.engines import resolve_device
+from my_submission.mechanisms import RunOptions, SpectralRecipe
 from my_submission.predictor.core import Predictor
 from my_submission.stems import MUSIC_SOURCES, Waveform, stack_stems
-from my_submission.systems import BranchRecipe, RunOptions, SpectralRecipe, SystemRecipe, assemble
+from my_submission.systems import BranchRecipe, SystemRecipe, load_system
 from my_submission.weights import ModelsFolder
 from training.data.songs import Song
 from training.phase2.statistics import MixerStatistics, mixer_inputs, windows
@@ -43,7 +44,7 @@ def network_predictor(models: Path, family: str, *, device: str = "auto") -> Pre
     networks = SpectralRecipe({source: f"{family}/{source}" for source in MUSIC_SOURCES})
     branch = BranchRecipe("networks", networks, dict.fromkeys(MUSIC_SOURCES, 1.0))
     recipe = SystemRecipe(f"{family}-networks", "networks whose Mixer is being fitted", MUSIC_SOURCES, (branch,))
-    return Predictor(assemble(recipe, ModelsFolder(models), RunOptions(device=resolve_device(device))))
+    return Predictor(load_system(recipe, ModelsFolder(models), RunOptions(device=resolve_device(device))))
 
 
 def estimates_of(predictor: Predictor, stems: Waveform) -> Waveform:

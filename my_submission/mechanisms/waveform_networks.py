@@ -18,8 +18,7 @@ from my_submission.engines.segment_batches import SegmentBatches
 from my_submission.engines.torch_engine import open_torch
 from my_submission.errors import WeightsError
 from my_submission.geometry import SAMPLE_RATE
-from my_submission.separators.waveform import SEGMENT_BYTES_PER_SAMPLE
-from my_submission.systems.options import RunOptions
+from my_submission.mechanisms.options import RunOptions
 from my_submission.weights import Artefact, is_legacy_torch_file
 
 if TYPE_CHECKING:
@@ -31,6 +30,10 @@ logger = logging.getLogger(__name__)
 
 HYBRID_DEMUCS = "hybrid-demucs"
 
+SEGMENT_BYTES_PER_SAMPLE = 700
+"""A 40-s segment of the published Demucs v2 needs some 1.2 GB beside its weights; narrower ones less. Three together
+need half a gigabyte more, and the LSTM's weights, which are let go of then, make up for it."""
+
 HYBRID_BYTES_PER_SAMPLE = 1_600
 """Ten seconds of the published 64 channels need 0.67 GB beside the weights in stereo, 0.54 GB in mono."""
 
@@ -40,7 +43,7 @@ EXCERPT_SAMPLES = 2 * SAMPLE_RATE
 
 
 @dataclass(frozen=True)
-class WaveformNetwork:
+class OpenedWaveform:
     """An engine from mixtures to stems.
 
     Attributes:
@@ -56,7 +59,7 @@ class WaveformNetwork:
 
 def open_waveform(
     artefact: Artefact, path: Path, options: RunOptions, *, rows: int, channels: int = 2
-) -> WaveformNetwork:
+) -> OpenedWaveform:
     """Open a waveform network: a Demucs v2 level by level on onnxruntime's CPU provider, all others in torch.
 
     Args:
@@ -74,7 +77,7 @@ def open_waveform(
     if is_for_graphs and artefact.architecture == "demucs-v2":
         if not is_legacy_torch_file(path):
             demucs = open_demucs(path, threads=options.threads)
-            return WaveformNetwork(_with_rounding(demucs, artefact, options), demucs.config.valid_length)
+            return OpenedWaveform(_with_rounding(demucs, artefact, options), demucs.config.valid_length)
         logger.info("%s runs in torch, which alone reads its old format", path.name)
     network = open_torch(
         path,
@@ -93,7 +96,7 @@ def open_waveform(
         chosen = checked_waveform(network, excerpt_samples=valid_length(EXCERPT_SAMPLES), name=artefact.name)
     if options.device.kind == "cuda":
         chosen = SegmentBatches(fitting(chosen, options.device, name=artefact.name))
-    return WaveformNetwork(chosen, valid_length, bytes_per_sample)
+    return OpenedWaveform(chosen, valid_length, bytes_per_sample)
 
 
 def _with_rounding(demucs: DemucsEngine, artefact: Artefact, options: RunOptions) -> Engine:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Protocol
 
 from my_submission.audio_io import Mixture
 from my_submission.geometry import SAMPLE_RATE, SegmentGrid
-from my_submission.planning.coverage import Coverage
-from my_submission.planning.layers import SegmentLayer
-from my_submission.planning.pace import Forecast
-from my_submission.planning.work import Benefit, Unit, rehearsal
-from my_submission.separators import WaveformSeparator
+from my_submission.planning import Benefit, Coverage, Forecast, SegmentBuffer, Stage, WorkItem
+from my_submission.planning.stage import probe_item
 from my_submission.stems import Waveform
 
 SHORTEST_SHARE = 8
@@ -23,7 +21,39 @@ TIGHTNESS = 1.05
 """An overlap is chosen when all of its segments would end in time even if they took this much longer than usual."""
 
 
-class SegmentWork:
+class SegmentEstimator(Protocol):
+    """Estimates segments anywhere in a song."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Rows of an estimate."""
+        ...
+
+    @property
+    def runs_on(self) -> tuple[str, ...]:
+        """Library and device."""
+        ...
+
+    @property
+    def valid_length(self) -> Callable[[int], int]:
+        """Samples to feed for a segment of that many samples."""
+        ...
+
+    @property
+    def probe_samples(self) -> int:
+        """Samples that a probe feeds the network."""
+        ...
+
+    def probe_cost(self, mixture: Mixture | None = None) -> float:
+        """Run a small share of a segment and return that share."""
+        ...
+
+    def segments(self, mixture: Mixture, spans: Sequence[tuple[int, int]], *, is_last: bool = False) -> list[Waveform]:
+        """Return estimates (sources, 2, length) of segments (offset, length), still normalised."""
+        ...
+
+
+class SegmentStage(Stage):
     """Segments of a waveform network over a song.
 
     While all that is left would end in time at the published overlap, segments are the published ones, in order; when
@@ -31,11 +61,11 @@ class SegmentWork:
     computed where they bring most, and what time is left is filled with shorter ones.
 
     Args:
-        name: of the part.
-        key: what its cost is known by.
-        separator: estimates the segments.
+        name: of the stage.
+        cost_key: the key of its cost.
+        estimator: estimates the segments.
         mixture: the song.
-        layer: where they are added up.
+        buffer: where they are added.
         grids: the published one first, then those for less and less time: of the same segments, at smaller overlaps;
             only before the first segment one may give way to another of other segments.
         benefit: says which samples bring most.
@@ -45,29 +75,26 @@ class SegmentWork:
     def __init__(
         self,
         name: str,
-        key: str,
-        separator: WaveformSeparator,
+        cost_key: str,
+        estimator: SegmentEstimator,
         mixture: Mixture,
-        layer: SegmentLayer,
+        buffer: SegmentBuffer,
         *,
         grids: Sequence[SegmentGrid],
         benefit: Benefit,
         together: int = 1,
     ) -> None:
-        self.name = name
-        self.key = key
-        self.runs_on = separator.runs_on
-        self._separator = separator
+        super().__init__(name, cost_key, estimator.runs_on[0], mixture.samples)
+        self._estimator = estimator
         self._mixture = mixture
-        self._layer = layer
-        self.total_samples = mixture.samples
-        self._coverage = next(iter(layer.coverage.values()))
+        self._buffer = buffer
+        self._coverage = next(iter(buffer.coverage.values()))
         self._grids = tuple(grids)
         self._benefit = benefit
         self._together = together
         self._last_offset: int | None = None
         self._is_over = False
-        self._is_rehearsed = False
+        self._is_probed = False
         self._is_in_order = True
         self.is_as_published = True
 
@@ -95,6 +122,12 @@ class SegmentWork:
         """The overlap without a deadline."""
         return self._grids[0].overlap_ratio
 
+    def planned_departure(self, share: float, forecast: Forecast) -> str:
+        """The overlap that time allows, if it is not the published one."""
+        if (overlap := self.overlap_in_time(forecast)) is not None:
+            return "" if overlap == self.published_overlap else f"{self.name} at overlap {overlap:g}"
+        return super().planned_departure(share, forecast)
+
     def overlap_in_time(self, forecast: Forecast) -> float | None:
         """The largest overlap at which all that is left would probably end in time; None where none would."""
         grid = self._grid_in_time(forecast)
@@ -105,38 +138,38 @@ class SegmentWork:
         if self._is_over:
             return 0.0
         grid = self._grid_in_time(forecast) or self._grids[-1]
-        return self._heard_seconds(grid)
+        return self._input_seconds(grid)
 
-    def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
+    def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
         """The next segment in order, or the one that brings most, or as much of it as would end in time."""
         if self._is_over:
             return None
-        if forecast.budget.is_limited and not self._is_rehearsed and not forecast.pace.knows(self.key):
-            seconds = self._separator.rehearsed_samples / SAMPLE_RATE
-            unit = rehearsal(self, seconds, partial(self._separator.rehearse, self._mixture), forecast)
-            self._is_rehearsed = unit is not None
-            return unit
+        if forecast.budget.is_limited and not self._is_probed and not forecast.costs.knows(self.cost_key):
+            seconds = self._estimator.probe_samples / SAMPLE_RATE
+            probe = probe_item(self, seconds, partial(self._estimator.probe_cost, self._mixture), forecast)
+            self._is_probed = probe is not None
+            return probe
         grid = self._grid_in_time(forecast) if self._is_in_order and not after else None
         if grid is None:
-            return self._best_unit(forecast, after)
+            return self._best_item(forecast, after)
         offsets = self._offsets(grid)
         if not offsets:
             self._is_over = True
             return None
         spans = [(offset, self._length(grid, offset)) for offset in offsets[: self._together]]
-        if not forecast.allows(self.key, self._span_seconds(spans)):
-            return self._best_unit(forecast, after)
+        if not forecast.allows(self.cost_key, self._span_seconds(spans)):
+            return self._best_item(forecast, after)
         self._last_offset = spans[-1][0]
         self._is_over = len(offsets) == len(spans)
         self.is_as_published &= grid is self._grids[0]
-        return self._unit(spans, grid.segment_samples, is_last=self._is_over)
+        return self._item(spans, grid.segment_samples, is_last=self._is_over)
 
     def _grid_in_time(self, forecast: Forecast) -> SegmentGrid | None:
         """The grid of the largest overlap at which everything left would probably end in time."""
         for grid in self._grids:
             if not self._can_begin(grid, forecast):
                 continue
-            if forecast.has_time_for(TIGHTNESS * forecast.n_seconds(self.key, self._heard_seconds(grid))):
+            if forecast.has_time_for(TIGHTNESS * forecast.n_seconds(self.cost_key, self._input_seconds(grid))):
                 return grid
         return None
 
@@ -145,7 +178,7 @@ class SegmentWork:
         if grid.segment_samples == self._grids[-1].segment_samples:
             return True
         offsets = self._offsets(grid)
-        return not offsets or forecast.allows(self.key, self._span_seconds([(0, self._length(grid, offsets[0]))]))
+        return not offsets or forecast.allows(self.cost_key, self._span_seconds([(0, self._length(grid, offsets[0]))]))
 
     def _offsets(self, grid: SegmentGrid) -> list[int]:
         """Segments still to come on a grid that goes on from the last one.
@@ -160,7 +193,7 @@ class SegmentWork:
         overlap = grid.segment_samples - grid.stride_samples
         return [offset for offset in offsets if offset <= 0 or offset + overlap < samples]
 
-    def _best_unit(self, forecast: Forecast, after: int) -> Unit | None:
+    def _best_item(self, forecast: Forecast, after: int) -> WorkItem | None:
         """The segment over a gap that brings most for its time, shortened where it must be; no longer in order."""
         self._is_in_order = self.is_as_published = False
         candidates = self._gap_segments(after)
@@ -173,7 +206,7 @@ class SegmentWork:
             return None
         if length < stop - start:
             start = self._best_start(start, stop, length)
-        return self._unit([(start, length)], length, is_last=False)
+        return self._item([(start, length)], length, is_last=False)
 
     def _gap_segments(self, after: int) -> list[tuple[int, int]]:
         """Segments that would cover the gaps after a sample, each with the smallest overlap over what is there."""
@@ -195,10 +228,10 @@ class SegmentWork:
 
     def _fitting(self, length: int, forecast: Forecast) -> int | None:
         """The longest segment of up to ``length`` samples that would end in time; None when none is worth it."""
-        if forecast.allows(self.key, self._separator.valid_length(length) / SAMPLE_RATE):
+        if forecast.allows(self.cost_key, self._estimator.valid_length(length) / SAMPLE_RATE):
             return length
-        context = self._separator.valid_length(length) - length
-        longest = int(forecast.longest(self.key) * SAMPLE_RATE) - context
+        context = self._estimator.valid_length(length) - length
+        longest = int(forecast.longest(self.cost_key) * SAMPLE_RATE) - context
         longest -= longest % 2
         return longest if longest >= min(length, self._grids[-1].segment_samples // SHORTEST_SHARE) else None
 
@@ -218,31 +251,30 @@ class SegmentWork:
         """Samples of a segment inside the song."""
         return min(offset + grid.segment_samples, self._mixture.samples) - max(0, offset)
 
-    def _heard_seconds(self, grid: SegmentGrid) -> float:
+    def _input_seconds(self, grid: SegmentGrid) -> float:
         """Audio still to be heard on a grid."""
         return self._span_seconds([(offset, self._length(grid, offset)) for offset in self._offsets(grid)])
 
     def _span_seconds(self, spans: Sequence[tuple[int, int]]) -> float:
-        return sum(self._separator.valid_length(length) for _, length in spans) / SAMPLE_RATE
+        return sum(self._estimator.valid_length(length) for _, length in spans) / SAMPLE_RATE
 
-    def _unit(self, spans: list[tuple[int, int]], full: int, *, is_last: bool) -> Unit:
-        separator, mixture = self._separator, self._mixture
-        unit = segment_unit(self, separator, mixture, self._layer, spans, full=full, is_last=is_last)
-        return replace(unit, drop=self._go_on_with_gaps)
+    def _item(self, spans: list[tuple[int, int]], full: int, *, is_last: bool) -> WorkItem:
+        item = segment_item(self, self._estimator, self._mixture, self._buffer, spans, full=full, is_last=is_last)
+        return replace(item, drop=self._go_on_with_gaps)
 
     def _go_on_with_gaps(self) -> None:
         self._is_over = self._is_in_order = self.is_as_published = False
 
 
-class ShiftedWork:
+class ShiftedStage(Stage):
     """Another pass of a waveform network on a shifted grid, averaged with what is there.
 
     Args:
-        name: of the part.
-        key: what its cost is known by.
-        separator: estimates the segments.
+        name: of the stage.
+        cost_key: the key of its cost.
+        estimator: estimates the segments.
         mixture: the song.
-        layer: where they are added up.
+        buffer: where they are added.
         grid: segments of the first pass.
         shift_samples: how far the first segment begins inside the song.
         benefit: says which samples bring most.
@@ -251,22 +283,19 @@ class ShiftedWork:
     def __init__(
         self,
         name: str,
-        key: str,
-        separator: WaveformSeparator,
+        cost_key: str,
+        estimator: SegmentEstimator,
         mixture: Mixture,
-        layer: SegmentLayer,
+        buffer: SegmentBuffer,
         *,
         grid: SegmentGrid,
         shift_samples: int,
         benefit: Benefit,
     ) -> None:
-        self.name = name
-        self.key = key
-        self.runs_on = separator.runs_on
-        self._separator = separator
+        super().__init__(name, cost_key, estimator.runs_on[0], max(0, mixture.samples - shift_samples))
+        self._estimator = estimator
         self._mixture = mixture
-        self._layer = layer
-        self.total_samples = max(0, mixture.samples - shift_samples)
+        self._buffer = buffer
         self._covered = Coverage(mixture.samples)
         self._segment = segment = grid.segment_samples
         stride, samples = grid.stride_samples, mixture.samples
@@ -289,44 +318,44 @@ class ShiftedWork:
 
     def audio_seconds_left(self, forecast: Forecast) -> float:
         """Audio of the segments that are left, context included."""
-        return sum(self._separator.valid_length(length) for _, length in self._spans) / SAMPLE_RATE
+        return sum(self._estimator.valid_length(length) for _, length in self._spans) / SAMPLE_RATE
 
-    def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
+    def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
         """The next segment."""
         index = next((index for index, (offset, _) in enumerate(self._spans) if offset >= after), None)
         if index is None:
             return None
         offset, length = self._spans[index]
-        if not forecast.allows(self.key, self._separator.valid_length(length) / SAMPLE_RATE):
+        if not forecast.allows(self.cost_key, self._estimator.valid_length(length) / SAMPLE_RATE):
             return None
         del self._spans[index]
         self._covered.add(offset, offset + length)
-        args = (self._separator, self._mixture, self._layer, [(offset, length)])
-        return segment_unit(self, *args, full=self._segment, is_last=self.is_done)
+        args = (self._estimator, self._mixture, self._buffer, [(offset, length)])
+        return segment_item(self, *args, full=self._segment, is_last=self.is_done)
 
 
-def segment_unit(
-    work: SegmentWork | ShiftedWork,
-    separator: WaveformSeparator,
+def segment_item(
+    stage: Stage,
+    estimator: SegmentEstimator,
     mixture: Mixture,
-    layer: SegmentLayer,
+    buffer: SegmentBuffer,
     spans: Sequence[tuple[int, int]],
     *,
     full: int,
     is_last: bool,
-) -> Unit:
-    """Segments (offset, length) as a unit; weights lie over ``full`` samples, of which the song's ends cut some.
+) -> WorkItem:
+    """Return segments (offset, length) as one work item; weights lie over ``full`` samples, cut at the song's ends.
 
     A segment that begins before the song has a negative offset, and the length that lies inside.
     """
-    heard = [(max(0, offset), length) for offset, length in spans]
+    inside = [(max(0, offset), length) for offset, length in spans]
 
     def compute() -> list[Waveform]:
-        return separator.segments(mixture, heard, is_last=is_last)
+        return estimator.segments(mixture, inside, is_last=is_last)
 
     def commit(estimates: list[Waveform]) -> None:
         for (offset, _), rows in zip(spans, estimates, strict=True):
-            layer.add(offset, rows, separator.sources, full_samples=full)
+            buffer.add(offset, rows, estimator.sources, full_samples=full)
 
-    audio_seconds = sum(separator.valid_length(length) for _, length in spans) / SAMPLE_RATE
-    return Unit(work, audio_seconds, compute, commit, heard[0][0])
+    audio_seconds = sum(estimator.valid_length(length) for _, length in spans) / SAMPLE_RATE
+    return WorkItem(stage, audio_seconds, compute, commit, inside[0][0])

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from my_submission.geometry import ChunkSpan
-from my_submission.planning.layers import ChunkLayer
+from my_submission.planning import ChunkBuffer
 from my_submission.stems import Waveform
 
 
@@ -30,18 +28,19 @@ def covering_first(spans: Sequence[ChunkSpan]) -> tuple[list[ChunkSpan], list[Ch
     return covering, [span for span in spans if span not in chosen]
 
 
-class MeanOfTwo:
-    """Puts chunks into a layer in any order; where a second one comes, the mean of both counts.
+class OverlapAverager:
+    """Puts chunks into a buffer in any order; where two overlap, the mean of both counts.
 
-    No sample may lie in more than two chunks: overlaps are at most one half.
+    No sample may lie in more than two chunks: overlaps are at most one half. The mean is the same to the bit in any
+    order.
 
     Args:
-        layer: where the estimates are kept.
+        buffer: where the estimates are kept.
         sources: rows of an estimate.
     """
 
-    def __init__(self, layer: ChunkLayer, sources: Sequence[str]) -> None:
-        self._layer = layer
+    def __init__(self, buffer: ChunkBuffer, sources: Sequence[str]) -> None:
+        self._buffer = buffer
         self._sources = tuple(sources)
 
     def __call__(self, span: ChunkSpan, estimate: Waveform) -> None:
@@ -51,14 +50,14 @@ class MeanOfTwo:
             for start, stop, is_first in parts:
                 block = row[:, start - span.start : stop - span.start]
                 if is_first:
-                    self._layer.paint(source, start, block)
+                    self._buffer.paint(source, start, block)
                 else:
-                    self._layer.fade_in(source, start, block, np.full(stop - start, 0.5, np.float32))
+                    self._buffer.average(source, start, block)
 
     def _parts(self, span: ChunkSpan) -> Iterator[tuple[int, int, bool]]:
         """Stretches of a chunk, and whether it is the first to estimate them."""
         position = span.start
-        for gap_start, gap_stop in self._layer.coverage[self._sources[0]].gaps():
+        for gap_start, gap_stop in self._buffer.coverage[self._sources[0]].gaps():
             start, stop = max(gap_start, span.start), min(gap_stop, span.stop)
             if start >= stop:
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,14 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from my_submission.audio_io import MixtureStatistics, mixture_from_array
-from my_submission.dsp.overlap_add import trapezoid
 from my_submission.engines.fake_engine import FakeEngine
+from my_submission.fade_weights import trapezoid, triangle
 from my_submission.geometry import FadeChunking, OverlapChunking, SpectralChunking, StftGeometry, WholeSong
-from my_submission.separators import Mixer, SpectralSeparator, WaveformSeparator
-from my_submission.separators.base import Separator
-from my_submission.separators.waveform import centre_and_scale, triangle
+from my_submission.mechanisms import Mixer, SpectralMechanism, SpectralNetwork, WaveformMechanism
+from my_submission.mechanisms.waveform import mean_and_std
 from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
-from tests.rigs import waveform_engine
+from tests.rigs import estimated, waveform_engine
 
 CHUNKING = SpectralChunking(StftGeometry(256, 64, 129), 33)
 KEPT = CHUNKING.kept_samples
@@ -27,32 +27,22 @@ def song(samples: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((2, samples)).astype(np.float32)
 
 
-def joined(separator: Separator, mixture: np.ndarray, source: str) -> np.ndarray:
-    """The pieces of one source, checked to be consecutive and complete."""
-    blocks, position = [], 0
-    with mixture_from_array(mixture, 44_100) as prepared:
-        for piece in separator.pieces(prepared):
-            assert piece.start == position
-            assert piece.stems[source].shape == (2, piece.stop - piece.start)
-            position = piece.stop
-            blocks.append(piece.stems[source])
-    assert position == mixture.shape[1]
-    return np.concatenate(blocks, axis=1)
+def network(engine: FakeEngine, *, batch_size: int = 1, source: str = "vocals") -> SpectralMechanism:
+    return SpectralMechanism((SpectralNetwork(source, engine, CHUNKING, batch_size),))
 
 
 @pytest.mark.parametrize("samples", [1, 2, KEPT - 1, KEPT, KEPT + 1, 2 * KEPT, 44_100])
-@pytest.mark.parametrize("batch_chunks", [1, 3])
-def test_spectral_identity_returns_the_song_exactly(samples: int, batch_chunks: int) -> None:
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_spectral_identity_returns_the_song_exactly(samples: int, batch_size: int) -> None:
     mixture = song(samples)
-    separator = SpectralSeparator("vocals", FakeEngine(), CHUNKING, batch_chunks=batch_chunks)
-    np.testing.assert_array_equal(joined(separator, mixture, "vocals"), mixture)
+    stems = estimated(network(FakeEngine(), batch_size=batch_size), mixture)
+    np.testing.assert_array_equal(stems["vocals"], mixture)
 
 
 def test_spectral_batches_are_bounded_and_no_chunk_is_wasted() -> None:
     engine = FakeEngine()
-    separator = SpectralSeparator("vocals", engine, CHUNKING, batch_chunks=4)
-    joined(separator, song(10 * KEPT), "vocals")
-    assert [shape[0] for shape in engine.shapes] == [4, 4, 2]
+    estimated(network(engine, batch_size=4), song(10 * KEPT))
+    assert [shape[0] for shape in engine.shapes] == [3, 3, 4]
     assert engine.n_last == 1
     assert {shape[1:] for shape in engine.shapes} == {(2, CHUNKING.chunk_samples)}
 
@@ -62,34 +52,11 @@ def test_spectral_chunks_hear_their_neighbours() -> None:
     heard: list[np.ndarray] = []
     mixture, trim = song(3 * KEPT), CHUNKING.trim_samples
     engine = FakeEngine(lambda batch: (heard.append(batch.copy()), batch)[1])
-    joined(SpectralSeparator("bass", engine, CHUNKING), mixture, "bass")
+    estimated(network(engine), mixture)
     padded = np.pad(mixture, ((0, 0), (trim, trim)))
     for index, batch in enumerate(heard):
         expected = padded[:, index * KEPT : index * KEPT + CHUNKING.chunk_samples]
         np.testing.assert_array_equal(batch[0], expected)
-
-
-@settings(deadline=None, max_examples=40)
-@given(samples=st.integers(1, 12_000), overlap=st.sampled_from([0.1, 0.25, 0.5]), batch=st.integers(1, 3))
-def test_overlapping_chunks_still_return_the_song(samples: int, overlap: float, batch: int) -> None:
-    """Identity under cross-fades to float32 rounding, and never a chunk more than needed."""
-    engine, mixture = FakeEngine(), song(samples)
-    chunking = SpectralChunking(CHUNKING.stft, CHUNKING.frames, overlap_ratio=overlap)
-    separator = SpectralSeparator("vocals", engine, chunking, batch_chunks=batch)
-    np.testing.assert_allclose(joined(separator, mixture, "vocals"), mixture, atol=1e-6)
-    n_chunks = sum(shape[0] for shape in engine.shapes)
-    assert n_chunks == chunking.count(samples)
-    assert (n_chunks - 1) * chunking.stride_samples + chunking.kept_samples >= samples
-    assert n_chunks == 1 or (n_chunks - 2) * chunking.stride_samples + chunking.kept_samples < samples
-
-
-def test_cross_fades_leave_no_step() -> None:
-    """Chunks of different constants join without a jump larger than the ramp's own slope."""
-    levels = iter(range(1, 100))
-    engine = FakeEngine(lambda batch: np.full_like(batch, next(levels)))
-    chunking = SpectralChunking(CHUNKING.stft, CHUNKING.frames, overlap_ratio=0.25)
-    faded = joined(SpectralSeparator("vocals", engine, chunking), song(4 * KEPT), "vocals")
-    assert np.abs(np.diff(faded)).max() <= 1.01 / (chunking.overlap_samples + 1)
 
 
 @pytest.mark.parametrize("overlap", [-0.1, 0.51, 1.0])
@@ -114,8 +81,8 @@ def test_a_trim_of_one_s_own_is_possible_and_nonsense_is_not() -> None:
     assert SpectralChunking(CHUNKING.stft, 33, trim=500).kept_samples == 64 * 32 - 1000
     with pytest.raises(ValueError, match="nothing left"):
         SpectralChunking(CHUNKING.stft, 33, trim=1024)
-    with pytest.raises(ValueError, match="batch_chunks"):
-        SpectralSeparator("bass", FakeEngine(), CHUNKING, batch_chunks=0)
+    with pytest.raises(ValueError, match="batch_size"):
+        SpectralNetwork("bass", FakeEngine(), CHUNKING, batch_size=0)
 
 
 def published_fades(samples: int) -> list[tuple[int, int]]:
@@ -149,10 +116,9 @@ def test_cross_fades_are_the_published_ones_to_a_sample() -> None:
             weights[-fade:] *= np.linspace(1, 0, fade)
         published[start:stop] += weights * (number + 1)
     levels = itertools.count(1)
-    separator = waveform(2, 0.0, excess=0)
-    separator.engine = FakeEngine(lambda batch: np.full((1, 4, 2, batch.shape[-1]), next(levels), np.float32))
-    separator.chunking = FadeChunking(485_100, fade)
-    found = joined(separator, np.ones((2, samples), np.float32), "drums")
+    engine = FakeEngine(lambda batch: np.full((1, 4, 2, batch.shape[-1]), next(levels), np.float32))
+    mechanism = replace(waveform(2, 0.0, excess=0), engine=engine, chunking=FadeChunking(485_100, fade))
+    found = estimated(mechanism, np.ones((2, samples), np.float32))["drums"]
     assert np.abs(found - published).max() <= 1.01 / (fade - 1)
 
 
@@ -161,18 +127,17 @@ def test_cross_fades_are_the_published_ones_to_a_sample() -> None:
 def test_cross_faded_and_whole_songs_come_back(samples: int, stride: int, fade: int, whole: bool) -> None:
     """The identity to float32 rounding, in pieces, whatever the segments."""
     grid = FadeChunking(stride, min(fade, stride - 1))
-    separator = waveform(2, 0.0, excess=7)
-    separator.chunking = WholeSong(grid) if whole else grid
+    mechanism = replace(waveform(2, 0.0, excess=7), chunking=WholeSong(grid) if whole else grid)
     mixture = song(samples)
-    np.testing.assert_allclose(joined(separator, mixture, "bass"), mixture, atol=2e-6)
-    engine = separator.engine
+    np.testing.assert_allclose(estimated(mechanism, mixture)["bass"], mixture, atol=2e-6)
+    engine = mechanism.engine
     assert isinstance(engine, FakeEngine)
     assert len(engine.shapes) == (1 if whole else -(-samples // stride))
     assert engine.n_last == 1
 
 
-def waveform(segment: int, overlap: float, *, excess: int = 10, normalisation: str = "none") -> WaveformSeparator:
-    return WaveformSeparator(
+def waveform(segment: int, overlap: float, *, excess: int = 10, normalisation: str = "none") -> WaveformMechanism:
+    return WaveformMechanism(
         FakeEngine(lambda batch: np.repeat(batch[:, None], 4, axis=1)),
         DEMUCS_SOURCES,
         valid_length=lambda samples: samples + excess,
@@ -194,19 +159,16 @@ def test_waveform_identity_returns_the_song(
 ) -> None:
     """Weights sum to a positive constant after division, odd context is cut on the right side: 1e-5 of the peak."""
     mixture = song(samples)
-    separator = waveform(segment, overlap, excess=excess, normalisation=normalisation)
+    stems = estimated(waveform(segment, overlap, excess=excess, normalisation=normalisation), mixture)
     for source in ("drums", "vocals"):
-        np.testing.assert_allclose(joined(separator, mixture, source), mixture, atol=4e-5)
+        np.testing.assert_allclose(stems[source], mixture, atol=4e-5)
 
 
 def test_waveform_segments_hear_the_song_around_them() -> None:
     heard: list[np.ndarray] = []
     mixture = song(1_000)
-    separator = waveform(400, 0.5, excess=51)
-    separator.engine = FakeEngine(
-        lambda batch: (heard.append(batch[0].copy()), np.repeat(batch[:, None], 4, axis=1))[1]
-    )
-    joined(separator, mixture, "bass")
+    engine = FakeEngine(lambda batch: (heard.append(batch[0].copy()), np.repeat(batch[:, None], 4, axis=1))[1])
+    estimated(replace(waveform(400, 0.5, excess=51), engine=engine), mixture)
     padded = np.pad(mixture, ((0, 0), (25, 26)))
     assert [block.shape[1] for block in heard] == [451, 451, 451, 451, 251]
     for offset, block in zip((0, 200, 400, 600, 800), heard, strict=True):
@@ -214,37 +176,34 @@ def test_waveform_segments_hear_the_song_around_them() -> None:
 
 
 def test_waveform_rows_are_named_not_counted() -> None:
-    separator = WaveformSeparator(
+    mechanism = WaveformMechanism(
         waveform_engine(),
         DEMUCS_SOURCES,
         valid_length=lambda samples: samples,
         chunking=OverlapChunking(100, 0.5),
         normalisation="none",
     )
-    mixture = np.ones((2, 250), np.float32)
-    assert joined(separator, mixture, "bass").mean() == pytest.approx(0.08, abs=1e-6)
-    assert joined(separator, mixture, "drums").mean() == pytest.approx(0.18, abs=1e-6)
+    stems = estimated(mechanism, np.ones((2, 250), np.float32))
+    assert stems["bass"].mean() == pytest.approx(0.08, abs=1e-6)
+    assert stems["drums"].mean() == pytest.approx(0.18, abs=1e-6)
 
 
-def test_rehearsal_says_its_share() -> None:
-    separator = waveform(1_000, 0.5, excess=0)
-    assert separator.rehearse() == pytest.approx(0.05)
-    assert SpectralSeparator("bass", FakeEngine(), CHUNKING).rehearse() == 0
+def test_a_probe_returns_its_share() -> None:
+    assert waveform(1_000, 0.5, excess=0).probe_cost() == pytest.approx(0.05)
 
 
-def test_rehearsals_hear_the_song_where_it_sounds() -> None:
+def test_probes_hear_the_song_where_it_sounds() -> None:
     heard: list[np.ndarray] = []
 
     def remembered(batch: np.ndarray) -> np.ndarray:
         heard.append(batch)
         return batch[:, None]
 
-    separator = waveform(1_000, 0.5, excess=10)
-    separator.engine = FakeEngine(remembered)
+    mechanism = replace(waveform(1_000, 0.5, excess=10), engine=FakeEngine(remembered))
     samples = song(4_000)
     for mixture in (samples, 0 * samples, samples[:, :20]):
         with mixture_from_array(mixture, 44_100) as loaded:
-            assert separator.rehearse(loaded) == pytest.approx(60 / 1_010)
+            assert mechanism.probe_cost(loaded) == pytest.approx(60 / 1_010)
     np.testing.assert_allclose(heard[0][0], samples[:, 1_970:2_030], atol=1e-6)
     assert heard[1].any()
     np.testing.assert_allclose(heard[2][0, :, 20:40], samples[:, :20], atol=1e-6)
@@ -264,13 +223,13 @@ def test_triangle_is_the_published_one(samples: int) -> None:
 
 def test_statistics_choose_the_published_normalisation() -> None:
     statistics = MixtureStatistics(peak=1.0, joint_mean=0.1, joint_std=0.5, mono_mean=0.2, mono_std=0.4)
-    assert centre_and_scale(statistics, "joint") == (0.1, 0.5)
-    assert centre_and_scale(statistics, "mono") == (0.2, 0.4)
-    assert centre_and_scale(statistics, "none") == (0.0, 1.0)
+    assert mean_and_std(statistics, "joint") == (0.1, 0.5)
+    assert mean_and_std(statistics, "mono") == (0.2, 0.4)
+    assert mean_and_std(statistics, "none") == (0.0, 1.0)
     cancelled = MixtureStatistics(peak=1.0, joint_mean=0.1, joint_std=0.5, mono_mean=0.0, mono_std=1e-9)
-    assert centre_and_scale(cancelled, "mono") == (0.1, 0.5)
+    assert mean_and_std(cancelled, "mono") == (0.1, 0.5)
     silent = MixtureStatistics(peak=0.0, joint_mean=0.0, joint_std=0.0, mono_mean=0.0, mono_std=0.0)
-    assert centre_and_scale(silent, "joint") == centre_and_scale(silent, "mono") == (0.0, 1.0)
+    assert mean_and_std(silent, "joint") == mean_and_std(silent, "mono") == (0.0, 1.0)
 
 
 def test_mixer_is_the_matrix_in_the_published_order() -> None:

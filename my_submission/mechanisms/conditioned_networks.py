@@ -17,8 +17,7 @@ from my_submission.engines.conditioned_onnx import ConditionedGraphShape, open_c
 from my_submission.engines.fitting_engine import fitting
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
-from my_submission.systems.conditioned_recipe import ConditionedRecipe
-from my_submission.systems.options import RunOptions
+from my_submission.mechanisms.options import RunOptions
 from my_submission.weights import Artefact
 
 STEREO_PARTS = 4
@@ -34,9 +33,15 @@ class ConditionedNetwork:
 
 
 def open_conditioned(
-    artefact: Artefact, path: Path, options: RunOptions, recipe: ConditionedRecipe
+    artefact: Artefact,
+    path: Path,
+    options: RunOptions,
+    *,
+    numbers: Sequence[int],
+    trim_samples: int,
+    overlap_ratio: float = 0.0,
 ) -> ConditionedNetwork:
-    """Open a conditioned network for the sources of a recipe.
+    """Open a conditioned network for some sources.
 
     A graph runs on onnxruntime, a checkpoint in torch; a graph cannot be run in half precision.
 
@@ -44,14 +49,21 @@ def open_conditioned(
         artefact: its manifest entry.
         path: its file, verified.
         options: device, precision, threads.
-        recipe: which sources, trim and overlap.
+        numbers: of the sources to ask for.
+        trim_samples: samples dropped at each side of a chunk.
+        overlap_ratio: share of a chunk that the next one estimates again.
 
     Raises:
         WeightsError: the file does not fit its entry, or is no such network.
         DeviceError: the device cannot be used.
     """
     if artefact.format == "onnx":
-        return _open_graph(artefact, path, options, recipe)
+        shape = _graph_shape(artefact, path, options)
+        chunking = _chunking(artefact, path, shape.bins, shape.frames, trim_samples, overlap_ratio)
+        graph = conditioned_onnx_engine(
+            path, numbers, stft=chunking.stft, device=options.device, threads=options.threads
+        )
+        return ConditionedNetwork(fitting(graph, options.device, name=artefact.name), chunking)
     separator = open_conditioned_checkpoint(path, artefact.architecture, device=options.device)
     network = separator.config.network
     if artefact.geometry is None or artefact.geometry.frames is None:
@@ -60,11 +72,11 @@ def open_conditioned(
     if artefact.geometry.frames % network.frame_multiple:
         problem = f"frames={artefact.geometry.frames} in the manifest is no multiple of {network.frame_multiple}"
         raise WeightsError(problem, where=path, cure="correct the manifest")
-    _check_numbers(recipe.numbers, network.control_input_dim, path)
-    chunking = _chunking(artefact, path, network.bins, artefact.geometry.frames, recipe)
+    _check_numbers(numbers, network.control_input_dim, path)
+    chunking = _chunking(artefact, path, network.bins, artefact.geometry.frames, trim_samples, overlap_ratio)
     engine = conditioned_torch_engine(
         separator,
-        recipe.numbers,
+        numbers,
         stft=chunking.stft,
         device=options.device,
         precision=options.torch_precision,
@@ -73,7 +85,7 @@ def open_conditioned(
     return ConditionedNetwork(fitting(engine, options.device, name=artefact.name), chunking)
 
 
-def _open_graph(artefact: Artefact, path: Path, options: RunOptions, recipe: ConditionedRecipe) -> ConditionedNetwork:
+def _graph_shape(artefact: Artefact, path: Path, options: RunOptions) -> ConditionedGraphShape:
     if options.spectral_runtime != "onnx":
         problem = (
             f"{artefact.name} is a graph, which runs in fp32 on onnxruntime and not in {options.precision} in torch"
@@ -81,12 +93,7 @@ def _open_graph(artefact: Artefact, path: Path, options: RunOptions, recipe: Con
         raise WeightsError(
             problem, where=path, cure="use its checkpoint, or --precision fp32 and the runtime onnx or auto"
         )
-    shape = spectra_of(artefact, path, device=options.device, threads=options.threads)
-    chunking = _chunking(artefact, path, shape.bins, shape.frames, recipe)
-    engine = conditioned_onnx_engine(
-        path, recipe.numbers, stft=chunking.stft, device=options.device, threads=options.threads
-    )
-    return ConditionedNetwork(fitting(engine, options.device, name=artefact.name), chunking)
+    return spectra_of(artefact, path, device=options.device, threads=options.threads)
 
 
 def is_conditioned(artefact: Artefact) -> bool:
@@ -126,11 +133,13 @@ def _check_bins(artefact: Artefact, path: Path, bins: int) -> StftGeometry:
     return artefact.geometry.with_kept_bins(bins)
 
 
-def _chunking(artefact: Artefact, path: Path, bins: int, frames: int, recipe: ConditionedRecipe) -> SpectralChunking:
-    """Transform, frames and trim."""
+def _chunking(
+    artefact: Artefact, path: Path, bins: int, frames: int, trim_samples: int, overlap_ratio: float
+) -> SpectralChunking:
+    """Transform, frames, trim and overlap."""
     stft = _check_bins(artefact, path, bins)
     try:
-        return SpectralChunking(stft, frames, recipe.trim_samples, recipe.overlap_ratio)
+        return SpectralChunking(stft, frames, trim_samples, overlap_ratio)
     except ValueError as error:
         problem = f"{frames} frames do not fit the recipe ({error})"
         raise WeightsError(problem, where=path, cure="correct hop and frames in the manifest") from error

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from my_submission.errors import WeightsError
 from my_submission.stems import MUSIC_SOURCES, Stems, Waveform, unstack_stems
+from my_submission.weights import read_state_dict
 
 
 class Mixer:
@@ -38,3 +41,19 @@ class Mixer:
         samples = mixture.shape[-1]
         columns = np.concatenate([*(stems[source] for source in self.sources), mixture])
         return unstack_stems((self.matrix @ columns).reshape(-1, 2, samples), self.sources)
+
+
+def read_mixer(path: Path, sources: Sequence[str]) -> Mixer:
+    """Read a Mixer from its checkpoint.
+
+    Raises:
+        WeightsError: the file is damaged or holds no Mixer of these sources.
+    """
+    state = read_state_dict(path)
+    if set(state) != {"linear.weight"}:
+        problem = f"a Mixer holds one tensor linear.weight, this file holds {', '.join(sorted(state)) or 'nothing'}"
+        raise WeightsError(problem, where=path, cure="fetch the Mixer again")
+    try:
+        return Mixer(state["linear.weight"], sources=sources)
+    except ValueError as error:
+        raise WeightsError(f"this is no Mixer: {error}", where=path, cure="fetch the Mixer again") from error

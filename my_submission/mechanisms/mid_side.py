@@ -8,15 +8,60 @@ difference of the channels holds once the *other* of the two is taken out of it,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from my_submission.engines import Engine
 from my_submission.engines.base import Batch
-from my_submission.stems import CINEMA_SOURCES, Stems, Waveform, stack_stems, unstack_stems
+from my_submission.mechanisms.mechanism import Opening
+from my_submission.mechanisms.song_context import SongContext
+from my_submission.mechanisms.waveform import WaveformMechanism, WaveformRecipe
+from my_submission.mechanisms.waveform_networks import OpenedWaveform, open_waveform
+from my_submission.stems import (
+    AIMLESS_CINEMA_SOURCES,
+    CINEMA_SOURCES,
+    Stems,
+    Waveform,
+    stack_stems,
+    unstack_stems,
+)
 
 N_ROWS = 4
 """Left, right, half their difference, and their mean."""
+
+
+@dataclass(frozen=True)
+class MidSideRecipe(WaveformRecipe):
+    """A mono waveform network of film sound, run on left, right, their difference and their mean.
+
+    Attributes:
+        order: rows of the network; ``sources`` are those that the combination gives.
+    """
+
+    order: tuple[str, ...] = AIMLESS_CINEMA_SOURCES
+
+    def open(self, opening: Opening) -> MidSideMechanism:
+        """Open the network."""
+        return MidSideMechanism(**vars(super().open(opening)))
+
+    def open_network(self, opening: Opening) -> OpenedWaveform:
+        """Open the mono engine behind the contract of a stereo one."""
+        name, rows = self.network, len(self.order)
+        options = opening.options
+        network = open_waveform(opening.artefact(name), opening.path(name), options, rows=rows, channels=1)
+        together = min(N_ROWS, options.chunks_per_run)
+        engine = MidSideEngine(network.engine, self.order, together=together)
+        return replace(network, engine=engine, bytes_per_sample=together * network.bytes_per_sample)
+
+
+class MidSideMechanism(WaveformMechanism):
+    """A waveform mechanism whose engine runs equal rows once."""
+
+    def _cost_key(self, song: SongContext) -> str:
+        """A key of its own for mono films, which cost a quarter of stereo ones."""
+        name = f"{song.name}, equal channels" if song.mixture.statistics.are_channels_equal else song.name
+        return song.cost_key(name, runs_on=self.engine.runs_on, chunking=self.chunking)
 
 
 def four_rows(stereo: Waveform) -> Waveform:

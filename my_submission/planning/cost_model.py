@@ -80,7 +80,7 @@ class _Measured:
 
 
 @dataclass
-class Pace:
+class CostModel:
     """Costs of the parts of one run, in seconds of work a second of audio.
 
     Args:
@@ -164,11 +164,11 @@ class Forecast:
     """Answers whether work would end in time.
 
     Attributes:
-        pace: what work costs.
+        costs: seconds of work per second of audio.
         budget: how much time there is, what must come afterwards already set aside.
     """
 
-    pace: Pace
+    costs: CostModel
     budget: Budget
 
     def allows(self, key: str, audio_seconds: float, *, prior: float | None = None) -> bool:
@@ -176,19 +176,19 @@ class Forecast:
         if not self.budget.is_limited:
             return True
         left = self.budget.remaining()
-        return left > 0 and left >= self.pace.high(key, prior=prior) * audio_seconds * MARGIN
+        return left > 0 and left >= self.costs.high(key, prior=prior) * audio_seconds * MARGIN
 
     def longest(self, key: str) -> float:
         """Seconds of audio that a unit may hold and still surely end in time."""
         if not self.budget.is_limited:
             return math.inf
-        cost = self.pace.high(key) * MARGIN
+        cost = self.costs.high(key) * MARGIN
         left = max(0.0, self.budget.remaining())
         return left / cost if cost else math.inf
 
     def n_seconds(self, key: str, audio_seconds: float) -> float:
         """What that much audio will probably take."""
-        return self.pace.typical(key) * audio_seconds
+        return self.costs.typical(key) * audio_seconds
 
     def has_time_for(self, seconds: float) -> bool:
         """Whether work of so many seconds will probably end in time."""

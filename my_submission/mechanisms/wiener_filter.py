@@ -15,7 +15,7 @@ from my_submission.geometry import StftGeometry
 from my_submission.stems import Waveform
 
 
-class JointFilter:
+class MultichannelWienerFilter:
     """The filter over one window of a song.
 
     Args:

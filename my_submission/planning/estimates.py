@@ -1,4 +1,4 @@
-"""Layers of estimates: what one branch of a system has found out so far, anywhere in the song."""
+"""Estimate buffers: what one branch of a system has estimated so far, anywhere in the song."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ from typing import Protocol
 import numpy as np
 
 from my_submission.audio_io import SampleStore
+from my_submission.fade_weights import Weights
 from my_submission.geometry import SegmentGrid
 from my_submission.planning.coverage import FADE_SAMPLES, Coverage
 from my_submission.planning.energy import EnergyProfile
-from my_submission.separators.waveform import segment_weights
 from my_submission.stems import Stems, Waveform
 
-_weights = lru_cache(maxsize=4)(segment_weights)
-"""Of the few lengths a song needs, seven megabytes at the published one; nobody changes them."""
-
 PIECE_SAMPLES = 1 << 15
-"""Segments are added up in pieces that stay in a processor's cache: a quarter of a megabyte each."""
+"""Segments are added in pieces of a quarter of a megabyte, which stay in the processor's cache."""
+
+
+@lru_cache(maxsize=4)
+def _weights(grid: SegmentGrid, samples: int) -> Weights:
+    """Weights of a segment, to be read only. A song has few lengths; one of 40 s takes 7 MB."""
+    return grid.weights(samples)
+
 
 Stores = Mapping[str, SampleStore]
 """Source to a store of two channels, as long as the song."""
 
 
-class Layer(Protocol):
-    """Estimates of some sources, with what they cover."""
+class EstimateBuffer(Protocol):
+    """Estimates of some sources, and the samples that they cover."""
 
     @property
     def coverage(self) -> Mapping[str, Coverage]:
@@ -38,11 +42,15 @@ class Layer(Protocol):
         ...
 
     def degree(self, source: str, start: int, stop: int) -> Waveform | float:
-        """How surely samples are covered, 0 … 1; a number where it is the same for all of them."""
+        """Degree of coverage, 0 … 1; a number if it is the same for all samples."""
+        ...
+
+    def energy_between(self, source: str, start: int, stop: int) -> float | None:
+        """Energy of the estimate of [start, stop); None if the source is not covered in the whole song."""
         ...
 
 
-class ChunkLayer:
+class ChunkBuffer:
     """Estimates that are laid end to end, source by source.
 
     Args:
@@ -53,7 +61,9 @@ class ChunkLayer:
 
     def __init__(self, stores: Stores, samples: int, *, fade_samples: int = FADE_SAMPLES) -> None:
         self.stores = dict(stores)
-        self.coverage = {source: Coverage(samples, fade_samples=fade_samples) for source in stores}
+        self.coverage: Mapping[str, Coverage] = {
+            source: Coverage(samples, fade_samples=fade_samples) for source in stores
+        }
         self.energy = {source: EnergyProfile(samples) for source in stores}
 
     def paint(self, source: str, start: int, block: Waveform) -> None:
@@ -67,16 +77,26 @@ class ChunkLayer:
         before = self.stores[source].read(start, start + block.shape[-1])
         self.stores[source].write(start, before + weights * (block - before))
 
+    def average(self, source: str, start: int, block: Waveform) -> None:
+        """Replace the estimate of some samples by its mean with another one."""
+        before = self.stores[source].read(start, start + block.shape[-1])
+        self.stores[source].write(start, (before + block) / np.float32(2))
+
     def read(self, start: int, stop: int) -> Stems:
         """Estimates of every source."""
         return {source: store.read(start, stop) for source, store in self.stores.items()}
 
     def degree(self, source: str, start: int, stop: int) -> Waveform | float:
-        """How surely samples are covered."""
+        """Degree of coverage, 0 … 1."""
         return self.coverage[source].degree(start, stop)
 
+    def energy_between(self, source: str, start: int, stop: int) -> float | None:
+        """Energy of the estimate of [start, stop); None if the source is not covered in the whole song."""
+        covered = self.coverage.get(source)
+        return self.energy[source].between(start, stop) if covered is not None and covered.is_whole else None
 
-class SegmentLayer:
+
+class SegmentBuffer:
     """Segments of all sources, added up under the weights of a grid in whatever order they come.
 
     Every segment fades to nothing at its ends, so any set of them, on any grid, joins without a step.
@@ -84,7 +104,7 @@ class SegmentLayer:
     Args:
         stores: where the weighted sums are kept.
         samples: length of the song.
-        centre_and_scale: what the network's mixture was centred and divided by.
+        mean_and_std: what was subtracted from the network's mixture and what it was divided by.
         grid: says which weights a segment has.
         fade_samples: ramp of the coverage; two of them should fit the smallest overlap.
     """
@@ -94,15 +114,15 @@ class SegmentLayer:
         stores: Stores,
         samples: int,
         *,
-        centre_and_scale: tuple[float, float],
+        mean_and_std: tuple[float, float],
         grid: SegmentGrid,
         fade_samples: int = FADE_SAMPLES,
     ) -> None:
         self._grid = grid
         self.stores = dict(stores)
         self._covered = Coverage(samples, fade_samples=fade_samples)
-        self.coverage = dict.fromkeys(stores, self._covered)
-        self._mean, self._std = (np.float32(value) for value in centre_and_scale)
+        self.coverage: Mapping[str, Coverage] = dict.fromkeys(stores, self._covered)
+        self._mean, self._std = (np.float32(value) for value in mean_and_std)
         self._segments: list[tuple[int, int, int]] = []
 
     def add(self, offset: int, rows: Waveform, order: Sequence[str], *, full_samples: int) -> None:
@@ -138,8 +158,12 @@ class SegmentLayer:
             np.add(stem, self._mean, out=stem)
         return stems
 
+    def energy_between(self, source: str, start: int, stop: int) -> float | None:
+        """None: energies of weighted sums are not kept."""
+        return None
+
     def degree(self, source: str, start: int, stop: int) -> Waveform | float:
-        """How surely samples are covered: where segments merely touch, less than in the middle of one."""
+        """Degree of coverage, 0 … 1: where segments merely touch, less than in the middle of one."""
         if any(self._covered.is_within((offset, end), start, stop) for offset, end, _ in self._segments):
             return 1.0
         degree = np.zeros(stop - start, np.float32)

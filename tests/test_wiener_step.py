@@ -11,17 +11,17 @@ from evaluator.metrics import global_sdr
 from my_submission.dsp.wiener import filtered_together
 from my_submission.events import Finished, PartAdvanced
 from my_submission.geometry import FadeChunking, StftGeometry
+from my_submission.mechanisms import MultichannelWienerFilter, WienerRecipe
 from my_submission.planning import Calibration
 from my_submission.predictor import Predictor
-from my_submission.separators import JointFilter
 from my_submission.stems import MUSIC_SOURCES, Stems
-from my_submission.systems import Assembly, JointFilterRecipe
-from my_submission.systems.starters import JOINT_FILTER
+from my_submission.systems import LoadedSystem
+from my_submission.systems.starters import WIENER
 from tests.rigs import GAINS, HALVES, FakeClock, two_branches
 
 RATE = 44_100
 STFT = StftGeometry(512, 256, 257)
-FILTER = JointFilterRecipe(HALVES, STFT, FadeChunking(20_000, 2_000))
+FILTER = WienerRecipe(HALVES, STFT, FadeChunking(20_000, 2_000))
 SQUARES = sum(gain**2 for gain in GAINS.values())
 
 
@@ -33,16 +33,16 @@ def spectra(*shape: int, seed: int = 0) -> np.ndarray:
     return (noise(*shape, seed=seed) + 1j * noise(*shape, seed=seed + 1)).astype(np.complex64)
 
 
-def networks(clock: FakeClock | None = None, *, chunk_seconds: float = 0.0) -> Assembly:
+def networks(clock: FakeClock | None = None, *, chunk_seconds: float = 0.0) -> LoadedSystem:
     """Networks that give every source a fixed share of the mixture, and the filter after them."""
     whole = two_branches(clock=clock, chunk_seconds=chunk_seconds)
     ones = dict.fromkeys(MUSIC_SOURCES, 1.0)
     branch = replace(whole.recipe.branches[0], shares=ones)
-    recipe = replace(whole.recipe, branches=(branch,), joint_filter=FILTER)
+    recipe = replace(whole.recipe, branches=(branch,), wiener=FILTER)
     return replace(whole, recipe=recipe, branches=(replace(whole.branches[0], shares=ones),))
 
 
-def separated(made: Assembly, song: np.ndarray, clock: FakeClock, budget: float | None) -> tuple[Stems, int]:
+def separated(made: LoadedSystem, song: np.ndarray, clock: FakeClock, budget: float | None) -> tuple[Stems, int]:
     """Stems, and how many samples the filter has done."""
     filtered = 0
     for event in Predictor(made, clock=clock).stream(song, budget_seconds=budget, refine=False):
@@ -77,7 +77,7 @@ def test_a_window_does_not_hear_where_it_is_cut() -> None:
     """Of a filter that hears the whole song, a window inside is the same where the covariances are: to 1e-4."""
     shares = np.array([0.2, 0.5, 0.3], np.float32)[:, None, None]
     song = noise(2, 30_000)
-    joint = JointFilter(STFT)
+    joint = MultichannelWienerFilter(STFT)
     context = joint.context_samples
     window = joint.filter(shares * song, song)
     expected = shares**2 / (shares**2).sum() * song[:, context:-context]
@@ -86,7 +86,7 @@ def test_a_window_does_not_hear_where_it_is_cut() -> None:
 
 def test_all_bins_are_needed() -> None:
     with pytest.raises(ValueError, match="needs all 257"):
-        JointFilter(StftGeometry(512, 256, 200))
+        MultichannelWienerFilter(StftGeometry(512, 256, 200))
 
 
 @pytest.mark.parametrize("samples", [1, 255, 19_000, 22_001, 70_000])
@@ -141,8 +141,8 @@ def test_estimates_that_claim_too_little_get_what_nobody_else_asks_for() -> None
     spectrum[1, :, :8_000] = 0
     sources = np.fft.irfft(spectrum).astype(np.float32)
     mixture = sources.sum(axis=0)
-    context = JointFilter(STFT).context_samples
-    filtered = JointFilter(STFT).filter(sources / 4, mixture)
+    context = MultichannelWienerFilter(STFT).context_samples
+    filtered = MultichannelWienerFilter(STFT).filter(sources / 4, mixture)
     for source, estimate in zip(sources[..., context:-context], filtered, strict=True):
         assert global_sdr(source, source / 4) == pytest.approx(2.5, abs=0.1)
         assert global_sdr(source, estimate) > 12
@@ -150,7 +150,7 @@ def test_estimates_that_claim_too_little_get_what_nobody_else_asks_for() -> None
 
 def test_shares_are_checked() -> None:
     with pytest.raises(ValueError, match="must lie between 0 and 1"):
-        replace(JOINT_FILTER, shares={"bass": 1.5})
+        replace(WIENER, shares={"bass": 1.5})
     made = networks()
     with pytest.raises(ValueError, match="no share of 'drums'"):
-        replace(made.recipe, joint_filter=replace(FILTER, shares={"bass": 0.5}))
+        replace(made.recipe, wiener=replace(FILTER, shares={"bass": 0.5}))

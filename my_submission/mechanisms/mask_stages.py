@@ -6,38 +6,54 @@ time runs out become stems.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from my_submission.geometry import SAMPLE_RATE
-from my_submission.planning.layers import ChunkLayer
-from my_submission.planning.pace import Forecast
-from my_submission.planning.work import Unit, rehearsal
-from my_submission.separators.masking import REHEARSED_FRAMES, MaskedSong
+from my_submission.mechanisms.masked_song import MaskedSong, MaskEstimator
+from my_submission.planning import ChunkBuffer, Forecast, Stage, WorkItem
+from my_submission.planning.stage import probe_item
 from my_submission.stems import Stems
+
+PROBED_FRAMES = 43
+"""A second of sound at the published hop."""
 
 FILTER_SECONDS_PER_SECOND = 0.15
 """What filtering a second of audio is taken to cost where it was never measured: ten times as much as one core needs
 for one source."""
 
 
-class MaskWork:
+class ProbedMasks(MaskEstimator, Protocol):
+    """Estimates masks and can measure its own cost."""
+
+    @property
+    def runs_on(self) -> tuple[str, ...]:
+        """Library and device."""
+        ...
+
+    def probe_cost(self) -> float:
+        """Run ``PROBED_FRAMES`` frames of noise and return their share of a stretch."""
+        ...
+
+
+class MaskStage(Stage):
     """Stretches of a masking network over a song, in its order.
 
     Args:
-        name: of the part.
-        key: what its cost is known by.
-        filter_key: what the cost of the filter is known by.
+        name: of the stage.
+        cost_key: the key of its cost.
+        estimator: estimates the masks.
         song: the masks.
+        filter_key: the key of the filter's cost.
     """
 
-    def __init__(self, name: str, key: str, filter_key: str, song: MaskedSong) -> None:
-        self.name = name
-        self.key = key
-        self.runs_on = song.separator.runs_on
+    def __init__(self, name: str, cost_key: str, estimator: ProbedMasks, song: MaskedSong, *, filter_key: str) -> None:
+        super().__init__(name, cost_key, estimator.runs_on[0], song.samples)
         self.song = song
-        self.total_samples = song.samples
         self.is_as_published = True
+        self._estimator = estimator
         self._filter_key = filter_key
-        self._hop_seconds = song.separator.stft.hop / SAMPLE_RATE
-        self._is_rehearsed = False
+        self._hop_seconds = estimator.stft.hop / SAMPLE_RATE
+        self._is_probed = False
 
     @property
     def covered_samples(self) -> int:
@@ -58,55 +74,54 @@ class MaskWork:
         """Audio of the stretches that are left."""
         return sum(last - first for first, last in self.song.spans) * self._hop_seconds
 
-    def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
+    def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
         """The next stretch, where it and the filter would end in time."""
         song = self.song
         if self.is_done or song.is_learned:
             return None
         if after and self.song.frames.samples_of(song.next_span[1]) <= after:
             return None  # stems of these masks would come too late
-        if forecast.budget.is_limited and not self._is_rehearsed and not forecast.pace.knows(self.key):
-            unit = rehearsal(self, REHEARSED_FRAMES * self._hop_seconds, song.separator.rehearse, forecast)
-            self._is_rehearsed = unit is not None
-            return unit
-        if song.separator.is_whole and not song.n_masked and not self._fits(forecast):
-            song.cut(song.separator.chunking)
+        if forecast.budget.is_limited and not self._is_probed and not forecast.costs.knows(self.cost_key):
+            probe = probe_item(self, PROBED_FRAMES * self._hop_seconds, self._estimator.probe_cost, forecast)
+            self._is_probed = probe is not None
+            return probe
+        if self._estimator.is_whole and not song.n_masked and not self._fits(forecast):
+            song.cut(self._estimator.chunking)
             self.is_as_published = False
         if not self._fits(forecast):
             return None
         first, last = song.next_span
-        return Unit(self, (last - first) * self._hop_seconds, song.estimate, song.put, first_sample=None)
+        return WorkItem(self, (last - first) * self._hop_seconds, song.estimate, song.put, first_sample=None)
 
     def _fits(self, forecast: Forecast) -> bool:
         """Whether the next stretch would end in time, and then the filter over all that is masked."""
         first, last = self.song.next_span
-        cost = forecast.pace.high(self._filter_key, prior=FILTER_SECONDS_PER_SECOND)
+        cost = forecast.costs.high(self._filter_key, prior=FILTER_SECONDS_PER_SECOND)
         kept_back = forecast.budget.reserving(cost * last * self._hop_seconds)
-        return Forecast(forecast.pace, kept_back).allows(self.key, (last - first) * self._hop_seconds)
+        return Forecast(forecast.costs, kept_back).allows(self.cost_key, (last - first) * self._hop_seconds)
 
 
-class FilterWork:
+class FilterStage(Stage):
     """Stems of a song's masks, in its order; begins once there are no more masks to wait for.
 
     Args:
-        name: of the part.
-        key: what its cost is known by.
+        name: of the stage.
+        cost_key: the key of its cost.
         song: the masks.
-        layer: where the stems are kept.
-
-    Attributes:
-        covered_samples: how much of the song is done.
+        buffer: where the stems are kept.
     """
 
-    def __init__(self, name: str, key: str, song: MaskedSong, layer: ChunkLayer) -> None:
-        self.name = name
-        self.key = key
-        self.runs_on = "numpy CPU"
+    def __init__(self, name: str, cost_key: str, song: MaskedSong, buffer: ChunkBuffer) -> None:
+        super().__init__(name, cost_key, "numpy CPU", song.samples)
         self.song = song
-        self.total_samples = song.samples
-        self._layer = layer
+        self._buffer = buffer
         self._position = 0
-        self.covered_samples = 0
+        self._covered_samples = 0
+
+    @property
+    def covered_samples(self) -> int:
+        """Samples of the song that are done."""
+        return self._covered_samples
 
     @property
     def is_done(self) -> bool:
@@ -118,7 +133,7 @@ class FilterWork:
         seconds = (self.total_samples - self._position) / SAMPLE_RATE
         return seconds + (0.0 if self.song.is_learned else self._learning_seconds())
 
-    def next(self, forecast: Forecast, *, after: int = 0) -> Unit | None:
+    def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
         """The next block; the first time, what must be learned before it.
 
         To be asked only when there is no time for more masks: none can be added afterwards.
@@ -127,25 +142,25 @@ class FilterWork:
         if not song.n_masked or self.is_done:
             return None
         if not song.is_learned:
-            if not forecast.allows(self.key, self._learning_seconds(), prior=FILTER_SECONDS_PER_SECOND):
+            if not forecast.allows(self.cost_key, self._learning_seconds(), prior=FILTER_SECONDS_PER_SECOND):
                 return None
-            return Unit(self, self._learning_seconds(), song.learn_all, lambda _: None, first_sample=None)
+            return WorkItem(self, self._learning_seconds(), song.learn_all, lambda _: None, first_sample=None)
         start, stop = next(song.blocks(from_sample=max(self._position, after)), (0, 0))
         if start == stop:
             return None
         seconds = (stop - start) / SAMPLE_RATE
-        if not forecast.allows(self.key, seconds, prior=FILTER_SECONDS_PER_SECOND):
+        if not forecast.allows(self.cost_key, seconds, prior=FILTER_SECONDS_PER_SECOND):
             return None
 
         def commit(stems: Stems) -> None:
             for source, stem in stems.items():
-                self._layer.paint(source, start, stem)
+                self._buffer.paint(source, start, stem)
             self._position = stop
-            self.covered_samples += stop - start
+            self._covered_samples += stop - start
 
-        return Unit(self, seconds, lambda: song.stems(start, stop), commit, start)
+        return WorkItem(self, seconds, lambda: song.stems(start, stop), commit, start)
 
     def _learning_seconds(self) -> float:
         """Audio of the passes after the first, which is made while masks are estimated."""
-        passes = max(0, self.song.separator.wiener.iterations - 1)
+        passes = max(0, self.song.estimator.wiener.iterations - 1)
         return passes * self.song.masked_samples / SAMPLE_RATE

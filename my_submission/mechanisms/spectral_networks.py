@@ -21,7 +21,7 @@ from my_submission.engines.spectral_engine import spectral_engine
 from my_submission.engines.torch_engine import TorchEngine, open_torch
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry, TimeReach
-from my_submission.systems.options import RunOptions
+from my_submission.mechanisms.options import RunOptions
 from my_submission.weights import Artefact
 
 if TYPE_CHECKING:
@@ -34,29 +34,20 @@ STEREO_SPECTRUM_CHANNELS = 4
 
 
 @dataclass(frozen=True)
-class SpectralNetwork:
+class OpenedSpectral:
     """An engine from waveform chunks to waveform chunks, and the chunks it takes."""
 
     engine: Engine
     chunking: SpectralChunking
 
 
-def open_spectral(
-    artefact: Artefact,
-    path: Path,
-    options: RunOptions,
-    *,
-    trim_samples: int | None = None,
-    overlap_ratio: float = 0.0,
-) -> SpectralNetwork:
+def open_spectral(artefact: Artefact, path: Path, options: RunOptions) -> OpenedSpectral:
     """Open a spectral network.
 
     Args:
         artefact: its manifest entry.
         path: its file, verified.
         options: device, runtime, precision, threads.
-        trim_samples: dropped at each side of a chunk; n_fft/2 when not given.
-        overlap_ratio: share of a chunk that the next one estimates again.
 
     Raises:
         WeightsError: the file does not fit its entry, or is not a network that the runtime can run.
@@ -76,9 +67,7 @@ def open_spectral(
             threads=options.threads,
         )
         shape = _torch_shape(artefact, path, network)
-    chunking = replace(
-        chunking_of(artefact, path, shape, trim_samples), overlap_ratio=overlap_ratio, reach=_reach_of(network)
-    )
+    chunking = replace(chunking_of(artefact, path, shape), reach=_reach_of(network))
     if options.precision == "auto" and isinstance(network, FrameMajorOnnx):
         checked = _with_bf16(artefact.name, path, network, chunking.stft)
     threads = options.threads or available_cpus()
@@ -87,7 +76,7 @@ def open_spectral(
         engine = checked_spectral(network, chunking.stft, name=artefact.name)
     else:
         engine = spectral_engine(checked or network, chunking.stft, threads=threads)
-    return SpectralNetwork(fitting(engine, options.device, name=artefact.name), chunking)
+    return OpenedSpectral(fitting(engine, options.device, name=artefact.name), chunking)
 
 
 def _with_bf16(name: str, path: Path, network: FrameMajorOnnx, stft: StftGeometry) -> CheckedEngine | None:
@@ -126,8 +115,8 @@ def _open_graph(path: Path, options: RunOptions) -> OnnxEngine | FrameMajorOnnx:
     return open_onnx(path, device=options.device, threads=options.threads)
 
 
-def chunking_of(artefact: Artefact, path: Path, shape: GraphShape, trim_samples: int | None = None) -> SpectralChunking:
-    """Transform, frames and trim: bins and frames from the file, n_fft and hop from the manifest.
+def chunking_of(artefact: Artefact, path: Path, shape: GraphShape) -> SpectralChunking:
+    """Transform and frames: bins and frames from the file, n_fft and hop from the manifest.
 
     Raises:
         WeightsError: the network is not one of stereo spectra, or does not fit the manifest.
@@ -139,7 +128,7 @@ def chunking_of(artefact: Artefact, path: Path, shape: GraphShape, trim_samples:
         problem = f"the graph has {shape.channels} channels, {STEREO_SPECTRUM_CHANNELS} are needed for stereo"
         raise WeightsError(problem, where=path, cure="use a network of stereo spectra")
     try:
-        return SpectralChunking(artefact.geometry.with_kept_bins(shape.bins), shape.frames, trim_samples)
+        return SpectralChunking(artefact.geometry.with_kept_bins(shape.bins), shape.frames)
     except ValueError as error:
         problem = (
             f"the graph keeps {shape.bins} bins and {shape.frames} frames, which does not fit the manifest ({error})"

@@ -1,4 +1,4 @@
-"""The answer at any moment: what the layers hold so far, blended into stems that are complete and without a step."""
+"""The answer at any moment: the estimates available so far, blended into complete stems without a step."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.audio_io import Mixture
-from my_submission.planning import Layer
+from my_submission.mechanisms import Mixer
+from my_submission.planning import EstimateBuffer
 from my_submission.planning.coverage import Coverage
-from my_submission.separators import Mixer
 from my_submission.stems import Stems, Waveform
 
 Degree = npt.NDArray[np.floating[Any]] | float
@@ -20,27 +20,27 @@ Degree = npt.NDArray[np.floating[Any]] | float
 
 
 @dataclass(frozen=True)
-class BlendedLayer:
-    """A layer with its place in the blend.
+class BlendedBuffer:
+    """An estimate buffer with its place in the blend.
 
     Attributes:
-        layer: the estimates.
+        buffer: the estimates.
         shares: source to its share where everything is covered.
-        mixer: applied where every source of the layer is covered.
+        mixer: applied where every source of the buffer is covered.
     """
 
-    layer: Layer
+    buffer: EstimateBuffer
     shares: Mapping[str, float]
     mixer: Mixer | None = None
 
     def is_covered(self, degree: float, start: int, stop: int) -> bool:
-        """Whether every source of the layer is covered to the same degree, 0 or 1, all over the span."""
-        return all(_is_everywhere(self.layer.degree(source, start, stop), degree) for source in self.layer.coverage)
+        """Whether every source of the buffer is covered to the same degree, 0 or 1, all over the span."""
+        return all(_is_everywhere(self.buffer.degree(source, start, stop), degree) for source in self.buffer.coverage)
 
     def read(self, mixture: Waveform, start: int, stop: int) -> tuple[Stems, dict[str, Degree]]:
         """Estimates after the Mixer, and how surely each is covered."""
-        stems = self.layer.read(start, stop)
-        degrees = {source: self.layer.degree(source, start, stop) for source in stems}
+        stems = self.buffer.read(start, stop)
+        degrees = {source: self.buffer.degree(source, start, stop) for source in stems}
         if self.mixer is not None:
             common = _least(list(degrees.values()))
             if not _is_everywhere(common, 0):
@@ -49,21 +49,22 @@ class BlendedLayer:
         return stems, degrees
 
 
-class StemCanvas:
-    """Composes stems of a song from the layers of a system.
+class StemBlender:
+    """Blends the stems of a song from the estimate buffers of a system.
 
-    A source is the mean of the layers that cover it, weighted by their shares. Where none does, it is the fallback's
+    A source is the mean of the buffers that cover it, weighted by their shares. Where none does, it is the fallback's
     estimate, and where there is none either, an equal share of what the other sources leave of the mixture. All of
     this is weighted by degrees that change slowly, so no neighbouring samples jump because of what is missing.
 
     Args:
         sources: stems that come out.
         mixture: the song.
-        layers: in the order of the system's branches.
+        buffers: in the order of the system's branches.
         fallback: a cheaper complete estimate.
+        rest: the source that is the mixture minus all others.
 
     Attributes:
-        filtered: what a filter over the composed stems has made of them so far, with its shares.
+        filtered: estimates of a filter over the blended ones, so far, with its shares.
         block_samples: samples per step of a pass over the whole song (6 s).
     """
 
@@ -73,33 +74,44 @@ class StemCanvas:
         self,
         sources: Sequence[str],
         mixture: Mixture,
-        layers: Sequence[BlendedLayer],
-        fallback: BlendedLayer | None = None,
+        buffers: Sequence[BlendedBuffer],
+        fallback: BlendedBuffer | None = None,
+        *,
+        rest: str | None = None,
     ) -> None:
         self.sources = tuple(sources)
         self.mixture = mixture
-        self.layers = tuple(layers)
+        self.buffers = tuple(buffers)
         self.fallback = fallback
-        self.filtered: BlendedLayer | None = None
+        self.rest = rest
+        self._estimated = tuple(source for source in self.sources if source != rest)
+        self.filtered: BlendedBuffer | None = None
 
     def compose(self, start: int, stop: int) -> Stems:
-        """Stems (2, stop − start) of every source, float32."""
-        stems = self.estimates(start, stop)
-        if self.filtered is None or self.filtered.is_covered(0, start, stop):
+        """Return stems (2, stop − start) of every source, float32."""
+        stems = self._filtered(self.estimates(start, stop), start, stop)
+        if self.rest is None:
             return stems
-        layer, shares = self.filtered.layer, self.filtered.shares
-        filtered = layer.read(start, stop)
-        return {
-            source: _between(stem, filtered[source], shares[source] * _double(layer.degree(source, start, stop)))
-            for source, stem in stems.items()
-        }
+        stems[self.rest] = self.mixture.store.read(start, stop)
+        for source in self._estimated:
+            stems[self.rest] -= stems[source]
+        return {source: stems[source] for source in self.sources}
+
+    def is_covered(self, sources: Sequence[str]) -> bool:
+        """Whether every buffer that has a share of these sources covers them in the whole song."""
+        return all(
+            blended.buffer.coverage[source].is_whole
+            for blended in self.buffers
+            for source in sources
+            if blended.shares.get(source)
+        )
 
     def is_estimated(self, start: int, stop: int) -> bool:
-        """Whether every layer covers all of its sources there."""
-        return all(layer.is_covered(1, start, stop) for layer in self.layers)
+        """Whether every buffer covers all of its sources there."""
+        return all(blended.is_covered(1, start, stop) for blended in self.buffers)
 
     def estimates(self, start: int, stop: int) -> Stems:
-        """Stems (2, stop − start) of every source, float32, before any filter."""
+        """Return stems (2, stop − start) of every source but the rest, float32, before any filter."""
         mixture = self.mixture.store.read(start, stop)
         stems, degrees = self._blend(mixture, start, stop)
         if all(_is_everywhere(degree, 1) for degree in degrees.values()):
@@ -109,14 +121,14 @@ class StemCanvas:
         return _filled(stems, degrees, mixture)
 
     def estimated_shares(self) -> dict[str, float]:
-        """Source to the share of the song that a layer or the fallback covers, 0 … 1.
+        """Return source to the share of the song that a buffer or the fallback covers, 0 … 1.
 
-        A source that no layer is to estimate is what the others leave of the mixture: it is known where they are.
+        A source that no buffer estimates is the rest of the mixture: it is known where the others are.
         """
-        layers = [*self.layers, *([self.fallback] if self.fallback else [])]
+        buffers = [*self.buffers, *([self.fallback] if self.fallback else [])]
         unions: dict[str, Coverage] = {}
-        for blended in layers:
-            for source, coverage in blended.layer.coverage.items():
+        for blended in buffers:
+            for source, coverage in blended.buffer.coverage.items():
                 if blended.shares.get(source):
                     union = unions.setdefault(source, Coverage(self.mixture.samples))
                     for start, stop in coverage.stretches:
@@ -135,17 +147,28 @@ class StemCanvas:
         for start in range(0, self.mixture.samples, self.block_samples):
             yield start, min(start + self.block_samples, self.mixture.samples)
 
+    def _filtered(self, stems: Stems, start: int, stop: int) -> Stems:
+        """The stems with the filter's share of its estimates."""
+        if self.filtered is None or self.filtered.is_covered(0, start, stop):
+            return stems
+        buffer, shares = self.filtered.buffer, self.filtered.shares
+        filtered = buffer.read(start, stop)
+        return {
+            source: _between(stem, filtered[source], shares[source] * _double(buffer.degree(source, start, stop)))
+            for source, stem in stems.items()
+        }
+
     def _blend(self, mixture: Waveform, start: int, stop: int) -> tuple[Stems, dict[str, Degree]]:
-        """Weighted means over the layers, and the largest degree of coverage by any of them."""
-        stems: Stems = {source: np.zeros_like(mixture) for source in self.sources}
-        degrees: dict[str, Degree] = dict.fromkeys(self.sources, 0.0)
-        weights: dict[str, Degree] = dict.fromkeys(self.sources, 0.0)
-        for layer in self.layers:
-            if layer.is_covered(0, start, stop):
+        """Weighted means over the buffers, and the largest degree of coverage by any of them."""
+        stems: Stems = {source: np.zeros_like(mixture) for source in self._estimated}
+        degrees: dict[str, Degree] = dict.fromkeys(self._estimated, 0.0)
+        weights: dict[str, Degree] = dict.fromkeys(self._estimated, 0.0)
+        for blended in self.buffers:
+            if blended.is_covered(0, start, stop):
                 continue
-            estimates, covered = layer.read(mixture, start, stop)
-            for source in self.sources:
-                share, degree = layer.shares.get(source, 0.0), covered.get(source, 0.0)
+            estimates, covered = blended.read(mixture, start, stop)
+            for source in self._estimated:
+                share, degree = blended.shares.get(source, 0.0), covered.get(source, 0.0)
                 if not share or _is_everywhere(degree, 0):
                     continue
                 weight = share * _double(degree)
@@ -156,7 +179,7 @@ class StemCanvas:
 
     def _over(
         self,
-        fallback: BlendedLayer,
+        fallback: BlendedBuffer,
         stems: Stems,
         degrees: Mapping[str, Degree],
         mixture: Waveform,
@@ -166,7 +189,7 @@ class StemCanvas:
         """The stems over the fallback, which shows where they are not surely covered."""
         estimates, covered = fallback.read(mixture, start, stop)
         blended, sure = dict(stems), dict(degrees)
-        for source in self.sources:
+        for source in self._estimated:
             degree, below = _double(degrees[source]), _double(covered.get(source, 0.0))
             if not _is_everywhere(below, 0):
                 added = (1 - degree) * below

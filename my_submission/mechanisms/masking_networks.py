@@ -10,7 +10,7 @@ from my_submission.engines import Engine
 from my_submission.engines.torch_engine import open_torch
 from my_submission.errors import WeightsError
 from my_submission.geometry import StftGeometry
-from my_submission.systems.options import RunOptions
+from my_submission.mechanisms.options import RunOptions
 from my_submission.weights import Artefact
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MaskingNetwork:
+class OpenedMasking:
     """An engine from magnitudes to masks, and the transform that gives the magnitudes."""
 
     engine: Engine
     stft: StftGeometry
 
 
-def open_masking(artefact: Artefact, path: Path, options: RunOptions) -> MaskingNetwork:
+def open_masking(artefact: Artefact, path: Path, options: RunOptions) -> OpenedMasking:
     """Open a masking network in torch.
 
     Args:
@@ -53,4 +53,4 @@ def open_masking(artefact: Artefact, path: Path, options: RunOptions) -> Masking
     if bins != stft.n_bins:
         problem = f"the network has {bins} bins, which does not fit n_fft={stft.n_fft} of the manifest"
         raise WeightsError(problem, where=path, cure="correct n_fft in the manifest")
-    return MaskingNetwork(engine, stft)
+    return OpenedMasking(engine, stft)

@@ -1,0 +1,45 @@
+"""Mechanisms: ways to estimate sources. Each is a recipe (data) and what it opens to, in a file of its own."""
+
+from my_submission.mechanisms.conditioned import ConditionedMechanism, ConditionedRecipe
+from my_submission.mechanisms.masking import MaskingMechanism, MaskingRecipe
+from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
+from my_submission.mechanisms.memory_limits import DeviceLimit, MemoryLimit
+from my_submission.mechanisms.mid_side import MidSideEngine, MidSideMechanism, MidSideRecipe
+from my_submission.mechanisms.mixer import Mixer
+from my_submission.mechanisms.options import Precision, RunOptions, Runtime
+from my_submission.mechanisms.song_context import NewStore, SongContext
+from my_submission.mechanisms.spectral import SpectralMechanism, SpectralNetwork, SpectralRecipe
+from my_submission.mechanisms.waveform import WaveformMechanism, WaveformRecipe
+from my_submission.mechanisms.wiener import WienerRecipe, WienerStage
+from my_submission.mechanisms.wiener_filter import MultichannelWienerFilter
+
+__all__ = [
+    "ConditionedMechanism",
+    "ConditionedRecipe",
+    "DeviceLimit",
+    "Fitted",
+    "MaskingMechanism",
+    "MaskingRecipe",
+    "Mechanism",
+    "MemoryLimit",
+    "MidSideEngine",
+    "MidSideMechanism",
+    "MidSideRecipe",
+    "Mixer",
+    "MultichannelWienerFilter",
+    "NewStore",
+    "Opening",
+    "Precision",
+    "Recipe",
+    "RunOptions",
+    "Runtime",
+    "SongContext",
+    "SongStages",
+    "SpectralMechanism",
+    "SpectralNetwork",
+    "SpectralRecipe",
+    "WaveformMechanism",
+    "WaveformRecipe",
+    "WienerRecipe",
+    "WienerStage",
+]

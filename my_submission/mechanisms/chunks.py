@@ -1,0 +1,144 @@
+"""Chunks of networks that take a fixed number of frames, as a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Protocol
+
+from my_submission.audio_io import Mixture
+from my_submission.geometry import SAMPLE_RATE, ChunkSpan, SpectralChunking
+from my_submission.planning import Benefit, Forecast, Stage, WorkItem
+from my_submission.stems import Waveform
+
+BYTES_PER_BIN_AND_FRAME = 600
+"""A chunk of the published networks (2048 bins, 512 frames, 32 channels) needs 623 MB at work; narrower ones less."""
+
+TRANSFORM_BYTES_PER_SAMPLE_AND_FRAME = 50
+"""Transforms on a GPU, per sample of n_fft and frame of a chunk: the spectrum and its copy, the frames and their
+products with the window, of two channels, counted from their shapes."""
+
+
+class ChunkEstimator(Protocol):
+    """Estimates chunks anywhere in a song."""
+
+    @property
+    def runs_on(self) -> str:
+        """Library and device."""
+        ...
+
+    def estimates(self, mixture: Mixture, spans: Sequence[ChunkSpan], *, is_last: bool = False) -> list[Waveform]:
+        """Return the kept samples of some chunks."""
+        ...
+
+
+class ChunkStage(Stage):
+    """Chunks of a network, each on its own.
+
+    Args:
+        name: of the stage.
+        cost_key: the key of its cost.
+        estimator: estimates the chunks.
+        mixture: the song.
+        batches: chunks of one run each, in the order of work.
+        commit: puts the estimate of one chunk in its place.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        cost_key: str,
+        estimator: ChunkEstimator,
+        mixture: Mixture,
+        batches: Sequence[Sequence[ChunkSpan]],
+        *,
+        commit: Callable[[ChunkSpan, Waveform], None],
+    ) -> None:
+        total_samples = sum(span.stop - span.start for batch in batches for span in batch)
+        super().__init__(name, cost_key, estimator.runs_on, total_samples)
+        self._estimator = estimator
+        self._mixture = mixture
+        self._batches = list(batches)
+        self._commit = commit
+        self._done_samples = 0
+
+    @property
+    def covered_samples(self) -> int:
+        """Samples of the chunks that are done."""
+        return self._done_samples
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no chunk is left."""
+        return not self._batches
+
+    def audio_seconds_left(self, forecast: Forecast) -> float:
+        """Audio of the chunks that are left, context included."""
+        return sum(_input_seconds(batch) for batch in self._batches)
+
+    def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
+        """The next batch, cut to as many chunks as would end in time."""
+        index, batch = self._first_after(after)
+        if not batch:
+            return None
+        one = _input_seconds(batch[:1])
+        fitting = int(min(forecast.longest(self.cost_key) / one, len(batch)))
+        if not fitting or not forecast.allows(self.cost_key, fitting * one):
+            return None
+        taken = tuple(batch[:fitting])
+        rest = [span for span in self._batches[index] if span not in taken]
+        self._batches[index : index + 1] = [rest] if rest else []
+        is_last = self.is_done
+
+        def compute() -> list[Waveform]:
+            return self._estimator.estimates(self._mixture, taken, is_last=is_last)
+
+        def commit(estimates: list[Waveform]) -> None:
+            for span, estimate in zip(taken, estimates, strict=True):
+                self._commit(span, estimate)
+                self._done_samples += span.stop - span.start
+
+        def drop() -> None:
+            self._batches.insert(0, taken)
+
+        return WorkItem(self, _input_seconds(taken), compute, commit, taken[0].start, drop)
+
+    def _first_after(self, after: int) -> tuple[int, Sequence[ChunkSpan]]:
+        """The first batch with chunks that begin at or after a sample, and those chunks; none if there is no such."""
+        for index, batch in enumerate(self._batches):
+            if later := [span for span in batch if span.start >= after]:
+                return index, later
+        return 0, ()
+
+
+def _input_seconds(batch: Sequence[ChunkSpan]) -> float:
+    return sum(span.context_stop - span.context_start for span in batch) / SAMPLE_RATE
+
+
+def shifted_spans(chunking: SpectralChunking, samples: int) -> list[ChunkSpan]:
+    """Return the chunks half-way between the published ones of a song of ``samples``."""
+    starts = range(chunking.kept_samples // 2, samples, chunking.stride_samples)
+    return [chunking.span_at(start, samples) for start in starts]
+
+
+def in_batches(spans: Sequence[ChunkSpan], size: int, *, benefit: Benefit | None) -> list[tuple[ChunkSpan, ...]]:
+    """Return neighbouring chunks in batches of up to ``size``, all of one size or one chunk smaller.
+
+    The batches of most benefit per chunk come first; without ``benefit`` they stay in the order of the song.
+    """
+    n_batches = -(-len(spans) // size)
+    bounds = [number * len(spans) // n_batches for number in range(n_batches + 1)] if spans else []
+    batches = [tuple(spans[first:stop]) for first, stop in pairwise(bounds)]
+    if benefit is not None:
+        batches.sort(key=lambda batch: -benefit(batch[0].start, batch[-1].stop) / len(batch))
+    return batches
+
+
+def chunk_bytes(chunking: SpectralChunking) -> int:
+    """Return the bytes that a chunk needs inside its network."""
+    return BYTES_PER_BIN_AND_FRAME * chunking.stft.kept_bins * chunking.frames
+
+
+def chunk_device_bytes(chunking: SpectralChunking) -> int:
+    """Return the bytes that a chunk needs on a GPU, transforms included."""
+    return chunk_bytes(chunking) + TRANSFORM_BYTES_PER_SAMPLE_AND_FRAME * chunking.stft.n_fft * chunking.frames

@@ -1,0 +1,141 @@
+"""Masks of the mixture's magnitude, with its phase: how BandSplitRNN and X-UMX are applied, with a Wiener filter after.
+
+A mask depends on a stretch of frames, the Wiener filter on all masks of the song. So masks are estimated first and
+kept in a store, while the filter gathers its covariances; then stems are made, anywhere in the song and in any order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from my_submission.dsp.stft import Spectrogram
+from my_submission.dsp.wiener import Masks, WienerSettings
+from my_submission.engines import Engine
+from my_submission.engines.base import Batch
+from my_submission.engines.spectral_engine import remarks_of
+from my_submission.geometry import SAMPLE_RATE, FrameChunking, StftGeometry
+from my_submission.mechanisms.mask_stages import PROBED_FRAMES, FilterStage, MaskStage
+from my_submission.mechanisms.masked_song import STEREO, MaskedSong, mask_store_shape
+from my_submission.mechanisms.masking_networks import open_masking
+from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
+from my_submission.mechanisms.memory_limits import MemoryLimit
+from my_submission.mechanisms.song_context import SongContext
+from my_submission.planning import ChunkBuffer
+
+MASK_ONLY = WienerSettings(has_residual=False, iterations=0)
+"""The masked mixture as it is."""
+
+FRAME_BYTES = 900_000
+"""A frame of the published BandSplitRNN needs 0.83 MB at work, one of X-UMX half as much."""
+
+MIN_FRAMES = 129
+"""Three seconds, which BandSplitRNN was trained on."""
+
+
+@dataclass(frozen=True)
+class MaskingRecipe(Recipe):
+    """A network that masks the mixture's spectrogram, and the Wiener filter after it.
+
+    Attributes:
+        network: artefact name.
+        sources: sources of its masks, in the checkpoint's order.
+        chunking: stretches of frames that it sees.
+        wiener: the filter.
+        is_whole: show it the whole song at once, as published, if time allows; memory grows with it.
+    """
+
+    network: str
+    sources: tuple[str, ...]
+    chunking: FrameChunking
+    wiener: WienerSettings
+    is_whole: bool = False
+
+    @property
+    def artefacts(self) -> tuple[str, ...]:
+        """Names of every artefact that it needs."""
+        return (self.network,)
+
+    def open(self, opening: Opening) -> MaskingMechanism:
+        """Open the network."""
+        opened = open_masking(opening.artefact(self.network), opening.path(self.network), opening.options)
+        return MaskingMechanism(
+            self.sources,
+            opened.engine,
+            stft=opened.stft,
+            chunking=self.chunking,
+            wiener=self.wiener,
+            is_whole=self.is_whole,
+        )
+
+
+@dataclass(frozen=True)
+class MaskingMechanism(Mechanism):
+    """Estimates one or more sources by masking the mixture's spectrogram.
+
+    Attributes:
+        sources: sources of the engine's masks, in its order.
+        engine: maps magnitudes, float32 (batch, 2, bins, frames), to masks of them, float32 (batch, sources, 2, bins,
+            frames), or the same without the second axis for one source; for any number of frames.
+        stft: the transform.
+        chunking: stretches of frames, for songs that are not taken whole.
+        wiener: the filter after the masks.
+        is_whole: show the network the whole song at once, as published; memory grows with it.
+    """
+
+    sources: tuple[str, ...]
+    engine: Engine
+    stft: StftGeometry
+    chunking: FrameChunking
+    wiener: WienerSettings = MASK_ONLY
+    is_whole: bool = False
+
+    @property
+    def runs_on(self) -> tuple[str, ...]:
+        """Library and device."""
+        return (self.engine.runs_on,)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Remarks of the engine."""
+        return remarks_of(self.engine)
+
+    def stages(self, song: SongContext) -> SongStages:
+        """Masks of the whole song, then the filter that learns from them."""
+        buffer = ChunkBuffer(song.stores(self.sources), song.samples)
+        masked = MaskedSong(self, song.mixture, song.new_store(*mask_store_shape(self, song.samples)))
+        filter_name = f"{song.name}, filter"
+        key, filter_key = (
+            song.cost_key(name, runs_on=self.engine.runs_on, chunking=self.chunking)
+            for name in (song.name, filter_name)
+        )
+        masks = MaskStage(song.name, key, self, masked, filter_key=filter_key)
+        return SongStages(buffer, (masks, FilterStage(filter_name, filter_key, masked, buffer)))
+
+    def masks(self, spectrum: Spectrogram, *, is_last: bool = False) -> Masks:
+        """Return masks, float32 (sources, 2, frames, bins), of a spectrum (2, frames, bins)."""
+        magnitudes = np.abs(spectrum).swapaxes(-1, -2)[None]
+        estimated: Batch = self.engine.run(np.ascontiguousarray(magnitudes, np.float32), is_last=is_last)
+        shaped = estimated.reshape(len(self.sources), *magnitudes.shape[1:])
+        return shaped.swapaxes(-1, -2)
+
+    def probe_cost(self) -> float:
+        """Run a second of noise and return its share of a stretch."""
+        shape = (1, STEREO, self.stft.n_bins, PROBED_FRAMES)
+        self.engine.run(np.abs(np.random.default_rng(0).standard_normal(shape, dtype=np.float32)))
+        return min(1.0, PROBED_FRAMES / self.chunking.frames)
+
+    def within_memory(self, limit: MemoryLimit) -> Fitted[Self]:
+        """Shorter stretches, down to the length networks are trained on; the stems change a little."""
+        chunking, fitting = self.chunking, limit.free_bytes // FRAME_BYTES
+        limit.require(f"three seconds of {', '.join(self.sources)}", MIN_FRAMES * FRAME_BYTES)
+        if chunking.frames <= fitting and not self.is_whole:
+            return Fitted(self)
+        seconds_per_frame = self.stft.hop / SAMPLE_RATE
+        before = "the whole song" if self.is_whole else f"{chunking.frames * seconds_per_frame:.1f} s"
+        frames = min(chunking.frames, fitting)
+        shorter = replace(chunking, frames=frames, overlap_frames=min(chunking.overlap_frames, frames // 10))
+        note = f"stretches of {frames * seconds_per_frame:.1f} s instead of {before}, to stay within the memory limit"
+        return Fitted(replace(self, is_whole=False, chunking=shorter), (note,))

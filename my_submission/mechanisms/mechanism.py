@@ -1,0 +1,171 @@
+"""The contract of a mechanism: one way to estimate sources, which says itself how it is used.
+
+A recipe is data. ``recipe.open(opening)`` checks and opens its weights and returns the mechanism. For every song the
+mechanism names the stages of its work and the buffer that they fill; nobody else asks what kind of mechanism it is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from my_submission.mechanisms.memory_limits import DeviceLimit, MemoryLimit
+from my_submission.mechanisms.mixer import Mixer
+from my_submission.mechanisms.options import RunOptions
+from my_submission.mechanisms.song_context import SongContext
+from my_submission.planning import EstimateBuffer, Stage
+from my_submission.weights import Artefact, ModelsFolder
+
+M_co = TypeVar("M_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class SongStages:
+    """What a mechanism does to one song.
+
+    Attributes:
+        buffer: where the estimates are put.
+        stages: the work of the published answer, in order.
+        refinements: work that goes beyond what was published.
+        mixer: applied to the estimates where every source is covered.
+    """
+
+    buffer: EstimateBuffer
+    stages: tuple[Stage, ...]
+    refinements: tuple[Stage, ...] = ()
+    mixer: Mixer | None = None
+
+
+@dataclass(frozen=True)
+class Fitted(Generic[M_co]):
+    """A mechanism that fits a limit.
+
+    Attributes:
+        mechanism: the one to use.
+        notes: how it differs from the published way, one sentence each.
+    """
+
+    mechanism: M_co
+    notes: tuple[str, ...] = ()
+
+
+class Mechanism(ABC):
+    """One way to estimate sources, opened and ready; it keeps nothing of a song."""
+
+    if TYPE_CHECKING:  # a field of some mechanisms, which an abstract property would give a default
+
+        @property
+        def sources(self) -> tuple[str, ...]:
+            """Sources that it estimates."""
+
+    @property
+    @abstractmethod
+    def runs_on(self) -> tuple[str, ...]:
+        """Library and device of every network."""
+
+    @abstractmethod
+    def stages(self, song: SongContext) -> SongStages:
+        """Return the stages of the work on a song, and the buffer that they fill."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the engines have found out so far, such as batches that did not fit the GPU."""
+        return ()
+
+    @property
+    def cutoffs_hz(self) -> Mapping[str, float]:
+        """Source to the frequency above which its network is silent, where there is one."""
+        return {}
+
+    @property
+    def trial_samples(self) -> int | None:
+        """Samples that one run is best tried with; None if any number will do."""
+        return None
+
+    def long_song_passes(self, samples: int) -> float:
+        """Return how often a long song goes through the network if ``samples`` went through once."""
+        return 1.0
+
+    def open_weights(self) -> None:
+        """Open all weights now, including those that are otherwise opened when they are first needed."""
+        return
+
+    def within_memory(self, limit: MemoryLimit) -> Fitted[Self]:
+        """Return the mechanism with batches or segments that fit the memory of the process.
+
+        Raises:
+            MdxError: not even the smallest unit of work fits.
+        """
+        return Fitted(self)
+
+    def within_device(self, limit: DeviceLimit) -> Fitted[Self]:
+        """Return the mechanism with batches or segments that probably fit the free memory of a GPU."""
+        return Fitted(self)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a recipe opens its weights with.
+
+    Attributes:
+        models: the models folder.
+        weights: artefact name to its file, verified.
+        options: device, precision, runtime, threads.
+    """
+
+    models: ModelsFolder
+    weights: Mapping[str, Path]
+    options: RunOptions
+
+    def artefact(self, name: str) -> Artefact:
+        """Return the manifest entry of an artefact."""
+        return self.models.artefact(name)
+
+    def path(self, name: str) -> Path:
+        """Return the verified file of an artefact."""
+        return self.weights[name]
+
+
+class Recipe(ABC):
+    """A mechanism as data: which artefacts, in which geometry. Recipes are frozen dataclasses."""
+
+    if TYPE_CHECKING:  # a field of some recipes, which an abstract property would give a default
+
+        @property
+        def sources(self) -> tuple[str, ...]:
+            """Sources that it estimates."""
+
+    @property
+    @abstractmethod
+    def artefacts(self) -> tuple[str, ...]:
+        """Names of every artefact that it needs."""
+
+    @abstractmethod
+    def open(self, opening: Opening) -> Mechanism:
+        """Open the weights.
+
+        Raises:
+            WeightsError: a file is damaged or does not fit its place.
+            DeviceError: the device cannot be used.
+        """
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether it scales its input by statistics of the whole song, which must be known before the work."""
+        return False
+
+    @property
+    def cutoff_artefacts(self) -> Mapping[str, str]:
+        """Source to the artefact whose graph tells the frequency above which the source is silent."""
+        return {}
+
+    def with_sources(self, sources: tuple[str, ...]) -> Recipe:
+        """Return the recipe for some of its sources, at a cost in proportion.
+
+        Raises:
+            ValueError: it estimates all of them in one run.
+        """
+        raise ValueError(f"{', '.join(self.artefacts)} estimates {', '.join(self.sources)} in one run")

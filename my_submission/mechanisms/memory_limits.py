@@ -1,0 +1,73 @@
+"""Limits on memory as mechanisms see them: what is free, and how to refuse what does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from my_submission.errors import MdxError
+
+SONG_BYTES = 100_000_000
+"""Blocks of a song that are read, blended and written, for a song of any length."""
+
+DEVICE_SHARE = 0.7
+"""Usable part of the free memory of a GPU; the rest is for contexts, workspaces and other processes."""
+
+_MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class MemoryLimit:
+    """Memory of the process.
+
+    Attributes:
+        free_bytes: left for the networks at work.
+        resident_bytes: held by the process already.
+    """
+
+    free_bytes: int
+    resident_bytes: int
+
+    @classmethod
+    def of_process(cls, max_bytes: int, resident_bytes: int) -> MemoryLimit:
+        """Return the limit of a process that may hold ``max_bytes`` and holds ``resident_bytes``."""
+        return cls(max_bytes - resident_bytes - SONG_BYTES, resident_bytes)
+
+    def require(self, what: str, need_bytes: int, *, beside_bytes: int = SONG_BYTES) -> None:
+        """Check that the smallest unit of work fits.
+
+        Raises:
+            MdxError: it does not; the message names the limit that would do.
+        """
+        if need_bytes <= self.free_bytes:
+            return
+        least = (self.resident_bytes + beside_bytes + need_bytes) // _MEBIBYTE + 1
+        raise MdxError(
+            f"{what} needs about {need_bytes // _MEBIBYTE} MiB, and the process holds "
+            f"{self.resident_bytes // _MEBIBYTE} MiB already",
+            cure=f"use --max-memory {least} (MiB) or more, or a smaller system",
+        )
+
+
+@dataclass(frozen=True)
+class DeviceLimit:
+    """Memory of a GPU. Nothing is refused: engines halve the batches that do not fit after all.
+
+    Attributes:
+        free_bytes: of the GPU, now.
+        device: its name, for the notes.
+        has_fixed_batches: the user has set the batch size.
+    """
+
+    free_bytes: int
+    device: str
+    has_fixed_batches: bool = False
+
+    @property
+    def usable_bytes(self) -> int:
+        """Bytes to plan with."""
+        return int(DEVICE_SHARE * self.free_bytes)
+
+    @property
+    def reason(self) -> str:
+        """The end of a note."""
+        return f"to fit the free memory of {self.device}"

@@ -1,0 +1,228 @@
+"""One spectral network per source on trimmed chunks: how the KUIELab-MDX-Net networks are applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Self
+
+import numpy as np
+
+from my_submission.audio_io import Mixture
+from my_submission.engines import Engine
+from my_submission.engines.spectral_engine import remarks_of
+from my_submission.fade_weights import trapezoid
+from my_submission.geometry import ChunkSpan, SpectralChunking
+from my_submission.mechanisms.chunks import ChunkStage, chunk_bytes, chunk_device_bytes, in_batches, shifted_spans
+from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
+from my_submission.mechanisms.memory_limits import DeviceLimit, MemoryLimit
+from my_submission.mechanisms.mixer import Mixer, read_mixer
+from my_submission.mechanisms.song_context import SongContext
+from my_submission.mechanisms.spectral_networks import open_spectral
+from my_submission.planning import ChunkBuffer, Forecast, Stage
+from my_submission.planning.coverage import FADE_SAMPLES
+from my_submission.stems import Waveform
+
+
+@dataclass(frozen=True)
+class SpectralRecipe(Recipe):
+    """One spectral network per source, and a Mixer over their outputs where there is one.
+
+    Attributes:
+        networks: source to artefact name.
+        mixer: artefact name of the Mixer.
+    """
+
+    networks: Mapping[str, str]
+    mixer: str | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Sources in the order of work."""
+        return tuple(self.networks)
+
+    @property
+    def artefacts(self) -> tuple[str, ...]:
+        """Names of every artefact that it needs."""
+        return (*self.networks.values(), *([self.mixer] if self.mixer else []))
+
+    @property
+    def cutoff_artefacts(self) -> Mapping[str, str]:
+        """Every network has a cutoff."""
+        return self.networks
+
+    def with_sources(self, sources: tuple[str, ...]) -> Recipe:
+        """Return the networks of some sources.
+
+        Raises:
+            ValueError: there is a Mixer, which needs all of them.
+        """
+        if self.mixer is not None:
+            raise ValueError(f"the Mixer {self.mixer!r} needs the estimates of {', '.join(self.sources)}")
+        return replace(self, networks={source: self.networks[source] for source in sources})
+
+    def open(self, opening: Opening) -> SpectralMechanism:
+        """Open the networks and the Mixer."""
+        networks = []
+        for source, name in self.networks.items():
+            opened = open_spectral(opening.artefact(name), opening.path(name), opening.options)
+            batch_size = opening.options.chunks_per_run
+            networks.append(SpectralNetwork(source, opened.engine, opened.chunking, batch_size))
+        mixer = None if self.mixer is None else read_mixer(opening.path(self.mixer), self.sources)
+        return SpectralMechanism(tuple(networks), mixer)
+
+
+@dataclass(frozen=True)
+class SpectralNetwork:
+    """A network of one source.
+
+    Attributes:
+        source: what the network estimates.
+        engine: maps float32 (batch, 2, chunk samples) to the same shape.
+        chunking: the network's chunks, laid end to end.
+        batch_size: chunks per run; memory grows with it.
+    """
+
+    source: str
+    engine: Engine
+    chunking: SpectralChunking
+    batch_size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size={self.batch_size} must be at least 1")
+
+    @property
+    def runs_on(self) -> str:
+        """Library and device."""
+        return self.engine.runs_on
+
+    def estimates(self, mixture: Mixture, spans: Sequence[ChunkSpan], *, is_last: bool = False) -> list[Waveform]:
+        """Return the kept samples (2, stop − start) of chunks anywhere in the song; one run per chunk length."""
+        separated: list[Waveform] = []
+        runs = [list(run) for _, run in groupby(spans, lambda span: span.context_stop - span.context_start)]
+        for run in runs:
+            batch = np.stack([mixture.store.read(span.context_start, span.context_stop) for span in run])
+            separated.extend(self.engine.run(batch, is_last=is_last and run is runs[-1]))
+        trim = self.chunking.trim_samples
+        return [chunk[:, trim:][:, : span.stop - span.start] for span, chunk in zip(spans, separated, strict=True)]
+
+
+@dataclass(frozen=True)
+class SpectralMechanism(Mechanism):
+    """The networks of one branch.
+
+    Attributes:
+        networks: one per source, in the order of work.
+        mixer: applied where all sources are estimated.
+    """
+
+    networks: tuple[SpectralNetwork, ...]
+    mixer: Mixer | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """One per network."""
+        return tuple(network.source for network in self.networks)
+
+    @property
+    def runs_on(self) -> tuple[str, ...]:
+        """Library and device of every network."""
+        return tuple(network.runs_on for network in self.networks)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Remarks of every engine."""
+        return tuple(remark for network in self.networks for remark in remarks_of(network.engine))
+
+    @property
+    def cutoffs_hz(self) -> Mapping[str, float]:
+        """Source to the cutoff of its network."""
+        return {network.source: network.chunking.stft.cutoff_hz for network in self.networks}
+
+    @property
+    def trial_samples(self) -> int:
+        """Samples that every network takes in one run."""
+        return min(network.chunking.stride_samples for network in self.networks)
+
+    def stages(self, song: SongContext) -> SongStages:
+        """One stage per network; under a deadline those of most value per second come first."""
+        fade = min([FADE_SAMPLES, *(network.chunking.kept_samples // 4 for network in self.networks)])
+        buffer = ChunkBuffer(song.stores(self.sources), song.samples, fade_samples=fade)
+        stages = [(network, self._stage(song, network, buffer)) for network in self.networks]
+        refinements = tuple(self._refinement(song, network, buffer) for network in self.networks)
+        if song.has_deadline:
+            stages.sort(key=lambda pair: -_value_per_second(pair[1], song.shares[pair[0].source], song.forecast))
+        return SongStages(buffer, tuple(stage for _, stage in stages), refinements, self.mixer)
+
+    def within_memory(self, limit: MemoryLimit) -> Fitted[Self]:
+        """Fewer chunks per run; the stems stay the same."""
+        return Fitted(replace(self, networks=tuple(_with_batch_in(network, limit) for network in self.networks)))
+
+    def within_device(self, limit: DeviceLimit) -> Fitted[Self]:
+        """Fewer chunks per run, unless the user has set their number; the stems stay the same."""
+        if limit.has_fixed_batches:
+            return Fitted(self)
+        networks, notes = [], []
+        for network in self.networks:
+            size = fitting_batch(network.chunking, network.batch_size, limit)
+            if size < network.batch_size:
+                notes.append(
+                    f"{network.source} in runs of {size} instead of {network.batch_size} chunks, {limit.reason}"
+                )
+            networks.append(replace(network, batch_size=size))
+        return Fitted(replace(self, networks=tuple(networks)), tuple(notes))
+
+    def _name(self, song: SongContext, network: SpectralNetwork) -> str:
+        return f"{song.name}: {network.source}" if len(self.networks) > 1 else song.name
+
+    def _stage(self, song: SongContext, network: SpectralNetwork, buffer: ChunkBuffer) -> Stage:
+        def commit(span: ChunkSpan, estimate: Waveform) -> None:
+            buffer.paint(network.source, span.start, estimate)
+
+        spans = list(network.chunking.spans(song.samples))
+        return self._chunk_stage(song, network, self._name(song, network), spans, commit)
+
+    def _refinement(self, song: SongContext, network: SpectralNetwork, buffer: ChunkBuffer) -> Stage:
+        """Chunks half-way between the published ones; each counts most in its middle, where those join."""
+        kept = network.chunking.kept_samples
+        weights = trapezoid(kept, kept // 2)
+
+        def commit(span: ChunkSpan, estimate: Waveform) -> None:
+            buffer.fade_in(network.source, span.start, estimate, weights[: estimate.shape[-1]])
+
+        spans = shifted_spans(network.chunking, song.samples)
+        return self._chunk_stage(song, network, f"{self._name(song, network)}, overlapped", spans, commit)
+
+    def _chunk_stage(
+        self,
+        song: SongContext,
+        network: SpectralNetwork,
+        name: str,
+        spans: Sequence[ChunkSpan],
+        commit: Callable[[ChunkSpan, Waveform], None],
+    ) -> ChunkStage:
+        key = song.cost_key(
+            self._name(song, network),
+            runs_on=network.runs_on,
+            chunking=network.chunking,
+            batch_size=network.batch_size,
+        )
+        batches = in_batches(spans, network.batch_size, benefit=song.benefit)
+        return ChunkStage(name, key, network, song.mixture, batches, commit=commit)
+
+
+def fitting_batch(chunking: SpectralChunking, size: int, limit: DeviceLimit) -> int:
+    """Return the chunks per run, at most ``size``, that probably fit a GPU; one is tried in any case."""
+    return max(1, min(size, limit.usable_bytes // chunk_device_bytes(chunking)))
+
+
+def _with_batch_in(network: SpectralNetwork, limit: MemoryLimit) -> SpectralNetwork:
+    need = chunk_bytes(network.chunking)
+    limit.require(f"one chunk of the {network.source} network", need)
+    return replace(network, batch_size=min(network.batch_size, limit.free_bytes // need))
+
+
+def _value_per_second(stage: Stage, share: float, forecast: Forecast) -> float:
+    return share / max(forecast.n_seconds(stage.cost_key, stage.audio_seconds_left(forecast)), 1e-9)

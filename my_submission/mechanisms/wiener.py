@@ -1,0 +1,174 @@
+"""The multichannel Wiener filter as the last step of a system: its recipe, and windows of the song as its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from my_submission.audio_io import Mixture
+from my_submission.geometry import SAMPLE_RATE, FadeChunking, SegmentGrid, StftGeometry
+from my_submission.mechanisms.song_context import SongContext
+from my_submission.mechanisms.wiener_filter import MultichannelWienerFilter
+from my_submission.planning import ClosingStage, Forecast, SegmentBuffer, WorkItem
+from my_submission.planning.calibration import part_key
+from my_submission.planning.cost_model import MARGIN
+from my_submission.planning.coverage import FADE_SAMPLES
+from my_submission.stems import Stems, Waveform
+
+WIENER_SECONDS_PER_SECOND = 0.1
+"""What filtering a second of four sources is taken to cost where it was never measured: several times what one core
+needs."""
+
+
+@dataclass(frozen=True)
+class WienerRecipe:
+    """A multichannel Wiener filter over the blended estimates of all sources, and its share of the answer.
+
+    Attributes:
+        shares: source to the share of the filter's estimate; the rest stays as it was blended.
+        geometry: the filter's transform.
+        windows: stretches of the song that have spatial covariances of their own.
+    """
+
+    shares: Mapping[str, float]
+    geometry: StftGeometry
+    windows: FadeChunking
+
+    def __post_init__(self) -> None:
+        if not all(0 <= share <= 1 for share in self.shares.values()):
+            raise ValueError(f"the shares {dict(self.shares)} of the Wiener filter must lie between 0 and 1")
+
+    def stage(
+        self,
+        song: SongContext,
+        *,
+        read: Callable[[int, int], Stems],
+        is_estimated: Callable[[int, int], bool],
+        sources: Sequence[str],
+    ) -> tuple[SegmentBuffer, WienerStage]:
+        """Return the buffer of the filtered estimates, and the stage that fills it.
+
+        Args:
+            song: the song.
+            read: returns the blended estimates of some samples.
+            is_estimated: whether the networks have covered some samples.
+            sources: in the order of the buffer.
+        """
+        buffer = SegmentBuffer(
+            song.stores(sources),
+            song.samples,
+            mean_and_std=(0.0, 1.0),
+            grid=self.windows,
+            fade_samples=min(FADE_SAMPLES, self.windows.fade_samples // 2),
+        )
+        stage = WienerStage(
+            song.name,
+            part_key(song.name, system="any", weights="", runs_on=f"{len(sources)} sources", chunking=self.geometry),
+            MultichannelWienerFilter(self.geometry),
+            song.mixture,
+            read=read,
+            is_estimated=is_estimated,
+            sources=sources,
+            buffer=buffer,
+            grid=self.windows,
+        )
+        return buffer, stage
+
+
+class WienerStage(ClosingStage):
+    """Windows of a filter over what the networks have estimated, in the song's order.
+
+    Args:
+        name: of the stage.
+        cost_key: the key of its cost.
+        wiener: the filter.
+        mixture: the song.
+        read: gives the estimates of some samples of the song, blended as they would be written without the filter.
+        is_estimated: whether the networks have covered all of some samples; others are not worth filtering.
+        sources: in the order of the buffer.
+        buffer: where windows are added.
+        grid: where they lie.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        cost_key: str,
+        wiener: MultichannelWienerFilter,
+        mixture: Mixture,
+        *,
+        read: Callable[[int, int], Stems],
+        is_estimated: Callable[[int, int], bool],
+        sources: Sequence[str],
+        buffer: SegmentBuffer,
+        grid: SegmentGrid,
+    ) -> None:
+        super().__init__(name, cost_key, "numpy CPU", mixture.samples)
+        self._filter = wiener
+        self._mixture = mixture
+        self._read = read
+        self._is_estimated = is_estimated
+        self._sources = tuple(sources)
+        self._buffer = buffer
+        self._segment_samples = grid.segment_samples
+        self._offsets = list(grid.offsets(mixture.samples))
+        self._coverage = next(iter(buffer.coverage.values()))
+
+    @property
+    def covered_samples(self) -> int:
+        """How much of the song is done."""
+        return self._coverage.covered_samples
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no window is left."""
+        return not self._offsets
+
+    def audio_seconds_left(self, forecast: Forecast) -> float:
+        """Audio of the windows that are left."""
+        return self._audio_seconds(after=0)
+
+    def seconds_to_keep(self, forecast: Forecast, *, after: int = 0) -> float:
+        """What the windows that begin at or after a sample will hardly take longer than."""
+        cost = forecast.costs.high(self.cost_key, prior=WIENER_SECONDS_PER_SECOND)
+        return MARGIN * cost * self._audio_seconds(after=after)
+
+    def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
+        """The first window that is estimated and would end in time."""
+        ready = (offset for offset in self._offsets if self._is_ready(offset, after))
+        if (offset := next(ready, None)) is None:
+            return None
+        start, stop = self._bounds(offset)
+        seconds = (stop - start) / SAMPLE_RATE
+        if not forecast.allows(self.cost_key, seconds, prior=WIENER_SECONDS_PER_SECOND):
+            return None
+        self._offsets.remove(offset)
+
+        def commit(rows: Waveform) -> None:
+            self._buffer.add(offset, rows, self._sources, full_samples=self._segment_samples)
+
+        return WorkItem(self, seconds, lambda: self._filtered(start, stop), commit, start)
+
+    def _audio_seconds(self, *, after: int) -> float:
+        """Audio of the windows left that begin at or after a sample."""
+        bounds = [self._bounds(offset) for offset in self._offsets]
+        return sum(stop - start for start, stop in bounds if start >= after) / SAMPLE_RATE
+
+    def _is_ready(self, offset: int, after: int) -> bool:
+        start, stop = self._bounds(offset)
+        return start >= after and self._is_estimated(start, stop)
+
+    def _bounds(self, offset: int) -> tuple[int, int]:
+        """The window's first sample, and the one after its last, inside the song."""
+        return max(0, offset), min(offset + self._segment_samples, self.total_samples)
+
+    def _filtered(self, start: int, stop: int) -> Waveform:
+        context = self._filter.context_samples
+        first, last = start - context, stop + context
+        inside = max(0, first), min(last, self.total_samples)
+        stems = self._read(*inside)
+        outside = [(0, 0), (0, 0), (inside[0] - first, last - inside[1])]
+        estimates = np.pad(np.stack([stems[source] for source in self._sources]), outside)
+        return self._filter.filter(estimates, self._mixture.store.read(first, last))

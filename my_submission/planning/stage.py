@@ -1,0 +1,110 @@
+"""A stage: one part of the work on a song, done in work items of any order."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from my_submission.planning.cost_model import Forecast
+
+Benefit = Callable[[int, int], float]
+"""Value of estimating the samples [start, stop); only the order of two values matters."""
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """One run of an engine: computed anywhere in the song, then put into an estimate buffer.
+
+    Attributes:
+        stage: the stage that it belongs to.
+        audio_seconds: audio that goes through the network.
+        compute: does the work; it changes nothing, so its result may be thrown away.
+        commit: puts the result of ``compute`` in its place.
+        first_sample: the first sample of the song that ``commit`` may change; None if it changes no stem.
+        drop: called instead of ``commit`` for a result that came too late; gives the work back to the stage.
+    """
+
+    stage: Stage
+    audio_seconds: float
+    compute: Callable[[], Any]
+    commit: Callable[[Any], None]
+    first_sample: int | None
+    drop: Callable[[], None] = lambda: None
+
+
+class Stage(ABC):
+    """All work items of one network, or of one filter, for one song.
+
+    Args:
+        name: shown in events, plans and reports.
+        cost_key: the key of its cost in the cost model.
+        runs_on: library and device.
+        total_samples: samples of the song that there are to do.
+    """
+
+    def __init__(self, name: str, cost_key: str, runs_on: str, total_samples: int) -> None:
+        self.name = name
+        self.cost_key = cost_key
+        self.runs_on = runs_on
+        self.total_samples = total_samples
+
+    @property
+    @abstractmethod
+    def covered_samples(self) -> int:
+        """Samples of the song that are done."""
+
+    @property
+    @abstractmethod
+    def is_done(self) -> bool:
+        """Whether no work is left."""
+
+    @property
+    def departure(self) -> str:
+        """How the deadline changed the published way although the whole song is covered; empty if it did not."""
+        return ""
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether the whole song is done."""
+        return self.covered_samples >= self.total_samples
+
+    @abstractmethod
+    def audio_seconds_left(self, forecast: Forecast) -> float:
+        """Return the seconds of audio that have still to go through the network."""
+
+    @abstractmethod
+    def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
+        """Return the work item to do now and count it as begun; None if no item would end in time.
+
+        Args:
+            forecast: tells which work would end in time.
+            after: samples of the song before this one must not change any more.
+        """
+
+    def planned_departure(self, share: float, forecast: Forecast) -> str:
+        """Return how the plan departs from the published way, for people; empty if it does not.
+
+        Args:
+            share: part of the stage that will probably end in time, 0 … 1.
+            forecast: tells which work would end in time.
+        """
+        if share == 1:
+            return ""
+        return f"{self.name} for {share:.0%} of the song" if share else f"no {self.name}"
+
+
+class ClosingStage(Stage):
+    """A stage over the blended estimates of all others; its time is kept back while they are done."""
+
+    @abstractmethod
+    def seconds_to_keep(self, forecast: Forecast, *, after: int = 0) -> float:
+        """Return the seconds that the part of the song from ``after`` on will hardly exceed."""
+
+
+def probe_item(stage: Stage, audio_seconds: float, probe: Callable[[], Any], forecast: Forecast) -> WorkItem | None:
+    """Return a small share of a work item that measures the stage's cost; None if even that would be late."""
+    if not forecast.allows(stage.cost_key, audio_seconds):
+        return None
+    return WorkItem(stage, audio_seconds, probe, lambda _: None, first_sample=None)

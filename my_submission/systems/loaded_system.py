@@ -1,0 +1,127 @@
+"""Recipes made real: artefacts checked, mechanisms opened, once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from my_submission.errors import UnknownNameError, WeightsError
+from my_submission.mechanisms import Mechanism, Opening, RunOptions
+from my_submission.systems.recipes import BranchRecipe, SystemRecipe
+from my_submission.weights import ModelsFolder
+from my_submission.weights.content import remembered_sha256_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch ready to run.
+
+    Attributes:
+        name: as in the recipe.
+        mechanism: estimates every source of ``shares``.
+        shares: source to share of the blend.
+        minus: sources that are taken out of the mixture that it hears.
+    """
+
+    name: str
+    mechanism: Mechanism
+    shares: Mapping[str, float]
+    minus: tuple[str, ...] = ()
+
+
+def _no_fallback() -> Branch | None:
+    return None
+
+
+@dataclass(frozen=True)
+class LoadedSystem:
+    """A system ready to run.
+
+    Attributes:
+        recipe: what it was opened from.
+        branches: in the order of work.
+        weights: artefact name to the file in use.
+        open_fallback: opens the first branch of the recipe's fallback when time is short, None if its artefacts are
+            not there; called again, it returns the same branch.
+    """
+
+    recipe: SystemRecipe
+    branches: tuple[Branch, ...]
+    weights: Mapping[str, Path]
+    open_fallback: Callable[[], Branch | None] = _no_fallback
+
+    def open_weights(self) -> None:
+        """Open all weights now, including those that are otherwise opened when they are first needed."""
+        for branch in self.branches:
+            branch.mechanism.open_weights()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the engines have found out so far: arithmetic that was compared, batches that did not fit."""
+        return tuple(remark for branch in self.branches for remark in branch.mechanism.remarks)
+
+    @property
+    def runs_on(self) -> tuple[str, ...]:
+        """Libraries and devices of all networks, each once, sorted."""
+        return tuple(sorted({name for branch in self.branches for name in branch.mechanism.runs_on}))
+
+    @property
+    def cutoffs_hz(self) -> dict[str, float]:
+        """Source to the frequency above which its spectral network is silent."""
+        return {source: hz for branch in self.branches for source, hz in branch.mechanism.cutoffs_hz.items()}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the content of all weights, hexadecimal: measured costs belong to it."""
+        digests = {name: remembered_sha256_of(path) for name, path in sorted(self.weights.items())}
+        return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+def load_system(
+    recipe: SystemRecipe, models: ModelsFolder, options: RunOptions, *, allow_unverified: bool = False
+) -> LoadedSystem:
+    """Check every artefact of a system, then open it.
+
+    Args:
+        recipe: the system.
+        models: the folder of its artefacts.
+        options: device, precision, runtime, threads.
+        allow_unverified: accept files whose hash is not the published one.
+
+    Raises:
+        WeightsError: an artefact is missing, damaged, or does not fit its place.
+        DeviceError: the device cannot be used.
+    """
+    weights = {name: models.require(name, allow_unverified=allow_unverified) for name in recipe.artefacts}
+    opening = Opening(models, weights, options)
+    branches = tuple(_opened(branch, opening) for branch in recipe.branches)
+    return LoadedSystem(recipe, branches, weights, open_fallback=_fallback_opener(recipe, models, options))
+
+
+def _opened(branch: BranchRecipe, opening: Opening) -> Branch:
+    return Branch(branch.name, branch.recipe.open(opening), branch.shares, branch.minus)
+
+
+def _fallback_opener(recipe: SystemRecipe, models: ModelsFolder, options: RunOptions) -> Callable[[], Branch | None]:
+    """A function that opens the fallback of a system once, when it is first called."""
+
+    @lru_cache(maxsize=1)
+    def opened() -> Branch | None:
+        if recipe.fallback is None:
+            return None
+        first = recipe.fallback.branches[0]
+        try:
+            weights = {name: models.require(name) for name in first.recipe.artefacts}
+        except (UnknownNameError, WeightsError) as error:
+            logger.info("%s cannot stand in where time is short: %s", recipe.fallback.name, error)
+            return None
+        return _opened(replace(first, name=recipe.fallback.name), Opening(models, weights, options))
+
+    return opened
