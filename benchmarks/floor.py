@@ -26,7 +26,7 @@ from my_submission.engines.frame_major import FrameMajorOnnx
 from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.engines.openvino_engine import OpenVinoFrames, bf16_obstacle
 from my_submission.geometry import StftGeometry
-from my_submission.networks.tfc_tdf_frames import frame_major
+from my_submission.graphs.tfc_tdf_frames import frame_major
 
 PRODUCT_SIZE = 1024
 

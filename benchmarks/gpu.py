@@ -43,9 +43,9 @@ from my_submission.engines.checked_engine import agreement_db
 from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.errors import MdxError, UnknownNameError
 from my_submission.geometry import OverlapChunking, SpectralChunking
+from my_submission.graphs.demucs_shape import KERNEL, STRIDE, DemucsConfig, config_of, resample_kernels
+from my_submission.graphs.tfc_tdf_frames import frame_major
 from my_submission.mechanisms import WaveformRecipe
-from my_submission.networks.demucs_shape import KERNEL, STRIDE, DemucsConfig, config_of, resample_kernels
-from my_submission.networks.tfc_tdf_frames import frame_major
 from my_submission.systems.catalogue import KUIELAB_A
 from my_submission.weights import ModelsFolder, read_tensor_shapes
 

@@ -25,9 +25,9 @@ from my_submission.engines import Device, parse_device
 from my_submission.engines.cuda_libraries import load_cuda_libraries
 from my_submission.engines.onnx_engine import OnnxEngine, cuda_options
 from my_submission.engines.torch_engine import Precision, TorchEngine, float32_products
-from my_submission.networks.half_precision import half_precision
+from my_submission.graphs.half_precision import half_precision
+from my_submission.graphs.tfc_tdf_walk import load_model
 from my_submission.networks.tfc_tdf_graph import from_onnx
-from my_submission.networks.tfc_tdf_walk import load_model
 from my_submission.predictor import load
 
 SYSTEM_WAYS: dict[str, dict[str, Any]] = {

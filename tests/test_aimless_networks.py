@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from my_submission.engines import parse_device
 from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import WeightsError
+from my_submission.graphs.demucs_shape import INPUT_SCALE
 from my_submission.networks import band_split_rnn, demucs_split, hybrid_demucs, x_umx
 from my_submission.networks.band_split_rnn import BandSplitConfig, BandSplitRNN, band_edges
 from my_submission.networks.demucs import Demucs
-from my_submission.networks.demucs_shape import INPUT_SCALE
 from my_submission.networks.demucs_split import DemucsSplit, DemucsSplitConfig
 from my_submission.networks.hybrid_demucs import HybridDemucs, layers, levels
 from my_submission.networks.hybrid_demucs.spectra import to_spectrum, to_waves

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = [
     {"errors", "stems", "fade_weights", "geometry", "budget", "events", "cache", "documents", "version"},
     {"dsp", "audio_io", "weights"},
+    {"graphs"},
     {"networks"},
     {"engines"},
     {"planning"},

@@ -15,9 +15,9 @@ from my_submission.engines.checked_demucs import CheckedDemucs, rounding_obstacl
 from my_submission.engines.demucs_engine import DemucsEngine
 from my_submission.engines.demucs_onnx import open_demucs
 from my_submission.errors import WeightsError
+from my_submission.graphs.demucs_lstm import lstm_direction
+from my_submission.graphs.rounded_weights import BLOCK, rounded_to_8_bits
 from my_submission.networks.demucs import Demucs, DemucsConfig
-from my_submission.networks.demucs_lstm_graphs import lstm_direction
-from my_submission.networks.rounded_weights import BLOCK, rounded_to_8_bits
 from tests.audio_fixtures import snr_db
 from tests.model_makers import random_demucs
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from my_submission.errors import WeightsError
+from my_submission.graphs.demucs_shape import DEVICE_TILE_SAMPLES, TILE_SAMPLES
 from my_submission.networks import demucs
 from my_submission.networks.demucs import Demucs, DemucsConfig, centre_trim, downsample_by_two, upsample_by_two
-from my_submission.networks.demucs_shape import DEVICE_TILE_SAMPLES, TILE_SAMPLES
 from tests.model_makers import random_demucs
 
 

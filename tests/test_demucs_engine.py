@@ -14,12 +14,12 @@ from my_submission.audio_io import mixture_from_array
 from my_submission.engines import DeferredEngine, Device
 from my_submission.engines.demucs_engine import DemucsEngine
 from my_submission.engines.demucs_onnx import open_demucs
-from my_submission.engines.onnx_piece import OnnxPiece
+from my_submission.engines.onnx_subgraph import OnnxPiece
 from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import WeightsError
 from my_submission.geometry import OverlapChunking
+from my_submission.graphs import demucs_levels, subgraph
 from my_submission.mechanisms import WaveformMechanism
-from my_submission.networks import demucs_graphs, graph_pieces
 from my_submission.networks.demucs import Demucs, DemucsConfig
 from my_submission.stems import DEMUCS_SOURCES
 from my_submission.weights import map_tensors, read_state_dict
@@ -129,12 +129,12 @@ def test_a_piece_with_its_weights_inside_is_the_same_graph() -> None:
     import onnxruntime
 
     state = {name: value.numpy() for name, value in random_demucs(4).state_dict().items()}
-    piece = demucs_graphs.encoder_level(state, 1)
+    piece = demucs_levels.encoder_level(state, 1)
     session = onnxruntime.InferenceSession(piece.embedded(), providers=["CPUExecutionProvider"])
     x = noise(1, 4, 1, 80)
     with torch.inference_mode():
         expected = random_demucs(4).encoder[1](torch.from_numpy(x[:, :, 0]))
-    (got,) = session.run([graph_pieces.OUTPUT], {graph_pieces.INPUT: x})
+    (got,) = session.run([subgraph.OUTPUT], {subgraph.INPUT: x})
     assert snr_db(expected.numpy(), got[:, :, 0]) > 110
 
 
@@ -146,7 +146,7 @@ def test_weights_are_open_while_they_are_needed(tmp_path: Path, network: Demucs)
     """
     opened: list[weakref.ref[OnnxPiece]] = []
 
-    def open_piece(piece: graph_pieces.GraphPiece, where: Path) -> OnnxPiece:
+    def open_piece(piece: subgraph.GraphPiece, where: Path) -> OnnxPiece:
         assert sum("recurrent" in graphs[id(ref)] for ref in opened if ref() is not None) <= (0 if is_lean else 4)
         made = OnnxPiece(piece, where, threads=1)
         opened.append(weakref.ref(made))

@@ -16,9 +16,9 @@ from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.engines.spectral_engine import FrameSpectralEngine, spectral_engine
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry, TimeReach
+from my_submission.graphs.tfc_tdf_frames import frame_major
 from my_submission.mechanisms import SpectralMechanism, SpectralNetwork
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
-from my_submission.networks.tfc_tdf_frames import frame_major
 from tests.model_makers import random_network, write_spectral
 from tests.rigs import estimated
 

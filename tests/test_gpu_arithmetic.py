@@ -23,9 +23,9 @@ from my_submission.engines.spectral_engine import DeviceSpectralEngine
 from my_submission.engines.torch_engine import Precision, TorchEngine, float32_products
 from my_submission.errors import WeightsError
 from my_submission.geometry import StftGeometry
+from my_submission.graphs.half_precision import half_precision
 from my_submission.mechanisms import RunOptions
 from my_submission.mechanisms.spectral_networks import _reach_of
-from my_submission.networks.half_precision import half_precision
 from my_submission.networks.tfc_tdf_graph import from_onnx
 from tests.model_makers import passing_the_mixture, random_network, write_spectral
 

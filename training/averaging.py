@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from my_submission.errors import InputError, WeightsError
-from my_submission.networks.tfc_tdf_walk import load_model
+from my_submission.graphs.tfc_tdf_walk import load_model
 from training.whole_files import written_whole
 
 

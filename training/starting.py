@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from my_submission.errors import WeightsError
+from my_submission.graphs.tfc_tdf_walk import load_model
 from my_submission.networks.strict_loading import load_strictly
 from my_submission.networks.tfc_tdf import TfcTdfNet
-from my_submission.networks.tfc_tdf_walk import load_model
 
 HALF_SUFFIX = ".half"
 """Of weights that are stored as float16; the graph widens them under the name without it."""

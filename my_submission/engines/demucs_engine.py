@@ -21,9 +21,9 @@ import numpy as np
 
 from my_submission.engines.base import Batch
 from my_submission.engines.demucs_recurrence import DemucsRecurrence
-from my_submission.engines.graph_pieces import DeferredPiece, OpenPiece, Piece, deferred_piece
-from my_submission.networks.demucs_graphs import decoder_level, encoder_level, level_tensors, resampler
-from my_submission.networks.demucs_shape import (
+from my_submission.engines.subgraphs import DeferredPiece, OpenPiece, Piece, deferred_piece
+from my_submission.graphs.demucs_levels import decoder_level, encoder_level, level_tensors, resampler
+from my_submission.graphs.demucs_shape import (
     CONTEXT,
     INPUT_SCALE,
     KERNEL,
@@ -33,7 +33,7 @@ from my_submission.networks.demucs_shape import (
     checked_config_of,
     resample_kernels,
 )
-from my_submission.networks.graph_pieces import INPUT
+from my_submission.graphs.subgraph import INPUT
 from my_submission.stems import Waveform
 from my_submission.weights import read_tensor_shapes
 

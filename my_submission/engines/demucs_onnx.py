@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from my_submission.engines.demucs_engine import DemucsEngine
-from my_submission.engines.onnx_piece import OnnxPiece
+from my_submission.engines.onnx_subgraph import OnnxPiece
 from my_submission.engines.processors import available_cpus
 
 

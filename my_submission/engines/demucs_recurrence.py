@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from my_submission.engines.base import Batch
-from my_submission.engines.graph_pieces import OpenPiece, deferred_piece
+from my_submission.engines.subgraphs import OpenPiece, deferred_piece
 from my_submission.errors import WeightsError
-from my_submission.networks.demucs_lstm_graphs import (
+from my_submission.graphs.demucs_lstm import (
     LENGTHS,
     LSTM_LINEAR_TENSORS,
     lstm_direction,
     lstm_direction_tensors,
     lstm_linear,
 )
-from my_submission.networks.demucs_shape import DemucsConfig
-from my_submission.networks.graph_pieces import INPUT
-from my_submission.networks.rounded_weights import BLOCK
+from my_submission.graphs.demucs_shape import DemucsConfig
+from my_submission.graphs.rounded_weights import BLOCK
+from my_submission.graphs.subgraph import INPUT
 
 
 class DemucsRecurrence:

@@ -9,7 +9,7 @@ import numpy as np
 from my_submission.engines.base import Batch
 from my_submission.engines.devices import Device
 from my_submission.engines.onnx_engine import GraphShape, OnnxGraph, open_graph
-from my_submission.networks.tfc_tdf_frames import FrameMajorGraph, frame_major
+from my_submission.graphs.tfc_tdf_frames import FrameMajorGraph, frame_major
 
 
 class FrameMajorOnnx(OnnxGraph):

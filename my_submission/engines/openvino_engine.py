@@ -15,7 +15,7 @@ import numpy as np
 
 from my_submission.engines.base import Batch
 from my_submission.errors import WeightsError
-from my_submission.networks.tfc_tdf_frames import frame_major
+from my_submission.graphs.tfc_tdf_frames import frame_major
 
 
 @lru_cache(maxsize=1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from my_submission.engines.onnx_engine import OnnxEngine
-from my_submission.networks.half_precision import half_precision
-from my_submission.networks.tfc_tdf_walk import load_model
+from my_submission.graphs.half_precision import half_precision
+from my_submission.graphs.tfc_tdf_walk import load_model
 
 
 class Tf32Onnx(OnnxEngine):

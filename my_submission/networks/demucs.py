@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from my_submission.errors import WeightsError
-from my_submission.networks.demucs_shape import (
+from my_submission.graphs.demucs_shape import (
     CONTEXT,
     CURE,
     DEVICE_TILE_SAMPLES,

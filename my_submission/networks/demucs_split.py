@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from my_submission.errors import WeightsError
+from my_submission.graphs.demucs_shape import CONTEXT, KERNEL, STRIDE, DemucsConfig
 from my_submission.networks.demucs import (
     DemucsLstm,
     centre_trim,
@@ -25,7 +26,6 @@ from my_submission.networks.demucs import (
     tiled,
     upsample_by_two,
 )
-from my_submission.networks.demucs_shape import CONTEXT, KERNEL, STRIDE, DemucsConfig
 from my_submission.networks.strict_loading import shape_of, take_over
 
 

@@ -6,8 +6,8 @@ from os import PathLike
 
 import torch
 
+from my_submission.graphs.tfc_tdf_walk import TfcTdfWalk, load_model
 from my_submission.networks.tfc_tdf import TfcTdfNet
-from my_submission.networks.tfc_tdf_walk import TfcTdfWalk, load_model
 from my_submission.networks.tfc_tdf_weights import from_state_dict
 
 

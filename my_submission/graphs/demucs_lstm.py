@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from my_submission.networks.graph_pieces import (
+from my_submission.graphs.rounded_weights import BITS, BLOCK, STEPS, rounded_to_8_bits
+from my_submission.graphs.subgraph import (
     INPUT,
     ONNXRUNTIME_NODES,
     OUTPUT,
@@ -22,7 +23,6 @@ from my_submission.networks.graph_pieces import (
     graph_piece,
     node,
 )
-from my_submission.networks.rounded_weights import BITS, BLOCK, STEPS, rounded_to_8_bits
 
 LENGTHS = "lengths"
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from my_submission.networks.demucs_shape import KERNEL, STRIDE, resample_kernels
-from my_submission.networks.graph_pieces import INPUT, OUTPUT, Array, GraphPiece, graph_piece, node
+from my_submission.graphs.demucs_shape import KERNEL, STRIDE, resample_kernels
+from my_submission.graphs.subgraph import INPUT, OUTPUT, Array, GraphPiece, graph_piece, node
 
 FED_FROM_BYTES = 8 << 20
 """Weights of a level that are at least as large are fed. A runtime's own order of smaller ones is worth the copy: the

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from my_submission.engines.base import Batch
 from my_submission.engines.devices import Device, explained
 from my_submission.engines.onnx_engine import open_session, run_options
-from my_submission.networks.graph_pieces import OUTPUT, GraphPiece
+from my_submission.graphs.subgraph import OUTPUT, GraphPiece
 
 CPU = Device("cpu")
 

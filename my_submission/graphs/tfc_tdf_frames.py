@@ -15,7 +15,7 @@ import numpy as np
 
 from my_submission.errors import WeightsError
 from my_submission.geometry import TimeReach
-from my_submission.networks.tfc_tdf_walk import BATCH_NORM_EPSILON, TfcTdfWalk, load_model
+from my_submission.graphs.tfc_tdf_walk import BATCH_NORM_EPSILON, TfcTdfWalk, load_model
 
 _CURE = "use a graph exported from a TFC-TDF network"
 

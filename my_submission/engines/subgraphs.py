@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.engines.base import Batch
-from my_submission.networks.graph_pieces import Array, GraphPiece
+from my_submission.graphs.subgraph import Array, GraphPiece
 from my_submission.weights import map_tensors
 
 
