@@ -76,6 +76,7 @@ class MaskedSong:
         self.frames = SongFrames(mixture.store.read, mixture.samples, estimator.stft)
         self.n_masked = 0
         self._n_learned = 0
+        self._is_closed = False
         self._store = store
         self.spans: list[tuple[int, int]] = []
         self.cut(estimator.chunking if not estimator.is_whole else FrameChunking(self.frames.count))
@@ -90,6 +91,10 @@ class MaskedSong:
     @property
     def is_learned(self) -> bool:
         """Whether the filter is ready."""
+        return self._is_closed and self._has_all_passes
+
+    @property
+    def _has_all_passes(self) -> bool:
         return self._filter.n_passes == self.estimator.wiener.iterations
 
     @property
@@ -131,8 +136,8 @@ class MaskedSong:
 
     def learn_all(self) -> None:
         """Make the filter ready with the masks that there are; none can be added after that."""
-        self.spans = []
-        while not self.is_learned:
+        self.spans, self._is_closed = [], True
+        while not self._has_all_passes:
             self._learn(self.n_masked)
             self._filter.finish_pass()
             self._n_learned = 0
@@ -158,7 +163,7 @@ class MaskedSong:
 
     def _learn(self, until: int) -> None:
         """Learn from the frames before ``until`` that were not learned from yet: their masks are final."""
-        if self.is_learned:
+        if self._has_all_passes:
             return
         for first in range(self._n_learned, until, FILTERED_FRAMES):
             last = min(first + FILTERED_FRAMES, until)
