@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from my_submission.budget import Budget
-from my_submission.planning import Calibration, Cost, Forecast, Pace
+from my_submission.planning import Calibration, Cost, Forecast, CostModel
 from my_submission.planning.calibration import part_key
 from tests.rigs import FakeClock
 
@@ -80,39 +80,39 @@ def test_a_busy_machine_slows_every_part_and_is_noticed_early() -> None:
     """Units at twice the known cost double what is expected of a part that has not run yet."""
     calibration = Calibration()
     calibration.update({"vocals": Cost(0.5, 0.6), "demucs": Cost(2.0, 2.2)})
-    pace = Pace(calibration)
-    assert pace.typical("demucs") == 2.0
+    costs = CostModel(calibration)
+    assert costs.typical("demucs") == 2.0
     for _ in range(3):
-        pace.observe("vocals", 10.0, 10.0)
-    assert 1.7 < pace.slowness < 2
+        costs.observe("vocals", 10.0, 10.0)
+    assert 1.7 < costs.slowness < 2
     for _ in range(10):
-        pace.observe("vocals", 10.0, 10.0)
-    assert pace.slowness == pytest.approx(2.0, rel=0.01)
-    assert pace.typical("demucs") == pytest.approx(4.0, rel=0.01)
-    assert pace.high("demucs") == pytest.approx(4.4, rel=0.01)
-    assert pace.typical("vocals") == pytest.approx(1.0, rel=0.01)
+        costs.observe("vocals", 10.0, 10.0)
+    assert costs.slowness == pytest.approx(2.0, rel=0.01)
+    assert costs.typical("demucs") == pytest.approx(4.0, rel=0.01)
+    assert costs.high("demucs") == pytest.approx(4.4, rel=0.01)
+    assert costs.typical("vocals") == pytest.approx(1.0, rel=0.01)
 
 
 def test_a_network_that_was_never_measured_is_real_time_until_another_one_is() -> None:
-    pace = Pace(Calibration())
-    assert pace.typical("demucs") == 1.0
-    pace.observe("reading", 100.0, 0.1, is_network=False)
-    assert pace.typical("demucs") == 1.0
-    pace.observe("vocals", 10.0, 3.0)
-    assert pace.typical("demucs") == pytest.approx(0.3)
-    assert pace.typical("writing", prior=0.01) == 0.01
-    assert pace.knows("vocals")
-    assert not pace.knows("demucs")
+    costs = CostModel(Calibration())
+    assert costs.typical("demucs") == 1.0
+    costs.observe("reading", 100.0, 0.1, is_network=False)
+    assert costs.typical("demucs") == 1.0
+    costs.observe("vocals", 10.0, 3.0)
+    assert costs.typical("demucs") == pytest.approx(0.3)
+    assert costs.typical("writing", prior=0.01) == 0.01
+    assert costs.knows("vocals")
+    assert not costs.knows("demucs")
 
 
 def test_one_hiccup_is_forgotten_and_the_latest_units_count_most() -> None:
-    pace = Pace(Calibration())
+    costs = CostModel(Calibration())
     for seconds in [1.0] * 5 + [20.0] + [1.0] * 40:
-        pace.observe("a", 1.0, seconds)
-    assert pace.typical("a") == pytest.approx(1.0, abs=0.01)
-    assert pace.high("a") < 2
-    pace.keep()
-    kept = pace.calibration.get("a")
+        costs.observe("a", 1.0, seconds)
+    assert costs.typical("a") == pytest.approx(1.0, abs=0.01)
+    assert costs.high("a") < 2
+    costs.keep()
+    kept = costs.calibration.get("a")
     assert kept is not None
     assert kept.typical == pytest.approx(1.0)
     assert kept.high < 2
@@ -121,32 +121,32 @@ def test_one_hiccup_is_forgotten_and_the_latest_units_count_most() -> None:
 def test_a_single_hiccup_says_nothing_of_other_parts() -> None:
     calibration = Calibration()
     calibration.update({"a": Cost(1.0, 1.0), "b": Cost(2.0, 2.0)})
-    pace = Pace(calibration)
+    costs = CostModel(calibration)
     for seconds in [1.0, 30.0, 1.0, 1.0]:
-        pace.observe("a", 1.0, seconds)
-        assert pace.slowness == 1
-        assert pace.typical("a") == 1
-        assert pace.typical("b") == 2
-    assert pace.high("a") > 20
+        costs.observe("a", 1.0, seconds)
+        assert costs.slowness == 1
+        assert costs.typical("a") == 1
+        assert costs.typical("b") == 2
+    assert costs.high("a") > 20
 
 
 def test_only_costs_that_are_known_are_raised_on_a_slow_machine() -> None:
     calibration = Calibration()
     calibration.update({"a": Cost(1.0, 1.0), "b": Cost(2.0, 2.0)})
-    pace = Pace(calibration)
+    costs = CostModel(calibration)
     for _ in range(9):
-        pace.observe("a", 1.0, 4.0)
-    assert pace.expected_slowness("b") == pytest.approx(4.0, rel=0.01)
-    assert pace.expected_slowness("a") == 1
-    assert pace.expected_slowness("never measured") == 1
-    assert pace.typical("never measured", prior=0.5) == 0.5
+        costs.observe("a", 1.0, 4.0)
+    assert costs.expected_slowness("b") == pytest.approx(4.0, rel=0.01)
+    assert costs.expected_slowness("a") == 1
+    assert costs.expected_slowness("never measured") == 1
+    assert costs.typical("never measured", prior=0.5) == 0.5
 
 
 def test_forecasts_answer_for_the_budget() -> None:
     clock = FakeClock()
     calibration = Calibration()
     calibration.update({"a": Cost(1.0, 2.0)})
-    forecast = Forecast(Pace(calibration), Budget(10.0, clock))
+    forecast = Forecast(CostModel(calibration), Budget(10.0, clock))
     assert forecast.allows("a", 4.0)
     assert not forecast.allows("a", 4.1)
     assert forecast.longest("a") == pytest.approx(4.0)
@@ -155,6 +155,6 @@ def test_forecasts_answer_for_the_budget() -> None:
     clock.pass_(10.5)
     assert not forecast.allows("a", 0.0)
     assert forecast.longest("a") == 0
-    unlimited = Forecast(Pace(calibration), Budget(clock=clock))
+    unlimited = Forecast(CostModel(calibration), Budget(clock=clock))
     assert unlimited.allows("a", 1e9)
     assert unlimited.has_time_for(1e9)
