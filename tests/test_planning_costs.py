@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from my_submission.budget import Budget
-from my_submission.planning import Calibration, Cost, Forecast, CostModel
+from my_submission.planning import Calibration, Cost, CostModel, Forecast
 from my_submission.planning.calibration import part_key
 from tests.rigs import FakeClock
 
