@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from my_submission.audio_io import StemFolderWriter, check_length, convert_stems, decode_to_wav, interleave
+from my_submission.audio_io import StemFolderWriter, check_song, convert_stems, decode_to_wav, interleave
 from my_submission.errors import InputError
 from tests.audio_fixtures import noise, write_audio, write_media
 
@@ -25,7 +25,7 @@ def test_decoded_samples_stay_what_they_are(tmp_path: Path) -> None:
 
 def test_m4a_states_its_length_and_is_decoded(tmp_path: Path) -> None:
     source = write_media(tmp_path / "in.m4a", [noise(2, 44_100)], codec="aac")
-    assert check_length(source, most_seconds=10) == pytest.approx(1.0, abs=0.05)
+    assert check_song(source, most_seconds=10) == pytest.approx(1.0, abs=0.05)
     decode_to_wav(source, tmp_path / "out.wav", most_seconds=10)
     assert soundfile.info(tmp_path / "out.wav").frames == pytest.approx(44_100, abs=2_048)
 
@@ -37,12 +37,12 @@ def test_long_songs_are_refused_by_their_header(tmp_path: Path, name: str) -> No
         write_media(tmp_path / name, [wave], codec="aac") if name == "in.m4a" else write_audio(tmp_path / name, wave)
     )
     with pytest.raises(InputError, match="longer than the 1 s"):
-        check_length(codec, most_seconds=1)
+        check_song(codec, most_seconds=1)
 
 
 def test_a_song_that_hides_its_length_is_cut_off_while_decoding(tmp_path: Path) -> None:
     source = write_media(tmp_path / "in.aac", [noise(2, 2 * 44_100)], codec="aac", container="adts")
-    assert check_length(source, most_seconds=1) is None
+    assert check_song(source, most_seconds=1) is None
     with pytest.raises(InputError, match="longer than the 1 s"):
         decode_to_wav(source, tmp_path / "out.wav", most_seconds=1)
     assert [path.name for path in tmp_path.iterdir()] == ["in.aac"]

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import random
+import re
+import string
 import threading
 import time
 import zipfile
@@ -14,6 +19,8 @@ import soundfile
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Match
+from streamlit.components.v2.bidi_component.main import _make_trigger_id
+from streamlit.errors import StreamlitAPIException
 
 from my_submission.cli import main, web
 from my_submission.errors import InputError, MdxError
@@ -25,10 +32,13 @@ from my_submission.webapp import studio as studios
 from my_submission.webapp.jobs import Job, Wish, Workshop
 from my_submission.webapp.markdown import plain
 from my_submission.webapp.progress import ProgressMeter
+from my_submission.webapp.scores_files import MOST_BYTES, find_scores
 from my_submission.webapp.server import configuration
 from my_submission.webapp.settings import PageSettings
 from my_submission.webapp.studio import Studio, open_studio
-from my_submission.webapp.visits import FOLDER_PREFIX, Visit, VisitorSong, Visits
+from my_submission.webapp.tokens import component_key, new_token
+from my_submission.webapp.uploads import UploadLimits, UploadStore
+from my_submission.webapp.visits import FOLDER_PREFIX, UPLOADS_FOLDER, Visit, VisitorSong, Visits
 from tests.audio_fixtures import noise, write_audio
 from tests.rigs import FakeClock, two_branches
 
@@ -52,8 +62,18 @@ def upload(wave_seconds: float = 1.0, *, seed: int = 0) -> io.BytesIO:
     return file
 
 
+def six_channels() -> io.BytesIO:
+    file = io.BytesIO()
+    soundfile.write(file, noise(6, RATE // 10).T, RATE, format="WAV")
+    return file
+
+
 def take(visit: Visit, content: io.BytesIO, name: str = "song.wav") -> VisitorSong:
-    return visit.take(name, content, most_bytes=1 << 20, most_seconds=3.0)
+    limits = UploadLimits(1 << 20, 1 << 20, 1, 1 << 20, 1)
+    arrived = UploadStore(visit._folder / UPLOADS_FOLDER, limits).announce("visitor", "1", len(content.getvalue()))
+    arrived.write(content.getvalue())
+    arrived.complete(name, "audio/wav")
+    return visit.take(arrived, most_seconds=3.0)
 
 
 def until(condition: Callable[[], bool]) -> bool:
@@ -67,12 +87,12 @@ def until(condition: Callable[[], bool]) -> bool:
     ("content", "problem"),
     [
         (upload(3.5), "longer than the 3 s"),
-        (io.BytesIO(b"RIFF" + bytes((1 << 20) + 1)), "larger than the 1 MiB"),
+        (six_channels(), "6 channels where 1 or 2 are expected"),
         (io.BytesIO(b"this is no audio" * 50), "not audio that can be decoded"),
         (io.BytesIO(b""), "empty"),
         (io.BytesIO(upload().getvalue()[:50_000]), "truncated"),
     ],
-    ids=["long", "large", "text", "empty", "cut"],
+    ids=["long", "surround", "text", "empty", "cut"],
 )
 def test_bad_uploads_are_refused_and_leave_nothing(visits: Visits, content: io.BytesIO, problem: str) -> None:
     visit = visits.enter()
@@ -80,13 +100,34 @@ def test_bad_uploads_are_refused_and_leave_nothing(visits: Visits, content: io.B
         take(visit, content)
     assert str(visits.folder) not in str(caught.value)
     assert visit.song is None
-    assert [path.name for path in visits.folder.iterdir()] == ["in-use"]
+    assert [path.name for path in visits.folder.rglob("*") if path.is_file()] == ["in-use"]
+    assert sorted(path.name for path in visits.folder.iterdir()) == ["in-use", UPLOADS_FOLDER]
 
 
 def test_names_of_uploads_do_not_lead_elsewhere(visits: Visits) -> None:
     song = take(visits.enter(), upload(), "../../../etc/My Song.stem.wav")
     assert song.path.parent.parent == song.folder
     assert (song.folder.parent, song.name) == (visits.folder, "My Song.stem")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("5.1 surround", "5"),
+        ("..", "__"),
+        ("mixture.wav", "mixture"),
+        (".", "song"),
+        ("", "song"),
+        ("C:\\music\\a song.flac", "a song"),
+        ("a\x00b\x1b[31m\n.wav", "a_b_[31m_"),
+        ("é" * 300 + ".wav", "é" * 56),
+        ("\ud800.wav", "_"),
+    ],
+)
+def test_any_name_of_a_file_is_taken(visits: Visits, workshop: Workshop, given: str, name: str) -> None:
+    song = take(visits.enter(), upload(0.1), given)
+    assert song.name == name
+    assert finish(workshop, workshop.submit(song, WISH)).state == "done"
 
 
 def test_a_visit_ends_with_everything_it_brought(visits: Visits) -> None:
@@ -175,6 +216,29 @@ def test_time_left_is_never_beyond_the_budget() -> None:
     meter.take(Planned({"part": 100.0}))
     clock.pass_(2.0)
     assert meter.take(PartAdvanced("part", 1, 100)).left_seconds == pytest.approx(3.0)
+
+
+def test_a_song_gives_its_space_to_others_when_it_is_given_up(visits: Visits) -> None:
+    store = UploadStore(visits.uploads_folder, UploadLimits(1 << 20, 1 << 20, 2, 1 << 20, 2))
+    visit = visits.enter()
+
+    wave = upload().getvalue()
+    for file_id in ("1", "2"):
+        arrived = store.announce("session", file_id, len(wave))
+        arrived.write(wave)
+        arrived.complete("song.wav", "audio/wav")
+        visit.take(store.take("session", file_id), most_seconds=3.0)
+        assert (store.n_files, store.n_bytes) == (1, len(wave))
+    visit.renew()
+    assert (store.n_files, store.n_bytes) == (1, len(wave))
+    arrived = store.announce("session", "3", 4)
+    arrived.write(b"RIFF")
+    arrived.complete("broken.wav", "audio/wav")
+    with pytest.raises(InputError):
+        visit.take(store.take("session", "3"), most_seconds=3.0)
+    assert (store.n_files, store.n_bytes) == (1, len(wave))
+    visit.give_up_song()
+    assert (store.n_files, store.n_bytes) == (0, 0)
 
 
 @pytest.fixture
@@ -311,6 +375,8 @@ def test_addresses_lead_to_a_song_and_to_nobody_else_s(place: Studio) -> None:
         addresses.download_address(song, "mixture", "wav-PCM_16"),
     ):
         assert ask(bad).status_code == 404
+    for token in ("tökén", "\ud800", "", song.token[:-1], song.token.upper()):
+        assert ask(good.replace(song.token, token or " ")).status_code == 404
     visit.give_up_song()
     assert ask(good).status_code == 404
     assert place.samples[0].path.exists()
@@ -364,11 +430,14 @@ def test_the_command_makes_the_settings(
 ) -> None:
     served: list[PageSettings] = []
     monkeypatch.setattr(web, "serve", lambda settings, load: served.append(settings))
-    limits = ["--max-upload", "5", "--max-duration", "60", "--max-waiting", "3", "--port", "9000"]
-    assert main(["web", "--host", host, *limits]) == 0
+    limits = ["--max-upload", "5", "--max-duration", "60", "--max-waiting", "3", "--max-uploads", "7"]
+    addresses_ = ["--port", "9000", "--base-path", "/mdx/", "--allow-host", "a.example", "--allow-host", "b.example"]
+    assert main(["web", "--host", host, *limits, *addresses_, "--max-uploads-size", "11"]) == 0
     (settings,) = served
-    found = (settings.host, settings.port, settings.max_upload_mib, settings.max_song_seconds, settings.most_waiting)
-    assert found == (host, 9000, 5, 60.0, 3)
+    found = (settings.host, settings.port, settings.max_song_seconds, settings.most_waiting)
+    assert found == (host, 9000, 60.0, 3)
+    assert (settings.max_upload_mib, settings.max_uploads, settings.max_uploads_mib) == (5, 7, 11)
+    assert (settings.base_path, settings.allowed_hosts) == ("/mdx", ("a.example", "b.example"))
     assert ("warning: everyone who reaches" in capsys.readouterr().err) is warns
 
 
@@ -384,3 +453,120 @@ def test_the_command_says_what_is_not_installed(
 def test_limits_that_are_none_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="above zero"):
         PageSettings(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--base-path", "mdx"],
+        ["--base-path", "/../mdx"],
+        ["--base-path", "/a b"],
+        ["--base-path", "/{token}"],
+        ["--allow-host", "http://a.example"],
+        ["--allow-host", "*"],
+        ["--max-upload", "50", "--max-uploads-size", "40"],
+    ],
+)
+def test_settings_that_cannot_be_are_one_line(
+    wrong: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(web, "serve", lambda settings, load: pytest.fail("served"))
+    assert main(["web", *wrong]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert wrong[1].strip("-") in told
+
+
+def forced(count: int) -> list[str]:
+    """Tokens as a random source may bring them one day, those that Streamlit refuses in keys among them."""
+    made = random.Random(18)
+    hard = ["__", "a__b", "_", "-", "--", "___", "$$ID", "None", "tökén", "", " ", "a\nb", "\ud800"]
+    letters = string.ascii_letters + 20 * "_-"
+    return hard + ["".join(made.choices(letters, k=32)) for _ in range(count - len(hard))]
+
+
+def test_no_token_is_one_that_streamlit_refuses() -> None:
+    """The rule that Streamlit applies to the name of every component, which ends in the key."""
+    tokens = forced(2_000)
+    assert sum("__" in token for token in tokens) > 500
+    with pytest.raises(StreamlitAPIException, match="delimiter"):
+        _make_trigger_id("$$ID-0123-tracks-a__b", "events")
+    keys = {component_key(kind, token) for kind in ("tracks", "mixer") for token in tokens}
+    assert len(keys) == 2 * len(set(tokens))
+    for key in keys:
+        _make_trigger_id(f"$$ID-0123-{key}", "events")
+    with pytest.raises(ValueError, match="letters"):
+        component_key("my__tracks", "a")
+
+
+def test_tokens_are_plain_and_each_another() -> None:
+    tokens = {new_token() for _ in range(2_000)}
+    assert len(tokens) == 2_000
+    assert all(re.fullmatch("[0-9a-f]{48}", token) for token in tokens)
+
+
+def test_every_address_of_a_song_is_below_the_base_path(tmp_path: Path, tiny_models: Path) -> None:
+    sample = write_audio(tmp_path / "sample.wav", noise(2, RATE))
+    settings = PageSettings(
+        models_dir=tiny_models, sample_inputs=(sample,), scratch_dir=tmp_path, base_path="/mdx/demo"
+    )
+    made = open_studio(settings, lambda name: Predictor(two_branches()))
+    song = made.visits.enter().take_sample("sample", sample, most_seconds=10)
+    for address in (
+        addresses.audio_address(song, "bass"),
+        addresses.mixer_address(song),
+        addresses.picture_address(song, "bass", "log"),
+        addresses.download_address(song, "bass", "wav-PCM_16"),
+    ):
+        assert address.startswith("/mdx/demo/song/")
+        scope = {"type": "http", "method": "GET", "path": address}
+        assert [route.matches(scope)[0] for route in addresses.routes("/mdx/demo")].count(Match.FULL) == 1
+    made.close()
+    studios._studios.clear()
+
+
+def scores(**changes: object) -> dict[str, object]:
+    row = {"bass": 6.0, "drums": 7.0, "other": 5.0, "vocals": 8.0, "song": 6.5}
+    metrics = {"mdx": {"songs": {"one": row}, "mean": row}}
+    good = {"schema": 1, "dataset": "one song", "system": "x", "sources": list(SOURCES), "metrics": metrics}
+    return {**good, **changes}
+
+
+BAD_SCORES: dict[str, str | bytes] = {
+    "no json": "{",
+    "no text": b"\xff\xfe\x00",
+    "deep": "[" * 100_000,
+    "deep metrics": '{"schema": 1, "dataset": "d", "metrics": ' + '{"mdx":' * 50_000,
+    "lacks a source": json.dumps(scores(sources=[*SOURCES, "piano"])),
+    "sources are numbers": json.dumps(scores(sources=[1, 2])),
+    "sources is a number": json.dumps(scores(sources=5)),
+    "infinite": json.dumps(scores()).replace("6.5", "1e999"),
+    "NaN": json.dumps(scores()).replace("6.5", "NaN"),
+    "400 digits": json.dumps(scores()).replace("6.5", "9" * 400),
+    "9 000 digits": json.dumps(scores()).replace("6.5", "9" * 9_000),
+    "no mean": json.dumps(scores(metrics={"mdx": {"songs": {}, "mean": {}}})),
+    "frames": json.dumps(scores(metrics={"bsseval": {"songs": {"a": {"bass": {}}}, "median": {"bass": {}}}})),
+}
+
+
+def test_one_bad_scores_file_is_named_and_the_others_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "good-scores.json").write_text(json.dumps(scores()))
+    (tmp_path / "run.json").write_text('{"songs": [1, 2]}')  # of another kind
+    (tmp_path / "list.json").write_text("[]")
+    for name, content in BAD_SCORES.items():
+        raw = content.encode() if isinstance(content, str) else content
+        (tmp_path / f"{name}.json").write_bytes(raw)
+    (tmp_path / "large.json").touch()
+    os.truncate(tmp_path / "large.json", MOST_BYTES + 1)
+    found = find_scores([tmp_path])
+    assert {name.rpartition("/")[2] for name in found.documents} == {"good-scores.json"}
+    named = {name.rpartition("/")[2].removesuffix(".json") for name in found.problems}
+    assert named == {*BAD_SCORES, "large"}
+    assert not [problem for problem in found.problems.values() if str(tmp_path) in problem or len(problem) > 400]
+
+
+def test_scores_files_of_one_name_are_all_shown(tmp_path: Path) -> None:
+    for folder in ("one/a/b", "two/a/b"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "scores.json").write_text(json.dumps(scores()))
+    assert sorted(find_scores([tmp_path]).documents) == ["a/b/scores.json", "a/b/scores.json (2)"]

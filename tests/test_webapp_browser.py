@@ -11,13 +11,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,14 +22,12 @@ import soundfile
 
 from my_submission.stems import MUSIC_SOURCES
 from tests.audio_fixtures import noise, write_audio, write_media
+from tests.page_server import PATIENCE_SECONDS, Server, running_page, until
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 pytest.importorskip("streamlit", reason="Streamlit is not installed")
 
-ROOT = Path(__file__).resolve().parents[1]
 RATE = 44_100
-PATIENCE_SECONDS = 480
-"""Far beyond what anything takes on a quiet machine, for one that is not."""
 
 pytestmark = pytest.mark.timeout(2_400)
 FLAGS = (
@@ -68,35 +59,6 @@ def chromium() -> str:
     return found
 
 
-@dataclass
-class Server:
-    """A running page."""
-
-    address: str
-    scratch: Path
-    process: subprocess.Popen[bytes]
-
-    def folders(self) -> list[str]:
-        """Folders of songs that lie on the server."""
-        return [path.name for path in self.scratch.glob("mdx-page-*/*") if path.is_dir()]
-
-    def is_ready(self) -> bool:
-        if self.process.poll() is not None:
-            raise AssertionError(f"the server ended with {self.process.returncode}")
-        try:
-            with urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            return False
-
-
-def until(condition: Any, what: str) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, f"{what} did not happen within {PATIENCE_SECONDS} s"
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Songs to upload; the wide one has a sample beyond full scale."""
@@ -106,6 +68,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tone = 0.2 * np.sin(2 * np.pi * 220 * time_) + 0.1 * np.sin(2 * np.pi * 1_760 * time_)
     song = (beat + tone).astype(np.float32)
     write_audio(folder / "three seconds.wav", song)
+    write_audio(folder / "half a second.wav", song[:, : RATE // 2])
     write_media(folder / "two seconds.m4a", [song[:, : 2 * RATE]], codec="aac")
     write_audio(folder / "too long.wav", noise(1, 9 * 8_000), 8_000)
     (folder / "too large.wav").write_bytes(bytes(3 << 20))
@@ -116,26 +79,13 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, songs: Path) -> Iterator[Server]:
     chromium()
-    scratch = tmp_path_factory.mktemp("scratch")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     scores = tmp_path_factory.mktemp("scores")
     (scores / "scores.json").write_text(json.dumps(SCORES))
+    (scores / "broken-scores.json").write_text(json.dumps({**SCORES, "sources": 5}))
     limits = ["--max-upload", "2", "--max-duration", "8", "--grace", "0.2"]
-    places = ["--scratch", str(scratch), "--scores", str(scores), "--samples", str(songs / "three seconds.wav")]
-    words = ["-m", "my_submission", "web", "--port", str(port), *limits, *places, "--device", "cpu", "--threads", "1"]
-    log = (tmp_path_factory.mktemp("log") / "server.txt").open("wb")
-    with log, subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=log, stderr=log) as process:
-        running = Server(f"http://127.0.0.1:{port}", scratch, process)
-        try:
-            until(running.is_ready, "the start of the server")
-            yield running
-            process.send_signal(signal.SIGINT)
-            process.wait(PATIENCE_SECONDS)
-            assert list(scratch.iterdir()) == []
-        finally:
-            process.kill()
+    places = ["--scores", str(scores), "--samples", str(songs / "three seconds.wav")]
+    with running_page(tmp_path_factory.mktemp("page"), *limits, *places) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +104,7 @@ class Visitor:
     context: Any
     server: Server
     outside: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
 
     def open(self, path: str = "") -> None:
         self.page.goto(self.server.address + path)
@@ -164,6 +115,11 @@ class Visitor:
             self.page.set_viewport_size({"width": 1280, "height": height})
             self.page.wait_for_timeout(1_500)
             self.page.screenshot(path=Path(folder) / f"{name}.png")
+
+    def note(self, text: str) -> None:
+        """Keep what the browser's console says of the content security policy."""
+        if "Content Security Policy" in text or "Content-Security-Policy" in text:
+            self.violations.append(text)
 
     def upload(self, path: Path) -> None:
         self.page.locator("input[type=file]").set_input_files(path)
@@ -196,13 +152,15 @@ class Visitor:
 def new_visitor(browser: Any, server: Server) -> Iterator[Any]:
     visitors = []
 
-    def come() -> Visitor:
+    def come(place: Server = server) -> Visitor:
         context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
         context.set_default_timeout(1_000 * PATIENCE_SECONDS)
-        visitor = Visitor(context.new_page(), context, server)
-        own = (server.address, server.address.replace("http", "ws"), "data:", "blob:")
+        visitor = Visitor(context.new_page(), context, place)
+        origin = f"http://127.0.0.1:{place.port}"
+        own = (origin, origin.replace("http", "ws"), "data:", "blob:")
         note = visitor.outside.append
         context.on("request", lambda request: None if request.url.startswith(own) else note(request.url))
+        context.on("console", lambda message: visitor.note(message.text))
         visitors.append(visitor)
         return visitor
 
@@ -210,6 +168,7 @@ def new_visitor(browser: Any, server: Server) -> Iterator[Any]:
     for visitor in visitors:
         visitor.context.close()
         assert visitor.outside == [], "something was fetched from elsewhere"
+        assert visitor.violations == [], "the page does what its own policy forbids"
 
 
 def separated(visitor: Visitor, path: Path) -> None:
@@ -340,9 +299,35 @@ def test_scores_stand_among_the_boards(new_visitor: Any) -> None:
     visitor = new_visitor()
     visitor.open("/scores")
     visitor.page.get_by_text("which is hidden").wait_for()
+    visitor.page.get_by_text(re.compile("broken-scores.json: ")).wait_for()
     chart = visitor.page.locator("[data-testid=stVegaLiteChart] svg").first
     chart.get_by_text("overall, dB").wait_for()
     visitor.page.get_by_role("radio", name="vocals").click()
     chart.get_by_text("vocals, dB").wait_for()
     chart.get_by_text("a local run").wait_for()
     visitor.shoot("8-scores", height=1_900)
+
+
+def test_no_other_server_holds_the_page_in_a_frame(new_visitor: Any, server: Server) -> None:
+    visitor = new_visitor()
+    visitor.page.set_content(f'<iframe src="{server.address}"></iframe>')
+    until(lambda: visitor.page.frames[1].url.startswith("chrome-error:"), "the refusal")
+    assert "frame-ancestors" in " ".join(visitor.violations)
+    visitor.violations.clear()
+
+
+def test_the_page_works_below_a_path(new_visitor: Any, tmp_path: Path, songs: Path) -> None:
+    words = ["--samples", str(songs / "half a second.wav"), "--max-upload", "2", "--grace", "0.2"]
+    with running_page(tmp_path, *words, base_path="/mdx") as server:
+        visitor = new_visitor(server)
+        separated(visitor, songs / "half a second.wav")
+        image = visitor.track("vocals").locator("img")
+        visitor.page.wait_for_function("i => i.complete && i.naturalWidth === 1320", arg=image.element_handle())
+        assert image.get_attribute("src").startswith("/mdx/song/")
+        assert visitor.plays(visitor.track("drums").locator("audio"))
+        with visitor.page.expect_download() as download:
+            visitor.track("vocals").get_by_text("Download").click()
+        assert soundfile.info(download.value.path()).samplerate == RATE
+        visitor.page.get_by_text("Scores", exact=True).click()
+        visitor.page.wait_for_url(f"{server.address}/scores")
+        visitor.context.close()

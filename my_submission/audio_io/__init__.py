@@ -1,6 +1,6 @@
 """Reading songs of any format into stereo at 44.1 kHz, and writing stems so that none is ever half-written."""
 
-from my_submission.audio_io.copies import check_length, convert_stems, decode_to_wav, interleave
+from my_submission.audio_io.copies import check_song, convert_stems, decode_to_wav, interleave
 from my_submission.audio_io.decode import probe, read_blocks
 from my_submission.audio_io.decoder import DEFAULT_READ_OPTIONS, AudioInfo, ReadOptions
 from my_submission.audio_io.mixture import Mixture, load_mixture, mixture_from_array
@@ -25,7 +25,7 @@ __all__ = [
     "SongInput",
     "StemFolderWriter",
     "StemLevels",
-    "check_length",
+    "check_song",
     "convert_stems",
     "decode_to_wav",
     "distinct_names",

@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 
 from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder, probe, read_blocks
+from my_submission.audio_io.mixture import too_many_channels
 from my_submission.audio_io.part_files import PartFile, output_error
 from my_submission.audio_io.stem_writer import N_CHANNELS, SUBTYPE_BYTES, WAV_LIMIT_BYTES, StemFolderWriter
 from my_submission.dsp.interleaving import interleaved
@@ -42,12 +43,9 @@ def decode_to_wav(
         InputError: the song cannot be read, has more than two channels or is too long.
         OutputError: the target cannot be written.
     """
-    check_length(source, most_seconds=most_seconds)
+    check_song(source, most_seconds=most_seconds)
     with open_decoder(source) as decoder:
         info = decoder.info
-        if info.channels > N_CHANNELS:
-            problem = f"{info.channels} channels where 1 or 2 are expected"
-            raise InputError(problem, where=source, cure="downmix to stereo")
         done = 0
         seconds = info.declared_seconds if math.isinf(most_seconds) else most_seconds
         with _wav(target, info.sample_rate, N_CHANNELS, "FLOAT", seconds=seconds) as file:
@@ -60,13 +58,16 @@ def decode_to_wav(
         return decoder.notes
 
 
-def check_length(path: str | PathLike[str], *, most_seconds: float) -> float | None:
-    """The length of a file in seconds as its header tells it, None where it does not, before anything is decoded.
+def check_song(path: str | PathLike[str], *, most_seconds: float) -> float | None:
+    """The length of a song in seconds as its header tells it, None where it does not, before anything is decoded.
 
     Raises:
-        InputError: the file is no audio, or too long.
+        InputError: the header tells already that this cannot be separated: no audio, more than two channels, a rate
+            that no recording has, or too long.
     """
     info = probe(path)
+    if info.channels > N_CHANNELS:
+        raise too_many_channels(info.channels, info.path)
     seconds = info.declared_seconds
     if seconds is not None and seconds > most_seconds:
         raise _too_long(path, most_seconds, seconds)

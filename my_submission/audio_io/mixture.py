@@ -90,7 +90,7 @@ def load_mixture(
     with open_decoder(path, options) as decoder:
         info = decoder.info
         if info.channels > N_CHANNELS:
-            raise _too_many_channels(info.channels, info.path)
+            raise too_many_channels(info.channels, info.path)
         rate = working_rate(info.sample_rate)
         expected = 0 if info.samples is None else resampled_length(info.samples, info.sample_rate, rate)
         store = new_store(N_CHANNELS, min(expected, _FIRST_SAMPLES), directory=scratch_dir)
@@ -217,11 +217,12 @@ def _checked_waveform(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
             cure="transpose it (array.T): the channels come first",
         )
     if waveform.shape[0] > N_CHANNELS:
-        raise _too_many_channels(waveform.shape[0], None)
+        raise too_many_channels(waveform.shape[0], None)
     return waveform
 
 
-def _too_many_channels(channels: int, path: Path | None) -> InputError:
+def too_many_channels(channels: int, path: Path | None) -> InputError:
+    """The error for a song of more than two channels."""
     cure = "downmix to stereo first"
     if path is not None:
         cure = "use --downmix (ReadOptions(downmix=True)), or downmix to stereo first: " + shlex.join(

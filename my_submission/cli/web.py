@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from my_submission.cli.options import add_engine_arguments, load_predictor, positive_integer, positive_number
+from my_submission.webapp.hosts import HIGHEST_PORT
 from my_submission.webapp.server import serve
 from my_submission.webapp.settings import PageSettings
 from my_submission.weights.folder import DEFAULT_DIRECTORY
@@ -18,29 +19,8 @@ DEFAULTS = PageSettings()
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("--host", default=DEFAULTS.host, help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=positive_integer, default=DEFAULTS.port, help="default: %(default)s")
-    parser.add_argument(
-        "--max-upload",
-        type=positive_integer,
-        metavar="MIB",
-        default=DEFAULTS.max_upload_mib,
-        help="largest file a visitor may upload (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-duration",
-        type=positive_number,
-        metavar="SECONDS",
-        default=DEFAULTS.max_song_seconds,
-        help="longest song (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-waiting",
-        type=positive_integer,
-        metavar="N",
-        default=DEFAULTS.most_waiting,
-        help="songs that may wait for their turn (default: %(default)s)",
-    )
+    _add_addresses(parser)
+    _add_limits(parser)
     parser.add_argument(
         "--samples", nargs="+", type=Path, metavar="SONG", default=(), help="songs offered beside an upload"
     )
@@ -63,12 +43,69 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine_arguments(parser)
 
 
+def _add_addresses(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default=DEFAULTS.host, help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=DEFAULTS.port, help="0: any that is free (default: %(default)s)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        metavar="NAME",
+        default=[],
+        help="a further name this server goes by, such as a proxy's; repeatable",
+    )
+    parser.add_argument(
+        "--base-path", metavar="/PATH", default=DEFAULTS.base_path, help="what every address begins with, for a proxy"
+    )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-upload",
+        type=positive_integer,
+        metavar="MIB",
+        default=DEFAULTS.max_upload_mib,
+        help="largest file a visitor may upload (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-uploads",
+        type=positive_integer,
+        metavar="N",
+        default=DEFAULTS.max_uploads,
+        help="files of all visitors at once, their songs in hand included (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-uploads-size",
+        type=positive_integer,
+        metavar="MIB",
+        default=DEFAULTS.max_uploads_mib,
+        help="size of all these files together (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-duration",
+        type=positive_number,
+        metavar="SECONDS",
+        default=DEFAULTS.max_song_seconds,
+        help="longest song (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-waiting",
+        type=positive_integer,
+        metavar="N",
+        default=DEFAULTS.most_waiting,
+        help="songs that may wait for their turn (default: %(default)s)",
+    )
+
+
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
     settings = PageSettings(
         host=options.host,
         port=options.port,
+        allowed_hosts=tuple(options.allow_host),
+        base_path=options.base_path.removesuffix("/"),
         max_upload_mib=options.max_upload,
+        max_uploads=options.max_uploads,
+        max_uploads_mib=options.max_uploads_size,
         max_song_seconds=options.max_duration,
         most_waiting=options.max_waiting,
         models_dir=options.models_dir or DEFAULT_DIRECTORY,
@@ -85,6 +122,13 @@ def run(options: argparse.Namespace) -> int:
     with contextlib.suppress(KeyboardInterrupt):  # how one ends it
         serve(settings, lambda system: load_predictor(system, options))
     return 0
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to {HIGHEST_PORT}")
+    return value
 
 
 def _is_this_machine(host: str) -> bool:

@@ -21,6 +21,7 @@ from my_submission.webapp.routes import (
     mixer_address,
     picture_address,
 )
+from my_submission.webapp.tokens import component_key
 from my_submission.webapp.visits import VisitorSong
 
 
@@ -49,7 +50,7 @@ def show_tracks(song: VisitorSong, *, axis: FrequencyAxis, form: str) -> None:
         "tracks": [_card(song, track, axis=axis, form=form, is_stem=index > 0) for index, track in enumerate(tracks)],
         "all": download_address(song, ALL_STEMS, form),
     }
-    _tracks(data=data, key=f"tracks-{song.token}")
+    _tracks(data=data, key=component_key("tracks", song.token))
 
 
 def show_mixer(song: VisitorSong) -> None:
@@ -59,7 +60,7 @@ def show_mixer(song: VisitorSong) -> None:
     strips = [{"name": track.name, "colour": colour_of(track.name)} for track in song.view.tracks[1:]]
     seconds = song.view.tracks[0].overview.power.seconds
     data = {"song": song.token, "address": mixer_address(song), "seconds": seconds, "strips": strips}
-    _mixer(data=data, key=f"mixer-{song.token}")
+    _mixer(data=data, key=component_key("mixer", song.token))
 
 
 def _card(song: VisitorSong, track: TrackView, *, axis: FrequencyAxis, form: str, is_stem: bool) -> dict[str, Any]:

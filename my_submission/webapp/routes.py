@@ -35,34 +35,39 @@ FORMATS = {
 """Formats of a download, by the name they have in an address."""
 
 
-def routes() -> list[Route]:
-    """The addresses, for the server."""
+def routes(base_path: str = "") -> list[Route]:
+    """The addresses, for the server; all begin with the base path."""
+    song = f"{base_path}/song/{{token}}"
     return [
-        Route("/song/{token}/audio/{track}.wav", _answering(_audio)),
-        Route("/song/{token}/mixer.wav", _answering(_mixer)),
-        Route("/song/{token}/picture/{axis}/{track}.png", _answering(_picture)),
-        Route("/song/{token}/download/{form}/{what}", _answering(_download)),
+        Route(f"{song}/audio/{{track}}.wav", _answering(_audio)),
+        Route(f"{song}/mixer.wav", _answering(_mixer)),
+        Route(f"{song}/picture/{{axis}}/{{track}}.png", _answering(_picture)),
+        Route(f"{song}/download/{{form}}/{{what}}", _answering(_download)),
     ]
+
+
+def _address(song: VisitorSong) -> str:
+    return f"{studio().settings.base_path}/song/{song.token}"
 
 
 def audio_address(song: VisitorSong, track: str) -> str:
     """Where a track can be heard."""
-    return f"/song/{song.token}/audio/{track}.wav"
+    return f"{_address(song)}/audio/{track}.wav"
 
 
 def mixer_address(song: VisitorSong) -> str:
     """Where all stems can be heard in step."""
-    return f"/song/{song.token}/mixer.wav"
+    return f"{_address(song)}/mixer.wav"
 
 
 def picture_address(song: VisitorSong, track: str, axis: FrequencyAxis) -> str:
     """Where a track can be seen."""
-    return f"/song/{song.token}/picture/{axis}/{track}.png"
+    return f"{_address(song)}/picture/{axis}/{track}.png"
 
 
 def download_address(song: VisitorSong, what: str, form: str) -> str:
     """Where a stem, or ``ALL_STEMS``, can be had in one of ``FORMATS``."""
-    return f"/song/{song.token}/download/{form}/{what}"
+    return f"{_address(song)}/download/{form}/{what}"
 
 
 def _answering(answer: Callable[[Request, VisitorSong], Response]) -> Callable[[Request], Response]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import altair
@@ -12,14 +11,16 @@ import streamlit as st
 from evaluator.boards import Board, all_boards
 from evaluator.errors import EvaluationError
 from evaluator.replay import LocalRun, Placement, nearest_entry, place
-from evaluator.scores import Document, parse_scores, read_scores
+from evaluator.scores import Document
 from evaluator.scoring import DEFINITIONS
 from my_submission.pictures import look
 from my_submission.webapp.markdown import plain
+from my_submission.webapp.scores_files import find_scores
+from my_submission.webapp.session_uploads import content
+from my_submission.webapp.settings import SCORES_BYTES
 from my_submission.webapp.studio import studio
 
 LOCAL, PUBLISHED = "local run", "published"
-_DOCUMENTS = "*.json"
 
 
 def show() -> None:
@@ -50,24 +51,16 @@ def show() -> None:
 def _documents() -> dict[str, Document]:
     """Scores files of the server's folders and the visitor's own, by the name they are listed under."""
     st.subheader("Runs", anchor=False)
-    found: dict[str, Document] = {}
-    for path in (path for folder in studio().settings.scores_dirs for path in sorted(folder.rglob(_DOCUMENTS))):
-        try:
-            found[_label(path)] = read_scores(path)
-        except EvaluationError:  # other JSON lies there too, such as the manifest of the run
-            continue
-    upload = st.file_uploader("A scores file", type="json", max_upload_size=5, help="from `evaluator score --json`")
-    if upload is not None:
-        try:
-            found[upload.name] = parse_scores(upload.getvalue(), where=upload.name)
-        except EvaluationError as error:
-            st.error(plain(str(error)))
-    chosen = st.multiselect("Shown", list(found), default=list(found), key="runs")
-    return {name: found[name] for name in chosen}
-
-
-def _label(path: Path) -> str:
-    return "/".join(path.parts[-3:])
+    found = find_scores(studio().settings.scores_dirs)
+    field = st.file_uploader(
+        "A scores file", type="json", max_upload_size=SCORES_BYTES >> 20, help="from `evaluator score --json`"
+    )
+    if field is not None and (uploaded := content(field)) is not None:
+        found.add(field.name, uploaded)
+    for name, problem in found.problems.items():
+        st.warning(plain(f"{name}: {problem}"), icon=":material/warning:")
+    chosen = st.multiselect("Shown", list(found.documents), default=list(found.documents), key="runs")
+    return {name: found.documents[name] for name in chosen}
 
 
 def _placements(documents: dict[str, Document], board: Board) -> list[Placement]:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import streamlit as st
-from streamlit import runtime
-from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from my_submission.audio_io import SongInput
 from my_submission.errors import MdxError
@@ -20,6 +16,7 @@ from my_submission.webapp.components import show_mixer, show_tracks
 from my_submission.webapp.jobs import Job, Wish
 from my_submission.webapp.markdown import plain
 from my_submission.webapp.routes import FORMATS
+from my_submission.webapp.session_uploads import taken
 from my_submission.webapp.studio import studio
 from my_submission.webapp.visits import Visit, VisitorSong
 from terminal.names import shown
@@ -156,15 +153,9 @@ def _choose_song(desk: Desk) -> None:
         )
     if upload is not None:
         try:
-            desk.visit.take(
-                upload.name,
-                upload,
-                most_bytes=limits.max_upload_mib << 20,
-                most_seconds=limits.max_song_seconds,
-            )
+            desk.visit.take(taken(upload), most_seconds=limits.max_song_seconds)
         except MdxError as error:
             desk.message = str(error)
-        _forget(upload)
         desk.n_uploads += 1
         st.rerun()
     with sample_column:
@@ -181,13 +172,6 @@ def _choose_sample(desk: Desk, samples: list[SongInput]) -> None:
         except MdxError as error:
             desk.message = str(error)
         st.rerun()
-
-
-def _forget(upload: Any) -> None:
-    """Make Streamlit drop its copy in memory now, not when the session ends."""
-    context, manager = get_script_run_ctx(), runtime.get_instance().uploaded_file_mgr
-    if context is not None and isinstance(manager, MemoryUploadedFileManager):
-        manager.remove_file(context.session_id, upload.file_id)
 
 
 def _show_head(song: VisitorSong) -> None:

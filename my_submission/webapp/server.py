@@ -1,11 +1,10 @@
-"""The server behind the page: Streamlit's own, with our routes beside it."""
+"""The server behind the page: Streamlit's own, with our routes beside it and a guard before it."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,13 @@ from typing import Any
 from my_submission.errors import MdxError
 from my_submission.pictures import look, require_matplotlib
 from my_submission.predictor import Predictor
+from my_submission.webapp.hosts import HostRule
 from my_submission.webapp.settings import PageSettings
 from my_submission.webapp.studio import open_studio
 
 SCRIPT = Path(__file__).with_name("page.py")
+MOST_MESSAGE_MIB = 16
+"""Of a message by web socket, either way; sound, pictures and uploads go by addresses of their own."""
 
 
 def serve(settings: PageSettings, load: Callable[[str], Predictor]) -> None:
@@ -33,23 +35,33 @@ def serve(settings: PageSettings, load: Callable[[str], Predictor]) -> None:
     if find_spec("streamlit") is None:
         raise MdxError("the page needs Streamlit", cure="run pip install -e '.[web]'")
     require_matplotlib()
-    import streamlit
-
     from my_submission.webapp.routes import routes
 
+    try:
+        from my_submission.webapp.streamlit_app import PageApp
+    except ImportError as error:
+        raise MdxError(
+            f"this Streamlit is not one the page was written for ({error})",
+            cure="run pip install -U -e '.[web]'",
+        ) from error
     studio = open_studio(settings, load)
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: streamlit.App) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            studio.close()
-
     threading.Thread(target=_warm_up, daemon=True).start()
     try:
-        app = streamlit.App(SCRIPT, routes=routes(), lifespan=lifespan)
-        app.run(config=configuration(settings))
+        app = PageApp(
+            SCRIPT,
+            routes=routes(settings.base_path),
+            uploads=studio.uploads,
+            rule=HostRule.listening(settings.host, granted=settings.allowed_hosts),
+            base_path=settings.base_path,
+            grace_seconds=settings.grace_seconds,
+            on_end=studio.close,
+        )
+        try:
+            app.run(config=configuration(settings))
+        except SystemExit:
+            if app.problem is not None:
+                raise app.problem from None
+            raise
     finally:
         studio.close()
 
@@ -66,10 +78,16 @@ def configuration(settings: PageSettings) -> dict[str, Any]:
         "server.address": settings.host,
         "server.port": settings.port,
         "server.headless": True,
+        "server.baseUrlPath": settings.base_path.strip("/"),
         "server.maxUploadSize": settings.max_upload_mib,
+        "server.maxMessageSize": MOST_MESSAGE_MIB,
+        "server.maxWidgetStateSize": 1,
+        "server.enableCORS": True,
+        "server.enableXsrfProtection": True,
+        "server.enableStaticServing": False,
+        "global.developmentMode": False,
         "server.fileWatcherType": "none",
         "server.showEmailPrompt": False,
-        "server.disconnectedSessionTTL": max(1, round(settings.grace_seconds)),
         "browser.gatherUsageStats": False,
         "browser.serverAddress": settings.host,
         "client.toolbarMode": "viewer",

@@ -13,6 +13,7 @@ from my_submission.predictor import Predictor
 from my_submission.systems import SYSTEMS, SystemRecipe
 from my_submission.webapp.jobs import Workshop
 from my_submission.webapp.settings import PageSettings
+from my_submission.webapp.uploads import UploadStore
 from my_submission.webapp.visits import Visits
 from my_submission.weights import ModelsFolder
 
@@ -35,6 +36,7 @@ class Studio:
         self.models = ModelsFolder(settings.models_dir)
         self.samples = find_samples(settings.sample_inputs)
         self.visits = Visits(settings.scratch_dir, grace_seconds=settings.grace_seconds)
+        self.uploads = UploadStore(self.visits.uploads_folder, settings.upload_limits)
         self.workshop = Workshop(load, most_seconds=settings.max_song_seconds, most_waiting=settings.most_waiting)
 
     def systems(self) -> list[tuple[SystemRecipe, bool]]:

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import secrets
 import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 try:
     import fcntl
 except ImportError:  # Windows: folders of killed servers are left to the system's own cleaning
     fcntl = None  # type: ignore[assignment]
 
-from my_submission.audio_io import check_length, folder_name, song_name
+from my_submission.audio_io import check_song, folder_name, song_name
 from my_submission.audio_io.part_files import output_error
 from my_submission.errors import InputError, OutputError
 from my_submission.pictures import SongView
 from my_submission.predictor import SeparationReport
+from my_submission.webapp.tokens import is_same_secret, new_token
+from my_submission.webapp.uploads import Upload
 from terminal.names import shown
 
 FOLDER_PREFIX = "mdx-page-"
 _LOCK_NAME = "in-use"
+UPLOADS_FOLDER = "uploads"
+"""Files that no song has been made of yet; beside the songs' folders, so that moving one is renaming it."""
+
 UPLOAD_FOLDER = "upload"
 MOST_NAME_LETTERS = 60
 """Of a file's name, its end: file systems take 255 bytes."""
@@ -42,11 +45,14 @@ class VisitorSong:
         name: what the visitor calls it.
         path: the file that was given.
         seconds: its length, where the header tells it.
+        upload: the file's place among all uploads, to be released with the song; None for a sample.
     """
 
-    def __init__(self, folder: Path, name: str, path: Path, seconds: float | None) -> None:
+    def __init__(
+        self, folder: Path, name: str, path: Path, seconds: float | None, upload: Upload | None = None
+    ) -> None:
         self.token = folder.name
-        self.folder, self.name, self.path, self.seconds = folder, name, path, seconds
+        self.folder, self.name, self.path, self.seconds, self.upload = folder, name, path, seconds, upload
         self.report: SeparationReport | None = None
         self.view: SongView | None = None
         self.lock = threading.Lock()
@@ -96,6 +102,8 @@ class VisitorSong:
     def _remove(self) -> None:
         self.report = self.view = None
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self.upload is not None:
+            self.upload.release()
         if self.folder.exists():
             logger.error("%s could not be removed", self.folder)
 
@@ -109,29 +117,41 @@ class Visit:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.token = secrets.token_urlsafe(16)
+        self.token = new_token()
         self.song: VisitorSong | None = None
         self._folder = folder
 
-    def take(self, file_name: str, content: BinaryIO, *, most_bytes: int, most_seconds: float) -> VisitorSong:
-        """Make an upload the song in hand.
+    def take(self, upload: Upload, *, most_seconds: float) -> VisitorSong:
+        """Make an upload the song in hand; the one before is given up.
 
         Args:
-            file_name: as the visitor's machine calls it; folders in it are ignored.
-            content: the file, read to its end.
-            most_bytes: of the file.
+            upload: taken from the store of uploads; from now on it is this visit's to release.
             most_seconds: of its audio.
 
         Raises:
-            InputError: too large, too long, or no audio; nothing of it is kept.
+            InputError: too long, too many channels, or no audio; nothing of it is kept.
             OutputError: the disk cannot take it.
         """
-        name = shown(song_name(Path(file_name).name or "song"))
-        return self._adopt(name, file_name, content, most_bytes=most_bytes, most_seconds=most_seconds)
+        file_name = _file_name(upload.name)
+        try:
+            folder = _new_folder(self._folder)
+            try:
+                _move(upload, folder / UPLOAD_FOLDER / file_name)
+                seconds = _checked(upload.path, most_seconds=most_seconds)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+        except BaseException:
+            upload.release()
+            raise
+        self.give_up_song()
+        name = shown(song_name(Path("/") / file_name))  # no folder of this machine lends its name to a mixture.wav
+        self.song = VisitorSong(folder, name, upload.path, seconds, upload)
+        return self.song
 
     def take_sample(self, name: str, path: Path, *, most_seconds: float) -> VisitorSong:
         """Make a song of the server's the song in hand; it is read where it is, errors as for :meth:`take`."""
-        seconds = check_length(path, most_seconds=most_seconds)
+        seconds = _checked(path, most_seconds=most_seconds)
         self.give_up_song()
         self.song = VisitorSong(_new_folder(self._folder), name, path, seconds)
         return self.song
@@ -147,12 +167,12 @@ class Visit:
         if old is None:
             raise InputError("there is no song in hand", cure="upload it again")
         folder = _new_folder(self._folder)
-        path = old.path
-        if path.is_relative_to(old.folder):
+        path, upload = old.path, old.upload
+        if upload is not None:
             path = folder / path.relative_to(old.folder)
-            path.parent.mkdir()
-            old.path.replace(path)
-        self.song = VisitorSong(folder, old.name, path, old.seconds)
+            _move(upload, path)
+            old.upload = None
+        self.song = VisitorSong(folder, old.name, path, old.seconds, upload)
         old.give_up()
         return self.song
 
@@ -161,24 +181,6 @@ class Visit:
         if self.song is not None:
             self.song.give_up()
             self.song = None
-
-    def _adopt(
-        self, name: str, file_name: str, content: BinaryIO, *, most_bytes: int, most_seconds: float
-    ) -> VisitorSong:
-        folder = _new_folder(self._folder)
-        path = folder / UPLOAD_FOLDER / folder_name(Path(file_name).name[-MOST_NAME_LETTERS:])
-        try:
-            _copy(content, path, most_bytes=most_bytes)
-            try:
-                seconds = check_length(path, most_seconds=most_seconds)
-            except InputError as error:
-                raise InputError(error.problem, where=Path(file_name).name, cure=error.cure) from error
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        self.give_up_song()
-        self.song = VisitorSong(folder, name, path, seconds)
-        return self.song
 
 
 class Visits:
@@ -201,6 +203,8 @@ class Visits:
         try:
             self.folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=parent))
             self._lock_file = (self.folder / _LOCK_NAME).open("wb")
+            self.uploads_folder = self.folder / UPLOADS_FOLDER
+            self.uploads_folder.mkdir(mode=0o700)
         except OSError as error:
             raise output_error(error, parent) from error
         if fcntl is not None:
@@ -234,7 +238,7 @@ class Visits:
         """The song of a token, as long as it is anybody's."""
         with self._lock:
             songs = [visit.song for visit in self._visits.values()]
-        return next((song for song in songs if song is not None and secrets.compare_digest(song.token, token)), None)
+        return next((song for song in songs if song is not None and is_same_secret(song.token, token)), None)
 
     def close(self) -> None:
         """Remove everything of everyone."""
@@ -269,7 +273,7 @@ def remove_abandoned(parent: Path) -> None:
 
 
 def _new_folder(parent: Path) -> Path:
-    folder = parent / secrets.token_urlsafe(24).replace("-", "_")
+    folder = parent / new_token()
     try:
         folder.mkdir(mode=0o700)
     except OSError as error:
@@ -277,22 +281,27 @@ def _new_folder(parent: Path) -> Path:
     return folder
 
 
-def _copy(content: BinaryIO, path: Path, *, most_bytes: int) -> None:
-    """Copy an upload to the disk, block by block."""
-    n_bytes = 0
+def _file_name(given: str) -> str:
+    """The end of a file's name, as visitors' machines call it: no folders, nothing a file system refuses."""
+    letters = (letter if letter.isprintable() else "_" for letter in Path(given.replace("\\", "/")).name)
+    return folder_name("".join(letters)[-MOST_NAME_LETTERS:])
+
+
+def _move(upload: Upload, path: Path) -> None:
+    """Move an upload's file into a folder that does not exist yet."""
     try:
         path.parent.mkdir()
-        with path.open("wb") as file:
-            while block := content.read(1 << 20):
-                n_bytes += len(block)
-                if n_bytes > most_bytes:
-                    raise InputError(
-                        f"the file is larger than the {most_bytes / 2**20:g} MiB that are allowed here",
-                        cure="compress it (FLAC, M4A), or cut it",
-                    )
-                file.write(block)
-    except (OSError, ValueError) as error:  # a name may hold what no file system takes
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        upload.path.replace(path)
+    except OSError as error:
         raise OutputError(
-            f"the upload cannot be kept ({reason})", cure="rename the file, or try again later"
+            f"the upload cannot be kept ({error.strerror})", cure="rename the file, or try again later"
         ) from error
+    upload.path = path
+
+
+def _checked(path: Path, *, most_seconds: float) -> float | None:
+    """What the header tells of a song's length; errors name the file without its place on the server."""
+    try:
+        return check_song(path, most_seconds=most_seconds)
+    except InputError as error:
+        raise InputError(error.problem, where=path.name, cure=error.cure) from error

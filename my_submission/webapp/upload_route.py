@@ -1,0 +1,189 @@
+"""The address that uploads come in by: a form with one file, written to the disk as it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+
+import anyio.to_thread
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from my_submission.errors import MdxError
+from my_submission.webapp.uploads import Upload, UploadRefusedError, UploadStore
+
+WRITE_BYTES = 1 << 20
+MOST_NAME_LETTERS = 255
+MOST_DIGITS = 15
+MOST_SILENT_SECONDS = 30.0
+SLOWEST_BYTES_PER_SECOND = 1 << 15
+"""Who is slower than this holds a place that others wait for."""
+
+
+class UploadRoute:
+    """Takes ``PUT <prefix>/<visitor>/<file id>`` and leaves everything else to another application.
+
+    Args:
+        app: the other application.
+        store: where files go.
+        prefix: path before the visitor.
+        objection: why a request of a visitor is not heard, None where it is.
+    """
+
+    def __init__(
+        self, app: ASGIApp, store: UploadStore, *, prefix: str, objection: Callable[[Request, str], Response | None]
+    ) -> None:
+        self._app, self._store, self._prefix, self._objection = app, store, f"{prefix}/", objection
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        is_upload = scope["type"] == "http" and scope["method"] == "PUT" and scope["path"].startswith(self._prefix)
+        if not is_upload:
+            await self._app(scope, receive, send)
+            return
+        try:
+            response = await self._answer(Request(scope, receive))
+        except ClientDisconnect:
+            return
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        path: str = request.scope["path"]
+        visitor, _, file_id = path.removeprefix(self._prefix).partition("/")
+        if not visitor or not file_id or "/" in file_id:
+            return PlainTextResponse("There is no such address.", 404)
+        objection = self._objection(request, visitor)
+        if objection is not None:
+            return objection
+        problem, status = "", HTTPStatus.NO_CONTENT
+        try:
+            await self._take(request, visitor, file_id)
+        except UploadRefusedError as error:
+            problem, status = str(error), error.status
+        except MdxError as error:
+            problem, status = str(error), HTTPStatus.INSUFFICIENT_STORAGE
+        except TimeoutError:
+            problem, status = "The upload took too long.", HTTPStatus.REQUEST_TIMEOUT
+        except FormParserError:
+            problem, status = "This is not a form with one file.", HTTPStatus.BAD_REQUEST
+        return PlainTextResponse(problem, status) if problem else Response(status_code=status)
+
+    async def _take(self, request: Request, visitor: str, file_id: str) -> None:
+        stated = request.headers.get("content-length", "")
+        if not (stated.isascii() and stated.isdigit() and len(stated) <= MOST_DIGITS):
+            raise UploadRefusedError(
+                "the length of the upload is not stated", status=HTTPStatus.LENGTH_REQUIRED, cure="state it"
+            )
+        upload = self._store.announce(visitor, file_id, int(stated))
+        try:
+            await _receive(request, upload, most_seconds=60 + int(stated) / SLOWEST_BYTES_PER_SECOND)
+        except BaseException:
+            upload.release()
+            raise
+
+
+async def _receive(request: Request, upload: Upload, *, most_seconds: float) -> None:
+    """Write the file of a form into an upload.
+
+    Raises:
+        FormParserError: the body is no form with one file.
+        TimeoutError: it came too slowly.
+        MdxError: what :meth:`Upload.write` raises.
+    """
+    form = _FileForm(request.headers.get("content-type", ""))
+    async with asyncio.timeout(most_seconds):
+        async for block in _blocks(request):
+            form.feed(block)
+            if len(form.waiting) >= WRITE_BYTES:
+                await anyio.to_thread.run_sync(upload.write, form.take())
+    form.finish()
+    await anyio.to_thread.run_sync(upload.write, form.take())
+    upload.complete(form.name, form.content_type)
+
+
+async def _blocks(request: Request) -> AsyncIterator[bytes]:
+    """The body of a request, as it comes."""
+    stream = request.stream()
+    while True:
+        async with asyncio.timeout(MOST_SILENT_SECONDS):
+            block = await anext(stream, None)
+        if block is None:
+            return
+        yield block
+
+
+class _FileForm:
+    """A body of ``multipart/form-data`` with one file, read block by block."""
+
+    def __init__(self, content_type: str) -> None:
+        kind, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary", b"")
+        if kind != b"multipart/form-data" or not boundary:
+            raise FormParserError("no form")
+        self.name = self.content_type = ""
+        self.waiting = bytearray()
+        self._n_files = 0
+        self._is_file = self._is_at_end = False
+        self._header_name = self._header_value = b""
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": self._on_header_name,
+                "on_header_value": self._on_header_value,
+                "on_header_end": self._on_header_end,
+                "on_part_data": self._on_data,
+                "on_end": self._on_end,
+            },
+        )
+
+    def feed(self, block: bytes) -> None:
+        """Read on; what belongs to the file is in ``waiting`` then."""
+        self._parser.write(block)
+
+    def take(self) -> bytes:
+        """What has come of the file since the last time."""
+        taken = bytes(self.waiting)
+        self.waiting.clear()
+        return taken
+
+    def finish(self) -> None:
+        """Raises FormParserError where there was not exactly one file, or no end of the form."""
+        self._parser.finalize()
+        if self._n_files != 1 or not self._is_at_end:
+            raise FormParserError("no form with one file")
+
+    def _begin(self) -> None:
+        self._is_file = False
+
+    def _on_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        name, value = self._header_name.lower(), self._header_value
+        self._header_name = self._header_value = b""
+        if name == b"content-type":
+            self.content_type = value.decode("latin-1")[:MOST_NAME_LETTERS]
+        if name != b"content-disposition":
+            return
+        _, options = parse_options_header(value)
+        if b"filename" in options:
+            self._is_file = True
+            self._n_files += 1
+            if self._n_files > 1:
+                raise FormParserError("more than one file")
+            self.name = options[b"filename"].decode("utf-8", "replace")[-MOST_NAME_LETTERS:]
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        if self._is_file:
+            self.waiting += data[start:end]
+
+    def _on_end(self) -> None:
+        self._is_at_end = True

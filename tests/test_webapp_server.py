@@ -1,0 +1,168 @@
+"""A real server of the page under attack: uploads without end, other names and origins, paths that lead elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from streamlit.runtime.session_manager import SessionInfo
+
+from my_submission.webapp.streamlit_app import LeavingSessions
+from tests.page_server import Caller, Server, running_page, until
+
+MIB = 1 << 20
+PROTECTION = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    words = ["--max-upload", "1", "--max-uploads", "5", "--grace", "1", "--allow-host", "demo.example.org"]
+    with running_page(tmp_path_factory.mktemp("page"), *words, base_path="/mdx") as running:
+        yield running
+
+
+def test_two_hundred_uploads_that_nobody_takes_cost_no_memory(server: Server) -> None:
+    """100 MiB of them; the bounds are those of three files a visitor and five in all."""
+    caller = Caller(server)
+    process = psutil.Process(server.process.pid)
+    content = bytes(MIB // 2)
+    until(lambda: any("_backend_agg" in one.path for one in process.memory_maps()), "the warming up")
+    for _ in range(20):
+        assert caller.put(content).status == 204
+    before = process.memory_info().rss
+    statuses = {caller.put(content).status for _ in range(200)}
+    assert statuses == {204}
+    assert process.memory_info().rss - before < 30 * MIB
+    assert sum(path.stat().st_size for path in server.uploads()) <= 3 * MIB // 2
+    others = [Caller(server) for _ in range(3)]
+    assert [other.put(content).status for other in others] == [204, 204, 503]
+    assert len(server.uploads()) == 5
+    for one in (caller, *others):
+        one.leave()
+    until(lambda: not server.uploads(), "the removal of what visitors left behind")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 204),
+        ({"X-Xsrftoken": "x"}, 403),
+        ({"Cookie": "x=y"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://localhost:3000"}, 403),
+        ({"Origin": "https://demo.example.org"}, 204),
+        ({"host": "evil.example"}, 403),
+        ({"host": "demo.example.org"}, 204),
+    ],
+)
+def test_uploads_come_from_pages_of_this_server(server: Server, headers: dict[str, str], status: int) -> None:
+    caller = Caller(server)
+    assert caller.put(b"RIFF", **headers).status == status
+    caller.session = "not-a-session"
+    assert caller.put(b"RIFF").status == 400
+    caller.leave()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 200),
+        ("/scores", 200),
+        ("/_stcore/health", 200),
+        ("/_stcore/host-config", 200),
+        ("/_stcore/metrics", 404),
+        ("/_stcore/agent/openapi.json", 404),
+        ("/song/t%C3%B6ken/mixer.wav", 404),
+        ("/song/%ff%fe/mixer.wav", 404),
+        ("/song/%ED%A0%80/audio/vocals.wav", 404),
+        ("/song/" + "0" * 48 + "/audio/..%2F..%2Fetc%2Fpasswd.wav", 400),
+        ("/song/../../../../etc/passwd", 400),
+        ("/song/%2e%2e/%2e%2e/etc/passwd", 400),
+        ("/..%2f..%2fetc/passwd", 400),
+        ("/static/..%5c..%5cetc/passwd", 400),
+        ("/media/..%2f..%2fetc%2fpasswd", 400),
+        ("/app/static/../page.py", 400),
+        ("/component/..%2f..%2f/page.py", 400),
+    ],
+)
+def test_every_answer_is_protected_and_no_path_leads_elsewhere(server: Server, path: str, status: int) -> None:
+    answer = server.ask(path)
+    assert answer.status == status
+    assert {name: answer.getheader(name) for name in PROTECTION} == PROTECTION
+    policy = answer.getheader("Content-Security-Policy")
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'self'" in policy
+    assert "root:" not in answer.text
+    assert server.ask(path, host="evil.example").status == 403
+
+
+def test_addresses_are_below_the_base_path(server: Server) -> None:
+    outside = Server(server.port, "", server.scratch, server.process)
+    assert outside.ask("/").status == 404
+    assert outside.ask("/_stcore/health").status == 404
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "is_let_in"),
+    [
+        ("127.0.0.1:{port}", "http://127.0.0.1:{port}", True),
+        ("demo.example.org", "https://demo.example.org", True),
+        ("localhost:{port}", "https://demo.example.org", True),  # a proxy that passes its own name on
+        ("127.0.0.1:{port}", "http://evil.example", False),
+        ("127.0.0.1:{port}", "http://localhost:3000", False),
+        ("evil.example:{port}", "http://evil.example:{port}", False),
+    ],
+)
+def test_web_sockets_open_for_pages_of_this_server(server: Server, host: str, origin: str, is_let_in: bool) -> None:
+    answer = server.ask(
+        "/_stcore/stream",
+        host=host.format(port=server.port),
+        Origin=origin.format(port=server.port),
+        Connection="Upgrade",
+        Upgrade="websocket",
+        Sec_WebSocket_Version="13",
+        Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==",
+    )
+    assert answer.status == (101 if is_let_in else 403)
+    if not is_let_in:
+        assert {name: answer.getheader(name) for name in PROTECTION} == PROTECTION
+
+
+class _Session:
+    """As much of a session as its storage knows."""
+
+    def __init__(self, name: str) -> None:
+        self.id, self.is_over = name, False
+
+    def shutdown(self) -> None:
+        self.is_over = True
+
+
+def test_a_session_ends_at_its_time_unless_it_came_back() -> None:
+    sessions = [_Session(str(index)) for index in range(4)]
+
+    def info(session: _Session) -> SessionInfo:
+        return SessionInfo(client=None, session=session, script_run_count=1)  # type: ignore[arg-type]
+
+    async def leave() -> None:
+        kept = LeavingSessions(3_600, most=2)
+        for session in sessions[:3]:
+            kept.save(info(session))
+        assert [one.session.id for one in kept.list()] == ["1", "2"]
+        kept.delete("2")
+        kept.delete("never there")
+        assert kept.get("2") is None
+        ending = LeavingSessions(0)
+        ending.save(info(sessions[3]))
+        while ending.list():
+            await asyncio.sleep(0)
+        kept.delete("1")
+
+    asyncio.run(leave())
+    assert [session.is_over for session in sessions] == [True, False, False, True]
