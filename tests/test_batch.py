@@ -16,6 +16,7 @@ import pytest
 import soundfile
 from rich.console import Console
 
+from my_submission.audio_io import stem_sets
 from my_submission.batch import manifests, scratch
 from my_submission.batch.catalogue import find_catalogue
 from my_submission.batch.display import BatchDisplay
@@ -206,7 +207,7 @@ def test_a_song_is_made_once_and_found_again_by_its_content(recipe: Recipe, tmp_
     done = work(song)
     assert (done.status, done.error) == ("done", None)
     assert sorted(path.name for path in (tmp_path / "out" / "one").iterdir()) == sorted(
-        [*(f"{source}.wav" for source in MUSIC_SOURCES), "manifest.json"]
+        [*(f"{source}.wav" for source in MUSIC_SOURCES), "separation.json"]
     )
     output = STORAGE.place(tmp_path / "out")
     assert [outcome.status for outcome in make_plan([song], output, recipe, STORAGE).known] == ["reused"]
@@ -234,7 +235,7 @@ def test_what_is_not_whole_is_made_again(recipe: Recipe, tmp_path: Path, damage:
     work(song)
     folder = tmp_path / "out" / "one"
     whole = (folder / "bass.wav").read_bytes()
-    manifest = folder / "manifest.json"
+    manifest = folder / "separation.json"
     if damage == "no manifest":
         manifest.unlink()
     elif damage == "cut stem":
@@ -343,12 +344,29 @@ def test_a_publisher_killed_between_stems_leaves_a_song_that_is_not_done(
     def killed(*_: object) -> None:
         raise KilledError
 
+    folder = tmp_path / "out" / "one"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with monkeypatch.context() as patch:
-        patch.setattr(manifests.Place, "take", killed)
+        patch.setattr(manifests, "replace_set", killed)
         with pytest.raises(KilledError):
             work(song)
-    assert not (tmp_path / "out" / "one" / "manifest.json").exists()
-    assert work(song).status == "done"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    finish = stem_sets._finish
+
+    def killed_here(directory: Path, journal: dict[str, object]) -> None:
+        if directory == folder:
+            raise KilledError
+        finish(directory, journal)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stem_sets, "_finish", killed_here)  # once the journal lies there
+        with pytest.raises(KilledError):
+            work(song)
+    output = STORAGE.place(tmp_path / "out")
+    assert manifests.read_manifest(output.child("one")) is None
+    assert make_plan([song], output, recipe, STORAGE).waiting == [song]
+    assert work(song).status == "reused"  # the worker finishes what the other one had begun
+    assert sorted(path.name for path in folder.iterdir()) == sorted(before)
 
 
 def test_scratch_of_the_dead_is_removed_and_that_of_the_living_kept(tmp_path: Path) -> None:

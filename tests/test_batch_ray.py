@@ -107,7 +107,7 @@ def test_every_song_once_though_a_worker_and_the_driver_are_killed(
     command += ["--models-dir", str(tiny_models), "--workers", "2"]
 
     def manifests() -> list[Path]:
-        return sorted(out.glob("song */manifest.json"))
+        return sorted(out.glob("song */separation.json"))
 
     with log.open("w") as file:
         driver = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
@@ -146,7 +146,7 @@ def test_every_song_once_though_a_worker_and_the_driver_are_killed(
         if song.stem in BROKEN:
             assert stems == []
             continue
-        assert stems == sorted([*(f"{source}.wav" for source in MUSIC_SOURCES), "manifest.json"])
+        assert stems == sorted([*(f"{source}.wav" for source in MUSIC_SOURCES), "separation.json"])
         for source in MUSIC_SOURCES:
             expected = (alone / song.stem / f"{source}.wav").read_bytes()
             assert (out / song.stem / f"{source}.wav").read_bytes() == expected, (song.stem, source)

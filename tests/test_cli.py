@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ import torch
 
 from my_submission.cli import main
 from my_submission.stems import MUSIC_SOURCES
+from my_submission.version import __version__
 from tests.conftest import TINY_N_FFT
 from tests.model_makers import entry, write_manifest, write_torch
 
@@ -49,7 +52,7 @@ def stems_of(folder: Path, suffix: str = "wav") -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
-ALL = ["bass.wav", "drums.wav", "other.wav", "vocals.wav"]
+SET = ["bass.wav", "drums.wav", "other.wav", "separation.json", "vocals.wav"]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,7 @@ def test_names_of_all_kinds(run: Callable[..., tuple[int, str, str]], tmp_path: 
     song = write_song(tmp_path / f"{name}.wav")
     code, out, err = run("-o", tmp_path / "out", "--", song)
     assert (code, err.count("error")) == (0, 0), err
-    assert stems_of(tmp_path / "out" / name) == ALL
+    assert stems_of(tmp_path / "out" / name) == SET
     info = soundfile.info(tmp_path / "out" / name / "vocals.wav")
     assert (info.frames, info.samplerate, info.channels, info.subtype) == (12_345, 44_100, 2, "PCM_16")
     assert name in out
@@ -116,6 +119,70 @@ def test_a_folder_in_the_challenge_s_layout_with_report_and_skip(
     assert soundfile.info(tmp_path / "out" / "song 10" / "bass.wav").frames == 12_345
 
 
+def record_of(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / "separation.json").read_text(encoding="utf-8"))
+    return record
+
+
+def test_the_record_says_what_the_stems_are(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    song = write_song(tmp_path / "song.wav", rate=48_000)
+    assert run(song, "-o", tmp_path / "out", "--subtype", "FLOAT", "--refine", "never")[0] == 0
+    folder = tmp_path / "out" / "song"
+    record = record_of(folder)
+    assert record["input"] | {"stamp": ""} == {
+        "name": "song.wav",
+        "bytes": song.stat().st_size,
+        "stamp": "",
+        "sha256": hashlib.sha256(song.read_bytes()).hexdigest(),
+    }
+    assert (record["song"], record["system"], record["version"]) == ("song", "starter", __version__)
+    assert record["format"] == {"file_format": "wav", "subtype": "FLOAT"}
+    assert set(record["made_with"]["weights"]) == {f"starter/{part}" for part in (*MUSIC_SOURCES, "mixer")}
+    assert record["made_with"]["settings"]["refine"] == "never"
+    assert record["report"]["left_out"] == []
+    assert record["report"]["source_rate"] == 48_000
+    for source in MUSIC_SOURCES:
+        content = (folder / f"{source}.wav").read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        assert record["stems"][source] == {"file": f"{source}.wav", "bytes": len(content), "sha256": digest}
+        assert record["report"]["levels"][source]["peak"] > 0
+    assert str(tmp_path) not in json.dumps(record)  # the folder can be given away
+
+
+def test_skipping_believes_the_record_and_nothing_else(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    song, out = write_song(tmp_path / "song.wav"), tmp_path / "out"
+    folder = out / "song"
+    skip = ("-o", out, "--skip-existing")
+
+    def is_skipped(*more: object) -> bool:
+        code, printed, err = run(song, *skip, *more)
+        assert code == 0, err
+        return "song: complete already, skipped" in printed
+
+    assert not is_skipped()
+    assert is_skipped()
+    os.utime(song, (1, 1))
+    assert is_skipped()  # another time stamp, the same content
+    assert not is_skipped("--refine", "always")
+    assert not is_skipped("--refine", "always", "--format", "flac")
+    assert stems_of(folder) == sorted([*(f"{source}.flac" for source in MUSIC_SOURCES), "separation.json"])
+    assert not is_skipped()
+    assert stems_of(folder) == SET
+    write_song(song, samples=12_345 - 1)
+    assert not is_skipped()
+    (folder / "separation.json").unlink()
+    code, _, err = run(song, *skip)
+    assert code == 0
+    assert "bass.wav, drums.wav, other.wav, vocals.wav lay there without a separation.json" in err
+    assert is_skipped()
+    document = record_of(folder)
+    document["report"]["separated"] = False  # there was no time for more than shares of the mixture
+    (folder / "separation.json").write_text(json.dumps(document))
+    assert not is_skipped()
+
+
 def bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
     """A file of every bad kind, and what its message must say."""
     whole = write_song(folder / "whole.wav").read_bytes()
@@ -164,7 +231,7 @@ def test_a_bad_song_does_not_stop_the_good_ones(run: Callable[..., tuple[int, st
     code, _, err = run(first, bad, last, "-o", tmp_path / "out", "--report", tmp_path / "report.json")
     assert code == 1
     assert "1 song(s) failed, 2 done" in err
-    assert stems_of(tmp_path / "out" / "first") == stems_of(tmp_path / "out" / "last") == ALL
+    assert stems_of(tmp_path / "out" / "first") == stems_of(tmp_path / "out" / "last") == SET
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert [failure["song"] for failure in report["failed"]] == ["text"]
     assert len(report["songs"]) == 2
@@ -358,7 +425,7 @@ def test_a_kill_in_the_middle_leaves_no_stem_and_the_next_run_cleans_up(tiny_mod
     assert not list(out.glob("[!.]*"))
     write_song(song)
     assert main(["separate", str(song), "-o", str(tmp_path / "out"), "--models-dir", str(tiny_models)]) == 0
-    assert stems_of(out) == ALL
+    assert stems_of(out) == SET
 
 
 def test_systems_verify_and_fetch(tiny_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -68,6 +68,8 @@ def test_a_second_run_finishes_the_rest_and_scores_the_same(evaluate: Callable[.
     shutil.rmtree(tmp_path / "out" / "starter" / "two")
     printed = evaluate()
     assert "one: complete already, skipped" in printed
+    record = json.loads((tmp_path / "out" / "starter" / "one" / "separation.json").read_text(encoding="utf-8"))
+    assert (record["system"], record["input"]["name"]) == ("starter", "mixture.wav")
     assert "two: complete already" not in printed
     assert (tmp_path / "out" / "starter" / "scores.json").read_text(encoding="utf-8") == scores
     assert set(json.loads(manifest_path.read_text(encoding="utf-8"))["songs"]) == {"one", "two"}

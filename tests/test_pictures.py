@@ -71,7 +71,7 @@ def test_separate_writes_pictures_and_a_page_that_opens_anywhere(
     options = ["--models-dir", str(tiny_models), "--pictures", "--frequency-axis", "linear"]
     assert main(["separate", str(song), "-o", str(tmp_path / "out"), *options]) == 0
     folder = tmp_path / "out" / "a <song> & more"
-    expected = {f"{name}.png" for name in ("mixture", *MUSIC_SOURCES)} | {"report.html"}
+    expected = {f"{name}.png" for name in ("mixture", *MUSIC_SOURCES)} | {"report.html", "separation.json"}
     assert {path.name for path in folder.iterdir()} == expected | {f"{name}.wav" for name in MUSIC_SOURCES}
     for path in folder.glob("*.png"):
         assert Image.open(io.BytesIO(path.read_bytes())).size == (1320, 385)

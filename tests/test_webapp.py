@@ -395,7 +395,7 @@ def test_downloads_come_in_every_format(place: Studio) -> None:
     assert isinstance(archive, FileResponse)
     with zipfile.ZipFile(archive.path) as packed:
         assert packed.testzip() is None
-        expected = {f"My song/{name}.flac" for name in SOURCES} | {"My song/report.html"}
+        expected = {f"My song/{name}.flac" for name in SOURCES} | {"My song/report.html", "My song/separation.json"}
         assert set(packed.namelist()) == expected
         assert str(song.folder) not in packed.read("My song/report.html").decode()
 

@@ -14,7 +14,7 @@ import soundfile
 from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder, probe, read_blocks
 from my_submission.audio_io.mixture import too_many_channels
 from my_submission.audio_io.part_files import PartFile, output_error
-from my_submission.audio_io.stem_writer import N_CHANNELS, SUBTYPE_BYTES, WAV_LIMIT_BYTES, StemFolderWriter
+from my_submission.audio_io.stem_writer import N_CHANNELS, SUBTYPE_BYTES, WAV_LIMIT_BYTES, Describe, StemFolderWriter
 from my_submission.dsp.interleaving import interleaved
 from my_submission.errors import InputError, OutputError
 from my_submission.stems import Waveform
@@ -74,10 +74,19 @@ def check_song(path: str | PathLike[str], *, most_seconds: float) -> float | Non
     return seconds
 
 
-def convert_stems(stems: Mapping[str, Path], directory: Path, *, subtype: str, file_format: str) -> dict[str, Path]:
+def convert_stems(
+    stems: Mapping[str, Path], directory: Path, *, subtype: str, file_format: str, describe: Describe | None = None
+) -> dict[str, Path]:
     """Copy stereo stems of one rate and length into ``directory/<name>.<file_format>``, all of them or none.
 
     The files are those that a separation straight into this format would have written.
+
+    Args:
+        stems: name to file.
+        directory: of the copies.
+        subtype: of the copies.
+        file_format: of the copies.
+        describe: as for :class:`StemFolderWriter`.
 
     Raises:
         InputError: a stem cannot be read.
@@ -94,6 +103,7 @@ def convert_stems(stems: Mapping[str, Path], directory: Path, *, subtype: str, f
         subtype=subtype,
         file_format=file_format,
         source_rate=info.sample_rate,
+        describe=describe,
     )
     with writer:
         for blocks in zip(*(read_blocks(path) for path in stems.values()), strict=True):

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import logging
 import os
-import re
+from collections.abc import Iterable
 from pathlib import Path
 
 try:
@@ -35,8 +35,7 @@ class PartFile:
     """
 
     def __init__(self, final: Path) -> None:
-        if final.is_dir():
-            raise OutputError("a folder is where a file should go", where=final, cure="rename or remove that folder")
+        refuse_folder(final)
         self.final = final
         self.path = final.with_name(f".{final.stem}.{os.getpid()}.part")
         try:
@@ -48,7 +47,21 @@ class PartFile:
         except OSError as error:
             raise output_error(error, final.parent) from error
         try_lock(self._descriptor)
-        self._is_open = True
+        self._is_open, self._is_released = True, False
+
+    @classmethod
+    def adopt(cls, file: Path, final: Path) -> PartFile:
+        """Return a part file with the content of ``file``, which lies on the same file system and is moved."""
+        part = cls(final)
+        try:
+            os.replace(file, part.path)
+            os.close(part._descriptor)
+            part._descriptor = os.open(part.path, os.O_RDWR)
+        except OSError as error:
+            part.discard()
+            raise output_error(error, final) from error
+        try_lock(part._descriptor)
+        return part
 
     def sync(self) -> None:
         """Wait until the content is on the disk."""
@@ -59,16 +72,24 @@ class PartFile:
 
     def commit(self) -> None:
         """Give the file its final name, replacing what had it before."""
-        self._close()
+        if fcntl is None:  # Windows renames no open file
+            self._close()
         try:
             os.replace(self.path, self.final)
         except OSError as error:
             raise output_error(error, self.final) from error
+        self._close()
+
+    def release(self) -> None:
+        """Close the complete file and leave its renaming to a journal, which has its name."""
+        self._is_released = True
+        self._close()
 
     def discard(self) -> None:
-        """Remove the file, unless it has its final name already."""
-        with contextlib.suppress(FileNotFoundError):
-            self.path.unlink()
+        """Remove the file, unless it has its final name already or was released."""
+        if not self._is_released:
+            with contextlib.suppress(FileNotFoundError):
+                self.path.unlink()
         self._close()
 
     def _close(self) -> None:
@@ -77,12 +98,57 @@ class PartFile:
             os.close(self._descriptor)
 
 
-def remove_abandoned_parts(directory: Path, names: tuple[str, ...]) -> None:
+def refuse_folder(final: Path) -> None:
+    """Refuse a folder where a file is to be written.
+
+    Raises:
+        OutputError: there is one.
+    """
+    if final.is_dir():
+        raise OutputError("a folder is where a file should go", where=final, cure="rename or remove that folder")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Make or replace a file in a folder that exists: whole or not at all. A device or pipe is written to instead.
+
+    Raises:
+        OutputError: the folder cannot be written, or another run is writing this very file.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise output_error(error, path) from error
+        return
+    remove_abandoned_parts(path.parent, (path.stem,))
+    part = PartFile(path)
+    try:
+        part.path.write_bytes(content)
+        part.sync()
+        part.commit()
+    except BaseException as error:
+        part.discard()
+        if isinstance(error, OSError):
+            raise output_error(error, path) from error
+        raise
+
+
+def has_part_name(file_name: str, names: Iterable[str]) -> bool:
+    """Whether a file is called like the part file of a file called one of ``names``, without suffix."""
+    name, _, rest = file_name.removeprefix(".").rpartition(".part")[0].rpartition(".")
+    return file_name == f".{name}.{rest}.part" and rest.isdecimal() and name in set(names)
+
+
+def remove_abandoned_parts(directory: Path, names: Iterable[str]) -> None:
     """Remove the parts of files called ``names`` whose writers are dead."""
-    pattern = re.compile(rf"\.(?:{'|'.join(re.escape(name) for name in names)})\.\d+\.part")
-    for path in directory.iterdir():
-        if pattern.fullmatch(path.name) and _remove_if_abandoned(path):
-            _logger.info("removed %s, left behind by a run that was killed", path)
+    known = frozenset(names)
+    try:
+        found = [entry for entry in os.listdir(directory) if has_part_name(entry, known)]
+    except OSError as error:
+        raise output_error(error, directory) from error
+    for name in found:
+        if _remove_if_abandoned(directory / name):
+            _logger.info("removed %s, left behind by a run that was killed", directory / name)
 
 
 def make_directory(directory: Path) -> list[Path]:
@@ -138,14 +204,21 @@ def output_error(error: OSError, where: Path) -> OutputError:
     return OutputError(problem, where=where, cure=cure)
 
 
-def try_lock(descriptor: int) -> bool:
-    """Lock an open file for this process; False when someone else holds it or locks are not to be had."""
+def try_lock(descriptor: int, *, if_unsupported: bool = False) -> bool:
+    """Lock an open file for this process; False when someone else holds it.
+
+    Args:
+        descriptor: of the file.
+        if_unsupported: the answer where locks are not to be had.
+    """
     if fcntl is None:
-        return False
+        return if_unsupported
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError:
+        return if_unsupported
     return True
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import soundfile
@@ -20,10 +20,10 @@ from my_submission.audio_io.part_files import (
     PartFile,
     make_directory,
     output_error,
-    remove_abandoned_parts,
+    refuse_folder,
     remove_empty_directories,
-    sync_directory,
 )
+from my_submission.audio_io.stem_sets import RECORD_FILE, SetFile, notes_before, replace_set, settle, sha256_of
 from my_submission.dsp.interleaving import interleaved
 from my_submission.dsp.pcm import pcm_frames
 from my_submission.dsp.resampling import StreamResampler, resampled_length
@@ -42,6 +42,9 @@ WAV_LIMIT_BYTES = 2**32 - 2**16
 """Sizes in a WAV header have 32 bits; beyond that (less room for the header) the file is an RF64."""
 
 N_CHANNELS = 2
+
+Describe = Callable[[Mapping[str, SetFile]], Mapping[str, Any]]
+"""From the files of a set, by the names of its stems, to its record."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,9 @@ class StemFolderWriter:
     """Writes ``directory/<name>.<file_format>`` for every name, in consecutive blocks, as a context manager.
 
     Samples go into hidden part files beside their final place. On a clean exit all of them are completed, checked
-    and flushed to disk before the first is renamed. On an exception they are removed, files that were there before
-    stay as they were, and folders made here are removed again; parts of a killed process go on the next run.
+    and flushed to disk before the first is renamed, and the set that was there before is replaced as a whole
+    (:mod:`~my_submission.audio_io.stem_sets`). On an exception they are removed, files that were there before
+    stay as they were, and folders made here are removed again. What a killed process left goes on the next run.
     Levels are never changed; PCM clips what is beyond full scale, as the challenge's own ``soundfile.write`` did.
 
     Args:
@@ -75,6 +79,8 @@ class StemFolderWriter:
         subtype: "PCM_16", "PCM_24" or "FLOAT" (not in FLAC).
         file_format: "wav" or "flac".
         source_rate: rate of the blocks given to ``write``, in Hz; they are resampled where it differs.
+        describe: called once all stems are complete, with their files; returns what ``separation.json`` is to say.
+            When not given, no such file is left in the folder.
 
     Raises:
         UnknownNameError: no such format, or one that cannot hold the subtype.
@@ -91,6 +97,7 @@ class StemFolderWriter:
         subtype: str = "PCM_16",
         file_format: str = "wav",
         source_rate: int = SAMPLE_RATE,
+        describe: Describe | None = None,
     ) -> None:
         _check_format(file_format, subtype)
         if not names or len(set(names)) != len(names) or not all(map(_is_file_name, names)):
@@ -106,11 +113,18 @@ class StemFolderWriter:
         self._writing: list[Future[None]] = []
         self._new_directories: list[Path] = []
         self._stems: dict[str, _StemFile] = {}
+        self._describe = describe
+        self._notes: tuple[str, ...] = ()
 
     @property
     def paths(self) -> dict[str, Path]:
         """Where each stem will be."""
         return {name: self._directory / f"{name}.{self._file_format}" for name in self._names}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know of the files that were in the folder before; known on entering."""
+        return self._notes
 
     @property
     def report(self) -> dict[str, StemLevels]:
@@ -143,7 +157,10 @@ class StemFolderWriter:
     def __enter__(self) -> Self:
         self._new_directories = make_directory(self._directory)
         try:
-            remove_abandoned_parts(self._directory, self._names)
+            settle(self._directory, self._names)
+            if self._describe is not None:
+                refuse_folder(self._directory / RECORD_FILE)
+                self._notes = notes_before(self._directory, [path.name for path in self.paths.values()])
             self._check_space()
             container = "RF64" if self._file_format == "wav" and self._stem_bytes > WAV_LIMIT_BYTES else None
             for name, path in self.paths.items():
@@ -165,8 +182,8 @@ class StemFolderWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._pool.shutdown()
         if error is not None:
+            self._pool.shutdown()
             self._discard()
             return
         try:
@@ -175,14 +192,24 @@ class StemFolderWriter:
                 raise ValueError(f"only {self._taken} of {self._expected} samples were written")
             for stem in self._stems.values():
                 stem.complete()
-            for stem in self._stems.values():
-                stem.part.commit()
+            record = None if self._describe is None else self._describe(self._files())
+            replace_set(self._directory, [stem.part for stem in self._stems.values()], record)
         except BaseException as failure:
             self._discard()
             if isinstance(failure, OSError):
                 raise output_error(failure, self._directory) from failure
             raise
-        sync_directory(self._directory)
+        finally:
+            self._pool.shutdown()
+
+    def _files(self) -> dict[str, SetFile]:
+        """The complete stems by size and hash."""
+
+        def described(name: str) -> SetFile:
+            path = self._stems[name].part.path
+            return SetFile(self.paths[name].name, path.stat().st_size, sha256_of(path))
+
+        return dict(zip(self._names, self._pool.map(described, self._names), strict=True))
 
     def _wait(self) -> None:
         """Until the block in hand is written, all stems of it; then raise the first failure."""

@@ -1,34 +1,47 @@
-"""What is done already: a manifest beside the stems of every song, written last, and notes of songs that are broken.
+"""What is done already: the record beside the stems of every song, written last, and notes of songs that are broken.
 
-A song counts as done when its manifest names the key that this run would give it and every stem it lists is there
+The record is the ``separation.json`` of every separation, with the URL of the song and a stamp of its own kind.
+A song counts as done when its record names the key that this run would give it and every stem it lists is there
 with the size it states. The key stands for the content of the song, the weights, the options and the version. Reading
-a whole catalogue to learn its content again would take long, so a manifest also keeps the stamp of the file it was
+a whole catalogue to learn its content again would take long, so a record also keeps the stamp of the file it was
 made from; while that is the same, so is the content.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from my_submission.audio_io.part_files import make_directory, output_error, sync_directory
+from my_submission.audio_io.part_files import PartFile, make_directory, output_error, sync_directory
+from my_submission.audio_io.stem_sets import (
+    JOURNAL_FILE,
+    RECORD_FILE,
+    RECORD_SCHEMA,
+    files_of,
+    parse_json,
+    parse_record,
+    replace_set,
+    settle,
+    stems_of,
+    to_json,
+)
 from my_submission.batch.outcomes import CatalogueSong
 from my_submission.batch.places import FileState, Place, sha256_of_file
-from my_submission.batch.recipe import KEY_SCHEMA, Recipe
-from my_submission.documents import MAX_JSON_BYTES, DocumentError, parse_json
-from terminal.names import storable, stored
-
-MANIFEST_FILE = "manifest.json"
+from my_submission.batch.recipe import Recipe
+from my_submission.predictor.separation_record import is_made_by
 
 _LEVELS = frozenset({"clipped_samples", "peak", "rms"})
 """Numbers that the report has for every stem."""
 
 HIDDEN_FOLDER = ".batch"
 """Below the output: notes of broken songs, and on a file system the scratch of running workers."""
+
+_CONTENT_KEYS = {"url", "stamp", "sha256"}
+"""What a record or note of a catalogue says of its song; a record of another command says less."""
 
 
 @dataclass(frozen=True)
@@ -50,113 +63,91 @@ def known_of(song: CatalogueSong, output: Place, recipe: Recipe, state: FileStat
     """What earlier runs left of a song: stems, or a note that it is broken."""
     stamp = None if state is None else state.stamp
     manifest = read_manifest(output.child(song.name))
-    if manifest is not None and manifest["recipe"] == recipe.digest:
+    if manifest is not None and is_made_by(manifest, recipe.digest):
         return Known(manifest=manifest, is_current=_is_same_file(manifest["input"], song, stamp))
-    failure = _read_json(_failure_place(output, song))
+    failure = _read_note(_failure_place(output, song))
     if failure is not None and failure["recipe"] == recipe.digest:
         return Known(failure=failure, is_current=_is_same_file(failure["input"], song, stamp))
     return Known()
 
 
 def read_manifest(folder: Place) -> dict[str, Any] | None:
-    """The manifest of a song's folder, when there is one and its stems are all there; None otherwise."""
-    manifest = _read_json(folder.child(MANIFEST_FILE))
-    if manifest is None:
+    """The record of a song's folder, when there is one and its stems are all there; None otherwise.
+
+    A replacement that was interrupted is none either; a worker finishes it before it looks.
+    """
+    content = folder.child(RECORD_FILE).read()
+    record = None if content is None else parse_record(content)
+    if record is None or not record["input"].keys() >= _CONTENT_KEYS or not _is_report(record["report"]):
         return None
     sizes = folder.sizes()
-    is_whole = all(sizes.get(stem["file"]) == stem["bytes"] for stem in manifest["stems"].values())
-    return manifest if is_whole else None
+    is_whole = all(sizes.get(stem.file) == stem.bytes for stem in stems_of(record))
+    return record if is_whole and JOURNAL_FILE not in sizes else None
 
 
-def new_manifest(
-    song: CatalogueSong,
-    recipe: Recipe,
-    *,
-    content: Mapping[str, Any],
-    stems: Mapping[str, Path],
-    made_with: Mapping[str, Any],
-    report: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The manifest of stems that lie in scratch, as plain values.
+def content_of(song: CatalogueSong, state: FileState | None, path: Path) -> dict[str, Any]:
+    """What a song was when it was read.
 
     Args:
-        song: whose they are.
-        recipe: how they were made.
-        content: of the song: see :func:`content_of`.
-        stems: source to file.
-        made_with: system, weights, versions and machine.
-        report: of the predictor.
+        song: whose place is told.
+        state: of that place.
+        path: its file on this machine.
     """
-    return {
-        "schema": KEY_SCHEMA,
-        "song": song.name,
-        "key": recipe.key(content["sha256"]),
-        "recipe": recipe.digest,
-        "input": dict(content),
-        "stems": {
-            source: {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
-            for source, path in stems.items()
-        },
-        "made_with": dict(made_with),
-        "report": {**report, "input_path": song.url, "outputs": {name: path.name for name, path in stems.items()}},
-    }
-
-
-def content_of(song: CatalogueSong, state: FileState | None, sha256: str) -> dict[str, Any]:
-    """What a song was when it was read."""
     size, stamp = (None, None) if state is None else (state.n_bytes, state.stamp)
-    return {"url": song.url, "bytes": size, "stamp": stamp, "sha256": sha256}
+    return {"name": path.name, "url": song.url, "bytes": size, "stamp": stamp, "sha256": sha256_of_file(path)}
 
 
 def publish(folder: Place, staging: Path, manifest: Mapping[str, Any]) -> None:
-    """Give stems that lie in scratch their final place, and the manifest last.
+    """Give stems that lie in scratch their final place, and their record last.
 
-    Where the folder is new and on a file system, all of them appear in one rename. Otherwise the old manifest goes
-    first, so that at no time a manifest stands beside stems that it does not describe.
+    Where the folder is new and on a file system, all of them appear in one rename. Where it is not new, they replace
+    the old set as in :mod:`my_submission.audio_io.stem_sets`. In an object store the old record goes first, so that at
+    no time a record stands beside stems that it does not describe.
 
     Args:
         folder: the song's own, below the output.
-        staging: a folder on the same file system (for an object store: on this machine) with nothing but the stems;
-            it is used up.
-        manifest: see :func:`new_manifest`.
+        staging: a folder on the same file system (for an object store: on this machine) with nothing but the stems and
+            their record; it is used up.
+        manifest: the record.
 
     Raises:
         OutputError, StorageError: the place cannot be written; the song does not count as done.
     """
-    manifest_file = staging / MANIFEST_FILE
-    with manifest_file.open("wb") as file:
-        file.write(_to_json(manifest))
-        file.flush()
-        os.fsync(file.fileno())
     if folder.is_local and _takes_name(staging, folder.local):
         return
     earlier = read_manifest(folder)
     if earlier is not None and earlier["key"] == manifest["key"]:
         return  # another worker has just finished the same work
-    previous = _read_json(folder.child(MANIFEST_FILE))
-    folder.child(MANIFEST_FILE).remove()
-    stems = [stem["file"] for stem in manifest["stems"].values()]
-    for name in stems:
-        folder.child(name).take(staging / name)
-    outdated = [stem["file"] for stem in previous["stems"].values()] if previous is not None else []
-    for name in sorted(set(outdated) - set(stems)):
-        folder.child(name).remove()
-    folder.child(MANIFEST_FILE).take(manifest_file)
+    names = [stem.file for stem in stems_of(manifest)]
     if folder.is_local:
-        sync_directory(folder.local)
+        settle(folder.local)
+        with contextlib.ExitStack() as stack:
+            parts = []
+            for name in names:
+                parts.append(PartFile.adopt(staging / name, folder.local / name))
+                stack.callback(parts[-1].discard)
+            replace_set(folder.local, parts, manifest)
+        return
+    previous = _read_record(folder)
+    folder.child(RECORD_FILE).remove()
+    for name in names:
+        folder.child(name).take(staging / name)
+    for name in sorted({file.file for file in files_of(previous or {})} - set(names)):
+        folder.child(name).remove()
+    folder.child(RECORD_FILE).take(staging / RECORD_FILE)
 
 
 def renew_stamp(folder: Place, manifest: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
     """Note that stems were made of a file that has another stamp or place now and the same content still."""
     renewed = {**manifest, "input": dict(content)}
-    folder.child(MANIFEST_FILE).write(_to_json(renewed))
+    folder.child(RECORD_FILE).write(to_json(renewed))
     return renewed
 
 
 def note_failure(output: Place, song: CatalogueSong, recipe: Recipe, content: Mapping[str, Any], error: str) -> None:
     """Note that a song cannot be separated, so that no later run tries it again while it is the same file."""
-    note = {"schema": KEY_SCHEMA, "song": song.name, "recipe": recipe.digest, "input": dict(content), "error": error}
-    _failure_place(output, song).write(_to_json(note))
+    note = {"schema": RECORD_SCHEMA, "song": song.name, "recipe": recipe.digest, "input": dict(content), "error": error}
+    _failure_place(output, song).write(to_json(note))
 
 
 def forget_failure(output: Place, song: CatalogueSong) -> None:
@@ -169,7 +160,7 @@ def _failure_place(output: Place, song: CatalogueSong) -> Place:
 
 
 def _is_same_file(content: Mapping[str, Any], song: CatalogueSong, stamp: str | None) -> bool:
-    return stamp is not None and content["stamp"] == stamp and content["url"] == stored(song.url)
+    return stamp is not None and content["stamp"] == stamp and content["url"] == song.url
 
 
 def _takes_name(staging: Path, final: Path) -> bool:
@@ -185,35 +176,24 @@ def _takes_name(staging: Path, final: Path) -> bool:
     return True
 
 
-def _read_json(place: Place) -> dict[str, Any] | None:
-    """A document of this schema, or None: one that is damaged or of another version is as good as none."""
+def _read_record(folder: Place) -> dict[str, Any] | None:
+    """The record in a folder of an object store, whether or not the stems are as it says."""
+    content = folder.child(RECORD_FILE).read()
+    return None if content is None else parse_record(content)
+
+
+def _read_note(place: Place) -> dict[str, Any] | None:
+    """The note of a broken song, or None: one that is damaged or of another version is as good as none."""
     content = place.read()
-    if content is None or len(content) > MAX_JSON_BYTES:
-        return None
-    try:
-        document = parse_json(content)
-    except DocumentError:
-        return None
-    is_ours = isinstance(document, dict) and document.get("schema") == KEY_SCHEMA and _has_known_form(document)
-    return document if is_ours else None
+    note: Any = None if content is None else parse_json(content)
+    is_ours = isinstance(note, dict) and note.get("schema") == RECORD_SCHEMA
+    is_ours = is_ours and isinstance(note.get("recipe"), str) and isinstance(note.get("error"), str)
+    is_ours = is_ours and isinstance(note.get("input"), dict) and note["input"].keys() >= _CONTENT_KEYS
+    return note if is_ours else None
 
 
-def _has_known_form(document: Mapping[str, Any]) -> bool:
-    """Whether a document has what a manifest or the note of a failure is asked for, each of its type."""
-    content, stems = document.get("input"), document.get("stems", {})
-    if not isinstance(document.get("recipe"), str) or not isinstance(content, dict) or not isinstance(stems, dict):
-        return False
-    is_known = {"url", "stamp", "sha256"} <= content.keys()
-    if "stems" not in document:
-        return is_known and isinstance(document.get("error"), str)
-    is_described = isinstance(document.get("key"), str) and _is_report(document.get("report"))
-    return is_known and is_described and all(_is_stem(stem) for stem in stems.values())
-
-
-def _is_report(report: object) -> bool:
+def _is_report(report: Mapping[str, Any]) -> bool:
     """Whether the summary can be made of this."""
-    if not isinstance(report, dict):
-        return False
     length, levels = [report.get("source_samples"), report.get("source_rate")], report.get("levels", {})
     kinds = {"seconds": int | float, "peak_memory_bytes": int, "system": str, "is_as_published": bool, "complete": bool}
     kinds |= {"separated": bool, "late_by_seconds": int | float}
@@ -225,14 +205,3 @@ def _is_report(report: object) -> bool:
         and all(isinstance(level, dict) and level.keys() >= _LEVELS for level in levels.values())
         and all(isinstance(level[key], int | float) for level in levels.values() for key in _LEVELS)
     )
-
-
-def _is_stem(stem: object) -> bool:
-    """Whether this names a file of the folder itself, so that nothing elsewhere is looked at or removed."""
-    name = stem.get("file") if isinstance(stem, dict) else None
-    is_plain = isinstance(name, str) and bool(name) and name not in {".", ".."} and not set(name) & set("/\\\0")
-    return is_plain and isinstance(stem, dict) and isinstance(stem.get("bytes"), int)
-
-
-def _to_json(document: Mapping[str, Any]) -> bytes:
-    return (json.dumps(storable(document), indent=1, ensure_ascii=False) + "\n").encode()

@@ -5,7 +5,6 @@ A file appears under its name whole or not at all: in a folder by a rename, in a
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,8 @@ from urllib.parse import unquote, urlsplit
 import fsspec
 from fsspec.core import url_to_fs
 
-from my_submission.audio_io.part_files import PartFile, make_directory, output_error, remove_abandoned_parts
+from my_submission.audio_io.part_files import make_directory, output_error, write_whole
+from my_submission.audio_io.stem_sets import sha256_of, stamp_of
 from my_submission.errors import InputError, StorageError, UnknownNameError
 
 _S3_PROTOCOLS = ("s3", "s3a")
@@ -146,8 +146,7 @@ class Place:
         try:
             with _reaching(self.url):
                 if self.is_local:
-                    found = self.local.stat()
-                    return FileState(found.st_size, f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}")
+                    return FileState(self.local.stat().st_size, stamp_of(self.local))
                 info = self.system.info(self.path)
         except InputError:
             return None
@@ -189,17 +188,7 @@ class Place:
                 self.system.pipe_file(self.path, content)
             return
         make_directory(self.local.parent)
-        remove_abandoned_parts(self.local.parent, (self.local.stem,))
-        part = PartFile(self.local)
-        try:
-            part.path.write_bytes(content)
-            part.sync()
-            part.commit()
-        except BaseException as error:
-            part.discard()
-            if isinstance(error, OSError):
-                raise output_error(error, self.local) from error
-            raise
+        write_whole(self.local, content)
 
     def take(self, file: Path) -> None:
         """Move a local file here, replacing what was here; a folder takes it by a rename, a store by an upload."""
@@ -223,8 +212,8 @@ class Place:
 
 def sha256_of_file(path: Path) -> str:
     """The hash of a local file's content; InputError or StorageError where it cannot be read."""
-    with _reaching(str(path)), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with _reaching(str(path)):
+        return sha256_of(path)
 
 
 @contextmanager

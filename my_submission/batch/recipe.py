@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +11,10 @@ from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions
 from my_submission.errors import WeightsError
 from my_submission.predictor import Predictor, load
 from my_submission.predictor.loading import DEFAULT_MODELS_DIR
+from my_submission.predictor.separation_record import StemRecipe
 from my_submission.systems import find_system
-from my_submission.version import __version__
 from my_submission.weights import ModelsFolder
 from my_submission.weights.content import remembered_sha256_of
-
-KEY_SCHEMA = 1
-"""Raised when the form of a key or of a manifest changes, so that old stems are not taken for new ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,19 +48,14 @@ class Recipe:
     @property
     def digest(self) -> str:
         """A hash of system, weights, settings, format and version: what stems depend on beside their song."""
-        facts = {
-            "schema": KEY_SCHEMA,
-            "version": __version__,
-            "system": self.system,
-            "weights": dict(self.weights),
-            "settings": dict(self.settings),
-            "format": [self.file_format, self.subtype],
-        }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-    def key(self, content_sha256: str) -> str:
-        """The name of these stems by what they are made of."""
-        return hashlib.sha256(f"{content_sha256} {self.digest}".encode()).hexdigest()
+        recipe = StemRecipe(
+            system=self.system,
+            weights=self.weights,
+            settings=self.settings,
+            file_format=self.file_format,
+            subtype=self.subtype,
+        )
+        return recipe.digest
 
     def open(self) -> Predictor:
         """The predictor, when the weights here are those that the run was planned with.

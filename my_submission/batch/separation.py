@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from my_submission.audio_io import InputFiles, refuse_own_folder
+from my_submission.audio_io.stem_sets import read_record, settle
 from my_submission.batch.manifests import (
     HIDDEN_FOLDER,
     content_of,
     forget_failure,
     known_of,
-    new_manifest,
     note_failure,
     publish,
     renew_stamp,
 )
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
-from my_submission.batch.places import Place, Storage, sha256_of_file
+from my_submission.batch.places import Place, Storage
 from my_submission.batch.recipe import Recipe
 from my_submission.batch.scratch import scratch_folder
-from my_submission.errors import InputError, MdxError
+from my_submission.errors import InputError, MdxError, OutputError
 from my_submission.predictor import Predictor, time_limit_seconds
 from my_submission.predictor.report import peak_memory_bytes
-from my_submission.predictor.run_manifest import run_manifest
+from my_submission.predictor.separation_record import RecordRequest
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,6 @@ class _SongSeparator:
         self._job = job
         self._predictor = predictor
         self._output = job.storage.place(job.output)
-        self._made_with = run_manifest(predictor, job.recipe.settings)
 
     def __call__(self, song: CatalogueSong) -> SongOutcome:
         """Separate a song unless that is done; a failure that someone can mend comes back as a value."""
@@ -86,7 +85,9 @@ class _SongSeparator:
         with scratch_folder(self._scratch_base()) as scratch:
             state = place.state()
             path = self._fetched(place, scratch)
-            content = content_of(song, state, sha256_of_file(path))
+            content = content_of(song, state, path)
+            if folder.is_local:
+                settle(folder.local)
             known = known_of(song, self._output, self._job.recipe, state)
             if known.manifest is not None and known.manifest["input"]["sha256"] == content["sha256"]:
                 return {"status": "reused", "manifest": renew_stamp(folder, known.manifest, content)}
@@ -121,7 +122,7 @@ class _SongSeparator:
 
     def _separate(self, song: CatalogueSong, path: Path, staging: Path, content: dict[str, Any]) -> dict[str, Any]:
         recipe = self._job.recipe
-        report = self._predictor.separate_file(
+        self._predictor.separate_file(
             path,
             staging,
             subtype=recipe.subtype,
@@ -134,12 +135,9 @@ class _SongSeparator:
             ),
             refine=recipe.refine,
             reading=recipe.reading,
+            record=RecordRequest(song=song.name, settings=recipe.settings, content=content),
         )
-        return new_manifest(
-            song,
-            recipe,
-            content=content,
-            stems={source: Path(file) for source, file in report.outputs.items()},
-            made_with=self._made_with,
-            report=report.as_json(),
-        )
+        record = read_record(staging)
+        if record is None:
+            raise OutputError("the stems are not as they were written", where=staging, cure="try again")
+        return record

@@ -25,7 +25,6 @@ from my_submission.batch.separation import SeparationJob
 from my_submission.batch.summary import SUMMARY_FILE, import_pyarrow, write_summary
 from my_submission.cli.options import (
     REFINE,
-    SETTINGS,
     add_input_arguments,
     add_run_arguments,
     add_stem_arguments,
@@ -33,7 +32,7 @@ from my_submission.cli.options import (
     positive_integer,
     positive_number,
     read_options,
-    read_settings,
+    settings_of,
     write_run_report,
 )
 from my_submission.errors import DeviceError, MdxError, OutputError
@@ -182,7 +181,7 @@ def _job(options: argparse.Namespace, needs: WorkerNeeds, storage: Storage, outp
     recipe = Recipe(
         system=options.system,
         load_settings=settings,
-        settings={**{name: getattr(options, name) for name in SETTINGS}, **read_settings(options), "device": device},
+        settings={**settings_of(options), "device": device},
         weights=weights_by_content(options.system, settings),
         subtype=options.subtype,
         file_format=options.format,

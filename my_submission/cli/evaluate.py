@@ -21,11 +21,10 @@ from evaluator.scoring import METRICS
 from my_submission.audio_io import folder_name
 from my_submission.cli.options import (
     REFINE,
-    SETTINGS,
     add_run_arguments,
     budget_seconds,
-    is_complete,
     load_predictor,
+    settings_of,
     write_json,
 )
 from my_submission.cli.progress import SongProgress
@@ -33,6 +32,7 @@ from my_submission.documents import read_json
 from my_submission.errors import MdxError
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.run_manifest import run_manifest
+from my_submission.predictor.separation_record import RecordRequest, is_separated_already
 from terminal.lines import complain
 from terminal.names import restored
 
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 def _separate_all(system: str, songs: list[Song], folder: Path, options: argparse.Namespace) -> int:
     """Separate what is not there yet, one song at a time; the manifest grows song by song."""
     predictor = load_predictor(system, options)
-    manifest = run_manifest(predictor, {name: getattr(options, name) for name in SETTINGS})
+    manifest = run_manifest(predictor.system, settings_of(options))
     done = _done_before(folder / "run.json", manifest)
     names = _folder_names(songs)
     failed: dict[str, str] = {}
@@ -139,11 +139,14 @@ def _separate(
 ) -> SeparationReport | None:
     """Separate one song, unless its stems are there, complete and of this very run."""
     with _mixture_file(song) as path:
-        if may_skip and is_complete(path, directory, predictor.sources):
+        settings = settings_of(options)
+        recipe = predictor.recipe(settings, file_format="wav", subtype="PCM_16")
+        if may_skip and is_separated_already(path, directory, recipe):
             progress.skipped(name)
             return None
         limit, refine = budget_seconds(options, path), REFINE[options.refine]
-        events = predictor.stream_file(path, directory, budget_seconds=limit, refine=refine)
+        record = RecordRequest(song=name, settings=settings)
+        events = predictor.stream_file(path, directory, budget_seconds=limit, refine=refine, record=record)
         report = progress.follow(name, events)
         progress.done(name, report)
         return report

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions, probe
+from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions
+from my_submission.audio_io.part_files import output_error, write_whole
+from my_submission.audio_io.stem_sets import to_json
 from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES, SUBTYPE_BYTES
-from my_submission.errors import MdxError, OutputError
 from my_submission.predictor import Predictor, load, time_limit_seconds
 from my_submission.predictor.loading import PRECISIONS, RUNTIMES
-from terminal.names import storable
 
 Number = TypeVar("Number", int, float)
 
@@ -148,20 +146,9 @@ def budget_seconds(options: argparse.Namespace, path: Path) -> float | None:
     )
 
 
-def is_complete(mixture: Path, directory: Path, sources: tuple[str, ...], file_format: str = "wav") -> bool:
-    """Whether every stem of a song is there, readable, and as long as the mixture."""
-    expected = probe(mixture)
-    for source in sources:
-        path = directory / f"{source}.{file_format}"
-        if not path.is_file():
-            return False
-        try:
-            found = probe(path)
-        except MdxError:
-            return False
-        if found.sample_rate != expected.sample_rate or expected.samples not in {None, found.samples}:
-            return False
-    return True
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The options of a run that can change a sample, as records of stems hold them."""
+    return {**{name: getattr(options, name) for name in SETTINGS}, **read_settings(options)}
 
 
 def write_run_report(path: Path | None, songs: list[dict[str, Any]], failed: list[dict[str, str]]) -> None:
@@ -182,12 +169,8 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
     Raises:
         OutputError: the place cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(storable(document), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise OutputError(f"this cannot be written ({reason})", where=path, cure="choose another file") from error
+        raise output_error(error, path.parent) from error
+    write_whole(path, to_json(document))

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from my_submission.audio_io import InputFiles, OutputFolders, SongInput, find_songs, refuse_own_folder
+from my_submission.audio_io.stem_sets import add_pictures
 from my_submission.budget import Budget
 from my_submission.cli.options import (
     REFINE,
@@ -15,15 +16,16 @@ from my_submission.cli.options import (
     add_run_arguments,
     add_stem_arguments,
     budget_seconds,
-    is_complete,
     load_predictor,
     read_options,
+    settings_of,
     write_run_report,
 )
 from my_submission.cli.progress import SongProgress
 from my_submission.errors import MdxError
 from my_submission.pictures import AXES, require_matplotlib, write_pictures
 from my_submission.predictor import Predictor, SeparationReport
+from my_submission.predictor.separation_record import RecordRequest, is_separated_already
 from terminal import process
 from terminal.lines import complain
 
@@ -45,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_input_arguments(parser)
     add_run_arguments(parser)
     add_stem_arguments(parser)
-    parser.add_argument("--skip-existing", action="store_true", help="leave songs alone whose stems are complete")
+    parser.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="leave songs alone whose separation.json says that they are of this song, system, weights and options",
+    )
     parser.add_argument("--report", type=Path, metavar="FILE.json", help="write what was done")
     parser.add_argument(
         "--pictures", action="store_true", help="beside the stems: a PNG of every track and report.html (needs [plot])"
@@ -65,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
     own, folders = InputFiles(song.path for song in songs), OutputFolders()
     own.refuse_as_outputs([options.report] if options.report else [])
     predictor = load_predictor(options.system, options)
+    recipe = predictor.recipe(settings_of(options), file_format=options.format, subtype=options.subtype)
     start_seconds = time.monotonic() - began
     reports: list[SeparationReport] = []
     failures: Failures = []
@@ -78,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
                 refuse_own_folder(song.path, directory)
                 own.refuse_as_stems(directory, predictor.sources)
                 folders.refuse_taken(directory, song.name)
-                if options.skip_existing and is_complete(song.path, directory, predictor.sources, options.format):
+                if options.skip_existing and is_separated_already(song.path, directory, recipe):
                     n_skipped += 1
                     progress.skipped(song.name)
                 else:
@@ -86,7 +93,8 @@ def run(options: argparse.Namespace) -> int:
                     budget = Budget(math.inf if limit is None else limit, started=started)
                     reports.append(_separate(predictor, song, directory, options, progress, budget))
                     if options.pictures:
-                        write_pictures(reports[-1], directory, song=song.name, axis=options.frequency_axis)
+                        pictures = write_pictures(reports[-1], directory, song=song.name, axis=options.frequency_axis)
+                        add_pictures(directory, list(pictures.values()))
                     reports[-1] = reports[-1].ended(budget)
                     progress.done(song.name, reports[-1])
                 folders.take(directory, song.name)
@@ -115,6 +123,7 @@ def _separate(
         spent_seconds=budget.elapsed(),
         refine=REFINE[options.refine],
         reading=read_options(options),
+        record=RecordRequest(song=song.name, settings=settings_of(options)),
     )
     return progress.follow(song.name, events)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
-from my_submission.audio_io.part_files import PartFile, output_error
+from my_submission.audio_io.part_files import write_whole
 from my_submission.pictures import look, wording
 from my_submission.pictures.drawing import FrequencyAxis, draw_track, require_matplotlib
 from my_submission.pictures.song import MIXTURE, SongView, TrackView, view_song
@@ -47,8 +47,9 @@ def write_pictures(
     contents = {f"{name}.png": picture for name, picture in pictures.items()}
     links = {name: quote(Path(path).name) for name, path in report.outputs.items()}
     contents[PAGE_NAME] = song_page(view, report, pictures, song=song, links=links).encode()
-    written = {name: _write(folder / name, content) for name, content in contents.items()}
-    return {**{name: written[f"{name}.png"] for name in pictures}, "page": written[PAGE_NAME]}
+    for name, content in contents.items():
+        write_whole(folder / name, content)
+    return {**{name: folder / f"{name}.png" for name in pictures}, "page": folder / PAGE_NAME}
 
 
 def picture_of(track: TrackView, *, axis: FrequencyAxis, song: str | None = None) -> bytes:
@@ -134,16 +135,3 @@ def _track_section(track: TrackView, picture: bytes, link: str | None) -> str:
         f'<span class="levels">{as_html(levels)}</span>{player}</header>'
         f'<img alt="{as_html(what)}" src="data:image/png;base64,{image}"></section>'
     )
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Write a file under its final name, whole or not at all."""
-    part = PartFile(path)
-    try:
-        part.path.write_bytes(content)
-        part.sync()
-        part.commit()
-    except OSError as error:
-        part.discard()
-        raise output_error(error, path.parent) from error
-    return path

@@ -3,7 +3,8 @@
 from my_submission.predictor.core import Predictor
 from my_submission.predictor.loading import load
 from my_submission.predictor.report import PartReport, SeparationReport
+from my_submission.predictor.separation_record import RecordRequest
 from my_submission.predictor.time_limit import time_limit_seconds
 from my_submission.predictor.worker import leave
 
-__all__ = ["PartReport", "Predictor", "SeparationReport", "leave", "load", "time_limit_seconds"]
+__all__ = ["PartReport", "Predictor", "RecordRequest", "SeparationReport", "leave", "load", "time_limit_seconds"]

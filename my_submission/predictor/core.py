@@ -6,8 +6,9 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,15 +25,18 @@ from my_submission.audio_io import (
     mixture_from_array,
 )
 from my_submission.audio_io.mixture import N_CHANNELS
+from my_submission.audio_io.stem_sets import SetFile
 from my_submission.budget import Budget
 from my_submission.dsp.resampling import resample
 from my_submission.engines.device_memory import PeakWatch, ReadMemory
-from my_submission.events import Estimated, Event, Finished
+from my_submission.events import Estimated, Event, Finished, Note
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore
 from my_submission.planning import Calibration, CostModel
 from my_submission.planning.calibration import part_key
+from my_submission.predictor.recorder import Recorder
 from my_submission.predictor.report import SeparationReport, is_separated, outcome_warnings, peak_memory_bytes
+from my_submission.predictor.separation_record import RecordRequest, StemRecipe
 from my_submission.predictor.song import Song, WriteCost
 from my_submission.stems import Stems
 from my_submission.systems import LoadedSystem
@@ -58,6 +62,7 @@ class Predictor:
         notes: what a reader of every report should know, such as why the CPU was chosen.
         calibration: what work has cost before; only what this predictor measures itself when not given.
         read_device_memory: looks at the GPU's memory, for the report; None on the CPU.
+        settings: the options it was loaded with that can change a sample, as plain values, for ``separation.json``.
     """
 
     def __init__(
@@ -68,9 +73,11 @@ class Predictor:
         notes: tuple[str, ...] = (),
         calibration: Calibration | None = None,
         read_device_memory: ReadMemory | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.system = system
         self.setup_notes = notes
+        self.settings = dict(settings or {})
         self.calibration = calibration if calibration is not None else Calibration()
         self._clock = clock
         self._read_device_memory = read_device_memory
@@ -79,6 +86,22 @@ class Predictor:
     def sources(self) -> tuple[str, ...]:
         """Stems that come out."""
         return self.system.recipe.sources
+
+    def recipe(self, settings: Mapping[str, Any], *, file_format: str, subtype: str) -> StemRecipe:
+        """Return everything but the song that stems depend on.
+
+        Args:
+            settings: the options that can change a sample, as plain values.
+            file_format: of the stems.
+            subtype: of the stems.
+        """
+        return StemRecipe(
+            system=self.system.recipe.name,
+            weights=self.system.weight_digests,
+            settings=settings,
+            file_format=file_format,
+            subtype=subtype,
+        )
 
     def separate(
         self,
@@ -163,8 +186,11 @@ class Predictor:
         spent_seconds: float = 0.0,
         refine: bool | None = None,
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
+        record: RecordRequest | None = None,
     ) -> SeparationReport:
         """Separate an audio file into ``directory/<source>.<format>``, from disk to disk.
+
+        The stems replace a set that was there before as a whole.
 
         Args:
             path: anything libsndfile or FFmpeg can read, one or two channels, any rate.
@@ -175,6 +201,7 @@ class Predictor:
             spent_seconds: how much of the budget is gone already, such as this song's share of loading the system.
             refine: as for :meth:`separate`.
             reading: which track of the file to read, and whether more than two channels are mixed down.
+            record: write ``separation.json`` beside the stems, which says what they are; None leaves none there.
 
         Returns:
             What was done.
@@ -192,6 +219,7 @@ class Predictor:
             spent_seconds=spent_seconds,
             refine=refine,
             reading=reading,
+            record=record,
         )
         for event in events:
             if isinstance(event, Finished):
@@ -209,6 +237,7 @@ class Predictor:
         spent_seconds: float = 0.0,
         refine: bool | None = None,
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
+        record: RecordRequest | None = None,
     ) -> Iterator[Event]:
         """As :meth:`separate_file`, as a stream of progress events; the last one is ``Finished(report)``."""
         budget = self._budget(budget_seconds, spent_seconds)
@@ -216,11 +245,22 @@ class Predictor:
         InputFiles([path]).refuse_as_stems(directory, self.sources)
         with contextlib.ExitStack() as stack:
             watch = stack.enter_context(PeakWatch(self._read_device_memory))
+            recorder = None
+            if record is not None:
+                given = record.settings
+                chosen = self._settings(budget_seconds, refine, reading) if given is None else given
+                recipe = self.recipe(chosen, file_format=file_format, subtype=subtype)
+                recorder = Recorder(self.system, recipe, record, path, directory)
+                stack.callback(recorder.close)
             scratch = scratch_folder(directory)
             began = budget.elapsed()
             rate = self.system.recipe.working_rate
             mixture = stack.enter_context(load_mixture(path, scratch_dir=scratch, working_rate=rate, options=reading))
             reading_seconds = budget.elapsed() - began
+
+            def describe(files: Mapping[str, SetFile]) -> Mapping[str, Any]:
+                return {} if recorder is None else recorder.record(files, report())
+
             writer = stack.enter_context(
                 StemFolderWriter(
                     directory,
@@ -230,6 +270,7 @@ class Predictor:
                     subtype=subtype,
                     file_format=file_format,
                     source_rate=rate(mixture.source_rate),
+                    describe=None if recorder is None else describe,
                 )
             )
             write_cost = WriteCost(
@@ -242,8 +283,16 @@ class Predictor:
                 return stack.enter_context(DiskStore(channels, samples, directory=scratch))
 
             song = self._song(mixture, budget, write_cost, new_store, refine=refine)
+            song.notes.extend(writer.notes)
+
+            def report() -> SeparationReport:
+                return self._report(song, path, writer, reading_seconds, watch.peak_bytes)
+
             with song:
-                yield from song.work()
+                events = song.work()
+                yield next(events)  # the plan
+                yield from map(Note, writer.notes)
+                yield from events
                 for block in song.blocks():
                     if isinstance(block, dict):
                         writer.write(block, waits=budget.is_limited)  # what writing takes must be known there
@@ -251,8 +300,12 @@ class Predictor:
                         yield block
             began = budget.elapsed()
         self._learn(song, write_cost, budget.elapsed() - began)
-        report = self._report(song, path, writer, reading_seconds, watch.peak_bytes)
-        yield Finished(report, report.late_by_seconds)
+        done = report()
+        yield Finished(done, done.late_by_seconds)
+
+    def _settings(self, budget_seconds: float | None, refine: bool | None, reading: ReadOptions) -> dict[str, Any]:
+        """The options of a separation, for the record of one that was asked for without a command line."""
+        return {**self.settings, "budget": budget_seconds, "refine": refine, **vars(reading)}
 
     def _budget(self, seconds: float | None, spent_seconds: float = 0.0) -> Budget:
         limit = math.inf if seconds is None else seconds

@@ -65,6 +65,13 @@ def load(
     if runtime == "onnx" and precision in {"bf16", "fp16"}:
         raise UnknownNameError(f"graphs run in fp32, not in {precision}", cure="use the runtime torch or auto")
     n_threads, threads_note = thread_count(threads)
+    settings = {
+        "device": device,
+        "precision": precision,
+        "runtime": runtime,
+        "batch_chunks": batch_chunks,
+        "max_memory": None if max_memory_bytes is None else max_memory_bytes >> 20,
+    }
     recipe = find_system(system)
     models = ModelsFolder(Path(models_dir) if models_dir is not None else DEFAULT_MODELS_DIR)
 
@@ -87,7 +94,13 @@ def load(
             loaded, fewer = within_device(loaded, free, device=str(chosen), has_fixed_batches=has_fixed_batches)
             limits += fewer
         notes = (*(note for note in (chosen.note, threads_note) if note), *limits)
-        return Predictor(loaded, notes=notes, calibration=Calibration.of_user(), read_device_memory=read_memory)
+        return Predictor(
+            loaded,
+            notes=notes,
+            calibration=Calibration.of_user(),
+            read_device_memory=read_memory,
+            settings=settings,
+        )
 
     chosen = resolve_device(device)
     try:

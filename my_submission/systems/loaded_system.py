@@ -78,10 +78,14 @@ class LoadedSystem:
         return {source: hz for branch in self.branches for source, hz in branch.mechanism.cutoffs_hz.items()}
 
     @cached_property
+    def weight_digests(self) -> Mapping[str, str]:
+        """Artefact name to the SHA-256 of its file, sorted by name."""
+        return {name: remembered_sha256_of(path) for name, path in sorted(self.weights.items())}
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the content of all weights, hexadecimal: measured costs belong to it."""
-        digests = {name: remembered_sha256_of(path) for name, path in sorted(self.weights.items())}
-        return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.weight_digests).encode()).hexdigest()
 
 
 def load_system(

@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from my_submission.audio_io import decode_to_wav, interleave
+from my_submission.audio_io.stem_sets import RECORD_FILE, read_record
 from my_submission.errors import InputError, MdxError
 from my_submission.events import Event, Finished
 from my_submission.pictures import SongView, view_song
 from my_submission.predictor import Predictor, SeparationReport
+from my_submission.predictor.separation_record import RecordRequest
 from my_submission.webapp.progress import Progress, ProgressMeter
 from my_submission.webapp.visits import VisitorSong
 
@@ -201,12 +203,14 @@ class Workshop:
         report = replace(report, notes=(*notes, *report.notes), input_notes=notes)
         job.check()
         job.moment = Progress("Measuring the stems", share=1.0, notes=job.moment.notes)
+        record = read_record(song.folder / "stems")
         view = _only(view_song(report, mixture=mixture), job.wish.sources)
         for name, path in report.outputs.items():
             if name not in job.wish.sources:
                 (song.folder / path).unlink()
         interleave({track.name: track.path for track in view.tracks[1:]}, song.folder / "mixer.wav")
-        song.report, song.view = report, view
+        (song.folder / "stems" / RECORD_FILE).unlink()  # it would list stems that nobody wanted
+        song.report, song.view, song.record = report, view, record
 
     def _predictor(self, job: Job) -> Predictor:
         name = job.wish.system
@@ -225,6 +229,7 @@ class Workshop:
             subtype="FLOAT",
             budget_seconds=budget,
             spent_seconds=spent_seconds,
+            record=RecordRequest(song=job.song.name, original=job.song.path),
         )
         with contextlib.closing(cast("Generator[Event]", events)):
             for event in events:

@@ -6,19 +6,21 @@ Files are sent from the disk, so that no song is held in memory, and nobody with
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from my_submission.audio_io import convert_stems, folder_name
+from my_submission.audio_io.stem_sets import RECORD_FILE, SetFile
 from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES
 from my_submission.errors import InputError, MdxError
 from my_submission.pictures import FrequencyAxis
 from my_submission.pictures.song_page import PAGE_NAME, picture_of, song_page
+from my_submission.predictor.separation_record import record_of_copy
 from my_submission.webapp.studio import studio
 from my_submission.webapp.visits import VisitorSong
 
@@ -132,7 +134,14 @@ def _download(request: Request, song: VisitorSong) -> Response:
     with song.lock:
         folder = song.folder / form
         if not folder.exists():
-            convert_stems(stems, folder, subtype=subtype, file_format=file_format)
+            record = song.record
+
+            def describe(files: Mapping[str, SetFile]) -> Mapping[str, Any]:
+                return record_of_copy(record or {}, files, file_format=file_format, subtype=subtype)
+
+            convert_stems(
+                stems, folder, subtype=subtype, file_format=file_format, describe=describe if record else None
+            )
     if what == ALL_STEMS:
         return FileResponse(_zipped(song, form), filename=f"{folder_name(song.name)}.zip", headers=PRIVATE)
     file = folder / f"{what}.{file_format}"
@@ -148,7 +157,8 @@ def _zipped(song: VisitorSong, form: str) -> Path:
         raise KeyError(song.token)
     pictures = {track.name: _drawn(song, track.name, "log").read_bytes() for track in view.tracks}
     files = sorted((song.folder / form).iterdir())
-    page = song_page(view, report, pictures, song=song.name, links={file.stem: file.name for file in files})
+    links = {file.stem: file.name for file in files if file.name != RECORD_FILE}
+    page = song_page(view, report, pictures, song=song.name, links=links)
     with song.lock:
         if not path.exists():
             part = path.with_suffix(".part")

@@ -7,8 +7,9 @@ import logging
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 try:
     import fcntl
@@ -46,6 +47,7 @@ class VisitorSong:
         path: the file that was given.
         seconds: its length, where the header tells it.
         upload: the file's place among all uploads, to be released with the song; None for a sample.
+        record: what the stems were made of.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class VisitorSong:
         self.folder, self.name, self.path, self.seconds, self.upload = folder, name, path, seconds, upload
         self.report: SeparationReport | None = None
         self.view: SongView | None = None
+        self.record: Mapping[str, Any] | None = None
         self.lock = threading.Lock()
         self._state = threading.Lock()
         self._n_users = 0
@@ -100,7 +103,7 @@ class VisitorSong:
             self._remove()
 
     def _remove(self) -> None:
-        self.report = self.view = None
+        self.report = self.view = self.record = None
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.upload is not None:
             self.upload.release()

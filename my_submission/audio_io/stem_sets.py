@@ -1,0 +1,406 @@
+"""The stems of one song as a set that says what it is, and that is replaced as a whole or not at all.
+
+``separation.json`` lies beside the stems and lists them by size and hash. It is written last, and it goes first when
+the set is replaced, so it never stands beside stems that it does not describe.
+
+A replacement that is killed is finished by the next run:
+
+1. All new files lie there complete, as part files.
+2. ``.separation.journal`` is put in place. It names every rename that is to come, and every file of the old set that is
+   to go. A run that is killed before this step has changed nothing.
+3. The old ``separation.json`` is removed, the stems get their names, files that only the old set had are removed, and
+   the new ``separation.json`` gets its name.
+4. The journal is removed.
+
+Whoever finds a journal (:func:`settle`) does steps 3 and 4 again; each of them may be repeated. A lock on the folder
+keeps two processes from doing it at the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from my_submission import documents
+from my_submission.audio_io.part_files import (
+    PartFile,
+    has_part_name,
+    output_error,
+    remove_abandoned_parts,
+    sync_directory,
+    try_lock,
+    write_whole,
+)
+from my_submission.errors import OutputError
+from my_submission.stems import SOURCE_SETS
+from terminal.names import restored, storable
+
+RECORD_FILE = "separation.json"
+"""What the stems of a folder are, and what they were made of."""
+
+RECORD_SCHEMA = 2
+"""Raised when the form of the record or of its key changes, so that old stems are not taken for new ones. Number 1 was
+``manifest.json``, which only catalogues had."""
+
+JOURNAL_FILE = ".separation.journal"
+
+MAX_RECORD_BYTES = 1 << 20
+"""A record takes some kilobytes; nobody else's file of this name is read beyond this."""
+
+PICTURE_NAMES = ("mixture", "report")
+
+_LOCK_SECONDS = 10.0
+"""Renames take milliseconds; a run that holds the folder for longer has been stopped."""
+
+_LOCK_RETRY_SECONDS = 0.05
+
+_LISTED_FILE = re.compile(r"[^/\\\0]+\.(wav|flac|png|html)")
+"""Files that a set can hold; a record that lists any other is not one of ours."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SetFile:
+    """One file of a set.
+
+    Attributes:
+        file: its name in the folder.
+        bytes: its size.
+        sha256: of its content, 64 lower-case hexadecimal digits.
+    """
+
+    file: str
+    bytes: int
+    sha256: str
+
+    def is_in(self, directory: Path) -> bool:
+        """Whether a folder holds the file with this size; its content is not read."""
+        try:
+            return (directory / self.file).stat().st_size == self.bytes
+        except OSError:
+            return False
+
+    def is_unchanged_in(self, directory: Path) -> bool:
+        """Whether a folder holds the file with this content."""
+        try:
+            return self.is_in(directory) and sha256_of(directory / self.file) == self.sha256
+        except OSError:
+            return False
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's content.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stamp_of(path: Path) -> str:
+    """Return a text that changes whenever the content of a file does.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    found = path.stat()
+    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"
+
+
+def to_json(document: Mapping[str, Any]) -> bytes:
+    """Return a document as JSON in UTF-8, with names as :func:`terminal.names.stored` gives them."""
+    return (json.dumps(storable(document), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def parse_record(content: bytes) -> dict[str, Any] | None:
+    """Return a record; None for what is damaged, of another version, or not a record at all."""
+    document = parse_json(content)
+    if not isinstance(document, dict) or document.get("schema") != RECORD_SCHEMA:
+        return None
+    has_form = isinstance(document.get("stems"), dict) and isinstance(document.get("pictures", []), list)
+    texts, tables = ("key", "recipe", "song"), ("input", "report")
+    has_form = has_form and all(isinstance(document.get(name), str) for name in texts)
+    has_form = has_form and all(isinstance(document.get(name), dict) for name in tables)
+    return document if has_form and _files(document) is not None else None
+
+
+def parse_json(content: bytes) -> Any:
+    """Return a document that anybody may have written, with names as they were; None for what is no strict JSON."""
+    if len(content) > MAX_RECORD_BYTES:
+        return None
+    try:
+        return _restored(documents.parse_json(content))
+    except documents.DocumentError:
+        return None
+
+
+def files_of(record: Mapping[str, Any]) -> list[SetFile]:
+    """Return the files that a record lists."""
+    return _files(record) or []
+
+
+def read_record(directory: Path) -> dict[str, Any] | None:
+    """Return the record of a folder; None where there is none, or where it does not say what lies there.
+
+    An interrupted replacement must be settled before (:func:`settle`).
+    """
+    record = _read_any_record(directory)
+    if record is None or (directory / JOURNAL_FILE).exists():
+        return None
+    return record if all(file.is_in(directory) for file in stems_of(record)) else None
+
+
+def stems_of(record: Mapping[str, Any]) -> list[SetFile]:
+    """Return the stems that a record lists, without pictures."""
+    return _files({"stems": record["stems"]}) or []
+
+
+def add_pictures(directory: Path, paths: Sequence[Path]) -> None:
+    """Note in the record of a folder that these files belong to its stems, and go with them.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    record = read_record(directory)
+    if record is not None:
+        files = [asdict(_set_file(path.name, path)) for path in paths if path.parent == directory]
+        write_whole(directory / RECORD_FILE, to_json({**record, "pictures": files}))
+
+
+def settle(directory: Path, names: Sequence[str] = ()) -> None:
+    """Finish what a killed run left in a folder: an interrupted replacement, and part files.
+
+    Args:
+        directory: the folder of a song; nothing happens where there is none.
+        names: stems beside those of the challenges.
+
+    Raises:
+        OutputError: the folder cannot be read or written, or another run holds it.
+    """
+    try:
+        entries = os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise output_error(error, directory) from error
+    known = _part_names(directory, names)
+    if JOURNAL_FILE not in entries and not any(has_part_name(entry, known) for entry in entries):
+        return
+    with _locked(directory):
+        journal = _read_journal(directory)
+        if journal is not None:
+            _logger.info("%s: finishing a replacement that was interrupted", directory)
+            _finish(directory, journal)
+        remove_abandoned_parts(directory, known)
+
+
+def notes_before(directory: Path, files: Sequence[str]) -> tuple[str, ...]:
+    """Say which stems lie in a folder that no record describes: those of ``files`` will be replaced, others stay."""
+    listed = {file.file for file in files_of(_read_any_record(directory) or {}) if file.is_in(directory)}
+    unknown = {name for name in os.listdir(directory) if name in _stem_files() or name in files} - listed
+    notes = []
+    if replaced := sorted(unknown & set(files)):
+        notes.append(f"{', '.join(replaced)} lay there without a {RECORD_FILE} that describes them; they are replaced")
+    if kept := sorted(unknown - set(files)):
+        notes.append(f"{', '.join(kept)} lie there without a {RECORD_FILE} that describes them; they are left alone")
+    return tuple(notes)
+
+
+def replace_set(directory: Path, parts: Sequence[PartFile], record: Mapping[str, Any] | None) -> None:
+    """Give complete part files their names, and remove what only the old set had.
+
+    Once this has begun, the part files belong to the folder, and the next run finishes what is interrupted.
+
+    Args:
+        directory: the folder of a song.
+        parts: the new files, flushed to disk.
+        record: of the new set; None leaves no ``separation.json`` behind.
+
+    Raises:
+        OutputError: the folder cannot be written. The old set is as it was, unless the message says otherwise.
+    """
+    with _locked(directory):
+        finals = {part.final.name for part in parts}
+        old = files_of(_read_any_record(directory) or {})
+        outdated = [file for file in old if file.file not in finals and file.is_unchanged_in(directory)]
+        record_part = None if record is None else PartFile(directory / RECORD_FILE)
+        try:
+            if record_part is not None and record is not None:
+                record_part.path.write_bytes(to_json(record))
+                record_part.sync()
+            journal = _journal_of(parts, record_part, outdated)
+            write_whole(directory / JOURNAL_FILE, to_json(journal))
+        except BaseException as error:
+            if record_part is not None:
+                record_part.discard()
+            if isinstance(error, OSError):
+                raise output_error(error, directory) from error
+            if isinstance(error, OutputError):
+                raise OutputError(error.problem, where=directory, cure=error.cure) from error
+            raise
+        for part in (*parts, *([record_part] if record_part else [])):
+            part.release()
+        try:
+            sync_directory(directory)
+            _finish(directory, journal)
+        except Exception:
+            raise
+        except BaseException:  # interrupted by the user: milliseconds are left to do
+            _finish(directory, journal)
+            raise
+
+
+def _journal_of(parts: Sequence[PartFile], record: PartFile | None, outdated: Sequence[SetFile]) -> dict[str, Any]:
+    return {
+        "schema": RECORD_SCHEMA,
+        "stems": [[part.path.name, part.final.name, part.path.stat().st_size] for part in parts],
+        "record": None if record is None else record.path.name,
+        "outdated": [[file.file, file.bytes] for file in outdated],
+    }
+
+
+def _finish(directory: Path, journal: Mapping[str, Any]) -> None:
+    """Do what is left of a replacement; all of it may have been done before."""
+    final, record = directory / RECORD_FILE, journal["record"]
+    try:
+        if record is None or (directory / record).exists():
+            final.unlink(missing_ok=True)
+        for part, name, _ in journal["stems"]:
+            if (directory / part).exists():
+                os.replace(directory / part, directory / name)
+        for name, n_bytes in journal["outdated"]:
+            if SetFile(name, n_bytes, "").is_in(directory):
+                (directory / name).unlink(missing_ok=True)
+        is_whole = all(SetFile(name, n_bytes, "").is_in(directory) for _, name, n_bytes in journal["stems"])
+        if record is not None and (directory / record).exists():
+            if is_whole:
+                os.replace(directory / record, final)
+            else:
+                _logger.warning("%s: stems of an interrupted replacement are gone", directory)
+                (directory / record).unlink()
+        sync_directory(directory)
+        (directory / JOURNAL_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        failed = output_error(error, directory)
+        raise OutputError(
+            f"{failed.problem}; some stems are new and some old",
+            where=directory,
+            cure="run the same command again, which finishes the replacement",
+        ) from error
+    sync_directory(directory)
+
+
+def _read_journal(directory: Path) -> dict[str, Any] | None:
+    """The journal of a folder; None where there is none, or where it holds anything that a journal of ours does not."""
+    path = directory / JOURNAL_FILE
+    try:
+        with path.open("rb") as file:
+            document = parse_json(file.read(MAX_RECORD_BYTES))
+        for part, name, n_bytes in document["stems"]:
+            if not has_part_name(part, (Path(name).stem,)) or not _LISTED_FILE.fullmatch(name) or n_bytes < 0:
+                raise ValueError(f"lists {name!r}")
+        for name, n_bytes in document["outdated"]:
+            if not _LISTED_FILE.fullmatch(name) or n_bytes < 0:
+                raise ValueError(f"lists {name!r}")
+        if document["record"] is not None and not has_part_name(document["record"], (Path(RECORD_FILE).stem,)):
+            raise ValueError("names another record")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise output_error(error, directory) from error
+    except (LookupError, TypeError, ValueError) as error:
+        _logger.warning("%s is no journal of this program and is left alone (%s)", path, error)
+        return None
+    journal: dict[str, Any] = document
+    return journal
+
+
+def _read_any_record(directory: Path) -> dict[str, Any] | None:
+    """The record of a folder, whether or not the stems are as it says."""
+    try:
+        with (directory / RECORD_FILE).open("rb") as file:
+            return parse_record(file.read(MAX_RECORD_BYTES + 1))
+    except OSError:
+        return None
+
+
+def _files(record: Mapping[str, Any]) -> list[SetFile] | None:
+    """The files of a record, or None where an entry is none."""
+    files = []
+    for entry in (*record.get("stems", {}).values(), *record.get("pictures", [])):
+        if not isinstance(entry, dict):
+            return None
+        name, n_bytes, sha256 = entry.get("file"), entry.get("bytes"), entry.get("sha256")
+        if not isinstance(name, str) or not isinstance(n_bytes, int) or not isinstance(sha256, str):
+            return None
+        if not _LISTED_FILE.fullmatch(name):
+            return None
+        files.append(SetFile(name, n_bytes, sha256))
+    return files
+
+
+def _restored(document: Any) -> Any:
+    """A copy of a document with all names as :func:`to_json` was given them."""
+    if isinstance(document, str):
+        return restored(document)
+    if isinstance(document, dict):
+        return {_restored(key): _restored(value) for key, value in document.items()}
+    return [_restored(value) for value in document] if isinstance(document, list) else document
+
+
+def _set_file(name: str, path: Path) -> SetFile:
+    try:
+        return SetFile(name, path.stat().st_size, sha256_of(path))
+    except OSError as error:
+        raise output_error(error, path) from error
+
+
+def _stem_files() -> frozenset[str]:
+    return frozenset(f"{name}.{suffix}" for sources in SOURCE_SETS for name in sources for suffix in ("wav", "flac"))
+
+
+def _part_names(directory: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """What part files of this program can be called, in a folder of stems."""
+    listed = (Path(file.file).stem for file in files_of(_read_any_record(directory) or {}))
+    fixed = (Path(RECORD_FILE).stem, Path(JOURNAL_FILE).stem, *PICTURE_NAMES)
+    return tuple({*fixed, *names, *listed, *(name for sources in SOURCE_SETS for name in sources)})
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold a folder against other processes, where locks are to be had.
+
+    Raises:
+        OutputError: the folder cannot be opened, or another process does not let go of it.
+    """
+    if os.name != "posix":
+        yield
+        return
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError as error:
+        raise output_error(error, directory) from error
+    try:
+        until = time.monotonic() + _LOCK_SECONDS
+        while not try_lock(descriptor, if_unsupported=True):
+            if time.monotonic() > until:
+                raise OutputError(
+                    "another run is replacing the stems in this folder",
+                    where=directory,
+                    cure="wait for it, or choose another output folder",
+                )
+            time.sleep(_LOCK_RETRY_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,57 @@
+"""Gathering the record of a separation while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from my_submission.audio_io.stem_sets import SetFile
+from my_submission.predictor.report import SeparationReport
+from my_submission.predictor.run_manifest import run_manifest, versions
+from my_submission.predictor.separation_record import RecordRequest, StemRecipe, content_of, separation_record
+from my_submission.systems import LoadedSystem
+
+
+class Recorder:
+    """Hashes the song in a thread of its own, beside the work, and makes the record once the stems are complete.
+
+    Args:
+        system: what separates.
+        recipe: how.
+        request: what the caller says of the record.
+        path: the song.
+        directory: of the stems.
+    """
+
+    def __init__(
+        self, system: LoadedSystem, recipe: StemRecipe, request: RecordRequest, path: Path, directory: Path
+    ) -> None:
+        self._system, self._recipe, self._request = system, recipe, request
+        self._song = request.song or directory.resolve().name
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="mdx-record")
+        self._content = self._pool.submit(self._gather, request.original or path)
+
+    def record(self, files: Mapping[str, SetFile], report: SeparationReport) -> dict[str, Any]:
+        """The record of complete stems.
+
+        Raises:
+            InputError: the song could not be read again.
+        """
+        return separation_record(
+            song=self._song,
+            recipe=self._recipe,
+            content=self._content.result(),
+            files=files,
+            made_with=run_manifest(self._system, self._recipe.settings),
+            report=report.as_json(),
+        )
+
+    def close(self) -> None:
+        """Wait for nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _gather(self, path: Path) -> dict[str, Any]:
+        versions()  # looked up here once, so that it takes no time when the stems are complete
+        return dict(self._request.content or content_of(path))

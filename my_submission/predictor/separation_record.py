@@ -1,0 +1,185 @@
+"""What a set of stems was made of: the recipe, the song's content, and the record that lies beside the stems."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from my_submission.audio_io.stem_sets import (
+    RECORD_SCHEMA,
+    SetFile,
+    read_record,
+    settle,
+    sha256_of,
+    stamp_of,
+)
+from my_submission.errors import InputError
+from my_submission.version import __version__
+
+
+@dataclass(frozen=True, kw_only=True)
+class StemRecipe:
+    """Everything but the song that stems depend on.
+
+    Attributes:
+        system: its name.
+        weights: artefact name to SHA-256.
+        settings: the options that can change a sample, as plain values.
+        file_format: "wav" or "flac".
+        subtype: "PCM_16", "PCM_24" or "FLOAT".
+        version: of this program.
+    """
+
+    system: str
+    weights: Mapping[str, str]
+    settings: Mapping[str, Any]
+    file_format: str
+    subtype: str
+    version: str = __version__
+
+    @property
+    def digest(self) -> str:
+        """A hash of all of it."""
+        facts = {
+            "schema": RECORD_SCHEMA,
+            "version": self.version,
+            "system": self.system,
+            "weights": dict(self.weights),
+            "settings": dict(self.settings),
+            "format": [self.file_format, self.subtype],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def key(self, content_sha256: str) -> str:
+        """The name of these stems by what they are made of."""
+        return hashlib.sha256(f"{content_sha256} {self.digest}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordRequest:
+    """What a caller knows better than the predictor of what ``separation.json`` is to say.
+
+    Attributes:
+        song: name of the song; that of the output folder when not given.
+        settings: the options that can change a sample, as the caller was given them; those of the predictor and the
+            call when not given.
+        content: of the song, as :func:`content_of` returns it, with more keys where the caller has any; found out
+            from the file when not given.
+        original: the file that was given, where the one that is separated is a copy.
+    """
+
+    song: str | None = None
+    settings: Mapping[str, Any] | None = None
+    content: Mapping[str, Any] = field(default_factory=dict)
+    original: Path | None = None
+
+
+def content_of(path: Path) -> dict[str, Any]:
+    """Return what a song is: its file's name, size, stamp, and hash.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        stamp = stamp_of(path)
+        return {"name": path.name, "bytes": path.stat().st_size, "stamp": stamp, "sha256": sha256_of(path)}
+    except OSError as error:
+        cure = "check the path and its permissions"
+        raise InputError(f"it cannot be read ({error.strerror})", where=path, cure=cure) from error
+
+
+def separation_record(
+    *,
+    song: str,
+    recipe: StemRecipe,
+    content: Mapping[str, Any],
+    files: Mapping[str, SetFile],
+    made_with: Mapping[str, Any],
+    report: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the record of a set of stems, as plain values.
+
+    Args:
+        song: its name.
+        recipe: how they were made.
+        content: of the song, see :func:`content_of`.
+        files: stem to its file.
+        made_with: see :func:`my_submission.predictor.run_manifest.run_manifest`.
+        report: of the separation; paths in it are replaced by names, so that the folder may be moved and given away.
+    """
+    names = {"input_path": content.get("url", content.get("name")), "outputs": {}, "weights": {}}
+    names["outputs"] = {name: file.file for name, file in files.items()}
+    names["weights"] = {name: Path(path).name for name, path in report.get("weights", {}).items()}
+    return {
+        "schema": RECORD_SCHEMA,
+        "version": recipe.version,
+        "song": song,
+        "system": recipe.system,
+        "format": {"file_format": recipe.file_format, "subtype": recipe.subtype},
+        "key": recipe.key(content["sha256"]),
+        "recipe": recipe.digest,
+        "input": dict(content),
+        "stems": {name: asdict(file) for name, file in files.items()},
+        "made_with": dict(made_with),
+        "report": {**report, **names},
+    }
+
+
+def record_of_copy(
+    record: Mapping[str, Any], files: Mapping[str, SetFile], *, file_format: str, subtype: str
+) -> dict[str, Any]:
+    """Return the record of stems that were copied into another format: as of a separation straight into it.
+
+    Args:
+        record: of the stems that were copied.
+        files: stem to the copy.
+        file_format: of the copies.
+        subtype: of the copies.
+    """
+    made_with = record["made_with"]
+    recipe = StemRecipe(
+        system=record["system"],
+        weights=made_with["weights"],
+        settings=made_with["settings"],
+        file_format=file_format,
+        subtype=subtype,
+        version=record["version"],
+    )
+    return separation_record(
+        song=record["song"],
+        recipe=recipe,
+        content=record["input"],
+        files=files,
+        made_with=made_with,
+        report=record["report"],
+    )
+
+
+def is_separated_already(song: Path, directory: Path, recipe: StemRecipe) -> bool:
+    """Whether a folder holds the stems of this very song by this very recipe, whole.
+
+    What a killed run left in the folder is finished or removed first. Stems that are shares of the mixture, because
+    there was no time for more, do not count.
+
+    Raises:
+        InputError: the song cannot be read.
+        OutputError: the folder cannot be read, or what was left there cannot be finished.
+    """
+    settle(directory)
+    record = read_record(directory)
+    if record is None or not is_made_by(record, recipe.digest):
+        return False
+    try:
+        is_same_file = record["input"].get("stamp") == stamp_of(song)
+    except OSError:
+        is_same_file = False
+    return is_same_file or bool(record["input"].get("sha256") == content_of(song)["sha256"])
+
+
+def is_made_by(record: Mapping[str, Any], digest: str) -> bool:
+    """Whether a record is of stems made by the recipe of this digest, with time enough to separate anything."""
+    return record["recipe"] == digest and record["report"].get("separated") is not False
