@@ -45,6 +45,7 @@ class _State:
     began: float | None = None
     cleans_up = False
     first_signal: float | None = None
+    number: int | None = None
 
 
 def begin() -> None:
@@ -53,13 +54,24 @@ def begin() -> None:
     Until :func:`end_in_order` a signal ends it at once, with a line and no traceback, whatever is being imported.
     """
     streams.protect()
-    for number in _signals():
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, _on_signal)
+    _listen()
     sys.excepthook = _except_hook
     if hasattr(signal, "pthread_sigmask"):  # they are held back while a command starts itself again
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _signals())
     _State.began = time.monotonic() - age_seconds()
+
+
+def listen_again() -> None:
+    """Hear the signals of a command again, after a library has set handlers of its own."""
+    if _State.began is not None:
+        _listen()
+
+
+def stop_requested() -> KeyboardInterrupt | None:
+    """What a signal asked for, where a library has made something else of the exception; None where none came."""
+    if _State.number is None:
+        return None
+    return KeyboardInterrupt() if _State.number == signal.SIGINT else Terminated(_State.number)
 
 
 def end_in_order() -> None:
@@ -134,6 +146,12 @@ def _age_by_psutil() -> float:
     return float(time.time() - psutil.Process().create_time())
 
 
+def _listen() -> None:
+    for number in _signals():
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _on_signal)
+
+
 def _signals() -> set[signal.Signals]:
     return {getattr(signal, name) for name in _WORDS if hasattr(signal, name)}
 
@@ -147,7 +165,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if not _State.cleans_up:
         _end_now(number)
     if _State.first_signal is None:
-        _State.first_signal = now
+        _State.first_signal, _State.number = now, number
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
     if now - _State.first_signal > REPEAT_SECONDS:
         _end_now(number)

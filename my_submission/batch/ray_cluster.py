@@ -14,6 +14,7 @@ import psutil
 
 from my_submission.batch.scheduling import Lost, PoolEvent, Raised, Ready, Refused, Returned
 from my_submission.errors import MdxError
+from terminal import process
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -121,14 +122,15 @@ def _connect(ray: Any, address: str | None, *, is_verbose: bool) -> None:
                 raise MdxError(f"no Ray cluster can be had ({_first_line(error)})", where=where, cure=cure) from error
             _logger.warning("Ray did not start (%s); trying again", _first_line(error))
         else:
+            process.listen_again()  # Ray ends a terminated process with a code of its own, and cleans nothing up
             return
 
 
 def _end(processes: set[psutil.Process]) -> None:
     """End what Ray leaves behind when it does not start: it would be in the way of the next try."""
-    for process in processes:
+    for left in processes:
         with suppress(psutil.NoSuchProcess):
-            process.kill()
+            left.kill()
 
 
 class RayPool(Generic[Task, Result]):

@@ -53,7 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MdxError, EvaluationError) as error:
         complain(f"{error}")
         return FAILED
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, SystemExit) as ending:
+        stop = ending if isinstance(ending, KeyboardInterrupt) else process.stop_requested()  # Lightning's is an exit
+        if stop is None:
+            raise
         complain(f"{process.word(stop)}; what was complete is kept")
         return process.exit_code(stop)
     return 0
