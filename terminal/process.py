@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn
@@ -58,7 +58,7 @@ def begin() -> None:
     sys.excepthook = _except_hook
     if hasattr(signal, "pthread_sigmask"):  # they are held back while a command starts itself again
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _signals())
-    _State.began = time.monotonic() - age_seconds()
+    _State.began = min(started(), time.monotonic())
 
 
 def listen_again() -> None:
@@ -105,6 +105,8 @@ def end(code: int, *, at_once: bool = False) -> NoReturn:
 
 def exit_code(stop: KeyboardInterrupt) -> int:
     """The exit code of a process that was interrupted or terminated."""
+    if _State.number is not None:  # a library may have made a plain KeyboardInterrupt of it
+        return EXIT_SIGNAL + _State.number
     return EXIT_SIGNAL + (stop.number if isinstance(stop, Terminated) else signal.SIGINT)
 
 
@@ -126,24 +128,27 @@ def signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def age_seconds() -> float:
-    """How long ago this process was started, its interpreter and imports included, to about 0.01 s."""
+def started() -> float:
+    """When this process was started, interpreter and imports included, on the clock of ``time.monotonic``, to 0.01 s."""
     try:
-        ticks = int(
-            Path("/proc/self/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
-        )
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+        fields = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        ticks = int(fields[19])
+        return ticks / os.sysconf("SC_CLK_TCK") + _since(lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
     except (AttributeError, IndexError, OSError, ValueError):  # no Linux
-        age = _age_by_psutil()
-    return age if age >= 0 else 0.0
+        return _started_by_psutil()
 
 
-def _age_by_psutil() -> float:
+def _since(clock: Callable[[], float]) -> float:
+    """How far ``time.monotonic`` is ahead of a clock: the least of a few readings, between which nobody may come."""
+    return min(-clock() + time.monotonic() for _ in range(5))
+
+
+def _started_by_psutil() -> float:
     try:
         import psutil
     except ImportError:
-        return time.process_time()
-    return float(time.time() - psutil.Process().create_time())
+        return time.monotonic() - time.process_time()
+    return float(psutil.Process().create_time() + _since(time.time))
 
 
 def _listen() -> None:
