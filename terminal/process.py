@@ -129,7 +129,7 @@ def signals_held() -> Iterator[None]:
 
 
 def started() -> float:
-    """When this process was started, interpreter and imports included, on the clock of ``time.monotonic``, to 0.01 s."""
+    """When this process was started, interpreter and imports included, on the clock of ``time.monotonic`` (0.01 s)."""
     try:
         fields = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
         ticks = int(fields[19])
