@@ -113,7 +113,7 @@ def check_scores(document: object, *, where: str | Path | None = None) -> Docume
         raise _no_scores("is not a JSON object", where)
     version = document.get("schema")
     is_read = type(version) is int and version == SCHEMA
-    _expect(is_read, f"schema is {str(version)[:40]!r}, this program reads {SCHEMA}", where)
+    _expect(is_read, f"schema is {repr(version)[:40]}, this program reads {SCHEMA}", where)
     _expect(isinstance(document.get("dataset"), str), "dataset is not a string", where)
     _expect(isinstance(document.get("system") or "", str), "system is not a string", where)
     sources = document.get("sources") or []

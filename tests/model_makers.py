@@ -6,24 +6,33 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 
 from my_submission.geometry import SpectralChunking, StftGeometry
-from my_submission.networks.demucs import Demucs, DemucsConfig
-from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
-from training.export import export
+from my_submission.stems import MUSIC_SOURCES
+
+if TYPE_CHECKING:  # so that a test of folders and manifests needs no torch
+    import torch
+
+    from my_submission.networks.demucs import Demucs
+    from my_submission.networks.tfc_tdf import TfcTdfNet
+
+TINY_N_FFT = {"bass": 1024, "drums": 256, "other": 512, "vocals": 384}
 
 
 def random_network(bins: int, *, depth: int = 5, growth: int = 4, seed: int = 0) -> TfcTdfNet:
     """A small TFC-TDF network in evaluation mode whose BatchNorms have seen something."""
+    import torch
+
+    from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
+
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = TfcTdfNet(TfcTdfConfig(bins=bins, depth=depth, growth=growth))
         for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, torch.nn.BatchNorm2d):
                 module.running_mean.uniform_(-0.1, 0.1)
                 module.running_var.uniform_(0.8, 1.2)
     return network.eval()
@@ -35,6 +44,8 @@ def passing_the_mixture(network: TfcTdfNet, *, share: float = 0.3) -> TfcTdfNet:
     What random weights make of a spectrum is hardly the spectrum of anything, and most of it is gone after the inverse
     transform. This one's output is mostly sound, like that of a trained network; the arithmetic is the same.
     """
+    import torch
+
     n_parts = 2 * network.config.channels
     state = network.state_dict()
 
@@ -65,6 +76,10 @@ def passing_the_mixture(network: TfcTdfNet, *, share: float = 0.3) -> TfcTdfNet:
 
 def random_demucs(channels: int = 4, *, seed: int = 0) -> Demucs:
     """A Demucs v2 of random weights in evaluation mode."""
+    import torch
+
+    from my_submission.networks.demucs import Demucs, DemucsConfig
+
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Demucs(DemucsConfig(channels=channels)).eval()
@@ -87,6 +102,8 @@ def write_spectral(
     folder: Path, name: str, network: TfcTdfNet, *, n_fft: int, hop: int, bins: int, frames: int
 ) -> dict[str, object]:
     """Export a network and return its manifest entry."""
+    from training.export import export
+
     path = folder / f"{name}.onnx"
     path.parent.mkdir(parents=True, exist_ok=True)
     target = name.rpartition("/")[2]
@@ -99,6 +116,8 @@ def write_torch(
     folder: Path, name: str, state: Mapping[str, torch.Tensor], architecture: str, *, suffix: str = "th"
 ) -> dict[str, object]:
     """Save a state dict and return its manifest entry."""
+    import torch
+
     path = folder / f"{name}.{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(state), path)
@@ -109,3 +128,20 @@ def random_mixer(seed: int = 0) -> np.ndarray:
     """A Mixer near the identity, float32 (8, 10)."""
     rng = np.random.default_rng(seed)
     return (np.eye(8, 10) + 0.1 * rng.standard_normal((8, 10))).astype(np.float32)
+
+
+def write_tiny_models(folder: Path) -> None:
+    """A models folder whose starter is four tiny networks and a Mixer of random weights; it is in ``tests/data``."""
+    import torch
+
+    shape = {"hop": 64, "bins": 64, "frames": 128}
+    entries = [
+        write_spectral(folder, f"starter/{source}", random_network(64, growth=2), n_fft=TINY_N_FFT[source], **shape)
+        for source in MUSIC_SOURCES
+    ]
+    entries.append(
+        write_torch(
+            folder, "starter/mixer", {"linear.weight": torch.from_numpy(random_mixer())}, "mixer", suffix="ckpt"
+        )
+    )
+    write_manifest(folder, entries)

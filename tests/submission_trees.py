@@ -15,6 +15,7 @@ FILES = (
     "evaluate_locally.py",
     "run.sh",
     "requirements.txt",
+    "constraints.txt",
     "apt.txt",
     "LICENSE",
     "README.md",

@@ -175,6 +175,7 @@ def test_the_loudest_stretch_of_waveforms() -> None:
     assert loudest_stretch(batch, 2000).shape == (1, 2, 1000)
 
 
+@pytest.mark.needs("torch")
 def test_bfloat16_is_close_to_the_reference(tmp_path: Path) -> None:
     if (obstacle := bf16_obstacle()) is not None:
         pytest.skip(obstacle)

@@ -17,13 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 from my_submission.cli import main
 from my_submission.stems import MUSIC_SOURCES
 from my_submission.version import __version__
-from tests.conftest import TINY_N_FFT
-from tests.model_makers import entry, write_manifest, write_torch
+from tests.model_makers import TINY_N_FFT, entry, write_manifest, write_torch
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -461,7 +459,10 @@ def test_a_graph_that_does_not_fit_the_manifest(
     assert "keeps 64 bins" in err
 
 
+@pytest.mark.needs("torch")
 def test_a_file_that_is_no_mixer(run: Callable[..., tuple[int, str, str]], tiny_models: Path, tmp_path: Path) -> None:
+    import torch
+
     song = write_song(tmp_path / "song.wav")
     folder = tmp_path / "models"
     shutil.copytree(tiny_models, folder)
@@ -469,7 +470,8 @@ def test_a_file_that_is_no_mixer(run: Callable[..., tuple[int, str, str]], tiny_
     for source in MUSIC_SOURCES:
         renamed = entry(f"kuielab-a/{source}", folder, f"starter/{source}.onnx", format="onnx", architecture="tfc-tdf")
         entries.append({**renamed, "geometry": {"n_fft": TINY_N_FFT[source], "hop": 64}})
-    entries.append(write_torch(folder, "kuielab-a/mixer", {"weight": torch.ones(8, 10)}, "mixer", suffix="ckpt"))
+    state = {"weight": torch.ones(8, 10)}
+    entries.append(write_torch(folder, "kuielab-a/mixer", state, "mixer", suffix="ckpt"))
     write_manifest(folder, entries)
     code, _, err = run(
         song, "-o", tmp_path / "out", "--system", "kuielab-a-networks", "--models-dir", folder, "--allow-unverified"

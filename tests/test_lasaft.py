@@ -7,7 +7,6 @@ many-sources path, which differ in the order of sums.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -25,9 +24,9 @@ from my_submission.networks.lasaft.v2 import LasaftV2Net, LightSaft
 from my_submission.networks.lasaft.weights import from_state_dict
 from tests import lasaft_reference as reference
 from tests.lasaft_reference import Scope
+from tests.reference_vectors import reference_vectors
 
 M = TypeVar("M", bound=nn.Module)
-REFERENCE_ROOT = Path(__file__).resolve().parents[2] / "shared" / "reference"
 SMALL = {
     "n_fft": 64,
     "n_blocks": 5,
@@ -103,11 +102,8 @@ def test_published_sizes(config: LasaftConfig, n_parameters: int) -> None:
 @pytest.mark.parametrize("name", ["lightsaft_v1", "lasaft_v1", "lasaft_v2_light", "lasaft_v2"])
 def test_reference_vectors_of_the_originals(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Loaded strictly under the original key names, sizes read from the shapes; relative error below 1e-5."""
-    path = REFERENCE_ROOT / f"{name}.npz"
-    if not path.exists():
-        pytest.skip("../shared/reference is not here")
-    stored = np.load(path)
-    state = {key[6:]: torch.from_numpy(stored[key]) for key in stored.files if key.startswith("state/")}
+    stored = reference_vectors(name)
+    state = {key[6:]: torch.from_numpy(stored[key]) for key in stored if key.startswith("state/")}
     net = from_state_dict(state, act="leaky_relu" if name.endswith("light") else "relu")
     x, sources = (torch.from_numpy(stored[f"input/{key}"]) for key in ("x", "source_index"))
     with torch.inference_mode():

@@ -23,6 +23,7 @@ from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
 from my_submission.systems import SYSTEMS, BranchRecipe, SystemRecipe
 from my_submission.user_config import MySeparationModel
 from tests.model_makers import random_network, write_manifest, write_spectral
+from tests.optional_libraries import require
 
 RATE = 44_100
 
@@ -52,6 +53,7 @@ CINEMA = SystemRecipe(
 @pytest.fixture(scope="session")
 def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One tiny network a source, with chunks long enough for a five-minute song in a test."""
+    require("torch")
     folder = tmp_path_factory.mktemp("models")
     shape = {"n_fft": 4096, "hop": 2048, "bins": 16, "frames": 128}
     entries = [

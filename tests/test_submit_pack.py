@@ -66,6 +66,9 @@ def test_requirements_are_those_the_packed_modules_import(tree: Path, tmp_path: 
     for library in ("soundfile", "soxr", "av", "scipy"):
         assert library in libraries
         assert f"{library}>" in packed
+    assert packed.startswith("-c constraints.txt\n")
+    kept = (tmp_path / "packed/constraints.txt").read_text("utf-8")
+    assert kept == (tree / "constraints.txt").read_text("utf-8")
     for needless in ("museval", "musdb", "librosa", "jsonschema", "rich"):
         assert needless not in packed
 

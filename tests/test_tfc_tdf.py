@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,9 +14,9 @@ from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.tfc_tdf import TfcTdfBlock, TfcTdfConfig, TfcTdfNet
 from my_submission.networks.tfc_tdf_graph import from_onnx
 from my_submission.networks.tfc_tdf_weights import canonical_state, from_state_dict, infer_config, load_weights
+from tests.reference_vectors import reference_vectors
 from training.export import export
 
-REFERENCE = Path(__file__).resolve().parents[1].parent / "shared" / "reference"
 SMALL = TfcTdfConfig(bins=32, depth=5, growth=4)
 CHUNKING = SpectralChunking(StftGeometry(128, 64, 32), 8)
 
@@ -79,11 +78,8 @@ def test_key_names_are_those_of_the_submission() -> None:
 
 
 def test_submission_reference() -> None:
-    path = REFERENCE / "tfc_tdf_submission_keys.npz"
-    if not path.exists():
-        pytest.skip("../shared/reference is not at hand")
-    stored = np.load(path)
-    state = {k.removeprefix("state/"): torch.from_numpy(stored[k]) for k in stored.files if k.startswith("state/")}
+    stored = reference_vectors("tfc_tdf_submission_keys")
+    state = {k.removeprefix("state/"): torch.from_numpy(stored[k]) for k in stored if k.startswith("state/")}
     net = from_state_dict(state)
     with torch.no_grad():
         error = relative_error(net(torch.from_numpy(stored["input/x"])), torch.from_numpy(stored["output/y"]))
@@ -92,16 +88,13 @@ def test_submission_reference() -> None:
 
 
 def test_block_reference() -> None:
-    path = REFERENCE / "tfc_tdf_block_training_keys.npz"
-    if not path.exists():
-        pytest.skip("../shared/reference is not at hand")
-    stored = np.load(path)
+    stored = reference_vectors("tfc_tdf_block_training_keys")
     shape = json.loads(str(stored["config"]))
     block = TfcTdfBlock(TfcTdfConfig(bins=shape["f"], depth=3, growth=shape["c"]), shape["c"], shape["f"]).eval()
     prefix = "state/"
     state = {
         f"bottleneck_block.{k.removeprefix(prefix)}": torch.from_numpy(stored[k])
-        for k in stored.files
+        for k in stored
         if k.startswith(prefix)
     }
     block.load_state_dict({k.removeprefix("mid_dense."): v for k, v in canonical_state(state).items()})

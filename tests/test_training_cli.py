@@ -16,6 +16,8 @@ from tests.training_songs import synthetic_stem, write_audio_song, write_spooled
 from training.cli import main, parser
 from training.phase2.blending import BlendStatistics, choose_share, fit_share
 
+pytestmark = pytest.mark.needs("torch", "lightning")
+
 QUICK = ("run.epochs=1", "run.epoch_steps=1", "validation.max_seconds=0.3")
 
 

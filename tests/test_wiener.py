@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from my_submission.dsp.wiener import WienerFilter, WienerSettings, wiener
-
-REFERENCE_ROOT = Path(__file__).resolve().parents[2] / "shared" / "reference"
+from tests.reference_vectors import reference_vectors
 
 FRAMES, BINS = 40, 33
 
@@ -115,14 +113,9 @@ def test_a_filter_is_used_in_its_order() -> None:
 @pytest.mark.parametrize("name", ["residual_1ch", "residual_2ch", "4src_1iter", "4src_softmask"])
 def test_the_published_vectors_are_reproduced(name: str) -> None:
     """Random masks of the original's own run, complex64."""
-    path = REFERENCE_ROOT / f"mwf_{name}.npz"
-    if not path.is_file():
-        pytest.skip("../shared/reference is not here")
-    with np.load(path) as vectors:
-        config = json.loads(str(vectors["config"]))
-        mask, mixture, expected = (
-            vectors[key][0].swapaxes(-1, -2) for key in ("input/mask", "input/mixture", "output/y")
-        )
+    vectors = reference_vectors(f"mwf_{name}")
+    config = json.loads(str(vectors["config"]))
+    mask, mixture, expected = (vectors[key][0].swapaxes(-1, -2) for key in ("input/mask", "input/mixture", "output/y"))
     settings = WienerSettings(config["residual_model"], config["softmask"], config["n_iter"])
     error = np.abs(wiener(mask, mixture, settings) - expected).max()
     print(f"{name}: largest error {error:.1e}")

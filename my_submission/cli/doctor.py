@@ -24,6 +24,7 @@ from my_submission.doctor import (
     measure_differences,
     runtime_findings,
     try_system,
+    version_findings,
 )
 from my_submission.doctor.differences import ALIKE_DB, worst_decibels
 from my_submission.engines.provider_probe import installed_runtimes, probe_providers
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     machine = describe_machine()
     providers = probe_providers()
     _show_machine(machine)
-    findings = list(runtime_findings(installed_runtimes(), providers, machine))
+    findings = [*version_findings(), *runtime_findings(installed_runtimes(), providers, machine)]
     n_faults = show_findings(findings)
     found: dict[str, Any] = {"schema": 1, "machine": asdict(machine), "providers": [asdict(p) for p in providers]}
     found["findings"] = [asdict(finding) for finding in findings]

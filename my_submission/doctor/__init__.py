@@ -4,6 +4,7 @@ from my_submission.doctor.differences import Difference, measure_differences
 from my_submission.doctor.forecast import Forecast, forecast
 from my_submission.doctor.machine import Machine, describe_machine, runtime_findings
 from my_submission.doctor.trial import Trial, TrialSettings, try_system
+from my_submission.doctor.tried_versions import version_findings
 
 __all__ = [
     "Difference",
@@ -16,4 +17,5 @@ __all__ = [
     "measure_differences",
     "runtime_findings",
     "try_system",
+    "version_findings",
 ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from my_submission.cache import cache_folder
 from my_submission.challenge.tracks import GraderMachine
 from my_submission.errors import MdxError
-from my_submission.submission.requirement_names import debian_packages
+from my_submission.submission.requirement_names import CONSTRAINTS_NAME, debian_packages
 
 PYTHON_IMAGE = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
 """What a container is built on: this Python's version, so that the same wheels fit."""
@@ -76,10 +76,9 @@ def container_environment(tree: Path, engine: str) -> Environment:
     """
     packages = " ".join(debian_packages(tree / "apt.txt"))
     install = f"RUN apt-get update && apt-get install -y --no-install-recommends {packages}\n" if packages else ""
-    recipe = (
-        f"FROM {PYTHON_IMAGE}\n{install}COPY requirements.txt .\nRUN pip install --no-cache-dir -r requirements.txt\n"
-    )
-    digest = hashlib.sha256(recipe.encode() + (tree / "requirements.txt").read_bytes()).hexdigest()[:12]
+    copied = " ".join(path.name for path in _requirement_files(tree))
+    recipe = f"FROM {PYTHON_IMAGE}\n{install}COPY {copied} ./\nRUN pip install --no-cache-dir -r requirements.txt\n"
+    digest = hashlib.sha256(recipe.encode() + _requirements(tree)).hexdigest()[:12]
     image = f"mdx-rehearsal:{digest}"
     _build([engine, "build", "--tag", image, "--file", "-", str(tree)], "requirements.txt and apt.txt", stdin=recipe)
     return Environment("python", f"container {image} on {PYTHON_IMAGE}", engine=engine, image=image)
@@ -98,7 +97,7 @@ def fresh_environment(tree: Path, *, rebuild: bool = False) -> Environment:
     requirements = tree / "requirements.txt"
     if not requirements.is_file():
         raise EnvironmentBuildError("is missing", where=requirements, cure="list what the submission imports")
-    digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(_requirements(tree) + sys.version.encode()).hexdigest()[:16]
     folder = cache_folder() / "environments" / digest
     stamp, python = folder / "complete", folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     described = f"clean virtual environment from requirements.txt alone ({folder})"
@@ -111,6 +110,15 @@ def fresh_environment(tree: Path, *, rebuild: bool = False) -> Environment:
     _build([str(python), "-m", "pip", "install", *quiet, "-r", str(requirements)], "requirements.txt")
     stamp.touch()
     return Environment(str(python), described)
+
+
+def _requirement_files(tree: Path) -> list[Path]:
+    """requirements.txt, and the versions that it may point to."""
+    return [path for path in (tree / "requirements.txt", tree / CONSTRAINTS_NAME) if path.is_file()]
+
+
+def _requirements(tree: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in _requirement_files(tree))
 
 
 def _build(command: list[str], what: str, *, stdin: str = "") -> None:

@@ -14,13 +14,13 @@ from my_submission.documents import read_json
 from my_submission.errors import InputError, OutputError
 from my_submission.submission import git
 from my_submission.submission.code_closure import CodeClosure, code_closure
-from my_submission.submission.requirement_names import distributions_of, requirement_lines
+from my_submission.submission.requirement_names import CONSTRAINTS_NAME, distributions_of, requirement_lines
 from my_submission.submission.tree import SubmissionTree
 from my_submission.systems import find_system
 from my_submission.weights import ModelsFolder
 from my_submission.weights.manifest import MANIFEST_NAME
 
-COMPANIONS = ("LICENSE", "README.md", "apt.txt", CONFIGURATION_NAME)
+COMPANIONS = ("LICENSE", "README.md", "apt.txt", CONSTRAINTS_NAME, CONFIGURATION_NAME)
 """Files that go along as they are."""
 
 _IGNORED = ".venv/\n__pycache__/\ndata/\npublic_dataset/\nevaluator_outputs/\n"
@@ -110,9 +110,11 @@ def _data_files(root: Path, closure: CodeClosure) -> set[str]:
 
 
 def _write_requirements(root: Path, directory: Path, closure: CodeClosure) -> None:
-    """Those requirements whose libraries the packed modules import."""
+    """Those requirements whose libraries the packed modules import, in the versions that were tried."""
     needed = {name for library in closure.libraries for name in distributions_of(library)}
     lines = [line for name, line in requirement_lines(root / "requirements.txt").items() if name in needed]
+    if (directory / CONSTRAINTS_NAME).is_file():
+        lines.insert(0, f"-c {CONSTRAINTS_NAME}")
     (directory / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from my_submission.errors import InputError
 
+CONSTRAINTS_NAME = "constraints.txt"
+"""The versions that the tests ran with; a packed requirements.txt points to it."""
+
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=\S+)?")
 

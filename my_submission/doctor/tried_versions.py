@@ -1,0 +1,130 @@
+"""Which versions the tests ran with: constraints.txt, compared with what is installed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from my_submission.errors import InputError
+from my_submission.submission.findings import Finding, fact, warning
+from my_submission.submission.requirement_names import CONSTRAINTS_NAME, canonical
+
+CONSTRAINTS_PATH = Path(__file__).resolve().parents[2] / CONSTRAINTS_NAME
+"""Beside the package in a clone and in a packed submission; an installed package has none."""
+
+_PYTHONS = re.compile(r"# Pythons: ([\d. ]+)")
+_LINE = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?:; (?P<marker>[^#]*?))?(?:  # on (?P<pythons>[\d. ]+))?")
+
+
+@dataclass(frozen=True)
+class TriedVersions:
+    """Versions that the tests ran with.
+
+    Attributes:
+        pythons: versions of Python such as "3.11".
+        packages: canonical name to Python to version.
+    """
+
+    pythons: tuple[str, ...]
+    packages: Mapping[str, Mapping[str, str]]
+
+
+def read_tried_versions(path: Path) -> TriedVersions:
+    """Read constraints.txt.
+
+    Raises:
+        InputError: a line is none of those that scripts/update-dependencies writes.
+    """
+    pythons: tuple[str, ...] = ()
+    packages: dict[str, dict[str, str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#") or not line:
+            named = _PYTHONS.fullmatch(line)
+            pythons = tuple(named.group(1).split()) if named else pythons
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            cure = "write the file anew with scripts/update-dependencies"
+            raise InputError(f"the line {line!r} is no version that was tried", where=path, cure=cure)
+        tried = match["pythons"].split() if match["pythons"] else pythons
+        packages.setdefault(canonical(match["name"]), {}).update(dict.fromkeys(tried, match["version"]))
+    return TriedVersions(pythons, packages)
+
+
+def constraint_lines(tried: TriedVersions) -> list[str]:
+    """The lines of constraints.txt.
+
+    A version that was tried on some Pythons only holds for the others as well where there is no better one: it is the
+    best guess there, and the line names the Pythons.
+    """
+    lines = [
+        "# Versions that the tests ran with, written by scripts/update-dependencies: pip install -c constraints.txt",
+        f"# Pythons: {' '.join(tried.pythons)}",
+    ]
+    for name, versions in sorted(tried.packages.items()):
+        pythons_of: dict[str, list[str]] = {}
+        for python in tried.pythons:
+            if python in versions:
+                pythons_of.setdefault(versions[python], []).append(python)
+        for version, pythons in pythons_of.items():
+            marker, comment = "", ""
+            if len(pythons_of) > 1:
+                marker = "; " + " or ".join(f'python_version == "{python}"' for python in pythons)
+            if pythons != list(tried.pythons):
+                comment = f"  # on {' '.join(pythons)}"
+            lines.append(f"{name}=={version}{marker}{comment}")
+    return lines
+
+
+def installed_versions() -> dict[str, str]:
+    """Canonical name to version of every installed distribution, without a build's own part such as ``+cpu``."""
+    return {
+        canonical(found.metadata["Name"]): found.version.partition("+")[0]
+        for found in metadata.distributions()
+        if found.metadata["Name"]
+    }
+
+
+def version_findings(
+    path: Path = CONSTRAINTS_PATH, python: str | None = None, installed: Mapping[str, str] | None = None
+) -> Iterator[Finding]:
+    """Warnings for a Python and for versions that the tests never ran with.
+
+    Args:
+        path: of constraints.txt.
+        python: version such as "3.12"; the running one by default.
+        installed: canonical name to version; those of this environment by default.
+    """
+    if not path.is_file():
+        yield fact(
+            "versions", f"{CONSTRAINTS_NAME} is not here, so versions were not compared with those that were tried"
+        )
+        return
+    tried = read_tried_versions(path)
+    python = python or f"{sys.version_info.major}.{sys.version_info.minor}"
+    if python not in tried.pythons:
+        text = f"Python {python} was never tried; the tests have run on {', '.join(tried.pythons)}"
+        newest = tried.pythons[-1]
+        yield warning("versions", text, f"make the environment anew: PYTHON=python{newest} scripts/setup")
+        return
+    present = {name: version for name, version in (installed or installed_versions()).items() if name in tried.packages}
+    others, elsewhere = [], []
+    for name, version in sorted(present.items()):
+        known = tried.packages[name]
+        if known.get(python, version) != version or version not in known.values():
+            others.append(f"{name} {version} ({known.get(python) or ', '.join(sorted(set(known.values())))})")
+        elif python not in known:
+            elsewhere.append(f"{name} {version}")
+    if others:
+        cure = f"pip install -r requirements.txt -c {CONSTRAINTS_NAME}, or run the tests with these: scripts/test"
+        yield warning("versions", f"not tried (tried in brackets): {', '.join(others)}", cure)
+    if elsewhere:
+        yield fact("versions", f"tried on another Python only: {', '.join(elsewhere)}")
+    if not others:
+        yield fact(
+            "versions", f"the tests ran on Python {python} with the {len(present) - len(elsewhere)} packages here"
+        )
