@@ -23,6 +23,9 @@ class Page:
         n_cuts: how many answers are cut.
         is_chunked: no length is stated.
         forced_range: a Content-Range to state with status 206, whatever was asked.
+        headers: further headers.
+        n_refusals: how many answers have ``status``; the ones after them are 200.
+        is_endless: the body begins anew for ever, without a length.
     """
 
     body: bytes = b""
@@ -32,15 +35,19 @@ class Page:
     n_cuts: int = 10**9
     is_chunked: bool = False
     forced_range: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    n_refusals: int = 10**9
+    is_endless: bool = False
 
 
 @dataclass
 class LocalServer:
-    """A running server: set ``pages``, read ``requests`` as (path, Range header or None)."""
+    """A running server: set ``pages``, read ``requests`` as (path, Range header) and ``conditions`` as If-Range."""
 
     address: str
     pages: dict[str, Page] = field(default_factory=dict)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
+    conditions: list[str | None] = field(default_factory=list)
 
     def url(self, path: str) -> str:
         return f"{self.address}/{path}"
@@ -60,7 +67,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         asked = self.headers.get("Range")
         self.local.requests.append((self.path, asked))
+        condition = self.headers.get("If-Range")
+        self.local.conditions.append(condition)
         page = self.local.pages.get(self.path, Page(b"nothing here", status=404))
+        if page.status != 200 and page.n_refusals == 0:
+            page.status = 200
+        page.n_refusals -= page.status != 200
+        if condition is not None and condition not in page.headers.values():
+            asked = None
         start, status, stated = 0, page.status, None
         if page.forced_range is not None:
             status, stated = 206, page.forced_range
@@ -74,15 +88,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, stated_range: str | None, body: bytes, page: Page) -> None:
         self.send_response(status)
+        for name, value in page.headers.items():
+            self.send_header(name, value)
         if stated_range is not None:
             self.send_header("Content-Range", stated_range)
-        self.send_header(*(("Transfer-Encoding", "chunked") if page.is_chunked else ("Content-Length", str(len(body)))))
+        is_chunked = page.is_chunked or page.is_endless
+        self.send_header(*(("Transfer-Encoding", "chunked") if is_chunked else ("Content-Length", str(len(body)))))
         self.end_headers()
         sent = body
         if page.cut_after is not None and page.n_cuts > 0:
             page.n_cuts -= 1
             sent = body[: page.cut_after]
             self.close_connection = True
+        while page.is_endless:
+            self.wfile.write(f"{len(body):x}\r\n".encode() + body + b"\r\n")
         if page.is_chunked:
             self.wfile.write(f"{len(sent):x}\r\n".encode() + sent + b"\r\n")
             if len(sent) == len(body):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
+import io
 import random
 import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 from my_submission.errors import OutputError, WeightsError
 from my_submission.weights import download as download_module
 from my_submission.weights.download import download
+from my_submission.weights.http_answers import WebRedirects
 from tests.local_server import LocalServer, Page, running_server
 
 BODY = random.Random(2021).randbytes(1_000_003)
@@ -27,6 +31,10 @@ def server() -> Iterator[LocalServer]:
 @pytest.fixture
 def part(tmp_path: Path) -> Path:
     return tmp_path / "file.part"
+
+
+def never(seconds: float) -> None:
+    raise AssertionError(f"waits for {seconds} s")
 
 
 def ignore(_done: int, _total: int | None) -> None:
@@ -127,12 +135,41 @@ def test_a_body_of_unstated_length_that_breaks_off_is_an_error(server: LocalServ
         download(url, part, report=ignore)
 
 
-@pytest.mark.parametrize("status", [403, 404, 500, 503])
+@pytest.mark.parametrize("status", [403, 404, 410, 500, 501])
 def test_an_http_error_names_the_address_and_the_answer(server: LocalServer, part: Path, status: int) -> None:
     url = server.add("file", Page(b"sorry", status=status))
     with pytest.raises(WeightsError, match=f"{url}: the server answered {status}"):
-        download(url, part, report=ignore)
+        download(url, part, report=ignore, sleep=never)
     assert not part.exists()
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_busy_server_is_asked_again_after_a_while(server: LocalServer, part: Path, status: int) -> None:
+    waited: list[float] = []
+    url = server.add("file", Page(BODY, status=status, n_refusals=3))
+    assert not download(url, part, report=ignore, sleep=waited.append)
+    assert part.read_bytes() == BODY
+    assert waited == [1, 2, 4]
+    url = server.add("file", Page(BODY, status=status))
+    with pytest.raises(WeightsError, match=rf"{url}: the server answered {status} .*\. Try again later"):
+        download(url, part.with_name("other"), report=ignore, sleep=waited.append)
+    assert len(waited) == 6
+
+
+def test_a_server_says_how_long_to_wait(server: LocalServer, part: Path) -> None:
+    waited: list[float] = []
+    url = server.add("file", Page(BODY, status=503, n_refusals=1, headers={"Retry-After": "17"}))
+    download(url, part, report=ignore, sleep=waited.append)
+    assert waited == [17]
+    for header in ("86400", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"):
+        url = server.add("file", Page(BODY, status=503, n_refusals=1, headers={"Retry-After": header}))
+        with pytest.raises(WeightsError, match=r"answered 503 .*, and asks to wait \d+ s"):
+            download(url, part.with_name("other"), report=ignore, sleep=never)
+    for header in ("soon", "-5", "Wed, 21 Oct 2015 07:28:00 GMT"):
+        url = server.add("file", Page(BODY, status=503, n_refusals=1, headers={"Retry-After": header}))
+        download(url, part.with_name("other"), report=ignore, sleep=waited.append)
+    assert waited[1:] == [1, 1, 0]
 
 
 def test_another_size_than_expected_is_refused_before_it_is_fetched(server: LocalServer, part: Path) -> None:
@@ -156,7 +193,7 @@ def test_a_silent_server_is_given_up(part: Path) -> None:
         mute.listen()
         url = f"http://127.0.0.1:{mute.getsockname()[1]}/file"
         with pytest.raises(WeightsError, match=r"cannot be reached.*timed out"):
-            download(url, part, report=ignore, timeout_seconds=0.05)
+            download(url, part, report=ignore, timeout_seconds=0.05, sleep=lambda _: None)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/a", "/etc/passwd", "http://"])
@@ -183,3 +220,98 @@ def test_a_full_disk_is_an_output_error(server: LocalServer, part: Path, monkeyp
     monkeypatch.setattr(download_module, "_size", lambda _: 0)
     with pytest.raises(OutputError, match=r"No space left on device.*Make room"):
         download(url, Path("/dev/full"), report=ignore)
+
+
+# ---- bodies without end, other places, other files -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [Page(BODY, is_endless=True), Page(BODY, is_chunked=True)])
+def test_a_body_longer_than_expected_is_stopped_at_the_expected_size(
+    server: LocalServer, part: Path, page: Page
+) -> None:
+    seen: list[int] = []
+    url = server.add("file", page)
+    with pytest.raises(WeightsError, match="sends more than the 300000 bytes expected, and was stopped there"):
+        download(url, part, report=lambda done, _: seen.append(done), expected_bytes=300_000)
+    assert max(seen) <= 300_000
+    assert part.stat().st_size == 0
+
+
+def test_a_body_of_unknown_size_has_an_end(server: LocalServer, part: Path) -> None:
+    url = server.add("file", Page(BODY, is_endless=True))
+    with pytest.raises(WeightsError, match="sends more than the 2500000 bytes that weights may have"):
+        download(url, part, report=ignore, max_bytes=2_500_000)
+    url = server.add("file", BODY)
+    with pytest.raises(WeightsError, match="offers 1000003 bytes, more than weights have"):
+        download(url, part, report=ignore, max_bytes=1_000_000)
+    download(url, part, report=ignore, max_bytes=len(BODY))
+    assert part.read_bytes() == BODY
+
+
+def test_a_part_longer_than_expected_starts_afresh(server: LocalServer, part: Path) -> None:
+    part.write_bytes(BODY + b"more")
+    download(server.add("file", BODY), part, report=ignore, expected_bytes=len(BODY))
+    assert part.read_bytes() == BODY
+    assert server.requests == [("/file", None)]
+
+
+@pytest.mark.parametrize("target", ["ftp://example.org/a", "file:///etc/passwd", "gopher://x/"])
+def test_redirects_to_anything_but_the_web_are_refused(server: LocalServer, part: Path, target: str) -> None:
+    url = server.add("file", Page(b"", status=302, headers={"Location": target}))
+    with pytest.raises(WeightsError, match=rf"{url}: .*(not a|no) ?(web address|llowed)"):
+        download(url, part, report=ignore, sleep=never)
+    assert not part.exists()
+
+
+def test_redirects_on_the_web_are_followed_but_not_out_of_encryption(server: LocalServer, part: Path) -> None:
+    url = server.add("old", Page(b"", status=301, headers={"Location": server.add("new", BODY)}))
+    download(url, part, report=ignore)
+    assert part.read_bytes() == BODY
+    secure = urllib.request.Request("https://example.org/a")
+    arguments = (io.BytesIO(), 302, "Found", http.client.HTTPMessage())
+    with pytest.raises(WeightsError, match="not encrypted as this address is"):
+        WebRedirects().redirect_request(secure, *arguments, "http://example.org/a")
+    followed = WebRedirects().redirect_request(secure, *arguments, "https://example.org/b")
+    assert followed is not None
+    assert followed.full_url == "https://example.org/b"
+
+
+@pytest.mark.parametrize("header", ["ETag", "Last-Modified"])
+def test_a_file_that_changed_on_the_server_is_not_glued_on(server: LocalServer, part: Path, header: str) -> None:
+    url = server.add("file", Page(BODY, cut_after=400_000, has_ranges=False, headers={header: '"one"'}))
+    with pytest.raises(WeightsError, match="goes on from there"):
+        download(url, part, report=ignore)
+    assert part.stat().st_size == 400_000
+    changed = bytes(len(BODY))
+    server.add("file", Page(changed, headers={header: '"two"'}))
+    assert not download(url, part, report=ignore)
+    assert server.conditions[-1] == '"one"'
+    assert part.read_bytes() == changed
+    assert list(part.parent.iterdir()) == [part]
+
+
+def test_a_file_that_did_not_change_goes_on(server: LocalServer, part: Path) -> None:
+    page = Page(BODY, cut_after=400_000, n_cuts=1, headers={"ETag": '"one"'})
+    url = server.add("file", page)
+    assert download(url, part, report=ignore)
+    assert [asked for _, asked in server.requests] == [None, "bytes=400000-"]
+    assert part.read_bytes() == BODY
+
+
+def test_a_file_of_another_size_is_not_glued_on(server: LocalServer, part: Path) -> None:
+    url = server.add("file", Page(BODY, cut_after=400_000, has_ranges=False))
+    with pytest.raises(WeightsError, match="goes on from there"):
+        download(url, part, report=ignore)
+    longer = BODY[::-1] + b"more"
+    server.add("file", longer)
+    assert not download(url, part, report=ignore)
+    assert part.read_bytes() == longer
+
+
+def test_a_damaged_note_of_the_version_is_left_aside(server: LocalServer, part: Path) -> None:
+    url = server.add("file", BODY)
+    for content in (b"[" * 200_000, b"[1]", b'{"etag": 7, "modified": null, "n_bytes": null}', b"\xff"):
+        part.write_bytes(BODY[:1000])
+        part.with_name(f"{part.name}.version").write_bytes(content)
+        assert download(url, part, report=ignore)
+        assert part.read_bytes() == BODY

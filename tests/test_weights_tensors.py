@@ -550,3 +550,14 @@ def test_legacy_files_are_bounded_before_torch_reads_them(tmp_path: Path) -> Non
     (tmp_path / "pickle").write_bytes(pickle.dumps([0] * 10))
     with pytest.raises(WeightsError, match="not a checkpoint that torch"):
         load_state_dict(tmp_path / "pickle")
+
+
+def test_an_archive_that_claims_other_disks_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "file", {"a": torch.zeros(2)})
+    content = bytearray(path.read_bytes())
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 3, 0, 9)
+    at = content.rindex(b"PK\x05\x06")
+    path.write_bytes(content[:at] + locator + content[at:])
+    refused(path, "damaged")
+    with pytest.raises(WeightsError, match="damaged"):
+        load_state_dict(path)

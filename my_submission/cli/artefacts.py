@@ -6,8 +6,17 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
+from my_submission.engines import Device
+from my_submission.engines.conditioned_engine import open_conditioned_checkpoint
+from my_submission.engines.onnx_engine import open_onnx
+from my_submission.engines.torch_engine import NETWORKS
+from my_submission.mechanisms.conditioned_networks import is_conditioned, spectra_of
+from my_submission.mechanisms.mixer import read_mixer
+from my_submission.mechanisms.spectral_networks import chunking_of
 from my_submission.predictor.loading import DEFAULT_MODELS_DIR
+from my_submission.stems import MUSIC_SOURCES
 from my_submission.systems import SYSTEMS
+from my_submission.weights import Artefact
 
 
 def add_models_dir(parser: argparse.ArgumentParser) -> None:
@@ -25,3 +34,31 @@ def expand(names: Iterable[str]) -> list[str]:
     """Artefact names, each once; the name of a system becomes those of its artefacts."""
     expanded = [artefact for name in names for artefact in (SYSTEMS[name].artefacts if name in SYSTEMS else (name,))]
     return list(dict.fromkeys(expanded))
+
+
+def open_graph(artefact: Artefact, path: Path) -> None:
+    """Open an ONNX graph as what its manifest entry says.
+
+    Raises:
+        WeightsError: it is no graph, or not one of that entry; the message says how they differ.
+    """
+    if is_conditioned(artefact):
+        spectra_of(artefact, path, device=Device("cpu"))
+    else:
+        chunking_of(artefact, path, open_onnx(path, device=Device("cpu")).shape())
+
+
+def open_network(artefact: Artefact, path: Path) -> None:
+    """Open a file of weights as the network that its manifest entry names, on the CPU.
+
+    Raises:
+        WeightsError: it is another network; the message says how they differ.
+    """
+    if artefact.format == "onnx":
+        open_graph(artefact, path)
+    elif artefact.architecture == "mixer":
+        read_mixer(path, MUSIC_SOURCES)
+    elif is_conditioned(artefact):
+        open_conditioned_checkpoint(path, artefact.architecture, device=Device("cpu"))
+    elif artefact.architecture in NETWORKS:
+        NETWORKS[artefact.architecture](path)

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-from my_submission.cli.artefacts import add_models_dir, expand
-from my_submission.weights import FetchProgress, ModelsFolder, fetch
+from my_submission.cli.artefacts import add_models_dir, expand, open_network
+from my_submission.weights import FetchProgress, FetchResult, ModelsFolder, fetch
 from terminal.lines import say
 from terminal.names import shown
 
@@ -45,8 +45,16 @@ def run(options: argparse.Namespace) -> int:
             from_path=None if is_url or options.source is None else Path(options.source),
             mirror=options.source if is_url else None,
             progress=show,
+            network_check=open_network,
         )
     for result in results:
-        came = "was there already, verified" if result.source is None else f"from {result.source}, verified"
-        say(f"{result.name}: {result.path} ({came})")
+        say(f"{result.name}: {result.path} ({_outcome(result)})")
     return 0
+
+
+def _outcome(result: FetchResult) -> str:
+    if result.source is None:
+        return "was there already, verified" if result.is_verified else "was there already, not verified"
+    if result.is_verified:
+        return f"from {result.source}, verified"
+    return f"from {result.source}, taken, not verified: no hash is known of all of it; use it with --allow-unverified"

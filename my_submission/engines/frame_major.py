@@ -8,7 +8,7 @@ import numpy as np
 
 from my_submission.engines.base import Batch
 from my_submission.engines.devices import Device
-from my_submission.engines.onnx_engine import GraphShape, OnnxGraph, open_graph
+from my_submission.engines.onnx_engine import GraphShape, OnnxGraph, check_element_type, open_graph
 from my_submission.graphs.tfc_tdf_frames import FrameMajorGraph, frame_major
 
 
@@ -35,7 +35,10 @@ class FrameMajorOnnx(OnnxGraph):
         return self._content or super()._model()
 
     def _check_signature(self) -> None:
-        self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
+        taken, given = self._session.get_inputs()[0], self._session.get_outputs()[0]
+        for value in (taken, given):
+            check_element_type(value, "float", where=self.path)
+        self._input, self._output = taken.name, given.name
 
     def shape(self) -> GraphShape:
         """Channels and bins, and the frames that the file's own graph is fixed to."""

@@ -18,11 +18,17 @@ from my_submission.engines.cuda_libraries import load_cuda_libraries
 from my_submission.engines.device_memory import gives_back
 from my_submission.engines.devices import Device, explained
 from my_submission.engines.processors import available_cpus
-from my_submission.errors import DeviceError, DeviceMemoryError, WeightsError
+from my_submission.errors import DeviceError, DeviceMemoryError, MdxError, WeightsError
+from my_submission.weights.onnx_layout import check_graph_file
 
 logger = logging.getLogger(__name__)
 
 _CURE_GRAPH = "export it with one float32 input (batch, channels, bins, frames), only the batch dynamic"
+
+_CURE_TYPE = "export it with inputs and outputs in float32; the weights in it may be of any type"
+
+_NEWER_THAN_RUNTIME = ("unsupported model ir version", "under development", "official support for domain")
+"""How onnxruntime says that a graph was written for a newer one."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,13 @@ class OnnxGraph:
 
     has_tf32 = False
 
+    is_reference = True
+    """Whether its numbers must be finite: a faster arithmetic may leave its range, which its caller looks for."""
+
     def __init__(self, path: Path, *, device: Device, threads: int) -> None:
         import onnxruntime
 
+        check_graph_file(path)
         self.path = path
         self.device = device
         self.threads = threads
@@ -90,8 +100,20 @@ class OnnxGraph:
     def _fetch(self, output: str, feeds: Mapping[str, npt.NDArray[Any]], *, n_items: int, is_last: bool) -> Batch:
         """One output of the graph for a batch of ``n_items``."""
         contiguous = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
-        with self._explained(n_items):
-            fetched: Batch = self._session.run([output], contiguous, self._options(is_last=is_last))[0]
+        try:
+            with self._explained(n_items):
+                fetched: Batch = self._session.run([output], contiguous, self._options(is_last=is_last))[0]
+        except MdxError:
+            raise
+        except Exception as error:  # onnxruntime raises a family of its own without a common public base
+            if not type(error).__module__.startswith("onnxruntime"):
+                raise
+            problem = f"onnxruntime cannot run this graph ({' '.join(str(error).split())[:300]})"
+            raise WeightsError(problem, where=self.path, cure="fetch it again, or check it with `verify`") from error
+        if self.is_reference and not is_finite(fetched):
+            problem = "the graph puts out NaN or infinity"
+            cure = "fetch it again, check it with `verify`, or export the network again from sound weights"
+            raise WeightsError(problem, where=self.path, cure=cure)
         return fetched
 
     def _options(self, *, is_last: bool) -> Any:
@@ -99,6 +121,19 @@ class OnnxGraph:
 
     def _explained(self, n_items: int) -> AbstractContextManager[None]:
         return explained(self.device, n_items)
+
+
+def is_finite(numbers: Batch) -> bool:
+    """Whether all numbers are; looked at one by one only where their sum is not."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(numbers.sum()) or np.isfinite(numbers).all())
+
+
+def check_element_type(value: Any, kind: str, *, where: Path) -> None:
+    """Refuse an input or output of a session whose numbers are not of the kind: WeightsError."""
+    if value.type != f"tensor({kind})":
+        problem = f"the graph's {value.name!r} is a {value.type}, and a tensor({kind}) is needed"
+        raise WeightsError(problem, where=where, cure=_CURE_TYPE)
 
 
 Graph = TypeVar("Graph", bound=OnnxGraph)
@@ -146,6 +181,8 @@ class OnnxEngine(OnnxGraph):
                 where=self.path,
                 cure=_CURE_GRAPH,
             )
+        for value in (*inputs, *outputs):
+            check_element_type(value, "float", where=self.path)
         self.input_name, self.output_name = inputs[0].name, outputs[0].name
 
     def shape(self) -> GraphShape:
@@ -262,8 +299,12 @@ def open_session(
     except Exception as error:  # onnxruntime raises a family of its own without a common public base
         if device.kind == "cuda" and any(word in str(error).lower() for word in ("cuda", "cublas", "cudnn")):
             raise _refused(device, str(error)) from error
-        problem = f"onnxruntime cannot open this graph ({' '.join(str(error).split())})"
-        raise WeightsError(problem, where=where, cure="fetch it again, or check it with `verify`") from error
+        problem = f"onnxruntime {runtime.__version__} cannot open this graph ({' '.join(str(error).split())[:300]})"
+        is_newer = any(words in str(error).lower() for words in _NEWER_THAN_RUNTIME)
+        cure = "fetch it again, or check it with `verify`"
+        if is_newer:
+            cure = "install a newer onnxruntime, or export the graph again at a lower opset"
+        raise WeightsError(problem, where=where, cure=cure) from error
     given = session.get_providers()
     if device.kind == "cuda" and "CUDAExecutionProvider" not in given:
         raise _refused(device, f"its session runs on {', '.join(given)}")

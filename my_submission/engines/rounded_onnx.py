@@ -11,6 +11,7 @@ class Tf32Onnx(OnnxEngine):
     """Products of float32 with factors rounded to ten bits, on GPUs that can; fp32 elsewhere."""
 
     has_tf32 = True
+    is_reference = False
 
     @property
     def runs_on(self) -> str:
@@ -25,6 +26,7 @@ class HalfOnnx(OnnxEngine):
         WeightsError: the graph cannot be converted.
     """
 
+    is_reference = False
     has_tf32 = True  # no product of float32 is left, and without it no product of float16 would have tensor cores
 
     def _model(self) -> str | bytes:

@@ -15,7 +15,7 @@ import numpy as np
 
 from my_submission.errors import WeightsError
 from my_submission.geometry import TimeReach
-from my_submission.graphs.tfc_tdf_walk import BATCH_NORM_EPSILON, TfcTdfWalk, load_model
+from my_submission.graphs.tfc_tdf_walk import BATCH_NORM_EPSILON, TfcTdfWalk, load_model, well_formed
 
 _CURE = "use a graph exported from a TFC-TDF network"
 
@@ -52,6 +52,11 @@ def frame_major(path: str | PathLike[str], *, are_norms_apart: bool = False) -> 
     Raises:
         WeightsError: the file is no ONNX model, or not one of a published-form TFC-TDF network.
     """
+    with well_formed(path):
+        return _rewritten(path, are_norms_apart=are_norms_apart)
+
+
+def _rewritten(path: str | PathLike[str], *, are_norms_apart: bool) -> FrameMajorGraph:
     model = load_model(path)
     walk = TfcTdfWalk(model.graph, path)
     walk.network()

@@ -9,13 +9,17 @@ normalisation wherever one was folded.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from my_submission.errors import WeightsError
+from my_submission.weights.onnx_layout import check_graph_file
 
 BATCH_NORM_EPSILON = 1e-5
 """What is added to the variances in ``TfcTdfWalk.state``."""
@@ -34,10 +38,21 @@ def load_model(path: str | PathLike[str]) -> Any:
     import onnx
     from google.protobuf.message import DecodeError
 
+    check_graph_file(Path(path))
     try:
         return onnx.load(fspath(path))
-    except (DecodeError, OSError) as error:
+    except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
         raise WeightsError("not a readable ONNX model", where=path, cure="fetch the file again") from error
+
+
+@contextmanager
+def well_formed(where: str | PathLike[str]) -> Iterator[None]:
+    """Turn what a graph with missing or misshapen parts raises in the body into a WeightsError that names the file."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, NotImplementedError) as error:
+        problem = f"the graph is not well-formed ({' '.join(str(error).split())[:200]})"
+        raise WeightsError(problem, where=where, cure="fetch the file again, or export the network again") from error
 
 
 class TfcTdfWalk:

@@ -24,6 +24,7 @@ from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recip
 from my_submission.mechanisms.memory_limits import MemoryLimit
 from my_submission.mechanisms.song_context import SongContext
 from my_submission.planning import ChunkBuffer
+from my_submission.planning.estimates import refuse_not_finite
 
 MASK_ONLY = WienerSettings(has_residual=False, iterations=0)
 """The masked mixture as it is."""
@@ -119,6 +120,8 @@ class MaskingMechanism(Mechanism):
         magnitudes = np.abs(spectrum).swapaxes(-1, -2)[None]
         estimated: Batch = self.engine.run(np.ascontiguousarray(magnitudes, np.float32), is_last=is_last)
         shaped = estimated.reshape(len(self.sources), *magnitudes.shape[1:])
+        for source, mask in zip(self.sources, shaped, strict=True):
+            refuse_not_finite(source, mask)
         return shaped.swapaxes(-1, -2)
 
     def probe_cost(self) -> float:

@@ -51,7 +51,8 @@ def read_mixer(path: Path, sources: Sequence[str]) -> Mixer:
     """
     state = read_state_dict(path)
     if set(state) != {"linear.weight"}:
-        problem = f"a Mixer holds one tensor linear.weight, this file holds {', '.join(sorted(state)) or 'nothing'}"
+        found = ", ".join(sorted(state))[:200] or "nothing"
+        problem = f"a Mixer holds one tensor linear.weight, this file holds {found}"
         raise WeightsError(problem, where=path, cure="fetch the Mixer again")
     try:
         return Mixer(state["linear.weight"], sources=sources)

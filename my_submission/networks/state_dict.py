@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import struct
 import tarfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from my_submission.errors import WeightsError
 from my_submission.weights import check_legacy_bounds, is_legacy_torch_file, map_tensors, read_tensor_shapes
+from my_submission.weights.archives import is_zip
 
 _DAMAGED = (
     RuntimeError,
@@ -60,7 +60,7 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     """
     try:
         is_legacy = is_legacy_torch_file(path)
-        is_tar = not is_legacy and not zipfile.is_zipfile(path) and tarfile.is_tarfile(path)
+        is_tar = not is_legacy and not is_zip(path) and tarfile.is_tarfile(path)
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
     if is_legacy:

@@ -6,7 +6,7 @@ from os import PathLike
 
 import torch
 
-from my_submission.graphs.tfc_tdf_walk import TfcTdfWalk, load_model
+from my_submission.graphs.tfc_tdf_walk import TfcTdfWalk, load_model, well_formed
 from my_submission.networks.tfc_tdf import TfcTdfNet
 from my_submission.networks.tfc_tdf_weights import from_state_dict
 
@@ -19,6 +19,7 @@ def from_onnx(path: str | PathLike[str]) -> TfcTdfNet:
     Raises:
         WeightsError: the file is no ONNX model, or a node is not where a TFC-TDF network has it.
     """
-    walk = TfcTdfWalk(load_model(path).graph, path)
-    walk.network()
+    with well_formed(path):
+        walk = TfcTdfWalk(load_model(path).graph, path)
+        walk.network()
     return from_state_dict({key: torch.from_numpy(value) for key, value in walk.state.items()}, where=path)

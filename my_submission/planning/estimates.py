@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from my_submission.audio_io import SampleStore
+from my_submission.errors import WeightsError
 from my_submission.fade_weights import Weights
 from my_submission.geometry import SegmentGrid
 from my_submission.planning.coverage import FADE_SAMPLES, Coverage
@@ -27,6 +28,21 @@ def _weights(grid: SegmentGrid, samples: int) -> Weights:
 
 Stores = Mapping[str, SampleStore]
 """Source to a store of two channels, as long as the song."""
+
+
+def refuse_not_finite(source: str, estimate: Waveform) -> None:
+    """Raise if an estimate holds NaN or infinity, which would reach every stem that it is blended into.
+
+    Raises:
+        WeightsError: it does; the message names the source.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_finite = np.isfinite(estimate.sum()) or np.isfinite(estimate).all()
+    if not is_finite:
+        raise WeightsError(
+            f"the network that estimates {source} gives NaN or infinity",
+            cure="check its weights with `verify`, or separate with --precision fp32",
+        )
 
 
 class EstimateBuffer(Protocol):
@@ -67,13 +83,15 @@ class ChunkBuffer:
         self.energy = {source: EnergyProfile(samples) for source in stores}
 
     def paint(self, source: str, start: int, block: Waveform) -> None:
-        """Set the estimate of some samples for the first time."""
+        """Set the estimate of some samples for the first time; WeightsError where it is not finite."""
+        refuse_not_finite(source, block)
         self.stores[source].write(start, block)
         self.energy[source].add(start, block)
         self.coverage[source].add(start, start + block.shape[-1])
 
     def fade_in(self, source: str, start: int, block: Waveform, weights: Waveform) -> None:
         """Replace the share ``weights`` (n,) of the estimate by another one; weights of zero change nothing."""
+        refuse_not_finite(source, block)
         before = self.stores[source].read(start, start + block.shape[-1])
         self.stores[source].write(start, before + weights * (block - before))
 
@@ -133,7 +151,12 @@ class SegmentBuffer:
             rows: normalised estimates (sources, 2, n) of its samples inside the song.
             order: sources of the rows.
             full_samples: length that the weights are laid over; a segment cut by the song's end uses the left part.
+
+        Raises:
+            WeightsError: the estimate of a source is not finite.
         """
+        for source, row in zip(order, rows, strict=True):
+            refuse_not_finite(source, row)
         start, stop = max(0, offset), max(0, offset) + rows.shape[-1]
         weight = _weights(self._grid, full_samples)[start - offset : stop - offset]
         for source, row in zip(order, rows, strict=True):

@@ -18,6 +18,7 @@ from my_submission.submission.requirement_names import CONSTRAINTS_NAME, distrib
 from my_submission.submission.tree import SubmissionTree
 from my_submission.systems import find_system
 from my_submission.weights import ModelsFolder
+from my_submission.weights.companions import companions_of
 from my_submission.weights.manifest import MANIFEST_NAME
 
 COMPANIONS = ("LICENSE", "README.md", "apt.txt", CONSTRAINTS_NAME, CONFIGURATION_NAME)
@@ -128,6 +129,9 @@ def _copy_models(models: ModelsFolder, weights: dict[str, Path], target: Path) -
         copied = target / models.artefact(name).path
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copied)
+        for location in companions_of(models.artefact(name), path):
+            (copied.parent / location).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path.parent / location, copied.parent / location)
         card = path.parent / "README.md"
         if card.is_file():
             shutil.copy(card, copied.parent / card.name)

@@ -39,6 +39,17 @@ _END_RECORD_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_64 = struct.Struct("<4sLQL")
 
 
+def is_zip(path: Path) -> bool:
+    """Whether a file ends as a .zip archive does; a broken one counts too, and opening it says what is wrong.
+
+    A file that cannot be read is none.
+    """
+    try:
+        return zipfile.is_zipfile(path)
+    except BROKEN_ZIP_ERRORS:
+        return True
+
+
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open a .zip archive whose list of members is of a sane size.
@@ -119,7 +130,7 @@ def check_archive(archive: Path, expected_md5: str | None) -> None:
     Raises:
         WeightsError: the md5 differs, or the file is not a .zip.
     """
-    if not zipfile.is_zipfile(archive):
+    if not is_zip(archive):
         raise WeightsError("is not a .zip archive", where=archive)
     if expected_md5 is None:
         return

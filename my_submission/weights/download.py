@@ -8,18 +8,20 @@ on.
 from __future__ import annotations
 
 import http.client
+import json
 import logging
 import re
+import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from email.message import Message
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from my_submission.documents import DocumentError, read_json
 from my_submission.errors import OutputError, WeightsError
-from my_submission.version import __version__
+from my_submission.weights.http_answers import LONGEST_WAIT_SECONDS, BusyError, ask
 from my_submission.weights.manifest import is_url
 
 logger = logging.getLogger(__name__)
@@ -27,11 +29,17 @@ logger = logging.getLogger(__name__)
 DEFAULT_TIMEOUT_SECONDS = 30.0
 """How long a server may stay silent, while connecting as well as in the middle of a body."""
 
+MAX_BODY_BYTES = 4 << 30
+"""Where no size is known. The largest file of weights that is published for this purpose has 1.1 GB."""
+
+WAITS_SECONDS = (1.0, 2.0, 4.0)
+"""Before another try, where a server is busy or silent and does not say how long."""
+
 _BLOCK_BYTES = 1 << 18
 _MAX_INTERRUPTIONS = 5
 """How often a body may break off in one call; only attempts that brought something are repeated."""
 
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-\d+|\*)/(\d{1,18}|\*)")
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,42 @@ Report = Callable[[int, int | None], None]
 """Called with the bytes there and the bytes expected."""
 
 
+@dataclass(frozen=True)
+class _Version:
+    """What a server says of the file it serves: a part of another version is of no use."""
+
+    etag: str | None
+    modified: str | None
+    n_bytes: int | None
+
+    def differs_from(self, other: _Version) -> bool:
+        """Whether both say something of the same kind, and not the same."""
+        pairs = ((self.etag, other.etag), (self.modified, other.modified), (self.n_bytes, other.n_bytes))
+        return any(mine is not None and theirs is not None and mine != theirs for mine, theirs in pairs)
+
+
+@dataclass(frozen=True)
+class _Transfer:
+    """What stays the same over all requests of one download."""
+
+    url: str
+    part: Path
+    report: Report
+    expected_bytes: int | None
+    max_bytes: int
+    timeout_seconds: float
+
+    @property
+    def note(self) -> Path:
+        """Where the version of the file that ``part`` is of is kept."""
+        return self.part.with_name(f"{self.part.name}.version")
+
+    def start_afresh(self) -> None:
+        """Remove what is there."""
+        self.part.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
+
+
 class _InterruptedError(Exception):
     """A body ended early."""
 
@@ -65,114 +109,178 @@ def download(
     *,
     report: Report,
     expected_bytes: int | None = None,
+    max_bytes: int = MAX_BODY_BYTES,
     may_resume: bool = True,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
     """Download ``url`` into ``part``, which is complete when this returns; what is in it stays when this raises.
 
+    A server that is busy (429, 502, 503, 504) or silent is asked again, after the time it asks for or some seconds.
+
     Args:
         url: an http or https address.
-        part: the file to grow; an earlier part of the same address is taken up if the server can do so.
+        part: the file to grow; an earlier part of the same address is taken up if the server can do so and still has
+            the same file.
         report: told of progress.
         expected_bytes: the size the file must have, if known; a server that offers another is refused at once.
+        max_bytes: of a file whose size is not known.
         may_resume: False starts afresh, for content that no hash will check.
         timeout_seconds: longest silence of the server.
+        sleep: waits for some seconds.
 
     Returns:
         Whether the file was put together from more than one answer of the server.
 
     Raises:
-        WeightsError: the address does not answer, refuses, offers another size, or keeps breaking off.
+        WeightsError: the address does not answer, refuses, offers another size, sends more, or keeps breaking off.
         OutputError: ``part`` cannot be written.
     """
     if not is_url(url):
         raise WeightsError("is not an http or https address", where=url)
-    if not may_resume:
-        part.unlink(missing_ok=True)
-    interruptions = 0
+    transfer = _Transfer(url, part, report, expected_bytes, expected_bytes or max_bytes, timeout_seconds)
+    if not may_resume or _size(part) > transfer.max_bytes:
+        transfer.start_afresh()
+    cure = "run the command again" + (": it goes on from there" if may_resume else "")
+    interruptions, waits = 0, list(WAITS_SECONDS)
     while True:
         before = _size(part)
         try:
-            return _transfer(url, part, report, expected_bytes, timeout_seconds) > 0
+            is_spliced = _transfer(transfer) > 0
+        except BusyError as error:
+            _wait(error, waits, url, sleep)
         except _InterruptedError as error:
             interruptions += 1
             if _size(part) <= before or interruptions == _MAX_INTERRUPTIONS:
-                cure = "run the command again" + (": it goes on from there" if may_resume else "")
                 raise WeightsError(str(error), where=url, cure=cure) from error
             logger.info("%s: %s; going on from there", url, error)
+        else:
+            transfer.note.unlink(missing_ok=True)
+            return is_spliced
+
+
+def _wait(error: BusyError, waits: list[float], url: str, sleep: Callable[[float], None]) -> None:
+    """Wait before another try; WeightsError where there have been enough, or it would take too long."""
+    seconds = error.wait_seconds
+    if not waits or (seconds or 0.0) > LONGEST_WAIT_SECONDS:
+        asked = f", and asks to wait {seconds:.0f} s" if seconds else ""
+        raise WeightsError(f"{error}{asked}", where=url, cure="try again later") from error
+    default = waits.pop(0)
+    seconds = default if seconds is None else seconds
+    logger.info("%s: %s; another try in %g s", url, error, seconds)
+    sleep(seconds)
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _transfer(url: str, part: Path, report: Report, expected_bytes: int | None, timeout_seconds: float) -> int:
+def _transfer(transfer: _Transfer) -> int:
     """One request, or a second one when ``part`` turns out to be of no use; returns how much of ``part`` was kept."""
+    url, part = transfer.url, transfer.part
     offset = _size(part)
+    noted = _noted(transfer.note) if offset else None
     try:
-        response = _request(url, offset, timeout_seconds)
+        response = ask(url, _range_headers(offset, noted), transfer.timeout_seconds)
     except urllib.error.HTTPError as error:
         with error:
             if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not offset:
                 raise WeightsError(f"the server answered {error.code} {error.reason}", where=url) from error
-            total = _range_of(error.headers, error.code)[1]
-        if total == offset:  # all of it was there already
-            report(offset, total)
+            version = _version_of(error.headers, error.code)
+        if version.n_bytes == offset and not (noted and noted.differs_from(version)):  # all of it was there already
+            transfer.report(offset, offset)
             return offset
-        part.unlink()
-        return _transfer(url, part, report, expected_bytes, timeout_seconds)
+        transfer.start_afresh()
+        return _transfer(transfer)
     with response:
-        start, total = _range_of(response.headers, response.status)
-        if start is None or start not in (0, offset):
+        start, version = _start_of(response.headers, response.status), _version_of(response.headers, response.status)
+        if start is None or start not in (0, offset) or (start and noted and noted.differs_from(version)):
             if not offset:
                 raise WeightsError("the server sends a part of the file where all was asked for", where=url)
-            part.unlink()
-            return _transfer(url, part, report, expected_bytes, timeout_seconds)
-        if total is not None and expected_bytes is not None and total != expected_bytes:
-            raise WeightsError(f"the server offers {total} bytes where {expected_bytes} are expected", where=url)
-        done = _append(response, part, start, total, report)
-    if total is not None and done < total:
-        raise _InterruptedError(f"the connection ended after {done} of {total} bytes")
+            transfer.start_afresh()
+            return _transfer(transfer)
+        _refuse_size(transfer, version.n_bytes)
+        if not start:
+            _write_note(transfer.note, version)
+        done = _append(transfer, response, start, version.n_bytes)
+    if version.n_bytes is not None and done < version.n_bytes:
+        raise _InterruptedError(f"the connection ended after {done} of {version.n_bytes} bytes")
     return start
 
 
-def _request(url: str, offset: int, timeout_seconds: float) -> Any:
-    headers = {"User-Agent": f"mdx-submission/{__version__}", "Accept-Encoding": "identity"}
-    if offset:
-        headers["Range"] = f"bytes={offset}-"
-    try:
-        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout_seconds)
-    except urllib.error.HTTPError:
-        raise
-    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a host or port that cannot be
-        raise WeightsError(f"cannot be reached ({getattr(error, 'reason', None) or error})", where=url) from error
+def _range_headers(offset: int, noted: _Version | None) -> dict[str, str]:
+    if not offset:
+        return {}
+    validator = None
+    if noted is not None:
+        is_strong = noted.etag is not None and not noted.etag.startswith("W/")
+        validator = noted.etag if is_strong else noted.modified
+    return {"Range": f"bytes={offset}-", **({"If-Range": validator} if validator else {})}
 
 
-def _range_of(headers: Message, status: int) -> tuple[int | None, int | None]:
-    """Where the body begins in the file, and the size of the file; None where the server does not say."""
+def _refuse_size(transfer: _Transfer, n_bytes: int | None) -> None:
+    if n_bytes is None or n_bytes == transfer.expected_bytes:
+        return
+    if transfer.expected_bytes is not None:
+        problem = f"the server offers {n_bytes} bytes where {transfer.expected_bytes} are expected"
+        raise WeightsError(problem, where=transfer.url)
+    if n_bytes > transfer.max_bytes:
+        raise WeightsError(f"the server offers {n_bytes} bytes, more than weights have", where=transfer.url)
+
+
+def _start_of(headers: Message, status: int) -> int | None:
+    """Where the body begins in the file; None where the server does not say."""
     if status == http.HTTPStatus.OK:
-        length = headers.get("Content-Length", "")
-        return 0, int(length) if length.isdecimal() else None
+        return 0
     match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
-    if match is None:
-        return None, None
-    start, total = match.groups()
-    return int(start) if start else None, int(total) if total.isdecimal() else None
+    return int(match.group(1)) if match is not None and match.group(1) else None
 
 
-def _append(response: IO[bytes], part: Path, start: int, total: int | None, report: Report) -> int:
+def _version_of(headers: Message, status: int) -> _Version:
+    """What the server says of the whole file."""
+    length = headers.get("Content-Length", "") if status == http.HTTPStatus.OK else ""
+    if status != http.HTTPStatus.OK and (match := _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())):
+        length = match.group(2)
+    n_bytes = int(length) if length.isdecimal() and len(length) <= 18 else None
+    return _Version(headers.get("ETag"), headers.get("Last-Modified"), n_bytes)
+
+
+def _noted(note: Path) -> _Version | None:
+    """The version noted beside a part; None where there is none that can be read."""
+    try:
+        kept = read_json(note, max_bytes=_BLOCK_BYTES)
+        version = _Version(kept["etag"], kept["modified"], kept["n_bytes"])
+    except (OSError, DocumentError, TypeError, KeyError):
+        return None
+    texts = [text for text in (version.etag, version.modified) if text is not None]
+    return version if all(isinstance(text, str) and text.isprintable() for text in texts) else None
+
+
+def _write_note(note: Path, version: _Version) -> None:
+    try:
+        note.write_text(json.dumps(asdict(version)), encoding="utf-8")
+    except OSError as error:
+        logger.info("%s: cannot be written (%s); a later call may start afresh", note, error.strerror)
+
+
+def _append(transfer: _Transfer, response: IO[bytes], start: int, total: int | None) -> int:
     """Write the body behind the first ``start`` bytes of ``part``; returns the bytes there."""
     try:
-        with part.open("ab" if start else "wb") as out:
+        with transfer.part.open("ab" if start else "wb") as out:
             done = start
-            report(done, total)
+            transfer.report(done, total)
             while block := _read(response):
+                if done + len(block) > transfer.max_bytes:
+                    out.truncate(0)
+                    kind = "expected" if transfer.expected_bytes else "that weights may have"
+                    problem = f"the server sends more than the {transfer.max_bytes} bytes {kind}, and was stopped there"
+                    raise WeightsError(problem, where=transfer.url)
                 out.write(block)
                 done += len(block)
-                report(done, total)
+                transfer.report(done, total)
     except OSError as error:
         raise OutputError(
-            f"cannot be written ({error.strerror})", where=part, cure="make room or name another folder"
+            f"cannot be written ({error.strerror})", where=transfer.part, cure="make room or name another folder"
         ) from error
     return done
 
@@ -180,5 +288,7 @@ def _append(response: IO[bytes], part: Path, start: int, total: int | None, repo
 def _read(response: IO[bytes]) -> bytes:
     try:
         return response.read(_BLOCK_BYTES)
+    except TimeoutError as error:
+        raise BusyError(f"the server fell silent ({error})") from error
     except (OSError, http.client.HTTPException) as error:
         raise _InterruptedError(f"the connection broke ({error})") from error

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from my_submission.errors import OutputError, WeightsError
+from my_submission.weights.companions import companions_of, find_missing, refuse_clash
 from my_submission.weights.content import find_damage, has_known_digest, is_lfs_pointer, sha256_of
 from my_submission.weights.download import DEFAULT_TIMEOUT_SECONDS, FetchProgress
 from my_submission.weights.folder import ModelsFolder
@@ -26,10 +28,14 @@ from my_submission.weights.offers import (
     archive_names,
     file_names,
 )
+from my_submission.weights.tensors import check_checksums
 
 logger = logging.getLogger(__name__)
 
 _LOCK_NAME = ".fetch.lock"
+
+NetworkCheck = Callable[[Artefact, Path], None]
+"""Opens a file as its entry says and raises WeightsError where it does not fit; systems know how."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +46,13 @@ class FetchResult:
         name: of the artefact.
         path: where it lies now.
         source: the file or address it came from; None when it was there already.
+        is_verified: whether a known hash vouches for all of it.
     """
 
     name: str
     path: Path
     source: str | None
+    is_verified: bool = True
 
 
 def fetch(
@@ -55,8 +63,13 @@ def fetch(
     mirror: str | None = None,
     progress: ProgressCallback | None = None,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    network_check: NetworkCheck | None = None,
 ) -> tuple[FetchResult, ...]:
     """Put artefacts into their places in a models folder, each verified before it gets its final name.
+
+    An artefact of which no hash is known is opened instead: a file that is not what its name wants is refused, one
+    that is becomes part of the folder and counts as not verified. Other files that a graph keeps its weights in come
+    along from the same place, and are never verified, for a hash of the graph says nothing of them.
 
     What is there and verified already is left alone. Downloads resume where an earlier attempt stopped; an archive
     that several artefacts come from is downloaded once. Another process that fetches into the same folder waits.
@@ -70,6 +83,7 @@ def fetch(
             folder laid out like the models folder or holding files and archives under their published names.
         progress: told of every block that arrives.
         timeout_seconds: how long a server may stay silent.
+        network_check: opens what no hash vouches for; raises WeightsError where it does not fit its entry.
 
     Returns:
         One result a name, in the order of ``names``.
@@ -96,8 +110,9 @@ def fetch(
                     raise WeightsError(
                         f"no address is known for {artefact.name}", where=target, cure=models_folder.cure(artefact.name)
                     )
-                source = _place(artefact, target, offers, progress or _ignore)
-            results.append(FetchResult(artefact.name, target, source))
+                source = _Placing(models_folder, artefact, progress or _ignore, network_check).place(offers)
+            is_verified = has_known_digest(artefact) and not companions_of(artefact, target)
+            results.append(FetchResult(artefact.name, target, source, is_verified))
     return tuple(results)
 
 
@@ -121,7 +136,7 @@ def _refuse_one_file_for_several(wanted: list[Artefact], from_path: Path | None,
 def _is_in_place(artefact: Artefact, target: Path) -> bool:
     if not target.is_file():
         return False
-    problem = find_damage(artefact, target)
+    problem = find_damage(artefact, target) or find_missing(artefact, target)
     if problem is not None and not is_lfs_pointer(target):
         logger.warning("%s: %s; it will be replaced", target, problem)
     return problem is None
@@ -161,36 +176,97 @@ def _local_offers(artefact: Artefact, from_path: Path) -> list[Offer]:
     return offers
 
 
-def _place(artefact: Artefact, target: Path, offers: list[Offer], progress: ProgressCallback) -> str:
-    """Try the offers in turn; returns the label of the one that delivered."""
-    staged = target.with_name(f".{target.name}.staged.part")
-    failures: list[WeightsError] = []
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for offer in offers:
-            try:
-                offer.stage(artefact, staged, progress)
-                problem = find_damage(artefact, staged)
-                if problem is None:
-                    _give_final_name(artefact, staged, target)
+@dataclass(frozen=True)
+class _Placing:
+    """Bringing one artefact to its place."""
+
+    models_folder: ModelsFolder
+    artefact: Artefact
+    progress: ProgressCallback
+    network_check: NetworkCheck | None
+
+    def place(self, offers: list[Offer]) -> str:
+        """Try the offers in turn; returns the label of the one that delivered."""
+        target = self.models_folder.directory / self.artefact.path
+        staging = target.with_name(f".{target.name}.staged")
+        failures: list[WeightsError] = []
+        try:
+            shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for offer in offers:
+                try:
+                    self._deliver(offer, target, staging)
                     return offer.label
+                except WeightsError as error:
+                    logger.info("%s: %s", self.artefact.name, error)
+                    failures.append(error)
+                finally:
+                    shutil.rmtree(staging, ignore_errors=True)
+        except OSError as error:
+            raise OutputError(f"cannot be written ({error.strerror})", where=target) from error
+        raise _failure(self.artefact, target, failures) from failures[-1]
+
+    def _deliver(self, offer: Offer, target: Path, staging: Path) -> None:
+        """Stage the artefact and what belongs to it in a folder of their own, check them, and give them their names."""
+        arriving = target.with_name(f".{target.name}.staged.part")
+        staged = staging / target.name
+        try:
+            offer.stage(self.artefact, arriving, self.progress)
+            problem = find_damage(self.artefact, arriving)
+            if problem is not None:
                 raise WeightsError(problem, where=offer.label)
-            except WeightsError as error:
-                logger.info("%s: %s", artefact.name, error)
-                failures.append(error)
-            finally:
-                staged.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror})", where=target) from error
-    raise _failure(artefact, target, failures) from failures[-1]
+            staging.mkdir()
+            arriving.replace(staged)
+        finally:
+            arriving.unlink(missing_ok=True)
+        try:
+            companions = companions_of(self.artefact, staged)
+            for location, n_bytes in companions.items():
+                self._stage_beside(offer, location, arriving, staging / location, n_bytes)
+            self._check(staged)
+        except WeightsError as error:
+            where = _shown(error.where, staging, offer.label)
+            raise WeightsError(error.problem, where=where, cure=error.cure) from error
+        for location in companions:
+            _give_final_name(staging / location, target.parent / location)
+        _give_final_name(staged, target)
+        if not has_known_digest(self.artefact):
+            digest = sha256_of(target)
+            logger.warning("%s: no hash is known to compare with; its sha256 is %s", target, digest)
+
+    def _stage_beside(self, offer: Offer, location: str, arriving: Path, staged: Path, n_bytes: int) -> None:
+        try:
+            offer.stage_beside(self.artefact, location, arriving, n_bytes=n_bytes)
+            folder = self.models_folder
+            refuse_clash(self.artefact, folder.artefacts, folder.directory, location, arriving)
+            staged.parent.mkdir(parents=True, exist_ok=True)
+            arriving.replace(staged)
+        finally:
+            arriving.unlink(missing_ok=True)
+        if (found := staged.stat().st_size) < n_bytes:
+            problem = f"its weights lie in {location!r}, which has {found} of at least {n_bytes} bytes"
+            raise WeightsError(problem, where=offer.label)
+
+    def _check(self, staged: Path) -> None:
+        """Open what no hash vouches for."""
+        if has_known_digest(self.artefact):
+            return
+        if self.artefact.format == "torch":
+            check_checksums(staged)
+        if self.network_check is not None:
+            self.network_check(self.artefact, staged)
 
 
-def _give_final_name(artefact: Artefact, staged: Path, target: Path) -> None:
+def _shown(where: str | None, staging: Path, label: str) -> str:
+    """The place an error is about, as the user knows it: the staged copy stands for where it came from."""
+    return label if where is None or where.startswith(str(staging)) else where
+
+
+def _give_final_name(staged: Path, target: Path) -> None:
     with staged.open("rb+") as file:
         os.fsync(file.fileno())  # the name must not reach the disk before the content
+    target.parent.mkdir(parents=True, exist_ok=True)
     staged.replace(target)
-    if not has_known_digest(artefact):
-        logger.warning("%s: no hash is known to compare with; its sha256 is %s", target, sha256_of(target))
 
 
 def _failure(artefact: Artefact, target: Path, failures: list[WeightsError]) -> WeightsError:

@@ -10,8 +10,10 @@ from os import PathLike
 from pathlib import Path
 
 from my_submission.errors import UnknownNameError, WeightsError
+from my_submission.weights.companions import companions_of, find_missing
 from my_submission.weights.content import find_damage, has_known_digest, is_lfs_pointer, remembered_sha256_of
 from my_submission.weights.manifest import MANIFEST_NAME, Artefact, read_manifest
+from my_submission.weights.tensors import check_checksums
 
 logger = logging.getLogger(__name__)
 
@@ -82,9 +84,11 @@ class ModelsFolder:
             raise WeightsError(
                 "is a Git LFS pointer, not the file itself", where=path, cure=f"run git lfs pull, or {self.cure(name)}"
             )
-        problem = find_damage(artefact, path, digest_of=remembered_sha256_of)
+        problem = find_damage(artefact, path, digest_of=remembered_sha256_of) or find_missing(artefact, path)
         if problem is None and not has_known_digest(artefact):
             problem = "has no known hash to compare with"
+        if problem is None and (beside := companions_of(artefact, path)):
+            problem = f"keeps its weights in {', '.join(map(repr, beside))}, of which no hash is known"
         if problem is None:
             return path
         if not allow_unverified:
@@ -92,6 +96,8 @@ class ModelsFolder:
                 problem, where=path, cure=f"{self.cure(name)}, or add --allow-unverified if the file is yours"
             )
         logger.warning("%s: %s; it is used because unverified weights are allowed", path, problem)
+        if artefact.format == "torch":
+            check_checksums(path)
         return path
 
     def cure(self, name: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol
+from urllib.parse import quote, urljoin
 
 from my_submission.errors import WeightsError
 from my_submission.weights.archives import check_archive, copy_stream, extract_member
@@ -33,6 +34,17 @@ class Offer(Protocol):
         """Put the artefact's content, not yet trusted, into the file ``staged``; MdxError when that fails."""
         ...
 
+    def stage_beside(self, artefact: Artefact, location: str, staged: Path, *, n_bytes: int) -> None:
+        """Put a file that the artefact's graph keeps weights in into the file ``staged``; MdxError when that fails.
+
+        Args:
+            artefact: whose file it is.
+            location: the file relative to the graph's folder.
+            staged: where to put it.
+            n_bytes: how many it has at least.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class FileOffer:
@@ -55,6 +67,14 @@ class FileOffer:
             raise WeightsError(f"cannot be read ({error.strerror})", where=self.path) from error
         progress(FetchProgress(artefact.name, self.label, n_bytes, n_bytes))
 
+    def stage_beside(self, artefact: Artefact, location: str, staged: Path, *, n_bytes: int) -> None:
+        """Copy the file of that name beside it."""
+        try:
+            with (self.path.parent / location).open("rb") as source:
+                copy_stream(source, staged)
+        except OSError as error:
+            raise _no_companion(location, self.label, error.strerror) from error
+
 
 @dataclass(frozen=True)
 class ZipOffer:
@@ -75,6 +95,10 @@ class ZipOffer:
             raise WeightsError(f"cannot be read ({error.strerror})", where=self.path) from error
         n_bytes = staged.stat().st_size
         progress(FetchProgress(artefact.name, self.label, n_bytes, n_bytes))
+
+    def stage_beside(self, artefact: Artefact, location: str, staged: Path, *, n_bytes: int) -> None:
+        """Unpack the member of that name beside it."""
+        _extract_beside(self.path, self.label, artefact, location, staged)
 
 
 @dataclass(frozen=True)
@@ -107,6 +131,16 @@ class UrlOffer:
             request(may_resume=False)
         part.replace(staged)
 
+    def stage_beside(self, artefact: Artefact, location: str, staged: Path, *, n_bytes: int) -> None:
+        """Download the file of that name beside it: no hash will check it, so it is never taken up again."""
+        url = urljoin(self.url, quote(location))
+        part = part_path(staged.parent, url)
+        largest = n_bytes + max(n_bytes // 8, 1 << 20)  # exporters align tensors
+        report = _reporter(artefact, url, lambda _: None)
+        timeout = self.timeout_seconds
+        download(url, part, report=report, max_bytes=largest, may_resume=False, timeout_seconds=timeout)
+        part.replace(staged)
+
 
 @dataclass(frozen=True)
 class UrlZipOffer:
@@ -127,6 +161,26 @@ class UrlZipOffer:
             extract_member(archive, member_names(artefact), staged, expected_bytes=artefact.n_bytes)
         except WeightsError as error:
             raise WeightsError(error.problem, where=self.url) from error
+
+    def stage_beside(self, artefact: Artefact, location: str, staged: Path, *, n_bytes: int) -> None:
+        """Unpack the member of that name beside it."""
+        archive = self.archives.get(self.url, artefact, lambda _: None)
+        _extract_beside(archive, self.label, artefact, location, staged)
+
+
+def _extract_beside(archive: Path, label: str, artefact: Artefact, location: str, staged: Path) -> None:
+    names = [(PurePosixPath(name).parent / location).as_posix() for name in member_names(artefact)]
+    try:
+        extract_member(archive, dict.fromkeys(names), staged, expected_bytes=None)
+    except OSError as error:
+        raise _no_companion(location, label, error.strerror) from error
+    except WeightsError as error:
+        raise _no_companion(location, label, error.problem) from error
+
+
+def _no_companion(location: str, label: str, reason: str | None) -> WeightsError:
+    problem = f"its weights lie in {location!r} beside it, which cannot be had ({reason})"
+    return WeightsError(problem, where=label, cure="give a folder or archive that holds both files")
 
 
 @dataclass

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.errors import WeightsError
-from my_submission.weights.archives import BROKEN_ZIP_ERRORS, open_zip
+from my_submission.weights.archives import BROKEN_ZIP_ERRORS, is_zip, open_zip
 from my_submission.weights.content import is_lfs_pointer
 from my_submission.weights.plain_pickle import (
     MalformedPickleError,
@@ -255,7 +255,7 @@ def _refuse_other_files(path: Path) -> None:
                 where=path,
                 cure="convert it once: torch.save(torch.load(FILE, weights_only=True), NEW_FILE)",
             )
-        if not zipfile.is_zipfile(path):
+        if not is_zip(path):
             raise WeightsError(
                 "is not a checkpoint that torch.save wrote, or is truncated", where=path, cure=_FETCH_AGAIN
             )

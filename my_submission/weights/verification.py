@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from my_submission.errors import WeightsError
+from my_submission.weights.companions import companions_of, find_missing
 from my_submission.weights.content import find_damage, has_known_digest, sha256_of
 from my_submission.weights.folder import ModelsFolder
 from my_submission.weights.manifest import Artefact
-from my_submission.weights.tensors import is_legacy_torch_file, read_tensor_shapes
+from my_submission.weights.tensors import check_checksums, is_legacy_torch_file, read_tensor_shapes
 
 Status = Literal["ok", "missing", "damaged", "unverified"]
 
@@ -60,18 +61,22 @@ def _verify_one(artefact: Artefact, path: Path, graph_check: GraphCheck | None) 
     if not path.is_file():
         return VerifyResult(artefact.name, "missing", f"{path} is not there")
     try:
-        problem = find_damage(artefact, path)
+        problem = find_damage(artefact, path) or find_missing(artefact, path)
         if problem is not None:
             return VerifyResult(artefact.name, "damaged", f"{path} {problem}")
-        opened = _open(artefact, path, graph_check)
+        opened, beside = _open(artefact, path, graph_check), companions_of(artefact, path)
     except WeightsError as error:
         return VerifyResult(artefact.name, "damaged", f"{path} {error.problem}")
     except OSError as error:
         return VerifyResult(artefact.name, "damaged", f"{path} cannot be read ({error.strerror})")
+    status: Status
     if not has_known_digest(artefact):
-        return VerifyResult(artefact.name, "unverified", f"no hash is known; sha256 {sha256_of(path)}; {opened}")
-    digits = "sha256" if artefact.sha256 else "the published digits of sha256"
-    return VerifyResult(artefact.name, "ok", f"{digits} as expected; {opened}")
+        status, detail = "unverified", f"no hash is known; sha256 {sha256_of(path)}"
+    elif beside:
+        status, detail = "unverified", f"its weights lie in {', '.join(map(repr, beside))}, of which no hash is known"
+    else:
+        status, detail = "ok", f"{'sha256' if artefact.sha256 else 'the published digits of sha256'} as expected"
+    return VerifyResult(artefact.name, status, f"{detail}; {opened}")
 
 
 def _open(artefact: Artefact, path: Path, graph_check: GraphCheck | None) -> str:
@@ -83,4 +88,6 @@ def _open(artefact: Artefact, path: Path, graph_check: GraphCheck | None) -> str
         return "graph opens"
     if is_legacy_torch_file(path):
         return "written by torch before 1.6, which only torch opens"
+    if not has_known_digest(artefact):
+        check_checksums(path)
     return f"{len(read_tensor_shapes(path))} tensors"

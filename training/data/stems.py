@@ -10,6 +10,8 @@ import hashlib
 import json
 import logging
 import os
+import tokenize
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,18 @@ SILENT_SONG_RMS = 1e-4
 
 _SAMPLED_BLOCKS = 17
 _BLOCK_BYTES = 4096
+
+_NO_ARRAY: tuple[type[Exception], ...] = (
+    ValueError,
+    OSError,
+    EOFError,
+    SyntaxError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+)
+_NO_ARRAY += (tokenize.TokenError, zipfile.BadZipFile)
+"""What numpy lets through for damaged headers, which it reads as Python literals."""
 
 Pcm = npt.NDArray[np.int16]
 
@@ -105,8 +119,10 @@ def open_stem(path: Path, *, song: str, source: str) -> StemFile:
 def _spooled_samples(path: Path) -> int:
     try:
         pcm = np.load(path, mmap_mode="r")
-    except (ValueError, OSError, EOFError) as error:
+    except _NO_ARRAY as error:
         raise InputError(f"is no array ({error})", where=path, cure="decode the song again") from error
+    if not isinstance(pcm, np.ndarray):
+        raise InputError("holds several arrays, and a spooled stem is one", where=path, cure="decode it again")
     if pcm.ndim != 2 or pcm.shape[1] != 2 or pcm.dtype != np.int16 or pcm.shape[0] == 0:
         raise InputError(
             f"holds {pcm.dtype} {pcm.shape}, and a spooled stem is int16 (samples, 2)",
