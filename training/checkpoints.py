@@ -21,6 +21,9 @@ LAST = "last.ckpt"
 FREE_TABLES = frozenset({"run", "validation", "export"})
 """Tables of an experiment that a resumed run may change: they say how and how long, not what is trained."""
 
+DATA_SETTINGS = ("augment.", "data.collections.", "data.held_out")
+"""Beginnings of the settings that ``run.may_change_data`` frees too."""
+
 
 def last_checkpoint(run: Path) -> Path | None:
     """The checkpoint a run goes on from; None where it has none."""
@@ -71,6 +74,8 @@ def check_resumable(path: Path, experiment: Experiment) -> None:
     """
     before, now = read_checkpoint(path)[EXPERIMENT_KEY], to_table(experiment)
     changed = [key for key in _differences(before, now) if key.partition(".")[0] not in FREE_TABLES]
+    if experiment.run.may_change_data:
+        changed = [key for key in changed if not key.startswith(DATA_SETTINGS)]
     changed += [key for key in _differences(before, now) if key == "run.ema"]
     if changed:
         raise SettingsError(

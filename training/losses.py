@@ -17,12 +17,15 @@ from my_submission.geometry import StftGeometry
 from my_submission.networks.spectra import from_channels
 
 WaveformLossName = Literal["mse", "l1", "negative-sdr"]
-LossName = Literal[WaveformLossName, "spectrum-mse", "energy-ratio", "masking", "combination"]
+LossName = Literal[WaveformLossName, "spectrum-mse", "energy-ratio", "log-energy-ratio", "masking", "combination"]
 WAVEFORM_LOSSES: tuple[str, ...] = get_args(WaveformLossName)
 LOSSES: tuple[str, ...] = get_args(LossName)
 
 SILENT_POWER = 1e-4
 """Mean squared spectrum added to the mixture's, so that a near-silent window cannot dominate a batch."""
+
+LOG_RATIO_SHARE = 0.05
+"""Share of the mixture's power below which errors and sources no longer count in the logarithmic energy ratio."""
 
 SDR_EPSILON = 1e-7
 SHARE_EPSILON = 1e-10
@@ -65,6 +68,8 @@ def loss_of(name: LossName, outcome: Outcome, weights: Tensor) -> Tensor:
         return spectrum_mse(outcome.spectra, outcome.target_spectra, weights)
     if name == "energy-ratio":
         return energy_ratio(outcome.spectra, outcome.target_spectra, outcome.mixture_spectra, weights)
+    if name == "log-energy-ratio":
+        return log_energy_ratio(outcome.spectra, outcome.target_spectra, outcome.mixture_spectra, weights)
     return combination(outcome) if name == "combination" else masking(outcome, weights)
 
 
@@ -107,6 +112,18 @@ def energy_ratio(estimates: Tensor, targets: Tensor, mixture: Tensor, weights: T
     error = (estimates - targets).square().mean(dim=(2, 3, 4))
     power = mixture.square().mean(dim=(1, 2, 3)) + SILENT_POWER
     return torch.mean(error / power[:, None] * weights)
+
+
+def log_energy_ratio(estimates: Tensor, targets: Tensor, mixture: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean over windows and sources of ``ln((|error|^2 + f) / (|target|^2 + f))``, of spectra.
+
+    ``f`` is :data:`LOG_RATIO_SHARE` of the mixture's power, so that the SDR counts in its own units where it is within
+    reach, and a silent source asks for no more than an error below that share.
+    """
+    error = (estimates - targets).square().mean(dim=(2, 3, 4))
+    power = targets.square().mean(dim=(2, 3, 4))
+    least = LOG_RATIO_SHARE * (mixture.square().mean(dim=(1, 2, 3)) + SILENT_POWER)[:, None]
+    return torch.mean(torch.log((error + least) / (power + least)) * weights)
 
 
 def negative_sdr(estimates: Tensor, targets: Tensor) -> Tensor:

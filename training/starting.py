@@ -12,6 +12,7 @@ from torch import Tensor
 
 from my_submission.errors import WeightsError
 from my_submission.graphs.tfc_tdf_walk import load_model
+from my_submission.networks.joint_tfc_tdf import JointNet
 from my_submission.networks.strict_loading import load_strictly
 from my_submission.networks.tfc_tdf import TfcTdfNet
 
@@ -49,7 +50,16 @@ def start_from(network: TfcTdfNet, targets: Sequence[str], graphs: Mapping[str, 
     network.load_state_dict(own)
 
 
-def _graph_state(like: TfcTdfNet, path: Path) -> dict[str, Tensor]:
+def start_joint_from(network: JointNet, graph: Path) -> None:
+    """Fills ``network``, in place, with the weights of a graph that ``training.export_joint`` wrote.
+
+    Raises:
+        WeightsError: the file is no such graph, or its network has another shape; the message names the weight.
+    """
+    load_strictly(network, _graph_state(network, graph), where=graph)
+
+
+def _graph_state(like: TfcTdfNet | JointNet, path: Path) -> dict[str, Tensor]:
     """The state of the network that an exported graph holds.
 
     The exporter keeps the names of all weights but those of linear layers without a bias: these stand transposed at
@@ -77,7 +87,7 @@ def _graph_state(like: TfcTdfNet, path: Path) -> dict[str, Tensor]:
     return state | {name: stored[product].T for name, product in zip(linear, multiplied, strict=True)}
 
 
-def _linear_weights(network: TfcTdfNet) -> list[str]:
+def _linear_weights(network: TfcTdfNet | JointNet) -> list[str]:
     """Keys of the linear layers' weights in the order in which they run."""
     names: dict[Any, str] = {module: f"{name}.weight" for name, module in network.named_modules()}
     return [names[layer] for block in network.blocks for layer in block.modules() if isinstance(layer, torch.nn.Linear)]

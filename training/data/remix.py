@@ -118,11 +118,16 @@ class RemixDataset(Dataset[Tensor]):
         if source not in song.stems:
             return np.zeros((2, self.n_samples), dtype=np.float32)
         window = song.window(source, self._start(song.n_samples, start), self._n_read)
-        timing = self._stream(number, TIMING)
-        return self._changed(window, song.stems[source], timing=timing, rng=self._stream(number, row, CHANGES))
+        timing, rng = self._stream(number, TIMING), self._stream(number, row, CHANGES)
+        is_as_mixed = self.augment.coherent_level_db is not None and source not in self.augment.level_offset_db
+        return self._changed(window, song.stems[source], timing=timing, rng=rng, is_as_mixed=is_as_mixed)
 
-    def _changed(self, window: Waveform, stem: StemFile, *, timing: Draw, rng: Draw) -> Waveform:
+    def _changed(
+        self, window: Waveform, stem: StemFile, *, timing: Draw, rng: Draw, is_as_mixed: bool = False
+    ) -> Waveform:
         changed = fitted(self.chain(window, source=stem.source, timing=timing, rng=rng), self.n_samples)
+        if is_as_mixed:
+            return changed * np.float32(10.0 ** (rng.normal(0.0, self.augment.coherent_level_db or 0.0) / 20.0))
         if self.augment.level_db is None:
             return changed
         mean_db = self.augment.level_offset_db.get(stem.source, 0.0)

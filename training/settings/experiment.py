@@ -140,6 +140,8 @@ class AugmentSettings:
         absent: probability per source name that the source is left out.
         doubled: probability per source name that a second window of the same source is added.
         level_db: standard deviation of the random level around equal levels of all sources; as recorded when absent.
+        coherent_level_db: the same deviation where all sources come from one song, around the balance it was mixed at;
+            as for other windows when absent.
         level_offset_db: per source name what is added to its random level.
         effects: applied to every window in turn, each with its own probability.
         probability_scale: multiplies the probabilities of all effects, up to certainty.
@@ -150,6 +152,7 @@ class AugmentSettings:
     absent: Mapping[str, float] = field(default_factory=dict)
     doubled: Mapping[str, float] = field(default_factory=dict)
     level_db: float | None = None
+    coherent_level_db: float | None = None
     level_offset_db: Mapping[str, float] = field(default_factory=dict)
     effects: tuple[Effect, ...] = ()
     probability_scale: float = 1.0
@@ -165,8 +168,10 @@ class AugmentSettings:
             raise ValueError(f"coherent={self.coherent} is no probability")
         if self.probability_scale < 0.0:
             raise ValueError(f"probability_scale={self.probability_scale} must not be negative")
-        if self.level_db is not None and self.level_db < 0.0:
-            raise ValueError(f"level_db={self.level_db} must not be negative")
+        for name in ("level_db", "coherent_level_db"):
+            value = getattr(self, name)
+            if value is not None and value < 0.0:
+                raise ValueError(f"{name}={value} must not be negative")
         if self.level_offset_db and self.level_db is None:
             raise ValueError("level_offset_db changes random levels, and level_db is absent")
 
@@ -199,6 +204,7 @@ class RunSettings:
         loggers: of ``csv``, ``tensorboard`` and ``wandb``.
         log_every_steps: optimisation steps between two rows of the log.
         keep_every_epochs: epochs between two sets of weights that are kept for good, in ``weights/``; none when absent.
+        may_change_data: whether a resumed run may have other collections and augmentations than it was begun with.
     """
 
     epochs: int = 3000
@@ -217,6 +223,7 @@ class RunSettings:
     loggers: tuple[Literal["csv", "tensorboard", "wandb"], ...] = ("csv", "tensorboard")
     log_every_steps: int = 10
     keep_every_epochs: int | None = None
+    may_change_data: bool = False
 
     def __post_init__(self) -> None:
         counts = ("epochs", "min_epochs", "epoch_steps", "devices", "nodes", "threads", "log_every_steps")
