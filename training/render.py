@@ -108,7 +108,7 @@ def render(job: Rendering) -> str:
     with tempfile.TemporaryDirectory(prefix=".render-", dir=job.folder.parent) as scratch:
         parts = Path(scratch) / "song"
         written = [
-            write_stem(parts, source, _synthesised(split(song, source, semitones=semitones, tempo=tempo), job, scratch))
+            write_stem(parts, source, synthesised(split(song, source, semitones=semitones, tempo=tempo), job, Path(scratch)))
             for source in SOURCES_RENDERED
         ]
         if not any(written):
@@ -129,9 +129,16 @@ def read_midi(path: Path) -> mido.MidiFile:
         raise InputError(f"is no readable MIDI file ({error})", where=path, cure="remove it from the folder") from error
 
 
-def _synthesised(part: mido.MidiFile, job: Rendering, scratch: str) -> Pcm:
-    """int16 ``(samples, 2)``, at most ``max_seconds`` long, and at most ``TAIL_SECONDS`` longer than the part."""
-    midi, errors = Path(scratch) / "part.mid", Path(scratch) / "errors.txt"
+def synthesised(part: mido.MidiFile, job: Rendering, scratch: Path) -> Pcm:
+    """A part played with the job's sound font, int16 ``(samples, 2)``.
+
+    It is at most ``max_seconds`` long, and at most ``TAIL_SECONDS`` longer than the part. Files that come and go are
+    written to ``scratch``.
+
+    Raises:
+        MdxError: fluidsynth fails.
+    """
+    midi, errors = scratch / "part.mid", scratch / "errors.txt"
     part.save(midi)
     longest = min(job.max_seconds, part.length + TAIL_SECONDS)
     command = [FLUIDSYNTH, "-ni", "-q", "-g", str(RENDER_GAIN), "-r", str(SAMPLE_RATE), "-F", "/dev/stdout"]

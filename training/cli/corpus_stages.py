@@ -101,6 +101,53 @@ def _add_drum(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=SEED)
 
 
+def _band(options: argparse.Namespace) -> None:
+    from training.band.kit import read_kit, read_performances
+    from training.band.songs import Band, play_songs
+    from training.band.strings import instruments_named, read_instruments
+
+    samples: Path = options.samples
+    performances = read_performances(
+        samples / "groove-midi", is_evaluation=options.evaluation_session, shortest_seconds=options.shortest_performance
+    )
+    band = Band(
+        kit=read_kit(samples / "muldjord-kit", samples / "groove-midi" / "notes.csv"),
+        performances=performances,
+        basses=instruments_named(read_instruments(samples / "basses"), options.basses),
+        guitars=instruments_named(read_instruments(samples / "guitars"), options.guitars),
+        sound_fonts=options.sound_fonts,
+    )
+    n_played = play_songs(
+        band,
+        options.midi,
+        options.corpus / options.collection,
+        seed=options.seed,
+        songs=range(options.first, options.first + options.songs),
+        max_seconds=options.max_seconds,
+    )
+    print(n_played, "songs")
+
+
+def _add_band(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("midi", type=Path, help="folder of .mid files whose basses, guitars and other parts are played")
+    parser.add_argument(
+        "--samples", type=Path, required=True, help="folder of groove-midi, muldjord-kit, basses and guitars"
+    )
+    parser.add_argument("--sound-fonts", type=Path, nargs="+", required=True, help="for the parts that nobody plays")
+    parser.add_argument("--basses", nargs="+", required=True, help="names of instruments in basses/notes.csv")
+    parser.add_argument("--guitars", nargs="+", required=True, help="names of instruments in guitars/notes.csv")
+    parser.add_argument(
+        "--evaluation-session", action="store_true", help="drums of the evaluation session instead of the training split"
+    )
+    parser.add_argument("--shortest-performance", type=float, default=20.0, help="seconds of drums that are repeated")
+    parser.add_argument("--collection", default="band", help="name of the collection they go to")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--songs", type=int, default=100, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="number of the first one")
+    parser.add_argument("--max-seconds", type=float, default=100.0)
+    parser.add_argument("--seed", type=int, default=SEED)
+
+
 def _stretch(options: argparse.Namespace) -> None:
     from training.augment.offline import plan_copies, write_copies
     from training.data.songs import read_collection
@@ -126,5 +173,6 @@ STAGES = (
     Stage("render", "render MIDI songs into the corpus", _add_render, _render),
     Stage("sing", "sing MIDI melodies with recorded syllables", _add_sing, _sing),
     Stage("drum", "play the drums of MIDI songs with recorded one-shots", _add_drum, _drum),
+    Stage("band", "play songs with recorded drums, basses and guitars", _add_band, _band),
     Stage("stretch", "copy songs at other pitches and tempi", _add_stretch, _stretch),
 )
