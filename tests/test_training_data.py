@@ -281,6 +281,20 @@ def test_levels_are_equal_on_average(spooled: Path, tmp_path: Path) -> None:
     assert np.allclose(rms, REFERENCE_RMS, rtol=0.25)
 
 
+def test_coherent_examples_keep_the_balance_of_their_song(tmp_path: Path) -> None:
+    """A song's own levels, except where an offset says what a source's level is."""
+    for source, factor in zip(MUSIC_SOURCES, (0.5, 1.0, 0.25, 0.75), strict=True):
+        write_stem(tmp_path / "c" / "one", source, np.rint(as_pcm_of(source) * factor).astype(np.int16))
+    offsets = AugmentSettings(coherent=1.0, level_db=0.0, coherent_level_db=0.0, level_offset_db={"vocals": -20.0})
+    collections = [read_collection(tmp_path / "c")]
+    kept = remix(collections, tmp_path, offsets, n_samples=40_000).example(0)
+    recorded = remix(collections, tmp_path, AugmentSettings(coherent=1.0), n_samples=40_000).example(0)
+    vocals = MUSIC_SOURCES.index("vocals")
+    others = [row for row in range(4) if row != vocals]
+    np.testing.assert_array_equal(kept[others], recorded[others])
+    assert np.sqrt(np.mean(np.square(kept[vocals]))) == pytest.approx(REFERENCE_RMS / 10.0, rel=0.25)
+
+
 def test_collections_are_drawn_by_their_weight(spooled: Path, tmp_path: Path) -> None:
     quiet = tmp_path / "quiet"
     for source in MUSIC_SOURCES:

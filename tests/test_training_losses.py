@@ -70,6 +70,10 @@ def reference_loss(name: str, outcome: Outcome) -> float:
     if name == "energy-ratio":
         power = np.mean(mixed**2, axis=(1, 2, 3)) + 1e-4
         return float(np.mean(np.mean((spectra - wanted) ** 2, axis=(2, 3, 4)) / power[:, None] * weights))
+    if name == "log-energy-ratio":
+        least = 0.05 * (np.mean(mixed**2, axis=(1, 2, 3)) + 1e-4)[:, None]
+        error, power = (np.mean(x**2, axis=(2, 3, 4)) for x in (spectra - wanted, wanted))
+        return float(np.mean(np.log((error + least) / (power + least)) * weights))
     total = 0.0
     for n in range(2):
         for s in range(2):

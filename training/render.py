@@ -108,7 +108,9 @@ def render(job: Rendering) -> str:
     with tempfile.TemporaryDirectory(prefix=".render-", dir=job.folder.parent) as scratch:
         parts = Path(scratch) / "song"
         written = [
-            write_stem(parts, source, synthesised(split(song, source, semitones=semitones, tempo=tempo), job, Path(scratch)))
+            write_stem(
+                parts, source, synthesised(split(song, source, semitones=semitones, tempo=tempo), job, Path(scratch))
+            )
             for source in SOURCES_RENDERED
         ]
         if not any(written):

@@ -128,9 +128,7 @@ class JointNet(nn.Module):
 
         def block(level: int) -> ResidualBlock:
             n_convs = config.outer_convs if level == 0 else 2
-            return ResidualBlock(
-                widths[level], config.rows >> level, n_convs=n_convs, bottleneck=config.bottleneck
-            )
+            return ResidualBlock(widths[level], config.rows >> level, n_convs=n_convs, bottleneck=config.bottleneck)
 
         self.first = nn.ModuleList(nn.Conv2d(FEATURES * band.bins_per_row, outer, 1) for band in config.bands)
         self.encoders = nn.ModuleList(block(level) for level in range(len(widths) - 1))

@@ -140,7 +140,7 @@ def repeated(line: Sequence[DrumStroke], period: float, seconds: float) -> list[
 def play(kit: Kit, line: Sequence[DrumStroke], rng: np.random.Generator, *, seconds: float, room: float) -> Stereo:
     """``float32 (2, samples)``: close microphones plus ``room`` times the room's.
 
-    Notes that no articulation plays are left out. Which of several toms, rides and kicks stand for a note is drawn once.
+    Notes that no articulation plays are left out. Which of several toms, rides or kicks plays a note is drawn once.
     """
     out = np.zeros((2, int(seconds * SAMPLE_RATE)), dtype=np.float32)
     chosen = {note: names[int(rng.integers(len(names)))] for note, names in sorted(kit.articulations.items())}
@@ -155,7 +155,9 @@ def play(kit: Kit, line: Sequence[DrumStroke], rng: np.random.Generator, *, seco
         velocity = max(1, round(stroke.velocity * (PEDAL_VELOCITY if stroke.note == PEDAL_NOTE else 1.0)))
         hit = _drawn(kit.hits[name], velocity, last.get(name), rng)
         last[name] = hit.file
-        sound = recording(kit.folder / "close" / hit.file) + np.float32(room) * recording(kit.folder / "room" / hit.file)
+        sound = recording(kit.folder / "close" / hit.file) + np.float32(room) * recording(
+            kit.folder / "room" / hit.file
+        )
         if name in CHOKED:
             sound = _choked(sound, stroke.seconds, closings)
         _added(out, sound, stroke.seconds, gains.get(hit.drum_class, 1.0))

@@ -44,7 +44,9 @@ def mixed(stems: Mapping[str, Stereo], rng: np.random.Generator) -> dict[str, St
             balanced[source] = stems[source] * np.float32(gain / max(1e-9, active_rms(stems[source].T)))
     total = np.sum(list(balanced.values()), axis=0)
     if rng.random() < GLUED:
-        gain_curve = compression_gain(total, threshold_db=float(rng.uniform(-3.0, 2.0)), ratio=float(rng.uniform(1.3, 3.0)))
+        gain_curve = compression_gain(
+            total, threshold_db=float(rng.uniform(-3.0, 2.0)), ratio=float(rng.uniform(1.3, 3.0))
+        )
         balanced = {source: wave * gain_curve for source, wave in balanced.items()}
         total = total * gain_curve
     loudest = max(float(np.abs(total).max()), *(float(np.abs(wave).max()) for wave in balanced.values()))

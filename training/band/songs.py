@@ -68,9 +68,7 @@ class Band:
     sound_fonts: Sequence[Path]
 
 
-def play_songs(
-    band: Band, midi_folder: Path, collection: Path, *, seed: int, songs: range, max_seconds: float
-) -> int:
+def play_songs(band: Band, midi_folder: Path, collection: Path, *, seed: int, songs: range, max_seconds: float) -> int:
     """Writes ``collection/band-<number>`` for every number; songs that are there already are kept.
 
     The song of a number depends on the seed, the number and the material alone. A song that fails does not stop the
@@ -97,9 +95,7 @@ def play_songs(
     return len(songs)
 
 
-def play_song(
-    band: Band, files: Sequence[Path], folder: Path, *, rng_key: tuple[int, int], max_seconds: float
-) -> None:
+def play_song(band: Band, files: Sequence[Path], folder: Path, *, rng_key: tuple[int, int], max_seconds: float) -> None:
     """Writes one song, in one step, unless its folder is there.
 
     Raises:
@@ -140,9 +136,7 @@ class Score:
         keep: dict[int, frozenset[int]] = {}
         for channel, program in parts:
             keep[channel] = keep.get(channel, frozenset()) | {program}
-        return strings.notes_of(
-            self.song, keep, tempo=self.tempo, semitones=self.semitones, max_seconds=self.seconds
-        )
+        return strings.notes_of(self.song, keep, tempo=self.tempo, semitones=self.semitones, max_seconds=self.seconds)
 
     def parts(self) -> Counter[Part]:
         """Notes of every part but drums."""
@@ -259,5 +253,3 @@ def _without(song: mido.MidiFile, taken: frozenset[Part]) -> mido.MidiFile:
         track.append(message.copy(time=waiting))
         waiting = 0
     return kept
-
-

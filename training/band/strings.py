@@ -131,9 +131,9 @@ def notes_of(
             key = (message.channel, message.note)
             if key in sounding:
                 ended(key)
-            if message.type == "note_on" and message.velocity > 0:
-                if programs[message.channel] in keep.get(message.channel, frozenset()):
-                    sounding[key] = (now, message.velocity)
+            is_kept = programs[message.channel] in keep.get(message.channel, frozenset())
+            if message.type == "note_on" and message.velocity > 0 and is_kept:
+                sounding[key] = (now, message.velocity)
     now = min(now, max_seconds)
     for key in list(sounding):
         ended(key)

@@ -137,7 +137,9 @@ def _add_band(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--basses", nargs="+", required=True, help="names of instruments in basses/notes.csv")
     parser.add_argument("--guitars", nargs="+", required=True, help="names of instruments in guitars/notes.csv")
     parser.add_argument(
-        "--evaluation-session", action="store_true", help="drums of the evaluation session instead of the training split"
+        "--evaluation-session",
+        action="store_true",
+        help="drums of the evaluation session instead of the training split",
     )
     parser.add_argument("--shortest-performance", type=float, default=20.0, help="seconds of drums that are repeated")
     parser.add_argument("--collection", default="band", help="name of the collection they go to")
