@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from dataclasses import replace
@@ -15,6 +16,7 @@ from evaluator.errors import DatasetError
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
+from tests.audio_fixtures import write_audio, write_media
 from tests.training_songs import SECONDS, synthetic_stem, write_audio_song, write_spooled_songs
 from training.data.decoding import as_pcm, decode_songs
 from training.data.loading import RunData, SongDataset, epoch_steps, read_data
@@ -77,6 +79,59 @@ def test_what_is_no_stem_is_refused_by_name(tmp_path: Path) -> None:
     np.save(tmp_path / "bass.npy", np.zeros((10, 2), np.float32))
     with pytest.raises(InputError, match=r"float32 \(10, 2\)"):
         require_song(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bass.mp3", "bass.m4a", "bass.aiff"])
+def test_formats_that_are_decoded_from_the_beginning(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A window is the same part of the whole, where it begins in the first block or in a later one; and it is told."""
+    wave = np.concatenate([synthetic_stem("other", seed, 4.0) for seed in range(2)], axis=1)
+    path = tmp_path / "c" / "song" / name
+    path.parent.mkdir(parents=True)
+    if path.suffix == ".m4a":
+        write_media(path, [wave], codec="aac")
+    else:
+        write_audio(path, wave)
+    with caplog.at_level(logging.WARNING):
+        stem = read_collection(tmp_path / "c").songs[0].stems["bass"]
+    assert f"1 stems are {path.suffix}, decoded from their beginning" in caplog.text
+    assert stem.n_samples == pytest.approx(wave.shape[1], abs=4_000)
+    whole = stem.window(0, stem.n_samples)
+    assert np.corrcoef(whole[0, 5_000:300_000], wave[0, 5_000:300_000])[0, 1] > 0.99
+    for start in (1_000, 262_000, 300_000):
+        np.testing.assert_array_equal(stem.window(start, 5_000), whole[:, start : start + 5_000])
+    assert not stem.window(stem.n_samples - 10, 100)[:, 10:].any()
+    assert decode_songs([path.parent], tmp_path / "corpus") == 1
+    stored = np.load(tmp_path / "corpus" / "song" / "bass.npy")
+    np.testing.assert_allclose(stored.T / 32_768, whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_stem_that_is_not_finite_is_refused_by_name(value: float, tmp_path: Path) -> None:
+    """Where it is read, at the sample it stands at; and before training, when its level is measured."""
+    wave = synthetic_stem("bass", 0, 1.0)
+    wave[1, 30_000] = value
+    (tmp_path / "c" / "song").mkdir(parents=True)
+    soundfile.write(tmp_path / "c" / "song" / "bass.wav", wave.T, SAMPLE_RATE, subtype="FLOAT")
+    stem = require_song(tmp_path / "c" / "song").stems["bass"]
+    assert stem.window(0, 30_000).any()
+    with pytest.raises(InputError, match=r"bass\.wav: holds NaN or infinity at sample 30000"):
+        stem.window(20_000, 20_000)
+    with pytest.raises(InputError, match=r"bass\.wav: holds NaN or infinity"):
+        level(stem, tmp_path / "cache")
+    with pytest.raises(InputError, match=r"bass\.wav: holds NaN or infinity"):
+        decode_songs([tmp_path / "c" / "song"], tmp_path / "corpus")
+
+
+def test_an_example_tells_what_it_is_made_of(spooled: Path, tmp_path: Path) -> None:
+    """The stems of its sources in turn, doubled ones twice, absent ones not; from one song where they are together."""
+    settings = AugmentSettings(doubled={"bass": 0.999999}, absent={"vocals": 0.999999})
+    dataset = remix([read_collection(spooled)], tmp_path, settings)
+    assert [stem.source for stem in dataset.heard(3)] == ["bass", "bass", "drums", "other"]
+    together = remix([read_collection(spooled)], tmp_path, AugmentSettings(coherent=1.0))
+    assert len({stem.song for stem in together.heard(0)}) == 1
+    assert len(together.heard(0)) == 4
 
 
 def test_a_song_may_lack_sources(tmp_path: Path) -> None:

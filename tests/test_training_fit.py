@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import torch
 
 import my_submission as mdx
 from evaluator.metrics import global_sdr
+from my_submission.errors import MdxError
 from my_submission.stems import MUSIC_SOURCES
 from my_submission.weights import ModelsFolder
 from tests.training_songs import synthetic_stem, write_spooled_songs
@@ -22,7 +24,9 @@ from training.checkpoints import LAST, load_module, read_checkpoint
 from training.data.loading import RunData, read_data
 from training.experiments import load_experiment
 from training.fitting import FitReport, fit
+from training.losses import LossName, Outcome
 from training.manifest import record_mixer
+from training.modules import tfc_tdf
 from training.phase2.mixer import MixerSettings, save_mixer
 from training.phase2.mixer import fit as fit_mixer
 from training.phase2.separated import network_predictor, separate_songs
@@ -188,6 +192,30 @@ def test_accumulation_and_recomputed_activations_change_nothing(unbroken: Path, 
 def test_a_run_of_another_experiment_is_not_gone_on_with(unbroken: Path, songs: Path) -> None:
     with pytest.raises(SettingsError, match=r"optimiser\.learning_rate"):
         run(tiny(*SHORT, "optimiser.learning_rate=0.1"), songs, unbroken.parent)
+
+
+@pytest.mark.parametrize("micro_batch", [2, 4])
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_its_windows(
+    micro_batch: int, songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the last part of step 4, of the second epoch; the checkpoint of the first is what it was."""
+    calls = iter(range(1000))
+    n_parts = 4 // micro_batch
+    known = tfc_tdf.loss_of
+
+    def broken(name: LossName, outcome: Outcome, weights: torch.Tensor) -> torch.Tensor:
+        loss = known(name, outcome, weights)
+        return loss * torch.nan if next(calls) == 5 * n_parts - 1 else loss
+
+    monkeypatch.setattr(tfc_tdf, "loss_of", broken)
+    experiment = tiny(*SHORT, f"data.micro_batch={micro_batch}", "validation.every_epochs=9")
+    with pytest.raises(MdxError, match=r"the loss of step 4 is nan with window") as raised:
+        run(experiment, songs, tmp_path)
+    numbers = [int(word) for word in re.findall(r"window (\d+) of", str(raised.value))]
+    assert numbers == list(range(20 - micro_batch, 20))
+    assert str(songs / "train" / "song") in str(raised.value)
+    assert "bass.npy" in str(raised.value)
+    assert read_checkpoint(tmp_path / "tiny" / "checkpoints" / LAST)["global_step"] == 3
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")

@@ -181,7 +181,7 @@ def test_a_part_that_never_ends_is_cut_after_its_tail(synthesiser: Path, caplog:
 
 def test_a_song_without_notes_is_refused(synthesiser: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     silence = np.zeros((SAMPLE_RATE, 2), np.int16)
-    monkeypatch.setattr(render, "_synthesised", lambda *_: silence)
+    monkeypatch.setattr(render, "synthesised", lambda *_: silence)
     song(n_notes=0).save(synthesiser / "empty.mid")
     job = Rendering(
         midi=synthesiser / "empty.mid", sound_font=synthesiser, folder=synthesiser / "c" / "x", seed=0, max_seconds=1.0

@@ -9,13 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
 from zlib import crc32
 
 import mido
@@ -24,6 +22,7 @@ import numpy as np
 from my_submission.errors import InputError, MdxError
 from my_submission.geometry import SAMPLE_RATE
 from training.data.stems import Pcm, write_stem
+from training.programs import begin_of_output
 
 logger = logging.getLogger(__name__)
 
@@ -138,14 +137,15 @@ def synthesised(part: mido.MidiFile, job: Rendering, scratch: Path) -> Pcm:
     written to ``scratch``.
 
     Raises:
-        MdxError: fluidsynth fails.
+        MdxError: fluidsynth fails or hangs.
     """
     midi, errors = scratch / "part.mid", scratch / "errors.txt"
     part.save(midi)
     longest = min(job.max_seconds, part.length + TAIL_SECONDS)
     command = [FLUIDSYNTH, "-ni", "-q", "-g", str(RENDER_GAIN), "-r", str(SAMPLE_RATE), "-F", "/dev/stdout"]
     command += ["-T", "raw", "-O", "s16", "-E", "little", "-o", "synth.polyphony=128", str(job.sound_font), str(midi)]
-    sound, is_cut, code = _begin_of_output(command, int(longest * SAMPLE_RATE) * FRAME_BYTES, errors)
+    n_bytes = int(longest * SAMPLE_RATE) * FRAME_BYTES
+    sound, is_cut, code = begin_of_output(command, n_bytes, errors, where=job.midi)
     if code or not sound:
         said = " ".join(errors.read_text(errors="replace").split()[-30:])
         raise MdxError(f"{FLUIDSYNTH} failed with {job.sound_font} ({said})", where=job.midi)
@@ -153,21 +153,6 @@ def synthesised(part: mido.MidiFile, job: Rendering, scratch: Path) -> Pcm:
         message = "%s: notes of it never end with %s; cut %.0f s after its last event"
         logger.warning(message, job.midi, job.sound_font.name, TAIL_SECONDS)
     return np.frombuffer(sound, dtype="<i2").reshape(-1, 2).astype(np.int16)
-
-
-def _begin_of_output(command: Sequence[str], n_bytes: int, errors: Path) -> tuple[bytes, bool, int]:
-    """The first bytes that a program writes, whether it was stopped since it wrote more, and its exit code (then 0).
-
-    ``errors`` is the file that takes what it says on standard error.
-    """
-    with errors.open("wb") as said, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as process:
-        output = cast("IO[bytes]", process.stdout)
-        head = output.read(n_bytes)
-        is_cut = bool(output.read(1))
-        if is_cut:
-            process.kill()
-        code = process.wait()
-    return head, is_cut, 0 if is_cut else code
 
 
 def render_folder(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import pyworld
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
 from training.data.stems import SPOOL_SUFFIX, write_stem
+from training.programs import run
 from training.recordings import read_mono, recordings_in
 from training.render import DRUM_CHANNEL, SUNG_PROGRAMS, read_midi
 
@@ -97,7 +97,7 @@ def spoken_singer(voice: str) -> list[Syllable]:
     with tempfile.TemporaryDirectory() as scratch:
         wav = Path(scratch) / "word.wav"
         for word in WORDS.split():
-            subprocess.run([FLITE, "-voice", voice, "-t", word, "-o", str(wav)], check=True, capture_output=True)
+            run([FLITE, "-voice", voice, "-t", word, "-o", str(wav)])
             syllables.append(analyse(read_mono(wav)))
     return syllables
 

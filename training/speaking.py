@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from my_submission.errors import InputError, MdxError
 from my_submission.geometry import SAMPLE_RATE
 from training.data.stems import SPOOL_SUFFIX, write_stem
+from training.programs import run
 from training.recordings import Mono, at_speed, read_mono, recordings_in
 
 logger = logging.getLogger(__name__)
@@ -69,9 +69,9 @@ class SynthesisedVoice:
             pace = str(int(rng.integers(*WORDS_A_MINUTE)))
             words = {"voice": self.name, "text": text, "text_file": text_file, "wav": wav, "words_a_minute": pace}
             command = [part.format(**words) for part in COMMANDS[self.engine]]
-            done = subprocess.run(command, check=False, capture_output=True, text=True)
-            if done.returncode or not wav.is_file():
-                raise MdxError(f"{self.engine} failed with the voice {self.name} ({done.stderr.strip()[-200:]})")
+            run(command, where=f"the voice {self.name}")
+            if not wav.is_file():
+                raise MdxError(f"{self.engine} wrote nothing", where=f"the voice {self.name}")
             return read_mono(wav)
 
 

@@ -111,7 +111,8 @@ class ResidualBlock(nn.Module):
         """Same shape out as in."""
         y = self.before(x)
         y = y + self.tdf(y)
-        return x + (y if self.after is None else self.after(y))
+        out: Tensor = x + (y if self.after is None else self.after(y))
+        return out
 
 
 class JointNet(nn.Module):
@@ -168,8 +169,9 @@ class JointNet(nn.Module):
         share = torch.tensor([0.25, 0.0]).repeat(self.config.targets * SPECTRUM_CHANNELS // 2)
         with torch.no_grad():
             for band, layer in zip(self.config.bands, self.last, strict=True):
-                layer.weight.mul_(0.1)
-                layer.bias.copy_(share.repeat_interleave(band.bins_per_row))
+                weight, bias = layer.parameters()
+                weight.mul_(0.1)
+                bias.copy_(share.repeat_interleave(band.bins_per_row))
 
     def _features(self, x: Tensor) -> Tensor:
         """The spectrum at unit mean power with compressed magnitudes; magnitudes of left, right, middle and side."""

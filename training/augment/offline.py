@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +18,17 @@ from pathlib import Path
 
 import soundfile
 
-from my_submission.errors import InputError, MdxError
+from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
 from training.data.decoding import as_pcm
 from training.data.songs import SongCollection
 from training.data.stems import StemFile
+from training.programs import run
 
 logger = logging.getLogger(__name__)
+
+STRETCHING_SECONDS = 3600.0
+"""A song takes seconds; a program that works on one for an hour hangs."""
 
 PROGRAM = "soundstretch"
 SEMITONES = (-2, -1, 0, 1, 2)
@@ -84,10 +87,6 @@ def _write(copy: StretchedCopy) -> StretchedCopy:
     with tempfile.TemporaryDirectory(prefix=".stretch-", dir=copy.path.parent) as scratch:
         original, stretched = Path(scratch) / "original.wav", Path(scratch) / "stretched.wav"
         soundfile.write(original, as_pcm(copy.stem), SAMPLE_RATE, subtype="PCM_16")
-        try:
-            subprocess.run([PROGRAM, original, stretched, *copy.command], check=True, capture_output=True)
-        except subprocess.CalledProcessError as error:
-            said = error.stderr.decode(errors="replace").strip().splitlines()
-            raise MdxError(f"{PROGRAM} failed ({' '.join(said[-2:])})", where=copy.stem.path) from error
+        run([PROGRAM, original, stretched, *copy.command], where=copy.stem.path, seconds=STRETCHING_SECONDS)
         os.replace(stretched, copy.path)
     return copy

@@ -25,7 +25,7 @@ def rows(path: Path, columns: Sequence[str]) -> list[Mapping[str, str]]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
+            lines: list[Mapping[str, str]] = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot be read ({error})", where=path, cure="name the folder that holds it") from error
     missing = [column for column in columns if not lines or column not in lines[0]]

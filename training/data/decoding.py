@@ -16,14 +16,14 @@ from my_submission.errors import InputError
 from my_submission.stems import MUSIC_SOURCES
 from terminal.names import system_name
 from training.data.songs import require_song
-from training.data.stems import FULL_SCALE, SPOOL_SUFFIX, Pcm, StemFile, write_stem
+from training.data.stems import FULL_SCALE, OFFSET_SUFFIXES, SPOOL_SUFFIX, Pcm, StemFile, write_stem
 
 logger = logging.getLogger(__name__)
 
 
 def as_pcm(stem: StemFile) -> Pcm:
     """All of a stem as int16 ``(samples, 2)``, rounded; what lies beyond full scale is clipped."""
-    if stem.path.suffix != SPOOL_SUFFIX and soundfile.info(system_name(stem.path)).subtype == "PCM_16":
+    if stem.path.suffix in OFFSET_SUFFIXES and soundfile.info(system_name(stem.path)).subtype == "PCM_16":
         pcm, _ = soundfile.read(system_name(stem.path), dtype="int16", always_2d=True)
         stereo: Pcm = np.array(np.broadcast_to(pcm, (len(pcm), 2)))
         return stereo

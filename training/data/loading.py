@@ -118,23 +118,39 @@ class RunDataModule(lightning.LightningDataModule):
             cache=self._cache,
         )
 
-    def loader(self, *, rank: int, world_size: int) -> DataLoader[Tensor]:
-        """The examples of one process, a part of a step at a time."""
+    def plan(self, world_size: int) -> BatchPlan:
+        """Which examples each of so many processes works on."""
         settings = self.experiment.data
-        plan = BatchPlan(
+        return BatchPlan(
             batch=settings.batch,
             micro_batch=settings.micro_batch,
             world_size=world_size,
             epoch_steps=self.epoch_steps,
         )
+
+    def loader(self, *, rank: int, world_size: int) -> DataLoader[Tensor]:
+        """The examples of one process, a part of a step at a time."""
+        settings = self.experiment.data
         return DataLoader(
             self.dataset(),
             batch_size=settings.micro_batch,
-            sampler=StepSampler(plan, rank),
+            sampler=StepSampler(self.plan(world_size), rank),
             num_workers=settings.workers,
             persistent_workers=settings.workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def windows(self, step: int, part: int) -> str:
+        """Numbers and stems of the windows that this process worked on in one part of a step, in words."""
+        trainer = self.trainer
+        rank, world_size = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+        numbers = list(self.plan(world_size).parts(step, rank))[part]
+        dataset = self.dataset()
+        made_of = (
+            f"window {number} of {', '.join(str(stem.path) for stem in dataset.heard(number)) or 'silence'}"
+            for number in numbers
+        )
+        return "; ".join(made_of)
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """For this process."""

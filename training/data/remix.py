@@ -78,8 +78,20 @@ class RemixDataset(Dataset[Tensor]):
     def __getitem__(self, index: int) -> Tensor:
         return from_numpy(self.example(index))
 
-    def example(self, number: int) -> Waveform:
-        """One example, ``float32 (sources, 2, n_samples)``; a source may be silent."""
+    def heard(self, number: int) -> list[StemFile]:
+        """The stems that an example is made of."""
+        stems: list[StemFile] = []
+        self.example(number, stems)
+        return stems
+
+    def example(self, number: int, heard: list[StemFile] | None = None) -> Waveform:
+        """One example, ``float32 (sources, 2, n_samples)``; a source may be silent.
+
+        Args:
+            number: of the example.
+            heard: takes the stems that it is made of.
+        """
+        heard = [] if heard is None else heard
         rng = self._stream(number, CHOICES)
         shared = self._coherent_song(rng) if rng.random() < self.augment.coherent else None
         start = rng.random()
@@ -88,11 +100,11 @@ class RemixDataset(Dataset[Tensor]):
             if rng.random() < self.augment.absent.get(source, 0.0):
                 continue
             if shared is not None:
-                example[row] = self._coherent_window(number, row, shared, source, start)
+                example[row] = self._coherent_window(number, row, shared, source, start, heard)
             else:
-                example[row] = self._drawn(rng, source, (number, row))
+                example[row] = self._drawn(rng, source, (number, row), heard)
             if rng.random() < self.augment.doubled.get(source, 0.0):
-                example[row] += self._drawn(rng, source, (number, row + len(self.sources)))
+                example[row] += self._drawn(rng, source, (number, row + len(self.sources)), heard)
         mixture_rng = self._stream(number, MIXTURE)
         for effect in self.augment.mixture_effects:
             if mixture_rng.random() < effect.probability:
@@ -102,9 +114,10 @@ class RemixDataset(Dataset[Tensor]):
     def _stream(self, *key: int) -> Draw:
         return np.random.default_rng([self.seed, *key])
 
-    def _drawn(self, rng: Draw, source: str, key: tuple[int, int]) -> Waveform:
+    def _drawn(self, rng: Draw, source: str, key: tuple[int, int], heard: list[StemFile]) -> Waveform:
         """A window of a random song."""
         _, stem = self._pools[source].draw(rng)
+        heard.append(stem)
         window = stem.window(self._start(stem.n_samples, rng.random()), self._n_read)
         return self._changed(window, stem, timing=self._stream(*key, TIMING), rng=self._stream(*key, CHANGES))
 
@@ -113,10 +126,13 @@ class RemixDataset(Dataset[Tensor]):
         first, second = self.sources[-2:]
         return self._pools[first if rng.random() < 0.5 else second].draw(rng)[0]
 
-    def _coherent_window(self, number: int, row: int, song: Song, source: str, start: float) -> Waveform:
+    def _coherent_window(
+        self, number: int, row: int, song: Song, source: str, start: float, heard: list[StemFile]
+    ) -> Waveform:
         """A window of one song's source; all sources share the place and the change of pitch and tempo."""
         if source not in song.stems:
             return np.zeros((2, self.n_samples), dtype=np.float32)
+        heard.append(song.stems[source])
         window = song.window(source, self._start(song.n_samples, start), self._n_read)
         timing, rng = self._stream(number, TIMING), self._stream(number, row, CHANGES)
         is_as_mixed = self.augment.coherent_level_db is not None and source not in self.augment.level_offset_db

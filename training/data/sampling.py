@@ -38,9 +38,14 @@ class BatchPlan:
     def examples(self, epoch: int, rank: int) -> Iterator[int]:
         """Numbers of the examples of one process in one epoch, in order."""
         for step in range(epoch * self.epoch_steps, (epoch + 1) * self.epoch_steps):
-            for part in range(rank, self.batch // self.micro_batch, self.world_size):
-                first = step * self.batch + part * self.micro_batch
-                yield from range(first, first + self.micro_batch)
+            for part in self.parts(step, rank):
+                yield from part
+
+    def parts(self, step: int, rank: int) -> Iterator[range]:
+        """Numbers of the examples that one process works on at once in one step, one part after the other."""
+        for part in range(rank, self.batch // self.micro_batch, self.world_size):
+            first = step * self.batch + part * self.micro_batch
+            yield range(first, first + self.micro_batch)
 
 
 class StepSampler(Sampler[int]):

@@ -1,7 +1,8 @@
-"""Song folders: ``<collection>/<song>/<source>.<npy|wav|flac|ogg>``, any sources of a set."""
+"""Song folders: ``<collection>/<song>/<source>.<npy|wav|flac|ogg|mp3|...>``, any sources of a set."""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from my_submission.errors import InputError
 from my_submission.stems import ALIASES, MUSIC_SOURCES, SOURCE_SETS, Waveform
 from training.data.splits import validation_order
 from training.data.stems import STEM_SUFFIXES, StemFile, open_stem
+
+logger = logging.getLogger(__name__)
 
 AUGMENTED_FOLDER = re.compile(r".*_p=-?\d+_t=-?\d+")
 """Folders of stretched copies; a song in them is the same song under the same name."""
@@ -108,6 +111,7 @@ def read_collection(folder: Path, weight: float | None = None) -> SongCollection
     children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     songs = tuple(song for child in children if (song := read_song(child)) is not None)
     if songs:
+        _tell_slow_formats(folder, songs)
         return SongCollection(folder.name, songs, weight)
     if any(folder.glob("*.stem.mp4")):
         cure = f"decode them first: python -m training decode {folder}/*.stem.mp4 --collection NAME --corpus DIR"
@@ -115,6 +119,16 @@ def read_collection(folder: Path, weight: float | None = None) -> SongCollection
     parts = [child.name for child in children if any(read_song(c) for c in child.iterdir() if c.is_dir())]
     cure = f"name the folders in it: {', '.join(parts)}" if parts else "it should hold <song>/<source>.wav"
     raise InputError("holds no song folder", where=folder, cure=cure)
+
+
+def _tell_slow_formats(folder: Path, songs: Sequence[Song]) -> None:
+    slow = [stem for song in songs for stem in song.stems.values() if not stem.is_at_random]
+    if slow:
+        suffixes = " ".join(sorted({stem.path.suffix for stem in slow}))
+        message = (
+            "%s: %d stems are %s, decoded from their beginning for every window; python -m training decode is faster"
+        )
+        logger.warning(message, folder, len(slow), suffixes)
 
 
 def read_collections(folders: Sequence[Path], weights: Mapping[str, float]) -> list[SongCollection]:

@@ -1,7 +1,8 @@
 """One stem on disk: windows read from it without decoding the rest, and facts remembered by its content.
 
-A stem is an audio file that libsndfile reads (WAV, FLAC, Ogg), read block-wise at an offset, or an int16 array
-``(samples, 2)`` of the spool (``.npy``), read through the page cache.
+A stem is an int16 array ``(samples, 2)`` of the spool (``.npy``), read through the page cache, an audio file that
+libsndfile reads at an offset (WAV, FLAC, Ogg), or a file of any other format that songs have, which is decoded from
+its beginning for every window.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from my_submission.audio_io import AudioInfo, probe, read_blocks
 from my_submission.audio_io.part_files import PartFile
+from my_submission.audio_io.songs import AUDIO_SUFFIXES
 from my_submission.documents import DocumentError, read_json
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
@@ -30,8 +33,10 @@ logger = logging.getLogger(__name__)
 
 FULL_SCALE = 32_768.0
 SPOOL_SUFFIX = ".npy"
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
-STEM_SUFFIXES = (SPOOL_SUFFIX, *AUDIO_SUFFIXES)
+OFFSET_SUFFIXES = (".wav", ".flac", ".ogg")
+"""Of files that are read at any sample without decoding what stands before it."""
+
+STEM_SUFFIXES = (SPOOL_SUFFIX, *OFFSET_SUFFIXES, *sorted(AUDIO_SUFFIXES - set(OFFSET_SUFFIXES)))
 """In order of preference where a song folder holds the same source twice."""
 
 SILENCE_RMS = 1e-3
@@ -67,11 +72,16 @@ class StemFile:
     path: Path
     n_samples: int
 
+    @property
+    def is_at_random(self) -> bool:
+        """Whether a window is read without decoding what stands before it."""
+        return self.path.suffix in {SPOOL_SUFFIX, *OFFSET_SUFFIXES}
+
     def window(self, start: int, n_samples: int) -> Waveform:
         """Reads ``float32 (2, n_samples)`` from sample ``start`` on; zeros beyond the end.
 
         Raises:
-            InputError: the file cannot be read.
+            InputError: the file cannot be read, or holds NaN or infinity there.
         """
         window = np.zeros((2, n_samples), dtype=np.float32)
         read = self._read(start, max(0, min(n_samples, self.n_samples - start)))
@@ -84,36 +94,64 @@ class StemFile:
         if self.path.suffix == SPOOL_SUFFIX:
             pcm = np.load(self.path, mmap_mode="r")[start : start + n_samples]
             return np.asarray(pcm, dtype=np.float32) / np.float32(FULL_SCALE)
+        return self._finite(
+            self._at_offset(start, n_samples) if self.is_at_random else self._decoded(start, n_samples), start
+        )
+
+    def _at_offset(self, start: int, n_samples: int) -> npt.NDArray[np.float32]:
         try:
             audio, _ = soundfile.read(system_name(self.path), n_samples, start, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise InputError(f"cannot be read at sample {start} ({error})", where=self.path) from error
         return np.asarray(audio, dtype=np.float32)
 
+    def _decoded(self, start: int, n_samples: int) -> npt.NDArray[np.float32]:
+        """From the file's beginning on, up to the last sample asked for."""
+        found, first = [], 0
+        for block in read_blocks(self.path):
+            found.append(block[:, max(0, start - first) : max(0, start + n_samples - first)])
+            first += block.shape[1]
+            if first >= start + n_samples:
+                break
+        return np.concatenate(found, axis=1).T
+
+    def _finite(self, audio: npt.NDArray[np.float32], start: int) -> npt.NDArray[np.float32]:
+        if not np.isfinite(audio).all():
+            at = start + int(np.flatnonzero(~np.isfinite(audio).all(axis=1))[0])
+            cure = "export the stem again; one such sample would end up in every weight"
+            raise InputError(f"holds NaN or infinity at sample {at}", where=self.path, cure=cure)
+        return audio
+
 
 def open_stem(path: Path, *, song: str, source: str) -> StemFile:
-    """The stem in a file; only its header is read.
+    """The stem in a file; only its header is read, or all of it where the header does not tell its length.
 
     Raises:
         InputError: the file is unreadable, empty, not at 44.1 kHz or has more than two channels.
     """
     if path.suffix == SPOOL_SUFFIX:
         return StemFile(song, source, path, _spooled_samples(path))
+    info = _header(path) if path.suffix in OFFSET_SUFFIXES else probe(path)
+    if info.sample_rate != SAMPLE_RATE or info.channels > 2:
+        raise InputError(
+            f"has {info.channels} channels at {info.sample_rate} Hz, and stems have one or two at {SAMPLE_RATE} Hz",
+            where=path,
+            cure=f"convert it, for instance with ffmpeg -i {path.name} -ac 2 -ar {SAMPLE_RATE} {path.stem}.flac",
+        )
+    n_samples = sum(block.shape[1] for block in read_blocks(path)) if info.samples is None else info.samples
+    if n_samples == 0:
+        raise InputError("holds no samples", where=path, cure="remove it")
+    return StemFile(song, source, path, n_samples)
+
+
+def _header(path: Path) -> AudioInfo:
     try:
         info = soundfile.info(system_name(path))
     except soundfile.LibsndfileError as error:
         raise InputError(
             f"is no audio file ({error})", where=path, cure="remove it, or decode the song again"
         ) from error
-    if info.samplerate != SAMPLE_RATE or info.channels > 2:
-        raise InputError(
-            f"has {info.channels} channels at {info.samplerate} Hz, and stems have one or two at {SAMPLE_RATE} Hz",
-            where=path,
-            cure="convert it, for instance with python -m training decode",
-        )
-    if info.frames == 0:
-        raise InputError("holds no samples", where=path, cure="remove it")
-    return StemFile(song, source, path, int(info.frames))
+    return AudioInfo(path, info.samplerate, info.channels, int(info.frames), info.format, info.subtype)
 
 
 def _spooled_samples(path: Path) -> int:

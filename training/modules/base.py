@@ -7,10 +7,11 @@ A new network is a file beside this one with two classes: settings (``NetworkSet
 from __future__ import annotations
 
 import copy
+import math
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import lightning
 import numpy as np
@@ -18,7 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from evaluator.metrics import global_sdr
+from my_submission.errors import MdxError
 from training.activations import recompute_in_backward
+from training.data.loading import RunDataModule
 from training.data.stems import SILENT_SONG_RMS
 from training.graphs import Exported
 from training.optimisation import Plateau
@@ -88,10 +91,27 @@ class SeparationModule(lightning.LightningModule):
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Logs the loss of the whole step, over accumulated parts and processes."""
-        mean = torch.stack(self._micro_losses).mean()
+        """Logs the loss of the whole step, over accumulated parts and processes.
+
+        Raises:
+            MdxError: it is not finite; the weights are still those before the step.
+        """
+        losses = torch.stack(self._micro_losses)
         self._micro_losses.clear()
+        if not torch.isfinite(losses).all():
+            self._end_of_sense(losses.tolist())
+        mean = losses.mean()
         self.log("train/loss", mean, on_step=True, on_epoch=False, sync_dist=True)
+
+    def _end_of_sense(self, losses: Sequence[float]) -> NoReturn:
+        part = next(index for index, loss in enumerate(losses) if not math.isfinite(loss))
+        step = int(self.trainer.global_step)
+        source = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it where fit is given one
+        windows = source.windows(step, part) if isinstance(source, RunDataModule) else f"part {part}"
+        raise MdxError(
+            f"the loss of step {step} is {losses[part]} with {windows}",
+            cure="listen to these stems; where they are sound, lower optimiser.learning_rate and go on from last.ckpt",
+        )
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the songs of the last validation."""
