@@ -95,6 +95,8 @@ def test_a_closed_hihat_ends_the_open_one(samples: Path, monkeypatch: pytest.Mon
     out = play(the_kit(samples), line, np.random.default_rng(0), seconds=2.0, room=0.0)
     assert out[0, int(0.39 * RATE)] == pytest.approx(0.1, abs=1e-6)
     assert not out[:, int(0.46 * RATE) :].any()
+    unchoked = play(the_kit(samples), line[:1], np.random.default_rng(0), seconds=2.0, room=0.0)
+    assert unchoked[0, int(0.9 * RATE)] == pytest.approx(0.1, abs=1e-6)
 
 
 def test_the_same_hit_does_not_come_twice(samples: Path) -> None:

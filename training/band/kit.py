@@ -146,7 +146,7 @@ def play(kit: Kit, line: Sequence[DrumStroke], rng: np.random.Generator, *, seco
     chosen = {note: names[int(rng.integers(len(names)))] for note, names in sorted(kit.articulations.items())}
     gains = {name: 10.0 ** (rng.normal(db, CLASS_DEVIATION_DB) / 20.0) for name, db in sorted(CLASS_DB.items())}
     hats: list[tuple[float, str]] = [(s.seconds, chosen.get(_note(s.note), "")) for s in line]
-    closings = np.array([when for when, name in hats if name in CHOKING] or [np.inf])
+    closings = np.array([when for when, name in hats if name in CHOKING], dtype=np.float64)
     last: dict[str, str] = {}
     for stroke in line:
         name = chosen.get(_note(stroke.note))

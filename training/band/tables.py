@@ -13,6 +13,7 @@ import soundfile
 
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
+from terminal.names import system_name
 
 Wave = npt.NDArray[np.float32]
 
@@ -42,7 +43,7 @@ def recording(path: Path) -> Wave:
         InputError: it cannot be read or has another rate.
     """
     try:
-        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        wave, rate = soundfile.read(system_name(path), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise InputError(f"is no readable recording ({error})", where=path, cure="mend or remove it") from error
     if rate != SAMPLE_RATE:
