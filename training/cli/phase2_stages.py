@@ -135,8 +135,32 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     add_models(parser)
 
 
+def _accompaniments(options: argparse.Namespace) -> None:
+    from training.accompaniments import joint_separator, means, predictor_separator, score, third
+    from training.data.songs import require_song
+    from training.phase2.separated import network_predictor
+
+    separators = {"a third": third}
+    for family in options.families:
+        separators[family] = predictor_separator(network_predictor(options.models_dir, family))
+    for graph in options.graphs:
+        separators[str(graph)] = joint_separator(graph)
+    found = [each for path in options.songs for each in score(require_song(path), separators)]
+    for each in [*found, *means(found)]:
+        cells = "  ".join(f"{source} {value:6.2f}" for source, value in each.sdr_db.items())
+        print(f"{each.song}: {each.system:<28} {cells}  mean {each.mean_db:6.2f}")
+
+
+def _add_accompaniments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("songs", type=Path, nargs="+", help="song folders; their vocals are not used")
+    parser.add_argument("--graphs", type=Path, nargs="*", default=[], help="graphs of joint networks")
+    parser.add_argument("--families", nargs="*", default=[], help="networks <family>/<source> of the models folder")
+    add_models(parser)
+
+
 STAGES = (
     Stage("mixer", "fit the Mixer of a family of networks", _add_mixer, _mixer, has_settings=True),
     Stage("blend", "fit the shares of two systems in a blend", _add_blend, _blend),
     Stage("score", "global SDR of a family of networks on songs", _add_score, _score),
+    Stage("score-accompaniments", "global SDR on songs without vocals", _add_accompaniments, _accompaniments),
 )
