@@ -136,11 +136,11 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
 
 
 def _accompaniments(options: argparse.Namespace) -> None:
-    from training.accompaniments import joint_separator, means, predictor_separator, score, third
+    from training.accompaniments import Separator, joint_separator, means, predictor_separator, score, third
     from training.data.songs import require_song
     from training.phase2.separated import network_predictor
 
-    separators = {"a third": third}
+    separators: dict[str, Separator] = {"a third": third}
     for family in options.families:
         separators[family] = predictor_separator(network_predictor(options.models_dir, family))
     for graph in options.graphs:

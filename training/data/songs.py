@@ -13,7 +13,7 @@ import numpy as np
 from my_submission.errors import InputError
 from my_submission.stems import ALIASES, MUSIC_SOURCES, SOURCE_SETS, Waveform
 from training.data.splits import validation_order
-from training.data.stems import STEM_SUFFIXES, StemFile, open_stem
+from training.data.stems import SPOOL_SUFFIX, STEM_SUFFIXES, StemFile, open_stem
 
 logger = logging.getLogger(__name__)
 
@@ -75,10 +75,11 @@ def read_song(folder: Path) -> Song | None:
     Raises:
         InputError: a stem is not one.
     """
+    there = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
     stems = {}
     for source, names in FILE_NAMES.items():
         candidates = (folder / f"{name}{suffix}" for name in names for suffix in STEM_SUFFIXES)
-        path = next((candidate for candidate in candidates if candidate.is_file()), None)
+        path = next((path for path in candidates if path.name in there and path.is_file()), None)
         if path is not None:
             stems[source] = open_stem(path, song=folder.name, source=source)
     return Song(folder.name, stems) if stems else None
@@ -93,7 +94,7 @@ def require_song(folder: Path) -> Song:
     song = read_song(folder)
     if song is None:
         raise InputError(
-            f"holds no stem ({', '.join(FILE_NAMES)} as {' '.join(STEM_SUFFIXES)})",
+            f"holds no stem ({', '.join(FILE_NAMES)} as {SPOOL_SUFFIX} or audio)",
             where=folder,
             cure="name a song folder of the MUSDB18-HQ layout",
         )

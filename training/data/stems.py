@@ -21,8 +21,8 @@ import numpy.typing as npt
 import soundfile
 
 from my_submission.audio_io import AudioInfo, probe, read_blocks
+from my_submission.audio_io.audio_suffixes import AUDIO_SUFFIXES
 from my_submission.audio_io.part_files import PartFile
-from my_submission.audio_io.songs import AUDIO_SUFFIXES
 from my_submission.documents import DocumentError, read_json
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
