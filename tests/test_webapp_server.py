@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+from streamlit import runtime
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.session_manager import SessionInfo
+from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
-from my_submission.webapp.streamlit_app import LeavingSessions
+from my_submission.errors import MdxError
+from my_submission.webapp.hosts import HostRule
+from my_submission.webapp.server import SCRIPT
+from my_submission.webapp.streamlit_app import LeavingSessions, PageApp
+from my_submission.webapp.uploads import UploadLimits, UploadStore
 from tests.page_server import Caller, Server, running_page, until
 
 MIB = 1 << 20
@@ -166,3 +175,26 @@ def test_a_session_ends_at_its_time_unless_it_came_back() -> None:
 
     asyncio.run(leave())
     assert [session.is_over for session in sessions] == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("is_guarding", "problem"), [(False, "serves past the guard"), (True, "keeps uploads in memory")]
+)
+def test_a_streamlit_that_cannot_be_protected_is_refused(
+    is_guarding: bool, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = UploadStore(tmp_path, UploadLimits(1, 1, 1, 1, 1))
+    rule = HostRule.listening("127.0.0.1")
+    app = PageApp(SCRIPT, routes=[], uploads=store, rule=rule, grace_seconds=1, on_end=lambda: None)
+    app._is_guarding = is_guarding
+    elsewhere = SimpleNamespace(uploaded_file_mgr=MemoryUploadedFileManager("/up"))
+    monkeypatch.setattr(runtime, "get_instance", lambda: elsewhere)
+
+    async def start() -> None:
+        async with app._checked(app):
+            pass
+
+    with pytest.raises(MdxError, match=f"{problem}.*pip install 'streamlit"):
+        asyncio.run(start())
+    with pytest.raises(RuntimeError, match="Streamlit's own route"):
+        app._uploads.add_file("session", UploadedFileRec("1", "a.wav", "audio/wav", b"abc"))

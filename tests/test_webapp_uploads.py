@@ -89,7 +89,9 @@ def test_what_is_taken_counts_in_all_and_no_longer_for_its_visitor(store: Upload
 @pytest.mark.parametrize(("n_bytes", "n_visitors"), [(64 * KIB, 4), (KIB, 6)], ids=["bytes", "files"])
 def test_no_more_than_so_much_in_all(store: UploadStore, clock: FakeClock, n_bytes: int, n_visitors: int) -> None:
     for index in range(n_visitors):
+        assert store.has_room
         put(store, f"visitor {index}", "1", n_bytes)
+    assert not store.has_room
     with pytest.raises(UploadRefusedError, match="no room for another file now") as caught:
         store.announce("late", "1", n_bytes)
     assert caught.value.status == HTTPStatus.SERVICE_UNAVAILABLE

@@ -151,6 +151,8 @@ def _choose_song(desk: Desk) -> None:
             f"{clock(limits.max_song_seconds)}",
             key=f"upload-{desk.n_uploads}",
         )
+        if not place.uploads.has_room:
+            st.warning("There is no room for another upload now. Try again in a few minutes.", icon=":material/info:")
     if upload is not None:
         try:
             desk.visit.take(taken(upload), most_seconds=limits.max_song_seconds)

@@ -157,6 +157,12 @@ class UploadStore:
         with self._lock:
             return len(self._held)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another file may come; how large it may be shows when it is announced."""
+        with self._lock:
+            return len(self._held) < self.limits.all_files and self._sum() < self.limits.all_bytes
+
     def announce(self, visitor: str, file_id: str, n_bytes: int) -> Upload:
         """Make room for a file of so many bytes; older ones of the same visitor may have to go for it.
 
