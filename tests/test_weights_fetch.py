@@ -441,3 +441,18 @@ def test_a_lock_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="cannot be written"), exclusive(tmp_path / "file/lock"):
         pass
+
+
+def test_an_archive_with_a_member_without_name_is_read(tmp_path: Path) -> None:
+    models = models_of(tmp_path, entry_of("bass", BASS))
+    archive = zipped(**{"x": b"other", "bass.onnx": BASS})
+    at = archive.rindex(b"PK\x01\x02", 0, archive.rindex(b"bass.onnx"))
+    first = archive.index(b"PK\x01\x02")
+    assert first < at
+    nameless = archive[: first + 28] + b"\0\0" + archive[first + 30 : first + 46] + archive[first + 47 :]
+    end = nameless.rindex(b"PK\x05\x06")
+    size = int.from_bytes(nameless[end + 12 : end + 16], "little") - 1
+    nameless = nameless[: end + 12] + size.to_bytes(4, "little") + nameless[end + 16 :]
+    (tmp_path / "a.zip").write_bytes(nameless)
+    fetch(models, ["mine/bass"], from_path=tmp_path / "a.zip")
+    assert models.require("mine/bass").read_bytes() == BASS

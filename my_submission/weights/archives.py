@@ -141,7 +141,7 @@ def check_archive(archive: Path, expected_md5: str | None) -> None:
 
 
 def _find(opened: zipfile.ZipFile, wanted: tuple[str, ...], archive: Path) -> zipfile.ZipInfo:
-    members = {member.filename: member for member in opened.infolist() if not member.is_dir()}
+    members = {member.filename: member for member in opened.infolist() if not member.filename.endswith("/")}
     for name in wanted:
         if name in members:
             return members[name]
