@@ -29,6 +29,8 @@ from my_submission.batch.scheduling import Policy, Schedule
 from my_submission.cli import main
 from my_submission.stems import MUSIC_SOURCES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 N_SONGS = 40
 BROKEN = {"song 07": b"this is no audio\n" * 40, "song 23": b""}

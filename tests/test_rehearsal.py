@@ -175,6 +175,7 @@ def test_the_command_repeats_and_prints_a_table(tmp_path: Path, capsys: pytest.C
     assert [run["songs"][0]["limit_seconds"] for run in document["runs"]] == [30.0, 30.0]
 
 
+@pytest.mark.slow
 def test_a_fresh_environment_is_built_once_and_holds_only_its_requirements(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ def check(tree: Path, *options: str) -> int:
     return main(["submit", "check", str(tree), *quick, *options])
 
 
+@pytest.mark.slow
 def test_a_good_tree_passes(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = check(tree)
     out, err = capsys.readouterr()
@@ -36,6 +37,7 @@ def test_a_good_tree_passes(tree: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert not list(tree.rglob("__pycache__"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", BREAKS, ids=[broken.name for broken in BREAKS])
 def test_each_broken_tree_is_told_its_fault_and_cure(
     broken: Break, tree: Path, capsys: pytest.CaptureFixture[str]
@@ -51,6 +53,7 @@ def test_each_broken_tree_is_told_its_fault_and_cure(
     assert "Traceback" not in out
 
 
+@pytest.mark.slow
 def test_work_left_out_for_want_of_time_is_a_fault(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A planner that saves the song by leaving most of it out must not look like a system that fits."""
     code = check(tree, "--song-seconds", "60", "--limit-seconds", "0.2")

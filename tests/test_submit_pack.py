@@ -24,6 +24,7 @@ def git_output(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_the_packed_tree_passes_and_runs(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     packed = tmp_path / "packed"
     quick = ["--environment", "current", "--song-seconds", "1", "--tag", "submission-first"]

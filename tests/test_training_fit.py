@@ -34,6 +34,8 @@ from training.separation import separate
 from training.settings.experiment import Experiment
 from training.settings.strict import SettingsError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 LEAST_GAIN_DB = 5.0
 
