@@ -73,7 +73,8 @@ def _n_channels(stream: Any) -> int:
 
 def _is_default(stream: Any) -> bool:
     """Whether the file marks a track as the one to play; PyAV 14.0 does not tell."""
-    return bool(int(getattr(stream, "disposition", 0)) & _DEFAULT)
+    disposition = getattr(stream, "disposition", 0)
+    return bool(int(getattr(disposition, "value", disposition)) & _DEFAULT)
 
 
 def _no_such_track(path: Path, number: int, n_tracks: int) -> InputError:
