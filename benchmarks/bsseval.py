@@ -75,8 +75,9 @@ def read_all(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def run_ours(folder: Path, *, sdr_only: bool = False) -> np.ndarray:
-    from evaluator.audio import FileStem, StemPair
+    from evaluator.audio import FileStem
     from evaluator.bsseval import bsseval_v4
+    from evaluator.pairs import StemPair
 
     sides = [
         {s: FileStem(folder / side / "song" / f"{s}.wav") for s in SOURCES} for side in ("references", "estimates")

@@ -11,15 +11,16 @@ if TYPE_CHECKING:  # importing typing takes time in which a signal ends a comman
     from typing import Any
 
     from evaluator.errors import EvaluationError
+    from evaluator.fitting import EstimateOptions
     from evaluator.metrics import GlobalSdr, SiSdr, global_sdr, si_sdr
 
-__all__ = ["EvaluationError", "GlobalSdr", "SiSdr", "global_sdr", "si_sdr"]
+__all__ = ["EstimateOptions", "EvaluationError", "GlobalSdr", "SiSdr", "global_sdr", "si_sdr"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a metric when it is first asked for: importing the package stays fast."""
+    """Import a name when it is first asked for: importing the package stays fast."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from evaluator import errors, metrics
+    from evaluator import errors, fitting, metrics
 
-    return getattr(errors if name == "EvaluationError" else metrics, name)
+    return getattr({"EvaluationError": errors, "EstimateOptions": fitting}.get(name, metrics), name)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 
 _HASH_BYTES = 1 << 20
 
+_READABLE = "write it as WAV or FLAC, one file a source"
+
 
 @dataclass(frozen=True)
 class AudioShape:
@@ -28,9 +29,17 @@ class AudioShape:
     channels: int
     sample_rate: int
 
+    def __str__(self) -> str:
+        return f"{self.samples} samples, {self.channels} channels, {self.sample_rate} Hz"
+
 
 class Stem(Protocol):
     """One source of one song."""
+
+    @property
+    def where(self) -> str:
+        """The file, or the files, for messages."""
+        ...
 
     def shape(self) -> AudioShape:
         """Length, channels and rate, from the header; DatasetError when it cannot be read."""
@@ -51,6 +60,11 @@ class FileStem:
 
     path: Path
 
+    @property
+    def where(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
     def shape(self) -> AudioShape:
         """Length, channels and rate; DatasetError for a file that is absent, empty or no audio."""
         import soundfile
@@ -58,9 +72,9 @@ class FileStem:
         try:
             info = soundfile.info(system_name(self.path))
         except (OSError, soundfile.SoundFileError) as error:
-            raise DatasetError(f"cannot be read as audio ({error})", where=self.path) from error
+            raise DatasetError(f"cannot be read as audio ({error})", where=self.path, cure=_READABLE) from error
         if info.frames < 1:
-            raise DatasetError("holds no samples", where=self.path)
+            raise DatasetError("holds no samples", where=self.path, cure="separate or export the song again")
         return AudioShape(info.frames, info.channels, info.samplerate)
 
     def blocks(self, block_samples: int) -> Iterator[Floats]:
@@ -73,13 +87,15 @@ class FileStem:
                 while remaining > 0:
                     block = file.read(min(block_samples, remaining), dtype="float64", always_2d=True).T
                     if block.shape[1] < min(block_samples, remaining):
-                        raise DatasetError(f"breaks off {remaining - block.shape[1]} samples early", where=self.path)
+                        problem = f"breaks off {remaining - block.shape[1]} samples before the {file.frames} it says"
+                        raise DatasetError(problem, where=self.path, cure="copy or export the file again")
                     if not np.isfinite(block).all():
-                        raise DatasetError("holds samples that are not finite numbers", where=self.path)
+                        problem = "holds samples that are not finite numbers (NaN or infinity)"
+                        raise DatasetError(problem, where=self.path, cure="mend what wrote them, and write it again")
                     remaining -= block.shape[1]
                     yield block
         except (OSError, soundfile.SoundFileError) as error:
-            raise DatasetError(f"cannot be read as audio ({error})", where=self.path) from error
+            raise DatasetError(f"cannot be read as audio ({error})", where=self.path, cure=_READABLE) from error
 
     def content_key(self) -> str:
         """SHA-256 of the file; DatasetError when it cannot be read."""
@@ -89,7 +105,8 @@ class FileStem:
                 while piece := file.read(_HASH_BYTES):
                     digest.update(piece)
         except OSError as error:
-            raise DatasetError(f"cannot be read ({error})", where=self.path) from error
+            cure = "check that the file is there and may be read"
+            raise DatasetError(f"cannot be read ({error})", where=self.path, cure=cure) from error
         return digest.hexdigest()
 
 
@@ -100,11 +117,18 @@ class SumStem:
     parts: tuple[Stem, ...]
     gain: float = 1.0
 
+    @property
+    def where(self) -> str:
+        """The parts' places."""
+        return " + ".join(part.where for part in self.parts)
+
     def shape(self) -> AudioShape:
         """The common shape; DatasetError when the parts differ."""
         shapes = [part.shape() for part in self.parts]
-        if len(set(shapes)) != 1:
-            raise DatasetError(f"stems to be added differ: {', '.join(map(str, shapes))}")
+        for part, shape in zip(self.parts, shapes, strict=True):
+            if shape != shapes[0]:
+                problem = f"has {shape}; to be added to {self.parts[0].where} it needs {shapes[0]}"
+                raise DatasetError(problem, where=part.where, cure="export the stems of one song in one shape")
         return shapes[0]
 
     def blocks(self, block_samples: int) -> Iterator[Floats]:
@@ -116,55 +140,3 @@ class SumStem:
         """A hash over the gain and the parts' own keys."""
         text = " ".join([repr(self.gain), *(part.content_key() for part in self.parts)])
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class StemPair:
-    """References and estimates of one song, read from disk together, block by block, in the order of ``sources``."""
-
-    sources: tuple[str, ...]
-    references: tuple[Stem, ...]
-    estimates: tuple[Stem, ...]
-    audio: AudioShape
-
-    @classmethod
-    def open(cls, references: Mapping[str, Stem], estimates: Mapping[str, Stem], sources: Sequence[str]) -> StemPair:
-        """Pair the stems of ``sources`` and check that all have one shape.
-
-        Raises:
-            DatasetError: a stem is absent, cannot be read, or differs in length, channels or sample rate.
-        """
-        for side, stems in (("reference", references), ("estimate", estimates)):
-            absent = [source for source in sources if source not in stems]
-            if absent:
-                raise DatasetError(f"no {side} for {', '.join(absent)}")
-        audio = references[sources[0]].shape()
-        for source in sources:
-            _check_same(audio, references[source].shape(), f"reference {source}", f"reference {sources[0]}")
-            _check_same(audio, estimates[source].shape(), f"estimate {source}", "its reference")
-        return cls(tuple(sources), tuple(references[s] for s in sources), tuple(estimates[s] for s in sources), audio)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(sources, channels, samples)."""
-        return len(self.sources), self.audio.channels, self.audio.samples
-
-    def blocks(self, block_samples: int) -> Iterator[tuple[Floats, Floats]]:
-        """References and estimates, each (sources, channels, samples)."""
-        n_sources = len(self.sources)
-        with ExitStack() as stack:
-            streams = [stem.blocks(block_samples) for stem in (*self.references, *self.estimates)]
-            for stream in streams:
-                stack.callback(getattr(stream, "close", lambda: None))
-            for blocks in zip(*streams, strict=True):
-                yield np.stack(blocks[:n_sources]), np.stack(blocks[n_sources:])
-
-
-def _check_same(expected: AudioShape, found: AudioShape, who: str, of_whom: str) -> None:
-    for what, ours, theirs in (
-        ("Hz", found.sample_rate, expected.sample_rate),
-        ("channels", found.channels, expected.channels),
-        ("samples", found.samples, expected.samples),
-    ):
-        if ours != theirs:
-            raise DatasetError(f"{who} has {ours} {what}, {of_whom} {theirs}")

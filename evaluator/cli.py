@@ -18,6 +18,7 @@ from evaluator.boards import all_boards
 from evaluator.comparison import Comparison, compare_folders
 from evaluator.errors import EvaluationError
 from evaluator.exports import to_csv, write_museval_track
+from evaluator.fitting import CHANNELS, LENGTHS, EstimateOptions
 from evaluator.replay import DEFAULT_TOLERANCE_DB
 from evaluator.replay_page import replay_page
 from evaluator.replay_plot import replay_png
@@ -119,7 +120,24 @@ def _add_score(commands: argparse._SubParsersAction[CommandParser]) -> None:
     score.add_argument(
         "--metric", nargs="+", choices=METRICS, default=["mdx"], help="default: mdx, the challenge's SDR"
     )
-    score.add_argument("--sources", metavar="A,B,…", help="what to score; default: what most songs hold")
+    score.add_argument(
+        "--sources",
+        metavar="A,B,…",
+        help="what to score; default: what most songs hold; accompaniment and instrumental are all but the vocals",
+    )
+    score.add_argument(
+        "--length",
+        choices=LENGTHS,
+        default="exact",
+        help="pad: fill short estimates with zeros and cut long ones, as museval does (default: refuse them)",
+    )
+    score.add_argument("--resample", action="store_true", help="bring estimates to the sample rate of the references")
+    score.add_argument(
+        "--channels",
+        choices=CHANNELS,
+        default="exact",
+        help="match: repeat a mono estimate on every channel, average to a mono reference (default: refuse them)",
+    )
     score.add_argument("--dataset", help="name of the data set for replay; default: the folder's name")
     score.add_argument("--system", help="name of the separator; default: the folder's name")
     score.add_argument("--json", type=Path, metavar="FILE", help="write a scores file")
@@ -145,12 +163,14 @@ def _score(options: argparse.Namespace, parser: CommandParser) -> int:
     if options.museval_json and not set(options.metric) & set(FRAMEWISE_METRICS):
         parser.error(f"--museval-json needs a framewise metric: {', '.join(FRAMEWISE_METRICS)}")
     metrics = tuple(dict.fromkeys(options.metric))
+    allowed = EstimateOptions(options.length, options.resample, options.channels)
     plan = compare_folders(
         options.references,
         options.estimates,
         metrics=metrics,
         sources=[name.strip() for name in options.sources.split(",")] if options.sources else None,
         results_dir=_results_dir(options),
+        options=allowed,
     )
     failed = dict(plan.failed)
     for song, reason in failed.items():
@@ -162,6 +182,7 @@ def _score(options: argparse.Namespace, parser: CommandParser) -> int:
         system=options.system or ("mixture baseline" if options.baseline else options.estimates.resolve().name),
         sources=plan.sources,
         failed=failed,
+        options=allowed,
     )
     _write_and_print(options, document, songs)
     if failed:
@@ -203,7 +224,8 @@ def _progress(done: SongDone) -> str:
         for side, names in _silences(next(iter(done.scores.values()))).items()
         if names
     ]
-    notes = silent + ([f"{', '.join(done.reused)} known already"] if done.reused else [])
+    notes = [*next(iter(done.scores.values())).notes, *silent]
+    notes += [f"{', '.join(done.reused)} known already"] if done.reused else []
     return f"{head}: {'; '.join(notes)}" if notes else head
 
 

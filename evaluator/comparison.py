@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluator.datasets import common_sources, find_songs, match_estimates
+from evaluator.datasets import Song, common_sources, find_songs, match_estimates
 from evaluator.errors import DatasetError
+from evaluator.fitting import EstimateOptions
 from evaluator.runner import Job
+from evaluator.targets import ACCOMPANIMENT_NAMES
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ def compare_folders(
     metrics: Sequence[str],
     sources: Sequence[str] | None = None,
     results_dir: Path | None = None,
+    options: EstimateOptions | None = None,
 ) -> Comparison:
     """Pair the songs of two folders.
 
@@ -43,28 +46,66 @@ def compare_folders(
         metrics: by which metrics.
         sources: what to score; by default what most songs of the data set hold.
         results_dir: where finished songs are kept, or None.
+        options: what may be done to estimates of another shape than their references; nothing by default.
 
     Raises:
-        DatasetError: a folder holds no songs, or an estimate cannot be told from another.
+        DatasetError: a folder holds no songs, or none that belongs to the other's.
     """
     references = find_songs(references_dir)
     chosen = tuple(sources) if sources else common_sources(references)
     if not chosen:
         raise DatasetError("no song here has stems", where=references_dir, cure="references are stems, not mixtures")
-    estimates = {} if estimates_dir is None else match_estimates(references, find_songs(estimates_dir))
-    if estimates_dir is not None and not estimates:
-        cure = f"its folders should be named like those of {references_dir}, e.g. {references[0].location}"
-        raise DatasetError("no song here has a reference", where=estimates_dir, cure=cure)
+    estimates: dict[str, Song] = {}
+    unclear: dict[str, str] = {}
+    if estimates_dir is not None:
+        estimates, unclear = match_estimates(references, find_songs(estimates_dir))
+        if not estimates and not unclear:
+            cure = f"its folders should be named like those of {references_dir}, e.g. {references[0].location}"
+            raise DatasetError("no song here has a reference", where=estimates_dir, cure=cure)
     counts = Counter(song.name for song in references)
     jobs, failed = [], {}
     for song in references:
         name = song.name if counts[song.name] == 1 else song.location
-        absent = [source for source in chosen if source not in song.sources]
-        if absent:
-            failed[name] = f"no reference for {', '.join(absent)}"
-        elif estimates_dir is not None and song.location not in estimates:
-            failed[name] = f"no estimate in {estimates_dir}"
+        estimate = estimates.get(song.location)
+        problem = unclear.get(song.location) or _absence(song, references_dir, chosen)
+        if problem is None and estimates_dir is not None:
+            problem = _estimate_absence(song, estimate, estimates_dir, chosen)
+        if problem is not None:
+            failed[name] = problem
         else:
-            estimate = estimates.get(song.location)
-            jobs.append(Job(name, song, estimate, chosen, tuple(metrics), results_dir))
+            jobs.append(Job(name, song, estimate, chosen, tuple(metrics), results_dir, options or EstimateOptions()))
     return Comparison(chosen, tuple(jobs), failed)
+
+
+def _absence(reference: Song, folder: Path, sources: Sequence[str]) -> str | None:
+    """Why a song of the data set cannot be scored, or None."""
+    absent = reference.absent(sources)
+    if not absent:
+        return None
+    cure = _other_sources(reference.sources, sources) or "add them, or take the song out of the data set"
+    place = folder / reference.location
+    return str(DatasetError(f"no reference for {', '.join(absent)}{_found(reference)}", where=place, cure=cure))
+
+
+def _estimate_absence(reference: Song, estimate: Song | None, folder: Path, sources: Sequence[str]) -> str | None:
+    """Why a song's separation cannot be scored, or None."""
+    if estimate is None:
+        cure = "separate the song, or name the folder of its stems like the song"
+        return str(DatasetError(f"no estimate in {folder} for {reference.location}", cure=cure))
+    absent = estimate.absent(sources, parts=reference.accompaniment_parts or None)
+    if not absent:
+        return None
+    cure = _other_sources(estimate.sources, sources) or "separate the song again"
+    place = folder / estimate.location
+    return str(DatasetError(f"no estimate for {', '.join(absent)}{_found(estimate)}", where=place, cure=cure))
+
+
+def _found(song: Song) -> str:
+    return f"; there are {', '.join(sorted(song.sources))}" if song.sources else "; there are no stems"
+
+
+def _other_sources(found: Collection[str], asked: Sequence[str]) -> str:
+    """The cure where a song holds some of the sources, or vocals and accompaniment instead."""
+    common = [source for source in asked if source in found]
+    common += [name for name in ACCOMPANIMENT_NAMES if name in found and name not in common]
+    return f"add them, or score with --sources {','.join(common)}" if common else ""

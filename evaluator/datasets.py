@@ -21,6 +21,7 @@ from pathlib import Path
 from evaluator.audio import FileStem, Stem, SumStem
 from evaluator.errors import DatasetError
 from evaluator.stem_mp4 import decode_stem_mp4
+from evaluator.targets import ACCOMPANIMENT_NAMES, VOCALS, averaged_sources
 
 MUSIC_SOURCES = ("bass", "drums", "other", "vocals")
 CINEMA_SOURCES = ("dialog", "effect", "music")
@@ -65,16 +66,61 @@ class Song:
         """Names of the sources at hand."""
         return frozenset(MUSIC_SOURCES) if self.stem_mp4 else frozenset(self.stems)
 
+    @property
+    def accompaniment_parts(self) -> tuple[str, ...]:
+        """Sources whose sum is the accompaniment: all but the vocals, the musical ones first."""
+        parts = self.sources - {VOCALS, *ACCOMPANIMENT_NAMES}
+        return tuple(sorted(parts, key=lambda name: (name not in MUSIC_SOURCES, name)))
+
+    def absent(self, sources: Sequence[str], *, parts: Sequence[str] | None = None) -> list[str]:
+        """Those of ``sources`` that are neither here nor to be had as a sum; ``parts`` as in :meth:`targets`."""
+        return [source for source in sources if not (source in self.sources or self._made_of(source, parts))]
+
+    def targets(self, sources: Sequence[str], *, parts: Sequence[str] | None = None) -> dict[str, Stem]:
+        """The stems of ``sources`` that are here; accompaniment and instrumental as a sum where there is no file.
+
+        Args:
+            sources: their names.
+            parts: what an accompaniment without a file is the sum of; by default all sources but the vocals.
+        """
+        found = {}
+        for source in sources:
+            if source in self.stems:
+                found[source] = self.stems[source]
+            elif made_of := self._made_of(source, parts):
+                stems = tuple(self.stems[name] for name in made_of)
+                found[source] = stems[0] if len(stems) == 1 else SumStem(stems)
+        return found
+
+    def sums(self, sources: Sequence[str], *, parts: Sequence[str] | None = None) -> list[str]:
+        """A clause for every target that is taken from files of other names."""
+        made_of = {name: self._made_of(name, parts) for name in sources if name not in self.sources}
+        return [f"{name} is {' + '.join(names)}" for name, names in made_of.items() if names]
+
+    def _made_of(self, source: str, parts: Sequence[str] | None) -> tuple[str, ...]:
+        """Files that a target without a file is made of: the other name's, or all parts; none where one is absent."""
+        if source not in ACCOMPANIMENT_NAMES:
+            return ()
+        other_name = next((name for name in ACCOMPANIMENT_NAMES if name in self.sources), None)
+        if other_name is not None:
+            return (other_name,)
+        wanted = tuple(self.accompaniment_parts if parts is None else parts)
+        return wanted if self.sources.issuperset(wanted) else ()
+
     def mixture_or_sum(self) -> Stem:
         """The mixture, or where there is no file of it the sum of the stems."""
-        return self.mixture if self.mixture is not None else SumStem(tuple(self.stems.values()))
+        if self.mixture is not None:
+            return self.mixture
+        return SumStem(tuple(self.stems[name] for name in averaged_sources(tuple(self.stems))))
 
     def baseline(self, sources: Sequence[str]) -> dict[str, Stem]:
         """The challenge's scaled-mixture baseline: every source is the mixture divided by their number."""
         share = SumStem((self.mixture_or_sum(),), gain=1 / len(sources))
         return dict.fromkeys(sources, share)
 
-    def content_key(self, sources: Sequence[str], *, with_mixture: bool = False) -> str:
+    def content_key(
+        self, sources: Sequence[str], *, with_mixture: bool = False, parts: Sequence[str] | None = None
+    ) -> str:
         """A hash of the bytes of these sources' files (of the whole file for a ``.stem.mp4``).
 
         Raises:
@@ -82,10 +128,11 @@ class Song:
         """
         if self.stem_mp4 is not None:
             return FileStem(self.stem_mp4).content_key()
-        absent = [source for source in sources if source not in self.stems]
-        if absent:
-            raise DatasetError(f"no {', '.join(absent)}", where=self.location)
-        keys = [self.stems[source].content_key() for source in sources]
+        if absent := self.absent(sources, parts=parts):
+            cure = f"put a file for each beside the others ({', '.join(sorted(self.sources)) or 'there are none'})"
+            raise DatasetError(f"no {', '.join(absent)}", where=self.location, cure=cure)
+        stems = self.targets(sources, parts=parts)
+        keys = [stems[source].content_key() for source in sources]
         return " ".join([*keys, self.mixture_or_sum().content_key()] if with_mixture else keys)
 
     def decoded(self, scratch: Path) -> Song:
@@ -109,8 +156,12 @@ def find_songs(root: Path) -> list[Song]:
         DatasetError: the folder is absent or holds no song.
     """
     if not root.is_dir():
-        raise DatasetError("no such folder", where=root)
-    songs = [song for folder in _folders(root) for song in _songs_in(folder, root)]
+        raise DatasetError("no such folder", where=root, cure="name a folder of songs")
+    try:
+        songs = [song for folder in _folders(root) for song in _songs_in(folder, root)]
+    except OSError as error:
+        cure = "make every folder below it readable, or move it away"
+        raise DatasetError(f"cannot be read ({error})", where=root, cure=cure) from error
     if len(songs) > 1:  # audio lying about in the root of a data set is no song of it
         songs = [song for song in songs if song.location != "."]
     if not songs:
@@ -129,19 +180,21 @@ def common_sources(songs: Iterable[Song]) -> tuple[str, ...]:
     return max(counts, key=lambda sources: (counts[sources], len(sources)), default=())
 
 
-def match_estimates(references: Sequence[Song], estimates: Sequence[Song]) -> dict[str, Song]:
-    """Pair songs by location, else by name: reference location to estimate; a song without one is left out.
+def match_estimates(references: Sequence[Song], estimates: Sequence[Song]) -> tuple[dict[str, Song], dict[str, str]]:
+    """Pair songs by location, else by name.
 
-    Raises:
-        DatasetError: a name fits several estimates and no location decides.
+    Returns:
+        Reference location to estimate, and reference location to the reason where several estimates could be meant;
+        a song without an estimate is in neither.
     """
     by_location = {song.location: song for song in estimates}
     by_name: dict[str, list[Song]] = {}
     for song in estimates:
         by_name.setdefault(song.name, []).append(song)
     pairs: dict[str, Song] = {}
+    unclear: dict[str, str] = {}
     if len(references) == len(estimates) == 1 and estimates[0].location == ".":
-        return {references[0].location: estimates[0]}
+        return {references[0].location: estimates[0]}, unclear
     for reference in references:
         candidates = by_name.get(reference.name, [])
         if reference.location in by_location:
@@ -150,8 +203,10 @@ def match_estimates(references: Sequence[Song], estimates: Sequence[Song]) -> di
             pairs[reference.location] = candidates[0]
         elif candidates:
             places = ", ".join(song.location for song in candidates)
-            raise DatasetError(f"several estimates could be {reference.location}: {places}")
-    return pairs
+            unclear[reference.location] = (
+                f"several estimates could be {reference.location}: {places}. Keep one of them, or put it at that path."
+            )
+    return pairs, unclear
 
 
 def _folders(root: Path) -> Iterable[Path]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from evaluator.boards import Board, Entry, all_boards
 from evaluator.errors import ScoresError
+from evaluator.fitting import options_in_words
 from evaluator.scores import Document, column, summary_name
 from evaluator.scoring import FRAMEWISE_METRICS
+from evaluator.targets import averaged_sources
 
 DEFAULT_TOLERANCE_DB = 0.02
 """What 16-bit files and another back end may move a score by; a board's own rounding is added."""
@@ -26,6 +28,7 @@ class LocalRun:
         by_source: source to dB over the data set.
         overall: the mean over sources (of the song means for ``mdx``).
         per_song: source (and ``song``) to song to dB.
+        options: what was allowed to be done to estimates, as words of the command line; empty for nothing.
     """
 
     name: str
@@ -35,6 +38,7 @@ class LocalRun:
     by_source: dict[str, float | None]
     overall: float | None
     per_song: dict[str, dict[str, float]]
+    options: str = ""
 
     def value(self, key: str) -> float | None:
         """The number of a source, or of ``song``."""
@@ -81,8 +85,9 @@ def local_run(document: Document, metric: str) -> LocalRun:
     sources = document.get("sources") or [key for key in summary if key != "song"]
     if metric in FRAMEWISE_METRICS:
         by_source = {source: summary[source]["SDR"] for source in sources}
-        known = [value for value in by_source.values() if value is not None]
-        overall = sum(known) / len(known) if known and len(known) == len(sources) else None
+        averaged = averaged_sources(tuple(sources))
+        known = [by_source[source] for source in averaged if by_source[source] is not None]
+        overall = sum(known) / len(known) if known and len(known) == len(averaged) else None
     else:
         by_source = {source: summary[source] for source in sources}
         overall = summary["song"]
@@ -94,6 +99,7 @@ def local_run(document: Document, metric: str) -> LocalRun:
         by_source=by_source,
         overall=overall,
         per_song={key: column(document, metric, key) for key in (*sources, "song")},
+        options=options_in_words(document.get("options")),
     )
 
 
@@ -146,7 +152,8 @@ def _is_same_data(run: LocalRun, board: Board) -> bool:
 
 def _banner(run: LocalRun, board: Board, *, is_comparable: bool) -> str:
     songs = f"{run.n_songs} song{'' if run.n_songs == 1 else 's'}"
-    here = f"This run was scored on “{run.dataset}” ({songs})"
+    with_options = f" with {run.options}" if run.options else ""
+    here = f"This run was scored on “{run.dataset}” ({songs}){with_options}"
     if is_comparable:
         return f"{here}, the data of {board.name}: by name and number of songs the same. Rank and differences count."
     if board.is_hidden:

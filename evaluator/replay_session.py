@@ -83,6 +83,7 @@ def replay(
                 notes.append(f"{runs[1].name} against {runs[0].name}, {metric}: {error}")
             else:
                 comparisons[runs[0].name, runs[1].name, metric] = found
+                notes += _option_notes(*runs)
     return Replay(groups, comparisons, notes)
 
 
@@ -95,6 +96,14 @@ def _songs_of_intervals(documents: Sequence[Document]) -> list[int]:
             n_intervals = min(len(block[summary_name(metric)].keys() - {"song"}) for block in blocks) + 1
             counts += [min(len(block["songs"]) for block in blocks)] * n_intervals
     return counts
+
+
+def _option_notes(first: LocalRun, second: LocalRun) -> list[str]:
+    """A sentence where two runs were scored with different options."""
+    if first.options == second.options:
+        return []
+    words = [run.options or "estimates as they are" for run in (second, first)]
+    return [f"{second.name} against {first.name}, {first.metric}: scored with {words[0]} against {words[1]}"]
 
 
 def _compare(

@@ -15,22 +15,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
 
-from evaluator.audio import StemPair
 from evaluator.bsseval import RATIOS
 from evaluator.datasets import Song
 from evaluator.documents import read_json
 from evaluator.errors import EvaluationError
+from evaluator.fitting import EstimateOptions
+from evaluator.pairs import StemPair
 from evaluator.scores import find_row_fault, to_json, write_atomically
 from evaluator.scoring import SongScore, score_song
 from terminal import process
 
-_RESULT_VERSION = 1
+_RESULT_VERSION = 2
 """Raised when a metric's numbers or a result file's form change, so that old files are not taken for new ones."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -47,6 +48,7 @@ class Job:
         sources: what to score.
         metrics: by which metrics.
         results_dir: folder of finished songs, or None to keep none.
+        options: what may be done to estimates of another shape than their references.
     """
 
     name: str
@@ -55,6 +57,12 @@ class Job:
     sources: tuple[str, ...]
     metrics: tuple[str, ...]
     results_dir: Path | None = None
+    options: EstimateOptions = field(default_factory=EstimateOptions)
+
+    @property
+    def accompaniment_parts(self) -> tuple[str, ...] | None:
+        """What an estimate's accompaniment without a file is the sum of: what the reference's is."""
+        return self.reference.accompaniment_parts or None
 
 
 @dataclass(frozen=True)
@@ -159,22 +167,33 @@ def _opener(job: Job, scratch: Path) -> Callable[[], StemPair]:
 
     def open_pair() -> StemPair:
         if not opened:
-            reference = job.reference.decoded(scratch / "reference")
-            if job.estimate is None:
-                estimates = reference.baseline(job.sources)
-            else:
-                estimates = dict(job.estimate.decoded(scratch / "estimate").stems)
-            opened.append(StemPair.open(reference.stems, estimates, job.sources))
+            opened.append(_open_pair(job, scratch))
         return opened[0]
 
     return open_pair
 
 
+def _open_pair(job: Job, scratch: Path) -> StemPair:
+    reference = job.reference.decoded(scratch / "reference")
+    sums = [f"reference {clause}" for clause in reference.sums(job.sources)]
+    if job.estimate is None:
+        estimates = reference.baseline(job.sources)
+    else:
+        estimate, parts = job.estimate.decoded(scratch / "estimate"), job.accompaniment_parts
+        estimates = estimate.targets(job.sources, parts=parts)
+        sums += [f"estimate {clause}" for clause in estimate.sums(job.sources, parts=parts)]
+    pair = StemPair.open(reference.targets(job.sources), estimates, job.sources, job.options)
+    return replace(pair, notes=(*sums, *pair.notes))
+
+
 def _content_key(job: Job) -> str:
-    """A hash over sources and the bytes of every stem of this job."""
-    digest = hashlib.sha256(f"{_RESULT_VERSION} {' '.join(job.sources)}".encode())
+    """A hash over sources, options and the bytes of every stem of this job."""
+    digest = hashlib.sha256(f"{_RESULT_VERSION} {' '.join(job.sources)} {job.options}".encode())
     digest.update(job.reference.content_key(job.sources, with_mixture=job.estimate is None).encode())
-    digest.update(b"baseline" if job.estimate is None else job.estimate.content_key(job.sources).encode())
+    if job.estimate is None:
+        digest.update(b"baseline")
+    else:
+        digest.update(job.estimate.content_key(job.sources, parts=job.accompaniment_parts).encode())
     return digest.hexdigest()
 
 
@@ -184,7 +203,7 @@ def _read_result(path: Path, metric: str) -> SongScore | None:
         stored = read_json(path)
         if stored.pop("version") != _RESULT_VERSION:
             return None
-        for name in ("silent_references", "silent_estimates"):
+        for name in ("silent_references", "silent_estimates", "notes"):
             stored[name] = tuple(map(str, stored[name]))
         score = SongScore(**stored)
         if find_row_fault(metric, score.row) is None and _are_frames(score.frames):

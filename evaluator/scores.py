@@ -3,7 +3,10 @@
     {"schema": 1, "dataset": "…", "system": "…", "sources": [...], "n_songs": 2, "definitions": {"mdx": "…"},
      "metrics": {"mdx": {"songs": {"<song>": {"bass": 7.1, …, "song": 6.8}}, "mean": {"bass": 7.1, …}},
                  "bsseval": {"songs": {"<song>": {"vocals": {"SDR": 7.0, …}}}, "median": {"vocals": {"SDR": 7.0}}}},
-     "silent": {"<song>": {"references": ["bass"], "estimates": []}}, "failed": {"<song>": "why"}}
+     "silent": {"<song>": {"references": ["bass"], "estimates": []}}, "failed": {"<song>": "why"},
+     "options": {"length": "exact", "resample": false, "channels": "exact"}, "notes": {"<song>": ["…"]}}
+
+``options`` say what was allowed to be done to estimates of another shape, ``notes`` what was done to a song's stems.
 
 Decibels are numbers; null stands for one that is not finite. Keys a reader does not know are left alone.
 """
@@ -21,7 +24,9 @@ import numpy as np
 from evaluator.bsseval import RATIOS
 from evaluator.documents import DocumentError, parse_json, read_json
 from evaluator.errors import ScoresError
+from evaluator.fitting import EstimateOptions
 from evaluator.scoring import DEFINITIONS, FRAMEWISE_METRICS, METRICS, Row, SongScore, finite_or_none
+from evaluator.targets import averaged_sources
 from terminal.names import storable
 
 SCHEMA = 1
@@ -42,6 +47,7 @@ def scores_document(
     system: str,
     sources: Sequence[str],
     failed: Mapping[str, str],
+    options: EstimateOptions | None = None,
 ) -> Document:
     """Make a scores file from scored songs.
 
@@ -51,7 +57,9 @@ def scores_document(
         system: what made the estimates.
         sources: names of the sources, in the order of the tables.
         failed: songs that could not be scored, and why.
+        options: what was allowed to be done to estimates.
     """
+    notes = {name: list(score.notes) for by_song in songs.values() for name, score in by_song.items() if score.notes}
     silent = {
         name: {"references": list(score.silent_references), "estimates": list(score.silent_estimates)}
         for by_song in songs.values()
@@ -75,6 +83,8 @@ def scores_document(
         "metrics": metrics,
         "silent": silent,
         "failed": dict(failed),
+        "options": (options or EstimateOptions()).as_json(),
+        "notes": notes,
     }
 
 
@@ -119,6 +129,7 @@ def check_scores(document: object, *, where: str | Path | None = None) -> Docume
     sources = document.get("sources") or []
     are_names = isinstance(sources, list) and all(isinstance(name, str) for name in sources)
     _expect(are_names, "sources is not a list of strings", where)
+    _expect(isinstance(document.get("options", {}), dict), "options is not an object", where)
     metrics = document.get("metrics")
     if not isinstance(metrics, dict) or not metrics:
         raise _no_scores("metrics is empty or not an object", where)
@@ -175,7 +186,7 @@ def _cell(row: Row, metric: str, key: str) -> float | None:
         return row.get(key)
     if key != "song":
         return row.get(key, {}).get("SDR")  # type: ignore[no-any-return]
-    return _over_songs([ratios["SDR"] for ratios in row.values()], np.mean)
+    return _over_songs([row[source]["SDR"] for source in averaged_sources(tuple(row))], np.mean)
 
 
 def find_row_fault(metric: str, row: object) -> str | None:

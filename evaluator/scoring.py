@@ -7,21 +7,26 @@
 | bsseval-sdr | the SDR of bsseval alone: exact, no filters | median |
 | museval | the same four by the museval package (slow) | median |
 | si-sdr | scale-invariant SDR | mean |
+
+Accompaniment and instrumental overlap with the sources they are the sum of. A song's mean leaves them out beside
+those; framewise metrics judge them with the vocals in a scenario of their own, as museval does.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from evaluator.audio import Floats, StemPair
+from evaluator.audio import Floats
 from evaluator.bsseval import RATIOS, BssEval, bsseval_v4
 from evaluator.errors import EvaluationError
 from evaluator.metrics import GlobalSdr, SiSdr
+from evaluator.pairs import StemPair
+from evaluator.targets import averaged_sources, scenarios
 
 WHOLE_SONG_METRICS = ("mdx", "si-sdr")
 FRAMEWISE_METRICS = ("bsseval", "bsseval-sdr", "museval")
@@ -53,6 +58,7 @@ class SongScore:
         silent_estimates: sources whose estimate is silent throughout.
         frames: for framewise metrics, source to ratio to one number a frame.
         window_seconds: length of those frames.
+        notes: what was done to stems before they were compared, one sentence each.
     """
 
     row: Row
@@ -60,6 +66,7 @@ class SongScore:
     silent_estimates: tuple[str, ...] = ()
     frames: Mapping[str, Mapping[str, list[float | None]]] = field(default_factory=dict)
     window_seconds: float = 1.0
+    notes: tuple[str, ...] = ()
 
 
 def score_song(pair: StemPair, metric: str) -> SongScore:
@@ -70,13 +77,12 @@ def score_song(pair: StemPair, metric: str) -> SongScore:
         DatasetError: a file cannot be read to its end.
     """
     if metric in WHOLE_SONG_METRICS:
-        return _whole_song(pair, GlobalSdr if metric == "mdx" else SiSdr)
-    if metric == "museval":
-        return _framewise(pair, _museval(pair))
-    if metric in FRAMEWISE_METRICS:
-        window = pair.audio.sample_rate
-        return _framewise(pair, bsseval_v4(pair, window_samples=window, sdr_only=metric == "bsseval-sdr"))
-    raise EvaluationError(f"no metric {metric!r}", cure=f"choose from {', '.join(METRICS)}")
+        score = _whole_song(pair, GlobalSdr if metric == "mdx" else SiSdr)
+    elif metric in FRAMEWISE_METRICS:
+        score = _by_scenario(pair, metric)
+    else:
+        raise EvaluationError(f"no metric {metric!r}", cure=f"choose from {', '.join(METRICS)}")
+    return replace(score, notes=pair.notes)
 
 
 def finite_or_none(value: float) -> float | None:
@@ -92,11 +98,30 @@ def _whole_song(pair: StemPair, kind: type[GlobalSdr] | type[SiSdr]) -> SongScor
             score.add(references[index], estimates[index])
         levels = np.maximum(levels, (np.abs(references).max(axis=(1, 2)), np.abs(estimates).max(axis=(1, 2))))
     values = {name: score.decibels for name, score in zip(pair.sources, scores, strict=True)}
-    finite = [value for value in values.values() if math.isfinite(value)]
+    finite = [values[name] for name in averaged_sources(pair.sources) if math.isfinite(values[name])]
     row: Row = {name: finite_or_none(value) for name, value in values.items()}
     row["song"] = sum(finite) / len(finite) if finite else None
     silent = [tuple(np.array(pair.sources)[side == 0].tolist()) for side in levels]
     return SongScore(row, silent[0], silent[1])
+
+
+def _by_scenario(pair: StemPair, metric: str) -> SongScore:
+    """Sources that overlap in scenarios of their own, the numbers of each source from one of them."""
+    found: dict[str, SongScore] = {}
+    for scenario in scenarios(pair.sources):
+        part = pair if scenario.sources == pair.sources else pair.only(scenario.sources)
+        if metric == "museval":
+            result = _museval(part)
+        else:
+            result = bsseval_v4(part, window_samples=pair.audio.sample_rate, sdr_only=metric == "bsseval-sdr")
+        found |= dict.fromkeys(scenario.reported, _framewise(part, result))
+    return SongScore(
+        {source: found[source].row[source] for source in pair.sources},
+        tuple(source for source in pair.sources if source in found[source].silent_references),
+        tuple(source for source in pair.sources if source in found[source].silent_estimates),
+        {source: found[source].frames[source] for source in pair.sources},
+        found[pair.sources[0]].window_seconds,
+    )
 
 
 def _framewise(pair: StemPair, result: BssEval) -> SongScore:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from evaluator.bsseval import RATIOS
+from evaluator.fitting import options_in_words
 from evaluator.scores import Document, summary_name
 from evaluator.scoring import FRAMEWISE_METRICS
 from terminal.names import shown
@@ -30,7 +31,11 @@ def decibels(value: float | None, *, sign: bool = False, digits: int = 3) -> str
 
 def score_tables(document: Document) -> str:
     """Every metric of a scores file as a table of its own, under its definition."""
-    return "\n\n".join(_metric_table(document, metric) for metric in document["metrics"])
+    tables = [_metric_table(document, metric) for metric in document["metrics"]]
+    words = options_in_words(document.get("options"))
+    changed = document.get("notes", {})
+    notes = [f"scored with {words}; of {len(changed)} songs stems were changed or summed"] if words else []
+    return "\n\n".join([*tables, *notes])
 
 
 def _metric_table(document: Document, metric: str) -> str:

@@ -104,6 +104,32 @@ def _in_prediction(tree: Path, code: str) -> None:
     path.write_text(text.replace(marker, f"{marker}        {code}\n"), encoding="utf-8")
 
 
+def _crlf(tree: Path, name: str) -> None:
+    path = tree / name
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def _first_line(tree: Path, line: str) -> None:
+    path = tree / "run.sh"
+    path.write_text(line + "\n" + path.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")
+
+
+def _link(tree: Path, name: str, target: str | Path) -> None:
+    (tree / name).unlink(missing_ok=True)
+    (tree / name).symlink_to(target)
+
+
+def _link_in_a_circle(tree: Path) -> None:
+    _link(tree, "x", "y")
+    _link(tree, "y", "x")
+
+
+def _link_to_ignored(tree: Path) -> None:
+    _link(tree, "x.py", "ignored.py")
+    (tree / "ignored.py").write_text("", encoding="utf-8")
+    (tree / ".gitignore").write_text("ignored.py\n", encoding="utf-8")
+
+
 _NETWORK = "\nimport urllib.request\n\nurllib.request.urlopen('http://example.org/weights')\n"
 
 BREAKS = (
@@ -168,3 +194,71 @@ BREAKS = (
     ),
 )
 """The twelve faults that a check must find."""
+
+STATIC_BREAKS = (
+    Break(
+        "run.sh with CRLF", lambda tree: _crlf(tree, "run.sh"), r"run\.sh has Windows line endings", r"sed -i .*eol=lf"
+    ),
+    Break("apt.txt with CRLF", lambda tree: _crlf(tree, "apt.txt"), r"apt\.txt has Windows line endings", "sed -i"),
+    Break(
+        "version that is not there",
+        lambda tree: (tree / "requirements.txt").write_text("torch==99\n", encoding="utf-8"),
+        r"asks for torch==99: there is no such version",
+        r"such as torch==2\.13\.0, 2\.12\.0",
+    ),
+    Break(
+        "name that is not there",
+        lambda tree: _append(tree, "requirements.txt", "no-such-distribution-at-all\n"),
+        r"asks for no-such-distribution-at-all: the package index has no",
+        "correct the name",
+    ),
+    Break(
+        "run.sh that may not be run",
+        lambda tree: (tree / "run.sh").chmod(0o644),
+        r"run\.sh is not marked as executable in the file system",
+        r"git add --chmod=\+x run\.sh",
+    ),
+    Break(
+        "no first line",
+        lambda tree: _first_line(tree, "# nothing"),
+        r"run\.sh does not begin with #!",
+        "#!/usr/bin/env",
+    ),
+    Break(
+        "interpreter absent", lambda tree: _first_line(tree, "#!/opt/bash"), r"names /opt/bash, which is not", "#!/usr"
+    ),
+    Break(
+        "relative interpreter", lambda tree: _first_line(tree, "#!bash"), r"names bash, which is no absolute", "#!/usr"
+    ),
+    Break("two words", lambda tree: _first_line(tree, "#!/usr/bin/env bash -e"), r"more than one word", "#!/usr"),
+    Break("byte order mark", lambda tree: _first_line(tree, "\ufeff#!/bin/bash"), "byte order mark", "without a mark"),
+    Break(
+        "no shell script", lambda tree: _append(tree, "run.sh", "\nif true; then\n"), r"no shell script: .*line", "mend"
+    ),
+    Break(
+        "absolute link",
+        lambda tree: _link(tree, "LICENSE", "/etc/passwd"),
+        r"link to /etc/passwd, outside",
+        "file itself",
+    ),
+    Break("link upwards", lambda tree: _link(tree, "x.py", "../x.py"), r"link to \.\./x\.py, outside", "file itself"),
+    Break(
+        "folder outside", lambda tree: _link(tree, "more", "/etc"), r"more is a link to /etc, outside", "file itself"
+    ),
+    Break(
+        "nothing there", lambda tree: _link(tree, "x.py", "gone.py"), r"and gone\.py is not there", r"restore gone\.py"
+    ),
+    Break(
+        "circle",
+        _link_in_a_circle,
+        "leads in a circle",
+        "file itself",
+    ),
+    Break(
+        "link to what stays behind",
+        _link_to_ignored,
+        r"\.gitignore keeps ignored\.py out",
+        "file itself",
+    ),
+)
+"""Faults that ``--no-run`` finds."""

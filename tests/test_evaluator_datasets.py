@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import warnings
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from evaluator.audio import AudioShape, FileStem, StemPair, SumStem
+from evaluator.audio import AudioShape, FileStem, SumStem
 from evaluator.datasets import (
     CINEMA_SOURCES,
     MUSIC_SOURCES,
@@ -21,6 +22,7 @@ from evaluator.datasets import (
     match_estimates,
 )
 from evaluator.errors import DatasetError
+from evaluator.pairs import StemPair
 
 RATE = 8000
 
@@ -110,17 +112,21 @@ def test_no_songs(make: bool, tmp_path: Path) -> None:
 def test_estimates_are_found_by_place_then_by_name() -> None:
     references = [Song("a", "test/a"), Song("b", "test/b"), Song("c", "test/c")]
     estimates = [Song("a", "test/a"), Song("a", "old/a"), Song("b", "b"), Song("x", "x")]
-    pairs = match_estimates(references, estimates)
+    pairs, unclear = match_estimates(references, estimates)
     assert {place: song.location for place, song in pairs.items()} == {"test/a": "test/a", "test/b": "b"}
+    assert unclear == {}
 
 
-def test_an_estimate_that_could_be_two_is_refused() -> None:
-    with pytest.raises(DatasetError, match=r"several estimates.*x/a, y/a"):
-        match_estimates([Song("a", "test/a"), Song("b", "b")], [Song("a", "x/a"), Song("a", "y/a")])
+def test_an_estimate_that_could_be_two_is_refused_and_the_others_are_paired() -> None:
+    estimates = [Song("a", "x/a"), Song("a", "y/a"), Song("b", "z/b")]
+    pairs, unclear = match_estimates([Song("a", "test/a"), Song("b", "b")], estimates)
+    assert {place: song.location for place, song in pairs.items()} == {"b": "z/b"}
+    assert list(unclear) == ["test/a"]
+    assert re.search(r"several estimates.*x/a, y/a.*Keep one", unclear["test/a"])
 
 
 def test_two_lone_songs_belong_together_whatever_their_names() -> None:
-    pairs = match_estimates([Song("reference", ".")], [Song("estimate", ".")])
+    pairs, _ = match_estimates([Song("reference", ".")], [Song("estimate", ".")])
     assert pairs["."].name == "estimate"
 
 
@@ -154,16 +160,18 @@ def test_content_keys_follow_content_not_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seconds": 0.2}, "estimate vocals has 1600 samples, its reference 800"),
-        ({"rate": 16_000}, "estimate vocals has 16000 Hz, its reference 8000"),
-        ({"channels": 1}, "estimate vocals has 1 channels, its reference 2"),
+        ({"seconds": 0.2}, "estimate vocals has 1600 samples, its reference 800.*--length pad"),
+        ({"rate": 16_000}, "estimate vocals has 16000 Hz, its reference 8000.*--resample"),
+        ({"channels": 1}, "estimate vocals has 1 channels, its reference 2.*--channels match"),
+        ({"channels": 1, "seconds": 0.2}, "1 channels, .* has 1600 samples.*with --channels match --length pad"),
+        ({"channels": 3}, r"estimate vocals has 3 channels, its reference 2\. Separate .* as it is\.$"),
     ],
 )
 def test_stems_that_do_not_fit_are_named(change: dict[str, float], message: str, tmp_path: Path) -> None:
     write(tmp_path / "ref.wav")
     write(tmp_path / "est.wav", **change)  # type: ignore[arg-type]
     reference, estimate = ({"vocals": FileStem(tmp_path / name)} for name in ("ref.wav", "est.wav"))
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises(DatasetError, match=rf"est\.wav: .*{message}"):
         StemPair.open(reference, estimate, ["vocals"])
 
 

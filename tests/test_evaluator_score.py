@@ -17,10 +17,11 @@ import pytest
 import soundfile
 
 from evaluator import runner
-from evaluator.audio import FileStem, StemPair
+from evaluator.audio import FileStem
 from evaluator.cli import RESULTS_FOLDER, main
 from evaluator.errors import EvaluationError, ScoresError
 from evaluator.metrics import global_sdr, si_sdr
+from evaluator.pairs import StemPair
 from evaluator.scores import check_scores, column, read_scores, summarise, to_json, write_atomically
 from evaluator.scoring import METRICS, Row, score_song
 
@@ -139,7 +140,7 @@ def test_bad_songs_are_named_and_the_others_scored(
         "short": "estimate drums has 10 samples, its reference 5000",
         "rate": "estimate drums has 4000 Hz, its reference 2000",
         "mono": "estimate drums has 1 channels, its reference 2",
-        "hole": "no drums",
+        "hole": "no estimate for drums",
         "half a song": "no reference for drums",
         "mixture only": "no reference for bass, drums, other, vocals",
     }

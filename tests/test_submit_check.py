@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,11 +16,21 @@ from my_submission.submission import check_submission, has_fault
 from my_submission.submission.code_closure import code_closure
 from my_submission.submission.environment import current_environment
 from my_submission.submission.requirement_names import requirement_lines
-from tests.submission_trees import BREAKS, LFS_POINTER, Break, configure, make_tree
+from my_submission.submission.requirement_versions import IndexAnswer, ask_pip, version_findings
+from my_submission.submission.tree import SubmissionTree
+from tests.submission_trees import BREAKS, LFS_POINTER, STATIC_BREAKS, Break, configure, make_tree
+
+INDEX = {"torch": ("2.13.0", "2.12.0"), "onnxruntime-gpu": ("1.30.0", "1.20.0")}
+
+
+def ask(name: str, options: Sequence[str]) -> IndexAnswer:
+    """A package index that knows few packages and needs no network."""
+    return IndexAnswer(INDEX.get(name, ()))
 
 
 @pytest.fixture
-def tree(tmp_path: Path, tiny_models: Path) -> Path:
+def tree(tmp_path: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("my_submission.submission.requirement_versions.ask_pip", ask)
     return make_tree(tmp_path / "tree", tiny_models)
 
 
@@ -122,10 +135,7 @@ def test_a_pointer_that_no_system_needs_is_found_too(tree: Path) -> None:
     assert faults == ["models/starter/other_model.onnx is a Git LFS pointer, not the file itself"]
 
 
-def test_a_tree_without_git_is_checked_too(tmp_path: Path, tiny_models: Path) -> None:
-    import shutil
-
-    tree = make_tree(tmp_path / "tree", tiny_models)
+def test_a_tree_without_git_is_checked_too(tree: Path) -> None:
     shutil.rmtree(tree / ".git")
     (tree / "models/starter/more.bin").write_bytes(bytes(5_100_000))
     findings = list(check_submission(tree, None))
@@ -167,3 +177,128 @@ def test_requirement_names_are_canonical(tmp_path: Path) -> None:
 
 def test_the_current_interpreter_is_said_to_prove_nothing() -> None:
     assert "not proven" in current_environment().description
+
+
+@pytest.mark.parametrize("broken", STATIC_BREAKS, ids=[broken.name for broken in STATIC_BREAKS])
+def test_faults_that_are_found_without_a_run(broken: Break, tree: Path) -> None:
+    broken.apply(tree)
+    faults = [finding for finding in check_submission(tree, None) if finding.severity == "fault"]
+    told = [finding for finding in faults if re.search(broken.says, finding.text)]
+    assert told, faults
+    assert re.search(broken.cure, told[0].cure), told
+
+
+def test_without_git_the_file_system_is_looked_at(tree: Path) -> None:
+    shutil.rmtree(tree / ".git")
+    (tree / "run.sh").chmod(0o644)
+    (tree / "LICENSE").unlink()
+    (tree / "LICENSE").symlink_to("/etc/passwd")
+    (tree / "more").symlink_to("/etc")
+    findings = [f.text for f in check_submission(tree, None) if f.severity == "fault"]
+    assert [text.partition(";")[0].partition(",")[0] for text in findings] == [
+        "LICENSE is a link to /etc/passwd",
+        "more is a link to /etc",
+        "run.sh is not marked as executable in the file system",
+    ]
+
+
+def commit(tree: Path, *names: str, options: Sequence[str] = ()) -> None:
+    subprocess.run(["git", "-C", str(tree), *options, "add", "--", *names], check=True)
+
+
+def faults_of(tree: Path, check: str) -> list[str]:
+    return [f.text for f in check_submission(tree, None) if f.severity == "fault" and f.check == check]
+
+
+def test_what_git_keeps_counts_where_it_differs_from_the_file_system(tree: Path) -> None:
+    (tree / "run.sh").chmod(0o644)
+    commit(tree, "run.sh")
+    (tree / "run.sh").chmod(0o755)
+    assert faults_of(tree, "scripts") == ["run.sh is not marked as executable in git, but the grader runs it"]
+    subprocess.run(["git", "-C", str(tree), "add", "--chmod=+x", "run.sh"], check=True)
+    assert faults_of(tree, "scripts") == []
+    (tree / ".gitattributes").unlink()
+    unix = (tree / "apt.txt").read_bytes()
+    (tree / "apt.txt").write_bytes(unix.replace(b"\n", b"\r\n"))
+    commit(tree, "apt.txt", options=("-c", "core.autocrlf=false"))
+    (tree / "apt.txt").write_bytes(unix)
+    assert faults_of(tree, "scripts") == ["apt.txt has Windows line endings in git, though not in the working tree"]
+
+
+def test_a_link_that_git_keeps_and_the_file_system_cannot(tree: Path) -> None:
+    """As on Windows: core.symlinks is off, and a text file with the target stands for the link."""
+    subprocess.run(["git", "-C", str(tree), "config", "core.symlinks", "false"], check=True)
+    (tree / "notes.md").write_text("/etc/passwd", encoding="utf-8")
+    digest = subprocess.run(
+        ["git", "-C", str(tree), "hash-object", "-w", "notes.md"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    cacheinfo = f"120000,{digest},notes.md"
+    subprocess.run(["git", "-C", str(tree), "update-index", "--add", "--cacheinfo", cacheinfo], check=True)
+    assert "notes.md" not in SubmissionTree(tree).files
+    assert SubmissionTree(tree).entries.links == {"notes.md": "/etc/passwd"}
+
+
+def test_links_inside_the_tree_are_told_and_no_fault(tree: Path) -> None:
+    (tree / "docs").mkdir()
+    (tree / "docs/LICENSE").symlink_to("../LICENSE")
+    (tree / "weights").symlink_to("models")
+    (tree / "hard.md").hardlink_to(tree / "README.md")
+    findings = list(check_submission(tree, None))
+    assert not has_fault(findings), findings
+    assert [f.text for f in findings if f.check == "links"] == [
+        "docs/LICENSE is a link to ../LICENSE; a push carries it as a link",
+        "weights is a link to models; a push carries it as a link",
+    ]
+
+
+def test_needed_files_behind_a_link_are_judged_by_the_link(tree: Path) -> None:
+    (tree / "models").rename(tree / "kept")
+    (tree / "models").symlink_to("kept")
+    assert not has_fault(check_submission(tree, None))
+    (tree / "kept").rename(tree.parent / "elsewhere")
+    (tree / "models").unlink()
+    (tree / "models").symlink_to(tree.parent / "elsewhere")
+    faults = [f.check for f in check_submission(tree, None) if f.severity == "fault"]
+    assert faults == ["links", "system"]
+
+
+def test_named_pipes_and_sockets_are_told_and_never_read(tree: Path) -> None:
+    (tree / "apt.txt").unlink()
+    os.mkfifo(tree / "apt.txt")
+    os.mkfifo(tree / "models/starter/waiting")
+    findings = list(check_submission(tree, None))
+    told = [f.text for f in findings if f.check == "links"]
+    assert told == [f"{name} is a named pipe; git cannot carry it" for name in ("apt.txt", "models/starter/waiting")]
+    assert any(f.severity == "fault" and "apt.txt" in f.text for f in findings)
+
+
+def test_versions_are_looked_up_only_where_they_are_not_installed(tree: Path) -> None:
+    asked: list[tuple[str, list[str]]] = []
+
+    def answer(name: str, options: Sequence[str]) -> IndexAnswer:
+        asked.append((name, list(options)))
+        return IndexAnswer(failure="the package index cannot be reached")
+
+    lines = ["--extra-index-url https://example.org/simple", "numpy>=2.0", 'no-such-thing; python_version < "3"']
+    lines += ["torch==99", "away @ https://example.org/away.whl", "soundfile>99,<98"]
+    (tree / "requirements.txt").write_text("\n".join(lines), encoding="utf-8")
+    findings = list(version_findings(SubmissionTree(tree), answer))
+    options = ["--extra-index-url", "https://example.org/simple"]
+    assert asked == [("torch", options), ("soundfile", options)]
+    assert [f.severity for f in findings] == ["fact", "fact"]
+    assert findings[0].text.endswith("there is torch==99, soundfile>99,<98: the package index cannot be reached")
+    assert "away @ " in findings[1].text
+
+
+def test_pip_is_asked_for_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of wheels stands for the index; an address that refuses connections for one that is away."""
+    for version in ("1.0", "2.0rc1"):
+        (tmp_path / f"made_up_thing-{version}-py3-none-any.whl").write_bytes(b"")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert ask_pip("made-up-thing", []).versions == ("2.0rc1", "1.0")
+    assert ask_pip("another-thing", []) == IndexAnswer()
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    assert ask_pip("made-up-thing", []) == IndexAnswer(failure="the package index cannot be reached")

@@ -12,11 +12,15 @@ from my_submission.cli import main
 from my_submission.errors import InputError, OutputError, WeightsError
 from my_submission.submission import SubmissionTree, git, pack_submission
 from my_submission.submission.code_closure import code_closure
+from my_submission.submission.requirement_versions import IndexAnswer
 from tests.submission_trees import configure, make_tree
 
 
 @pytest.fixture
-def tree(tmp_path: Path, tiny_models: Path) -> Path:
+def tree(tmp_path: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(
+        "my_submission.submission.requirement_versions.ask_pip", lambda name, options: IndexAnswer(("1.20.0",))
+    )
     return make_tree(tmp_path / "tree", tiny_models)
 
 
@@ -125,3 +129,55 @@ def test_weights_that_are_not_there_are_refused_before_anything_is_written(tree:
 def test_git_failures_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="git status failed"):
         git.run_git(tmp_path, "status")
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "requirements.txt", "submission.toml", "my_submission/stems.py", "models"])
+def test_a_link_out_of_the_tree_is_never_followed(name: str, tree: Path, tmp_path: Path) -> None:
+    (tree / name).rename(tmp_path / "secret")
+    (tree / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(InputError, match=r"lies? outside|leads out of the tree.*Put") as caught:
+        pack_submission(SubmissionTree(tree), tmp_path / "packed")
+    assert str(tmp_path / "secret") in str(caught.value)
+    assert not (tmp_path / "packed").exists()
+
+
+def test_one_weight_or_its_notes_behind_a_link_out_of_the_tree(tree: Path, tmp_path: Path) -> None:
+    (tree / "models/starter/README.md").symlink_to("/etc/passwd")
+    with pytest.raises(InputError, match=r"README\.md: leads out of the tree, to /etc/passwd"):
+        pack_submission(SubmissionTree(tree), tmp_path / "packed")
+    assert not (tmp_path / "packed").exists()
+
+
+def test_a_link_inside_the_tree_is_packed_as_the_file_it_leads_to(tree: Path, tmp_path: Path) -> None:
+    (tree / "LICENSE").rename(tree / "COPYING")
+    (tree / "LICENSE").symlink_to("COPYING")
+    pack_submission(SubmissionTree(tree), tmp_path / "packed")
+    assert not (tmp_path / "packed/LICENSE").is_symlink()
+    assert (tmp_path / "packed/LICENSE").read_bytes() == (tree / "COPYING").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "place", ["tree", "tree/packed", "tree/models/more/packed", "link/packed", "other/../tree/new"]
+)
+def test_packing_into_the_tree_itself_is_refused(place: str, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tree)
+    (tmp_path / "other").mkdir()
+    before = sorted(tree.rglob("*"))
+    with pytest.raises(OutputError, match=r"lies in the tree that is packed.*outside the tree"):
+        pack_submission(SubmissionTree(tree), tmp_path / place)
+    assert sorted(tree.rglob("*")) == before
+
+
+@pytest.mark.parametrize("target", ["nowhere", "packed"])
+def test_a_directory_that_is_a_link_to_nothing_or_to_itself(target: str, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "packed").symlink_to(tmp_path / target)
+    with pytest.raises(OutputError, match=r"which is not there|cannot be used|is a link"):
+        pack_submission(SubmissionTree(tree), tmp_path / "packed")
+
+
+def test_text_that_runs_has_linux_line_endings_whatever_git_is_set_to(tree: Path, tmp_path: Path) -> None:
+    pack_submission(SubmissionTree(tree), tmp_path / "packed")
+    for name in ("run.sh", "apt.txt", "predict.py", "requirements.txt"):
+        attributes = git_output(tmp_path / "packed", "check-attr", "text", "eol", "--", name)
+        assert attributes == f"{name}: text: set\n{name}: eol: lf\n"
+    assert git.index_modes(tmp_path / "packed")["run.sh"] == "100755"

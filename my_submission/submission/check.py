@@ -9,7 +9,10 @@ from my_submission.errors import MdxError
 from my_submission.submission.code_checks import import_findings, requirement_findings
 from my_submission.submission.environment import Environment
 from my_submission.submission.findings import Finding, fact, fault_of, has_fault
+from my_submission.submission.link_checks import link_findings
 from my_submission.submission.rehearsal import RehearsalSettings, rehearse
+from my_submission.submission.requirement_versions import version_findings
+from my_submission.submission.script_checks import script_findings
 from my_submission.submission.tree import SubmissionTree
 from my_submission.submission.tree_checks import (
     aicrowd_findings,
@@ -47,11 +50,14 @@ def check_submission(
         yield fact("configuration", configuration.challenge_track.assumed)
     faults = False
     for findings in (
+        link_findings(tree),
         required_file_findings(tree, configuration),
         aicrowd_findings(tree, configuration),
         system_findings(tree, configuration),
         size_findings(tree),
         requirement_findings(tree, configuration),
+        version_findings(tree),
+        script_findings(tree, configuration),
     ):
         for finding in findings:
             faults |= has_fault([finding])

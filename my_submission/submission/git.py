@@ -20,7 +20,12 @@ def run_git(root: Path, *arguments: str, stdin: str = "") -> str:
     if shutil.which("git") is None:
         raise InputError("git is not installed", cure="install git: a submission is pushed with it")
     done = subprocess.run(
-        ["git", "-C", str(root), *arguments], input=stdin, capture_output=True, text=True, check=False
+        ["git", "-C", str(root), *arguments],
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",  # names of files need not be UTF-8
+        check=False,
     )
     if done.returncode:
         problem = f"git {arguments[0]} failed ({' '.join(done.stderr.split()) or done.returncode})"
@@ -38,20 +43,37 @@ def is_repository(root: Path) -> bool:
     return shutil.which("git") is not None and (root / ".git").exists()
 
 
-def pushed_files(root: Path) -> list[str]:
-    """Files that git would carry from a working tree: tracked, or new and not ignored; relative, sorted."""
+def pushed_names(root: Path) -> list[str]:
+    """Names that git would carry from a working tree: tracked, or new and not ignored; relative, sorted.
+
+    Files and links alike; what is tracked but gone, and what lies behind a link, is among them too.
+    """
     listed = run_git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    return sorted({name for name in listed.split("\0") if name and (root / name).is_file()})
+    return sorted({name for name in listed.split("\0") if name})
 
 
-def ignored_files(root: Path, names: Sequence[str]) -> set[str]:
-    """Those of ``names`` that .gitignore keeps out of a push; tracked files are never ignored."""
+def index_modes(root: Path) -> dict[str, str]:
+    """Mode of every tracked file as git keeps it: 100644, 100755 (can be run), 120000 (link) or 160000 (submodule)."""
+    listed = run_git(root, "ls-files", "-s", "-z")
+    fields = (line.partition("\t") for line in listed.split("\0") if line)
+    return {name: facts.split()[0] for facts, _, name in fields}
+
+
+def index_line_endings(root: Path, names: Sequence[str]) -> dict[str, str]:
+    """Line endings of tracked files as git keeps them: lf, crlf, mixed, none or -text."""
     if not names:
-        return set()
-    tracked = set(run_git(root, "ls-files", "-z").split("\0"))
-    asked = [name for name in names if name not in tracked]
-    known = set(pushed_files(root))
-    return {name for name in asked if name not in known and (root / name).is_file()}
+        return {}
+    listed = run_git(root, "ls-files", "--eol", "-z", "--", *(f":(literal){name}" for name in names))
+    fields = (line.partition("\t") for line in listed.split("\0") if line)
+    return {name: facts.split()[0].removeprefix("i/") for facts, _, name in fields}
+
+
+def setting(root: Path, name: str) -> str:
+    """A setting of the repository; empty where there is none."""
+    try:
+        return run_git(root, "config", "--get", name).strip()
+    except InputError:
+        return ""
 
 
 def lfs_tracked(root: Path, names: Iterable[str]) -> set[str]:

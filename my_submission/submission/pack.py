@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from my_submission.challenge import CONFIGURATION_NAME, SubmissionConfiguration
 from my_submission.challenge.aicrowd_json import aicrowd_text
@@ -23,6 +23,9 @@ from my_submission.weights.manifest import MANIFEST_NAME
 
 COMPANIONS = ("LICENSE", "README.md", "apt.txt", CONSTRAINTS_NAME, CONFIGURATION_NAME)
 """Files that go along as they are."""
+
+RUNNING_TEXT = ("*.sh", "*.py", "*.toml", "*.json", "*.csv", "*.txt", "*.md")
+"""Patterns of the text files of a submission, which git hands out with line feeds alone everywhere."""
 
 _IGNORED = ".venv/\n__pycache__/\ndata/\npublic_dataset/\nevaluator_outputs/\n"
 
@@ -52,33 +55,41 @@ class PackResult:
 
 
 def pack_submission(tree: SubmissionTree, directory: Path) -> PackResult:
-    """Write the tree to push.
+    """Write the tree to push. Links inside the tree are packed as the files they lead to.
 
     Args:
         tree: where the submission is developed.
-        directory: new or empty.
+        directory: new or empty, outside the tree.
 
     Raises:
-        InputError: the configuration, the system or git is not there.
+        InputError: the configuration, the system or git is not there, or a link leads out of the tree.
         WeightsError: an artefact is missing or not what its name promises.
-        OutputError: the directory holds something already.
+        OutputError: the directory holds something already, lies in the tree, or cannot be written.
     """
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise OutputError("is not empty", where=directory, cure="name a new folder")
+    _require_free(directory, tree)
     configuration = tree.configuration()
     system = find_system(configuration.system)
+    tree.models_prefix(configuration)
+    tree.require_inside(tree.root / configuration.models_dir / MANIFEST_NAME)
     models = ModelsFolder(tree.root / configuration.models_dir)
     weights = {name: models.require(name) for name in system.artefacts}
     closure = code_closure(tree.root, configuration.challenge_track.entry_files)
-    directory.mkdir(parents=True, exist_ok=True)
-    _copy_code(tree.root, directory, configuration, closure)
-    _write_requirements(tree.root, directory, closure)
-    (directory / "aicrowd.json").write_text(aicrowd_text(configuration), encoding="utf-8")
-    _copy_models(models, weights, directory / "models")
-    if configuration.models_dir != "models":
-        _point_to_models(directory / CONFIGURATION_NAME, configuration)
-    lfs_files = _write_attributes(directory)
-    (directory / ".gitignore").write_text(_IGNORED, encoding="utf-8")
+    sources = {**_code_files(tree, configuration, closure), **_model_files(models, weights)}
+    for source in (*sources.values(), tree.root / "requirements.txt"):
+        tree.require_inside(source)
+    requirements, manifest = _requirements_text(tree.root, closure), _manifest_text(models, weights)
+    try:
+        _copy(sources, directory)
+        (directory / "requirements.txt").write_text(requirements, encoding="utf-8")
+        (directory / "models").mkdir(exist_ok=True)
+        (directory / "models" / MANIFEST_NAME).write_text(manifest, encoding="utf-8")
+        (directory / "aicrowd.json").write_text(aicrowd_text(configuration), encoding="utf-8")
+        if configuration.models_dir != "models":
+            _point_to_models(directory / CONFIGURATION_NAME, configuration)
+        lfs_files = _write_attributes(directory)
+        (directory / ".gitignore").write_text(_IGNORED, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot be written ({error})", where=directory, cure="name another folder") from error
     is_committed = _commit(directory, configuration, lfs_files)
     paths = sorted(path for path in directory.rglob("*") if path.is_file() and ".git" not in path.parts)
     return PackResult(
@@ -90,14 +101,50 @@ def pack_submission(tree: SubmissionTree, directory: Path) -> PackResult:
     )
 
 
-def _copy_code(root: Path, directory: Path, configuration: SubmissionConfiguration, closure: CodeClosure) -> None:
-    """Every module that the doors reach, the data files these name, and what goes along."""
+def _require_free(directory: Path, tree: SubmissionTree) -> None:
+    """OutputError unless the directory is new or empty and lies outside the tree, whatever links lead there."""
+    cure = "name a new folder outside the tree"
+    try:
+        real = directory.resolve()
+        if real.is_relative_to(tree.root):
+            raise OutputError(f"lies in the tree that is packed ({tree.root})", where=directory, cure=cure)
+        if not real.exists() and directory.is_symlink():
+            raise OutputError(f"is a link to {real}, which is not there", where=directory, cure=cure)
+        if real.exists() and (not real.is_dir() or any(real.iterdir())):
+            raise OutputError("is not empty", where=directory, cure="name a new folder")
+    except (OSError, RuntimeError) as error:  # links in a circle, no permission
+        raise OutputError(f"cannot be used ({error})", where=directory, cure=cure) from error
+
+
+def _code_files(tree: SubmissionTree, configuration: SubmissionConfiguration, closure: CodeClosure) -> dict[str, Path]:
+    """Relative path to file: every module that the doors reach, the data files these name, and what goes along."""
+    root = tree.root
     wanted = {*closure.files, *configuration.challenge_track.entry_files, *_data_files(root, closure)}
-    for name in sorted({*wanted, *(name for name in COMPANIONS if (root / name).is_file())}):
+    wanted |= {name for name in COMPANIONS if (root / name).is_file()}
+    for name in sorted(wanted):
         if not (root / name).is_file():
             raise InputError("is missing", where=root / name, cure="restore it: the track needs it")
+    return {name: root / name for name in sorted(wanted)}
+
+
+def _model_files(models: ModelsFolder, weights: dict[str, Path]) -> dict[str, Path]:
+    """Relative path to file: the artefacts, what belongs to them, and the notes that lie beside them."""
+    found = {}
+    for name, path in weights.items():
+        packed = PurePosixPath("models") / models.artefact(name).path
+        found[str(packed)] = path
+        for location in companions_of(models.artefact(name), path):
+            found[str(packed.parent / location)] = path.parent / location
+        card = path.parent / "README.md"
+        if card.is_file():
+            found[str(packed.parent / card.name)] = card
+    return found
+
+
+def _copy(sources: dict[str, Path], directory: Path) -> None:
+    for name, source in sources.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(root / name, directory / name)
+        shutil.copy(source, directory / name)
 
 
 def _data_files(root: Path, closure: CodeClosure) -> set[str]:
@@ -110,31 +157,20 @@ def _data_files(root: Path, closure: CodeClosure) -> set[str]:
     return found
 
 
-def _write_requirements(root: Path, directory: Path, closure: CodeClosure) -> None:
+def _requirements_text(root: Path, closure: CodeClosure) -> str:
     """Those requirements whose libraries the packed modules import, in the versions that were tried."""
     needed = {name for library in closure.libraries for name in distributions_of(library)}
     lines = [line for name, line in requirement_lines(root / "requirements.txt").items() if name in needed]
-    if (directory / CONSTRAINTS_NAME).is_file():
+    if (root / CONSTRAINTS_NAME).is_file():
         lines.insert(0, f"-c {CONSTRAINTS_NAME}")
-    (directory / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines) + "\n"
 
 
-def _copy_models(models: ModelsFolder, weights: dict[str, Path], target: Path) -> None:
-    """The artefacts, their manifest entries alone, and the notes that lie beside them."""
+def _manifest_text(models: ModelsFolder, weights: dict[str, Path]) -> str:
+    """The manifest with the packed artefacts' entries alone."""
     manifest = read_json(models.directory / MANIFEST_NAME)  # checked when the folder was opened
     manifest["artefacts"] = [entry for entry in manifest["artefacts"] if entry["name"] in weights]
-    target.mkdir(parents=True)
-    (target / MANIFEST_NAME).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    for name, path in weights.items():
-        copied = target / models.artefact(name).path
-        copied.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, copied)
-        for location in companions_of(models.artefact(name), path):
-            (copied.parent / location).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path.parent / location, copied.parent / location)
-        card = path.parent / "README.md"
-        if card.is_file():
-            shutil.copy(card, copied.parent / card.name)
+    return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
 
 
 def _point_to_models(path: Path, configuration: SubmissionConfiguration) -> None:
@@ -152,7 +188,9 @@ def _write_attributes(directory: Path) -> list[str]:
         for path in directory.rglob("*")
         if path.is_file() and path.stat().st_size > LFS_THRESHOLD_BYTES
     )
-    lines = ["# Files over 5 MB travel by Git LFS.", "*.onnx binary", "*.ckpt binary"]
+    lines = ["# What runs on Linux keeps Linux line endings."]
+    lines += [f"{pattern} text eol=lf" for pattern in RUNNING_TEXT]
+    lines += ["# Files over 5 MB travel by Git LFS.", "*.onnx binary", "*.ckpt binary"]
     lines += [f"{name.replace(' ', '[[:space:]]')} filter=lfs diff=lfs merge=lfs -text" for name in large]
     (directory / ".gitattributes").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return large

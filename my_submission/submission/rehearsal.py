@@ -15,6 +15,7 @@ from my_submission.challenge.tracks import GraderMachine
 from my_submission.documents import DocumentError, read_json_lines
 from my_submission.errors import InputError
 from my_submission.submission.confinement import Confinement, Outcome, grader_file
+from my_submission.submission.entries import follow
 from my_submission.submission.environment import Environment
 from my_submission.submission.results import RehearsalReport, SongResult, done_share, left_out
 from my_submission.submission.songs import RehearsalSong, copy_songs, make_song
@@ -115,6 +116,10 @@ def _copy_tree(tree: SubmissionTree, target: Path, track: Track) -> None:
     for name in tree.files:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tree.root / name, target / name)
+    for name, link in tree.entries.links.items():  # as links, for a push carries no more of them
+        if follow(tree.root, name).kind in {"file", "folder"}:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).symlink_to(link)
     if track.name == "mdx21":
         shutil.rmtree(target / "evaluator", ignore_errors=True)
         (target / "evaluator").mkdir()

@@ -39,6 +39,17 @@ def requirement_lines(path: Path) -> dict[str, str]:
     return found
 
 
+def requirement_options(path: Path) -> list[str]:
+    """Words of the file's lines that say where pip looks for packages, such as --extra-index-url.
+
+    Raises:
+        InputError: the file is missing or is not text.
+    """
+    places = ("--index-url", "-i", "--extra-index-url", "--find-links", "-f", "--no-index", "--trusted-host")
+    words = [re.split(r"[=\s]+", line, maxsplit=1) for line in _lines(path) if line.startswith("-")]
+    return [word for option in words if option[0] in places for word in option]
+
+
 def debian_packages(path: Path) -> list[str]:
     """Package names, one a line.
 
@@ -64,6 +75,8 @@ def _installed_distributions() -> Mapping[str, list[str]]:
 
 
 def _lines(path: Path) -> list[str]:
+    if path.exists() and not path.is_file():  # reading a named pipe would wait for ever
+        raise InputError("is no ordinary file", where=path, cure="put a text file in its place")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:

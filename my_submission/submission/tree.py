@@ -9,9 +9,9 @@ from pathlib import Path
 from my_submission.challenge import CONFIGURATION_NAME, SubmissionConfiguration, read_configuration
 from my_submission.errors import InputError
 from my_submission.submission import git
+from my_submission.submission.entries import TreeEntries, find_entries, follow
 
-_NEVER_PUSHED = {".git", ".venv", "venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "data"}
-"""Folders that are left out where no git says what belongs to the tree."""
+LINK_CURE = "put the file itself in the link's place"
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,14 @@ class SubmissionTree:
         return git.is_repository(self.root)
 
     @cached_property
+    def entries(self) -> TreeEntries:
+        """What a push would carry, sorted into files, links and what git cannot carry."""
+        return find_entries(self.root, is_repository=self.is_repository)
+
+    @property
     def files(self) -> list[str]:
-        """What a push would carry, as relative paths with forward slashes, sorted."""
-        if self.is_repository:
-            return git.pushed_files(self.root)
-        found = (path for path in self.root.rglob("*") if path.is_file())
-        relative = (path.relative_to(self.root) for path in found)
-        return sorted(path.as_posix() for path in relative if not _NEVER_PUSHED & set(path.parts))
+        """Ordinary files that a push would carry, as relative paths with forward slashes, sorted; no links."""
+        return self.entries.files
 
     @cached_property
     def lfs_files(self) -> set[str]:
@@ -55,6 +56,29 @@ class SubmissionTree:
             InputError: it is missing or is not one.
         """
         return read_configuration(self.root / CONFIGURATION_NAME)
+
+    def carries(self, name: str) -> bool:
+        """Whether a push brings the content of this path, itself or through links inside the tree."""
+        end = follow(self.root, name)
+        return end.place in self._names and all(link in self.entries.links for link in end.links)
+
+    def require_inside(self, path: Path) -> Path:
+        """The path itself, when it lies in the tree with all links followed.
+
+        Raises:
+            InputError: a link leads out of the tree.
+        """
+        try:
+            real = path.resolve()
+        except (OSError, RuntimeError) as error:  # links in a circle
+            raise InputError(f"is a link that cannot be followed ({error})", where=path, cure=LINK_CURE) from error
+        if not real.is_relative_to(self.root):
+            raise InputError(f"leads out of the tree, to {real}", where=path, cure=LINK_CURE)
+        return path
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.files)
 
     def models_prefix(self, configuration: SubmissionConfiguration) -> str:
         """The folder of the weights relative to the root, with a closing slash.

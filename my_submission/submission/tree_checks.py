@@ -10,6 +10,7 @@ from my_submission.challenge.building import require_sources
 from my_submission.challenge.tracks import LFS_THRESHOLD_BYTES
 from my_submission.errors import MdxError
 from my_submission.submission import git
+from my_submission.submission.entries import follow
 from my_submission.submission.findings import Finding, fact, fault, fault_of, warning
 from my_submission.submission.tree import SubmissionTree
 from my_submission.systems import SystemRecipe, find_system
@@ -25,12 +26,18 @@ def required_file_findings(tree: SubmissionTree, configuration: SubmissionConfig
     for name in wanted:
         if not (tree.root / name).is_file():
             yield fault("tree", f"{name} is missing; the track {track.name} needs it", f"restore it, or use {_PACK}")
-        elif name not in tree.files:
+        elif not tree.carries(name) and not _is_told_as_link(tree, name):
             yield fault("tree", f"{name} is there but .gitignore keeps it out of the push", "take it out of .gitignore")
     if tree.is_repository:
         yield fact("tree", f"{len(tree.files)} files would be pushed")
     else:
         yield warning("tree", f"{tree.root} is no git repository", f"git init there, or use {_PACK}")
+
+
+def _is_told_as_link(tree: SubmissionTree, name: str) -> bool:
+    """Whether the way to a file is through a link of the push, which the check of links has judged."""
+    links = follow(tree.root, name).links
+    return bool(links) and links[0] in tree.entries.links
 
 
 def aicrowd_findings(tree: SubmissionTree, configuration: SubmissionConfiguration) -> Iterator[Finding]:
@@ -65,7 +72,7 @@ def system_findings(tree: SubmissionTree, configuration: SubmissionConfiguration
     names = [f"{prefix}{models.artefact(name).path}" for name in system.artefacts]
     present = [name for name in names if (tree.root / name).is_file()]
     for name in present:
-        if name not in tree.files:
+        if not tree.carries(name) and not _is_told_as_link(tree, name):
             yield fault("weights", f"{name} is there but .gitignore keeps it out of the push", f"use {_PACK}")
     yield from _research_findings(system)
 

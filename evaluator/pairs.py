@@ -1,0 +1,90 @@
+"""References and estimates of one song, paired in one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from evaluator.audio import AudioShape, Floats, Stem
+from evaluator.errors import DatasetError
+from evaluator.fitting import EstimateOptions, fit_estimate
+
+
+@dataclass(frozen=True)
+class StemPair:
+    """References and estimates of one song, read from disk together, block by block, in the order of ``sources``.
+
+    Attributes:
+        sources: names, in the order of the other two.
+        references: the true stems, all of one shape.
+        estimates: the separated stems, in that shape.
+        audio: the shape.
+        notes: what was done to stems before they were compared, one sentence each.
+    """
+
+    sources: tuple[str, ...]
+    references: tuple[Stem, ...]
+    estimates: tuple[Stem, ...]
+    audio: AudioShape
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def open(
+        cls,
+        references: Mapping[str, Stem],
+        estimates: Mapping[str, Stem],
+        sources: Sequence[str],
+        options: EstimateOptions | None = None,
+    ) -> StemPair:
+        """Pair the stems of ``sources``, bring estimates into their references' shape where the options say so.
+
+        Raises:
+            DatasetError: a stem is absent, cannot be read, or differs in length, channels or sample rate.
+        """
+        for side, stems in (("reference", references), ("estimate", estimates)):
+            absent = [source for source in sources if source not in stems]
+            if absent:
+                cure = f"put a file for each beside the others ({', '.join(sorted(stems)) or 'there are none'})"
+                raise DatasetError(f"no {side} for {', '.join(absent)}", cure=cure)
+        first = references[sources[0]]
+        audio = first.shape()
+        fitted: list[Stem] = []
+        notes: list[str] = []
+        for source in sources:
+            _check_reference(references[source], audio, source, first.where)
+            allowed = options or EstimateOptions()
+            stem, changes = fit_estimate(estimates[source], audio, allowed, who=f"estimate {source}")
+            fitted.append(stem)
+            notes += changes
+        return cls(tuple(sources), tuple(references[s] for s in sources), tuple(fitted), audio, tuple(notes))
+
+    def only(self, sources: Sequence[str]) -> StemPair:
+        """The pair with some of its sources."""
+        chosen = [self.sources.index(source) for source in sources]
+        sides = [tuple(side[index] for index in chosen) for side in (self.references, self.estimates)]
+        return replace(self, sources=tuple(sources), references=sides[0], estimates=sides[1])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(sources, channels, samples)."""
+        return len(self.sources), self.audio.channels, self.audio.samples
+
+    def blocks(self, block_samples: int) -> Iterator[tuple[Floats, Floats]]:
+        """References and estimates, each (sources, channels, samples)."""
+        n_sources = len(self.sources)
+        with ExitStack() as stack:
+            streams = [stem.blocks(block_samples) for stem in (*self.references, *self.estimates)]
+            for stream in streams:
+                stack.callback(getattr(stream, "close", lambda: None))
+            for blocks in zip(*streams, strict=True):
+                yield np.stack(blocks[:n_sources]), np.stack(blocks[n_sources:])
+
+
+def _check_reference(stem: Stem, expected: AudioShape, source: str, of_whom: str) -> None:
+    found = stem.shape()
+    if found != expected:
+        problem = f"reference {source} has {found}; {of_whom} has {expected}"
+        raise DatasetError(problem, where=stem.where, cure="references of one song are of one shape: export them again")
