@@ -400,6 +400,26 @@ def test_downloads_come_in_every_format(place: Studio) -> None:
         assert str(song.folder) not in packed.read("My song/report.html").decode()
 
 
+def test_one_thread_draws_for_all(place: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    song = take(place.visits.enter(), upload(0.1))
+    finish(place.workshop, place.workshop.submit(song, WISH))
+    drew = []
+
+    def note(track: object, *, axis: str) -> bytes:
+        drew.append(threading.get_ident())
+        return b""
+
+    monkeypatch.setattr(addresses, "picture_of", note)
+    asked = [addresses.picture_address(song, name, "log") for name in ("mixture", *SOURCES)]
+    threads = [threading.Thread(target=ask, args=(address,)) for address in asked]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(drew) == 5
+    assert len(set(drew)) == 1
+
+
 def test_text_of_others_is_no_markup() -> None:
     assert plain("![x](http://elsewhere) :red[a] 7.5") == r"\!\[x\]\(http\:\/\/elsewhere\) \:red\[a\] 7\.5"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -35,6 +36,9 @@ FORMATS = {
     for subtype in subtypes
 }
 """Formats of a download, by the name they have in an address."""
+
+_drawing = ThreadPoolExecutor(1, thread_name_prefix="mdx-pictures")
+"""One thread draws for all: matplotlib keeps fonts open for every thread that it has drawn in."""
 
 
 def routes(base_path: str = "") -> list[Route]:
@@ -120,7 +124,7 @@ def _drawn(song: VisitorSong, name: str, axis: FrequencyAxis) -> Path:
     with song.lock:
         if not path.exists():
             part = path.with_suffix(".part")
-            part.write_bytes(picture_of(track, axis=axis))
+            part.write_bytes(_drawing.submit(picture_of, track, axis=axis).result())
             part.replace(path)
     return path
 
