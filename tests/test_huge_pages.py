@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -82,10 +83,13 @@ def test_a_restart_keeps_the_process_its_arguments_and_its_exit_code(tmp_path: P
 @pytest.mark.parametrize(("command", "restarts"), [("separate", True), ("systems", False)])
 def test_commands_that_separate_restart(command: str, restarts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     from my_submission import __main__ as program
+    from my_submission.cli import huge_pages
 
     calls: list[str] = []
-    monkeypatch.setattr(program, "restart_with_huge_pages", lambda: calls.append("restart"))
-    monkeypatch.setattr(program, "main", lambda: calls.append("main"))
+    monkeypatch.setattr("terminal.early.listen", lambda: None)  # this process is that of all tests
+    monkeypatch.setattr("terminal.process.begin", lambda: None)
+    monkeypatch.setattr(huge_pages, "restart_with_huge_pages", lambda: calls.append("restart"))
+    monkeypatch.setattr(importlib.import_module("my_submission.cli.main"), "main", lambda: calls.append("main") or 0)
     monkeypatch.setattr(sys, "argv", ["mdx", command])
     monkeypatch.delitem(sys.modules, "my_submission.predictor.worker", raising=False)
     with pytest.raises(SystemExit):
