@@ -5,12 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 from argparse import ArgumentParser
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from terminal.names import shown
-
-if TYPE_CHECKING:
-    from rich.text import Text
 
 
 def say(line: str, file: TextIO | None = None) -> None:
@@ -21,13 +18,6 @@ def say(line: str, file: TextIO | None = None) -> None:
 def complain(line: str) -> None:
     """Print one line to standard error."""
     say(line, sys.stderr)
-
-
-def rich_line(line: str, style: str = "") -> Text:
-    """One line for rich, which looks for no markup and no emoji in it."""
-    from rich.text import Text
-
-    return Text(shown(line), style)
 
 
 def log_to_stderr(level: int, form: str = "%(levelname)s: %(message)s") -> None:

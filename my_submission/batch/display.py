@@ -16,7 +16,7 @@ from rich.text import Text
 
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.scheduling import Progress
-from terminal.lines import rich_line
+from terminal.rich_lines import rich_line
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console
 
 from my_submission.submission import Finding
-from terminal.lines import rich_line
+from terminal.rich_lines import rich_line
 
 _STYLES = {"fault": "bold red", "warning": "yellow", "fact": "dim"}
 

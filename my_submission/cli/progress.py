@@ -21,8 +21,8 @@ from my_submission.errors import MdxError
 from my_submission.events import Event, Finished, Note, PartAdvanced, PartFinished, PartStarted
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.predictor import SeparationReport
-from terminal.lines import rich_line
 from terminal.names import shown
+from terminal.rich_lines import rich_line
 
 
 class SongProgress:

@@ -32,7 +32,8 @@ from my_submission.submission.environment import (
     find_container_engine,
     fresh_environment,
 )
-from terminal.lines import rich_line, say
+from terminal.lines import say
+from terminal.rich_lines import rich_line
 
 LEAST_TABLE_WIDTH = 120
 """Columns that the table of a rehearsal needs to be read, also in a log."""

@@ -14,8 +14,8 @@ from my_submission.engines.onnx_engine import open_onnx
 from my_submission.mechanisms.spectral_networks import chunking_of
 from my_submission.systems import SYSTEMS, SystemRecipe
 from my_submission.weights import ModelsFolder
-from terminal.lines import rich_line
 from terminal.names import storable
+from terminal.rich_lines import rich_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

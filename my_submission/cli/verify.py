@@ -9,7 +9,7 @@ from rich.table import Table
 
 from my_submission.cli.artefacts import add_models_dir, expand, open_graph
 from my_submission.weights import ModelsFolder, verify
-from terminal.lines import rich_line
+from terminal.rich_lines import rich_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
