@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.cli import main as evaluate
-from my_submission.batch.manifests import _is_same_file, _to_json
+from my_submission.audio_io.stem_sets import parse_json, to_json
+from my_submission.batch.manifests import _is_same_file
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.places import Storage
 from my_submission.batch.summary import write_summary
@@ -116,7 +117,7 @@ def test_a_catalogue_keeps_names_of_bytes(tmp_path: Path) -> None:
     write_summary(Storage().place(tmp_path / "summary.parquet"), [SongOutcome(song, "failed", error="no\udcff")])
     row = parquet.read_table(tmp_path / "summary.parquet").to_pylist()[0]
     assert (restored(row["song"]), restored(row["input"]), restored(row["error"])) == (song.name, song.url, "no\udcff")
-    read = json.loads(_to_json({"input": {"url": song.url, "stamp": "1"}}))
+    read = parse_json(to_json({"input": {"url": song.url, "stamp": "1"}}))
     assert _is_same_file(read["input"], song, "1")
 
 
