@@ -74,7 +74,7 @@ def test_requirements_are_those_the_packed_modules_import(tree: Path, tmp_path: 
     assert packed.startswith("-c constraints.txt\n")
     kept = (tmp_path / "packed/constraints.txt").read_text("utf-8")
     assert kept == (tree / "constraints.txt").read_text("utf-8")
-    for needless in ("museval", "musdb", "librosa", "jsonschema", "rich"):
+    for needless in ("museval", "musdb", "librosa", "jsonschema"):
         assert needless not in packed
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import open_conditioned_checkpoint
 from my_submission.engines.onnx_engine import open_onnx
+from my_submission.engines.spleeter_onnx import ARCHITECTURE as SPLEETER
+from my_submission.engines.spleeter_onnx import open_spleeter
 from my_submission.engines.torch_engine import NETWORKS
 from my_submission.mechanisms.conditioned_networks import is_conditioned, spectra_of
 from my_submission.mechanisms.mixer import read_mixer
@@ -44,6 +46,8 @@ def open_graph(artefact: Artefact, path: Path) -> None:
     """
     if is_conditioned(artefact):
         spectra_of(artefact, path, device=Device("cpu"))
+    elif artefact.architecture == SPLEETER:
+        open_spleeter(path, device=Device("cpu"))
     else:
         chunking_of(artefact, path, open_onnx(path, device=Device("cpu")).shape())
 

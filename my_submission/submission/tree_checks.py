@@ -105,7 +105,7 @@ def size_findings(tree: SubmissionTree) -> Iterator[Finding]:
             cure = "run git lfs pull, so that the file itself is there"
             yield fault("git lfs", f"{name} is a Git LFS pointer, not the file itself", cure)
         elif n_bytes > LFS_THRESHOLD_BYTES and not is_tracked:
-            cure = f'git lfs track "{name}", then git add .gitattributes {name}'
+            cure = f'git lfs track "{name}", then git add .gitattributes {name}; or push what {_PACK} makes'
             yield fault(
                 "git lfs", f"{name} has {n_bytes / 1e6:.1f} MB and is outside Git LFS (the limit is 5 MB)", cure
             )

@@ -11,7 +11,7 @@ from evaluator.errors import EvaluationError
 from my_submission.errors import MdxError
 from terminal import process
 from terminal.lines import CommandParser, complain, log_to_stderr
-from training.cli import cinema_stages, conditioned_stages, corpus_stages, fit_stages, phase2_stages
+from training.cli import cinema_stages, conditioned_stages, corpus_stages, fit_stages, phase2_stages, spleeter_stages
 
 STAGES = (
     *corpus_stages.STAGES,
@@ -19,6 +19,7 @@ STAGES = (
     *fit_stages.STAGES,
     *phase2_stages.STAGES,
     *conditioned_stages.STAGES,
+    *spleeter_stages.STAGES,
 )
 FAILED = 1
 

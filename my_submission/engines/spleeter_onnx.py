@@ -1,0 +1,37 @@
+"""Spleeter's networks as graphs: the magnitude of a stereo mixture in, the mask of one source out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from my_submission.engines.devices import Device
+from my_submission.engines.onnx_engine import OnnxEngine, open_graph
+from my_submission.errors import WeightsError
+
+ARCHITECTURE = "spleeter"
+
+CHANNELS, BINS = 2, 1024
+
+_CURE = "make it with: python -m training convert-spleeter"
+
+
+class SpleeterGraph(OnnxEngine):
+    """A graph from magnitudes to a mask, both float32 (batch, 2, frames, 1024), with frames a multiple of 64."""
+
+    def _check_signature(self) -> None:
+        super()._check_signature()
+        for value in (*self._session.get_inputs(), *self._session.get_outputs()):
+            shape = list(value.shape)
+            if len(shape) != 4 or (shape[1], shape[3]) != (CHANNELS, BINS):
+                problem = f"the graph's {value.name!r} has the shape {shape}, expected (batch, 2, frames, 1024)"
+                raise WeightsError(problem, where=self.path, cure=_CURE)
+
+
+def open_spleeter(path: Path, *, device: Device, threads: int | None = None) -> SpleeterGraph:
+    """A graph of Spleeter's, opened once for the life of the process.
+
+    Raises:
+        WeightsError: the file is no ONNX graph, or not one of Spleeter's.
+        DeviceError: onnxruntime does not give the device.
+    """
+    return open_graph(SpleeterGraph, path, device=device, threads=threads)
