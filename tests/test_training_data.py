@@ -342,12 +342,26 @@ def test_coherent_examples_keep_the_balance_of_their_song(tmp_path: Path) -> Non
         write_stem(tmp_path / "c" / "one", source, np.rint(as_pcm_of(source) * factor).astype(np.int16))
     offsets = AugmentSettings(coherent=1.0, level_db=0.0, coherent_level_db=0.0, level_offset_db={"vocals": -20.0})
     collections = [read_collection(tmp_path / "c")]
-    kept = remix(collections, tmp_path, offsets, n_samples=40_000).example(0)
-    recorded = remix(collections, tmp_path, AugmentSettings(coherent=1.0), n_samples=40_000).example(0)
+    kept = remix(collections, tmp_path, offsets, n_samples=44_100).example(0)
+    recorded = remix(collections, tmp_path, AugmentSettings(coherent=1.0), n_samples=44_100).example(0)
     vocals = MUSIC_SOURCES.index("vocals")
     others = [row for row in range(4) if row != vocals]
     np.testing.assert_array_equal(kept[others], recorded[others])
     assert np.sqrt(np.mean(np.square(kept[vocals]))) == pytest.approx(REFERENCE_RMS / 10.0, rel=0.25)
+
+
+def test_only_songs_with_a_balance_keep_it(tmp_path: Path) -> None:
+    """Windows of one song come from songs with two sources that are balanced, not from one and vocals."""
+    write_audio_song(tmp_path / "c" / "drums", ["drums", "vocals"])
+    write_audio_song(tmp_path / "c" / "vocals", ["vocals"])
+    settings = AugmentSettings(coherent=1.0, level_db=0.0, coherent_level_db=0.0, level_offset_db={"vocals": -20.0})
+    write_audio_song(tmp_path / "d" / "band", ["bass", "drums", "other"])
+    both = [read_collection(tmp_path / name) for name in "cd"]
+    assert {stem.song for number in range(9) for stem in remix(both, tmp_path, settings).heard(number)} == {"band"}
+    write_audio_song(tmp_path / "e" / "bass", ["bass"])
+    write_audio_song(tmp_path / "e" / "other", ["other"])
+    with pytest.raises(InputError, match="2 of bass, drums, other"):
+        remix([read_collection(tmp_path / name) for name in "ce"], tmp_path, settings)
 
 
 def test_collections_are_drawn_by_their_weight(spooled: Path, tmp_path: Path) -> None:

@@ -68,5 +68,5 @@ def test_no_synthesiser_hangs_a_corpus(hanging: str, tmp_path: Path, monkeypatch
     assert list((tmp_path / "out").iterdir()) == []
     with pytest.raises(MdxError, match="hanging had not finished"):
         singing.spoken_singer("slt")
-    with pytest.raises(MdxError, match="the voice slt: hanging had not finished"):
+    with pytest.raises(MdxError, match="flite:slt: hanging had not finished"):
         SynthesisedVoice("flite", "slt", ["words"])(np.random.default_rng(0))

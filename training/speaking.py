@@ -69,9 +69,9 @@ class SynthesisedVoice:
             pace = str(int(rng.integers(*WORDS_A_MINUTE)))
             words = {"voice": self.name, "text": text, "text_file": text_file, "wav": wav, "words_a_minute": pace}
             command = [part.format(**words) for part in COMMANDS[self.engine]]
-            run(command, where=f"the voice {self.name}")
+            run(command, where=f"{self.engine}:{self.name}")
             if not wav.is_file():
-                raise MdxError(f"{self.engine} wrote nothing", where=f"the voice {self.name}")
+                raise MdxError(f"{self.engine} wrote nothing", where=f"{self.engine}:{self.name}")
             return read_mono(wav)
 
 

@@ -66,7 +66,8 @@ class RemixDataset(Dataset[Tensor]):
         self.n_examples = n_examples
         self.seed = seed
         self.chain = EffectChain(augment.effects, augment.probability_scale)
-        self._pools = {source: _Pool(collections, source, by_length=draw == "length") for source in self.sources}
+        self._pools = {source: _Pool(collections, (source,), by_length=draw == "length") for source in self.sources}
+        self._whole = self._whole_songs(collections, by_length=draw == "length")
         self._gains: Mapping[Path, float] = {}
         if augment.level_db is not None:
             stems = {stem.path: stem for pool in self._pools.values() for stem in pool.stems}
@@ -121,8 +122,20 @@ class RemixDataset(Dataset[Tensor]):
         window = stem.window(self._start(stem.n_samples, rng.random()), self._n_read)
         return self._changed(window, stem, timing=self._stream(*key, TIMING), rng=self._stream(*key, CHANGES))
 
+    def _whole_songs(self, collections: Sequence[SongCollection], *, by_length: bool) -> _Pool | None:
+        """Songs with a balance of their own: those that have two sources or more whose level is not set apart."""
+        if self.augment.coherent_level_db is None or self.augment.coherent == 0.0:
+            return None
+        mixed = [source for source in self.sources if source not in self.augment.level_offset_db]
+        return _Pool(collections, mixed, least=2, by_length=by_length)
+
     def _coherent_song(self, rng: Draw) -> Song:
-        """A song that has one of the two last sources: bass and drums are what songs lack most often."""
+        """A song with a balance, where that is kept; else one that has one of the two last sources.
+
+        Bass and drums are what songs lack most often.
+        """
+        if self._whole is not None:
+            return self._whole.draw(rng)[0]
         first, second = self.sources[-2:]
         return self._pools[first if rng.random() < 0.5 else second].draw(rng)[0]
 
@@ -159,20 +172,25 @@ class RemixDataset(Dataset[Tensor]):
 
 
 class _Pool:
-    """The stems of one source, drawn by collection weight, then equally or by length."""
+    """Songs with a source, or with some of several, drawn by collection weight, then equally or by length."""
 
-    def __init__(self, collections: Sequence[SongCollection], source: str, *, by_length: bool) -> None:
+    def __init__(
+        self, collections: Sequence[SongCollection], sources: Sequence[str], *, least: int = 1, by_length: bool
+    ) -> None:
         self._songs: list[Song] = []
+        self.stems: list[StemFile] = []
         chances: list[float] = []
         for collection in collections:
-            songs = [song for song in collection.songs if source in song.stems]
-            sizes = [float(song.stems[source].n_samples) if by_length else 1.0 for song in songs]
+            found = [(song, [song.stems[s] for s in sources if s in song.stems]) for song in collection.songs]
+            songs = [(song, stems[0]) for song, stems in found if len(stems) >= least]
+            sizes = [float(stem.n_samples) if by_length else 1.0 for _, stem in songs]
             scale = 1.0 if collection.weight is None or not songs else collection.weight / sum(sizes)
-            self._songs += songs
+            self._songs += [song for song, _ in songs]
+            self.stems += [stem for _, stem in songs]
             chances += [scale * size for size in sizes]
         if not self._songs:
-            raise InputError(f"no song for training has a stem of {source}", cure="add a collection that has one")
-        self.stems = [song.stems[source] for song in self._songs]
+            wanted = f"a stem of {sources[0]}" if least == 1 else f"{least} of {', '.join(sources)}"
+            raise InputError(f"no song for training has {wanted}", cure="add a collection that has one")
         self._edges: npt.NDArray[np.float64] = np.cumsum(chances) / np.sum(chances)
 
     def draw(self, rng: Draw) -> tuple[Song, StemFile]:
