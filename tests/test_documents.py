@@ -14,13 +14,13 @@ import pytest
 from evaluator import documents as evaluator_documents
 from evaluator.errors import EvaluationError, ScoresError
 from evaluator.replay_session import replay
-from evaluator.runner import _read_result
+from evaluator.runner import _RESULT_VERSION, _read_result
 from evaluator.scores import parse_scores, read_scores, scores_document, to_json
 from evaluator.scoring import SongScore
 from my_submission import documents
-from my_submission.batch.manifests import _read_json
+from my_submission.audio_io.stem_sets import RECORD_SCHEMA
+from my_submission.batch.manifests import _read_note
 from my_submission.batch.places import Storage
-from my_submission.batch.recipe import KEY_SCHEMA
 from my_submission.challenge.aicrowd_json import find_schema_faults, read_aicrowd_json
 from my_submission.challenge.configuration import read_configuration
 from my_submission.challenge.song_reports import read_song_reports
@@ -221,39 +221,28 @@ def test_a_submission_file_of_wrong_types(tmp_path: Path) -> None:
             assert error is None or str(path) in str(error)
 
 
-BATCH_MANIFEST: dict[str, Any] = {
-    "schema": KEY_SCHEMA,
-    "key": "k",
+BATCH_NOTE: dict[str, Any] = {
+    "schema": RECORD_SCHEMA,
+    "song": "s",
     "recipe": "r",
     "input": {"url": "u", "stamp": "s", "sha256": "d"},
-    "stems": {"bass": {"file": "bass.wav", "bytes": 3, "sha256": "e"}},
-    "report": {
-        "source_samples": 10,
-        "source_rate": 5,
-        "seconds": 1.0,
-        "levels": {"bass": {"clipped_samples": 0, "peak": 0.5, "rms": 0.1}},
-    },
+    "error": "is cut",
 }
 
 
-def test_a_batch_manifest_of_wrong_types_is_as_good_as_none(tmp_path: Path) -> None:
-    place = Storage().place(tmp_path / "manifest.json")
-    place.write(json.dumps(BATCH_MANIFEST).encode())
-    assert _read_json(place) == BATCH_MANIFEST
-    for name in ("../bass.wav", "a/b.wav", "..", "", "/etc/passwd", "a\\b"):
-        stems = {"bass": {"file": name, "bytes": 3}}
-        place.write(json.dumps({**BATCH_MANIFEST, "stems": stems}).encode())
-        assert _read_json(place) is None
-    for document in with_swapped_types(BATCH_MANIFEST):
+def test_a_note_of_a_broken_song_of_wrong_types_is_as_good_as_none(tmp_path: Path) -> None:
+    place = Storage().place(tmp_path / "note.json")
+    place.write(json.dumps(BATCH_NOTE).encode())
+    assert _read_note(place) == BATCH_NOTE
+    for document in with_swapped_types(BATCH_NOTE):
         place.write(json.dumps(document).encode())
-        found = _read_json(place)
-        if found is not None:  # what is asked of a manifest elsewhere
-            assert all(stem["file"] and stem["bytes"] + 0 is not None for stem in found.get("stems", {}).values())
-            if "stems" in found:
-                assert found["report"]["source_samples"] / found["report"]["source_rate"] is not None
+        found = _read_note(place)
+        if found is not None:  # what is asked of a note elsewhere
+            assert found["input"].keys() >= {"url", "stamp", "sha256"}
+            assert isinstance(found["error"], str)
     for content in HOSTILE_JSON.values():
         place.write(content)
-        assert _read_json(place) is None
+        assert _read_note(place) is None
 
 
 def test_reports_of_a_submission_of_wrong_types(tmp_path: Path) -> None:
@@ -286,7 +275,8 @@ def test_a_calibration_that_cannot_be_used_is_measured_anew(tmp_path: Path, capl
 
 def test_a_kept_score_that_cannot_be_used_is_scored_again(tmp_path: Path) -> None:
     path = tmp_path / "song.json"
-    good = {"version": 1, "row": {"bass": 1.0, "song": 1.0}, "silent_references": [], "silent_estimates": []}
+    good = {"version": _RESULT_VERSION, "row": {"bass": 1.0, "song": 1.0}}
+    good |= {"silent_references": [], "silent_estimates": [], "notes": []}
     path.write_text(json.dumps(good), encoding="utf-8")
     assert _read_result(path, "mdx") == SongScore({"bass": 1.0, "song": 1.0})
     for document in with_swapped_types(good):
