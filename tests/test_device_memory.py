@@ -33,6 +33,7 @@ from my_submission.mechanisms.waveform_networks import SEGMENT_BYTES_PER_SAMPLE
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.memory import within_device
 from my_submission.systems import LoadedSystem
+from tests.model_makers import random_network, write_spectral
 from tests.rigs import CHUNKING, GAINS, SEGMENTS, two_branches, waveform_engine
 
 GPU = Device("cuda", 1)
@@ -168,10 +169,10 @@ def test_weights_that_do_not_fit_are_said_to_be_weights(tmp_path: Path, monkeypa
     monkeypatch.setattr(network, "to", full)
     with pytest.raises(DeviceMemoryError, match="too little memory for the weights of a network"):
         TorchEngine(network, device=Device("cpu"))
-    (tmp_path / "graph.onnx").write_bytes(b"")
+    write_spectral(tmp_path, "vocals", random_network(64, growth=2), n_fft=256, hop=64, bins=64, frames=64)
     monkeypatch.setattr("onnxruntime.InferenceSession", full)
     with pytest.raises(DeviceMemoryError, match="the weights of a network"):
-        OnnxEngine(tmp_path / "graph.onnx", device=Device("cpu"), threads=1)
+        OnnxEngine(tmp_path / "vocals.onnx", device=Device("cpu"), threads=1)
 
 
 def test_errors_of_ours_pass_through() -> None:

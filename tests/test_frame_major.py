@@ -82,6 +82,7 @@ def test_reach_is_what_the_network_depends_on(tmp_path: Path, depth: int, kernel
     reach = frame_major(written(tmp_path, network)).reach
     assert reach == TimeReach(scales=depth // 2, frames_per_block=convs * (kernel // 2))
     engine = FrameMajorOnnx(tmp_path / "vocals.onnx", device=CPU, threads=1)
+    engine.is_reference = False  # such inputs overflow in some frames, which a reference would refuse
     heard = np.abs(noise(1, 4, 128, 64))
     whole = engine.run(heard)
     for frame in (0, 5, 22, 31):

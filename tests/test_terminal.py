@@ -133,7 +133,9 @@ def test_markup_of_names_is_not_obeyed(capfd: pytest.CaptureFixture[str]) -> Non
 
 def command(body: str, *, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
     """A command whose body begins when its process is taken over; it says "ready" and waits for standard input."""
-    code = f"import os, sys\nfrom terminal import process\nprocess.begin()\n{body}"
+    # A shell starts what it puts into the background with SIGINT ignored, and children inherit that.
+    heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"import os, signal, sys\n{heard}\nfrom terminal import process\nprocess.begin()\n{body}"
     return subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ROOT,
