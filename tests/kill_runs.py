@@ -28,6 +28,9 @@ CONFIGURATIONS = (["--format", "wav"], ["--format", "flac"])
 
 AIM_VARIABLE = "KILL_AT_CALL"
 
+N_CALLS = 10
+"""Renames and removals of a run that replaces four stems of another format: at least so many."""
+
 KILLED_AT_A_CALL = f"""
 import os, signal, sys
 calls = 0
@@ -57,26 +60,32 @@ def main() -> int:
     options = parser.parse_args()
     rng = random.Random(options.seed)
     folder = options.folder / options.song.stem
-    began = time.monotonic()
-    separate(options, 0)
-    usual = time.monotonic() - began
+    usual = timed(options, 0)
     counts: Counter[str] = Counter()
-    for round_number in range(options.random + options.aimed):
-        chosen = (round_number + 1) % 2
-        if round_number < options.random:
-            killed = separate(options, chosen, kill_after=rng.uniform(0.3, 1.1) * usual)
+    chosen = 0
+    while counts["killed at a random moment"] < options.random or counts["killed at a rename"] < options.aimed:
+        chosen = 1 - chosen
+        if counts["killed at a random moment"] < options.random:
+            killed = separate(options, chosen, kill_after=rng.uniform(0.2, 1.0) * usual)
             counts["killed at a random moment" if killed else "ended before it was killed"] += 1
         else:
-            killed = separate(options, chosen, kill_at=1 + round_number - options.random)
-            counts["killed at a rename" if killed else "had fewer renames"] += 1
-        counts["part files, journals left by the kill"] += len(hidden(folder))
+            killed = separate(options, chosen, kill_at=1 + counts["killed at a rename"] % N_CALLS)
+            counts["killed at a rename"] += 1
+        counts["part files and journals that kills left"] += len(hidden(folder))
         settle(folder)
-        counts["neither set whole after the kill"] += not is_whole(folder)
-        separate(options, chosen)
+        counts["neither set whole after a kill"] += not is_whole(folder)
+        usual = timed(options, chosen)
         counts["mixed or incomplete after the next run"] += not is_whole(folder)
         counts["hidden files after the next run"] += len(hidden(folder))
     print(json.dumps(counts, indent=1))
-    return int(any(counts[name] for name in counts if "after the" in name))
+    return int(any(counts[name] for name in counts if "after" in name))
+
+
+def timed(options: argparse.Namespace, configuration: int) -> float:
+    """Run the command to its end; its seconds."""
+    began = time.monotonic()
+    separate(options, configuration)
+    return time.monotonic() - began
 
 
 def separate(
