@@ -301,6 +301,7 @@ def test_the_command_says_taken_and_not_verified(tmp_path: Path, capsys: pytest.
     assert "was there already, not verified" in capsys.readouterr().out
 
 
+@pytest.mark.needs("torch")
 def test_a_graph_with_missing_parts_is_named(tmp_path: Path) -> None:
     write_spectral(tmp_path, "vocals", random_network(64), n_fft=256, hop=64, bins=64, frames=32)
     path = tmp_path / "vocals.onnx"
