@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pedalboard  # noqa: F401 (the effects need it: without it this file is left out)
+import pyloudnorm
 import pytest
 import soundfile
 
@@ -158,7 +160,6 @@ def test_volume_automation_moves_within_its_bounds() -> None:
 
 
 def test_loudness_is_brought_to_its_target() -> None:
-    import pyloudnorm
 
     brought = Loudness(target_lufs=-32.0).apply(noise(), np.random.default_rng(0))
     assert pyloudnorm.Meter(SAMPLE_RATE).integrated_loudness(brought.T) == pytest.approx(-32.0, abs=0.05)
@@ -216,7 +217,6 @@ def test_the_vocoder_shifts_pitch_and_keeps_length_and_level(semitones: int) -> 
 
 def test_limit_aug_masters_the_mixture_and_its_stems_follow() -> None:
     """As loud as asked for, no longer peaky, stems still the mixture's parts and changed by one gain."""
-    import pyloudnorm
 
     stems = np.stack([tone(200.0, SAMPLE_RATE), noise(SAMPLE_RATE), noise(SAMPLE_RATE)[:, ::-1]])
     stems[1, :, 20_000:20_400] *= 8
