@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import pytest
 
-from my_submission.engines import Device
+from my_submission.engines import Device, Engine
 from my_submission.errors import MdxError
 from my_submission.events import Note
 from my_submission.geometry import SAMPLE_RATE
@@ -62,8 +62,8 @@ class Sides(Mechanism):
     clock: FakeClock
 
     @property
-    def runs_on(self) -> tuple[str, ...]:
-        return ("numpy",)
+    def engines(self) -> tuple[Engine, ...]:
+        return ()
 
     def stages(self, song: SongContext) -> SongStages:
         buffer = ChunkBuffer(song.stores(self.sources), song.samples)

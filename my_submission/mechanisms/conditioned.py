@@ -10,7 +10,6 @@ import numpy as np
 
 from my_submission.audio_io import Mixture
 from my_submission.engines import Engine
-from my_submission.engines.spectral_engine import remarks_of
 from my_submission.geometry import ChunkSpan, SpectralChunking
 from my_submission.mechanisms.chunks import ChunkStage, in_batches
 from my_submission.mechanisms.conditioned_networks import open_conditioned
@@ -104,14 +103,9 @@ class ConditionedMechanism(Mechanism):
             raise ValueError(f"sources={self.sources} must name at least one source, and none twice")
 
     @property
-    def runs_on(self) -> tuple[str, ...]:
-        """Library and device."""
-        return (self.engine.runs_on,)
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """Remarks of the engine."""
-        return remarks_of(self.engine)
+    def engines(self) -> tuple[Engine, ...]:
+        """The engine of the one network."""
+        return (self.engine,)
 
     @property
     def trial_samples(self) -> int:

@@ -15,7 +15,6 @@ from my_submission.dsp.stft import Spectrogram
 from my_submission.dsp.wiener import Masks, WienerSettings
 from my_submission.engines import Engine
 from my_submission.engines.base import Batch
-from my_submission.engines.spectral_engine import remarks_of
 from my_submission.geometry import SAMPLE_RATE, FrameChunking, StftGeometry
 from my_submission.mechanisms.mask_stages import PROBED_FRAMES, FilterStage, MaskStage
 from my_submission.mechanisms.masked_song import STEREO, MaskedSong, mask_store_shape
@@ -94,14 +93,9 @@ class MaskingMechanism(Mechanism):
     is_whole: bool = False
 
     @property
-    def runs_on(self) -> tuple[str, ...]:
-        """Library and device."""
-        return (self.engine.runs_on,)
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """Remarks of the engine."""
-        return remarks_of(self.engine)
+    def engines(self) -> tuple[Engine, ...]:
+        """The engine of the one network."""
+        return (self.engine,)
 
     def stages(self, song: SongContext) -> SongStages:
         """Masks of the whole song, then the filter that learns from them."""

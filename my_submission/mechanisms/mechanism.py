@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from my_submission.engines import Engine
+from my_submission.engines.spectral_engine import remarks_of
 from my_submission.mechanisms.memory_limits import DeviceLimit, MemoryLimit
 from my_submission.mechanisms.mixer import Mixer
 from my_submission.mechanisms.options import RunOptions
@@ -63,8 +65,13 @@ class Mechanism(ABC):
 
     @property
     @abstractmethod
+    def engines(self) -> tuple[Engine, ...]:
+        """The engine of every network; none where the work needs no network."""
+
+    @property
     def runs_on(self) -> tuple[str, ...]:
         """Library and device of every network."""
+        return tuple(engine.runs_on for engine in self.engines)
 
     @abstractmethod
     def stages(self, song: SongContext) -> SongStages:
@@ -73,7 +80,7 @@ class Mechanism(ABC):
     @property
     def remarks(self) -> tuple[str, ...]:
         """What the engines have found out so far, such as batches that did not fit the GPU."""
-        return ()
+        return tuple(remark for engine in self.engines for remark in remarks_of(engine))
 
     @property
     def cutoffs_hz(self) -> Mapping[str, float]:

@@ -11,7 +11,6 @@ import numpy as np
 
 from my_submission.audio_io import Mixture
 from my_submission.engines import Engine
-from my_submission.engines.spectral_engine import remarks_of
 from my_submission.fade_weights import trapezoid
 from my_submission.geometry import ChunkSpan, SpectralChunking
 from my_submission.mechanisms.chunks import ChunkStage, chunk_bytes, chunk_device_bytes, in_batches, shifted_spans
@@ -127,14 +126,9 @@ class SpectralMechanism(Mechanism):
         return tuple(network.source for network in self.networks)
 
     @property
-    def runs_on(self) -> tuple[str, ...]:
-        """Library and device of every network."""
-        return tuple(network.runs_on for network in self.networks)
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """Remarks of every engine."""
-        return tuple(remark for network in self.networks for remark in remarks_of(network.engine))
+    def engines(self) -> tuple[Engine, ...]:
+        """The engine of every network."""
+        return tuple(network.engine for network in self.networks)
 
     @property
     def cutoffs_hz(self) -> Mapping[str, float]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from my_submission.audio_io import Mixture, MixtureStatistics
 from my_submission.engines import DeferredEngine, Engine, SegmentsEngine
-from my_submission.engines.spectral_engine import remarks_of
 from my_submission.geometry import SAMPLE_RATE, Segmentation
 from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
 from my_submission.mechanisms.memory_limits import DeviceLimit, MemoryLimit
@@ -127,14 +126,9 @@ class WaveformMechanism(Mechanism):
     max_together: int = SEGMENTS_TOGETHER
 
     @property
-    def runs_on(self) -> tuple[str, ...]:
-        """Library and device."""
-        return (self.engine.runs_on,)
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """Remarks of the engine."""
-        return remarks_of(self.engine)
+    def engines(self) -> tuple[Engine, ...]:
+        """The engine of the one network."""
+        return (self.engine,)
 
     @property
     def segments_together(self) -> int:
