@@ -108,7 +108,7 @@ def _file_sdr(reference_path: Path, estimate_path: Path) -> float:
     estimate, estimate_rate = soundfile.read(system_name(estimate_path), dtype="float32", always_2d=True)
     if rate != estimate_rate or len(reference) != len(estimate):
         found = f"{len(estimate)} samples at {estimate_rate} Hz, the reference has {len(reference)} at {rate} Hz"
-        raise MdxError(f"has {found}", where=estimate_path, cure="check that the references belong to the mixture")
+        raise MdxError(f"has {found}", where=estimate_path, hint="check that the references belong to the mixture")
     return global_sdr(reference, estimate[:, : reference.shape[1]])
 
 

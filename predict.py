@@ -124,7 +124,7 @@ def _duration_seconds(mixture: Path, limit: SongLimit) -> float:
         return 0.0
     info = probe(mixture)
     if info.samples is None:
-        raise MdxError("its length is not known before it is decoded", where=mixture, cure="give a WAV file")
+        raise MdxError("its length is not known before it is decoded", where=mixture, hint="give a WAV file")
     return info.samples / info.sample_rate
 
 

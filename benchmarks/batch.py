@@ -23,10 +23,10 @@ from benchmarks.memory import write_song
 from benchmarks.processes import circumstances, ratios
 from my_submission.batch.catalogue import find_catalogue
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
-from my_submission.batch.places import Storage
 from my_submission.batch.ray_cluster import RayPool, WorkerNeeds, connected
-from my_submission.batch.recipe import Recipe, weights_by_content
-from my_submission.batch.scheduling import Policy, PoolEvent, Ready, Schedule
+from my_submission.batch.recipe import CatalogueRecipe, weights_by_content
+from my_submission.batch.remote_paths import Storage
+from my_submission.batch.scheduling import Policy, PoolEvent, Ready, SongScheduler
 from my_submission.batch.separation import SeparationJob
 
 
@@ -61,7 +61,7 @@ def run_songs(songs: Sequence[CatalogueSong], job: SeparationJob, n_workers: int
     pool.gate = n_workers
     peak = 0
     with closing(pool):
-        for progress in Schedule(pool, songs, Policy(n_workers), clock=time.monotonic).run():
+        for progress in SongScheduler(pool, songs, Policy(n_workers), clock=time.monotonic).run():
             if progress.kind == "failed" or (progress.result is not None and progress.result.status != "done"):
                 raise SystemExit(f"{progress.task}: {progress.reason or progress.result}")
             if progress.result is not None:
@@ -102,7 +102,7 @@ def main() -> int:
     options = parser.parse_args()
     settings = {"models_dir": str(Path(options.models_dir).resolve()), "device": "cpu", "threads": 1}
     settings["allow_unverified"] = False
-    recipe = Recipe(
+    recipe = CatalogueRecipe(
         system=options.system,
         load_settings=settings,
         settings={},

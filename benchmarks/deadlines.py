@@ -49,7 +49,7 @@ BUSY = (
 
 
 @dataclass
-class Outcome:
+class BudgetedRun:
     """One run at one share of the time."""
 
     seconds: float
@@ -144,7 +144,7 @@ def largest_step(stems: dict[str, np.ndarray]) -> float:
     return max(float(np.abs(np.diff(stem, axis=0)).max()) for stem in stems.values())
 
 
-def one_round(rig: Rig, outcomes: dict[float, list[Outcome]], shares: tuple[float, ...]) -> float:
+def one_round(rig: Rig, outcomes: dict[float, list[BudgetedRun]], shares: tuple[float, ...]) -> float:
     """Time the full plan, then run at every share of that time."""
     report, full_seconds, stems = rig.run()
     print(f"full plan: {full_seconds:.1f} s, writing and the like {report.writing_seconds:.1f} s", flush=True)
@@ -159,7 +159,7 @@ def one_round(rig: Rig, outcomes: dict[float, list[Outcome]], shares: tuple[floa
             if stem.shape != rig.full[source].shape or not np.isfinite(stem).all():
                 raise SystemExit(f"{source} is not complete at {share} of the full time")
         refinements = [part for part in report.parts if part.is_refinement]
-        outcome = Outcome(
+        outcome = BudgetedRun(
             seconds,
             budget,
             sdr_db(rig.full, stems),
@@ -199,7 +199,7 @@ def _n_refinements(rig: Rig) -> int:
     return len(MUSIC_SOURCES) + demucs.shifted_passes
 
 
-def print_table(rig: Rig, outcomes: dict[float, list[Outcome]], full: list[float]) -> None:
+def print_table(rig: Rig, outcomes: dict[float, list[BudgetedRun]], full: list[float]) -> None:
     """The result as Markdown."""
     spread = f"{min(full):.1f} / {median(full):.1f} / {max(full):.1f} s"
     print(f"\nfull plan, reading and writing included, min / median / max: {spread}")
@@ -228,7 +228,7 @@ def main() -> int:
     parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES))
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
-    outcomes: dict[float, list[Outcome]] = defaultdict(list)
+    outcomes: dict[float, list[BudgetedRun]] = defaultdict(list)
     full: list[float] = []
     busy = subprocess.Popen([sys.executable, "-c", BUSY], env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
     try:

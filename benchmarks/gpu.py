@@ -39,8 +39,8 @@ from benchmarks.processes import circumstances
 from benchmarks.random_models import GEOMETRIES, write_models
 from my_submission.cli.options import write_json
 from my_submission.engines import Device, resolve_device
-from my_submission.engines.checked_engine import agreement_db
 from my_submission.engines.onnx_engine import OnnxEngine
+from my_submission.engines.validated_engine import agreement_db
 from my_submission.errors import MdxError, UnknownNameError
 from my_submission.geometry import OverlapChunking, SpectralChunking
 from my_submission.graphs.demucs_shape import KERNEL, STRIDE, DemucsConfig, config_of, resample_kernels
@@ -90,7 +90,7 @@ class Answers:
         if not path.exists():
             write_json(path, settings)
         if json.loads(path.read_text(encoding="utf-8")) != settings:
-            raise MdxError("holds measurements of other settings or versions", where=folder, cure="name another --work")
+            raise MdxError("holds measurements of other settings or versions", where=folder, hint="name another --work")
         return cls(folder)
 
     def answer(self, kind: str, name: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -112,11 +112,11 @@ def main() -> int:
     try:
         if options.prepare:
             if options.work is None:
-                raise UnknownNameError("what is prepared must be kept somewhere", cure="name a folder with --work")
+                raise UnknownNameError("what is prepared must be kept somewhere", hint="name a folder with --work")
             prepare(options, options.work)
             return 0
         if options.device == "auto":
-            raise UnknownNameError("a measurement needs to know what it measures", cure="name cuda, cuda:N or cpu")
+            raise UnknownNameError("a measurement needs to know what it measures", hint="name cuda, cuda:N or cpu")
         device = resolve_device(options.device)
         with tempfile.TemporaryDirectory() as scratch:
             folder = options.work or Path(scratch)

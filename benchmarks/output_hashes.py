@@ -20,10 +20,10 @@ import torch
 import my_submission as mdx
 from benchmarks.random_models import GEOMETRIES, write_models
 from my_submission.stems import MUSIC_SOURCES, Stems
+from tests.mechanisms.test_conditioned import net
 from tests.model_makers import random_demucs, random_network, write_manifest, write_spectral, write_torch
-from tests.test_aimless_systems import ARCHITECTURES, TRANSFORM, random_networks
-from tests.test_conditioned import net
-from tests.test_lasaft import FAMILY
+from tests.networks.test_lasaft import FAMILY
+from tests.systems.test_aimless_systems import ARCHITECTURES, TRANSFORM, random_networks
 
 RATE = 44_100
 STARTERS = ("starter", "starter-conditioned", "starter-blend", "starter-cinema")

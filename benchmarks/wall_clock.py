@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.deadlines import BUSY, write_song
 
 ROOT = Path(__file__).resolve().parents[1]
-LEAST_SECONDS, MOST_SECONDS = 0.3, 3.0
+MIN_SECONDS, MAX_SECONDS = 0.3, 3.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def main() -> int:
             print("| budget s | wall s | late s | said s | unsaid ms | estimated | exit | |")
             print("|---|---|---|---|---|---|---|---|")
             runs = []
-            for budget in np.linspace(LEAST_SECONDS, MOST_SECONDS, options.runs):
+            for budget in np.linspace(MIN_SECONDS, MAX_SECONDS, options.runs):
                 runs.append(run_once(song, Path(folder) / "out", float(budget), options.words))
                 print_row(runs[-1])
     finally:

@@ -72,9 +72,9 @@ class FileStem:
         try:
             info = soundfile.info(system_name(self.path))
         except (OSError, soundfile.SoundFileError) as error:
-            raise DatasetError(f"cannot be read as audio ({error})", where=self.path, cure=_READABLE) from error
+            raise DatasetError(f"cannot be read as audio ({error})", where=self.path, hint=_READABLE) from error
         if info.frames < 1:
-            raise DatasetError("holds no samples", where=self.path, cure="separate or export the song again")
+            raise DatasetError("holds no samples", where=self.path, hint="separate or export the song again")
         return AudioShape(info.frames, info.channels, info.samplerate)
 
     def blocks(self, block_samples: int) -> Iterator[Floats]:
@@ -88,14 +88,14 @@ class FileStem:
                     block = file.read(min(block_samples, remaining), dtype="float64", always_2d=True).T
                     if block.shape[1] < min(block_samples, remaining):
                         problem = f"breaks off {remaining - block.shape[1]} samples before the {file.frames} it says"
-                        raise DatasetError(problem, where=self.path, cure="copy or export the file again")
+                        raise DatasetError(problem, where=self.path, hint="copy or export the file again")
                     if not np.isfinite(block).all():
                         problem = "holds samples that are not finite numbers (NaN or infinity)"
-                        raise DatasetError(problem, where=self.path, cure="mend what wrote them, and write it again")
+                        raise DatasetError(problem, where=self.path, hint="mend what wrote them, and write it again")
                     remaining -= block.shape[1]
                     yield block
         except (OSError, soundfile.SoundFileError) as error:
-            raise DatasetError(f"cannot be read as audio ({error})", where=self.path, cure=_READABLE) from error
+            raise DatasetError(f"cannot be read as audio ({error})", where=self.path, hint=_READABLE) from error
 
     def content_key(self) -> str:
         """SHA-256 of the file; DatasetError when it cannot be read."""
@@ -105,8 +105,8 @@ class FileStem:
                 while piece := file.read(_HASH_BYTES):
                     digest.update(piece)
         except OSError as error:
-            cure = "check that the file is there and may be read"
-            raise DatasetError(f"cannot be read ({error})", where=self.path, cure=cure) from error
+            hint = "check that the file is there and may be read"
+            raise DatasetError(f"cannot be read ({error})", where=self.path, hint=hint) from error
         return digest.hexdigest()
 
 
@@ -128,7 +128,7 @@ class SumStem:
         for part, shape in zip(self.parts, shapes, strict=True):
             if shape != shapes[0]:
                 problem = f"has {shape}; to be added to {self.parts[0].where} it needs {shapes[0]}"
-                raise DatasetError(problem, where=part.where, cure="export the stems of one song in one shape")
+                raise DatasetError(problem, where=part.where, hint="export the stems of one song in one shape")
         return shapes[0]
 
     def blocks(self, block_samples: int) -> Iterator[Floats]:

@@ -91,7 +91,7 @@ class Board:
             if entry.name == name:
                 return entry
         listed = ", ".join(entry.name for entry in self.entries)
-        raise ScoresError(f"no entry {name!r} on {self.name}", cure=f"choose from {listed}")
+        raise ScoresError(f"no entry {name!r} on {self.name}", hint=f"choose from {listed}")
 
 
 @cache
@@ -110,7 +110,7 @@ def find_board(name: str) -> Board:
         if board.name.casefold() == name.casefold():
             return board
     listed = ", ".join(board.name for board in all_boards())
-    raise ScoresError(f"no board {name!r}", cure=f"choose from {listed}")
+    raise ScoresError(f"no board {name!r}", hint=f"choose from {listed}")
 
 
 def _board(name: str, rows: list[dict[str, str]]) -> Board:

@@ -56,7 +56,7 @@ def refuse_long_bootstrap(n_songs: Collection[int], n_resamples: int) -> None:
     allowed = min(MAX_RESAMPLES, MAX_DRAWN_SONGS // max(1, sum(n_songs)))
     if n_resamples > allowed:
         problem = f"{n_resamples} resamples of {sum(n_songs)} songs in {len(n_songs)} intervals would take too long"
-        raise ScoresError(problem, cure=f"give --resamples {allowed}" if allowed else "compare fewer files at a time")
+        raise ScoresError(problem, hint=f"give --resamples {allowed}" if allowed else "compare fewer files at a time")
 
 
 def paired_bootstrap(

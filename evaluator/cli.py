@@ -23,7 +23,7 @@ from evaluator.replay import DEFAULT_TOLERANCE_DB
 from evaluator.replay_page import replay_page
 from evaluator.replay_plot import replay_png
 from evaluator.replay_session import replay
-from evaluator.runner import Job, SongDone, run_jobs
+from evaluator.runner import ScoringTask, SongDone, run_jobs
 from evaluator.scores import Document, scores_document, to_json, write_atomically
 from evaluator.scoring import FRAMEWISE_METRICS, METRICS, SongScore
 from evaluator.tables import decibels, score_tables
@@ -34,7 +34,7 @@ RESULTS_FOLDER = ".evaluator"
 """Finished songs are kept in this folder of the estimates, unless told otherwise."""
 
 
-JobRunner = Callable[[Sequence[Job]], Iterator[SongDone]]
+JobRunner = Callable[[Sequence[ScoringTask]], Iterator[SongDone]]
 """What scores songs one by one, as :func:`evaluator.runner.run_jobs` does with processes of this machine."""
 
 

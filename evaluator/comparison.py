@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluator.datasets import Song, common_sources, find_songs, match_estimates
+from evaluator.datasets import DatasetSong, common_sources, find_songs, match_estimates
 from evaluator.errors import DatasetError
 from evaluator.fitting import EstimateOptions
-from evaluator.runner import Job
+from evaluator.runner import ScoringTask
 from evaluator.targets import ACCOMPANIMENT_NAMES
 
 
@@ -25,7 +25,7 @@ class Comparison:
     """
 
     sources: tuple[str, ...]
-    jobs: tuple[Job, ...]
+    jobs: tuple[ScoringTask, ...]
     failed: dict[str, str]
 
 
@@ -54,14 +54,14 @@ def compare_folders(
     references = find_songs(references_dir)
     chosen = tuple(sources) if sources else common_sources(references)
     if not chosen:
-        raise DatasetError("no song here has stems", where=references_dir, cure="references are stems, not mixtures")
-    estimates: dict[str, Song] = {}
+        raise DatasetError("no song here has stems", where=references_dir, hint="references are stems, not mixtures")
+    estimates: dict[str, DatasetSong] = {}
     unclear: dict[str, str] = {}
     if estimates_dir is not None:
         estimates, unclear = match_estimates(references, find_songs(estimates_dir))
         if not estimates and not unclear:
-            cure = f"its folders should be named like those of {references_dir}, e.g. {references[0].location}"
-            raise DatasetError("no song here has a reference", where=estimates_dir, cure=cure)
+            hint = f"its folders should be named like those of {references_dir}, e.g. {references[0].location}"
+            raise DatasetError("no song here has a reference", where=estimates_dir, hint=hint)
     counts = Counter(song.name for song in references)
     jobs, failed = [], {}
     for song in references:
@@ -73,34 +73,38 @@ def compare_folders(
         if problem is not None:
             failed[name] = problem
         else:
-            jobs.append(Job(name, song, estimate, chosen, tuple(metrics), results_dir, options or EstimateOptions()))
+            jobs.append(
+                ScoringTask(name, song, estimate, chosen, tuple(metrics), results_dir, options or EstimateOptions())
+            )
     return Comparison(chosen, tuple(jobs), failed)
 
 
-def _absence(reference: Song, folder: Path, sources: Sequence[str]) -> str | None:
+def _absence(reference: DatasetSong, folder: Path, sources: Sequence[str]) -> str | None:
     """Why a song of the data set cannot be scored, or None."""
     absent = reference.absent(sources)
     if not absent:
         return None
-    cure = _other_sources(reference.sources, sources) or "add them, or take the song out of the data set"
+    hint = _other_sources(reference.sources, sources) or "add them, or take the song out of the data set"
     place = folder / reference.location
-    return str(DatasetError(f"no reference for {', '.join(absent)}{_found(reference)}", where=place, cure=cure))
+    return str(DatasetError(f"no reference for {', '.join(absent)}{_found(reference)}", where=place, hint=hint))
 
 
-def _estimate_absence(reference: Song, estimate: Song | None, folder: Path, sources: Sequence[str]) -> str | None:
+def _estimate_absence(
+    reference: DatasetSong, estimate: DatasetSong | None, folder: Path, sources: Sequence[str]
+) -> str | None:
     """Why a song's separation cannot be scored, or None."""
     if estimate is None:
-        cure = "separate the song, or name the folder of its stems like the song"
-        return str(DatasetError(f"no estimate in {folder} for {reference.location}", cure=cure))
+        hint = "separate the song, or name the folder of its stems like the song"
+        return str(DatasetError(f"no estimate in {folder} for {reference.location}", hint=hint))
     absent = estimate.absent(sources, parts=reference.accompaniment_parts or None)
     if not absent:
         return None
-    cure = _other_sources(estimate.sources, sources) or "separate the song again"
+    hint = _other_sources(estimate.sources, sources) or "separate the song again"
     place = folder / estimate.location
-    return str(DatasetError(f"no estimate for {', '.join(absent)}{_found(estimate)}", where=place, cure=cure))
+    return str(DatasetError(f"no estimate for {', '.join(absent)}{_found(estimate)}", where=place, hint=hint))
 
 
-def _found(song: Song) -> str:
+def _found(song: DatasetSong) -> str:
     return f"; there are {', '.join(sorted(song.sources))}" if song.sources else "; there are no stems"
 
 

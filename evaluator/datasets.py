@@ -44,7 +44,7 @@ _NOT_SOURCES = frozenset({"mixture", "mixture_lt", "mixture_rt", "linear_mixture
 
 
 @dataclass(frozen=True)
-class Song:
+class DatasetSong:
     """One song of a data set, not opened yet.
 
     Attributes:
@@ -129,13 +129,13 @@ class Song:
         if self.stem_mp4 is not None:
             return FileStem(self.stem_mp4).content_key()
         if absent := self.absent(sources, parts=parts):
-            cure = f"put a file for each beside the others ({', '.join(sorted(self.sources)) or 'there are none'})"
-            raise DatasetError(f"no {', '.join(absent)}", where=self.location, cure=cure)
+            hint = f"put a file for each beside the others ({', '.join(sorted(self.sources)) or 'there are none'})"
+            raise DatasetError(f"no {', '.join(absent)}", where=self.location, hint=hint)
         stems = self.targets(sources, parts=parts)
         keys = [stems[source].content_key() for source in sources]
         return " ".join([*keys, self.mixture_or_sum().content_key()] if with_mixture else keys)
 
-    def decoded(self, scratch: Path) -> Song:
+    def decoded(self, scratch: Path) -> DatasetSong:
         """This song with its stems readable: a ``.stem.mp4`` is decoded into ``scratch``, anything else is as it was.
 
         Raises:
@@ -146,31 +146,31 @@ class Song:
         paths = decode_stem_mp4(self.stem_mp4, scratch)
         mixture = FileStem(paths.pop("mixture"))
         stems = {name: FileStem(path) for name, path in paths.items()}
-        return Song(self.name, self.location, stems, mixture, None)
+        return DatasetSong(self.name, self.location, stems, mixture, None)
 
 
-def find_songs(root: Path) -> list[Song]:
+def find_songs(root: Path) -> list[DatasetSong]:
     """Every song below a folder (hidden folders left out), sorted by location.
 
     Raises:
         DatasetError: the folder is absent or holds no song.
     """
     if not root.is_dir():
-        raise DatasetError("no such folder", where=root, cure="name a folder of songs")
+        raise DatasetError("no such folder", where=root, hint="name a folder of songs")
     try:
         songs = [song for folder in _folders(root) for song in _songs_in(folder, root)]
     except OSError as error:
-        cure = "make every folder below it readable, or move it away"
-        raise DatasetError(f"cannot be read ({error})", where=root, cure=cure) from error
+        hint = "make every folder below it readable, or move it away"
+        raise DatasetError(f"cannot be read ({error})", where=root, hint=hint) from error
     if len(songs) > 1:  # audio lying about in the root of a data set is no song of it
         songs = [song for song in songs if song.location != "."]
     if not songs:
-        cure = "each song is a folder of its own with one audio file a source, or a .stem.mp4 file"
-        raise DatasetError("no songs here", where=root, cure=cure)
+        hint = "each song is a folder of its own with one audio file a source, or a .stem.mp4 file"
+        raise DatasetError("no songs here", where=root, hint=hint)
     return sorted(songs, key=lambda song: song.location)
 
 
-def common_sources(songs: Iterable[Song]) -> tuple[str, ...]:
+def common_sources(songs: Iterable[DatasetSong]) -> tuple[str, ...]:
     """The sources a data set is about: the musical four or the cinematic three where most songs have them,
     otherwise the set most songs have; none where no song has any."""
     counts: Counter[tuple[str, ...]] = Counter()
@@ -180,7 +180,9 @@ def common_sources(songs: Iterable[Song]) -> tuple[str, ...]:
     return max(counts, key=lambda sources: (counts[sources], len(sources)), default=())
 
 
-def match_estimates(references: Sequence[Song], estimates: Sequence[Song]) -> tuple[dict[str, Song], dict[str, str]]:
+def match_estimates(
+    references: Sequence[DatasetSong], estimates: Sequence[DatasetSong]
+) -> tuple[dict[str, DatasetSong], dict[str, str]]:
     """Pair songs by location, else by name.
 
     Returns:
@@ -188,10 +190,10 @@ def match_estimates(references: Sequence[Song], estimates: Sequence[Song]) -> tu
         a song without an estimate is in neither.
     """
     by_location = {song.location: song for song in estimates}
-    by_name: dict[str, list[Song]] = {}
+    by_name: dict[str, list[DatasetSong]] = {}
     for song in estimates:
         by_name.setdefault(song.name, []).append(song)
-    pairs: dict[str, Song] = {}
+    pairs: dict[str, DatasetSong] = {}
     unclear: dict[str, str] = {}
     if len(references) == len(estimates) == 1 and estimates[0].location == ".":
         return {references[0].location: estimates[0]}, unclear
@@ -217,7 +219,7 @@ def _folders(root: Path) -> Iterable[Path]:
             yield path
 
 
-def _songs_in(folder: Path, root: Path) -> Iterable[Song]:
+def _songs_in(folder: Path, root: Path) -> Iterable[DatasetSong]:
     """The song a folder is, and the ``.stem.mp4`` files in it."""
     stems: dict[str, Stem] = {}
     for path in sorted(folder.iterdir()):
@@ -225,13 +227,13 @@ def _songs_in(folder: Path, root: Path) -> Iterable[Song]:
             continue
         if path.name.lower().endswith(STEM_MP4):
             name = path.name[: -len(STEM_MP4)]
-            yield Song(name, (folder.relative_to(root) / name).as_posix(), stem_mp4=path)
+            yield DatasetSong(name, (folder.relative_to(root) / name).as_posix(), stem_mp4=path)
         elif path.suffix.lower() in AUDIO_SUFFIXES:
             stems.setdefault(_source_name(path, folder.name), FileStem(path))
     mixture = stems.get("mixture")
     sources = {name: stem for name, stem in stems.items() if name not in _NOT_SOURCES}
     if stems:  # a lone mixture is an incomplete song, to be reported and not passed over
-        yield Song(folder.resolve().name, folder.relative_to(root).as_posix(), sources, mixture)
+        yield DatasetSong(folder.resolve().name, folder.relative_to(root).as_posix(), sources, mixture)
 
 
 def _source_name(path: Path, folder_name: str) -> str:

@@ -141,7 +141,7 @@ class ResampledStem:
         try:
             import soxr
         except ImportError as error:
-            raise EvaluationError(f"soxr cannot be imported ({error})", cure="pip install soxr") from error
+            raise EvaluationError(f"soxr cannot be imported ({error})", hint="pip install soxr") from error
         shape = self.inner.shape()
         stream = soxr.ResampleStream(
             shape.sample_rate, self.sample_rate, shape.channels, dtype="float64", quality="VHQ"
@@ -194,21 +194,21 @@ def fit_estimate(stem: Stem, expected: AudioShape, options: EstimateOptions, *, 
 def _refuse(stem: Stem, found: AudioShape, expected: AudioShape, options: EstimateOptions, *, who: str) -> None:
     """DatasetError with every difference that the options do not cover, and what would cover it."""
     problems: list[str] = []
-    cures: list[str] = []
+    hints: list[str] = []
     if found.sample_rate != expected.sample_rate and not options.resample:
         problems.append(f"{found.sample_rate} Hz, its reference {expected.sample_rate}")
-        cures.append("--resample")
+        hints.append("--resample")
     if found.channels != expected.channels and not (options.channels == "match" and 1 in _counts(found, expected)):
         problems.append(f"{found.channels} channels, its reference {expected.channels}")
-        cures += ["--channels match"] if 1 in _counts(found, expected) else []
+        hints += ["--channels match"] if 1 in _counts(found, expected) else []
     if _resampled_samples(found, expected) != expected.samples and options.length == "exact":
         at_rate = "" if found.sample_rate == expected.sample_rate else f" at {found.sample_rate} Hz"
         problems.append(f"{found.samples} samples{at_rate}, its reference {expected.samples}")
-        cures.append("--length pad")
+        hints.append("--length pad")
     if problems:
-        cure = "separate the very mixture that belongs to the reference and write the stems as it is"
-        cure += f", or score with {' '.join(cures)}" if cures else ""
-        raise DatasetError("; ".join(f"{who} has {problem}" for problem in problems), where=stem.where, cure=cure)
+        hint = "separate the very mixture that belongs to the reference and write the stems as it is"
+        hint += f", or score with {' '.join(hints)}" if hints else ""
+        raise DatasetError("; ".join(f"{who} has {problem}" for problem in problems), where=stem.where, hint=hint)
 
 
 def _counts(found: AudioShape, expected: AudioShape) -> tuple[int, int]:

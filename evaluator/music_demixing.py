@@ -99,11 +99,11 @@ class MusicDemixingPredictor:
             DatasetError: there is no such folder, no song in it, or a song asked for is absent.
         """
         if not self.test_data_path.is_dir():
-            raise DatasetError("no such folder of songs", where=self.test_data_path, cure="set TEST_DATASET_PATH")
+            raise DatasetError("no such folder of songs", where=self.test_data_path, hint="set TEST_DATASET_PATH")
         found = sorted(path.parent.name for path in self.test_data_path.glob("*/mixture.wav"))
         if not found:
-            cure = "put each song into a folder of its own, as <song>/mixture.wav"
-            raise DatasetError("no songs here", where=self.test_data_path, cure=cure)
+            hint = "put each song into a folder of its own, as <song>/mixture.wav"
+            raise DatasetError("no songs here", where=self.test_data_path, hint=hint)
         if self.partial_run is None:
             return found
         asked = [name.strip() for name in self.partial_run.split(",") if name.strip()]

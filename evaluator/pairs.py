@@ -47,8 +47,8 @@ class StemPair:
         for side, stems in (("reference", references), ("estimate", estimates)):
             absent = [source for source in sources if source not in stems]
             if absent:
-                cure = f"put a file for each beside the others ({', '.join(sorted(stems)) or 'there are none'})"
-                raise DatasetError(f"no {side} for {', '.join(absent)}", cure=cure)
+                hint = f"put a file for each beside the others ({', '.join(sorted(stems)) or 'there are none'})"
+                raise DatasetError(f"no {side} for {', '.join(absent)}", hint=hint)
         first = references[sources[0]]
         audio = first.shape()
         fitted: list[Stem] = []
@@ -87,4 +87,4 @@ def _check_reference(stem: Stem, expected: AudioShape, source: str, of_whom: str
     found = stem.shape()
     if found != expected:
         problem = f"reference {source} has {found}; {of_whom} has {expected}"
-        raise DatasetError(problem, where=stem.where, cure="references of one song are of one shape: export them again")
+        raise DatasetError(problem, where=stem.where, hint="references of one song are of one shape: export them again")

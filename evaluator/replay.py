@@ -79,7 +79,7 @@ def local_run(document: Document, metric: str) -> LocalRun:
     """Reduce a scores file to one metric; ScoresError when it does not hold it."""
     if metric not in document["metrics"]:
         listed = ", ".join(document["metrics"])
-        raise ScoresError(f"holds no {metric}", where=str(document.get("system", "")), cure=f"it holds {listed}")
+        raise ScoresError(f"holds no {metric}", where=str(document.get("system", "")), hint=f"it holds {listed}")
     block = document["metrics"][metric]
     summary = block[summary_name(metric)]
     sources = document.get("sources") or [key for key in summary if key != "song"]
@@ -123,7 +123,7 @@ def place(document: Document, board: Board) -> Placement:
     if metric is None:
         raise ScoresError(
             f"{board.name} is a board of {' or '.join(board.metrics)}, the scores are {', '.join(document['metrics'])}",
-            cure=f"score with --metric {board.metrics[0]}",
+            hint=f"score with --metric {board.metrics[0]}",
         )
     run = local_run(document, metric)
     absent = [source for source in board.sources if source not in run.by_source]

@@ -33,7 +33,7 @@ def replay_png(placements: Sequence[Sequence[Placement]], *, dots_per_inch: int 
         from matplotlib.figure import Figure
     except ImportError as error:
         raise EvaluationError(
-            "a plot needs matplotlib", cure="install it (pip install matplotlib), or use --html"
+            "a plot needs matplotlib", hint="install it (pip install matplotlib), or use --html"
         ) from error
     with rc_context({"text.parse_math": False}):  # a dollar sign in a name is a dollar sign
         return _drawn(placements, Figure, FigureCanvasAgg, dots_per_inch)

@@ -71,7 +71,7 @@ def replay(
     if entry is not None and not any(named.name == entry for _, named in groups):
         listed = ", ".join(dict.fromkeys(e.name for group, _ in groups for e in group[0].board.entries))
         boards_asked = ", ".join(group[0].board.name for group, _ in groups)
-        raise ScoresError(f"no entry {entry!r} on {boards_asked}", cure=f"choose from {listed}")
+        raise ScoresError(f"no entry {entry!r} on {boards_asked}", hint=f"choose from {listed}")
     comparisons: dict[tuple[str, str, str], dict[str, PairedDifference]] = {}
     notes: list[str] = []
     for first, second in combinations(documents, 2):
@@ -130,8 +130,8 @@ def _chosen_boards(documents: Sequence[Document], names: Sequence[str]) -> list[
     common = set.intersection(*fitting)
     found = [board for board, _ in matching_boards(documents[0]) if board.name in common]
     if not found:
-        cure = "score all of bass, drums, other, vocals (or dialog, effect, music) with --metric mdx or bsseval"
-        raise ScoresError("no board holds the same quantity for the same sources", cure=cure)
+        hint = "score all of bass, drums, other, vocals (or dialog, effect, music) with --metric mdx or bsseval"
+        raise ScoresError("no board holds the same quantity for the same sources", hint=hint)
     return found
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from threading import Thread
 
 from evaluator.bsseval import RATIOS
-from evaluator.datasets import Song
+from evaluator.datasets import DatasetSong
 from evaluator.documents import read_json
 from evaluator.errors import EvaluationError
 from evaluator.fitting import EstimateOptions
@@ -38,7 +38,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 @dataclass(frozen=True)
-class Job:
+class ScoringTask:
     """One song to score.
 
     Attributes:
@@ -52,8 +52,8 @@ class Job:
     """
 
     name: str
-    reference: Song
-    estimate: Song | None
+    reference: DatasetSong
+    estimate: DatasetSong | None
     sources: tuple[str, ...]
     metrics: tuple[str, ...]
     results_dir: Path | None = None
@@ -89,7 +89,7 @@ class SongDone:
 Outcome = tuple[dict[str, SongScore], tuple[str, ...], str | None]
 
 
-def run_jobs(jobs: Sequence[Job], *, n_processes: int) -> Iterator[SongDone]:
+def run_jobs(jobs: Sequence[ScoringTask], *, n_processes: int) -> Iterator[SongDone]:
     """Score songs, in processes of their own when more than one is allowed, and say so song by song as they end.
 
     Each process computes with one thread when there are several. Closing the iterator early cancels what has not
@@ -113,8 +113,8 @@ def run_jobs(jobs: Sequence[Job], *, n_processes: int) -> Iterator[SongDone]:
             for index, future in enumerate(as_completed(futures), start=1):
                 yield SongDone(futures[future], index, len(jobs), *future.result())
         except BrokenProcessPool as error:
-            cure = "run it again with fewer --jobs; songs already scored are kept"
-            raise EvaluationError("a scoring process was killed, perhaps for want of memory", cure=cure) from error
+            hint = "run it again with fewer --jobs; songs already scored are kept"
+            raise EvaluationError("a scoring process was killed, perhaps for want of memory", hint=hint) from error
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in active_children():  # a song may take minutes; its files are written whole or not at all
@@ -124,7 +124,7 @@ def run_jobs(jobs: Sequence[Job], *, n_processes: int) -> Iterator[SongDone]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def run_job(job: Job) -> Outcome:
+def run_job(job: ScoringTask) -> Outcome:
     """Score one song by every metric: scores, which of them were reused, and why it failed (or None)."""
     try:
         with tempfile.TemporaryDirectory(prefix="evaluator-") as scratch:
@@ -133,7 +133,7 @@ def run_job(job: Job) -> Outcome:
         return {}, (), str(error)
 
 
-def _score(job: Job, scratch: Path) -> Outcome:
+def _score(job: ScoringTask, scratch: Path) -> Outcome:
     (scratch / "reference").mkdir()
     (scratch / "estimate").mkdir()
     open_pair = _opener(job, scratch)
@@ -161,7 +161,7 @@ def result_path(results_dir: Path, song: str, metric: str, key: str) -> Path:
     return results_dir / metric / f"{readable[:80]}-{key[:20]}.json"
 
 
-def _opener(job: Job, scratch: Path) -> Callable[[], StemPair]:
+def _opener(job: ScoringTask, scratch: Path) -> Callable[[], StemPair]:
     """Open the pair once, and only when some metric needs it: decoding a ``.stem.mp4`` takes a while."""
     opened: list[StemPair] = []
 
@@ -173,7 +173,7 @@ def _opener(job: Job, scratch: Path) -> Callable[[], StemPair]:
     return open_pair
 
 
-def _open_pair(job: Job, scratch: Path) -> StemPair:
+def _open_pair(job: ScoringTask, scratch: Path) -> StemPair:
     reference = job.reference.decoded(scratch / "reference")
     sums = [f"reference {clause}" for clause in reference.sums(job.sources)]
     if job.estimate is None:
@@ -186,7 +186,7 @@ def _open_pair(job: Job, scratch: Path) -> StemPair:
     return replace(pair, notes=(*sums, *pair.notes))
 
 
-def _content_key(job: Job) -> str:
+def _content_key(job: ScoringTask) -> str:
     """A hash over sources, options and the bytes of every stem of this job."""
     digest = hashlib.sha256(f"{_RESULT_VERSION} {' '.join(job.sources)} {job.options}".encode())
     digest.update(job.reference.content_key(job.sources, with_mixture=job.estimate is None).encode())

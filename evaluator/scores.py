@@ -227,4 +227,4 @@ def _expect(is_so: bool, problem: str, where: str | Path | None) -> None:
 
 
 def _no_scores(problem: str, where: str | Path | None) -> ScoresError:
-    return ScoresError(problem, where=where, cure="make scores files with: python -m evaluator score --json")
+    return ScoresError(problem, where=where, hint="make scores files with: python -m evaluator score --json")

@@ -81,7 +81,7 @@ def score_song(pair: StemPair, metric: str) -> SongScore:
     elif metric in FRAMEWISE_METRICS:
         score = _by_scenario(pair, metric)
     else:
-        raise EvaluationError(f"no metric {metric!r}", cure=f"choose from {', '.join(METRICS)}")
+        raise EvaluationError(f"no metric {metric!r}", hint=f"choose from {', '.join(METRICS)}")
     return replace(score, notes=pair.notes)
 
 
@@ -145,8 +145,8 @@ def _museval(pair: StemPair) -> BssEval:
     try:
         import museval
     except (ImportError, RuntimeError) as error:  # stempeg raises RuntimeError where ffmpeg is absent
-        cure = "install museval and ffmpeg, or use --metric bsseval, which needs neither"
-        raise EvaluationError(f"museval cannot be imported ({error})", cure=cure) from error
+        hint = "install museval and ffmpeg, or use --metric bsseval, which needs neither"
+        raise EvaluationError(f"museval cannot be imported ({error})", hint=hint) from error
     blocks = list(pair.blocks(BLOCK_SAMPLES))
     references, estimates = (np.concatenate(side, axis=2) for side in zip(*blocks, strict=True))
     silent = [[j for j in range(len(side)) if not side[j].sum(axis=0).any()] for side in (references, estimates)]

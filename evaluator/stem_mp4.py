@@ -25,12 +25,12 @@ def decode_stem_mp4(path: Path, folder: Path) -> dict[str, Path]:
         DatasetError: ffmpeg or musdb is absent, or the file does not hold five streams that can be decoded.
     """
     if shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
-        raise DatasetError("cannot be decoded without ffmpeg", where=path, cure="install ffmpeg (it brings ffprobe)")
+        raise DatasetError("cannot be decoded without ffmpeg", where=path, hint="install ffmpeg (it brings ffprobe)")
     try:
         import musdb
     except ImportError as error:
         raise DatasetError(
-            "cannot be decoded without musdb", where=path, cure="install it (pip install musdb)"
+            "cannot be decoded without musdb", where=path, hint="install it (pip install musdb)"
         ) from error
     import soundfile
 

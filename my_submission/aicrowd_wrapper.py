@@ -43,7 +43,7 @@ class AIcrowdWrapper:
         self.dataset_dir = Path(os.environ.get("AICROWD_DATASET_DIR", dataset_dir))
         for folder in (self.predictions_dir, self.dataset_dir):
             if not folder.is_dir():
-                raise InputError("there is no such folder", where=folder, cure="make it before the run")
+                raise InputError("there is no such folder", where=folder, hint="make it before the run")
 
     def raise_aicrowd_error(self, msg: str) -> NoReturn:
         """Tell the organisers' evaluator what went wrong.

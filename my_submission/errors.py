@@ -24,15 +24,15 @@ class MdxError(Exception):
     Args:
         problem: what is wrong, as one clause without a full stop.
         where: the file, folder or URL concerned, when there is one.
-        cure: what the user can do about it, as one clause without a full stop.
+        hint: what the user can do about it, as one clause without a full stop.
     """
 
-    def __init__(self, problem: str, *, where: str | PathLike[str] | None = None, cure: str | None = None) -> None:
+    def __init__(self, problem: str, *, where: str | PathLike[str] | None = None, hint: str | None = None) -> None:
         self.problem = problem
         self.where = None if where is None else fspath(where)
-        self.cure = cure
+        self.hint = hint
         head = problem if self.where is None else f"{self.where}: {problem}"
-        super().__init__(head if cure is None else f"{head}. {cure[:1].upper()}{cure[1:]}.")
+        super().__init__(head if hint is None else f"{head}. {hint[:1].upper()}{hint[1:]}.")
 
 
 class InputError(MdxError):

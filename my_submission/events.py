@@ -19,7 +19,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class PartStarted:
+class StageStarted:
     """A part of the plan begins.
 
     Attributes:
@@ -32,7 +32,7 @@ class PartStarted:
 
 
 @dataclass(frozen=True)
-class PartAdvanced:
+class StageAdvanced:
     """A part has finished the song up to ``done`` of ``samples``."""
 
     part: str
@@ -41,7 +41,7 @@ class PartAdvanced:
 
 
 @dataclass(frozen=True)
-class PartFinished:
+class StageFinished:
     """A part is over, complete or stopped by the deadline.
 
     Attributes:
@@ -91,4 +91,4 @@ class Finished:
     late_by_seconds: float = 0.0
 
 
-Event = Planned | PartStarted | PartAdvanced | PartFinished | Estimated | Note | Finished
+Event = Planned | StageStarted | StageAdvanced | StageFinished | Estimated | Note | Finished

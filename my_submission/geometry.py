@@ -46,7 +46,7 @@ class StftGeometry:
 
 
 @dataclass(frozen=True)
-class TimeReach:
+class ReceptiveField:
     """How far along time a U-Net sees: what its output frames depend on.
 
     Attributes:
@@ -115,7 +115,7 @@ class SpectralChunking:
     frames: int
     trim: int | None = None
     overlap_ratio: float = 0.0
-    reach: TimeReach | None = None
+    reach: ReceptiveField | None = None
 
     def __post_init__(self) -> None:
         if self.frames < 2:

@@ -193,7 +193,7 @@ def verdict(path: Path, mutant: Mutant | None = None, whole: Path | None = None)
                 n_samples += block.shape[1]
             notes = decoder.notes
     except InputError as error:
-        return "refused" if error.cure and str(path) in str(error) else f"BARE MESSAGE {error}"
+        return "refused" if error.hint and str(path) in str(error) else f"BARE MESSAGE {error}"
     except Exception as error:  # what the property is about
         return f"TRACEBACK {type(error).__name__}: {error}"
     if time.process_time() - began > SECONDS_A_FILE:

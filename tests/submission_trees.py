@@ -63,7 +63,7 @@ class Break:
     name: str
     apply: Callable[[Path], None]
     says: str
-    cure: str
+    hint: str
     options: tuple[str, ...] = ()
 
 

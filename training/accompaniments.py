@@ -16,7 +16,7 @@ from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.spectra import from_channels, to_channels
 from my_submission.predictor.core import Predictor
 from my_submission.stems import Waveform
-from training.data.songs import Song
+from training.data.songs import TrainingSong
 from training.data.stems import SILENT_SONG_RMS
 from training.export_joint import ARCHITECTURE, INPUT, OUTPUT
 from training.separation import separate
@@ -69,7 +69,7 @@ def joint_separator(path: Path, *, threads: int | None = None) -> Separator:
         sources = fields["sources"].split(",")
     except Exception as error:  # onnxruntime raises many types of its own
         raise WeightsError(
-            f"is no {ARCHITECTURE} graph ({error})", where=path, cure="name an exported graph"
+            f"is no {ARCHITECTURE} graph ({error})", where=path, hint="name an exported graph"
         ) from error
 
     def estimate(chunks: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def third(accompaniment: Waveform) -> Mapping[str, Waveform]:
     return dict.fromkeys(SOURCES, accompaniment / np.float32(len(SOURCES)))
 
 
-def score(song: Song, separators: Mapping[str, Separator]) -> list[Scores]:
+def score(song: TrainingSong, separators: Mapping[str, Separator]) -> list[Scores]:
     """Scores of each separator on a song's accompaniment, the sum of its bass, drums and other."""
     stems = song.stacked(sources=SOURCES)
     heard = {row: source for row, source in enumerate(SOURCES) if _sounds(stems[row])}

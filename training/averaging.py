@@ -33,7 +33,7 @@ def average_graphs(paths: Sequence[Path], target: Path) -> None:
     from onnx import numpy_helper
 
     if len(paths) < 2:
-        raise InputError(f"{len(paths)} graph cannot be averaged", cure="name two or more")
+        raise InputError(f"{len(paths)} graph cannot be averaged", hint="name two or more")
     first, *others = models = [load_model(path) for path in paths]
     weights = [_weights(model) for model in models]
     for path, model, held in zip(paths[1:], others, weights[1:], strict=True):
@@ -55,14 +55,14 @@ def _weights(model: Any) -> dict[str, Any]:
 
 def _check_like(first: Any, model: Any, expected: dict[str, Any], held: dict[str, Any], path: Path) -> None:
     """Same operators in the same order, weights of the same names, shapes and kinds; constants are equal."""
-    cure = "name graphs that were trained on from the same one"
+    hint = "name graphs that were trained on from the same one"
     if [node.op_type for node in first.graph.node] != [node.op_type for node in model.graph.node]:
-        raise WeightsError("the graph computes something else than the first", where=path, cure=cure)
+        raise WeightsError("the graph computes something else than the first", where=path, hint=hint)
     for name, values in expected.items():
         other = held.get(name)
         if other is None or other.shape != values.shape or other.dtype != values.dtype:
             found = "not there" if other is None else f"{other.dtype} {list(other.shape)}"
             problem = f"the weight {name} is {found}, expected {values.dtype} {list(values.shape)}"
-            raise WeightsError(problem, where=path, cure=cure)
+            raise WeightsError(problem, where=path, hint=hint)
         if not np.issubdtype(values.dtype, np.floating) and not np.array_equal(values, other):
-            raise WeightsError(f"the constant {name} differs from the first graph's", where=path, cure=cure)
+            raise WeightsError(f"the constant {name} differs from the first graph's", where=path, hint=hint)

@@ -41,11 +41,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (*BROKEN_ZIP_ERRORS, OSError, LookupError, TypeError, AttributeError, pickle.UnpicklingError) as error:
         raise WeightsError(
-            f"cannot be read ({' '.join(str(error).split())[:200]})", where=path, cure="take an earlier checkpoint"
+            f"cannot be read ({' '.join(str(error).split())[:200]})", where=path, hint="take an earlier checkpoint"
         ) from error
     if not isinstance(content, dict) or not {EXPERIMENT_KEY, "state_dict", "global_step"} <= content.keys():
         raise WeightsError(
-            "is no checkpoint of a training run", where=path, cure="name one of <run>/checkpoints/*.ckpt"
+            "is no checkpoint of a training run", where=path, hint="name one of <run>/checkpoints/*.ckpt"
         )
     return content
 
@@ -81,7 +81,7 @@ def check_resumable(path: Path, experiment: Experiment) -> None:
         raise SettingsError(
             f"this run was begun with another {', '.join(changed)}",
             where=path,
-            cure="give the old values, choose another folder with --runs, or remove the run",
+            hint="give the old values, choose another folder with --runs, or remove the run",
         )
 
 

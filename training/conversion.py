@@ -29,15 +29,15 @@ def converted(name: str, models: Path, out: Path, *, allow_unverified: bool = Fa
         ValueError: graph and network disagree.
     """
     if out.resolve() == models.resolve():
-        raise OutputError("is the folder of the checkpoints", where=out, cure="name another folder with --out")
+        raise OutputError("is the folder of the checkpoints", where=out, hint="name another folder with --out")
     folder = ModelsFolder(models)
     artefact = folder.artefact(name)
     path = folder.require(name, allow_unverified=allow_unverified)
     if artefact.format != "torch":
         raise WeightsError("is a graph already", where=path)
     if artefact.geometry is None or artefact.geometry.frames is None:
-        cure = 'add "frames": … to its "geometry" in the manifest'
-        raise WeightsError(f"the manifest does not tell how many frames {name} runs at", where=path, cure=cure)
+        hint = 'add "frames": … to its "geometry" in the manifest'
+        raise WeightsError(f"the manifest does not tell how many frames {name} runs at", where=path, hint=hint)
     geometry = artefact.geometry
     separator = open_conditioned_checkpoint(path, artefact.architecture, device=Device("cpu"))
     target = out / f"{name}.onnx"

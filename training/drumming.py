@@ -41,7 +41,7 @@ PIECES: Mapping[str, tuple[str, ...]] = {
     "ride": ("ride_*", "drum_cymbal_soft"),
     "bell": ("drum_cowbell", "perc_bell*", "elec_bell"),
 }
-"""Piece of a kit to patterns of the recordings' names; the names are those of Sonic Pi's samples."""
+"""SubgraphEngine of a kit to patterns of the recordings' names; the names are those of Sonic Pi's samples."""
 
 NOTES: Mapping[str, tuple[int, ...]] = {
     "kick": (35, 36),
@@ -147,7 +147,7 @@ def drum_folder(
     """
     songs = sorted(midi_folder.glob("*.mid"))
     if not songs:
-        raise InputError("holds no .mid file", where=midi_folder, cure="name a folder of MIDI files")
+        raise InputError("holds no .mid file", where=midi_folder, hint="name a folder of MIDI files")
     recordings = _recordings(one_shots)
     n_written = 0
     for index, path in enumerate(songs):
@@ -167,8 +167,8 @@ def _recordings(folder: Path) -> dict[str, list[Path]]:
         for piece, patterns in PIECES.items()
     }
     if not found["kick"] or not found["snare"]:
-        cure = "name a folder of one-shots such as bd_haus.flac and sn_dub.flac"
-        raise InputError("holds no recording of a kick or of a snare", where=folder, cure=cure)
+        hint = "name a folder of one-shots such as bd_haus.flac and sn_dub.flac"
+        raise InputError("holds no recording of a kick or of a snare", where=folder, hint=hint)
     return {piece: paths for piece, paths in found.items() if paths}
 
 
@@ -207,7 +207,7 @@ def _read(path: Path) -> Stereo:
     try:
         wave, rate = soundfile.read(system_name(path), always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise InputError(f"cannot be read ({error})", where=path, cure="name another recording") from error
+        raise InputError(f"cannot be read ({error})", where=path, hint="name another recording") from error
     if rate != SAMPLE_RATE:
         wave = soxr.resample(wave, rate, SAMPLE_RATE)
     return np.asarray(np.broadcast_to(wave.T, (2, len(wave))) if wave.shape[1] == 1 else wave.T[:2])

@@ -19,9 +19,9 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 
 from my_submission.errors import InputError
 from training.callbacks.averaging import WeightAverage
+from training.callbacks.epoch_log import EpochLog
 from training.callbacks.graphs import STEP_NAME, GraphExport
-from training.callbacks.kept import KeptWeights
-from training.callbacks.narration import EpochNarration
+from training.callbacks.kept_weights import KeptWeights
 from training.checkpoints import LAST, check_resumable, last_checkpoint
 from training.data.loading import RunData, RunDataModule
 from training.modules.base import MONITORED
@@ -155,10 +155,10 @@ def check_devices(settings: RunSettings) -> None:
     if torch.cuda.is_available() and settings.accelerator != "cpu":
         return
     if settings.accelerator == "gpu":
-        raise SettingsError("run.accelerator is gpu, and torch sees none", cure="use run.accelerator=cpu")
+        raise SettingsError("run.accelerator is gpu, and torch sees none", hint="use run.accelerator=cpu")
     if settings.precision == "16-mixed":
-        cure = "use run.precision=bf16-mixed or run.precision=32-true"
-        raise SettingsError("run.precision=16-mixed needs a GPU", cure=cure)
+        hint = "use run.precision=bf16-mixed or run.precision=32-true"
+        raise SettingsError("run.precision=16-mixed needs a GPU", hint=hint)
 
 
 @contextmanager
@@ -211,7 +211,7 @@ def _callbacks(experiment: Experiment, runs: Path, run: Path, best: ModelCheckpo
     if experiment.run.keep_every_epochs is not None:
         every = experiment.run.keep_every_epochs
         callbacks.append(KeptWeights(run / "weights", LIGHTNING_STEP_NAME, every_epochs=every))
-    callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochNarration())
+    callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochLog())
     return [*callbacks, last]
 
 
@@ -225,7 +225,7 @@ def _loggers(experiment: Experiment, run: Path) -> list[Any]:
         elif name == "tensorboard":
             loggers.append(TensorBoardLogger(run / "logs", name="tensorboard", version=""))
         elif importlib.util.find_spec("wandb") is None:
-            raise SettingsError("run.loggers names wandb, which is not installed", cure="run pip install wandb")
+            raise SettingsError("run.loggers names wandb, which is not installed", hint="run pip install wandb")
         else:
             loggers.append(WandbLogger(name=run.name, save_dir=run / "logs"))
     return loggers

@@ -20,7 +20,7 @@ RIDGE = 1e-4
 
 
 @dataclass(frozen=True)
-class Window:
+class TrainingWindow:
     """What a network's last layer sees of one window, and what it should make of it.
 
     Attributes:
@@ -42,7 +42,7 @@ def fold(spectra: Tensor, bins_per_row: int) -> Tensor:
     return torch.complex(real, imaginary).movedim(-3, -1).contiguous()
 
 
-def solve(windows: Iterable[Window], start: Tensor, rows: Sequence[int]) -> Tensor:
+def solve(windows: Iterable[TrainingWindow], start: Tensor, rows: Sequence[int]) -> Tensor:
     """Weights and biases of the last layer that minimise the mean of error energy over mixture energy.
 
     Args:

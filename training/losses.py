@@ -34,7 +34,7 @@ SHARE_SCALE = 10.0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LossValues:
     """What a network made of a batch, and what it should have made.
 
     Attributes:
@@ -60,7 +60,7 @@ class Outcome:
         return waves.reshape(self.target_waves.shape)
 
 
-def loss_of(name: LossName, outcome: Outcome, weights: Tensor) -> Tensor:
+def loss_of(name: LossName, outcome: LossValues, weights: Tensor) -> Tensor:
     """The loss of a batch by name; ``weights`` are those of the targets."""
     if name in WAVEFORM_LOSSES:
         return waveform_loss(name, outcome.waves(), outcome.target_waves, weights)
@@ -136,7 +136,7 @@ def negative_sdr(estimates: Tensor, targets: Tensor) -> Tensor:
     return -10.0 * torch.mean(torch.log10(signal + SDR_EPSILON) - torch.log10(error + SDR_EPSILON))
 
 
-def masking(outcome: Outcome, weights: Tensor) -> Tensor:
+def masking(outcome: LossValues, weights: Tensor) -> Tensor:
     """Squared error of complex bins plus ten times one plus the weighted SDR loss of the waveforms.
 
     Definition: the multi-domain loss of X-UMX as the AIMLESS entries use it. The weighted SDR loss is
@@ -147,7 +147,7 @@ def masking(outcome: Outcome, weights: Tensor) -> Tensor:
     return _multi_domain(outcome.spectra - outcome.target_spectra, waves, outcome.target_waves, mixture, weights)
 
 
-def combination(outcome: Outcome) -> Tensor:
+def combination(outcome: LossValues) -> Tensor:
     """The mean of :func:`masking` over every sum of one or more sources that is not all of them.
 
     Definition: the combination loss of X-UMX; 14 sums for four sources.

@@ -67,7 +67,7 @@ class AdamW(Optimiser, kind="adamw"):
         return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
 
 
-class Schedule(Variant):
+class LearningRateSchedule(Variant):
     """A factor on the rate, by step."""
 
     def factor(self, step: int, total_steps: int) -> float:
@@ -80,7 +80,7 @@ class Schedule(Variant):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Constant(Schedule, kind="constant"):
+class Constant(LearningRateSchedule, kind="constant"):
     """The same rate throughout, as published for the KUIELab networks."""
 
     def factor(self, step: int, total_steps: int) -> float:
@@ -89,7 +89,7 @@ class Constant(Schedule, kind="constant"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plateau(Schedule, kind="plateau"):
+class Plateau(LearningRateSchedule, kind="plateau"):
     """The rate falls each time validation has stopped improving; the LaSAFT networks' ``auto_lr_schedule``.
 
     Attributes:
@@ -114,7 +114,7 @@ class Plateau(Schedule, kind="plateau"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trapezoid(Schedule, kind="trapezoid"):
+class Trapezoid(LearningRateSchedule, kind="trapezoid"):
     """A linear rise, a plateau, a linear fall to the end of the run.
 
     Attributes:
@@ -137,7 +137,7 @@ class Trapezoid(Schedule, kind="trapezoid"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cosine(Schedule, kind="cosine"):
+class Cosine(LearningRateSchedule, kind="cosine"):
     """A linear rise, then half a cosine down to a share of the rate.
 
     Attributes:

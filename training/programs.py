@@ -79,8 +79,8 @@ def begin_of_output(
 
 
 def _hanging(program: str, what: str, where: str | PathLike[str] | None) -> MdxError:
-    cure = "remove what it works on, or try another version of the program"
-    return MdxError(f"{Path(program).name} {what} and was stopped", where=where, cure=cure)
+    hint = "remove what it works on, or try another version of the program"
+    return MdxError(f"{Path(program).name} {what} and was stopped", where=where, hint=hint)
 
 
 class _Watch:

@@ -27,7 +27,7 @@ def recordings_in(folder: Path, suffixes: Sequence[str] = RECORDING_SUFFIXES) ->
     """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
     if not found:
-        raise InputError(f"holds no recording ({' '.join(suffixes)})", where=folder, cure="name a folder of recordings")
+        raise InputError(f"holds no recording ({' '.join(suffixes)})", where=folder, hint="name a folder of recordings")
     return found
 
 
@@ -40,7 +40,7 @@ def read_mono(path: Path) -> Mono:
     try:
         wave, rate = soundfile.read(system_name(path), always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise InputError(f"is no readable recording ({error})", where=path, cure="remove it") from error
+        raise InputError(f"is no readable recording ({error})", where=path, hint="remove it") from error
     return np.asarray(soxr.resample(wave.mean(axis=1), rate, SAMPLE_RATE))
 
 

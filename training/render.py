@@ -113,7 +113,7 @@ def render(job: Rendering) -> str:
             for source in SOURCES_RENDERED
         ]
         if not any(written):
-            raise InputError("has no note that sounds", where=job.midi, cure="remove it from the folder")
+            raise InputError("has no note that sounds", where=job.midi, hint="remove it from the folder")
         os.replace(parts, job.folder)
     return job.folder.name
 
@@ -127,7 +127,7 @@ def read_midi(path: Path) -> mido.MidiFile:
     try:
         return mido.MidiFile(path, clip=True)
     except (OSError, EOFError, ValueError, IndexError, KeyError) as error:  # mido tells damage by any of them
-        raise InputError(f"is no readable MIDI file ({error})", where=path, cure="remove it from the folder") from error
+        raise InputError(f"is no readable MIDI file ({error})", where=path, hint="remove it from the folder") from error
 
 
 def synthesised(part: mido.MidiFile, job: Rendering, scratch: Path) -> Pcm:
@@ -178,7 +178,7 @@ def render_folder(
     jobs = plan_renderings(midi_folder, sound_fonts, collection, seed=seed, max_seconds=max_seconds)
     if shutil.which(FLUIDSYNTH) is None:
         raise InputError(
-            f"the program {FLUIDSYNTH} is not installed", cure=f"install it (apt-get install {FLUIDSYNTH})"
+            f"the program {FLUIDSYNTH} is not installed", hint=f"install it (apt-get install {FLUIDSYNTH})"
         )
     failures = []
     with ThreadPoolExecutor(n_processes) as pool:
@@ -203,10 +203,10 @@ def plan_renderings(
     """
     songs = sorted(path for path in midi_folder.glob("*") if path.suffix.lower() in MIDI_SUFFIXES)
     if not songs:
-        raise InputError("holds no .mid file", where=midi_folder, cure="name a folder of MIDI files")
+        raise InputError("holds no .mid file", where=midi_folder, hint="name a folder of MIDI files")
     for font in sound_fonts:
         if not font.is_file():
-            raise InputError("is not there", where=font, cure="name a .sf2 or .sf3 file")
+            raise InputError("is not there", where=font, hint="name a .sf2 or .sf3 file")
     return [
         Rendering(
             midi=midi,

@@ -15,7 +15,7 @@ from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES, Waveform
 from training.augment.levels import Loudness
-from training.data.songs import Song, read_collection
+from training.data.songs import TrainingSong, read_collection
 from training.data.stems import FULL_SCALE, SILENCE_RMS, SPOOL_SUFFIX, write_stem
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 LOUDNESS_LUFS = {"dialog": (-29.0, -25.0), "effect": (-38.0, -33.0), "music": (-35.0, -24.0)}
 """Ranges of integrated loudness that a scene's stems are brought to, each drawn evenly."""
 
-LEAST_SOUND = 0.25
+MIN_SOUND = 0.25
 """Share of a stem's half-seconds that must sound where a scene is cut from it."""
 
 CUTS_TRIED = 20
@@ -78,7 +78,7 @@ def write_scenes(folders: Sequence[Path], out: Path, *, seed: int, n_scenes: int
     songs = [song for folder in folders for song in read_collection(folder).songs]
     pools = {source: [s for s in songs if source in s.stems and s.n_samples >= n_samples] for source in CINEMA_SOURCES}
     if missing := [source for source, pool in pools.items() if not pool]:
-        raise InputError(f"no song of {seconds:g} s has {', '.join(missing)}", cure="name a collection that has one")
+        raise InputError(f"no song of {seconds:g} s has {', '.join(missing)}", hint="name a collection that has one")
     for index in range(n_scenes):
         folder = out / f"scene-{index:03d}"
         if not folder.is_dir():
@@ -88,13 +88,13 @@ def write_scenes(folders: Sequence[Path], out: Path, *, seed: int, n_scenes: int
     return n_scenes
 
 
-def _cut(rng: np.random.Generator, songs: Sequence[Song], source: str, n_samples: int) -> Waveform:
+def _cut(rng: np.random.Generator, songs: Sequence[TrainingSong], source: str, n_samples: int) -> Waveform:
     """A part of a random song that sounds for long enough, at its loudness."""
     for _ in range(CUTS_TRIED):
         song = songs[int(rng.integers(len(songs)))]
         window = song.window(source, int(rng.integers(0, song.n_samples - n_samples + 1)), n_samples)
         pieces = window[:, : n_samples // PIECE * PIECE].reshape(2, -1, PIECE)
-        if np.mean(np.mean(pieces**2, axis=(0, 2)) > SILENCE_RMS**2) >= LEAST_SOUND:
+        if np.mean(np.mean(pieces**2, axis=(0, 2)) > SILENCE_RMS**2) >= MIN_SOUND:
             break
     target = rng.uniform(*LOUDNESS_LUFS[source])
     return Loudness(target_lufs=target, high_db=80.0).apply(window, rng)

@@ -38,7 +38,7 @@ SHORTEST_NOTE_SECONDS = 0.12
 LONGEST_NOTE_SECONDS = 3.0
 DUET = 0.3
 """Share of songs with a second voice."""
-LEAST_SUNG = 0.25
+MIN_SUNG = 0.25
 """Melodies that fill less of a song than this are passed over."""
 
 WORDS = (
@@ -63,7 +63,7 @@ class Syllable:
 
 
 @dataclass(frozen=True)
-class Note:
+class SungNote:
     """One note of a melody: start and length in seconds, MIDI pitch."""
 
     start: float
@@ -92,7 +92,7 @@ def recorded_singer(folder: Path) -> list[Syllable]:
 def spoken_singer(voice: str) -> list[Syllable]:
     """Words spoken by a voice of the ``flite`` speech synthesiser, to be sung like syllables."""
     if shutil.which(FLITE) is None:
-        raise InputError(f"the program {FLITE} is not installed", cure=f"install it (apt-get install {FLITE})")
+        raise InputError(f"the program {FLITE} is not installed", hint=f"install it (apt-get install {FLITE})")
     syllables = []
     with tempfile.TemporaryDirectory() as scratch:
         wav = Path(scratch) / "word.wav"
@@ -102,9 +102,9 @@ def spoken_singer(voice: str) -> list[Syllable]:
     return syllables
 
 
-def melody(song: mido.MidiFile, rng: np.random.Generator) -> list[Note]:
+def melody(song: mido.MidiFile, rng: np.random.Generator) -> list[SungNote]:
     """The top notes of a random pitched channel, one at a time, from time 0; empty if the song has none."""
-    channels: dict[int, list[Note]] = {}
+    channels: dict[int, list[SungNote]] = {}
     sounding: dict[tuple[int, int], float] = {}
     program = [0] * 16
     now = 0.0
@@ -117,7 +117,7 @@ def melody(song: mido.MidiFile, rng: np.random.Generator) -> list[Note]:
         key = (message.channel, message.note)
         if key in sounding:
             start = sounding.pop(key)
-            channels.setdefault(key[0], []).append(Note(start, now - start, key[1]))
+            channels.setdefault(key[0], []).append(SungNote(start, now - start, key[1]))
         if message.type == "note_on" and message.velocity and program[message.channel] not in SUNG_PROGRAMS:
             sounding[key] = now
     tuneful = [notes for notes in channels.values() if len(notes) > 40 and len({n.pitch for n in notes}) > 5]
@@ -126,21 +126,21 @@ def melody(song: mido.MidiFile, rng: np.random.Generator) -> list[Note]:
     return _monophonic(tuneful[int(rng.integers(len(tuneful)))])
 
 
-def _monophonic(notes: Sequence[Note]) -> list[Note]:
+def _monophonic(notes: Sequence[SungNote]) -> list[SungNote]:
     """Of notes that start together the highest; each ends where the next one starts."""
-    line: list[Note] = []
+    line: list[SungNote] = []
     for note in sorted(notes, key=lambda n: (n.start, -n.pitch)):
         if line and note.start - line[-1].start < SHORTEST_NOTE_SECONDS:
             continue
         if line:
-            line[-1] = Note(line[-1].start, min(line[-1].length, note.start - line[-1].start), line[-1].pitch)
-        line.append(Note(note.start, min(note.length, LONGEST_NOTE_SECONDS), note.pitch))
+            line[-1] = SungNote(line[-1].start, min(line[-1].length, note.start - line[-1].start), line[-1].pitch)
+        line.append(SungNote(note.start, min(note.length, LONGEST_NOTE_SECONDS), note.pitch))
     sung = [n for n in line if n.length >= SHORTEST_NOTE_SECONDS]
-    return [Note(n.start - sung[0].start, n.length, n.pitch) for n in sung]
+    return [SungNote(n.start - sung[0].start, n.length, n.pitch) for n in sung]
 
 
 def sing(
-    notes: Sequence[Note], syllables: Sequence[Syllable], rng: np.random.Generator, *, max_seconds: float
+    notes: Sequence[SungNote], syllables: Sequence[Syllable], rng: np.random.Generator, *, max_seconds: float
 ) -> npt.NDArray[np.float64]:
     """One voice singing a melody with random syllables: mono samples at 44.1 kHz."""
     n_bins = syllables[0].envelope.shape[1]
@@ -217,7 +217,7 @@ def sing_folder(
     songs = sorted(midi_folder.glob("*.mid"))
     if not songs or not singers:
         problem = "there is no singer" if songs else "holds no .mid file"
-        raise InputError(problem, where=midi_folder, cure="name a folder of MIDI files and at least one voice")
+        raise InputError(problem, where=midi_folder, hint="name a folder of MIDI files and at least one voice")
     return sum(
         _sing_song(collection / f"sung-{index:03d}", songs, singers[index % len(singers)], [seed, index], max_seconds)
         for index in range(n_songs)
@@ -233,7 +233,7 @@ def _sing_song(
     rng = np.random.default_rng(seed)
     path = songs[int(rng.integers(len(songs)))]
     notes = melody(read_midi(path), rng)
-    if sum(n.length for n in notes if n.start + n.length <= max_seconds) < LEAST_SUNG * max_seconds:
+    if sum(n.length for n in notes if n.start + n.length <= max_seconds) < MIN_SUNG * max_seconds:
         logger.info("%s has no melody that is sung long enough", path.stem)
         return False
     voices = in_a_room(sing(notes, syllables, rng, max_seconds=max_seconds), rng)

@@ -105,7 +105,7 @@ def generators_named(names: Sequence[str]) -> list[Generator]:
         InputError: there is none of a name.
     """
     if unknown := [name for name in names if name not in GENERATORS]:
-        raise InputError(f"there is no sound {', '.join(unknown)}", cure=f"use {', '.join(GENERATORS)}")
+        raise InputError(f"there is no sound {', '.join(unknown)}", hint=f"use {', '.join(GENERATORS)}")
     return [GENERATORS[name] for name in names]
 
 
@@ -137,7 +137,7 @@ def write_soundscapes(
     generators = generators_named(sounds)
     recordings = [mono for folder in folders for path in recordings_in(folder) if (mono := read_mono(path)).any()]
     if not generators and not recordings:
-        raise InputError("there is neither a recording nor a sound to make", cure="name a folder or a sound")
+        raise InputError("there is neither a recording nor a sound to make", hint="name a folder or a sound")
     n_there = 0
     for index in range(n_scapes):
         folder = collection / f"scape-{index:03d}"

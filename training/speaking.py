@@ -97,12 +97,12 @@ def voice_of(description: str, sentences: Sequence[str]) -> Voice:
         return RecordedVoice(recordings_in(Path(description)))
     if engine not in COMMANDS:
         raise InputError(
-            f"{engine!r} is no speech engine", cure=f"use {', '.join(COMMANDS)}, or a folder of recordings"
+            f"{engine!r} is no speech engine", hint=f"use {', '.join(COMMANDS)}, or a folder of recordings"
         )
     if shutil.which(COMMANDS[engine][0]) is None:
-        raise InputError(f"the program {COMMANDS[engine][0]} is not installed", cure=f"install it ({engine})")
+        raise InputError(f"the program {COMMANDS[engine][0]} is not installed", hint=f"install it ({engine})")
     if not sentences:
-        raise InputError(f"there is no text for {description} to speak", cure="name a text file with --text")
+        raise InputError(f"there is no text for {description} to speak", hint="name a text file with --text")
     return SynthesisedVoice(engine, name, sentences)
 
 
@@ -117,7 +117,7 @@ def sentences_of(texts: Sequence[Path]) -> list[str]:
         try:
             text = " ".join(path.read_text(encoding="utf-8").split())
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"is no readable text ({error})", where=path, cure="name a UTF-8 text file") from error
+            raise InputError(f"is no readable text ({error})", where=path, hint="name a UTF-8 text file") from error
         for sentence in re.split(r"(?<=[.!?;:])\s+", text):
             spoken = re.sub(r"[^\w,.;:!?' -]|_", "", sentence).strip()
             if len(spoken) in SENTENCE_LENGTHS:
@@ -158,7 +158,7 @@ def write_dialogues(voices: Sequence[Voice], collection: Path, *, seed: int, n_d
         MdxError: a speech engine fails.
     """
     if not voices:
-        raise InputError("there is no voice", cure="name a voice, such as flite:slt, or a folder of recordings")
+        raise InputError("there is no voice", hint="name a voice, such as flite:slt, or a folder of recordings")
     n_there = 0
     for index in range(n_dialogues):
         folder = collection / f"dialogue-{index:03d}"

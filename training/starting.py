@@ -81,7 +81,7 @@ def _graph_state(like: TfcTdfNet | JointNet, path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"the graph has {len(multiplied)} linear layers, not the {len(linear)} of this network",
             where=path,
-            cure="name the graph of a network of the same shape",
+            hint="name the graph of a network of the same shape",
         )
     state = {name: value for name, value in stored.items() if name not in multiplied}
     return state | {name: stored[product].T for name, product in zip(linear, multiplied, strict=True)}

@@ -17,10 +17,10 @@ from my_submission.audio_io.file_part import is_silent, size_of
 _STREAMED_SIZES = {0x7FFFF000, 0x7FFFFFFF, 0x80000000, *range(0xFFFFFF00, 0x100000000)}
 """Sizes that FFmpeg, SoX, arecord and others write into a pipe, where the length is not known beforehand."""
 
-_MOST_CHUNKS = 1_000_000
+_MAX_CHUNKS = 1_000_000
 """A file of more chunks than this is not walked to its end: a hostile one could hold a chunk every eight bytes."""
 
-_MOST_CHUNKS_FOR_LIBSNDFILE = 1_000
+_MAX_CHUNKS_FOR_LIBSNDFILE = 1_000
 """It looks for every chunk among all those before."""
 
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
@@ -93,7 +93,7 @@ def _facts(file: BinaryIO, head: bytes, layout: _Layout) -> FileFacts:
             size = size_64 if head[:4] in _SIZES_IN_DS64 and chunk.size == 0xFFFFFFFF else chunk.size
             return _data_facts(file, head, layout, _Chunk(chunk.name, chunk.start, size), n_chunks)
         n_chunks += 1
-    return FileFacts(unusable=f"it has more than {_MOST_CHUNKS} chunks" if n_chunks == _MOST_CHUNKS else None)
+    return FileFacts(unusable=f"it has more than {_MAX_CHUNKS} chunks" if n_chunks == _MAX_CHUNKS else None)
 
 
 def _data_facts(file: BinaryIO, head: bytes, layout: _Layout, data: _Chunk, n_chunks: int) -> FileFacts:
@@ -110,7 +110,7 @@ def _data_facts(file: BinaryIO, head: bytes, layout: _Layout, data: _Chunk, n_ch
             surplus += end - start - declared
         span = DataSpan(start, declared, available, surplus, n_chunks)
     missing = f"the header promises {span.declared} bytes of audio and {span.available} are there"
-    is_long = n_chunks > _MOST_CHUNKS_FOR_LIBSNDFILE
+    is_long = n_chunks > _MAX_CHUNKS_FOR_LIBSNDFILE
     return FileFacts(
         missing=missing if span.missing else None,
         span=span,
@@ -129,7 +129,7 @@ def _lead_bytes(file: BinaryIO, head: bytes, layout: _Layout, data: _Chunk) -> i
 
 def _chunks(file: BinaryIO, layout: _Layout, position: int, file_bytes: int) -> Iterator[_Chunk]:
     """The chunks from a position on; ends where no header fits or a size cannot be."""
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         if position + layout.header_bytes > file_bytes:
             return
         file.seek(position)

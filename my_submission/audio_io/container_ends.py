@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from my_submission.audio_io.file_part import size_of
 
-_MOST_PARTS = 1_000_000
+_MAX_PARTS = 1_000_000
 
 _FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"pnot"}
 """QuickTime files are older than the first of them."""
@@ -37,7 +37,7 @@ def is_mp4_cut(file: BinaryIO) -> bool:
     if file.read(8)[4:] not in _FIRST_BOXES:
         return False
     position = 0
-    for _ in range(_MOST_PARTS):
+    for _ in range(_MAX_PARTS):
         if position + 8 > file_bytes:
             break
         file.seek(position)
@@ -55,7 +55,7 @@ def is_mp4_cut(file: BinaryIO) -> bool:
 def _matroska_missing(file: BinaryIO) -> int:
     """How many bytes the elements of a Matroska or WebM file reach beyond its end."""
     file_bytes, position = size_of(file), 0
-    for _ in range(_MOST_PARTS):
+    for _ in range(_MAX_PARTS):
         if position >= file_bytes:
             break
         file.seek(position)
@@ -87,7 +87,7 @@ def _variable_number(data: bytes, *, keeps_marker: bool) -> tuple[int | None, in
 def _asf_missing(file: BinaryIO) -> int:
     """How many bytes the data of an ASF file reach beyond its end."""
     file_bytes, position = size_of(file), 0
-    for _ in range(_MOST_PARTS):
+    for _ in range(_MAX_PARTS):
         file.seek(position)
         head = file.read(24)
         if len(head) < 24:

@@ -25,7 +25,7 @@ def decode_to_wav(
     source: str | PathLike[str],
     target: Path,
     *,
-    most_seconds: float = math.inf,
+    max_seconds: float = math.inf,
     on_progress: Callable[[float], None] = lambda seconds: None,
 ) -> tuple[str, ...]:
     """Decode any song into a WAV of 32-bit float, so that the samples stay what they are.
@@ -33,7 +33,7 @@ def decode_to_wav(
     Args:
         source: anything that can be read, one or two channels; one is doubled.
         target: the file to be made.
-        most_seconds: a longer song is refused as soon as that shows, whatever its header says.
+        max_seconds: a longer song is refused as soon as that shows, whatever its header says.
         on_progress: told how many seconds are done, after every block.
 
     Returns:
@@ -43,22 +43,22 @@ def decode_to_wav(
         InputError: the song cannot be read, has more than two channels or is too long.
         OutputError: the target cannot be written.
     """
-    check_song(source, most_seconds=most_seconds)
+    check_song(source, max_seconds=max_seconds)
     with open_decoder(source) as decoder:
         info = decoder.info
         done = 0
-        seconds = info.declared_seconds if math.isinf(most_seconds) else most_seconds
+        seconds = info.declared_seconds if math.isinf(max_seconds) else max_seconds
         with _wav(target, info.sample_rate, N_CHANNELS, "FLOAT", seconds=seconds) as file:
             for block in checked_blocks(decoder, BLOCK_SAMPLES):
                 done += block.shape[1]
-                if done > most_seconds * info.sample_rate:
-                    raise _too_long(source, most_seconds)
+                if done > max_seconds * info.sample_rate:
+                    raise _too_long(source, max_seconds)
                 file.write(interleaved(np.broadcast_to(block, (N_CHANNELS, block.shape[1]))))
                 on_progress(done / info.sample_rate)
         return decoder.notes
 
 
-def check_song(path: str | PathLike[str], *, most_seconds: float) -> float | None:
+def check_song(path: str | PathLike[str], *, max_seconds: float) -> float | None:
     """The length of a song in seconds as its header tells it, None where it does not, before anything is decoded.
 
     Raises:
@@ -69,8 +69,8 @@ def check_song(path: str | PathLike[str], *, most_seconds: float) -> float | Non
     if info.channels > N_CHANNELS:
         raise too_many_channels(info.channels, info.path)
     seconds = info.declared_seconds
-    if seconds is not None and seconds > most_seconds:
-        raise _too_long(path, most_seconds, seconds)
+    if seconds is not None and seconds > max_seconds:
+        raise _too_long(path, max_seconds, seconds)
     return seconds
 
 
@@ -139,7 +139,7 @@ class _WavFile:
             self._file.write(frames)
         except (soundfile.LibsndfileError, OSError, AssertionError) as error:
             problem = f"it could not be written completely ({str(error).strip() or 'write failed'})"
-            raise OutputError(problem, where=self._final, cure="free some space there") from error
+            raise OutputError(problem, where=self._final, hint="free some space there") from error
 
 
 @contextmanager
@@ -160,10 +160,10 @@ def _wav(final: Path, sample_rate: int, channels: int, subtype: str, *, seconds:
         raise
 
 
-def _too_long(path: str | PathLike[str], most_seconds: float, seconds: float | None = None) -> InputError:
+def _too_long(path: str | PathLike[str], max_seconds: float, seconds: float | None = None) -> InputError:
     length = "" if seconds is None else f" of {seconds:.0f} s"
     return InputError(
-        f"the song{length} is longer than the {most_seconds:g} s that are allowed here",
+        f"the song{length} is longer than the {max_seconds:g} s that are allowed here",
         where=path,
-        cure="cut it, or raise the limit",
+        hint="cut it, or raise the limit",
     )

@@ -32,7 +32,7 @@ from my_submission.stems import Waveform
 BLOCK_SAMPLES = 262_144
 """Six seconds at 44.1 kHz: 2 MiB of stereo float32."""
 
-_MOST_RECORDINGS = 10_000
+_MAX_RECORDINGS = 10_000
 """In one file; a hostile one could hold one every hundred bytes."""
 
 _Recording = tuple[FilePart, FileFacts]
@@ -124,8 +124,8 @@ def _recordings(path: Path) -> list[_Recording]:
         stop = None if facts.next_at is None else start + facts.next_at
         recordings.append((FilePart(path, start, stop), facts))
         start = stop
-        if len(recordings) > _MOST_RECORDINGS:
-            raise unreadable_error(path, f"more than {_MOST_RECORDINGS} recordings follow one another in it")
+        if len(recordings) > _MAX_RECORDINGS:
+            raise unreadable_error(path, f"more than {_MAX_RECORDINGS} recordings follow one another in it")
     return recordings
 
 
@@ -144,28 +144,28 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise InputError("there is no such file", where=path, cure="check the path for typing errors") from error
+        raise InputError("there is no such file", where=path, hint="check the path for typing errors") from error
     except IsADirectoryError as error:
-        raise InputError("this is a folder, not an audio file", where=path, cure="name a file in it") from error
+        raise InputError("this is a folder, not an audio file", where=path, hint="name a file in it") from error
     except PermissionError as error:
         if path.is_dir():  # what Windows says of a folder
-            raise InputError("this is a folder, not an audio file", where=path, cure="name a file in it") from error
+            raise InputError("this is a folder, not an audio file", where=path, hint="name a file in it") from error
         raise InputError(
             "there is no permission to read this file",
             where=path,
-            cure="change its permissions (chmod u+r) or run as a user who may read it",
+            hint="change its permissions (chmod u+r) or run as a user who may read it",
         ) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"the file cannot be read ({reason})", where=path, cure="check the disk and path") from error
+        raise InputError(f"the file cannot be read ({reason})", where=path, hint="check the disk and path") from error
 
 
 def _check_readable(path: Path) -> None:
     """Refuse what is not a readable, non-empty regular file, or has no header."""
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise InputError("this is a pipe or device, not a file", where=path, cure="write its audio to a file first")
+        raise InputError("this is a pipe or device, not a file", where=path, hint="write its audio to a file first")
     with path.open("rb") as file:
         if not file.read(1):
-            raise InputError("the file is empty (0 bytes)", where=path, cure="copy or download it again")
+            raise InputError("the file is empty (0 bytes)", where=path, hint="copy or download it again")
     if path.suffix.lower() == ".raw":
-        raise InputError("raw samples have no header that says how to read them", where=path, cure="convert it to WAV")
+        raise InputError("raw samples have no header that says how to read them", where=path, hint="convert it to WAV")

@@ -61,10 +61,10 @@ class AudioInfo:
             raise InputError(
                 f"the header gives a sample rate of {self.sample_rate} Hz, which no recording has",
                 where=self.path,
-                cure="the file is damaged or mislabelled: export it again at 44100 Hz",
+                hint="the file is damaged or mislabelled: export it again at 44100 Hz",
             )
         if self.channels < 1:
-            raise InputError("the header gives no channel", where=self.path, cure="export the file again")
+            raise InputError("the header gives no channel", where=self.path, hint="export the file again")
         if self.samples is not None:
             object.__setattr__(self, "declared_seconds", self.samples / self.sample_rate)
 
@@ -113,7 +113,7 @@ def cut_error(path: Path, detail: str) -> InputError:
     return InputError(
         f"the file is truncated: {detail}",
         where=path,
-        cure=f"copy or download it again; to save what can still be decoded: {salvage_command(path)}",
+        hint=f"copy or download it again; to save what can still be decoded: {salvage_command(path)}",
     )
 
 
@@ -122,7 +122,7 @@ def damaged_error(path: Path, detail: str) -> InputError:
     return InputError(
         f"the file is damaged: {detail}",
         where=path,
-        cure=f"copy or download it again; to save what can still be decoded: {salvage_command(path)}",
+        hint=f"copy or download it again; to save what can still be decoded: {salvage_command(path)}",
     )
 
 
@@ -131,13 +131,13 @@ def unreadable_error(path: Path, detail: str) -> InputError:
     return InputError(
         f"this is not audio that can be decoded ({detail})",
         where=path,
-        cure="give a WAV, FLAC, Ogg, MP3, M4A or .stem.mp4 file; if it plays elsewhere, convert it to WAV first",
+        hint="give a WAV, FLAC, Ogg, MP3, M4A or .stem.mp4 file; if it plays elsewhere, convert it to WAV first",
     )
 
 
 def empty_error(path: Path) -> InputError:
     """The error for a file without a single sample."""
-    return InputError("the file holds no samples", where=path, cure="record or export it again")
+    return InputError("the file holds no samples", where=path, hint="record or export it again")
 
 
 def salvage_command(path: Path) -> str:

@@ -59,7 +59,7 @@ class JoinedDecoder:
             raise InputError(
                 f"the {len(self._infos)} recordings in this file have different numbers of channels",
                 where=self._path,
-                cure="convert the file to stereo WAV first",
+                hint="convert the file to stereo WAV first",
             )
         rates = {info.sample_rate for info in self._infos}
         if len(rates) > 1:
@@ -89,4 +89,4 @@ class JoinedDecoder:
 
     def _named(self, number: int, error: InputError) -> InputError:
         problem = f"recording {number + 1} of {len(self._openers)} in it: {error.problem}"
-        return InputError(problem, where=self._path, cure=error.cure)
+        return InputError(problem, where=self._path, hint=error.hint)

@@ -44,7 +44,7 @@ _DURATION_SLACK_SECONDS = 0.25
 _SELF_SYNCHRONISING = {"mp3", "aac"}
 """Streams of frames without a container: what lies between them, such as the tag of a joined file, is passed over."""
 
-_MOST_LOST_SECONDS, _MOST_LOST_SHARE = 0.25, 0.01
+_MAX_LOST_SECONDS, _MAX_LOST_SHARE = 0.25, 0.01
 """So much of such a stream may be undecodable, whichever is more; beyond it the file is refused."""
 
 
@@ -159,7 +159,7 @@ class MediaDecoder:
             raise InputError(
                 f"sample rate or channels change after {n_decoded / rate:.3f} s",
                 where=self._path,
-                cure="convert the file to WAV first",
+                hint="convert the file to WAV first",
             )
 
     def _samples(self, frame: Any, n_decoded: int) -> Waveform:
@@ -175,7 +175,7 @@ class MediaDecoder:
         try:
             downmix = Downmix([channel.name for channel in self._first.layout.channels])
         except ValueError as error:
-            raise InputError(str(error), where=self._path, cure="mix it down in an audio editor") from error
+            raise InputError(str(error), where=self._path, hint="mix it down in an audio editor") from error
         self._notes.append(downmix.note)
         return downmix
 
@@ -208,7 +208,7 @@ class MediaDecoder:
         if self._n_lost:
             lost = f"{self._n_lost} frames of its audio cannot be decoded, {self._lost_seconds:.3f} s in all"
             lost += f", the first after {self._first_lost:.3f} s"
-            if self._lost_seconds > max(_MOST_LOST_SECONDS, _MOST_LOST_SHARE * seconds):
+            if self._lost_seconds > max(_MAX_LOST_SECONDS, _MAX_LOST_SHARE * seconds):
                 raise damaged_error(self._path, lost)
             self._notes.append(lost)
         span = self._facts.span
@@ -256,7 +256,7 @@ def _import_av(path: Path) -> Any:
         raise InputError(
             "libsndfile does not read this file whole and PyAV, which might, is not installed",
             where=path,
-            cure="pip install av, or convert the file to WAV first",
+            hint="pip install av, or convert the file to WAV first",
         ) from error
     return av
 

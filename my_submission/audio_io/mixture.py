@@ -16,7 +16,7 @@ import numpy.typing as npt
 from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder
 from my_submission.audio_io.decoder import DEFAULT_READ_OPTIONS, ReadOptions
 from my_submission.audio_io.sample_store import DiskStore, MemoryStore, SampleStore, new_store
-from my_submission.audio_io.statistics import MixtureStatistics, StatisticsGatherer
+from my_submission.audio_io.statistics import MixtureStatistics, StatisticsAccumulator
 from my_submission.dsp.resampling import StreamResampler, resampled_length
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
@@ -123,12 +123,12 @@ def mixture_from_array(array: npt.ArrayLike, sample_rate: int, *, working_rate: 
     """
     waveform = _checked_waveform(np.asarray(array))
     if sample_rate < 1:
-        raise InputError(f"a sample rate of {sample_rate} Hz is not possible", cure="give the array's rate in Hz")
+        raise InputError(f"a sample rate of {sample_rate} Hz is not possible", hint="give the array's rate in Hz")
     channels, samples = waveform.shape
     starts = range(0, samples, BLOCK_SAMPLES)
     blocks = _finite((waveform[:, start : start + BLOCK_SAMPLES] for start in starts), sample_rate, None)
     if sample_rate == working_rate:
-        gatherer = StatisticsGatherer()
+        gatherer = StatisticsAccumulator()
         for block in blocks:
             gatherer.add(np.broadcast_to(block, (N_CHANNELS, block.shape[1])))
         store = MemoryStore(np.broadcast_to(waveform, (N_CHANNELS, samples)))
@@ -150,7 +150,7 @@ class _Spool:
     def __init__(self, store: MemoryStore | DiskStore, expected: int) -> None:
         self._store, self._expected = store, expected
         self._filled = 0
-        self._gatherer = StatisticsGatherer()
+        self._gatherer = StatisticsAccumulator()
 
     @property
     def statistics(self) -> MixtureStatistics:
@@ -193,7 +193,7 @@ def _finite(blocks: Iterable[Waveform], sample_rate: int, path: Path | None) -> 
             raise InputError(
                 f"NaN or infinity at {position / sample_rate:.6f} s (sample {position})",
                 where=path,
-                cure="export the song again without it; an editor shows such a sample as a gap or a spike",
+                hint="export the song again without it; an editor shows such a sample as a gap or a spike",
             )
         done += waveform.shape[1]
         yield waveform
@@ -204,17 +204,17 @@ def _checked_waveform(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
     if not np.issubdtype(array.dtype, np.floating):
         raise InputError(
             f"the array holds {array.dtype}, not floating point",
-            cure="scale integers to ±1 first (16 bit: divide by 32768)",
+            hint="scale integers to ±1 first (16 bit: divide by 32768)",
         )
     waveform = array[np.newaxis] if array.ndim == 1 else array
     if waveform.ndim != 2:
-        raise InputError(f"the array has shape {array.shape}", cure="give (channels, samples), one song at a time")
+        raise InputError(f"the array has shape {array.shape}", hint="give (channels, samples), one song at a time")
     if not waveform.size:
-        raise InputError(f"the array has shape {array.shape}: no samples", cure="give at least one sample")
+        raise InputError(f"the array has shape {array.shape}: no samples", hint="give at least one sample")
     if waveform.shape[0] > N_CHANNELS >= waveform.shape[1]:
         raise InputError(
             f"the array has shape {array.shape}, which looks like (samples, channels)",
-            cure="transpose it (array.T): the channels come first",
+            hint="transpose it (array.T): the channels come first",
         )
     if waveform.shape[0] > N_CHANNELS:
         raise too_many_channels(waveform.shape[0], None)
@@ -223,9 +223,9 @@ def _checked_waveform(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
 
 def too_many_channels(channels: int, path: Path | None) -> InputError:
     """The error for a song of more than two channels."""
-    cure = "downmix to stereo first"
+    hint = "downmix to stereo first"
     if path is not None:
-        cure = "use --downmix (ReadOptions(downmix=True)), or downmix to stereo first: " + shlex.join(
+        hint = "use --downmix (ReadOptions(downmix=True)), or downmix to stereo first: " + shlex.join(
             ["ffmpeg", "-i", path.name, "-ac", "2", f"{path.stem} stereo.wav"]
         )
-    return InputError(f"{channels} channels where 1 or 2 are expected", where=path, cure=cure)
+    return InputError(f"{channels} channels where 1 or 2 are expected", where=path, hint=hint)

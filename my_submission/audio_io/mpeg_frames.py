@@ -27,7 +27,7 @@ _RATE_DIVISOR = {3: 1, 2: 2, 0: 4}
 _SAME_STREAM = 0xFFFE0C00
 """Bits of a header that stay the same in a stream: synchronisation, version, layer, sample rate."""
 
-_MOST_MISSING_FRAMES = 2
+_MAX_MISSING_FRAMES = 2
 """A last frame that is cut takes up to one more with it, which keeps some of its bits; players do not tell."""
 
 
@@ -66,7 +66,7 @@ def mpeg_facts(file: BinaryIO) -> FileFacts:
         is_near = not n_declared_bytes or abs(n_bytes - n_declared_bytes) < _BYTES_OFF * n_declared_bytes
         return FileFacts(has_exact_length=is_near, needs_ffmpeg=None if is_near else f"{said}, but other bytes")
     there = f"{n_frames} ({n_frames * seconds:.3f} s) are there"
-    if n_missing > _MOST_MISSING_FRAMES and not has_all_bytes:
+    if n_missing > _MAX_MISSING_FRAMES and not has_all_bytes:
         return FileFacts(missing=f"{said} and {there}")
     return FileFacts(needs_ffmpeg=said, notes=(f"{said}, {there}; all that are there were read",))
 

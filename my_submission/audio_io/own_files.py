@@ -39,7 +39,7 @@ class InputFiles:
                 raise OutputError(
                     f"this file would be replaced, and it is an input: {path}",
                     where=file,
-                    cure="choose another output folder or file",
+                    hint="choose another output folder or file",
                 )
 
 
@@ -63,7 +63,7 @@ class OutputFolders:
             raise OutputError(
                 f"{song!r} would replace the stems of {other!r}: both names mean this folder",
                 where=directory,
-                cure="separate them into different output folders",
+                hint="separate them into different output folders",
             )
 
     def take(self, directory: Path, song: str) -> None:
@@ -83,7 +83,7 @@ def refuse_own_folder(mixture: Path, directory: Path) -> None:
         raise OutputError(
             "the stems would replace those that lie beside the mixture",
             where=directory,
-            cure="choose another output folder with -o",
+            hint="choose another output folder with -o",
         )
 
 

@@ -42,7 +42,7 @@ class PartFile:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError as error:
             raise OutputError(
-                "another run is writing this file", where=final, cure="wait for it, or choose another output folder"
+                "another run is writing this file", where=final, hint="wait for it, or choose another output folder"
             ) from error
         except OSError as error:
             raise output_error(error, final.parent) from error
@@ -105,7 +105,7 @@ def refuse_folder(final: Path) -> None:
         OutputError: there is one.
     """
     if final.is_dir():
-        raise OutputError("a folder is where a file should go", where=final, cure="rename or remove that folder")
+        raise OutputError("a folder is where a file should go", where=final, hint="rename or remove that folder")
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -191,7 +191,7 @@ def sync_directory(directory: Path) -> None:
 
 def output_error(error: OSError, where: Path) -> OutputError:
     """What a failure of the operating system means for a place to be written, and what to do."""
-    problem, cure = {
+    problem, hint = {
         errno.EEXIST: ("a file is where a folder should be", "rename or remove it, or choose another output folder"),
         errno.ENOTDIR: ("a file is where a folder should be", "rename or remove it, or choose another output folder"),
         errno.EACCES: ("there is no permission to write here", "make it writable, or choose another output folder"),
@@ -201,7 +201,7 @@ def output_error(error: OSError, where: Path) -> OutputError:
         errno.EDQUOT: ("the disk quota is used up", "free some space there, or choose another output folder"),
         errno.ENAMETOOLONG: ("the name is too long for this file system", "choose a shorter one"),
     }.get(error.errno or 0, (f"it cannot be written ({error.strerror or error})", "choose another output folder"))
-    return OutputError(problem, where=where, cure=cure)
+    return OutputError(problem, where=where, hint=hint)
 
 
 def try_lock(descriptor: int, *, if_unsupported: bool = False) -> bool:

@@ -243,9 +243,9 @@ class DiskStore:
 
     def _explain(self, error: OSError, samples: int) -> OutputError:
         need = samples * self._frame_bytes
-        cure = _DISK_CURES.get(error.errno or 0, "check the disk, or choose another folder for scratch files")
+        hint = _DISK_CURES.get(error.errno or 0, "check the disk, or choose another folder for scratch files")
         problem = f"no scratch file of {need} bytes can be kept here ({error.strerror or error})"
-        return OutputError(problem, where=self._directory, cure=cure.format(need=need))
+        return OutputError(problem, where=self._directory, hint=hint.format(need=need))
 
 
 def new_store(channels: int, samples: int, *, directory: str | os.PathLike[str] | None) -> MemoryStore | DiskStore:

@@ -45,7 +45,7 @@ def find_songs(
     """
     songs = [song for given in inputs for song in _songs_of(Path(given), on_note)]
     if not songs:
-        raise InputError("no song was given", cure="name an audio file, or a folder with <song>/mixture.wav")
+        raise InputError("no song was given", hint="name an audio file, or a folder with <song>/mixture.wav")
     once = _without_repeats(songs, on_note)
     places = [Path(os.path.abspath(song.path)) for song in once]  # names are not to depend on where links lead
     names = distinct_names([song.name for song in once], places)
@@ -84,7 +84,7 @@ def _songs_of(given: Path, on_note: Callable[[str], None]) -> Iterator[SongInput
     elif given.exists():
         yield SongInput(song_name(given), given)
     else:
-        raise InputError("there is no such file or folder", where=given, cure="check the path for typing errors")
+        raise InputError("there is no such file or folder", where=given, hint="check the path for typing errors")
 
 
 def _songs_in_folder(folder: Path, on_note: Callable[[str], None]) -> list[SongInput]:
@@ -95,7 +95,7 @@ def _songs_in_folder(folder: Path, on_note: Callable[[str], None]) -> list[SongI
         entries = sorted(visible, key=lambda entry: natural_key(entry.name))
     except OSError as error:
         raise InputError(
-            f"the folder cannot be read ({error.strerror})", where=folder, cure="change its permissions (chmod u+rx)"
+            f"the folder cannot be read ({error.strerror})", where=folder, hint="change its permissions (chmod u+rx)"
         ) from error
     files = [entry / MIXTURE_FILE if entry.is_dir() else entry for entry in entries]
     songs = [SongInput(song_name(file), file) for file in files if file.is_file() and is_mixture(file)]
@@ -103,7 +103,7 @@ def _songs_in_folder(folder: Path, on_note: Callable[[str], None]) -> list[SongI
         raise InputError(
             "no song in this folder",
             where=folder,
-            cure=f"it should hold <song>/{MIXTURE_FILE} or *{STEM_FILE_SUFFIX}; name other audio files one by one",
+            hint=f"it should hold <song>/{MIXTURE_FILE} or *{STEM_FILE_SUFFIX}; name other audio files one by one",
         )
     left = [entry for entry, file in zip(entries, files, strict=True) if not (file.is_file() and is_mixture(file))]
     n_folders = sum(entry.is_dir() for entry in left)

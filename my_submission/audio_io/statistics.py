@@ -62,7 +62,7 @@ class Moments:
         return math.sqrt(self._squares / (self.count - 1)) if self.count > 1 else 0.0
 
 
-class StatisticsGatherer:
+class StatisticsAccumulator:
     """Gathers ``MixtureStatistics`` from consecutive blocks (channels, n)."""
 
     def __init__(self) -> None:

@@ -247,7 +247,7 @@ def replace_set(directory: Path, parts: Sequence[PartFile], record: Mapping[str,
             if isinstance(error, OSError):
                 raise output_error(error, directory) from error
             if isinstance(error, OutputError):
-                raise OutputError(error.problem, where=directory, cure=error.cure) from error
+                raise OutputError(error.problem, where=directory, hint=error.hint) from error
             raise
         for part in (*parts, *([record_part] if record_part else [])):
             part.release()
@@ -296,7 +296,7 @@ def _finish(directory: Path, journal: Mapping[str, Any]) -> None:
         raise OutputError(
             f"{failed.problem}; some stems are new and some old",
             where=directory,
-            cure="run the same command again, which finishes the replacement",
+            hint="run the same command again, which finishes the replacement",
         ) from error
     sync_directory(directory)
 
@@ -398,7 +398,7 @@ def _locked(directory: Path) -> Iterator[None]:
                 raise OutputError(
                     "another run is replacing the stems in this folder",
                     where=directory,
-                    cure="wait for it, or choose another output folder",
+                    hint="wait for it, or choose another output folder",
                 )
             time.sleep(_LOCK_RETRY_SECONDS)
         yield

@@ -231,7 +231,7 @@ class StemFolderWriter:
             raise OutputError(
                 f"{need} bytes are needed for {len(self._names)} stems and {free} are free",
                 where=self._directory,
-                cure="free some space there, or choose another output folder or --format flac",
+                hint="free some space there, or choose another output folder or --format flac",
             )
 
     def _discard(self) -> None:
@@ -260,7 +260,7 @@ class _StemFile:
             raise OutputError(
                 f"a {container} file of {sample_rate} Hz cannot be opened for writing ({error.error_string})",
                 where=final,
-                cure="choose another output folder, or --format wav",
+                hint="choose another output folder, or --format wav",
             ) from error
         except BaseException:
             self.part.discard()
@@ -297,7 +297,7 @@ class _StemFile:
             raise OutputError(
                 "the separated stem holds NaN or infinity, so it was not written",
                 where=self.part.final,
-                cure="separate with --precision fp32 or --device cpu",
+                hint="separate with --precision fp32 or --device cpu",
             )
         peak = max(-low, high)
         self._peak = max(self._peak, peak)
@@ -315,21 +315,21 @@ class _StemFile:
         return OutputError(
             f"the stem could not be written completely ({detail}); {free} bytes are free in its folder",
             where=self.part.final,
-            cure="free some space there, or choose another output folder",
+            hint="free some space there, or choose another output folder",
         )
 
 
 def _check_format(file_format: str, subtype: str) -> None:
     if file_format not in FORMAT_SUBTYPES:
         raise UnknownNameError(
-            f"no file format {file_format!r}", cure=f"choose one of {', '.join(sorted(FORMAT_SUBTYPES))}"
+            f"no file format {file_format!r}", hint=f"choose one of {', '.join(sorted(FORMAT_SUBTYPES))}"
         )
     if subtype not in SUBTYPE_BYTES:
-        raise UnknownNameError(f"no sample format {subtype!r}", cure=f"choose one of {', '.join(SUBTYPE_BYTES)}")
+        raise UnknownNameError(f"no sample format {subtype!r}", hint=f"choose one of {', '.join(SUBTYPE_BYTES)}")
     if subtype not in FORMAT_SUBTYPES[file_format]:
         raise UnknownNameError(
             f"{file_format} files cannot hold {subtype} samples",
-            cure=f"choose one of {', '.join(FORMAT_SUBTYPES[file_format])} or the wav format",
+            hint=f"choose one of {', '.join(FORMAT_SUBTYPES[file_format])} or the wav format",
         )
 
 

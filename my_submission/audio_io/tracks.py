@@ -27,7 +27,7 @@ def choose_track(path: Path, container: Any, options: ReadOptions) -> tuple[Any,
     streams = list(container.streams.audio)
     if not streams:
         raise InputError(
-            "there is no audio stream in this file", where=path, cure="give a file with sound, such as WAV or M4A"
+            "there is no audio stream in this file", where=path, hint="give a file with sound, such as WAV or M4A"
         )
     if options.audio_track is not None:
         return _asked(path, streams, options.audio_track), None
@@ -81,7 +81,7 @@ def _no_such_track(path: Path, number: int, n_tracks: int) -> InputError:
     return InputError(
         f"there is no audio track {number}, the file has {n_tracks}",
         where=path,
-        cure=f"give a number from 1 to {n_tracks}" if n_tracks > 1 else "leave the track's number out",
+        hint=f"give a number from 1 to {n_tracks}" if n_tracks > 1 else "leave the track's number out",
     )
 
 
@@ -89,5 +89,5 @@ def _unknown_codec(path: Path) -> InputError:
     return InputError(
         "the codec of its audio stream is not known to the FFmpeg libraries here (or the file is protected)",
         where=path,
-        cure="convert it to WAV or FLAC with the program that made it",
+        hint="convert it to WAV or FLAC with the program that made it",
     )

@@ -13,7 +13,7 @@ from my_submission.audio_io.song_names import MIXTURE_FILE, distinct_names, fold
 from my_submission.audio_io.song_names import song_name as name_of_file
 from my_submission.audio_io.songs import is_mixture, natural_key, tell_longer_names
 from my_submission.batch.outcomes import CatalogueSong
-from my_submission.batch.places import Place, Storage
+from my_submission.batch.remote_paths import RemotePath, Storage
 from my_submission.errors import InputError
 
 _PATTERN_SIGNS = frozenset("*?[")
@@ -24,7 +24,7 @@ def find_catalogue(
     lists: Iterable[str],
     *,
     storage: Storage,
-    output: Place | None = None,
+    output: RemotePath | None = None,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> list[CatalogueSong]:
     """The songs that paths, URLs, patterns and lists stand for, each folder in natural order.
@@ -56,7 +56,7 @@ def find_catalogue(
     found = [_Found(song) for given in inputs for song in _songs_of(storage.place(given), avoided, on_note)]
     found += [song for given in lists for song in _songs_of_list(storage.place(given), storage, avoided, on_note)]
     if not found:
-        raise InputError("no song was given", cure="name a file, a folder, a URL, or a list with --list")
+        raise InputError("no song was given", hint="name a file, a folder, a URL, or a list with --list")
     counts = Counter(found)
     for entry, count in counts.items():
         if count > 1:
@@ -109,30 +109,30 @@ def _refuse_same_names(named: Sequence[CatalogueSong]) -> None:
     if alike:
         told = "; ".join(f"{name!r}: {', '.join(urls)}" for name, urls in alike.items())
         raise InputError(
-            f"songs of the same name in the lists would overwrite each other: {told}", cure="give each its own name"
+            f"songs of the same name in the lists would overwrite each other: {told}", hint="give each its own name"
         )
 
 
-def _songs_of(place: Place, avoided: str | None, on_note: Callable[[str], None]) -> Iterator[CatalogueSong]:
+def _songs_of(place: RemotePath, avoided: str | None, on_note: Callable[[str], None]) -> Iterator[CatalogueSong]:
     if not _is_file_by_name(place) and place.is_folder():
         yield from _songs_in_folder(place, avoided, on_note)
     elif _PATTERN_SIGNS & set(place.file_name) and not (place.is_local and place.local.exists()):
         found = place.matches()
         if not found:
-            raise InputError("nothing matches this pattern", where=place.url, cure="check it for typing errors")
+            raise InputError("nothing matches this pattern", where=place.url, hint="check it for typing errors")
         for match in found:
             yield from _songs_of(match, avoided, on_note)
     else:
         yield CatalogueSong(_name_of(place), place.url)
 
 
-def _is_file_by_name(place: Place) -> bool:
+def _is_file_by_name(place: RemotePath) -> bool:
     """Whether a name is enough, so that a store is not asked for every line of a long list."""
     is_plain = not _PATTERN_SIGNS & set(place.file_name)
     return is_plain and not place.is_local and is_audio(PurePosixPath(place.file_name))
 
 
-def _songs_in_folder(folder: Place, avoided: str | None, on_note: Callable[[str], None]) -> list[CatalogueSong]:
+def _songs_in_folder(folder: RemotePath, avoided: str | None, on_note: Callable[[str], None]) -> list[CatalogueSong]:
     files = [
         PurePosixPath(file)
         for file in folder.files()
@@ -144,7 +144,7 @@ def _songs_in_folder(folder: Place, avoided: str | None, on_note: Callable[[str]
         return [CatalogueSong(_name_of(folder.child(MIXTURE_FILE)), folder.child(MIXTURE_FILE).url)]
     chosen = [file for file in files if is_mixture(file)] or [file for file in files if is_audio(file)]
     if not chosen:
-        raise InputError("no song below this folder", where=folder.url, cure="it should hold audio files")
+        raise InputError("no song below this folder", where=folder.url, hint="it should hold audio files")
     chosen_files = set(chosen)
     of_songs = {file.parent for file in chosen if file.name == MIXTURE_FILE}
     left = [file for file in files if file not in chosen_files and file.parent not in of_songs]
@@ -157,15 +157,15 @@ def _songs_in_folder(folder: Place, avoided: str | None, on_note: Callable[[str]
 
 
 def _songs_of_list(
-    place: Place, storage: Storage, avoided: str | None, on_note: Callable[[str], None]
+    place: RemotePath, storage: Storage, avoided: str | None, on_note: Callable[[str], None]
 ) -> Iterator[_Found]:
     content = place.read()
     if content is None:
-        raise InputError("there is no such list", where=place.url, cure="check the path for typing errors")
+        raise InputError("there is no such list", where=place.url, hint="check the path for typing errors")
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError("this list is no UTF-8 text", where=place.url, cure="name songs without --list") from error
+        raise InputError("this list is no UTF-8 text", where=place.url, hint="name songs without --list") from error
     for line in lines:
         name, tab, url = line.strip().rpartition("\t")
         if not url or line.lstrip().startswith("#"):
@@ -178,7 +178,7 @@ def _songs_of_list(
             yield from map(_Found, _songs_of(named, avoided, on_note))
 
 
-def _name_of(place: Place) -> str:
+def _name_of(place: RemotePath) -> str:
     """The name of a song that is a file named by itself, or a folder that is one song."""
     if place.file_name.lower() == MIXTURE_FILE:
         return folder_name(place.parent.file_name)
@@ -199,5 +199,5 @@ def _check_name(song: CatalogueSong) -> None:
         raise InputError(
             f"{song.name!r} cannot be the name of a song",
             where=song.url,
-            cure="give it another one: a line NAME<tab>URL",
+            hint="give it another one: a line NAME<tab>URL",
         )

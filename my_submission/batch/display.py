@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
-from my_submission.batch.scheduling import Progress
+from my_submission.batch.scheduling import WorkerProgress
 from terminal.rich_lines import rich_line
 
 
@@ -74,7 +74,7 @@ class BatchDisplay:
         """Say that workers are being started."""
         self.say(f"starting {n_workers} worker(s), {needs} each", "dim")
 
-    def show(self, progress: Progress[CatalogueSong, SongOutcome]) -> None:
+    def show(self, progress: WorkerProgress[CatalogueSong, SongOutcome]) -> None:
         """Take in one event; the line of a song that is through is shown by :meth:`through`."""
         if progress.worker is None:
             return

@@ -30,8 +30,8 @@ from my_submission.audio_io.stem_sets import (
     to_json,
 )
 from my_submission.batch.outcomes import CatalogueSong
-from my_submission.batch.places import FileState, Place, sha256_of_file
-from my_submission.batch.recipe import Recipe
+from my_submission.batch.recipe import CatalogueRecipe
+from my_submission.batch.remote_paths import FileState, RemotePath, sha256_of_file
 from my_submission.predictor.separation_record import is_made_by
 
 _LEVELS = frozenset({"clipped_samples", "peak", "rms"})
@@ -59,7 +59,7 @@ class Known:
     is_current: bool = False
 
 
-def known_of(song: CatalogueSong, output: Place, recipe: Recipe, state: FileState | None) -> Known:
+def known_of(song: CatalogueSong, output: RemotePath, recipe: CatalogueRecipe, state: FileState | None) -> Known:
     """What earlier runs left of a song: stems, or a note that it is broken."""
     stamp = None if state is None else state.stamp
     manifest = read_manifest(output.child(song.name))
@@ -71,7 +71,7 @@ def known_of(song: CatalogueSong, output: Place, recipe: Recipe, state: FileStat
     return Known()
 
 
-def read_manifest(folder: Place) -> dict[str, Any] | None:
+def read_manifest(folder: RemotePath) -> dict[str, Any] | None:
     """The record of a song's folder, when there is one and its stems are all there; None otherwise.
 
     A replacement that was interrupted is none either; a worker finishes it before it looks.
@@ -97,7 +97,7 @@ def content_of(song: CatalogueSong, state: FileState | None, path: Path) -> dict
     return {"name": path.name, "url": song.url, "bytes": size, "stamp": stamp, "sha256": sha256_of_file(path)}
 
 
-def publish(folder: Place, staging: Path, manifest: Mapping[str, Any]) -> None:
+def publish(folder: RemotePath, staging: Path, manifest: Mapping[str, Any]) -> None:
     """Give stems that lie in scratch their final place, and their record last.
 
     Where the folder is new and on a file system, all of them appear in one rename. Where it is not new, they replace
@@ -137,25 +137,27 @@ def publish(folder: Place, staging: Path, manifest: Mapping[str, Any]) -> None:
     folder.child(RECORD_FILE).take(staging / RECORD_FILE)
 
 
-def renew_stamp(folder: Place, manifest: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+def renew_stamp(folder: RemotePath, manifest: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
     """Note that stems were made of a file that has another stamp or place now and the same content still."""
     renewed = {**manifest, "input": dict(content)}
     folder.child(RECORD_FILE).write(to_json(renewed))
     return renewed
 
 
-def note_failure(output: Place, song: CatalogueSong, recipe: Recipe, content: Mapping[str, Any], error: str) -> None:
+def note_failure(
+    output: RemotePath, song: CatalogueSong, recipe: CatalogueRecipe, content: Mapping[str, Any], error: str
+) -> None:
     """Note that a song cannot be separated, so that no later run tries it again while it is the same file."""
     note = {"schema": RECORD_SCHEMA, "song": song.name, "recipe": recipe.digest, "input": dict(content), "error": error}
     _failure_place(output, song).write(to_json(note))
 
 
-def forget_failure(output: Place, song: CatalogueSong) -> None:
+def forget_failure(output: RemotePath, song: CatalogueSong) -> None:
     """Remove the note that a song is broken, if there is one."""
     _failure_place(output, song).remove()
 
 
-def _failure_place(output: Place, song: CatalogueSong) -> Place:
+def _failure_place(output: RemotePath, song: CatalogueSong) -> RemotePath:
     return output.child(f"{HIDDEN_FOLDER}/failed/{song.name}.json")
 
 
@@ -176,13 +178,13 @@ def _takes_name(staging: Path, final: Path) -> bool:
     return True
 
 
-def _read_record(folder: Place) -> dict[str, Any] | None:
+def _read_record(folder: RemotePath) -> dict[str, Any] | None:
     """The record in a folder of an object store, whether or not the stems are as it says."""
     content = folder.child(RECORD_FILE).read()
     return None if content is None else parse_record(content)
 
 
-def _read_note(place: Place) -> dict[str, Any] | None:
+def _read_note(place: RemotePath) -> dict[str, Any] | None:
     """The note of a broken song, or None: one that is damaged or of another version is as good as none."""
     content = place.read()
     note: Any = None if content is None else parse_json(content)

@@ -118,8 +118,8 @@ def _connect(ray: Any, address: str | None, *, is_verbose: bool) -> None:
             _end(set(psutil.Process().children(recursive=True)) - before)
             if number == n_tries:
                 where = address or "this machine"
-                cure = "start one with `ray start --head`, or leave --address out" if address else "try again"
-                raise MdxError(f"no Ray cluster can be had ({_first_line(error)})", where=where, cure=cure) from error
+                hint = "start one with `ray start --head`, or leave --address out" if address else "try again"
+                raise MdxError(f"no Ray cluster can be had ({_first_line(error)})", where=where, hint=hint) from error
             _logger.warning("Ray did not start (%s); trying again", _first_line(error))
         else:
             process.listen_again()  # Ray ends a terminated process with a code of its own, and cleans nothing up
@@ -225,7 +225,7 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise MdxError("Ray is not installed", cure="pip install 'mdx-submission[batch]'") from error
+        raise MdxError("Ray is not installed", hint="pip install 'mdx-submission[batch]'") from error
     return ray
 
 

@@ -18,7 +18,7 @@ from my_submission.weights.content import remembered_sha256_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class CatalogueRecipe:
     """A system, its options, and how stems are written.
 
     Attributes:
@@ -70,7 +70,7 @@ class Recipe:
         if different:
             raise WeightsError(
                 f"the weights of {', '.join(different)} on this machine are not those that the run was planned with",
-                cure="give every machine of the cluster the same models folder",
+                hint="give every machine of the cluster the same models folder",
             )
         return predictor
 

@@ -10,21 +10,21 @@ from dataclasses import dataclass, field, replace
 
 from my_submission.batch.manifests import HIDDEN_FOLDER, Known, known_of
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
-from my_submission.batch.places import Place, Storage
 from my_submission.batch.ray_cluster import RayPool, WorkerNeeds
-from my_submission.batch.recipe import Recipe
-from my_submission.batch.scheduling import Policy, Progress, Schedule, outcome_of
+from my_submission.batch.recipe import CatalogueRecipe
+from my_submission.batch.remote_paths import RemotePath, Storage
+from my_submission.batch.scheduling import Policy, SongScheduler, WorkerProgress, outcome_of
 from my_submission.batch.scratch import remove_abandoned
 from my_submission.batch.separation import SeparationJob
 
-SongProgress = Progress[CatalogueSong, SongOutcome]
+SongProgress = WorkerProgress[CatalogueSong, SongOutcome]
 
 LOOKUPS_AT_A_TIME = 32
 """Looking a song up is three small requests; a store answers each after some time, and many at a time."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class CataloguePlan:
     """What is to be done.
 
     Attributes:
@@ -39,8 +39,13 @@ class Plan:
 
 
 def make_plan(
-    songs: Sequence[CatalogueSong], output: Place, recipe: Recipe, storage: Storage, *, retries_failed: bool = False
-) -> Plan:
+    songs: Sequence[CatalogueSong],
+    output: RemotePath,
+    recipe: CatalogueRecipe,
+    storage: Storage,
+    *,
+    retries_failed: bool = False,
+) -> CataloguePlan:
     """Compare a catalogue with what lies in the output; nothing is read of the songs but their stamps.
 
     Args:
@@ -57,7 +62,7 @@ def make_plan(
     def look_up(song: CatalogueSong) -> Known:
         return known_of(song, output, recipe, storage.place(song.url).state())
 
-    plan = Plan(songs)
+    plan = CataloguePlan(songs)
     with ThreadPoolExecutor(LOOKUPS_AT_A_TIME) as threads:
         everything = list(threads.map(look_up, songs))
     for song, known in zip(songs, everything, strict=True):
@@ -72,7 +77,7 @@ def make_plan(
 
 
 def run_plan(
-    plan: Plan,
+    plan: CataloguePlan,
     job: SeparationJob,
     needs: WorkerNeeds,
     policy: Policy,
@@ -92,7 +97,7 @@ def run_plan(
         MdxError: no worker can be had.
     """
     pool: RayPool[CatalogueSong, SongOutcome] = RayPool(job, needs)
-    schedule = Schedule(
+    schedule = SongScheduler(
         pool, plan.waiting, policy, clock=time.monotonic, retry_reason=lambda outcome: outcome.retry_reason
     )
     with closing(pool):
@@ -111,7 +116,7 @@ def run_plan(
         remove_abandoned(output.child(f"{HIDDEN_FOLDER}/scratch").local)
 
 
-def in_order(plan: Plan, outcomes: Sequence[SongOutcome]) -> list[SongOutcome]:
+def in_order(plan: CataloguePlan, outcomes: Sequence[SongOutcome]) -> list[SongOutcome]:
     """Outcomes in the order of the catalogue, those of the plan included; songs without one are left out."""
     by_name = {outcome.song.name: outcome for outcome in (*plan.known, *outcomes)}
     return [by_name[song.name] for song in plan.songs if song.name in by_name]

@@ -77,7 +77,7 @@ class Pool(Protocol[PoolTask_contra, PoolResult]):
 
 
 @dataclass(frozen=True)
-class Progress(Generic[Task, Result]):
+class WorkerProgress(Generic[Task, Result]):
     """What a run tells about itself as it goes on.
 
     Attributes:
@@ -118,7 +118,7 @@ class Policy:
             raise ValueError(f"{self} allows no work")
 
 
-class Schedule(Generic[Task, Result]):
+class SongScheduler(Generic[Task, Result]):
     """One run of tasks over a pool.
 
     As many tasks are in flight as there are workers, so that a catalogue of any length keeps no queue anywhere but
@@ -152,7 +152,7 @@ class Schedule(Generic[Task, Result]):
         self._n_lost_starts = 0
         self._has_started = False
 
-    def run(self) -> Iterator[Progress[Task, Result]]:
+    def run(self) -> Iterator[WorkerProgress[Task, Result]]:
         """Do all tasks; every one of them ends in "returned" or "failed".
 
         Raises:
@@ -166,22 +166,22 @@ class Schedule(Generic[Task, Result]):
                 if not self._has_started and self._clock() - began > self._policy.start_seconds:
                     raise MdxError(
                         f"no worker was ready after {self._policy.start_seconds:.0f} s",
-                        cure="look at `ray status` for what is missing, or ask for less a worker",
+                        hint="look at `ray status` for what is missing, or ask for less a worker",
                     )
-                yield Progress("tick")
+                yield WorkerProgress("tick")
             for event in events:
                 yield from self._react(event)
             self._hire()
             yield from self._deal()
 
-    def _react(self, event: PoolEvent[Result]) -> Iterator[Progress[Task, Result]]:
+    def _react(self, event: PoolEvent[Result]) -> Iterator[WorkerProgress[Task, Result]]:
         worker = event.worker
         self._starting.discard(worker)
         if isinstance(event, Ready):
             self._has_started = True
             self._n_lost_starts = 0
             self._idle.add(worker)
-            yield Progress("ready", worker)
+            yield WorkerProgress("ready", worker)
         elif isinstance(event, Refused):
             raise MdxError(event.reason)
         elif isinstance(event, Returned):
@@ -191,12 +191,12 @@ class Schedule(Generic[Task, Result]):
             if reason is not None and attempts <= self._policy.n_retries:
                 yield self._again(worker, task, attempts, reason)
             else:
-                yield Progress("returned", worker, task, event.result, reason, attempts)
+                yield WorkerProgress("returned", worker, task, event.result, reason, attempts)
         elif isinstance(event, Raised):
             self._idle.add(worker)
             yield self._after_accident(worker, event.reason)
         else:
-            yield Progress("lost", worker, reason=event.reason)
+            yield WorkerProgress("lost", worker, reason=event.reason)
             if worker in self._running:
                 yield self._after_accident(worker, f"its worker was lost ({event.reason})")
             elif worker in self._idle:
@@ -204,22 +204,22 @@ class Schedule(Generic[Task, Result]):
             else:
                 self._count_lost_start(event.reason)
 
-    def _after_accident(self, worker: int, reason: str) -> Progress[Task, Result]:
+    def _after_accident(self, worker: int, reason: str) -> WorkerProgress[Task, Result]:
         task, attempts = self._running.pop(worker)
         if attempts <= self._policy.n_retries:
             return self._again(worker, task, attempts, reason)
-        return Progress("failed", worker, task, reason=f"{reason}; tried {attempts} times", attempts=attempts)
+        return WorkerProgress("failed", worker, task, reason=f"{reason}; tried {attempts} times", attempts=attempts)
 
-    def _again(self, worker: int, task: Task, attempts: int, reason: str) -> Progress[Task, Result]:
+    def _again(self, worker: int, task: Task, attempts: int, reason: str) -> WorkerProgress[Task, Result]:
         self._waiting.append((task, attempts + 1))
-        return Progress("retried", worker, task, reason=reason, attempts=attempts)
+        return WorkerProgress("retried", worker, task, reason=reason, attempts=attempts)
 
     def _count_lost_start(self, reason: str) -> None:
         self._n_lost_starts += 1
         if self._n_lost_starts >= self._policy.n_lost_starts:
             raise MdxError(
                 f"{self._n_lost_starts} workers in a row were lost before they were ready ({reason})",
-                cure="they may need more memory: use fewer --workers or more --cpus-per-worker",
+                hint="they may need more memory: use fewer --workers or more --cpus-per-worker",
             )
 
     def _hire(self) -> None:
@@ -228,17 +228,17 @@ class Schedule(Generic[Task, Result]):
         for _ in range(wanted - len(self._running) - len(self._idle) - len(self._starting)):
             self._starting.add(self._pool.start())
 
-    def _deal(self) -> Iterator[Progress[Task, Result]]:
+    def _deal(self) -> Iterator[WorkerProgress[Task, Result]]:
         while self._waiting and self._idle:
             worker = min(self._idle)
             self._idle.remove(worker)
             task, attempts = self._waiting.popleft()
             self._running[worker] = (task, attempts)
             self._pool.submit(worker, task)
-            yield Progress("started", worker, task, attempts=attempts)
+            yield WorkerProgress("started", worker, task, attempts=attempts)
 
 
-def outcome_of(progress: Progress[Any, Result]) -> Result:
+def outcome_of(progress: WorkerProgress[Any, Result]) -> Result:
     """The result of a "returned" progress."""
     if progress.result is None:
         raise ValueError(f"no result in {progress}")

@@ -22,8 +22,8 @@ from my_submission.batch.manifests import (
     renew_stamp,
 )
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
-from my_submission.batch.places import Place, Storage
-from my_submission.batch.recipe import Recipe
+from my_submission.batch.recipe import CatalogueRecipe
+from my_submission.batch.remote_paths import RemotePath, Storage
 from my_submission.batch.scratch import scratch_folder
 from my_submission.errors import InputError, MdxError, OutputError
 from my_submission.predictor import Predictor, time_limit_seconds
@@ -43,7 +43,7 @@ class SeparationJob:
         retries_failed: whether songs that were found broken before are tried again.
     """
 
-    recipe: Recipe
+    recipe: CatalogueRecipe
     output: str
     storage: Storage
     scratch_dir: str | None = None
@@ -111,7 +111,7 @@ class _SongSeparator:
             return self._output.child(f"{HIDDEN_FOLDER}/scratch").local
         return Path(self._job.scratch_dir or tempfile.gettempdir())
 
-    def _fetched(self, place: Place, scratch: Path) -> Path:
+    def _fetched(self, place: RemotePath, scratch: Path) -> Path:
         """The song as a file of this machine, under its own name: its suffix may say how to read it."""
         if place.is_local:
             return place.local
@@ -139,5 +139,5 @@ class _SongSeparator:
         )
         record = read_record(staging)
         if record is None:
-            raise OutputError("the stems are not as they were written", where=staging, cure="try again")
+            raise OutputError("the stems are not as they were written", where=staging, hint="try again")
         return record

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from my_submission.batch.outcomes import SongOutcome
-from my_submission.batch.places import Place
+from my_submission.batch.remote_paths import RemotePath
 from my_submission.errors import MdxError
 from terminal.names import storable
 
 SUMMARY_FILE = "summary.parquet"
 
 
-def write_summary(place: Place, outcomes: Sequence[SongOutcome]) -> None:
+def write_summary(place: RemotePath, outcomes: Sequence[SongOutcome]) -> None:
     """Write the table, replacing an earlier one.
 
     Columns: song, input, status (done, reused, failed), error, attempts, worker, node, seconds, music_seconds,
@@ -42,7 +42,7 @@ def import_pyarrow() -> tuple[Any, Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise MdxError("pyarrow is not installed", cure="pip install 'mdx-submission[batch]'") from error
+        raise MdxError("pyarrow is not installed", hint="pip install 'mdx-submission[batch]'") from error
     return pyarrow, parquet
 
 

@@ -43,17 +43,17 @@ def read_aicrowd_json(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is missing or holds no JSON object.
     """
-    cure = "write it with python -m my_submission submit configure"
+    hint = "write it with python -m my_submission submit configure"
     try:
         document = read_json(path)
     except FileNotFoundError as error:
-        raise InputError("there is no aicrowd.json", where=path, cure=cure) from error
+        raise InputError("there is no aicrowd.json", where=path, hint=hint) from error
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=path, cure="check its permissions") from error
+        raise InputError(f"cannot be read ({error.strerror})", where=path, hint="check its permissions") from error
     except DocumentError as error:
-        raise InputError(f"is not JSON ({error})", where=path, cure=cure) from error
+        raise InputError(f"is not JSON ({error})", where=path, hint=hint) from error
     if not isinstance(document, dict):
-        raise InputError("holds no JSON object", where=path, cure=cure)
+        raise InputError("holds no JSON object", where=path, hint=hint)
     return document
 
 

@@ -42,6 +42,6 @@ def require_sources(configuration: SubmissionConfiguration, sources: tuple[str, 
         raise UnknownNameError(
             f"the system {configuration.system!r} separates {', '.join(sources)}, "
             f"but the track {configuration.track} asks for {', '.join(wanted)}",
-            cure=f"choose another system or another track in submission.toml, "
+            hint=f"choose another system or another track in submission.toml, "
             f"such as system = {configuration.challenge_track.default_system!r}",
         )

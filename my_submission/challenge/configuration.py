@@ -119,19 +119,19 @@ def read_configuration(path: Path) -> SubmissionConfiguration:
     try:
         values = read_toml(path)
     except FileNotFoundError as error:
-        cure = "write one, as docs/submitting.md shows, or run from the top of the tree"
-        raise InputError("there is no submission file", where=path, cure=cure) from error
+        hint = "write one, as docs/submitting.md shows, or run from the top of the tree"
+        raise InputError("there is no submission file", where=path, hint=hint) from error
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=path, cure="check its permissions") from error
+        raise InputError(f"cannot be read ({error.strerror})", where=path, hint="check its permissions") from error
     except DocumentError as error:
-        raise InputError(f"is not TOML ({error})", where=path, cure="mend that line") from error
+        raise InputError(f"is not TOML ({error})", where=path, hint="mend that line") from error
     _refuse_misfits(path, values)
     try:
         return SubmissionConfiguration(**{**values, "authors": tuple(values["authors"])})
     except ValueError as error:
-        raise InputError(str(error), where=path, cure="change it there") from error
+        raise InputError(str(error), where=path, hint="change it there") from error
     except MdxError as error:
-        raise InputError(error.problem, where=path, cure=error.cure) from error
+        raise InputError(error.problem, where=path, hint=error.hint) from error
 
 
 def _refuse_misfits(path: Path, values: Mapping[str, Any]) -> None:
@@ -140,16 +140,16 @@ def _refuse_misfits(path: Path, values: Mapping[str, Any]) -> None:
     for name in values:
         if name not in known:
             near = get_close_matches(name, known, n=1)
-            cure = f"perhaps {near[0]} is meant" if near else f"the keys are {', '.join(known)}"
-            raise InputError(f"there is no key {name!r}", where=path, cure=cure)
+            hint = f"perhaps {near[0]} is meant" if near else f"the keys are {', '.join(known)}"
+            raise InputError(f"there is no key {name!r}", where=path, hint=hint)
     hints = get_type_hints(SubmissionConfiguration)
     required = ("track", "authors", "description", "external_dataset_used")
     for name in required:
         if name not in values:
-            raise InputError(f"the key {name!r} is missing", where=path, cure=f"add {name} = …")
+            raise InputError(f"the key {name!r} is missing", where=path, hint=f"add {name} = …")
     for name, value in values.items():
         if not _fits(value, hints[name]):
-            raise InputError(f"{name} = {value!r} is not {_kind(hints[name])}", where=path, cure="change it there")
+            raise InputError(f"{name} = {value!r} is not {_kind(hints[name])}", where=path, hint="change it there")
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -81,7 +81,7 @@ def seconds_variable(environment: Mapping[str, str], name: str) -> float | None:
     try:
         value = float(text)
     except ValueError as error:
-        raise InputError(f"{name}={text!r} is not a number", cure=f"set {name} to seconds or unset it") from error
+        raise InputError(f"{name}={text!r} is not a number", hint=f"set {name} to seconds or unset it") from error
     if not 0 < value < math.inf:
-        raise InputError(f"{name}={text!r} is not a number above zero", cure=f"set {name} to seconds or unset it")
+        raise InputError(f"{name}={text!r} is not a number above zero", hint=f"set {name} to seconds or unset it")
     return value

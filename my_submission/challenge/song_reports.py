@@ -15,7 +15,7 @@ from typing import Any
 
 from my_submission.documents import DocumentError, read_json_lines
 from my_submission.errors import InputError
-from my_submission.events import Estimated, Event, Finished, Note, PartFinished
+from my_submission.events import Estimated, Event, Finished, Note, StageFinished
 from my_submission.predictor.report import is_separated, outcome_warnings
 from terminal.names import storable
 
@@ -46,7 +46,7 @@ class EventReport:
 
     def take(self, event: Event) -> None:
         """Take one event in; those that tell nothing of the outcome are passed over."""
-        if isinstance(event, PartFinished):
+        if isinstance(event, StageFinished):
             self._parts[event.part] = _part(event.part, event.seconds, event.done, event.samples)
         elif isinstance(event, Note):
             self._notes.append(event.text)
@@ -121,9 +121,9 @@ def read_song_reports(path: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path) from error
     except DocumentError as error:
-        raise InputError(f"is no file of song reports ({error})", where=path, cure=_CURE) from error
+        raise InputError(f"is no file of song reports ({error})", where=path, hint=_CURE) from error
     if not all(_is_report(report) for report in reports):
-        raise InputError("holds a report whose parts or left_out are not what they should be", where=path, cure=_CURE)
+        raise InputError("holds a report whose parts or left_out are not what they should be", where=path, hint=_CURE)
     return reports
 
 

@@ -27,11 +27,11 @@ def song_folders(dataset: Path, track: Track) -> list[str]:
         InputError: there is no such folder, or no song in it.
     """
     if not dataset.is_dir():
-        raise InputError("there is no such folder of songs", where=dataset, cure="set AICROWD_DATASET_DIR")
+        raise InputError("there is no such folder of songs", where=dataset, hint="set AICROWD_DATASET_DIR")
     names = sorted(folder.name for folder in dataset.iterdir() if folder.is_dir() and mixture_files(folder, track))
     if not names:
         wanted = "mix.wav or <song>_mixture_Lt.wav and <song>_mixture_Rt.wav" if is_cinema(track) else "mixture.wav"
-        raise InputError("no songs here", where=dataset, cure=f"put each song into a folder of its own, as {wanted}")
+        raise InputError("no songs here", where=dataset, hint=f"put each song into a folder of its own, as {wanted}")
     return names
 
 
@@ -55,17 +55,17 @@ def read_mixture(folder: Path, track: Track) -> Sound:
     """
     files = mixture_files(folder, track)
     if not files:
-        raise InputError("there is no mixture", where=folder, cure="put one there under the kit's name")
+        raise InputError("there is no mixture", where=folder, hint="put one there under the kit's name")
     sounds = [_read(path) for path in files]
     if len(sounds) == 2:
         (left, left_rate), (right, right_rate) = sounds
         if left.shape != right.shape or left_rate != right_rate or left.shape[1] != 1:
             found = f"{left.shape} at {left_rate} Hz and {right.shape} at {right_rate} Hz"
-            raise InputError(f"the two halves of the mixture do not fit ({found})", where=folder, cure="replace them")
+            raise InputError(f"the two halves of the mixture do not fit ({found})", where=folder, hint="replace them")
         return np.concatenate([left, right], axis=1), left_rate
     sound, rate = sounds[0]
     if sound.shape[1] > 2:
-        raise InputError(f"has {sound.shape[1]} channels", where=files[0], cure="mix it down to two")
+        raise InputError(f"has {sound.shape[1]} channels", where=files[0], hint="mix it down to two")
     return (np.repeat(sound, 2, axis=1) if sound.shape[1] == 1 else sound), rate
 
 
@@ -103,7 +103,7 @@ def require_plain_name(song: str) -> None:
         InputError: the name has separators, or is no name.
     """
     if folder_name(song) != song:
-        raise InputError(f"{song!r} is not the name of a folder of songs", cure="give the name of one folder")
+        raise InputError(f"{song!r} is not the name of a folder of songs", hint="give the name of one folder")
 
 
 def is_cinema(track: Track) -> bool:
@@ -115,5 +115,5 @@ def _read(path: Path) -> Sound:
     try:
         sound, rate = soundfile.read(system_name(path), always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise InputError(f"cannot be read ({error.error_string})", where=path, cure="replace the file") from error
+        raise InputError(f"cannot be read ({error.error_string})", where=path, hint="replace the file") from error
     return sound, int(rate)

@@ -124,4 +124,4 @@ def find_track(name: str) -> Track:
     if name in TRACKS:
         return TRACKS[name]
     near = get_close_matches(name, TRACKS, n=1) or list(TRACKS)
-    raise UnknownNameError(f"there is no track {name!r}", cure=f"use {' or '.join(near)}")
+    raise UnknownNameError(f"there is no track {name!r}", hint=f"use {' or '.join(near)}")

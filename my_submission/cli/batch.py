@@ -15,10 +15,10 @@ from my_submission.audio_io import InputFiles
 from my_submission.batch.catalogue import find_catalogue
 from my_submission.batch.display import BatchDisplay
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
-from my_submission.batch.places import Place, Storage
 from my_submission.batch.ray_cluster import Cluster, WorkerNeeds, connected
-from my_submission.batch.recipe import Recipe, weights_by_content
-from my_submission.batch.run import Plan, in_order, make_plan, run_plan
+from my_submission.batch.recipe import CatalogueRecipe, weights_by_content
+from my_submission.batch.remote_paths import RemotePath, Storage
+from my_submission.batch.run import CataloguePlan, in_order, make_plan, run_plan
 from my_submission.batch.scheduling import Policy
 from my_submission.batch.scoring import run_jobs_over_cluster
 from my_submission.batch.separation import SeparationJob
@@ -105,13 +105,13 @@ def run(options: argparse.Namespace) -> int:
     storage = Storage(options.s3_endpoint)
     output = storage.place(options.output)
     if output.is_on_the_web:
-        raise OutputError("the web can be read and not written", where=output.url, cure="use a folder or s3://")
+        raise OutputError("the web can be read and not written", where=output.url, hint="use a folder or s3://")
     if options.score is not None and not output.is_local:
-        cure = "write the stems to a folder that every machine sees"
-        raise OutputError("stems in an object store are not scored", where=output.url, cure=cure)
+        hint = "write the stems to a folder that every machine sees"
+        raise OutputError("stems in an object store are not scored", where=output.url, hint=hint)
     needs = _needs(options)
     has_songs = bool(options.inputs or options.list) or options.score is None
-    plan = Plan(())
+    plan = CataloguePlan(())
     if has_songs:
         job = _job(options, needs, storage, output)
         notes: list[str] = []
@@ -160,16 +160,16 @@ def _needs(options: argparse.Namespace) -> WorkerNeeds:
     """
     gpus = options.gpus_per_worker
     if options.device not in {"auto", "cpu", "cuda"}:
-        raise DeviceError(f"Ray chooses which GPU a worker has, not {options.device}", cure="use --device cuda")
+        raise DeviceError(f"Ray chooses which GPU a worker has, not {options.device}", hint="use --device cuda")
     if (options.device == "cuda" and gpus == 0) or (options.device == "cpu" and gpus):
-        raise DeviceError(f"--device {options.device} with --gpus-per-worker {gpus:g}", cure="leave one of them out")
+        raise DeviceError(f"--device {options.device} with --gpus-per-worker {gpus:g}", hint="leave one of them out")
     if gpus is None:
         gpus = 1.0 if options.device == "cuda" else 0.0
     memory = None if options.max_memory is None else options.max_memory << 20
     return WorkerNeeds(options.cpus_per_worker, gpus, memory, options.threads)
 
 
-def _job(options: argparse.Namespace, needs: WorkerNeeds, storage: Storage, output: Place) -> SeparationJob:
+def _job(options: argparse.Namespace, needs: WorkerNeeds, storage: Storage, output: RemotePath) -> SeparationJob:
     """What a worker does; paths are absolute, because workers run elsewhere."""
     device = "cuda" if needs.gpus else "cpu"
     settings = {
@@ -178,7 +178,7 @@ def _job(options: argparse.Namespace, needs: WorkerNeeds, storage: Storage, outp
         "threads": needs.n_threads,
         "models_dir": None if options.models_dir is None else str(options.models_dir.resolve()),
     }
-    recipe = Recipe(
+    recipe = CatalogueRecipe(
         system=options.system,
         load_settings=settings,
         settings={**settings_of(options), "device": device},
@@ -195,7 +195,7 @@ def _job(options: argparse.Namespace, needs: WorkerNeeds, storage: Storage, outp
 
 
 def _separate(
-    plan: Plan, job: SeparationJob, needs: WorkerNeeds, cluster: Cluster | None, options: argparse.Namespace
+    plan: CataloguePlan, job: SeparationJob, needs: WorkerNeeds, cluster: Cluster | None, options: argparse.Namespace
 ) -> int:
     """Separate what is waiting; whatever ends the run, the summary says how far it came."""
     outcomes: list[SongOutcome] = []
@@ -228,7 +228,7 @@ def _policy(cluster: Cluster, needs: WorkerNeeds, options: argparse.Namespace, *
         raise MdxError(
             f"{wanted} worker(s) of {_described(needs)} do not fit this machine ({cluster.cpus:g} CPUs, "
             f"{cluster.gpus:g} GPUs)",
-            cure="use fewer --workers, or less for each with --cpus-per-worker and --gpus-per-worker",
+            hint="use fewer --workers, or less for each with --cpus-per-worker and --gpus-per-worker",
         )
     return Policy(wanted, n_retries=options.retries, start_seconds=options.start_timeout)
 
@@ -262,7 +262,7 @@ def _score(needs: WorkerNeeds, cluster: Cluster, options: argparse.Namespace) ->
     return evaluator_cli.main(words, runner=partial(run_jobs_over_cluster, needs=without_gpus, policy=policy))
 
 
-def _print_plan(plan: Plan, needs: WorkerNeeds) -> int:
+def _print_plan(plan: CataloguePlan, needs: WorkerNeeds) -> int:
     """What a run would do; songs whose content must be looked at first may turn out to be done."""
     for song in plan.waiting:
         say(f"{song.name}: to be separated ({song.url})")
@@ -286,7 +286,7 @@ def _failure(outcome: SongOutcome) -> dict[str, Any]:
     return {"song": outcome.song.name, "path": outcome.song.url, "error": str(outcome.error)}
 
 
-def _conclude(outcomes: list[SongOutcome], summary: Place) -> int:
+def _conclude(outcomes: list[SongOutcome], summary: RemotePath) -> int:
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     for outcome in failed:
         complain(f"error: {outcome.song.name}: {outcome.error}")

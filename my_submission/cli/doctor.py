@@ -15,7 +15,7 @@ from my_submission.cli.findings import show_findings
 from my_submission.cli.options import write_json
 from my_submission.doctor import (
     Difference,
-    Forecast,
+    LimitForecast,
     Machine,
     Trial,
     TrialSettings,
@@ -27,9 +27,9 @@ from my_submission.doctor import (
     version_findings,
 )
 from my_submission.doctor.differences import ALIKE_DB, worst_decibels
-from my_submission.engines.provider_probe import installed_runtimes, probe_providers
+from my_submission.engines.provider_probe import ProviderState, installed_runtimes, probe_providers
 from my_submission.errors import MdxError
-from my_submission.submission.findings import fault
+from my_submission.submission.findings import Finding, fault
 from my_submission.systems import SYSTEMS, find_system
 from my_submission.weights import ModelsFolder
 
@@ -48,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_models_dir(parser)
 
 
+def _row(value: Finding | ProviderState) -> dict[str, Any]:
+    """Return the value as one row of the JSON document, where its hint is called ``cure``."""
+    row = asdict(value)
+    row["cure"] = row.pop("hint")
+    return row
+
+
 def run(options: argparse.Namespace) -> int:
     """Examine the machine; 1 when something that must work does not."""
     machine = describe_machine()
@@ -55,8 +62,8 @@ def run(options: argparse.Namespace) -> int:
     _show_machine(machine)
     findings = [*version_findings(), *runtime_findings(installed_runtimes(), providers, machine)]
     n_faults = show_findings(findings)
-    found: dict[str, Any] = {"schema": 1, "machine": asdict(machine), "providers": [asdict(p) for p in providers]}
-    found["findings"] = [asdict(finding) for finding in findings]
+    found: dict[str, Any] = {"schema": 1, "machine": asdict(machine), "providers": [_row(p) for p in providers]}
+    found["findings"] = [_row(finding) for finding in findings]
     if not options.no_trial:
         has_cuda = any(state.name == "CUDA" and state.is_usable for state in providers) and machine.n_gpus > 0
         found["systems"], n_failed = _try_systems(options, has_cuda=has_cuda)
@@ -107,7 +114,7 @@ def _show_machine(machine: Machine) -> None:
         print(f"other work is running (load {machine.load:.1f}): speeds below are those of a busy machine")
 
 
-def _show_trial(trial: Trial, forecasts: list[Forecast], differences: list[Difference]) -> None:
+def _show_trial(trial: Trial, forecasts: list[LimitForecast], differences: list[Difference]) -> None:
     console = Console(soft_wrap=True, highlight=False)
     console.print(trial.settings.system, style="bold", markup=False)
     speed = f"{1 / trial.cost:.2f} x real time" if trial.cost else "no time at all"
@@ -134,7 +141,7 @@ def _difference_text(difference: Difference) -> str:
     return f"{difference.decibels:.1f} dB ({verdict}), {difference.seconds:.2f} s"
 
 
-def _as_json(trial: Trial, forecasts: list[Forecast], differences: list[Difference]) -> dict[str, Any]:
+def _as_json(trial: Trial, forecasts: list[LimitForecast], differences: list[Difference]) -> dict[str, Any]:
     plain = {name: value for name, value in vars(trial).items() if name not in {"stems", "settings"}}
     plain |= {"system": trial.settings.system, "runs_on": list(trial.runs_on)}
     rows = [{**asdict(each), "limit": str(each.limit), "holds": each.holds} for each in forecasts]

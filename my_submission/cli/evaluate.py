@@ -15,7 +15,7 @@ import soundfile
 
 from evaluator import cli as evaluator_cli
 from evaluator.audio import FileStem
-from evaluator.datasets import Song, find_songs
+from evaluator.datasets import DatasetSong, find_songs
 from evaluator.errors import EvaluationError
 from evaluator.scoring import METRICS
 from my_submission.audio_io import folder_name
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
-def _separate_all(system: str, songs: list[Song], folder: Path, options: argparse.Namespace) -> int:
+def _separate_all(system: str, songs: list[DatasetSong], folder: Path, options: argparse.Namespace) -> int:
     """Separate what is not there yet, one song at a time; the manifest grows song by song."""
     predictor = load_predictor(system, options)
     manifest = run_manifest(predictor.system, settings_of(options))
@@ -103,7 +103,7 @@ def _separate_all(system: str, songs: list[Song], folder: Path, options: argpars
     return 1 if failed or n_unseparated else 0
 
 
-def _folder_names(songs: Sequence[Song]) -> list[str]:
+def _folder_names(songs: Sequence[DatasetSong]) -> list[str]:
     """The output folder of every song: its name, or its place in the data set where another has the same name."""
     counts = Counter(song.name for song in songs)
     return [folder_name(song.name) if counts[song.name] == 1 else song.location for song in songs]
@@ -129,7 +129,7 @@ def _done_before(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 
 def _separate(
     predictor: Predictor,
-    song: Song,
+    song: DatasetSong,
     directory: Path,
     name: str,
     options: argparse.Namespace,
@@ -153,7 +153,7 @@ def _separate(
 
 
 @contextmanager
-def _mixture_file(song: Song) -> Iterator[Path]:
+def _mixture_file(song: DatasetSong) -> Iterator[Path]:
     """The song's mixture as a file: its own, or the sum of its stems where it has none."""
     mixture = song.mixture
     if song.stem_mp4 is not None:

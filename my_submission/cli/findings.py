@@ -20,6 +20,6 @@ def show_findings(findings: Iterable[Finding]) -> int:
         n_faults += finding.severity == "fault"
         text = f"{finding.severity:<8}{finding.check}: {finding.text}"
         console.print(rich_line(text, _STYLES[finding.severity]))
-        if finding.cure:
-            console.print(rich_line(f"        -> {finding.cure}"))
+        if finding.hint:
+            console.print(rich_line(f"        -> {finding.hint}"))
     return n_faults

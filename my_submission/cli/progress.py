@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from my_submission.errors import MdxError
-from my_submission.events import Event, Finished, Note, PartAdvanced, PartFinished, PartStarted
+from my_submission.events import Event, Finished, Note, StageAdvanced, StageFinished, StageStarted
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.predictor import SeparationReport
 from terminal.names import shown
@@ -68,12 +68,12 @@ class SongProgress:
 
     def show(self, song: str, event: Event) -> None:
         """Show one event of a song."""
-        if isinstance(event, PartStarted):
+        if isinstance(event, StageStarted):
             total = round(event.samples / SAMPLE_RATE)
             self._task = self._bars.add_task(shown(f"{song}: {event.part}"), total=total)
-        elif isinstance(event, PartAdvanced) and self._task is not None:
+        elif isinstance(event, StageAdvanced) and self._task is not None:
             self._bars.update(self._task, completed=round(event.done / SAMPLE_RATE))
-        elif isinstance(event, PartFinished) and self._task is not None:
+        elif isinstance(event, StageFinished) and self._task is not None:
             self._bars.remove_task(self._task)
             self._task = None
         elif isinstance(event, Note):

@@ -35,7 +35,7 @@ from my_submission.submission.environment import (
 from terminal.lines import say
 from terminal.rich_lines import rich_line
 
-LEAST_TABLE_WIDTH = 120
+MIN_TABLE_WIDTH = 120
 """Columns that the table of a rehearsal needs to be read, also in a log."""
 
 ENVIRONMENTS = ("auto", "container", "fresh", "current")
@@ -44,7 +44,9 @@ ENVIRONMENTS = ("auto", "container", "fresh", "current")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    check = actions.add_parser("check", help="find every fault of a tree, with its cure; exit code 1 on a fault")
+    check = actions.add_parser(
+        "check", help="find every fault of a tree, with a hint how to mend it; exit code 1 on a fault"
+    )
     _add_tree(check)
     check.add_argument("--no-run", action="store_true", help="check files and code alone, run nothing")
     _add_rehearsal(check)
@@ -183,8 +185,8 @@ def _environment_maker(options: argparse.Namespace) -> EnvironmentMaker:
         if engine is not None:
             return container_environment(root, engine)
         if options.environment == "container":
-            cure = "start Docker or Podman, or use --environment fresh"
-            raise EnvironmentBuildError("no container engine answers", cure=cure)
+            hint = "start Docker or Podman, or use --environment fresh"
+            raise EnvironmentBuildError("no container engine answers", hint=hint)
         return fresh_environment(root, rebuild=options.rebuild)
 
     return make
@@ -205,4 +207,4 @@ def _print_table(reports: list[RehearsalReport]) -> None:
                 str(index), rich_line(song.name), *figures, f"{report.peak_bytes / 2**20:.0f}", rich_line(result)
             )
     console = Console()
-    console.print(table, width=max(console.width, LEAST_TABLE_WIDTH), crop=False)
+    console.print(table, width=max(console.width, MIN_TABLE_WIDTH), crop=False)

@@ -91,7 +91,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--max-waiting",
         type=positive_integer,
         metavar="N",
-        default=DEFAULTS.most_waiting,
+        default=DEFAULTS.max_waiting,
         help="songs that may wait for their turn (default: %(default)s)",
     )
 
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
         max_uploads=options.max_uploads,
         max_uploads_mib=options.max_uploads_size,
         max_song_seconds=options.max_duration,
-        most_waiting=options.max_waiting,
+        max_waiting=options.max_waiting,
         models_dir=options.models_dir or DEFAULT_DIRECTORY,
         sample_inputs=tuple(options.samples),
         scores_dirs=tuple(options.scores),

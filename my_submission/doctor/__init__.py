@@ -1,14 +1,14 @@
 """What this machine can run: providers that truly load, speed and memory of every system, which limits would hold."""
 
 from my_submission.doctor.differences import Difference, measure_differences
-from my_submission.doctor.forecast import Forecast, forecast
+from my_submission.doctor.limit_forecast import LimitForecast, forecast
 from my_submission.doctor.machine import Machine, describe_machine, runtime_findings
 from my_submission.doctor.trial import Trial, TrialSettings, try_system
 from my_submission.doctor.tried_versions import version_findings
 
 __all__ = [
     "Difference",
-    "Forecast",
+    "LimitForecast",
     "Machine",
     "Trial",
     "TrialSettings",

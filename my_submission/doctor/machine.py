@@ -73,8 +73,8 @@ def runtime_findings(
         if state.is_usable:
             yield fact("provider", f"{state.name}: loads and computes")
         elif state.name == "CPU":
-            yield fault("provider", f"CPU: {state.reason}", state.cure)
+            yield fault("provider", f"CPU: {state.reason}", state.hint)
         elif state.name == "CUDA" and machine.n_gpus:
-            yield warning("provider", f"CUDA: there is a GPU, but {state.reason}", state.cure)
+            yield warning("provider", f"CUDA: there is a GPU, but {state.reason}", state.hint)
         else:
             yield fact("provider", f"{state.name}: not usable, {state.reason}")

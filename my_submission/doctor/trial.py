@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from my_submission.errors import DeviceError, MdxError
-from my_submission.events import Finished, PartFinished
+from my_submission.events import Finished, StageFinished
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.predictor import Predictor, load
 from my_submission.predictor.report import peak_memory_bytes
@@ -22,7 +22,7 @@ from my_submission.systems import LoadedSystem
 
 logger = logging.getLogger(__name__)
 
-LEAST_SECONDS = 12.0
+MIN_SECONDS = 12.0
 """What a system without spectral chunks is tried with: as long as a chunk of the published networks."""
 
 
@@ -85,7 +85,7 @@ def try_system(settings: TrialSettings) -> Trial:
         except BrokenProcessPool as error:
             raise DeviceError(
                 f"the process that tried {settings.system} died, perhaps for want of memory",
-                cure="free memory, or try another system",
+                hint="free memory, or try another system",
             ) from error
     if isinstance(outcome, Trial):
         return outcome
@@ -135,7 +135,7 @@ def measure(settings: TrialSettings) -> Trial:
 def chunk_samples(system: LoadedSystem) -> int:
     """Return the samples that every network of fixed chunks takes in one run."""
     samples = [branch.mechanism.trial_samples for branch in system.branches]
-    return min((each for each in samples if each is not None), default=round(LEAST_SECONDS * SAMPLE_RATE))
+    return min((each for each in samples if each is not None), default=round(MIN_SECONDS * SAMPLE_RATE))
 
 
 def trial_mixture(samples: int) -> Waveform:
@@ -166,7 +166,7 @@ def _timed(predictor: Predictor, mixture: Waveform) -> tuple[Stems, float, dict[
     part_seconds: dict[str, float] = {}
     started = time.monotonic()
     for event in predictor.stream(mixture):
-        if isinstance(event, PartFinished):
+        if isinstance(event, StageFinished):
             part_seconds[event.part] = part_seconds.get(event.part, 0.0) + event.seconds
         elif isinstance(event, Finished):
             stems: Stems = event.result

@@ -48,8 +48,8 @@ def read_tried_versions(path: Path) -> TriedVersions:
             continue
         match = _LINE.fullmatch(line)
         if match is None:
-            cure = "write the file anew with scripts/update-dependencies"
-            raise InputError(f"the line {line!r} is no version that was tried", where=path, cure=cure)
+            hint = "write the file anew with scripts/update-dependencies"
+            raise InputError(f"the line {line!r} is no version that was tried", where=path, hint=hint)
         tried = match["pythons"].split() if match["pythons"] else pythons
         packages.setdefault(canonical(match["name"]), {}).update(dict.fromkeys(tried, match["version"]))
     return TriedVersions(pythons, packages)
@@ -120,8 +120,8 @@ def version_findings(
         elif python not in known:
             elsewhere.append(f"{name} {version}")
     if others:
-        cure = f"pip install -r requirements.txt -c {CONSTRAINTS_NAME}, or run the tests with these: scripts/test"
-        yield warning("versions", f"not tried (tried in brackets): {', '.join(others)}", cure)
+        hint = f"pip install -r requirements.txt -c {CONSTRAINTS_NAME}, or run the tests with these: scripts/test"
+        yield warning("versions", f"not tried (tried in brackets): {', '.join(others)}", hint)
     if elsewhere:
         yield fact("versions", f"tried on another Python only: {', '.join(elsewhere)}")
     if not others:

@@ -18,7 +18,7 @@ class Envelope:
     high: npt.NDArray[np.float32]
 
 
-class EnvelopeGatherer:
+class EnvelopeAccumulator:
     """Gathers an envelope from consecutive blocks.
 
     Args:

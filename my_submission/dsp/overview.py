@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from my_submission.dsp.envelope import Envelope, EnvelopeGatherer
+from my_submission.dsp.envelope import Envelope, EnvelopeAccumulator
+from my_submission.dsp.log_spectrogram import LogSpectrogram, LogSpectrogramAccumulator
 from my_submission.dsp.loudness import LoudnessMeter
-from my_submission.dsp.power_map import PowerMap, PowerMapGatherer
 from my_submission.stems import Waveform
 
 COLUMNS = 1000
@@ -39,7 +39,7 @@ class Overview:
     loudness_lufs: float | None
     beyond_full_scale: int
     envelope: Envelope
-    power: PowerMap
+    power: LogSpectrogram
 
 
 def overview_of(blocks: Iterable[Waveform], sample_rate: int, samples: int, *, columns: int = COLUMNS) -> Overview:
@@ -51,8 +51,8 @@ def overview_of(blocks: Iterable[Waveform], sample_rate: int, samples: int, *, c
         samples: length of all blocks together.
         columns: of the pictures.
     """
-    envelope = EnvelopeGatherer(samples, columns=columns)
-    power = PowerMapGatherer(sample_rate, samples, columns=columns)
+    envelope = EnvelopeAccumulator(samples, columns=columns)
+    power = LogSpectrogramAccumulator(sample_rate, samples, columns=columns)
     meter: LoudnessMeter | None = None
     peak, squares, count, beyond = 0.0, 0.0, 0, 0
     for block in blocks:

@@ -53,11 +53,11 @@ class ConditionedOnnx(OnnxGraph):
         outputs = {value.name: list(value.shape) for value in self._session.get_outputs()}
         if set(inputs) != {SPECTRA_INPUT, SOURCES_INPUT} or set(outputs) != {OUTPUT}:
             problem = f"the graph maps {', '.join(inputs)} to {', '.join(outputs)}"
-            raise WeightsError(f"{problem}, which is no conditioned network", where=self.path, cure=_CURE)
+            raise WeightsError(f"{problem}, which is no conditioned network", where=self.path, hint=_CURE)
         shape, out = inputs[SPECTRA_INPUT], outputs[OUTPUT]
         is_fixed = len(shape) == 4 and all(isinstance(size, int) and size > 0 for size in shape[1:])
         if not is_fixed or len(inputs[SOURCES_INPUT]) != 1 or out[2:] != shape[1:]:
-            raise WeightsError(f"the graph maps the shape {shape} to {out}", where=self.path, cure=_CURE)
+            raise WeightsError(f"the graph maps the shape {shape} to {out}", where=self.path, hint=_CURE)
         kinds = {SPECTRA_INPUT: "float", SOURCES_INPUT: "int64", OUTPUT: "float"}
         for value in (*self._session.get_inputs(), *self._session.get_outputs()):
             check_element_type(value, kinds[value.name], where=self.path)

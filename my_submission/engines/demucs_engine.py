@@ -21,7 +21,7 @@ import numpy as np
 
 from my_submission.engines.base import Batch
 from my_submission.engines.demucs_recurrence import DemucsRecurrence
-from my_submission.engines.subgraphs import DeferredPiece, OpenPiece, Piece, deferred_piece
+from my_submission.engines.subgraphs import DeferredSubgraph, OpenPiece, SubgraphEngine, deferred_piece
 from my_submission.graphs.demucs_levels import decoder_level, encoder_level, level_tensors, resampler
 from my_submission.graphs.demucs_shape import (
     CONTEXT,
@@ -112,7 +112,7 @@ class DemucsEngine:
             for level in range(depth)
         ]
         self._up, self._down = (
-            DeferredPiece(partial(open_piece, resampler(*rates), path)) for rates in ((1, 2), (2, 1))
+            DeferredSubgraph(partial(open_piece, resampler(*rates), path)) for rates in ((1, 2), (2, 1))
         )
 
     @property
@@ -184,7 +184,7 @@ class DemucsEngine:
         return rows.reshape(len(self.config.sources), self.config.audio_channels, -1)
 
 
-def _seen(piece: Piece, given: _Columns, *, kernel: int, stride: int) -> _Columns:
+def _seen(piece: SubgraphEngine, given: _Columns, *, kernel: int, stride: int) -> _Columns:
     """What layers make that see ``kernel`` columns per output."""
     if given.samples < kernel:
         raise ValueError(f"{given.samples} samples are fewer than the {kernel} that the layers need")
@@ -195,7 +195,7 @@ def _seen(piece: Piece, given: _Columns, *, kernel: int, stride: int) -> _Column
     return _Columns((given.samples - kernel) // stride + 1, between)
 
 
-def _widened(piece: Piece, given: _Columns) -> _Columns:
+def _widened(piece: SubgraphEngine, given: _Columns) -> _Columns:
     """What a decoder level makes: a convolution, then a transposed one, whose outputs see two samples of the first."""
     steps = given.samples - CONTEXT + 1
     if steps < 1:
@@ -247,7 +247,7 @@ def _padded(given: _Columns, left: int, right: int) -> _Columns:
     return _Columns(left + given.samples + right, between)
 
 
-def _resampled(piece: Piece, given: _Columns, old: int, new: int, *, is_last: bool = False) -> _Columns:
+def _resampled(piece: SubgraphEngine, given: _Columns, old: int, new: int, *, is_last: bool = False) -> _Columns:
     """Waveforms (1, C, 1, S) at new/old times their rate: (1, C, 1, floor(new · S / old))."""
     kernels, width = resample_kernels(old, new)
     padded = _padded(given, width, width + old)

@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from my_submission.engines.demucs_engine import DemucsEngine
-from my_submission.engines.onnx_subgraph import OnnxPiece
+from my_submission.engines.onnx_subgraph import OnnxSubgraph
 from my_submission.engines.processors import available_cpus
 
 
@@ -29,4 +29,4 @@ def _opened(path: Path, modified_ns: int, threads: int) -> DemucsEngine:
     import onnxruntime
 
     runs_on = f"onnxruntime {onnxruntime.__version__} CPU, {threads} threads, level by level"
-    return DemucsEngine(path, open_piece=partial(OnnxPiece, threads=threads), runs_on=runs_on)
+    return DemucsEngine(path, open_piece=partial(OnnxSubgraph, threads=threads), runs_on=runs_on)

@@ -40,7 +40,7 @@ class DemucsRecurrence:
     def __init__(self, path: Path, config: DemucsConfig, open_piece: OpenPiece, *, is_rounded: bool = False) -> None:
         if is_rounded and config.hidden % BLOCK:
             problem = f"an LSTM of width {config.hidden} cannot be rounded in blocks of {BLOCK}"
-            raise WeightsError(problem, where=path, cure="use --precision fp32")
+            raise WeightsError(problem, where=path, hint="use --precision fp32")
         self._path = path
         self._config = config
         self._open_piece = open_piece

@@ -76,7 +76,7 @@ def give_back_cache(device: Device) -> None:
         torch.cuda.empty_cache()
 
 
-class PeakWatch:
+class PeakMemoryMeter:
     """Looks at a GPU's memory again and again inside a with block.
 
     Args:

@@ -50,7 +50,7 @@ def parse_device(text: str) -> Device | None:
         return Device("cpu")
     match = re.fullmatch(r"cuda(?::(\d+))?", text)
     if match is None:
-        raise UnknownNameError(f"there is no device {text!r}", cure="use auto, cpu, cuda or cuda:N")
+        raise UnknownNameError(f"there is no device {text!r}", hint="use auto, cpu, cuda or cuda:N")
     return Device("cuda", int(match.group(1) or 0))
 
 
@@ -71,7 +71,7 @@ def resolve_device(text: str) -> Device:
         return Device("cpu", note=f"auto: {reason}")
     if asked.index >= count:
         problem = f"the device {asked} is not there ({reason or f'{count} CUDA device(s) found'})"
-        raise DeviceError(problem, cure="use --device cpu or --device auto, or install the NVIDIA driver")
+        raise DeviceError(problem, hint="use --device cpu or --device auto, or install the NVIDIA driver")
     return asked
 
 
@@ -101,7 +101,7 @@ def memory_error(device: Device, n_items: int) -> DeviceMemoryError:
     holders = " (nvidia-smi shows what holds it)" if device.kind == "cuda" else ""
     return DeviceMemoryError(
         f"{device} has too little memory for " + (f"a batch of {n_items}" if n_items else "the weights of a network"),
-        cure=f"{fewer}free memory there{holders}, or use another --device",
+        hint=f"{fewer}free memory there{holders}, or use another --device",
     )
 
 

@@ -6,18 +6,18 @@ from collections.abc import Callable
 from functools import partial
 
 from my_submission.engines.base import Batch, Engine
-from my_submission.engines.checked_engine import CheckedEngine, loudest_item, loudest_stretch
 from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.engines.rounded_onnx import HalfOnnx, Tf32Onnx
 from my_submission.engines.spectral_engine import DeviceSpectralEngine
 from my_submission.engines.torch_engine import Precision, TorchEngine
+from my_submission.engines.validated_engine import ValidatedEngine, loudest_item, loudest_stretch
 from my_submission.geometry import StftGeometry
 
 _FASTEST_FIRST: tuple[Precision, ...] = ("fp16", "tf32")
 """Both have ten bits of mantissa; TF32 has the range of fp32."""
 
 
-def checked_spectral(network: OnnxEngine | TorchEngine, stft: StftGeometry, *, name: str) -> CheckedEngine:
+def checked_spectral(network: OnnxEngine | TorchEngine, stft: StftGeometry, *, name: str) -> ValidatedEngine:
     """Transforms on the device around a network; the loudest chunk of the first batch is compared.
 
     Raises:
@@ -30,10 +30,10 @@ def checked_spectral(network: OnnxEngine | TorchEngine, stft: StftGeometry, *, n
     else:
         for precision in _FASTEST_FIRST:
             candidates[precision] = partial(_recast, network, precision, stft)
-    return CheckedEngine(DeviceSpectralEngine(network, stft), candidates, excerpt=loudest_item, name=name)
+    return ValidatedEngine(DeviceSpectralEngine(network, stft), candidates, excerpt=loudest_item, name=name)
 
 
-def checked_waveform(network: TorchEngine, *, excerpt_samples: int, name: str) -> CheckedEngine:
+def checked_waveform(network: TorchEngine, *, excerpt_samples: int, name: str) -> ValidatedEngine:
     """A network of waveforms, compared on a stretch of the loudest of the first segments.
 
     Args:
@@ -45,7 +45,7 @@ def checked_waveform(network: TorchEngine, *, excerpt_samples: int, name: str) -
         precision: partial(network.at, precision) for precision in _FASTEST_FIRST
     }
     excerpt: Callable[[Batch], Batch] = partial(loudest_stretch, samples=excerpt_samples)
-    return CheckedEngine(network, candidates, excerpt=excerpt, name=name)
+    return ValidatedEngine(network, candidates, excerpt=excerpt, name=name)
 
 
 def _opened(kind: type[OnnxEngine], network: OnnxEngine, stft: StftGeometry) -> Engine:

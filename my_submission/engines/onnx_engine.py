@@ -109,11 +109,11 @@ class OnnxGraph:
             if not type(error).__module__.startswith("onnxruntime"):
                 raise
             problem = f"onnxruntime cannot run this graph ({' '.join(str(error).split())[:300]})"
-            raise WeightsError(problem, where=self.path, cure="fetch it again, or check it with `verify`") from error
+            raise WeightsError(problem, where=self.path, hint="fetch it again, or check it with `verify`") from error
         if self.is_reference and not is_finite(fetched):
             problem = "the graph puts out NaN or infinity"
-            cure = "fetch it again, check it with `verify`, or export the network again from sound weights"
-            raise WeightsError(problem, where=self.path, cure=cure)
+            hint = "fetch it again, check it with `verify`, or export the network again from sound weights"
+            raise WeightsError(problem, where=self.path, hint=hint)
         return fetched
 
     def _options(self, *, is_last: bool) -> Any:
@@ -133,7 +133,7 @@ def check_element_type(value: Any, kind: str, *, where: Path) -> None:
     """Refuse an input or output of a session whose numbers are not of the kind: WeightsError."""
     if value.type != f"tensor({kind})":
         problem = f"the graph's {value.name!r} is a {value.type}, and a tensor({kind}) is needed"
-        raise WeightsError(problem, where=where, cure=_CURE_TYPE)
+        raise WeightsError(problem, where=where, hint=_CURE_TYPE)
 
 
 Graph = TypeVar("Graph", bound=OnnxGraph)
@@ -179,7 +179,7 @@ class OnnxEngine(OnnxGraph):
             raise WeightsError(
                 f"the graph has {len(inputs)} inputs and {len(outputs)} outputs instead of one each",
                 where=self.path,
-                cure=_CURE_GRAPH,
+                hint=_CURE_GRAPH,
             )
         for value in (*inputs, *outputs):
             check_element_type(value, "float", where=self.path)
@@ -195,10 +195,10 @@ class OnnxEngine(OnnxGraph):
         shapes = [list(value.shape) for value in (self._session.get_inputs()[0], self._session.get_outputs()[0])]
         for name, shape in zip((self.input_name, self.output_name), shapes, strict=True):
             if len(shape) != 4 or not all(isinstance(size, int) and size > 0 for size in shape[1:]):
-                raise WeightsError(f"the graph's {name!r} has the shape {shape}", where=self.path, cure=_CURE_GRAPH)
+                raise WeightsError(f"the graph's {name!r} has the shape {shape}", where=self.path, hint=_CURE_GRAPH)
         if shapes[0][1:] != shapes[1][1:]:
             problem = f"the graph maps {shapes[0][1:]} to {shapes[1][1:]}, both must be the same"
-            raise WeightsError(problem, where=self.path, cure=_CURE_GRAPH)
+            raise WeightsError(problem, where=self.path, hint=_CURE_GRAPH)
         metadata = self._session.get_modelmeta().custom_metadata_map
         channels, bins, frames = shapes[0][1:]
         return GraphShape(channels, bins, frames, metadata=tuple(sorted(metadata.items())))
@@ -301,10 +301,10 @@ def open_session(
             raise _refused(device, str(error)) from error
         problem = f"onnxruntime {runtime.__version__} cannot open this graph ({' '.join(str(error).split())[:300]})"
         is_newer = any(words in str(error).lower() for words in _NEWER_THAN_RUNTIME)
-        cure = "fetch it again, or check it with `verify`"
+        hint = "fetch it again, or check it with `verify`"
         if is_newer:
-            cure = "install a newer onnxruntime, or export the graph again at a lower opset"
-        raise WeightsError(problem, where=where, cure=cure) from error
+            hint = "install a newer onnxruntime, or export the graph again at a lower opset"
+        raise WeightsError(problem, where=where, hint=hint) from error
     given = session.get_providers()
     if device.kind == "cuda" and "CUDAExecutionProvider" not in given:
         raise _refused(device, f"its session runs on {', '.join(given)}")
@@ -327,6 +327,6 @@ def cuda_options(device: Device, *, has_tf32: bool) -> dict[str, str]:
 def _refused(device: Device, reason: str) -> DeviceError:
     return DeviceError(
         f"onnxruntime does not give {device} ({' '.join(reason.split())})",
-        cure="install onnxruntime-gpu alone (not onnxruntime beside it) with matching CUDA and cuDNN libraries, "
+        hint="install onnxruntime-gpu alone (not onnxruntime beside it) with matching CUDA and cuDNN libraries, "
         "or use --device cpu",
     )

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from my_submission.engines.base import Batch
 from my_submission.engines.devices import Device, explained
 from my_submission.engines.onnx_engine import open_session, run_options
-from my_submission.graphs.subgraph import OUTPUT, GraphPiece
+from my_submission.graphs.subgraph import OUTPUT, Subgraph
 
 CPU = Device("cpu")
 
 
-class OnnxPiece:
+class OnnxSubgraph:
     """One graph in a session of its own.
 
     Args:
@@ -29,7 +29,7 @@ class OnnxPiece:
         WeightsError: onnxruntime cannot open the graph.
     """
 
-    def __init__(self, piece: GraphPiece, where: Path, *, threads: int) -> None:
+    def __init__(self, piece: Subgraph, where: Path, *, threads: int) -> None:
         import onnxruntime
 
         self._runtime = onnxruntime

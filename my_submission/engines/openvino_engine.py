@@ -64,7 +64,7 @@ class OpenVinoFrames:
             return core.compile_model(core.read_model(content), "CPU", settings).create_infer_request()
         except RuntimeError as error:
             problem = f"OpenVINO cannot compile this graph ({' '.join(str(error).split())[:300]})"
-            raise WeightsError(problem, where=self.path, cure="use --precision fp32") from error
+            raise WeightsError(problem, where=self.path, hint="use --precision fp32") from error
 
     @property
     def runs_on(self) -> str:

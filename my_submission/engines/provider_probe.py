@@ -45,13 +45,13 @@ class ProviderState:
         name: onnxruntime's name without "ExecutionProvider".
         is_usable: whether a session really ran on it.
         reason: why not; empty where it is usable.
-        cure: what to do about it.
+        hint: what to do about it.
     """
 
     name: str
     is_usable: bool
     reason: str = ""
-    cure: str = ""
+    hint: str = ""
 
 
 def installed_runtimes() -> dict[str, str]:
@@ -87,8 +87,8 @@ def probe_providers(run: Callable[[str], subprocess.CompletedProcess[str]] | Non
 
 def _not_built_in(name: str) -> ProviderState:
     short = name.removesuffix("ExecutionProvider")
-    cure = "install onnxruntime-gpu instead of onnxruntime" if short == "CUDA" else "install a package that has it"
-    return ProviderState(short, False, "the installed onnxruntime was built without it", cure)
+    hint = "install onnxruntime-gpu instead of onnxruntime" if short == "CUDA" else "install a package that has it"
+    return ProviderState(short, False, "the installed onnxruntime was built without it", hint)
 
 
 def _state(name: str, done: subprocess.CompletedProcess[str]) -> ProviderState:
@@ -100,8 +100,8 @@ def _state(name: str, done: subprocess.CompletedProcess[str]) -> ProviderState:
     missing = _LIBRARY.search(said)
     if missing:
         library = missing.group(2).partition(":")[0]
-        cure = "install the CUDA and cuDNN libraries that this onnxruntime asks for, or use the CPU"
-        return ProviderState(short, False, f"{missing.group(1)} needs {library}, which cannot be loaded", cure)
+        hint = "install the CUDA and cuDNN libraries that this onnxruntime asks for, or use the CPU"
+        return ProviderState(short, False, f"{missing.group(1)} needs {library}, which cannot be loaded", hint)
     reason = _last_line(said) if answer is None else "its session ran on the CPU without saying why"
     return ProviderState(short, False, reason or f"exit code {done.returncode}", "use the CPU, or see the message")
 

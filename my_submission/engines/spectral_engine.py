@@ -13,17 +13,17 @@ import numpy as np
 
 from my_submission.dsp.stft import from_channels, from_frames, to_channels, to_frames
 from my_submission.engines.base import Batch, Engine
-from my_submission.engines.checked_engine import CheckedEngine
 from my_submission.engines.device_memory import give_back_cache
 from my_submission.engines.devices import explained
-from my_submission.engines.fitting_engine import FittingEngine
 from my_submission.engines.frame_major import FrameMajorOnnx
 from my_submission.engines.onnx_engine import OnnxEngine
+from my_submission.engines.out_of_memory import OutOfMemorySplitter
 from my_submission.engines.torch_engine import TorchEngine
+from my_submission.engines.validated_engine import ValidatedEngine
 from my_submission.errors import DeviceError, DeviceMemoryError
 from my_submission.geometry import StftGeometry
 
-MOST_FILLED = 1.25
+MAX_FILLED = 1.25
 """A batch becomes at most so many times larger by silence: planning allows a unit to take that much longer."""
 
 
@@ -73,9 +73,9 @@ def remarks_of(engine: Any) -> tuple[str, ...]:
     """What an engine and those inside it have found out: smaller batches, how a faster arithmetic compared."""
     found: list[str] = []
     while engine is not None:
-        if isinstance(engine, FittingEngine):
+        if isinstance(engine, OutOfMemorySplitter):
             found.append(engine.remark)
-        elif isinstance(engine, CheckedEngine):
+        elif isinstance(engine, ValidatedEngine):
             found.append(engine.verdict)
         engine = getattr(engine, "engine", None) or getattr(engine, "network", None)
     return tuple(remark for remark in found if remark)
@@ -138,7 +138,7 @@ class DeviceSpectralEngine:
         if network.device.kind == "cuda" and not torch.cuda.is_available():
             raise DeviceError(
                 f"torch {torch.__version__} cannot use {network.device}, which the transforms need",
-                cure="install a CUDA build of torch, or use --device cpu",
+                hint="install a CUDA build of torch, or use --device cpu",
             )
 
     @property
@@ -180,7 +180,7 @@ class DeviceSpectralEngine:
         before = self._shape_before
         if not isinstance(self.network, OnnxEngine) or before[1:] != batch.shape[1:]:
             return len(batch)
-        return before[0] if len(batch) < before[0] <= MOST_FILLED * len(batch) else len(batch)
+        return before[0] if len(batch) < before[0] <= MAX_FILLED * len(batch) else len(batch)
 
     def _bound(self, channels: Any, *, is_last: bool) -> Any:
         """Run the session on the memory of one tensor into the memory of another."""
@@ -193,10 +193,10 @@ class DeviceSpectralEngine:
 
 
 def spectral_engine(
-    network: OnnxEngine | FrameMajorOnnx | CheckedEngine | TorchEngine, stft: StftGeometry, *, threads: int = 1
+    network: OnnxEngine | FrameMajorOnnx | ValidatedEngine | TorchEngine, stft: StftGeometry, *, threads: int = 1
 ) -> Engine:
     """The spectral engine that suits the network and its device."""
-    if isinstance(network, FrameMajorOnnx | CheckedEngine):
+    if isinstance(network, FrameMajorOnnx | ValidatedEngine):
         return SilenceSkipping(FrameSpectralEngine(network, stft, workers=threads))
     if network.device.kind == "cuda":
         return DeviceSpectralEngine(network, stft)

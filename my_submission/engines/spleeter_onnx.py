@@ -24,7 +24,7 @@ class SpleeterGraph(OnnxEngine):
             shape = list(value.shape)
             if len(shape) != 4 or (shape[1], shape[3]) != (CHANNELS, BINS):
                 problem = f"the graph's {value.name!r} has the shape {shape}, expected (batch, 2, frames, 1024)"
-                raise WeightsError(problem, where=self.path, cure=_CURE)
+                raise WeightsError(problem, where=self.path, hint=_CURE)
 
 
 def open_spleeter(path: Path, *, device: Device, threads: int | None = None) -> SpleeterGraph:

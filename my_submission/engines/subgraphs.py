@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.engines.base import Batch
-from my_submission.graphs.subgraph import Array, GraphPiece
+from my_submission.graphs.subgraph import Array, Subgraph
 from my_submission.weights import map_tensors
 
 
-class Piece(Protocol):
+class SubgraphEngine(Protocol):
     """A graph ready to run."""
 
     def __call__(self, feeds: Mapping[str, npt.NDArray[Any]], *, is_last: bool = False) -> Batch:
@@ -22,18 +22,18 @@ class Piece(Protocol):
         ...
 
 
-OpenPiece = Callable[[GraphPiece, Path], Piece]
+OpenPiece = Callable[[Subgraph, Path], SubgraphEngine]
 """Makes a graph ready to run; the path is that of the checkpoint, for error messages."""
 
 
-class DeferredPiece:
+class DeferredSubgraph:
     """A piece that is opened when it is first run, and can be let go of until it is run again."""
 
-    def __init__(self, open_piece: Callable[[], Piece]) -> None:
+    def __init__(self, open_piece: Callable[[], SubgraphEngine]) -> None:
         self._open_piece = open_piece
-        self._piece: Piece | None = None
+        self._piece: SubgraphEngine | None = None
 
-    def open(self) -> Piece:
+    def open(self) -> SubgraphEngine:
         """The piece, ready to run."""
         self._piece = self._piece or self._open_piece()
         return self._piece
@@ -48,8 +48,8 @@ class DeferredPiece:
 
 
 def deferred_piece(
-    open_piece: OpenPiece, path: Path, names: Collection[str], make: Callable[[Mapping[str, Array]], GraphPiece]
-) -> DeferredPiece:
+    open_piece: OpenPiece, path: Path, names: Collection[str], make: Callable[[Mapping[str, Array]], Subgraph]
+) -> DeferredSubgraph:
     """A piece made from some tensors of a checkpoint, which are mapped when it is opened; in float32 whatever they are.
 
     Args:
@@ -59,8 +59,8 @@ def deferred_piece(
         make: the graph, from these tensors.
     """
 
-    def opened() -> Piece:
+    def opened() -> SubgraphEngine:
         tensors = {name: np.asarray(tensor, np.float32) for name, tensor in map_tensors(path, names).items()}
         return open_piece(make(tensors), path)
 
-    return DeferredPiece(opened)
+    return DeferredSubgraph(opened)

@@ -44,7 +44,7 @@ class TorchEngine:
         if device.kind == "cuda" and not torch.cuda.is_available():
             raise DeviceError(
                 f"torch {torch.__version__} cannot use {device}",
-                cure="install a CUDA build of torch, or use --device cpu",
+                hint="install a CUDA build of torch, or use --device cpu",
             )
         self.device = device
         self.precision = precision

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from my_submission.graphs.demucs_shape import KERNEL, STRIDE, resample_kernels
-from my_submission.graphs.subgraph import INPUT, OUTPUT, Array, GraphPiece, graph_piece, node
+from my_submission.graphs.subgraph import INPUT, OUTPUT, Array, Subgraph, graph_piece, node
 
 FED_FROM_BYTES = 8 << 20
 """Weights of a level that are at least as large are fed. A runtime's own order of smaller ones is worth the copy: the
 published network's inner two levels, nine tenths of the weights, take a tenth longer for being fed."""
 
 
-def encoder_level(state: Mapping[str, Array], level: int) -> GraphPiece:
+def encoder_level(state: Mapping[str, Array], level: int) -> Subgraph:
     """(B, inputs, 1, S) to (B, width, 1, (S − 8)/4 + 1): convolution, ReLU, gate."""
     weights = {
         "narrowing": state[f"encoder.{level}.0.weight"][:, :, None],
@@ -35,7 +35,7 @@ def encoder_level(state: Mapping[str, Array], level: int) -> GraphPiece:
     return _level(nodes, weights["narrowing"].shape[1], weights)
 
 
-def decoder_level(state: Mapping[str, Array], level: int, *, is_outermost: bool) -> GraphPiece:
+def decoder_level(state: Mapping[str, Array], level: int, *, is_outermost: bool) -> Subgraph:
     """(B, width, 1, S) to (B, outputs, 1, (S − 3)·4 + 8): convolution, gate, transposed convolution, ReLU inside."""
     weights = {
         "context": state[f"decoder.{level}.0.weight"][:, :, None],
@@ -60,7 +60,7 @@ def decoder_level(state: Mapping[str, Array], level: int, *, is_outermost: bool)
     return _level(nodes, weights["context"].shape[1], weights)
 
 
-def resampler(old: int, new: int) -> GraphPiece:
+def resampler(old: int, new: int) -> Subgraph:
     """(rows, 1, 1, S) padded by its caller to (rows, new, 1, steps): one phase a channel; see ``resample_kernels``."""
     kernels, _ = resample_kernels(old, new)
     nodes = [node("Conv", [INPUT, "kernels"], OUTPUT, strides=[1, old])]
@@ -81,7 +81,7 @@ def _gated(halves: str, output: str) -> list[Any]:
     ]
 
 
-def _level(nodes: list[Any], channels: int, weights: Mapping[str, Array]) -> GraphPiece:
+def _level(nodes: list[Any], channels: int, weights: Mapping[str, Array]) -> Subgraph:
     held = {name: array for name, array in weights.items() if array.nbytes < FED_FROM_BYTES}
     fed = {name: array for name, array in weights.items() if name not in held}
     return graph_piece(nodes, {INPUT: ("batch", channels, 1, "samples")}, held, fed=fed)

@@ -19,7 +19,7 @@ from my_submission.graphs.subgraph import (
     ONNXRUNTIME_NODES,
     OUTPUT,
     Array,
-    GraphPiece,
+    Subgraph,
     graph_piece,
     node,
 )
@@ -29,9 +29,7 @@ LENGTHS = "lengths"
 Constants = dict[str, npt.NDArray[Any]]
 
 
-def lstm_direction(
-    state: Mapping[str, Array], layer: int, *, is_backward: bool, is_rounded: bool = False
-) -> GraphPiece:
+def lstm_direction(state: Mapping[str, Array], layer: int, *, is_backward: bool, is_rounded: bool = False) -> Subgraph:
     """(T, B, inputs) to (T, B, hidden): one direction of a layer.
 
     The backward direction asks for the lengths (B,) of the sequences too, and begins at each one's last step. What
@@ -84,7 +82,7 @@ def lstm_direction_tensors(layer: int, is_backward: bool) -> list[str]:
     return [f"lstm.lstm.{part}_l{layer}{side}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
 
 
-def lstm_linear(state: Mapping[str, Array]) -> GraphPiece:
+def lstm_linear(state: Mapping[str, Array]) -> Subgraph:
     """(T, B, 2 · hidden) to (T, B, channels): the linear map behind the last layer."""
     weight = state["lstm.linear.weight"]
     return graph_piece(

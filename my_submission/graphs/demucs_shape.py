@@ -109,11 +109,11 @@ def config_of(shapes: Mapping[str, tuple[int, ...]], where: str) -> DemucsConfig
         depth = sum(key.startswith("encoder.") and key.endswith(".0.weight") for key in shapes)
         outputs = shapes[f"decoder.{depth - 1}.2.weight"][1]
     except KeyError as error:
-        raise WeightsError(f"the key {error} of a Demucs v2 is missing", where=where, cure=CURE) from error
+        raise WeightsError(f"the key {error} of a Demucs v2 is missing", where=where, hint=CURE) from error
     layers = sum(key.startswith("lstm.lstm.weight_ih_l") and not key.endswith("_reverse") for key in shapes)
     if outputs != len(DEMUCS_SOURCES) * audio_channels:
         problem = f"{outputs} output channels are not {len(DEMUCS_SOURCES)} sources of {audio_channels} channels"
-        raise WeightsError(problem, where=where, cure=CURE)
+        raise WeightsError(problem, where=where, hint=CURE)
     return DemucsConfig(channels=channels, depth=depth, audio_channels=audio_channels, lstm_layers=max(1, layers))
 
 
@@ -128,7 +128,7 @@ def checked_config_of(shapes: Mapping[str, tuple[int, ...]], where: str) -> Demu
     for name in sorted(expected.keys() | shapes.keys()):
         if expected.get(name) != shapes.get(name):
             problem = f"{name} has the shape {shapes.get(name, 'nothing')}, expected {expected.get(name, 'nothing')}"
-            raise WeightsError(f"these tensors are not a Demucs v2 ({problem})", where=where, cure=CURE)
+            raise WeightsError(f"these tensors are not a Demucs v2 ({problem})", where=where, hint=CURE)
     return config
 
 

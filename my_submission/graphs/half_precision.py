@@ -42,7 +42,7 @@ def half_precision(model: Any, where: str | PathLike[str]) -> Any:
                     attribute.i = onnx.TensorProto.FLOAT16
         elif node.op_type not in SAME_TYPE_OPERATORS:
             problem = f"the operator {node.op_type} is not known to work in float16"
-            raise WeightsError(problem, where=where, cure=_CURE)
+            raise WeightsError(problem, where=where, hint=_CURE)
     for tensor in graph.initializer:
         _halve(tensor, where)
     del graph.value_info[:]
@@ -59,7 +59,7 @@ def _halve(tensor: Any, where: str | PathLike[str]) -> None:
     with np.errstate(over="ignore"):
         rounded = onnx.numpy_helper.to_array(tensor).astype(np.float16)
     if not np.isfinite(rounded).all():
-        raise WeightsError(f"the weight {tensor.name!r} is too large for float16", where=where, cure=_CURE)
+        raise WeightsError(f"the weight {tensor.name!r} is too large for float16", where=where, hint=_CURE)
     tensor.CopyFrom(onnx.numpy_helper.from_array(rounded, tensor.name))
 
 

@@ -22,7 +22,7 @@ ONNXRUNTIME_NODES = "com.microsoft"
 
 
 @dataclass(frozen=True)
-class GraphPiece:
+class Subgraph:
     """A model whose initialisers are named in it and held beside it.
 
     Attributes:
@@ -62,7 +62,7 @@ def graph_piece(
     fed: Mapping[str, Array] | None = None,
     constants: Mapping[str, npt.NDArray[Any]] | None = None,
     lengths: str | None = None,
-) -> GraphPiece:
+) -> Subgraph:
     """A graph of the nodes, from its inputs to ``OUTPUT``.
 
     Args:
@@ -87,7 +87,7 @@ def graph_piece(
     graph = helper.make_graph(nodes, "piece", taken, given, named)
     operators = [helper.make_opsetid("", OPSET), helper.make_opsetid(ONNXRUNTIME_NODES, 1)]
     model = helper.make_model(graph, opset_imports=operators, ir_version=IR_VERSION)
-    return GraphPiece(model.SerializeToString(), held, read_in_place)
+    return Subgraph(model.SerializeToString(), held, read_in_place)
 
 
 def _external(name: str, array: npt.NDArray[Any]) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from my_submission.errors import WeightsError
-from my_submission.geometry import TimeReach
+from my_submission.geometry import ReceptiveField
 from my_submission.graphs.tfc_tdf_walk import BATCH_NORM_EPSILON, TfcTdfWalk, load_model, well_formed
 
 _CURE = "use a graph exported from a TFC-TDF network"
@@ -37,7 +37,7 @@ class FrameMajorGraph:
     channels: int
     bins: int
     frames: int
-    reach: TimeReach
+    reach: ReceptiveField
     metadata: tuple[tuple[str, str], ...]
 
 
@@ -75,16 +75,16 @@ def _rewritten(path: str | PathLike[str], *, are_norms_apart: bool) -> FrameMajo
     return FrameMajorGraph(model.SerializeToString(), channels, bins, frames, reach, metadata)
 
 
-def _reach(graph: Any, walk: TfcTdfWalk, where: str | PathLike[str]) -> TimeReach:
+def _reach(graph: Any, walk: TfcTdfWalk, where: str | PathLike[str]) -> ReceptiveField:
     """Read the reach off the convolutions, having checked that they are those the rewriting relies on."""
     import onnx
 
     for name in ("first_conv", "final_conv"):
         if walk.state[f"{name}.0.weight"].shape[2:] != (1, 1):
-            raise WeightsError(f"{name} is no 1x1 convolution", where=where, cure=_CURE)
+            raise WeightsError(f"{name} is no 1x1 convolution", where=where, hint=_CURE)
     for node in walk.transposes:
         if [list(a.ints) for a in node.attribute if a.name == "perm"] != [[0, 1, 3, 2]]:
-            raise WeightsError(f"the node {node.name!r} does not swap bins and frames", where=where, cure=_CURE)
+            raise WeightsError(f"the node {node.name!r} does not swap bins and frames", where=where, hint=_CURE)
     kernels = set()
     for node in graph.node:
         if node.op_type in {"Conv", "ConvTranspose"}:
@@ -99,11 +99,11 @@ def _reach(graph: Any, walk: TfcTdfWalk, where: str | PathLike[str]) -> TimeReac
                 "group": 1,
             }
             if any(given.get(name, value) != value for name, value in expected.items()):
-                raise WeightsError(f"the node {node.op_type} {node.name!r} has {given}", where=where, cure=_CURE)
+                raise WeightsError(f"the node {node.op_type} {node.name!r} has {given}", where=where, hint=_CURE)
             if not is_resampling:
                 kernels.add(kernel)
     n_convolutions = 1 + max(int(key.split(".")[2]) for key in walk.state if key.startswith("mid_dense.H."))
-    return TimeReach(scales=walk.n_scales, frames_per_block=n_convolutions * (max(kernels) // 2))
+    return ReceptiveField(scales=walk.n_scales, frames_per_block=n_convolutions * (max(kernels) // 2))
 
 
 def _set_norms_apart(graph: Any, walk: TfcTdfWalk) -> None:

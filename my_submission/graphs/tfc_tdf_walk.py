@@ -42,7 +42,7 @@ def load_model(path: str | PathLike[str]) -> Any:
     try:
         return onnx.load(fspath(path))
     except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise WeightsError("not a readable ONNX model", where=path, cure="fetch the file again") from error
+        raise WeightsError("not a readable ONNX model", where=path, hint="fetch the file again") from error
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def well_formed(where: str | PathLike[str]) -> Iterator[None]:
         yield
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, NotImplementedError) as error:
         problem = f"the graph is not well-formed ({' '.join(str(error).split())[:200]})"
-        raise WeightsError(problem, where=where, cure="fetch the file again, or export the network again") from error
+        raise WeightsError(problem, where=where, hint="fetch the file again, or export the network again") from error
 
 
 class TfcTdfWalk:
@@ -213,4 +213,4 @@ class TfcTdfWalk:
 
     def _error(self, problem: str, node: Any = None) -> WeightsError:
         named = problem if node is None else f"the node {node.op_type} {node.name!r} {problem}"
-        return WeightsError(named, where=self._where, cure="use a graph exported from a TFC-TDF network")
+        return WeightsError(named, where=self._where, hint="use a graph exported from a TFC-TDF network")

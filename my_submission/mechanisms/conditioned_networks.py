@@ -14,7 +14,7 @@ from my_submission.engines.conditioned_engine import (
     open_conditioned_checkpoint,
 )
 from my_submission.engines.conditioned_onnx import ConditionedGraphShape, open_conditioned_onnx
-from my_submission.engines.fitting_engine import fitting
+from my_submission.engines.out_of_memory import fitting
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.mechanisms.options import RunOptions
@@ -68,10 +68,10 @@ def open_conditioned(
     network = separator.config.network
     if artefact.geometry is None or artefact.geometry.frames is None:
         problem = f"a checkpoint does not tell how many frames {artefact.name} runs at"
-        raise WeightsError(problem, where=path, cure='add "frames": … to its "geometry" in the manifest')
+        raise WeightsError(problem, where=path, hint='add "frames": … to its "geometry" in the manifest')
     if artefact.geometry.frames % network.frame_multiple:
         problem = f"frames={artefact.geometry.frames} in the manifest is no multiple of {network.frame_multiple}"
-        raise WeightsError(problem, where=path, cure="correct the manifest")
+        raise WeightsError(problem, where=path, hint="correct the manifest")
     _check_numbers(numbers, network.control_input_dim, path)
     chunking = _chunking(artefact, path, network.bins, artefact.geometry.frames, trim_samples, overlap_ratio)
     engine = conditioned_torch_engine(
@@ -91,7 +91,7 @@ def _graph_shape(artefact: Artefact, path: Path, options: RunOptions) -> Conditi
             f"{artefact.name} is a graph, which runs in fp32 on onnxruntime and not in {options.precision} in torch"
         )
         raise WeightsError(
-            problem, where=path, cure="use its checkpoint, or --precision fp32 and the runtime onnx or auto"
+            problem, where=path, hint="use its checkpoint, or --precision fp32 and the runtime onnx or auto"
         )
     return spectra_of(artefact, path, device=options.device, threads=options.threads)
 
@@ -111,7 +111,7 @@ def spectra_of(artefact: Artefact, path: Path, *, device: Device, threads: int |
     shape = open_conditioned_onnx(path, device=device, threads=threads).spectra_shape()
     if shape.channels != STEREO_PARTS:
         problem = f"the graph has {shape.channels} channels, {STEREO_PARTS} are needed for stereo"
-        raise WeightsError(problem, where=path, cure="use a network of stereo spectra")
+        raise WeightsError(problem, where=path, hint="use a network of stereo spectra")
     _check_bins(artefact, path, shape.bins)
     return shape
 
@@ -119,17 +119,17 @@ def spectra_of(artefact: Artefact, path: Path, *, device: Device, threads: int |
 def _check_numbers(numbers: Sequence[int], n_known: int, path: Path) -> None:
     if max(numbers) >= n_known:
         problem = f"the network knows {n_known} sources, and number {max(numbers)} is asked for"
-        raise WeightsError(problem, where=path, cure="use a network that was trained for them")
+        raise WeightsError(problem, where=path, hint="use a network that was trained for them")
 
 
 def _check_bins(artefact: Artefact, path: Path, bins: int) -> StftGeometry:
     """The transform of the manifest; the network takes every bin of it."""
     if artefact.geometry is None:
-        cure = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
-        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, cure=cure)
+        hint = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
+        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, hint=hint)
     if bins != artefact.geometry.n_fft // 2 + 1:
         problem = f"the network has {bins} bins, which does not fit n_fft={artefact.geometry.n_fft} of the manifest"
-        raise WeightsError(problem, where=path, cure="correct n_fft in the manifest")
+        raise WeightsError(problem, where=path, hint="correct n_fft in the manifest")
     return artefact.geometry.with_kept_bins(bins)
 
 
@@ -142,4 +142,4 @@ def _chunking(
         return SpectralChunking(stft, frames, trim_samples, overlap_ratio)
     except ValueError as error:
         problem = f"{frames} frames do not fit the recipe ({error})"
-        raise WeightsError(problem, where=path, cure="correct hop and frames in the manifest") from error
+        raise WeightsError(problem, where=path, hint="correct hop and frames in the manifest") from error

@@ -39,8 +39,8 @@ def open_masking(artefact: Artefact, path: Path, options: RunOptions) -> OpenedM
         DeviceError: the device cannot be used.
     """
     if artefact.geometry is None:
-        cure = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
-        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, cure=cure)
+        hint = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
+        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, hint=hint)
     engine = open_torch(
         path,
         artefact.architecture,
@@ -52,5 +52,5 @@ def open_masking(artefact: Artefact, path: Path, options: RunOptions) -> OpenedM
     bins = cast("BandSplitRNN | XUmx", engine.network).config.bins
     if bins != stft.n_bins:
         problem = f"the network has {bins} bins, which does not fit n_fft={stft.n_fft} of the manifest"
-        raise WeightsError(problem, where=path, cure="correct n_fft in the manifest")
+        raise WeightsError(problem, where=path, hint="correct n_fft in the manifest")
     return OpenedMasking(engine, stft)

@@ -44,7 +44,7 @@ class MemoryLimit:
         raise MdxError(
             f"{what} needs about {need_bytes // _MEBIBYTE} MiB, and the process holds "
             f"{self.resident_bytes // _MEBIBYTE} MiB already",
-            cure=f"use --max-memory {least} (MiB) or more, or a smaller system",
+            hint=f"use --max-memory {least} (MiB) or more, or a smaller system",
         )
 
 

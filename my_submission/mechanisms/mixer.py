@@ -53,8 +53,8 @@ def read_mixer(path: Path, sources: Sequence[str]) -> Mixer:
     if set(state) != {"linear.weight"}:
         found = ", ".join(sorted(state))[:200] or "nothing"
         problem = f"a Mixer holds one tensor linear.weight, this file holds {found}"
-        raise WeightsError(problem, where=path, cure="fetch the Mixer again")
+        raise WeightsError(problem, where=path, hint="fetch the Mixer again")
     try:
         return Mixer(state["linear.weight"], sources=sources)
     except ValueError as error:
-        raise WeightsError(f"this is no Mixer: {error}", where=path, cure="fetch the Mixer again") from error
+        raise WeightsError(f"this is no Mixer: {error}", where=path, hint="fetch the Mixer again") from error

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, cast
 
 from my_submission.dsp.stft import from_frames
 from my_submission.engines import Device, Engine
-from my_submission.engines.checked_engine import CheckedEngine, loudest_frames
-from my_submission.engines.fitting_engine import fitting
 from my_submission.engines.frame_major import FrameMajorOnnx, open_frame_major
 from my_submission.engines.gpu_arithmetic import checked_spectral
 from my_submission.engines.onnx_engine import GraphShape, OnnxEngine, open_onnx
 from my_submission.engines.openvino_engine import OpenVinoFrames, bf16_obstacle
+from my_submission.engines.out_of_memory import fitting
 from my_submission.engines.processors import available_cpus
 from my_submission.engines.spectral_engine import spectral_engine
 from my_submission.engines.torch_engine import TorchEngine, open_torch
+from my_submission.engines.validated_engine import ValidatedEngine, loudest_frames
 from my_submission.errors import WeightsError
-from my_submission.geometry import SpectralChunking, StftGeometry, TimeReach
+from my_submission.geometry import ReceptiveField, SpectralChunking, StftGeometry
 from my_submission.mechanisms.options import RunOptions
 from my_submission.weights import Artefact
 
@@ -54,7 +54,7 @@ def open_spectral(artefact: Artefact, path: Path, options: RunOptions) -> Opened
         DeviceError: the device cannot be used.
     """
     network: OnnxEngine | FrameMajorOnnx | TorchEngine
-    checked: CheckedEngine | None = None
+    checked: ValidatedEngine | None = None
     if artefact.format == "onnx" and options.spectral_runtime == "onnx":
         network = _open_graph(path, options)
         shape = network.shape()
@@ -79,12 +79,12 @@ def open_spectral(artefact: Artefact, path: Path, options: RunOptions) -> Opened
     return OpenedSpectral(fitting(engine, options.device, name=artefact.name), chunking)
 
 
-def _with_bf16(name: str, path: Path, network: FrameMajorOnnx, stft: StftGeometry) -> CheckedEngine | None:
+def _with_bf16(name: str, path: Path, network: FrameMajorOnnx, stft: StftGeometry) -> ValidatedEngine | None:
     """The network with bfloat16 beside it, to be used where it agrees; None where this machine has none."""
     if (obstacle := bf16_obstacle()) is not None:
         logger.debug("%s stays in fp32: %s", name, obstacle)
         return None
-    return CheckedEngine(
+    return ValidatedEngine(
         network,
         {"bf16 by OpenVINO": partial(OpenVinoFrames, path, threads=network.threads)},
         excerpt=loudest_frames,
@@ -93,7 +93,7 @@ def _with_bf16(name: str, path: Path, network: FrameMajorOnnx, stft: StftGeometr
     )
 
 
-def _reach_of(network: OnnxEngine | FrameMajorOnnx | TorchEngine) -> TimeReach | None:
+def _reach_of(network: OnnxEngine | FrameMajorOnnx | TorchEngine) -> ReceptiveField | None:
     """How far a network sees along time; None where it takes one number of frames only, or had better.
 
     On a GPU every new shape is planned for anew, which takes longer than the frames it saves.
@@ -122,18 +122,18 @@ def chunking_of(artefact: Artefact, path: Path, shape: GraphShape) -> SpectralCh
         WeightsError: the network is not one of stereo spectra, or does not fit the manifest.
     """
     if artefact.geometry is None:
-        cure = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
-        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, cure=cure)
+        hint = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
+        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, hint=hint)
     if shape.channels != STEREO_SPECTRUM_CHANNELS:
         problem = f"the graph has {shape.channels} channels, {STEREO_SPECTRUM_CHANNELS} are needed for stereo"
-        raise WeightsError(problem, where=path, cure="use a network of stereo spectra")
+        raise WeightsError(problem, where=path, hint="use a network of stereo spectra")
     try:
         return SpectralChunking(artefact.geometry.with_kept_bins(shape.bins), shape.frames)
     except ValueError as error:
         problem = (
             f"the graph keeps {shape.bins} bins and {shape.frames} frames, which does not fit the manifest ({error})"
         )
-        raise WeightsError(problem, where=path, cure="correct n_fft and hop in the manifest") from error
+        raise WeightsError(problem, where=path, hint="correct n_fft and hop in the manifest") from error
 
 
 def _torch_shape(artefact: Artefact, path: Path, network: TorchEngine) -> GraphShape:
@@ -143,8 +143,8 @@ def _torch_shape(artefact: Artefact, path: Path, network: TorchEngine) -> GraphS
     config = cast("TfcTdfNet", network.network).config
     if artefact.geometry is None or artefact.geometry.frames is None:
         problem = f"a state dict does not tell how many frames {artefact.name} runs at"
-        raise WeightsError(problem, where=path, cure='add "frames": … to its "geometry" in the manifest')
+        raise WeightsError(problem, where=path, hint='add "frames": … to its "geometry" in the manifest')
     if artefact.geometry.frames % config.frame_multiple:
         problem = f"frames={artefact.geometry.frames} in the manifest is no multiple of {config.frame_multiple}"
-        raise WeightsError(problem, where=path, cure="correct the manifest")
+        raise WeightsError(problem, where=path, hint="correct the manifest")
     return GraphShape(config.channels, config.bins, artefact.geometry.frames)

@@ -152,13 +152,13 @@ class WaveformMechanism(Mechanism):
         if song.has_deadline:
             self.open_weights()  # what a run costs must be known
         grids = self.chunking.grids(song.samples, self.reduced_overlaps)
-        least_overlap = grids[-1].segment_samples - grids[-1].stride_samples
+        min_overlap = grids[-1].segment_samples - grids[-1].stride_samples
         buffer = SegmentBuffer(
             song.stores(self.sources),
             song.samples,
             mean_and_std=mean_and_std(song.mixture.statistics, self.normalisation),
             grid=grids[-1],
-            fade_samples=min(FADE_SAMPLES, least_overlap // 2),
+            fade_samples=min(FADE_SAMPLES, min_overlap // 2),
         )
         key, benefit = self._cost_key(song), song.blended_benefit
         # Without a deadline segments run together. With one they do not: each is a step towards the deadline, and its

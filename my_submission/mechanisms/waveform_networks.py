@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from my_submission.engines import Engine
-from my_submission.engines.checked_demucs import CheckedDemucs, rounding_obstacle
 from my_submission.engines.demucs_engine import DemucsEngine
 from my_submission.engines.demucs_onnx import open_demucs
-from my_submission.engines.fitting_engine import fitting
 from my_submission.engines.gpu_arithmetic import checked_waveform
+from my_submission.engines.out_of_memory import fitting
 from my_submission.engines.segment_batches import SegmentBatches
 from my_submission.engines.torch_engine import open_torch
+from my_submission.engines.validated_demucs import ValidatedDemucs, rounding_obstacle
 from my_submission.errors import WeightsError
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms.options import RunOptions
@@ -106,7 +106,7 @@ def _with_rounding(demucs: DemucsEngine, artefact: Artefact, options: RunOptions
     if (obstacle := rounding_obstacle()) is not None:
         logger.debug("%s stays in fp32: %s", artefact.name, obstacle)
         return demucs
-    return CheckedDemucs(demucs, excerpt_samples=demucs.config.valid_length(EXCERPT_SAMPLES), name=artefact.name)
+    return ValidatedDemucs(demucs, excerpt_samples=demucs.config.valid_length(EXCERPT_SAMPLES), name=artefact.name)
 
 
 def _any_length(samples: int) -> int:
@@ -117,4 +117,4 @@ def _check_hybrid(network: HybridDemucs, artefact: Artefact, path: Path, rows: i
     found = (network.config.sources, network.config.audio_channels)
     if found != (rows, channels):
         problem = f"{artefact.name} must have {rows} sources and {channels} channels, this network has {found}"
-        raise WeightsError(problem, where=path, cure="put the checkpoint of this name there")
+        raise WeightsError(problem, where=path, hint="put the checkpoint of this name there")

@@ -109,7 +109,7 @@ class Demucs(nn.Module):
             network.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
         except RuntimeError as error:
             reason = " ".join(str(error).split())
-            raise WeightsError(f"these tensors are not a Demucs v2 ({reason})", where=where, cure=CURE) from error
+            raise WeightsError(f"these tensors are not a Demucs v2 ({reason})", where=where, hint=CURE) from error
         return network.eval().requires_grad_(False)
 
 

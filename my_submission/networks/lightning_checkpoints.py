@@ -67,11 +67,11 @@ class LightningCheckpoint:
         for name, stated in self.arguments.items():
             if name not in actual:
                 problem = f"the model has an argument {name!r}, which is not known"
-                raise WeightsError(problem, where=self.settings, cure="remove it, or the settings file")
+                raise WeightsError(problem, where=self.settings, hint="remove it, or the settings file")
             is_counted = isinstance(actual[name], int) and isinstance(stated, list)
             if (len(stated) if is_counted else stated) != actual[name]:
                 problem = f"{name}={stated} does not fit the weights, which were trained with {actual[name]}"
-                raise WeightsError(problem, where=self.settings, cure="put the checkpoint beside its own config.yaml")
+                raise WeightsError(problem, where=self.settings, hint="put the checkpoint beside its own config.yaml")
 
 
 def read_checkpoint(path: Path, architecture: str) -> LightningCheckpoint:
@@ -112,7 +112,7 @@ def model_state(state: Mapping[str, Tensor], *, where: Path) -> dict[str, Tensor
     unknown = [key for key in state if not key.startswith((MODEL_PREFIX, *NOT_THE_MODEL))]
     if unknown:
         problem = f"the weight {unknown[0]} belongs to no known part of a Lightning module"
-        raise WeightsError(problem, where=where, cure="save the state of the network alone")
+        raise WeightsError(problem, where=where, hint="save the state of the network alone")
     return {key.removeprefix(MODEL_PREFIX): value for key, value in state.items() if key.startswith(MODEL_PREFIX)}
 
 
@@ -129,7 +129,7 @@ def read_settings(path: Path) -> tuple[str, Mapping[str, Any]]:
         class_path, arguments = model["class_path"], model.get("init_args") or {}
     except (KeyError, TypeError, AttributeError) as error:
         problem = "no model.init_args.model.class_path is in the settings"
-        raise WeightsError(problem, where=path, cure="use the config.yaml that Lightning wrote") from error
+        raise WeightsError(problem, where=path, hint="use the config.yaml that Lightning wrote") from error
     if not isinstance(class_path, str) or class_path not in CLASSES:
         known = ", ".join(CLASSES)
         raise WeightsError(f"the model's class {class_path!r} is none of {known}", where=path)
@@ -157,11 +157,11 @@ def _parsed(path: Path) -> Any:
     try:
         import yaml
     except ImportError as error:
-        raise MdxError("reading it needs PyYAML", where=path, cure="pip install pyyaml") from error
+        raise MdxError("reading it needs PyYAML", where=path, hint="pip install pyyaml") from error
     try:
         return checked_values(yaml.safe_load(decoded(read_bounded(path, max_bytes=_MAX_SETTINGS_BYTES))))
     except (OSError, DocumentError, yaml.YAMLError, *_BROKEN_SCALARS) as error:
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(
-            f"cannot be read as settings ({reason})", where=path, cure="use the config.yaml that Lightning wrote"
+            f"cannot be read as settings ({reason})", where=path, hint="use the config.yaml that Lightning wrote"
         ) from error

@@ -26,7 +26,7 @@ CHANNELS = 2
 WIDTHS = (16, 32, 64, 128, 256, 512)
 """Channels of the six levels."""
 
-LEAST_FRAMES = 1 << len(WIDTHS)
+MIN_FRAMES = 1 << len(WIDTHS)
 """Frames and bins are halved on every level, so both are multiples of this."""
 
 EPSILON = 1e-3

@@ -68,7 +68,7 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     state = _loaded_by_torch(path) if is_legacy or is_tar else _mapped(path)
     if not state:
         raise WeightsError(
-            "the checkpoint holds no state dict", where=path, cure="save the bare state dict with torch.save"
+            "the checkpoint holds no state dict", where=path, hint="save the bare state dict with torch.save"
         )
     return state
 
@@ -81,16 +81,16 @@ def _loaded_by_torch(path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"the file holds more than tensors and was not opened ({reason[:200]})",
             where=path,
-            cure="take the original checkpoint, or save the bare state dict again with torch.save",
+            hint="take the original checkpoint, or save the bare state dict again with torch.save",
         ) from error
     except _DAMAGED as error:
         reason = " ".join(str(error).split())
         raise WeightsError(
-            f"the checkpoint cannot be read ({reason[:200]})", where=path, cure="fetch it again"
+            f"the checkpoint cannot be read ({reason[:200]})", where=path, hint="fetch it again"
         ) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(
-            "the checkpoint holds no state dict", where=path, cure="save the bare state dict with torch.save"
+            "the checkpoint holds no state dict", where=path, hint="save the bare state dict with torch.save"
         )
     return dict(state)

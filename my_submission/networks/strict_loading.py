@@ -50,7 +50,7 @@ def shape_of(
         WeightsError: the key is missing, or its shape is another.
     """
     if key not in state:
-        raise WeightsError(f"the weight {key} is missing", where=where, cure="use the network it was saved from")
+        raise WeightsError(f"the weight {key} is missing", where=where, hint="use the network it was saved from")
     shape = tuple(state[key].shape)
     fits = len(shape) == len(expected) and all(e in {None, s} for s, e in zip(shape, expected, strict=True))
     if not fits or 0 in shape:
@@ -63,7 +63,7 @@ def _check(module: nn.Module, state: Mapping[str, Tensor], where: str | PathLike
     expected = module.state_dict()
     for key in expected:
         if key not in state:
-            raise WeightsError(f"the weight {key} is missing", where=where, cure="use the network it was saved from")
+            raise WeightsError(f"the weight {key} is missing", where=where, hint="use the network it was saved from")
     for key, value in state.items():
         if key not in expected:
             raise WeightsError(f"the weight {key} belongs to another network", where=where)

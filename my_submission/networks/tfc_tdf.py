@@ -16,7 +16,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from my_submission.geometry import TimeReach
+from my_submission.geometry import ReceptiveField
 
 Norm = Literal["batch", "instance"]
 Output = Literal["mapping", "complex_mask"]
@@ -102,11 +102,11 @@ class TfcTdfConfig:
         return 1 << self.scales
 
     @property
-    def reach(self) -> TimeReach | None:
+    def reach(self) -> ReceptiveField | None:
         """How far along time an output frame sees; None where every frame depends on all others."""
         if self.norm != "batch" or self.compression != 1.0:
             return None
-        return TimeReach(scales=self.scales, frames_per_block=self.convs_per_block * (self.kernel // 2))
+        return ReceptiveField(scales=self.scales, frames_per_block=self.convs_per_block * (self.kernel // 2))
 
     @property
     def rows(self) -> int:

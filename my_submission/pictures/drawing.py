@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from my_submission.dsp.log_spectrogram import FLOOR_DB
 from my_submission.dsp.overview import Overview
-from my_submission.dsp.power_map import FLOOR_DB
 from my_submission.errors import MdxError
 from my_submission.pictures.look import CUTOFF, INK, LINE, PAPER, SOFT, SPECTROGRAM_MAP
 from terminal.names import shown
@@ -42,7 +42,7 @@ def require_matplotlib() -> None:
         MdxError: matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise MdxError("pictures need matplotlib", cure="run pip install -e '.[plot]'")
+        raise MdxError("pictures need matplotlib", hint="run pip install -e '.[plot]'")
 
 
 def draw_track(

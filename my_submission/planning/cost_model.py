@@ -20,7 +20,7 @@ published networks need on two cores. The first unit of any network corrects it 
 _LATEST_SHARE = 0.5
 """What the latest units count in the typical cost of a run: a machine that becomes busy is noticed in three units."""
 
-LEAST_KEPT_SECONDS = 0.5
+MIN_KEPT_SECONDS = 0.5
 """What less audio has cost is not kept for later runs: it is mostly what any run costs, however short the song."""
 
 _ENOUGH_UNITS = 5
@@ -150,7 +150,7 @@ class CostModel:
             {
                 key: Cost(mean, max(mean, measured.high))
                 for key, measured in self._measured.items()
-                if measured.audio_seconds >= LEAST_KEPT_SECONDS and math.isfinite(mean := measured.mean)
+                if measured.audio_seconds >= MIN_KEPT_SECONDS and math.isfinite(mean := measured.mean)
             }
         )
 

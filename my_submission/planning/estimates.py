@@ -41,7 +41,7 @@ def refuse_not_finite(source: str, estimate: Waveform) -> None:
     if not is_finite:
         raise WeightsError(
             f"the network that estimates {source} gives NaN or infinity",
-            cure="check its weights with `verify`, or separate with --precision fp32",
+            hint="check its weights with `verify`, or separate with --precision fp32",
         )
 
 

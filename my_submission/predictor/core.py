@@ -28,7 +28,7 @@ from my_submission.audio_io.mixture import N_CHANNELS
 from my_submission.audio_io.stem_sets import SetFile
 from my_submission.budget import Budget
 from my_submission.dsp.resampling import resample
-from my_submission.engines.device_memory import PeakWatch, ReadMemory
+from my_submission.engines.device_memory import PeakMemoryMeter, ReadMemory
 from my_submission.events import Estimated, Event, Finished, Note
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore
@@ -37,7 +37,7 @@ from my_submission.planning.calibration import part_key
 from my_submission.predictor.recorder import Recorder
 from my_submission.predictor.report import SeparationReport, is_separated, outcome_warnings, peak_memory_bytes
 from my_submission.predictor.separation_record import RecordRequest, StemRecipe
-from my_submission.predictor.song import Song, WriteCost
+from my_submission.predictor.song_separation import SongSeparation, WriteCost
 from my_submission.stems import Stems
 from my_submission.systems import LoadedSystem
 
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 WRITING_SHARE = 4.0
 """Writing four stems takes about this many times as long as reading the mixture did, where it was never measured."""
 
-LEAST_WRITING_SECONDS = 0.25
+MIN_WRITING_SECONDS = 0.25
 """Opening, flushing and renaming files take their time however short the song is."""
 
 COMPOSING_SECONDS_PER_SECOND = 0.005
@@ -244,7 +244,7 @@ class Predictor:
         path, directory = Path(path), Path(directory)
         InputFiles([path]).refuse_as_stems(directory, self.sources)
         with contextlib.ExitStack() as stack:
-            watch = stack.enter_context(PeakWatch(self._read_device_memory))
+            watch = stack.enter_context(PeakMemoryMeter(self._read_device_memory))
             recorder = None
             if record is not None:
                 given = record.settings
@@ -276,7 +276,7 @@ class Predictor:
             write_cost = WriteCost(
                 self._write_key(f"{file_format} {subtype}", mixture.source_rate),
                 WRITING_SHARE * reading_seconds * SAMPLE_RATE / mixture.samples,
-                LEAST_WRITING_SECONDS,
+                MIN_WRITING_SECONDS,
             )
 
             def new_store(channels: int = N_CHANNELS, samples: int = mixture.samples) -> DiskStore:
@@ -314,8 +314,8 @@ class Predictor:
 
     def _song(
         self, mixture: Mixture, budget: Budget, write_cost: WriteCost, new_store: NewStore, *, refine: bool | None
-    ) -> Song:
-        return Song(
+    ) -> SongSeparation:
+        return SongSeparation(
             system=self.system,
             mixture=mixture,
             budget=budget,
@@ -329,14 +329,19 @@ class Predictor:
     def _write_key(self, kind: str, sample_rate: int) -> str:
         return part_key("finish", system=self.system.recipe.name, kind=kind, sample_rate=sample_rate)
 
-    def _learn(self, song: Song, write_cost: WriteCost, seconds: float) -> None:
+    def _learn(self, song: SongSeparation, write_cost: WriteCost, seconds: float) -> None:
         """Remember what this song's parts have cost; ``seconds`` were needed after the last block."""
-        closing_seconds = max(0.0, seconds - write_cost.least_seconds)
+        closing_seconds = max(0.0, seconds - write_cost.min_seconds)
         song.costs.observe(write_cost.closing_key, song.seconds, closing_seconds, is_network=False)
         song.costs.keep()
 
     def _report(
-        self, song: Song, path: Path, writer: StemFolderWriter, reading_seconds: float, peak_device_bytes: int | None
+        self,
+        song: SongSeparation,
+        path: Path,
+        writer: StemFolderWriter,
+        reading_seconds: float,
+        peak_device_bytes: int | None,
     ) -> SeparationReport:
         budget = song.budget
         return SeparationReport(

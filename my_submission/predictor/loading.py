@@ -59,11 +59,11 @@ def load(
         MdxError: the system cannot work within ``max_memory_bytes``.
     """
     if precision not in PRECISIONS:
-        raise UnknownNameError(f"there is no precision {precision!r}", cure=f"use {', '.join(PRECISIONS)}")
+        raise UnknownNameError(f"there is no precision {precision!r}", hint=f"use {', '.join(PRECISIONS)}")
     if runtime not in RUNTIMES:
-        raise UnknownNameError(f"there is no runtime {runtime!r}", cure=f"use {', '.join(RUNTIMES)}")
+        raise UnknownNameError(f"there is no runtime {runtime!r}", hint=f"use {', '.join(RUNTIMES)}")
     if runtime == "onnx" and precision in {"bf16", "fp16"}:
-        raise UnknownNameError(f"graphs run in fp32, not in {precision}", cure="use the runtime torch or auto")
+        raise UnknownNameError(f"graphs run in fp32, not in {precision}", hint="use the runtime torch or auto")
     n_threads, threads_note = thread_count(threads)
     settings = {
         "device": device,

@@ -17,7 +17,7 @@ NOT_SEPARATED = "not separated: there was no time"
 
 
 @dataclass(frozen=True)
-class PartReport:
+class StageReport:
     """One part of the plan.
 
     Attributes:
@@ -82,7 +82,7 @@ class SeparationReport:
     system: str
     source_rate: int
     source_samples: int
-    parts: tuple[PartReport, ...]
+    parts: tuple[StageReport, ...]
     seconds: float
     budget_seconds: float | None
     peak_memory_bytes: int

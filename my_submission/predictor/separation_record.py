@@ -88,8 +88,8 @@ def content_of(path: Path) -> dict[str, Any]:
         stamp = stamp_of(path)
         return {"name": path.name, "bytes": path.stat().st_size, "stamp": stamp, "sha256": sha256_of(path)}
     except OSError as error:
-        cure = "check the path and its permissions"
-        raise InputError(f"it cannot be read ({error.strerror})", where=path, cure=cure) from error
+        hint = "check the path and its permissions"
+        raise InputError(f"it cannot be read ({error.strerror})", where=path, hint=hint) from error
 
 
 def separation_record(

@@ -30,5 +30,5 @@ def time_limit_seconds(
         return budget_seconds
     info = probe(path, reading)
     if info.samples is None:
-        raise MdxError("its length is not known before it is decoded", where=path, cure="use --budget SECONDS")
+        raise MdxError("its length is not known before it is decoded", where=path, hint="use --budget SECONDS")
     return float(budget_factor * info.samples / info.sample_rate)

@@ -11,7 +11,7 @@ from my_submission.challenge.tracks import Track
 from my_submission.documents import parse_json
 from my_submission.errors import MdxError
 from my_submission.submission.code_closure import LibraryImport, code_closure
-from my_submission.submission.confinement import Confinement, Outcome, grader_file
+from my_submission.submission.confinement import ConfinedRun, Confinement, grader_file
 from my_submission.submission.environment import Environment
 from my_submission.submission.findings import Finding, fact, fault, fault_of, warning
 from my_submission.submission.requirement_names import debian_packages, distributions_of, requirement_lines
@@ -69,13 +69,13 @@ def import_findings(
             "import", text, "move it out of the import; weights travel with the tree, the grader has no network"
         )
     if error and not reached:
-        cure = "name what is missing in requirements.txt, or mend the module"
-        yield fault("import", f"the doors cannot be imported: {error}", cure)
+        hint = "name what is missing in requirements.txt, or mend the module"
+        yield fault("import", f"the doors cannot be imported: {error}", hint)
     elif not reached:
         yield fact("import", f"the doors import in {outcome.seconds:.1f} s and ask nothing of the network")
 
 
-def _import_doors(tree: SubmissionTree, track: Track, environment: Environment) -> Outcome:
+def _import_doors(tree: SubmissionTree, track: Track, environment: Environment) -> ConfinedRun:
     modules = [name.removesuffix(".py").replace("/", ".") for name in track.entry_files if name.endswith(".py")]
     with tempfile.TemporaryDirectory(prefix="import-") as scratch:
         work = Path(scratch).resolve()

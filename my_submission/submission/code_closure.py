@@ -79,7 +79,7 @@ def _imports(path: Path) -> Iterator[tuple[str, bool]]:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise InputError(f"is not Python ({error})", where=path, cure="mend the file") from error
+        raise InputError(f"is not Python ({error})", where=path, hint="mend the file") from error
     yield from _walk(tree, is_certain=True)
 
 

@@ -29,7 +29,7 @@ End = Literal["exit", "time", "memory"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class ConfinedRun:
     """How a confined command ended.
 
     Attributes:
@@ -88,7 +88,7 @@ class Confinement:
 
     def run(
         self, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], scratch: Path, seconds: float
-    ) -> Outcome:
+    ) -> ConfinedRun:
         """Run a command to its end, or until its time or memory is used up.
 
         Args:
@@ -202,7 +202,7 @@ def _run(
     seconds: float,
     confinement: Confinement,
     cgroup: Path | None,
-) -> Outcome:
+) -> ConfinedRun:
     out_path, err_path = scratch / "stdout.txt", scratch / "stderr.txt"
     with out_path.open("wb") as out, err_path.open("wb") as err:
         started = time.monotonic()
@@ -219,7 +219,7 @@ def _run(
         elapsed = time.monotonic() - started
     if _was_killed_for_memory(cgroup):
         end = "memory"
-    return Outcome(
+    return ConfinedRun(
         returncode=process.returncode,
         end=end,
         seconds=elapsed,

@@ -17,7 +17,7 @@ from my_submission.submission import git
 NEVER_PUSHED = {".git", ".venv", "venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "data"}
 """Folders that are left out where no git says what belongs to the tree."""
 
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 """Links on the way to a file; Linux gives up there as well."""
 
 _LINK_MODE, _SUBMODULE_MODE = "120000", "160000"
@@ -103,7 +103,7 @@ def follow(root: Path, name: str) -> LinkEnd:
             target = PurePosixPath(os.readlink(path))
             if target.is_absolute():
                 return LinkEnd("outside", str(target), links)
-            if len(links) > _MOST_LINKS:
+            if len(links) > _MAX_LINKS:
                 return LinkEnd("circle", links[0], links)
             reached.pop()
             waiting = [*target.parts, *waiting]

@@ -96,7 +96,7 @@ def fresh_environment(tree: Path, *, rebuild: bool = False) -> Environment:
     """
     requirements = tree / "requirements.txt"
     if not requirements.is_file():
-        raise EnvironmentBuildError("is missing", where=requirements, cure="list what the submission imports")
+        raise EnvironmentBuildError("is missing", where=requirements, hint="list what the submission imports")
     digest = hashlib.sha256(_requirements(tree) + sys.version.encode()).hexdigest()[:16]
     folder = cache_folder() / "environments" / digest
     stamp, python = folder / "complete", folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -125,5 +125,5 @@ def _build(command: list[str], what: str, *, stdin: str = "") -> None:
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         tail = "\n".join((done.stderr or done.stdout).splitlines()[-_ERROR_LINES:])
-        cure = "correct the line that the installer names; it must be installable from the package index alone"
-        raise EnvironmentBuildError(f"{what} cannot be installed:\n{tail}\n", cure=cure)
+        hint = "correct the line that the installer names; it must be installable from the package index alone"
+        raise EnvironmentBuildError(f"{what} cannot be installed:\n{tail}\n", hint=hint)

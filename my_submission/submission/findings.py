@@ -19,27 +19,27 @@ class Finding:
         check: which check, in a word or two.
         severity: a fault makes the submission fail; a warning may; a fact is for the record.
         text: what was found, naming the file or value.
-        cure: what to do about it; empty for facts.
+        hint: what to do about it; empty for facts.
     """
 
     check: str
     severity: Severity
     text: str
-    cure: str = ""
+    hint: str = ""
 
     def __post_init__(self) -> None:
-        if self.severity == "fault" and not self.cure:
-            raise ValueError(f"a fault needs a cure: {self.text}")
+        if self.severity == "fault" and not self.hint:
+            raise ValueError(f"a fault needs a hint: {self.text}")
 
 
-def fault(check: str, text: str, cure: str) -> Finding:
+def fault(check: str, text: str, hint: str) -> Finding:
     """Something that makes the submission fail."""
-    return Finding(check=check, severity="fault", text=text, cure=cure)
+    return Finding(check=check, severity="fault", text=text, hint=hint)
 
 
-def warning(check: str, text: str, cure: str = "") -> Finding:
+def warning(check: str, text: str, hint: str = "") -> Finding:
     """Something that may cost the submission time or points."""
-    return Finding(check=check, severity="warning", text=text, cure=cure)
+    return Finding(check=check, severity="warning", text=text, hint=hint)
 
 
 def fact(check: str, text: str) -> Finding:
@@ -50,7 +50,7 @@ def fact(check: str, text: str) -> Finding:
 def fault_of(check: str, error: MdxError) -> Finding:
     """A fault from an error that names its place and cure."""
     text = error.problem if error.where is None else f"{error.where}: {error.problem}"
-    return fault(check, text, error.cure or "see the message")
+    return fault(check, text, error.hint or "see the message")
 
 
 def has_fault(findings: Iterable[Finding]) -> bool:

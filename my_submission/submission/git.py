@@ -18,7 +18,7 @@ def run_git(root: Path, *arguments: str, stdin: str = "") -> str:
         InputError: git is not installed, or the command failed; the message holds what git said.
     """
     if shutil.which("git") is None:
-        raise InputError("git is not installed", cure="install git: a submission is pushed with it")
+        raise InputError("git is not installed", hint="install git: a submission is pushed with it")
     done = subprocess.run(
         ["git", "-C", str(root), *arguments],
         input=stdin,
@@ -29,7 +29,7 @@ def run_git(root: Path, *arguments: str, stdin: str = "") -> str:
     )
     if done.returncode:
         problem = f"git {arguments[0]} failed ({' '.join(done.stderr.split()) or done.returncode})"
-        raise InputError(problem, where=root, cure="mend what git says, then try again")
+        raise InputError(problem, where=root, hint="mend what git says, then try again")
     return done.stdout
 
 

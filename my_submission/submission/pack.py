@@ -89,7 +89,7 @@ def pack_submission(tree: SubmissionTree, directory: Path) -> PackResult:
         lfs_files = _write_attributes(directory)
         (directory / ".gitignore").write_text(_IGNORED, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"cannot be written ({error})", where=directory, cure="name another folder") from error
+        raise OutputError(f"cannot be written ({error})", where=directory, hint="name another folder") from error
     is_committed = _commit(directory, configuration, lfs_files)
     paths = sorted(path for path in directory.rglob("*") if path.is_file() and ".git" not in path.parts)
     return PackResult(
@@ -103,17 +103,17 @@ def pack_submission(tree: SubmissionTree, directory: Path) -> PackResult:
 
 def _require_free(directory: Path, tree: SubmissionTree) -> None:
     """OutputError unless the directory is new or empty and lies outside the tree, whatever links lead there."""
-    cure = "name a new folder outside the tree"
+    hint = "name a new folder outside the tree"
     try:
         real = directory.resolve()
         if real.is_relative_to(tree.root):
-            raise OutputError(f"lies in the tree that is packed ({tree.root})", where=directory, cure=cure)
+            raise OutputError(f"lies in the tree that is packed ({tree.root})", where=directory, hint=hint)
         if not real.exists() and directory.is_symlink():
-            raise OutputError(f"is a link to {real}, which is not there", where=directory, cure=cure)
+            raise OutputError(f"is a link to {real}, which is not there", where=directory, hint=hint)
         if real.exists() and (not real.is_dir() or any(real.iterdir())):
-            raise OutputError("is not empty", where=directory, cure="name a new folder")
+            raise OutputError("is not empty", where=directory, hint="name a new folder")
     except (OSError, RuntimeError) as error:  # links in a circle, no permission
-        raise OutputError(f"cannot be used ({error})", where=directory, cure=cure) from error
+        raise OutputError(f"cannot be used ({error})", where=directory, hint=hint) from error
 
 
 def _code_files(tree: SubmissionTree, configuration: SubmissionConfiguration, closure: CodeClosure) -> dict[str, Path]:
@@ -123,7 +123,7 @@ def _code_files(tree: SubmissionTree, configuration: SubmissionConfiguration, cl
     wanted |= {name for name in COMPANIONS if (root / name).is_file()}
     for name in sorted(wanted):
         if not (root / name).is_file():
-            raise InputError("is missing", where=root / name, cure="restore it: the track needs it")
+            raise InputError("is missing", where=root / name, hint="restore it: the track needs it")
     return {name: root / name for name in sorted(wanted)}
 
 
@@ -178,7 +178,7 @@ def _point_to_models(path: Path, configuration: SubmissionConfiguration) -> None
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace(json.dumps(configuration.models_dir), '"models"'), encoding="utf-8")
     if SubmissionTree(path.parent).configuration() != replace(configuration, models_dir="models"):
-        raise InputError("its models_dir cannot be pointed to models", where=path, cure='write models_dir = "models"')
+        raise InputError("its models_dir cannot be pointed to models", where=path, hint='write models_dir = "models"')
 
 
 def _write_attributes(directory: Path) -> list[str]:

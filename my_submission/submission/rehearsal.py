@@ -14,7 +14,7 @@ from my_submission.challenge.song_reports import REPORT_VARIABLE, read_song_repo
 from my_submission.challenge.tracks import GraderMachine
 from my_submission.documents import DocumentError, read_json_lines
 from my_submission.errors import InputError
-from my_submission.submission.confinement import Confinement, Outcome, grader_file
+from my_submission.submission.confinement import ConfinedRun, Confinement, grader_file
 from my_submission.submission.entries import follow
 from my_submission.submission.environment import Environment
 from my_submission.submission.results import RehearsalReport, SongResult, done_share, left_out
@@ -141,7 +141,7 @@ def _run(
     confinement: Confinement,
     limit: SongLimit,
     songs: list[RehearsalSong],
-) -> Outcome:
+) -> ConfinedRun:
     variables = {**_base_variables(stage, environment), **_track_variables(stage, track, limit)}
     inner = ["bash", "run.sh"] if track.name == "mdx21" else [environment.python, str(stage.work / "grader.py")]
     command = environment.command(
@@ -191,7 +191,7 @@ def _report(
     limit: SongLimit,
     songs: list[RehearsalSong],
     results: Path,
-    outcome: Outcome,
+    outcome: ConfinedRun,
 ) -> RehearsalReport:
     lines = _record_of(stage.record)
     by_song = {line["song"]: line for line in lines if "song" in line}
@@ -228,8 +228,8 @@ def _record_of(path: Path) -> list[dict[str, Any]]:
         problem = "a note is not what the runner writes"
     except DocumentError as error:
         problem = str(error)
-    cure = "leave the file that REHEARSAL_RECORD names to the runner"
-    raise InputError(f"the record of the rehearsal cannot be used ({problem})", where=path, cure=cure)
+    hint = "leave the file that REHEARSAL_RECORD names to the runner"
+    raise InputError(f"the record of the rehearsal cannot be used ({problem})", where=path, hint=hint)
 
 
 def _is_note(line: dict[str, Any]) -> bool:

@@ -34,7 +34,7 @@ def requirement_lines(path: Path) -> dict[str, str]:
             continue
         match = _REQUIREMENT.match(line)
         if match is None:
-            raise InputError(f"the line {line!r} is no requirement", where=path, cure="correct or remove the line")
+            raise InputError(f"the line {line!r} is no requirement", where=path, hint="correct or remove the line")
         found[canonical(match.group())] = line
     return found
 
@@ -59,8 +59,8 @@ def debian_packages(path: Path) -> list[str]:
     names = _lines(path)
     for name in names:
         if not _DEBIAN_PACKAGE.fullmatch(name):
-            cure = "write one Debian package a line and nothing else"
-            raise InputError(f"the line {name!r} is no Debian package", where=path, cure=cure)
+            hint = "write one Debian package a line and nothing else"
+            raise InputError(f"the line {name!r} is no Debian package", where=path, hint=hint)
     return names
 
 
@@ -76,12 +76,12 @@ def _installed_distributions() -> Mapping[str, list[str]]:
 
 def _lines(path: Path) -> list[str]:
     if path.exists() and not path.is_file():  # reading a named pipe would wait for ever
-        raise InputError("is no ordinary file", where=path, cure="put a text file in its place")
+        raise InputError("is no ordinary file", where=path, hint="put a text file in its place")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise InputError("is missing", where=path, cure="write it, empty if nothing is needed") from error
+        raise InputError("is missing", where=path, hint="write it, empty if nothing is needed") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"is not text ({error})", where=path, cure="write it anew as UTF-8") from error
+        raise InputError(f"is not text ({error})", where=path, hint="write it anew as UTF-8") from error
     stripped = (line.partition(" #")[0].strip() for line in text.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]

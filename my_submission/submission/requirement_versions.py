@@ -83,7 +83,7 @@ def version_findings(tree: SubmissionTree, ask_index: AskIndex | None = None) ->
     for line in lines:
         outcome = _look_up(line, options, ask)
         if outcome.problem:
-            yield fault(_CHECK, f"requirements.txt asks for {line}: {outcome.problem}", outcome.cure)
+            yield fault(_CHECK, f"requirements.txt asks for {line}: {outcome.problem}", outcome.hint)
         elif outcome.failure:
             unchecked.setdefault(outcome.failure, []).append(line)
     for failure, those in unchecked.items():
@@ -95,7 +95,7 @@ class _Outcome:
     """A problem with its cure, or why nothing is known; all empty where a requirement can be met."""
 
     problem: str = ""
-    cure: str = ""
+    hint: str = ""
     failure: str = ""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from my_submission.challenge.tracks import GraderMachine
-from my_submission.submission.confinement import Outcome
+from my_submission.submission.confinement import ConfinedRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class RehearsalReport:
     conditions: tuple[str, ...]
     setup_seconds: float | None
     songs: tuple[SongResult, ...]
-    outcome: Outcome
+    outcome: ConfinedRun
     peak_bytes: int
     machine: GraderMachine
 

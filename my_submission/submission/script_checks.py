@@ -34,8 +34,8 @@ def script_findings(tree: SubmissionTree, configuration: SubmissionConfiguration
     yield from _committed_crlf_findings(tree, [name for name in texts if name not in crlf])
     for name in scripts:
         problems = list(_first_line_problems(tree.root / name, is_called=name in called))
-        for problem, cure in problems:
-            yield fault(_CHECK, f"{name} {problem}", cure)
+        for problem, hint in problems:
+            yield fault(_CHECK, f"{name} {problem}", hint)
         if not problems and name not in crlf:
             yield from _parse_findings(tree, name)
     modes = git.index_modes(tree.root) if tree.is_repository else {}
@@ -57,8 +57,8 @@ def _is_program(path: Path) -> bool:
 def _crlf_finding(tree: SubmissionTree, name: str) -> Finding:
     n_lines = (tree.root / name).read_bytes().count(b"\r")
     effect = "apt-get takes it for a part of each name" if name == "apt.txt" else "it becomes a part of each command"
-    cure = f"sed -i 's/\\r$//' {name}, and write '{_pattern(name)} text eol=lf' into .gitattributes so that it stays so"
-    return fault(_CHECK, f"{name} has Windows line endings (a carriage return on {n_lines} lines): {effect}", cure)
+    hint = f"sed -i 's/\\r$//' {name}, and write '{_pattern(name)} text eol=lf' into .gitattributes so that it stays so"
+    return fault(_CHECK, f"{name} has Windows line endings (a carriage return on {n_lines} lines): {effect}", hint)
 
 
 def _committed_crlf_findings(tree: SubmissionTree, names: list[str]) -> Iterator[Finding]:
@@ -67,8 +67,8 @@ def _committed_crlf_findings(tree: SubmissionTree, names: list[str]) -> Iterator
     for name in names:
         if endings.get(name) in {"crlf", "mixed"}:
             text = f"{name} has Windows line endings in git, though not in the working tree"
-            cure = f"write '{_pattern(name)} text eol=lf' into .gitattributes, then git add --renormalize {name}"
-            yield fault(_CHECK, text, cure)
+            hint = f"write '{_pattern(name)} text eol=lf' into .gitattributes, then git add --renormalize {name}"
+            yield fault(_CHECK, text, hint)
 
 
 def _pattern(name: str) -> str:
@@ -78,18 +78,18 @@ def _pattern(name: str) -> str:
 def _first_line_problems(path: Path, *, is_called: bool) -> Iterator[tuple[str, str]]:
     """What is wrong with a script's first line, and the cure; scripts that are only read by others need none."""
     first = path.read_bytes().partition(b"\n")[0]
-    cure = "make '#!/usr/bin/env bash' its first line"
+    hint = "make '#!/usr/bin/env bash' its first line"
     if first.startswith(_BYTE_ORDER_MARK):
         yield "begins with a byte order mark, so Linux does not see its first line", "save it as UTF-8 without a mark"
         return
     if not first.startswith(b"#!"):
         if is_called:
-            yield "does not begin with #!, so Linux cannot run it", cure
+            yield "does not begin with #!, so Linux cannot run it", hint
         return
     words = first[2:].decode(errors="replace").split()
     problem = _interpreter_problem(words)
     if problem:
-        yield f"cannot be run: its first line {problem}", cure
+        yield f"cannot be run: its first line {problem}", hint
 
 
 def _interpreter_problem(words: list[str]) -> str | None:

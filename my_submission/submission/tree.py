@@ -26,7 +26,7 @@ class SubmissionTree:
 
     def __post_init__(self) -> None:
         if not self.root.is_dir():
-            raise InputError("there is no such folder", where=self.root, cure="name the top of a submission tree")
+            raise InputError("there is no such folder", where=self.root, hint="name the top of a submission tree")
         object.__setattr__(self, "root", self.root.resolve())
 
     @cached_property
@@ -71,9 +71,9 @@ class SubmissionTree:
         try:
             real = path.resolve()
         except (OSError, RuntimeError) as error:  # links in a circle
-            raise InputError(f"is a link that cannot be followed ({error})", where=path, cure=LINK_CURE) from error
+            raise InputError(f"is a link that cannot be followed ({error})", where=path, hint=LINK_CURE) from error
         if not real.is_relative_to(self.root):
-            raise InputError(f"leads out of the tree, to {real}", where=path, cure=LINK_CURE)
+            raise InputError(f"leads out of the tree, to {real}", where=path, hint=LINK_CURE)
         return path
 
     @cached_property
@@ -88,6 +88,6 @@ class SubmissionTree:
         """
         folder = (self.root / configuration.models_dir).resolve()
         if not folder.is_relative_to(self.root):
-            cure = "put the weights into the tree and set models_dir to a folder below it"
-            raise InputError(f"models_dir lies outside the tree {self.root}", where=folder, cure=cure)
+            hint = "put the weights into the tree and set models_dir to a folder below it"
+            raise InputError(f"models_dir lies outside the tree {self.root}", where=folder, hint=hint)
         return f"{folder.relative_to(self.root).as_posix()}/"

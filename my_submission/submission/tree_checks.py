@@ -42,7 +42,7 @@ def _is_told_as_link(tree: SubmissionTree, name: str) -> bool:
 
 def aicrowd_findings(tree: SubmissionTree, configuration: SubmissionConfiguration) -> Iterator[Finding]:
     """aicrowd.json fits its track's schema and says what the configuration says."""
-    check, cure = "aicrowd.json", "python -m my_submission submit configure writes it anew from submission.toml"
+    check, hint = "aicrowd.json", "python -m my_submission submit configure writes it anew from submission.toml"
     try:
         document = read_aicrowd_json(tree.root / "aicrowd.json")
     except MdxError as error:
@@ -50,11 +50,11 @@ def aicrowd_findings(tree: SubmissionTree, configuration: SubmissionConfiguratio
         return
     faults = find_schema_faults(document, configuration.challenge_track)
     for problem in faults:
-        yield fault(check, f"not right for the track {configuration.track}: {problem}", cure)
+        yield fault(check, f"not right for the track {configuration.track}: {problem}", hint)
     expected = aicrowd_document(configuration)
     differing = [key for key in expected if key in document and document[key] != expected[key]]
     if differing and not faults:
-        yield fault(check, f"{', '.join(differing)} differ from submission.toml", cure)
+        yield fault(check, f"{', '.join(differing)} differ from submission.toml", hint)
 
 
 def system_findings(tree: SubmissionTree, configuration: SubmissionConfiguration) -> Iterator[Finding]:
@@ -81,7 +81,7 @@ def _weight_findings(models: ModelsFolder, results: list[VerifyResult]) -> Itera
     for result in results:
         text = f"{result.name}: {result.detail}"
         if result.status in {"missing", "damaged"}:
-            yield fault("weights", text, models.cure(result.name))
+            yield fault("weights", text, models.hint(result.name))
         elif result.status == "unverified":
             yield fault("weights", text, "record its hash in the models folder's manifest.json")
         else:
@@ -102,16 +102,16 @@ def size_findings(tree: SubmissionTree) -> Iterator[Finding]:
         n_bytes, is_tracked = path.stat().st_size, name in tree.lfs_files
         is_lfs_used |= is_tracked
         if is_lfs_pointer(path):
-            cure = "run git lfs pull, so that the file itself is there"
-            yield fault("git lfs", f"{name} is a Git LFS pointer, not the file itself", cure)
+            hint = "run git lfs pull, so that the file itself is there"
+            yield fault("git lfs", f"{name} is a Git LFS pointer, not the file itself", hint)
         elif n_bytes > LFS_THRESHOLD_BYTES and not is_tracked:
-            cure = f'git lfs track "{name}", then git add .gitattributes {name}; or push what {_PACK} makes'
+            hint = f'git lfs track "{name}", then git add .gitattributes {name}; or push what {_PACK} makes'
             yield fault(
-                "git lfs", f"{name} has {n_bytes / 1e6:.1f} MB and is outside Git LFS (the limit is 5 MB)", cure
+                "git lfs", f"{name} has {n_bytes / 1e6:.1f} MB and is outside Git LFS (the limit is 5 MB)", hint
             )
         elif is_tracked and committed.get(name, 0) > LFS_THRESHOLD_BYTES:
-            cure = f"install git-lfs, then git lfs migrate import --no-rewrite {name}"
+            hint = f"install git-lfs, then git lfs migrate import --no-rewrite {name}"
             text = f"{name} is to go by Git LFS but was committed as a plain file of {committed[name] / 1e6:.1f} MB"
-            yield fault("git lfs", text, cure)
+            yield fault("git lfs", text, hint)
     if is_lfs_used and not git.has_git_lfs():
         yield fault("git lfs", "files are to go by Git LFS, but git-lfs is not installed here", "install git-lfs")

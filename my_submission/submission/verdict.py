@@ -7,7 +7,7 @@ from my_submission.submission.results import RehearsalReport, SongResult
 
 CHECK = "rehearsal"
 
-LEAST_DONE_SHARE = 0.5
+MIN_DONE_SHARE = 0.5
 """Less of the system's own work than this inside the limit is a system too slow for the track."""
 
 _CURE_SLOW = "choose a cheaper system in submission.toml; python -m my_submission doctor says which would fit"
@@ -44,19 +44,19 @@ def _over_memory(report: RehearsalReport) -> Finding | None:
 
 def _song_findings(song: SongResult, report: RehearsalReport) -> list[Finding]:
     if song.seconds is None:
-        cure = "mend what it says on standard error"
-        return [fault(CHECK, f"{song.name}: {song.error}: {_last_words(report)}", cure)]
+        hint = "mend what it says on standard error"
+        return [fault(CHECK, f"{song.name}: {song.error}: {_last_words(report)}", hint)]
     used = f"{song.name}: {song.seconds:.1f} s of {song.limit_seconds:.1f} s for {song.duration_seconds:.1f} s of music"
     if "timed out" in song.error or (not song.error and song.seconds > song.limit_seconds):
         return [fault(CHECK, f"{used}: too slow, it was stopped at the limit", _CURE_SLOW)]
     if song.error:
         return [fault(CHECK, f"{song.name}: {song.error}", "mend what the message says")]
     findings = [fact(CHECK, used)]
-    cure = "write every stem whole, at the mixture's length and rate"
-    findings += [fault(CHECK, f"{song.name}: {problem}", cure) for problem in song.stem_faults]
+    hint = "write every stem whole, at the mixture's length and rate"
+    findings += [fault(CHECK, f"{song.name}: {problem}", hint) for problem in song.stem_faults]
     if song.left_out:
         text = f"{song.name}: {song.done_share:.0%} of the work was done in time; left out: {'; '.join(song.left_out)}"
-        is_slow = song.done_share < LEAST_DONE_SHARE
+        is_slow = song.done_share < MIN_DONE_SHARE
         findings.append(fault(CHECK, f"too slow: {text}", _CURE_SLOW) if is_slow else warning(CHECK, text, _CURE_SLOW))
     return findings
 

@@ -82,4 +82,4 @@ def find_system(name: str) -> SystemRecipe:
     if name in SYSTEMS:
         return SYSTEMS[name]
     near = get_close_matches(name, SYSTEMS, n=2) or list(SYSTEMS)
-    raise UnknownNameError(f"there is no system {name!r}", cure=f"use {' or '.join(near)}")
+    raise UnknownNameError(f"there is no system {name!r}", hint=f"use {' or '.join(near)}")

@@ -14,6 +14,7 @@ from my_submission.pictures import FrequencyAxis, colour_of
 from my_submission.pictures.drawing import PLOT_LEFT, PLOT_RIGHT
 from my_submission.pictures.song import TrackView
 from my_submission.pictures.wording import decibels, loudness
+from my_submission.webapp.browser_sessions import SessionSong
 from my_submission.webapp.routes import (
     ALL_STEMS,
     audio_address,
@@ -22,7 +23,6 @@ from my_submission.webapp.routes import (
     picture_address,
 )
 from my_submission.webapp.tokens import component_key
-from my_submission.webapp.visits import VisitorSong
 
 
 def _text(name: str) -> str:
@@ -37,7 +37,7 @@ _mixer = st.components.v2.component(
 )
 
 
-def show_tracks(song: VisitorSong, *, axis: FrequencyAxis, form: str) -> None:
+def show_tracks(song: SessionSong, *, axis: FrequencyAxis, form: str) -> None:
     """A card for the mixture and every stem: levels, player, picture with a playhead, download."""
     if song.view is None:
         return
@@ -53,7 +53,7 @@ def show_tracks(song: VisitorSong, *, axis: FrequencyAxis, form: str) -> None:
     _tracks(data=data, key=component_key("tracks", song.token))
 
 
-def show_mixer(song: VisitorSong) -> None:
+def show_mixer(song: SessionSong) -> None:
     """All stems in step: mute, solo and gain for each."""
     if song.view is None:
         return
@@ -63,7 +63,7 @@ def show_mixer(song: VisitorSong) -> None:
     _mixer(data=data, key=component_key("mixer", song.token))
 
 
-def _card(song: VisitorSong, track: TrackView, *, axis: FrequencyAxis, form: str, is_stem: bool) -> dict[str, Any]:
+def _card(song: SessionSong, track: TrackView, *, axis: FrequencyAxis, form: str, is_stem: bool) -> dict[str, Any]:
     overview = track.overview
     clipped = track.clipped_samples
     return {

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from my_submission.webapp.hosts import HostRule, parse_host
 
-MOST_NAMES_LOGGED = 20
+MAX_NAMES_LOGGED = 20
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 logger = logging.getLogger(__name__)
@@ -89,6 +89,6 @@ class Guard:
     def _log(self, stated: list[str]) -> None:
         """Tell whoever runs the server what was refused, once a name and not without end."""
         name = ", ".join(stated)[:100]
-        if name not in self._logged and len(self._logged) < MOST_NAMES_LOGGED:
+        if name not in self._logged and len(self._logged) < MAX_NAMES_LOGGED:
             self._logged.add(name)
             logger.warning("refused a request for the host %a; --allow-host adds a name", name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-MOST_NAME_LETTERS = 253
+MAX_NAME_LETTERS = 253
 HIGHEST_PORT = 65_535
 
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
@@ -47,7 +47,7 @@ def parse_host(text: str) -> Host | None:
         name, colon, port = text.partition(":")
         rest = colon + port
         name = name.lower().removesuffix(".")
-        if not _NAME.fullmatch(name) or len(name) > MOST_NAME_LETTERS:
+        if not _NAME.fullmatch(name) or len(name) > MAX_NAME_LETTERS:
             return None
     if not rest:
         return Host(name)

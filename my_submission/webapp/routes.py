@@ -22,8 +22,8 @@ from my_submission.errors import InputError, MdxError
 from my_submission.pictures import FrequencyAxis
 from my_submission.pictures.song_page import PAGE_NAME, picture_of, song_page
 from my_submission.predictor.separation_record import record_of_copy
-from my_submission.webapp.studio import studio
-from my_submission.webapp.visits import VisitorSong
+from my_submission.webapp.app import studio
+from my_submission.webapp.browser_sessions import SessionSong
 
 PRIVATE = {"Cache-Control": "private, no-store"}
 """No cache on the way keeps a visitor's song."""
@@ -52,31 +52,31 @@ def routes(base_path: str = "") -> list[Route]:
     ]
 
 
-def _address(song: VisitorSong) -> str:
+def _address(song: SessionSong) -> str:
     return f"{studio().settings.base_path}/song/{song.token}"
 
 
-def audio_address(song: VisitorSong, track: str) -> str:
+def audio_address(song: SessionSong, track: str) -> str:
     """Where a track can be heard."""
     return f"{_address(song)}/audio/{track}.wav"
 
 
-def mixer_address(song: VisitorSong) -> str:
+def mixer_address(song: SessionSong) -> str:
     """Where all stems can be heard in step."""
     return f"{_address(song)}/mixer.wav"
 
 
-def picture_address(song: VisitorSong, track: str, axis: FrequencyAxis) -> str:
+def picture_address(song: SessionSong, track: str, axis: FrequencyAxis) -> str:
     """Where a track can be seen."""
     return f"{_address(song)}/picture/{axis}/{track}.png"
 
 
-def download_address(song: VisitorSong, what: str, form: str) -> str:
+def download_address(song: SessionSong, what: str, form: str) -> str:
     """Where a stem, or ``ALL_STEMS``, can be had in one of ``FORMATS``."""
     return f"{_address(song)}/download/{form}/{what}"
 
 
-def _answering(answer: Callable[[Request, VisitorSong], Response]) -> Callable[[Request], Response]:
+def _answering(answer: Callable[[Request, SessionSong], Response]) -> Callable[[Request], Response]:
     """An endpoint for a song that is there; Starlette runs it in a thread."""
 
     def endpoint(request: Request) -> Response:
@@ -94,20 +94,20 @@ def _answering(answer: Callable[[Request, VisitorSong], Response]) -> Callable[[
     return endpoint
 
 
-def _audio(request: Request, song: VisitorSong) -> Response:
+def _audio(request: Request, song: SessionSong) -> Response:
     view = song.view
     if view is None:
         raise KeyError(song.token)
     return FileResponse(view.track(request.path_params["track"]).path, media_type="audio/wav", headers=PRIVATE)
 
 
-def _mixer(_: Request, song: VisitorSong) -> Response:
+def _mixer(_: Request, song: SessionSong) -> Response:
     if song.view is None:
         raise KeyError(song.token)
     return FileResponse(song.folder / "mixer.wav", media_type="audio/wav", headers=PRIVATE)
 
 
-def _picture(request: Request, song: VisitorSong) -> Response:
+def _picture(request: Request, song: SessionSong) -> Response:
     axis = request.path_params["axis"]
     if axis not in get_args(FrequencyAxis):
         raise KeyError(axis)
@@ -115,7 +115,7 @@ def _picture(request: Request, song: VisitorSong) -> Response:
     return FileResponse(picture, media_type="image/png", headers=PRIVATE)
 
 
-def _drawn(song: VisitorSong, name: str, axis: FrequencyAxis) -> Path:
+def _drawn(song: SessionSong, name: str, axis: FrequencyAxis) -> Path:
     """The PNG of a track, drawn when it is first asked for."""
     if song.view is None:
         raise KeyError(song.token)
@@ -129,7 +129,7 @@ def _drawn(song: VisitorSong, name: str, axis: FrequencyAxis) -> Path:
     return path
 
 
-def _download(request: Request, song: VisitorSong) -> Response:
+def _download(request: Request, song: SessionSong) -> Response:
     what, form = request.path_params["what"], request.path_params["form"]
     file_format, subtype = FORMATS[form]
     stems = song.stems
@@ -152,7 +152,7 @@ def _download(request: Request, song: VisitorSong) -> Response:
     return FileResponse(file, filename=f"{folder_name(song.name)} - {file.name}", headers=PRIVATE)
 
 
-def _zipped(song: VisitorSong, form: str) -> Path:
+def _zipped(song: SessionSong, form: str) -> Path:
     """All stems of a format and the song's page, in one file."""
     path = song.folder / f"{form}.zip"
     name = folder_name(song.name)

@@ -12,7 +12,7 @@ from evaluator.errors import EvaluationError
 from evaluator.replay import local_run
 from evaluator.scores import Document, parse_scores
 
-MOST_BYTES = 32 << 20
+MAX_BYTES = 32 << 20
 """Of one file: a scores file of a thousand songs has a tenth of that."""
 
 _DOCUMENTS = "*.json"
@@ -54,11 +54,11 @@ def find_scores(folders: Iterable[Path]) -> ScoresFiles:
         name = f"{label} ({same + 1})" if same else label
         try:
             size = path.stat().st_size
-            content = path.read_bytes() if size <= MOST_BYTES else b""
+            content = path.read_bytes() if size <= MAX_BYTES else b""
         except OSError as error:
             found.problems[name] = f"cannot be read ({error.strerror})"
             continue
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             found.problems[name] = f"has {size >> 20} MiB, which no scores file has"
         elif not _is_other(path.name, content):
             found.add(name, content)

@@ -14,11 +14,11 @@ from evaluator.replay import LocalRun, Placement, nearest_entry, place
 from evaluator.scores import Document
 from evaluator.scoring import DEFINITIONS
 from my_submission.pictures import look
+from my_submission.webapp.app import studio
 from my_submission.webapp.markdown import plain
 from my_submission.webapp.scores_files import find_scores
 from my_submission.webapp.session_uploads import content
 from my_submission.webapp.settings import SCORES_BYTES
-from my_submission.webapp.studio import studio
 
 LOCAL, PUBLISHED = "local run", "published"
 

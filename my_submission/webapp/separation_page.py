@@ -12,13 +12,13 @@ from my_submission.pictures import AXES, FrequencyAxis
 from my_submission.pictures.song_page import level_rows
 from my_submission.pictures.wording import clock, residual
 from my_submission.systems import SystemRecipe
+from my_submission.webapp.app import studio
+from my_submission.webapp.browser_sessions import BrowserSession, SessionSong
 from my_submission.webapp.components import show_mixer, show_tracks
-from my_submission.webapp.jobs import Job, Wish
+from my_submission.webapp.job_queue import QueuedJob, SeparationRequest
 from my_submission.webapp.markdown import plain
 from my_submission.webapp.routes import FORMATS
 from my_submission.webapp.session_uploads import taken
-from my_submission.webapp.studio import studio
-from my_submission.webapp.visits import Visit, VisitorSong
 from terminal.names import shown
 
 POLL_SECONDS = 0.5
@@ -33,7 +33,7 @@ FORMAT_NAMES = {
 
 
 @dataclass
-class Desk:
+class SessionState:
     """What a visitor's session has on its desk.
 
     Attributes:
@@ -43,29 +43,29 @@ class Desk:
         n_uploads: makes every upload field a new one, so that Streamlit lets go of the file before.
     """
 
-    visit: Visit
-    job: Job | None = None
+    visit: BrowserSession
+    job: QueuedJob | None = None
     message: str = ""
     n_uploads: int = 0
 
 
-def _leave(visit: Visit) -> None:
+def _leave(visit: BrowserSession) -> None:
     studio().visits.leave(visit)
 
 
 @st.cache_resource(scope="session", on_release=_leave, show_spinner=False)
-def _visit() -> Visit:
+def _visit() -> BrowserSession:
     """The visit of this session; its end is told to the studio when the connection is gone."""
     visit = studio().visits.enter(st.session_state.get("visit"))
     st.session_state["visit"] = visit.token
     return visit
 
 
-def _desk() -> Desk:
+def _desk() -> SessionState:
     visit = _visit()
-    desk: Desk | None = st.session_state.get("desk")
+    desk: SessionState | None = st.session_state.get("desk")
     if desk is None or desk.visit is not visit:
-        desk = st.session_state["desk"] = Desk(visit)
+        desk = st.session_state["desk"] = SessionState(visit)
     return desk
 
 
@@ -91,7 +91,7 @@ def show() -> None:
             _show_outcome(job, song)
 
 
-def _choose_system() -> Wish | None:
+def _choose_system() -> SeparationRequest | None:
     """Ask how to separate; None where it cannot be done so."""
     st.subheader("How", anchor=False)
     systems = studio().systems()
@@ -134,10 +134,10 @@ def _choose_system() -> Wish | None:
     for problem in problems:
         st.warning(problem)
     chosen = tuple(source for source in system.sources if source in sources)
-    return None if problems else Wish(system.name, chosen, budget)
+    return None if problems else SeparationRequest(system.name, chosen, budget)
 
 
-def _choose_song(desk: Desk) -> None:
+def _choose_song(desk: SessionState) -> None:
     place = studio()
     limits = place.settings
     st.write(
@@ -155,7 +155,7 @@ def _choose_song(desk: Desk) -> None:
             st.warning("There is no room for another upload now. Try again in a few minutes.", icon=":material/info:")
     if upload is not None:
         try:
-            desk.visit.take(taken(upload), most_seconds=limits.max_song_seconds)
+            desk.visit.take(taken(upload), max_seconds=limits.max_song_seconds)
         except MdxError as error:
             desk.message = str(error)
         desk.n_uploads += 1
@@ -164,24 +164,24 @@ def _choose_song(desk: Desk) -> None:
         _choose_sample(desk, place.samples)
 
 
-def _choose_sample(desk: Desk, samples: list[SongInput]) -> None:
+def _choose_sample(desk: SessionState, samples: list[SongInput]) -> None:
     if not samples:
         return
     sample = st.selectbox("Or a sample", samples, format_func=lambda song: shown(song.name), key="sample")
     if st.button("Take this sample", key="take-sample", width="stretch"):
         try:
-            desk.visit.take_sample(shown(sample.name), sample.path, most_seconds=studio().settings.max_song_seconds)
+            desk.visit.take_sample(shown(sample.name), sample.path, max_seconds=studio().settings.max_song_seconds)
         except MdxError as error:
             desk.message = str(error)
         st.rerun()
 
 
-def _show_head(song: VisitorSong) -> None:
+def _show_head(song: SessionSong) -> None:
     length = "" if song.seconds is None else f" :small[:gray[{clock(song.seconds)}]]"
     st.subheader(f"{plain(song.name)}{length}", anchor=False)
 
 
-def _offer(desk: Desk, song: VisitorSong, wish: Wish | None) -> None:
+def _offer(desk: SessionState, song: SessionSong, wish: SeparationRequest | None) -> None:
     """What can be done with the song while nothing is running."""
     is_again = desk.job is not None and desk.job.song is song
     with st.container(horizontal=True):
@@ -194,7 +194,7 @@ def _offer(desk: Desk, song: VisitorSong, wish: Wish | None) -> None:
             st.rerun()
 
 
-def _start(desk: Desk, song: VisitorSong, wish: Wish | None) -> None:
+def _start(desk: SessionState, song: SessionSong, wish: SeparationRequest | None) -> None:
     if wish is None:
         return
     try:
@@ -207,7 +207,7 @@ def _start(desk: Desk, song: VisitorSong, wish: Wish | None) -> None:
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def _follow(job: Job) -> None:
+def _follow(job: QueuedJob) -> None:
     """Progress, time left, and a way out."""
     if job.is_over:
         st.rerun()
@@ -226,7 +226,7 @@ def _follow(job: Job) -> None:
             job.stop()
 
 
-def _show_outcome(job: Job, song: VisitorSong) -> None:
+def _show_outcome(job: QueuedJob, song: SessionSong) -> None:
     if job.state == "failed":
         st.error(plain(job.error), icon=":material/error:")
     elif job.state == "stopped":
@@ -235,7 +235,7 @@ def _show_outcome(job: Job, song: VisitorSong) -> None:
         _show_stems(song)
 
 
-def _show_stems(song: VisitorSong) -> None:
+def _show_stems(song: SessionSong) -> None:
     report, view = song.report, song.view
     if report is None or view is None:
         return

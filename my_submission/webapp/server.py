@@ -12,12 +12,12 @@ from typing import Any
 from my_submission.errors import MdxError
 from my_submission.pictures import look, require_matplotlib
 from my_submission.predictor import Predictor
+from my_submission.webapp.app import open_studio
 from my_submission.webapp.hosts import HostRule
 from my_submission.webapp.settings import PageSettings
-from my_submission.webapp.studio import open_studio
 
 SCRIPT = Path(__file__).with_name("page.py")
-MOST_MESSAGE_MIB = 16
+MAX_MESSAGE_MIB = 16
 """Of a message by web socket, either way; sound, pictures and uploads go by addresses of their own."""
 
 
@@ -33,7 +33,7 @@ def serve(settings: PageSettings, load: Callable[[str], Predictor]) -> None:
         SystemExit: the port cannot be used.
     """
     if find_spec("streamlit") is None:
-        raise MdxError("the page needs Streamlit", cure="run pip install -e '.[web]'")
+        raise MdxError("the page needs Streamlit", hint="run pip install -e '.[web]'")
     require_matplotlib()
     from my_submission.webapp.routes import routes
 
@@ -42,7 +42,7 @@ def serve(settings: PageSettings, load: Callable[[str], Predictor]) -> None:
     except ImportError as error:
         raise MdxError(
             f"this Streamlit is not one the page was written for ({error})",
-            cure="run pip install -U -e '.[web]'",
+            hint="run pip install -U -e '.[web]'",
         ) from error
     studio = open_studio(settings, load)
     threading.Thread(target=_warm_up, daemon=True).start()
@@ -80,7 +80,7 @@ def configuration(settings: PageSettings) -> dict[str, Any]:
         "server.headless": True,
         "server.baseUrlPath": settings.base_path.strip("/"),
         "server.maxUploadSize": settings.max_upload_mib,
-        "server.maxMessageSize": MOST_MESSAGE_MIB,
+        "server.maxMessageSize": MAX_MESSAGE_MIB,
         "server.maxWidgetStateSize": 1,
         "server.enableCORS": True,
         "server.enableXsrfProtection": True,

@@ -6,7 +6,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from my_submission.errors import MdxError
-from my_submission.webapp.studio import studio
+from my_submission.webapp.app import studio
 from my_submission.webapp.uploads import Upload
 
 

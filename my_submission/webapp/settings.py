@@ -35,7 +35,7 @@ class PageSettings:
         max_uploads_mib: their size together.
         max_song_seconds: longest song; a longer one is refused before it is decoded where its header tells its
             length, and as soon as decoding shows it elsewhere.
-        most_waiting: songs that may wait for their turn; further visitors are asked to come back.
+        max_waiting: songs that may wait for their turn; further visitors are asked to come back.
         models_dir: where the weights are.
         sample_inputs: files and folders of songs that visitors may choose instead of an upload.
         scores_dirs: folders in which the scores page looks for scores files.
@@ -51,7 +51,7 @@ class PageSettings:
     max_uploads: int = 64
     max_uploads_mib: int = 4096
     max_song_seconds: float = 900.0
-    most_waiting: int = 8
+    max_waiting: int = 8
     models_dir: Path = DEFAULT_DIRECTORY
     sample_inputs: tuple[Path, ...] = ()
     scores_dirs: tuple[Path, ...] = field(default=(Path("evaluation"),))
@@ -59,23 +59,23 @@ class PageSettings:
     grace_seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        most = (self.max_upload_mib, self.max_uploads, self.max_uploads_mib, self.most_waiting)
+        most = (self.max_upload_mib, self.max_uploads, self.max_uploads_mib, self.max_waiting)
         if min(most) < 1 or self.max_song_seconds <= 0 or self.grace_seconds < 0:
             raise ValueError(f"limits of the page must be above zero: {self}")
         if self.max_uploads_mib < self.max_upload_mib:
             raise MdxError(
                 f"one upload may have {self.max_upload_mib} MiB and all together {self.max_uploads_mib}",
-                cure="raise --max-uploads-size, or lower --max-upload",
+                hint="raise --max-uploads-size, or lower --max-upload",
             )
         for name in self.allowed_hosts:
             if not is_host_name(name):
                 raise MdxError(
-                    f"{name!r} is not the name of a host", cure="give a name or an IP address without port or scheme"
+                    f"{name!r} is not the name of a host", hint="give a name or an IP address without port or scheme"
                 )
         if self.base_path and not _BASE_PATH.fullmatch(self.base_path):
             raise MdxError(
                 f"{self.base_path!r} is not a path for addresses to begin with",
-                cure="give one like /mdx: letters, digits, '-', '_', '.' and '/', with no '/' at the end",
+                hint="give one like /mdx: letters, digits, '-', '_', '.' and '/', with no '/' at the end",
             )
 
     @property

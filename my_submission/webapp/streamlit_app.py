@@ -49,7 +49,7 @@ _POLICY = (
 )
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
-MOST_LEAVING = 128
+MAX_LEAVING = 128
 UPLOAD_PATH = "/_stcore/upload_file"
 CLOSED = ("/_stcore/metrics", "/_stcore/agent", "/_stcore/script-health-check")
 """What Streamlit offers to programs: this page has no use for it."""
@@ -115,7 +115,7 @@ class LeavingSessions(SessionStorage):
         most: sessions kept; the oldest ends when there are more.
     """
 
-    def __init__(self, seconds: float, *, most: int = MOST_LEAVING) -> None:
+    def __init__(self, seconds: float, *, most: int = MAX_LEAVING) -> None:
         self._seconds, self._most = seconds, most
         self._kept: dict[str, tuple[SessionInfo, asyncio.TimerHandle]] = {}
 
@@ -239,5 +239,5 @@ def _objection(request: Request, session_id: str) -> Response | None:
 def _unknown_streamlit(what: str) -> MdxError:
     return MdxError(
         f"Streamlit {version('streamlit')} is not one this page can protect its visitors with ({what})",
-        cure="run pip install 'streamlit>=1.67,<1.68'",
+        hint="run pip install 'streamlit>=1.67,<1.68'",
     )

@@ -17,9 +17,9 @@ from my_submission.errors import MdxError
 from my_submission.webapp.uploads import Upload, UploadRefusedError, UploadStore
 
 WRITE_BYTES = 1 << 20
-MOST_NAME_LETTERS = 255
-MOST_DIGITS = 15
-MOST_SILENT_SECONDS = 30.0
+MAX_NAME_LETTERS = 255
+MAX_DIGITS = 15
+MAX_SILENT_SECONDS = 30.0
 SLOWEST_BYTES_PER_SECOND = 1 << 15
 """Who is slower than this holds a place that others wait for."""
 
@@ -74,19 +74,19 @@ class UploadRoute:
 
     async def _take(self, request: Request, visitor: str, file_id: str) -> None:
         stated = request.headers.get("content-length", "")
-        if not (stated.isascii() and stated.isdigit() and len(stated) <= MOST_DIGITS):
+        if not (stated.isascii() and stated.isdigit() and len(stated) <= MAX_DIGITS):
             raise UploadRefusedError(
-                "the length of the upload is not stated", status=HTTPStatus.LENGTH_REQUIRED, cure="state it"
+                "the length of the upload is not stated", status=HTTPStatus.LENGTH_REQUIRED, hint="state it"
             )
         upload = self._store.announce(visitor, file_id, int(stated))
         try:
-            await _receive(request, upload, most_seconds=60 + int(stated) / SLOWEST_BYTES_PER_SECOND)
+            await _receive(request, upload, max_seconds=60 + int(stated) / SLOWEST_BYTES_PER_SECOND)
         except BaseException:
             upload.release()
             raise
 
 
-async def _receive(request: Request, upload: Upload, *, most_seconds: float) -> None:
+async def _receive(request: Request, upload: Upload, *, max_seconds: float) -> None:
     """Write the file of a form into an upload.
 
     Raises:
@@ -95,7 +95,7 @@ async def _receive(request: Request, upload: Upload, *, most_seconds: float) -> 
         MdxError: what :meth:`Upload.write` raises.
     """
     form = _FileForm(request.headers.get("content-type", ""))
-    async with asyncio.timeout(most_seconds):
+    async with asyncio.timeout(max_seconds):
         async for block in _blocks(request):
             form.feed(block)
             if len(form.waiting) >= WRITE_BYTES:
@@ -109,7 +109,7 @@ async def _blocks(request: Request) -> AsyncIterator[bytes]:
     """The body of a request, as it comes."""
     stream = request.stream()
     while True:
-        async with asyncio.timeout(MOST_SILENT_SECONDS):
+        async with asyncio.timeout(MAX_SILENT_SECONDS):
             block = await anext(stream, None)
         if block is None:
             return
@@ -170,7 +170,7 @@ class _FileForm:
         name, value = self._header_name.lower(), self._header_value
         self._header_name = self._header_value = b""
         if name == b"content-type":
-            self.content_type = value.decode("latin-1")[:MOST_NAME_LETTERS]
+            self.content_type = value.decode("latin-1")[:MAX_NAME_LETTERS]
         if name != b"content-disposition":
             return
         _, options = parse_options_header(value)
@@ -179,7 +179,7 @@ class _FileForm:
             self._n_files += 1
             if self._n_files > 1:
                 raise FormParserError("more than one file")
-            self.name = options[b"filename"].decode("utf-8", "replace")[-MOST_NAME_LETTERS:]
+            self.name = options[b"filename"].decode("utf-8", "replace")[-MAX_NAME_LETTERS:]
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:

@@ -30,11 +30,11 @@ class UploadRefusedError(MdxError):
     Args:
         problem: why, as one clause.
         status: what HTTP calls it.
-        cure: what the visitor can do.
+        hint: what the visitor can do.
     """
 
-    def __init__(self, problem: str, *, status: HTTPStatus, cure: str) -> None:
-        super().__init__(problem, cure=cure)
+    def __init__(self, problem: str, *, status: HTTPStatus, hint: str) -> None:
+        super().__init__(problem, hint=hint)
         self.status = status
 
 
@@ -96,7 +96,7 @@ class Upload:
                 raise _too_large(self._store.limits)
             if self._n_written > self.reserved_bytes:
                 raise UploadRefusedError(
-                    "the file is longer than announced", status=HTTPStatus.BAD_REQUEST, cure="upload it again"
+                    "the file is longer than announced", status=HTTPStatus.BAD_REQUEST, hint="upload it again"
                 )
             try:
                 self._file.write(block)
@@ -245,7 +245,7 @@ class UploadStore:
                 raise UploadRefusedError(
                     "this page has no room for another file now",
                     status=HTTPStatus.SERVICE_UNAVAILABLE,
-                    cure="try again in a few minutes",
+                    hint="try again in a few minutes",
                 )
             self._drop(idle.pop(0))
 
@@ -263,13 +263,13 @@ def _too_large(limits: UploadLimits) -> UploadRefusedError:
     return UploadRefusedError(
         f"the file is larger than the {limits.file_bytes / 2**20:g} MiB that are allowed here",
         status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        cure="compress it (FLAC, M4A), or cut it",
+        hint="compress it (FLAC, M4A), or cut it",
     )
 
 
 def _gone(what_happened: str) -> UploadRefusedError:
-    return UploadRefusedError(f"this upload {what_happened}", status=HTTPStatus.GONE, cure="upload the file again")
+    return UploadRefusedError(f"this upload {what_happened}", status=HTTPStatus.GONE, hint="upload the file again")
 
 
 def _disk_error(error: OSError) -> OutputError:
-    return OutputError(f"the upload cannot be kept ({error.strerror})", cure="try again later")
+    return OutputError(f"the upload cannot be kept ({error.strerror})", hint="try again later")

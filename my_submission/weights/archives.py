@@ -109,7 +109,7 @@ def extract_member(archive: Path, wanted: Iterable[str], destination: Path, *, e
             with opened.open(member) as source:
                 copy_stream(source, destination)
     except BROKEN_ZIP_ERRORS as error:
-        raise WeightsError(f"is not a readable .zip archive ({error})", where=archive, cure="fetch it again") from error
+        raise WeightsError(f"is not a readable .zip archive ({error})", where=archive, hint="fetch it again") from error
 
 
 def _refuse_bomb(member: zipfile.ZipInfo, archive: Path) -> None:
@@ -118,7 +118,7 @@ def _refuse_bomb(member: zipfile.ZipInfo, archive: Path) -> None:
         raise WeightsError(
             f"its {member.filename} would grow from {stored} to {member.file_size} bytes",
             where=archive,
-            cure="unpack it yourself if you trust it, and give the file",
+            hint="unpack it yourself if you trust it, and give the file",
         )
 
 
@@ -167,7 +167,7 @@ def copy_stream(source: IO[bytes], destination: Path) -> None:
                 out.write(block)
     except OSError as error:
         raise OutputError(
-            f"cannot be written ({error.strerror})", where=destination, cure="make room or name another folder"
+            f"cannot be written ({error.strerror})", where=destination, hint="make room or name another folder"
         ) from error
 
 

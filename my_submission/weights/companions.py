@@ -56,7 +56,7 @@ def refuse_clash(
     raise WeightsError(
         f"its weights lie in {location!r}, and another file of that name is there",
         where=beside,
-        cure="export the graph into one file, or move the other file away",
+        hint="export the graph into one file, or move the other file away",
     )
 
 

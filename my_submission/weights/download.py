@@ -141,7 +141,7 @@ def download(
     transfer = _Transfer(url, part, report, expected_bytes, expected_bytes or max_bytes, timeout_seconds)
     if not may_resume or _size(part) > transfer.max_bytes:
         transfer.start_afresh()
-    cure = "run the command again" + (": it goes on from there" if may_resume else "")
+    hint = "run the command again" + (": it goes on from there" if may_resume else "")
     interruptions, waits = 0, list(WAITS_SECONDS)
     while True:
         before = _size(part)
@@ -152,7 +152,7 @@ def download(
         except _InterruptedError as error:
             interruptions += 1
             if _size(part) <= before or interruptions == _MAX_INTERRUPTIONS:
-                raise WeightsError(str(error), where=url, cure=cure) from error
+                raise WeightsError(str(error), where=url, hint=hint) from error
             logger.info("%s: %s; going on from there", url, error)
         else:
             transfer.note.unlink(missing_ok=True)
@@ -164,7 +164,7 @@ def _wait(error: BusyError, waits: list[float], url: str, sleep: Callable[[float
     seconds = error.wait_seconds
     if not waits or (seconds or 0.0) > LONGEST_WAIT_SECONDS:
         asked = f", and asks to wait {seconds:.0f} s" if seconds else ""
-        raise WeightsError(f"{error}{asked}", where=url, cure="try again later") from error
+        raise WeightsError(f"{error}{asked}", where=url, hint="try again later") from error
     default = waits.pop(0)
     seconds = default if seconds is None else seconds
     logger.info("%s: %s; another try in %g s", url, error, seconds)
@@ -280,7 +280,7 @@ def _append(transfer: _Transfer, response: IO[bytes], start: int, total: int | N
                 transfer.report(done, total)
     except OSError as error:
         raise OutputError(
-            f"cannot be written ({error.strerror})", where=transfer.part, cure="make room or name another folder"
+            f"cannot be written ({error.strerror})", where=transfer.part, hint="make room or name another folder"
         ) from error
     return done
 

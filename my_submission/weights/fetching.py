@@ -11,23 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from my_submission.errors import OutputError, WeightsError
+from my_submission.weights.artefact_sources import (
+    ArchiveStore,
+    ArtefactSource,
+    FileSource,
+    ProgressCallback,
+    UrlSource,
+    UrlZipSource,
+    ZipSource,
+    archive_names,
+    file_names,
+)
 from my_submission.weights.companions import companions_of, find_missing, refuse_clash
 from my_submission.weights.content import find_damage, has_known_digest, is_lfs_pointer, sha256_of
 from my_submission.weights.download import DEFAULT_TIMEOUT_SECONDS, FetchProgress
 from my_submission.weights.folder import ModelsFolder
 from my_submission.weights.lock import exclusive
 from my_submission.weights.manifest import Artefact, is_archive, url_file_name
-from my_submission.weights.offers import (
-    ArchiveStore,
-    FileOffer,
-    Offer,
-    ProgressCallback,
-    UrlOffer,
-    UrlZipOffer,
-    ZipOffer,
-    archive_names,
-    file_names,
-)
 from my_submission.weights.tensors import check_checksums
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def fetch(
                 offers = _offers(artefact, from_path, mirror, archives)
                 if not offers:
                     raise WeightsError(
-                        f"no address is known for {artefact.name}", where=target, cure=models_folder.cure(artefact.name)
+                        f"no address is known for {artefact.name}", where=target, hint=models_folder.hint(artefact.name)
                     )
                 source = _Placing(models_folder, artefact, progress or _ignore, network_check).place(offers)
             is_verified = has_known_digest(artefact) and not companions_of(artefact, target)
@@ -129,7 +129,7 @@ def _refuse_one_file_for_several(wanted: list[Artefact], from_path: Path | None,
         raise WeightsError(
             f"is one file, and {len(wanted)} artefacts are asked for",
             where=from_path if mirror is None else mirror,
-            cure="name one artefact, or give an archive or folder that holds them all",
+            hint="name one artefact, or give an archive or folder that holds them all",
         )
 
 
@@ -146,11 +146,15 @@ def _is_the_file_itself(url: str, artefact: Artefact) -> bool:
     return PurePosixPath(url_file_name(url)).suffix == PurePosixPath(artefact.path).suffix
 
 
-def _offers(artefact: Artefact, from_path: Path | None, mirror: str | None, archives: ArchiveStore) -> list[Offer]:
+def _offers(
+    artefact: Artefact, from_path: Path | None, mirror: str | None, archives: ArchiveStore
+) -> list[ArtefactSource]:
     if from_path is not None:
         return _local_offers(artefact, from_path)
     urls = artefact.sources if mirror is None else _mirror_urls(artefact, mirror)
-    return [UrlZipOffer(url, archives) if is_archive(url) else UrlOffer(url, archives.timeout_seconds) for url in urls]
+    return [
+        UrlZipSource(url, archives) if is_archive(url) else UrlSource(url, archives.timeout_seconds) for url in urls
+    ]
 
 
 def _mirror_urls(artefact: Artefact, mirror: str) -> list[str]:
@@ -159,13 +163,13 @@ def _mirror_urls(artefact: Artefact, mirror: str) -> list[str]:
     return [f"{mirror.rstrip('/')}/{name}" for name in (*file_names(artefact), *archive_names(artefact))]
 
 
-def _local_offers(artefact: Artefact, from_path: Path) -> list[Offer]:
+def _local_offers(artefact: Artefact, from_path: Path) -> list[ArtefactSource]:
     if from_path.is_file():
-        return [ZipOffer(from_path) if is_archive(from_path.name) else FileOffer(from_path)]
+        return [ZipSource(from_path) if is_archive(from_path.name) else FileSource(from_path)]
     files = [from_path / name for name in file_names(artefact)]
     zips = [from_path / name for name in archive_names(artefact)]
-    offers: list[Offer] = [FileOffer(path) for path in files if path.is_file()]
-    offers += [ZipOffer(path) for path in zips if path.is_file()]
+    offers: list[ArtefactSource] = [FileSource(path) for path in files if path.is_file()]
+    offers += [ZipSource(path) for path in zips if path.is_file()]
     if not offers:
         problem = (
             f"holds none of {', '.join((*file_names(artefact), *archive_names(artefact)))}"
@@ -185,7 +189,7 @@ class _Placing:
     progress: ProgressCallback
     network_check: NetworkCheck | None
 
-    def place(self, offers: list[Offer]) -> str:
+    def place(self, offers: list[ArtefactSource]) -> str:
         """Try the offers in turn; returns the label of the one that delivered."""
         target = self.models_folder.directory / self.artefact.path
         staging = target.with_name(f".{target.name}.staged")
@@ -206,7 +210,7 @@ class _Placing:
             raise OutputError(f"cannot be written ({error.strerror})", where=target) from error
         raise _failure(self.artefact, target, failures) from failures[-1]
 
-    def _deliver(self, offer: Offer, target: Path, staging: Path) -> None:
+    def _deliver(self, offer: ArtefactSource, target: Path, staging: Path) -> None:
         """Stage the artefact and what belongs to it in a folder of their own, check them, and give them their names."""
         arriving = target.with_name(f".{target.name}.staged.part")
         staged = staging / target.name
@@ -226,7 +230,7 @@ class _Placing:
             self._check(staged)
         except WeightsError as error:
             where = _shown(error.where, staging, offer.label)
-            raise WeightsError(error.problem, where=where, cure=error.cure) from error
+            raise WeightsError(error.problem, where=where, hint=error.hint) from error
         for location in companions:
             _give_final_name(staging / location, target.parent / location)
         _give_final_name(staged, target)
@@ -234,7 +238,7 @@ class _Placing:
             digest = sha256_of(target)
             logger.warning("%s: no hash is known to compare with; its sha256 is %s", target, digest)
 
-    def _stage_beside(self, offer: Offer, location: str, arriving: Path, staged: Path, n_bytes: int) -> None:
+    def _stage_beside(self, offer: ArtefactSource, location: str, arriving: Path, staged: Path, n_bytes: int) -> None:
         try:
             offer.stage_beside(self.artefact, location, arriving, n_bytes=n_bytes)
             folder = self.models_folder
@@ -270,16 +274,16 @@ def _give_final_name(staged: Path, target: Path) -> None:
 
 
 def _failure(artefact: Artefact, target: Path, failures: list[WeightsError]) -> WeightsError:
-    cure = (
+    hint = (
         f"try again later, or bring the file from elsewhere: "
         f"python -m my_submission fetch {artefact.name} --from FILE_OR_ZIP_OR_FOLDER_OR_URL"
     )
     if len(failures) == 1:
         (only,) = failures
         return WeightsError(
-            f"{artefact.name} could not be fetched: {only.problem}", where=only.where, cure=only.cure or cure
+            f"{artefact.name} could not be fetched: {only.problem}", where=only.where, hint=only.hint or hint
         )
     listed = "; ".join(f"({number}) {error.where}: {error.problem}" for number, error in enumerate(failures, 1))
     return WeightsError(
-        f"{artefact.name} could not be fetched from any of {len(failures)} places: {listed}", where=target, cure=cure
+        f"{artefact.name} could not be fetched from any of {len(failures)} places: {listed}", where=target, hint=hint
     )

@@ -49,7 +49,7 @@ class ModelsFolder:
         raise UnknownNameError(
             f'no artefact is called "{name}"',
             where=self.directory / MANIFEST_NAME,
-            cure=f"the nearest names are {', '.join(near)}",
+            hint=f"the nearest names are {', '.join(near)}",
         )
 
     def path(self, name: str) -> Path:
@@ -79,10 +79,10 @@ class ModelsFolder:
         artefact = self.artefact(name)
         path = self.directory / artefact.path
         if not path.is_file():
-            raise WeightsError(f"the weights of {name} are not there", where=path, cure=self.cure(name))
+            raise WeightsError(f"the weights of {name} are not there", where=path, hint=self.hint(name))
         if is_lfs_pointer(path):
             raise WeightsError(
-                "is a Git LFS pointer, not the file itself", where=path, cure=f"run git lfs pull, or {self.cure(name)}"
+                "is a Git LFS pointer, not the file itself", where=path, hint=f"run git lfs pull, or {self.hint(name)}"
             )
         problem = find_damage(artefact, path, digest_of=remembered_sha256_of) or find_missing(artefact, path)
         if problem is None and not has_known_digest(artefact):
@@ -93,14 +93,14 @@ class ModelsFolder:
             return path
         if not allow_unverified:
             raise WeightsError(
-                problem, where=path, cure=f"{self.cure(name)}, or add --allow-unverified if the file is yours"
+                problem, where=path, hint=f"{self.hint(name)}, or add --allow-unverified if the file is yours"
             )
         logger.warning("%s: %s; it is used because unverified weights are allowed", path, problem)
         if artefact.format == "torch":
             check_checksums(path)
         return path
 
-    def cure(self, name: str) -> str:
+    def hint(self, name: str) -> str:
         """The commands that bring an artefact here, as a clause for an error message."""
         is_default = self.directory.resolve() == DEFAULT_DIRECTORY
         elsewhere = "" if is_default else f" --models-dir {shlex.quote(str(self.directory))}"

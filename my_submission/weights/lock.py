@@ -54,7 +54,7 @@ def exclusive(path: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise OutputError(
-            f"cannot be written ({error.strerror})", where=path.parent, cure="choose a models folder you may write to"
+            f"cannot be written ({error.strerror})", where=path.parent, hint="choose a models folder you may write to"
         ) from error
     try:
         if not _try_lock(descriptor):

@@ -141,16 +141,16 @@ def read_manifest(directory: Path) -> tuple[Artefact, ...]:
         raise WeightsError(
             f"no {MANIFEST_NAME} here",
             where=directory,
-            cure="name a models folder that holds one, see models/README.md",
+            hint="name a models folder that holds one, see models/README.md",
         ) from error
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=manifest) from error
     except DocumentError as error:
-        raise WeightsError(f"is not the JSON of a manifest ({error})", where=manifest, cure=_CURE) from error
+        raise WeightsError(f"is not the JSON of a manifest ({error})", where=manifest, hint=_CURE) from error
     try:
         return _artefacts_of(document)
     except ValueError as error:
-        raise WeightsError(str(error), where=manifest, cure=_CURE) from error
+        raise WeightsError(str(error), where=manifest, hint=_CURE) from error
 
 
 def manifest_text(artefacts: Iterable[Artefact]) -> str:

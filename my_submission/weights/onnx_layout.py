@@ -27,7 +27,7 @@ _BITS = {1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12
 _BITS |= {**dict.fromkeys((17, 18, 19, 20, 24), 8), **dict.fromkeys((21, 22, 23), 4), **dict.fromkeys((25, 26), 2)}
 """Of an element, by TensorProto.DataType; texts (8) have no size of their own."""
 
-_LEAST_BITS = 2
+_MIN_BITS = 2
 
 _SPARSE_RATIO = 64
 """How much more memory a sparse tensor may take when it is spread out than the file has bytes."""
@@ -90,7 +90,7 @@ class StoredTensor:
     @property
     def claimed_bytes(self) -> int:
         """What its numbers take in memory by its shape."""
-        return -(-math.prod(self.shape) * _BITS.get(self.data_type, _LEAST_BITS) // 8)
+        return -(-math.prod(self.shape) * _BITS.get(self.data_type, _MIN_BITS) // 8)
 
     @property
     def place_end(self) -> int:
@@ -161,7 +161,7 @@ def read_layout(path: Path) -> OnnxLayout:
         raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
     except ValueError as error:
         raise WeightsError(
-            f"cannot open this graph, which is no sound ONNX model: {error}", where=path, cure=_CURE
+            f"cannot open this graph, which is no sound ONNX model: {error}", where=path, hint=_CURE
         ) from error
 
 
@@ -193,7 +193,7 @@ def check_graph_file(path: Path) -> None:
             raise WeightsError(
                 f"its weights lie in {location!r} beside it, which {found}",
                 where=path,
-                cure="bring both with: python -m my_submission fetch NAME --from FOLDER, or export into one file",
+                hint="bring both with: python -m my_submission fetch NAME --from FOLDER, or export into one file",
             )
 
 

@@ -96,7 +96,7 @@ def map_tensors(path: Path, names: Collection[str], *, is_private: bool = False)
     """
     with _open_checkpoint(path) as checkpoint:
         if missing := sorted(set(names) - set(checkpoint.tensors)):
-            raise WeightsError(f"holds no tensor {missing[0]}", where=path, cure=_FETCH_AGAIN)
+            raise WeightsError(f"holds no tensor {missing[0]}", where=path, hint=_FETCH_AGAIN)
         with path.open("rb") as file:
             access = mmap.ACCESS_COPY if is_private else mmap.ACCESS_READ
             mapping = mmap.mmap(file.fileno(), 0, access=access)
@@ -130,7 +130,7 @@ def check_legacy_bounds(path: Path) -> None:
     except UnsafePickleError:
         return  # torch refuses it too, and names what it wanted
     except (MalformedPickleError, ValueError) as error:
-        raise WeightsError(f"is no checkpoint of plain tensors: {error}", where=path, cure=_FETCH_AGAIN) from error
+        raise WeightsError(f"is no checkpoint of plain tensors: {error}", where=path, hint=_FETCH_AGAIN) from error
 
 
 def check_checksums(path: Path) -> None:
@@ -234,12 +234,12 @@ def _open_checkpoint(path: Path) -> Iterator[_Checkpoint]:
             checkpoint.check()
             yield checkpoint
     except UnsafePickleError as error:
-        cure = "take the tensors out with torch on a machine you can lose, and save them alone"
-        raise WeightsError(f"contains code ({error}) and was not opened", where=path, cure=cure) from error
+        hint = "take the tensors out with torch on a machine you can lose, and save them alone"
+        raise WeightsError(f"contains code ({error}) and was not opened", where=path, hint=hint) from error
     except MalformedPickleError as error:
-        raise WeightsError(f"is no checkpoint of plain tensors: {error}", where=path, cure=_FETCH_AGAIN) from error
+        raise WeightsError(f"is no checkpoint of plain tensors: {error}", where=path, hint=_FETCH_AGAIN) from error
     except (*BROKEN_ZIP_ERRORS, KeyError, OSError) as error:  # OSError: a place before the file's beginning
-        raise WeightsError(f"is a damaged checkpoint ({error})", where=path, cure=_FETCH_AGAIN) from error
+        raise WeightsError(f"is a damaged checkpoint ({error})", where=path, hint=_FETCH_AGAIN) from error
 
 
 _FETCH_AGAIN = "fetch the file again"
@@ -248,16 +248,16 @@ _FETCH_AGAIN = "fetch the file again"
 def _refuse_other_files(path: Path) -> None:
     try:
         if is_lfs_pointer(path):
-            raise WeightsError("is a Git LFS pointer, not the file itself", where=path, cure="run git lfs pull")
+            raise WeightsError("is a Git LFS pointer, not the file itself", where=path, hint="run git lfs pull")
         if is_legacy_torch_file(path):
             raise WeightsError(
                 "was written by torch before 1.6, in a form that only torch reads",
                 where=path,
-                cure="convert it once: torch.save(torch.load(FILE, weights_only=True), NEW_FILE)",
+                hint="convert it once: torch.save(torch.load(FILE, weights_only=True), NEW_FILE)",
             )
         if not is_zip(path):
             raise WeightsError(
-                "is not a checkpoint that torch.save wrote, or is truncated", where=path, cure=_FETCH_AGAIN
+                "is not a checkpoint that torch.save wrote, or is truncated", where=path, hint=_FETCH_AGAIN
             )
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error

@@ -73,7 +73,7 @@ def write_copies(copies: Sequence[StretchedCopy], *, n_processes: int) -> int:
     """
     if shutil.which(PROGRAM) is None:
         raise InputError(
-            f"the program {PROGRAM} is not installed", cure=f"install it (Debian: apt-get install {PROGRAM})"
+            f"the program {PROGRAM} is not installed", hint=f"install it (Debian: apt-get install {PROGRAM})"
         )
     missing = [copy for copy in copies if not copy.path.is_file()]
     with ThreadPoolExecutor(n_processes) as pool:

@@ -1,4 +1,4 @@
-"""Studio effects of the package pedalboard, in the ranges of the AIMLESS entry to the challenge of 2023."""
+"""App effects of the package pedalboard, in the ranges of the AIMLESS entry to the challenge of 2023."""
 
 from __future__ import annotations
 

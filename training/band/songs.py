@@ -50,7 +50,7 @@ SEMITONES = 4
 
 
 @dataclass(frozen=True)
-class Band:
+class BandInstruments:
     """What a band plays with.
 
     Attributes:
@@ -68,7 +68,9 @@ class Band:
     sound_fonts: Sequence[Path]
 
 
-def play_songs(band: Band, midi_folder: Path, collection: Path, *, seed: int, songs: range, max_seconds: float) -> int:
+def play_songs(
+    band: BandInstruments, midi_folder: Path, collection: Path, *, seed: int, songs: range, max_seconds: float
+) -> int:
     """Writes ``collection/band-<number>`` for every number; songs that are there already are kept.
 
     The song of a number depends on the seed, the number and the material alone. A song that fails does not stop the
@@ -82,7 +84,7 @@ def play_songs(band: Band, midi_folder: Path, collection: Path, *, seed: int, so
     """
     files = sorted(midi_folder.glob("*.mid"))
     if not files:
-        raise InputError("holds no .mid file", where=midi_folder, cure="name a folder of MIDI files")
+        raise InputError("holds no .mid file", where=midi_folder, hint="name a folder of MIDI files")
     failures = []
     for number in songs:
         try:
@@ -95,7 +97,9 @@ def play_songs(band: Band, midi_folder: Path, collection: Path, *, seed: int, so
     return len(songs)
 
 
-def play_song(band: Band, files: Sequence[Path], folder: Path, *, rng_key: tuple[int, int], max_seconds: float) -> None:
+def play_song(
+    band: BandInstruments, files: Sequence[Path], folder: Path, *, rng_key: tuple[int, int], max_seconds: float
+) -> None:
     """Writes one song, in one step, unless its folder is there.
 
     Raises:
@@ -131,7 +135,7 @@ class Score:
     semitones: int
     seconds: float
 
-    def notes(self, parts: Sequence[Part]) -> list[strings.Note]:
+    def notes(self, parts: Sequence[Part]) -> list[strings.StringNote]:
         """Of the parts named."""
         keep: dict[int, frozenset[int]] = {}
         for channel, program in parts:
@@ -173,7 +177,7 @@ def _song_at(bpm: float, files: Sequence[Path], rng: np.random.Generator) -> tup
     raise InputError(f"no MIDI song can be played at {bpm:.0f} beats a minute", where=files[0].parent)
 
 
-def _drums(band: Band, performance: drums.Performance, score: Score, rng: np.random.Generator) -> Stereo:
+def _drums(band: BandInstruments, performance: drums.Performance, score: Score, rng: np.random.Generator) -> Stereo:
     own = drums.strokes(score.song, max_seconds=score.seconds, tempo=score.tempo)
     if rng.random() < OWN_DRUMS and len(own) > score.seconds:
         line = own
@@ -189,7 +193,7 @@ def _drums(band: Band, performance: drums.Performance, score: Score, rng: np.ran
     return equalised(wave, rng.normal(0.0, 2.0, len(OCTAVES_HZ)))
 
 
-def _bass(band: Band, score: Score, rng: np.random.Generator) -> Stereo:
+def _bass(band: BandInstruments, score: Score, rng: np.random.Generator) -> Stereo:
     parts = [part for part in score.parts() if part[1] in BASS_PROGRAMS]
     notes = strings.one_at_a_time(score.notes(parts))
     instrument = band.basses[int(rng.integers(len(band.basses)))]
@@ -197,7 +201,7 @@ def _bass(band: Band, score: Score, rng: np.random.Generator) -> Stereo:
     return np.repeat(bass_channel(mono, rng)[None], 2, axis=0)
 
 
-def _other(band: Band, path: Path, score: Score, rng: np.random.Generator, scratch: Path) -> Stereo:
+def _other(band: BandInstruments, path: Path, score: Score, rng: np.random.Generator, scratch: Path) -> Stereo:
     """Guitars, and what the sound font plays."""
     parts = score.parts()
     for_guitar = [part for part in sorted(parts) if part[1] in GUITAR_PROGRAMS]

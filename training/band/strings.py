@@ -31,7 +31,7 @@ LOUDER_PER_LAYER = 0.4
 
 
 @dataclass(frozen=True)
-class Note:
+class StringNote:
     """A note of a part: from when to when, its pitch and velocity as MIDI counts them."""
 
     seconds: float
@@ -96,14 +96,14 @@ def instruments_named(known: Mapping[tuple[str, str], Instrument], names: Iterab
         of_name = [instrument for (kind, _), instrument in sorted(known.items()) if kind == name]
         if not of_name:
             kinds = ", ".join(sorted({kind for kind, _ in known}))
-            raise InputError(f"there is no instrument {name!r}", cure=f"use {kinds}")
+            raise InputError(f"there is no instrument {name!r}", hint=f"use {kinds}")
         found += of_name
     return found
 
 
 def notes_of(
     song: mido.MidiFile, keep: Mapping[int, frozenset[int]], *, tempo: float, semitones: int, max_seconds: float
-) -> list[Note]:
+) -> list[StringNote]:
     """Notes of the channels and programs kept, ``tempo`` times as fast and transposed, up to ``max_seconds``.
 
     Args:
@@ -113,13 +113,13 @@ def notes_of(
         semitones: added to every pitch.
         max_seconds: later notes are left out.
     """
-    found: list[Note] = []
+    found: list[StringNote] = []
     sounding: dict[tuple[int, int], tuple[float, int]] = {}
     programs, now = [0] * 16, 0.0
 
     def ended(key: tuple[int, int]) -> None:
         start, velocity = sounding.pop(key)
-        found.append(Note(start, now, key[1] + semitones, velocity))
+        found.append(StringNote(start, now, key[1] + semitones, velocity))
 
     for message in song:
         now += message.time / tempo
@@ -140,7 +140,7 @@ def notes_of(
     return sorted(found, key=lambda note: (note.seconds, note.pitch))
 
 
-def in_range(notes: Sequence[Note], instrument: Instrument) -> list[Note]:
+def in_range(notes: Sequence[StringNote], instrument: Instrument) -> list[StringNote]:
     """The notes moved by whole octaves until each can be played."""
     moved = []
     for note in notes:
@@ -149,23 +149,23 @@ def in_range(notes: Sequence[Note], instrument: Instrument) -> list[Note]:
             pitch += 12
         while pitch > instrument.highest + 1:
             pitch -= 12
-        moved.append(Note(note.seconds, note.end, pitch, note.velocity))
+        moved.append(StringNote(note.seconds, note.end, pitch, note.velocity))
     return moved
 
 
-def one_at_a_time(notes: Sequence[Note]) -> list[Note]:
+def one_at_a_time(notes: Sequence[StringNote]) -> list[StringNote]:
     """A line for one voice: the lowest of notes that begin together, each ended by the next."""
-    line: list[Note] = []
+    line: list[StringNote] = []
     for note in notes:
         if line and note.seconds - line[-1].seconds < 0.02:
             continue
         if line and line[-1].end > note.seconds:
-            line[-1] = Note(line[-1].seconds, note.seconds, line[-1].pitch, line[-1].velocity)
+            line[-1] = StringNote(line[-1].seconds, note.seconds, line[-1].pitch, line[-1].velocity)
         line.append(note)
     return line
 
 
-def play(instrument: Instrument, notes: Sequence[Note], rng: np.random.Generator, *, seconds: float) -> Mono:
+def play(instrument: Instrument, notes: Sequence[StringNote], rng: np.random.Generator, *, seconds: float) -> Mono:
     """``float32 (samples,)`` of the notes, each from a random recording of its pitch and velocity."""
     out = np.zeros(int(seconds * SAMPLE_RATE), dtype=np.float32)
     n_release = int(RELEASE_SECONDS * SAMPLE_RATE)

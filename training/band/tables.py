@@ -28,10 +28,10 @@ def rows(path: Path, columns: Sequence[str]) -> list[Mapping[str, str]]:
         with path.open(newline="", encoding="utf-8") as file:
             lines: list[Mapping[str, str]] = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot be read ({error})", where=path, cure="name the folder that holds it") from error
+        raise InputError(f"cannot be read ({error})", where=path, hint="name the folder that holds it") from error
     missing = [column for column in columns if not lines or column not in lines[0]]
     if missing:
-        raise InputError(f"has no line with {', '.join(missing)}", where=path, cure="mend the table")
+        raise InputError(f"has no line with {', '.join(missing)}", where=path, hint="mend the table")
     return lines
 
 
@@ -45,9 +45,9 @@ def recording(path: Path) -> Wave:
     try:
         wave, rate = soundfile.read(system_name(path), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise InputError(f"is no readable recording ({error})", where=path, cure="mend or remove it") from error
+        raise InputError(f"is no readable recording ({error})", where=path, hint="mend or remove it") from error
     if rate != SAMPLE_RATE:
-        raise InputError(f"has a rate of {rate} Hz", where=path, cure=f"convert it to {SAMPLE_RATE} Hz")
+        raise InputError(f"has a rate of {rate} Hz", where=path, hint=f"convert it to {SAMPLE_RATE} Hz")
     kept: Wave = np.ascontiguousarray(wave.T)
     kept.flags.writeable = False
     return kept

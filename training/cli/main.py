@@ -11,15 +11,22 @@ from evaluator.errors import EvaluationError
 from my_submission.errors import MdxError
 from terminal import process
 from terminal.lines import CommandParser, complain, log_to_stderr
-from training.cli import cinema_stages, conditioned_stages, corpus_stages, fit_stages, phase2_stages, spleeter_stages
+from training.cli import (
+    cinema_commands,
+    conditioned_commands,
+    corpus_commands,
+    fit_commands,
+    phase2_commands,
+    spleeter_commands,
+)
 
 STAGES = (
-    *corpus_stages.STAGES,
-    *cinema_stages.STAGES,
-    *fit_stages.STAGES,
-    *phase2_stages.STAGES,
-    *conditioned_stages.STAGES,
-    *spleeter_stages.STAGES,
+    *corpus_commands.STAGES,
+    *cinema_commands.STAGES,
+    *fit_commands.STAGES,
+    *phase2_commands.STAGES,
+    *conditioned_commands.STAGES,
+    *spleeter_commands.STAGES,
 )
 FAILED = 1
 

@@ -30,12 +30,12 @@ def clean_songs(path: Path) -> frozenset[str]:
         missing = {"ID", "Clean"} - set(rows.fieldnames or ())
         if missing:
             columns = " and ".join(sorted(missing))
-            raise InputError(f"has no column {columns}", where=path, cure="give it the columns ID and Clean")
+            raise InputError(f"has no column {columns}", where=path, hint="give it the columns ID and Clean")
         names = frozenset((row["ID"] or "").strip() for row in rows if (row["Clean"] or "").strip().upper() == CLEAN)
     except (OSError, DocumentError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot be read ({error})", where=path, cure="mend data.clean_list") from error
+        raise InputError(f"cannot be read ({error})", where=path, hint="mend data.clean_list") from error
     if not names:
-        raise InputError(f"marks no song with {CLEAN}", where=path, cure="mark the clean songs in the column Clean")
+        raise InputError(f"marks no song with {CLEAN}", where=path, hint="mark the clean songs in the column Clean")
     return names
 
 
@@ -52,6 +52,6 @@ def only_clean(collections: Sequence[SongCollection], path: Path) -> list[SongCo
         if (songs := tuple(song for song in collection.songs if song.name in names))
     ]
     if not kept:
-        cure = "name the folder that holds them; song folders are named by the list's ID"
-        raise InputError(f"none of its {len(names)} clean songs is in the data folders", where=path, cure=cure)
+        hint = "name the folder that holds them; song folders are named by the list's ID"
+        raise InputError(f"none of its {len(names)} clean songs is in the data folders", where=path, hint=hint)
     return kept

@@ -17,7 +17,7 @@ from my_submission.stems import MUSIC_SOURCES
 from training.data.clean_list import only_clean
 from training.data.remix import RemixDataset
 from training.data.sampling import BatchPlan, StepSampler
-from training.data.songs import Song, SongCollection, read_collection, read_collections, split
+from training.data.songs import SongCollection, TrainingSong, read_collection, read_collections, split
 from training.settings.experiment import Experiment
 
 
@@ -26,7 +26,7 @@ class RunData:
     """The songs of a run: what is trained on and what is validated on."""
 
     training: Sequence[SongCollection]
-    validation: Sequence[Song]
+    validation: Sequence[TrainingSong]
 
 
 def read_data(experiment: Experiment, data: Sequence[Path], validation: Sequence[Path] = ()) -> RunData:
@@ -47,11 +47,11 @@ def read_data(experiment: Experiment, data: Sequence[Path], validation: Sequence
     training, songs = split(collections, held_out)
     songs += [song for folder in validation for song in read_collection(folder).songs]
     if not training:
-        raise InputError("every song is held out, none is left to train on", cure="mend data.held_out")
+        raise InputError("every song is held out, none is left to train on", hint="mend data.held_out")
     if held_out and not songs:
         raise InputError(
             "none of the held-out songs is in the data folders",
-            cure="add the folder that holds them, name songs by --valid, or set data.held_out=[]",
+            hint="add the folder that holds them, name songs by --valid, or set data.held_out=[]",
         )
     if experiment.validation.on_training_songs:
         songs += [song for collection in training if not collection.is_augmented for song in collection.songs]
@@ -73,7 +73,7 @@ class SongDataset(Dataset[Tensor]):
     """Whole songs, or their beginnings, as ``float32 (sources, 2, samples)``."""
 
     def __init__(
-        self, songs: Sequence[Song], max_seconds: float | None, *, sources: Sequence[str] = MUSIC_SOURCES
+        self, songs: Sequence[TrainingSong], max_seconds: float | None, *, sources: Sequence[str] = MUSIC_SOURCES
     ) -> None:
         self._songs = songs
         self._sources = sources

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from my_submission.errors import InputError
 from my_submission.stems import MUSIC_SOURCES, Waveform
 from training.augment.effects import EffectChain, fitted
-from training.data.songs import Song, SongCollection
+from training.data.songs import SongCollection, TrainingSong
 from training.data.stems import StemFile, level
 from training.settings.experiment import AugmentSettings
 
@@ -129,7 +129,7 @@ class RemixDataset(Dataset[Tensor]):
         mixed = [source for source in self.sources if source not in self.augment.level_offset_db]
         return _Pool(collections, mixed, least=2, by_length=by_length)
 
-    def _coherent_song(self, rng: Draw) -> Song:
+    def _coherent_song(self, rng: Draw) -> TrainingSong:
         """A song with a balance, where that is kept; else one that has one of the two last sources.
 
         Bass and drums are what songs lack most often.
@@ -140,7 +140,7 @@ class RemixDataset(Dataset[Tensor]):
         return self._pools[first if rng.random() < 0.5 else second].draw(rng)[0]
 
     def _coherent_window(
-        self, number: int, row: int, song: Song, source: str, start: float, heard: list[StemFile]
+        self, number: int, row: int, song: TrainingSong, source: str, start: float, heard: list[StemFile]
     ) -> Waveform:
         """A window of one song's source; all sources share the place and the change of pitch and tempo."""
         if source not in song.stems:
@@ -177,7 +177,7 @@ class _Pool:
     def __init__(
         self, collections: Sequence[SongCollection], sources: Sequence[str], *, least: int = 1, by_length: bool
     ) -> None:
-        self._songs: list[Song] = []
+        self._songs: list[TrainingSong] = []
         self.stems: list[StemFile] = []
         chances: list[float] = []
         for collection in collections:
@@ -190,10 +190,10 @@ class _Pool:
             chances += [scale * size for size in sizes]
         if not self._songs:
             wanted = f"a stem of {sources[0]}" if least == 1 else f"{least} of {', '.join(sources)}"
-            raise InputError(f"no song for training has {wanted}", cure="add a collection that has one")
+            raise InputError(f"no song for training has {wanted}", hint="add a collection that has one")
         self._edges: npt.NDArray[np.float64] = np.cumsum(chances) / np.sum(chances)
 
-    def draw(self, rng: Draw) -> tuple[Song, StemFile]:
+    def draw(self, rng: Draw) -> tuple[TrainingSong, StemFile]:
         index = min(int(np.searchsorted(self._edges, rng.random(), side="right")), len(self._songs) - 1)
         return self._songs[index], self.stems[index]
 

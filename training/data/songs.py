@@ -30,7 +30,7 @@ FILE_NAMES = {
 
 
 @dataclass(frozen=True)
-class Song:
+class TrainingSong:
     """A song with the stems it has."""
 
     name: str
@@ -60,7 +60,7 @@ class SongCollection:
     """Songs of one folder, and the weight they are drawn with together; None counts every song the same."""
 
     name: str
-    songs: tuple[Song, ...]
+    songs: tuple[TrainingSong, ...]
     weight: float | None = None
 
     @property
@@ -69,7 +69,7 @@ class SongCollection:
         return AUGMENTED_FOLDER.fullmatch(self.name) is not None
 
 
-def read_song(folder: Path) -> Song | None:
+def read_song(folder: Path) -> TrainingSong | None:
     """The song of a folder, None where it holds no stem.
 
     Raises:
@@ -82,10 +82,10 @@ def read_song(folder: Path) -> Song | None:
         path = next((path for path in candidates if path.name in there and path.is_file()), None)
         if path is not None:
             stems[source] = open_stem(path, song=folder.name, source=source)
-    return Song(folder.name, stems) if stems else None
+    return TrainingSong(folder.name, stems) if stems else None
 
 
-def require_song(folder: Path) -> Song:
+def require_song(folder: Path) -> TrainingSong:
     """As :func:`read_song`, of a folder that must hold stems.
 
     Raises:
@@ -96,7 +96,7 @@ def require_song(folder: Path) -> Song:
         raise InputError(
             f"holds no stem ({', '.join(FILE_NAMES)} as {SPOOL_SUFFIX} or audio)",
             where=folder,
-            cure="name a song folder of the MUSDB18-HQ layout",
+            hint="name a song folder of the MUSDB18-HQ layout",
         )
     return song
 
@@ -108,21 +108,21 @@ def read_collection(folder: Path, weight: float | None = None) -> SongCollection
         InputError: there is none; the message says what was found instead.
     """
     if not folder.is_dir():
-        raise InputError("is no folder", where=folder, cure="name a folder of song folders")
+        raise InputError("is no folder", where=folder, hint="name a folder of song folders")
     children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     songs = tuple(song for child in children if (song := read_song(child)) is not None)
     if songs:
         _tell_slow_formats(folder, songs)
         return SongCollection(folder.name, songs, weight)
     if any(folder.glob("*.stem.mp4")):
-        cure = f"decode them first: python -m training decode {folder}/*.stem.mp4 --collection NAME --corpus DIR"
-        raise InputError("holds .stem.mp4 files, which cannot be read at random", where=folder, cure=cure)
+        hint = f"decode them first: python -m training decode {folder}/*.stem.mp4 --collection NAME --corpus DIR"
+        raise InputError("holds .stem.mp4 files, which cannot be read at random", where=folder, hint=hint)
     parts = [child.name for child in children if any(read_song(c) for c in child.iterdir() if c.is_dir())]
-    cure = f"name the folders in it: {', '.join(parts)}" if parts else "it should hold <song>/<source>.wav"
-    raise InputError("holds no song folder", where=folder, cure=cure)
+    hint = f"name the folders in it: {', '.join(parts)}" if parts else "it should hold <song>/<source>.wav"
+    raise InputError("holds no song folder", where=folder, hint=hint)
 
 
-def _tell_slow_formats(folder: Path, songs: Sequence[Song]) -> None:
+def _tell_slow_formats(folder: Path, songs: Sequence[TrainingSong]) -> None:
     slow = [stem for song in songs for stem in song.stems.values() if not stem.is_at_random]
     if slow:
         suffixes = " ".join(sorted({stem.path.suffix for stem in slow}))
@@ -148,18 +148,20 @@ def read_collections(folders: Sequence[Path], weights: Mapping[str, float]) -> l
         if odd:
             raise InputError(
                 f"the data folders are {', '.join(names)}, and data.collections weighs {', '.join(weights)}",
-                cure=f"give the folder and the weight of {', '.join(odd)}, or neither",
+                hint=f"give the folder and the weight of {', '.join(odd)}, or neither",
             )
     return [read_collection(f, weights.get(name)) for f, name in zip(folders, names, strict=True)]
 
 
-def split(collections: Sequence[SongCollection], held_out: Collection[str]) -> tuple[list[SongCollection], list[Song]]:
+def split(
+    collections: Sequence[SongCollection], held_out: Collection[str]
+) -> tuple[list[SongCollection], list[TrainingSong]]:
     """Collections without the held-out songs, and those songs, in validation order.
 
     A held-out song leaves every collection, its stretched copies too; only its original is validated on.
     """
     training: list[SongCollection] = []
-    validation: dict[str, Song] = {}
+    validation: dict[str, TrainingSong] = {}
     for collection in collections:
         kept = tuple(song for song in collection.songs if song.name not in held_out)
         if kept:

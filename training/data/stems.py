@@ -118,8 +118,8 @@ class StemFile:
     def _finite(self, audio: npt.NDArray[np.float32], start: int) -> npt.NDArray[np.float32]:
         if not np.isfinite(audio).all():
             at = start + int(np.flatnonzero(~np.isfinite(audio).all(axis=1))[0])
-            cure = "export the stem again; one such sample would end up in every weight"
-            raise InputError(f"holds NaN or infinity at sample {at}", where=self.path, cure=cure)
+            hint = "export the stem again; one such sample would end up in every weight"
+            raise InputError(f"holds NaN or infinity at sample {at}", where=self.path, hint=hint)
         return audio
 
 
@@ -136,11 +136,11 @@ def open_stem(path: Path, *, song: str, source: str) -> StemFile:
         raise InputError(
             f"has {info.channels} channels at {info.sample_rate} Hz, and stems have one or two at {SAMPLE_RATE} Hz",
             where=path,
-            cure=f"convert it, for instance with ffmpeg -i {path.name} -ac 2 -ar {SAMPLE_RATE} {path.stem}.flac",
+            hint=f"convert it, for instance with ffmpeg -i {path.name} -ac 2 -ar {SAMPLE_RATE} {path.stem}.flac",
         )
     n_samples = sum(block.shape[1] for block in read_blocks(path)) if info.samples is None else info.samples
     if n_samples == 0:
-        raise InputError("holds no samples", where=path, cure="remove it")
+        raise InputError("holds no samples", where=path, hint="remove it")
     return StemFile(song, source, path, n_samples)
 
 
@@ -149,7 +149,7 @@ def _header(path: Path) -> AudioInfo:
         info = soundfile.info(system_name(path))
     except soundfile.LibsndfileError as error:
         raise InputError(
-            f"is no audio file ({error})", where=path, cure="remove it, or decode the song again"
+            f"is no audio file ({error})", where=path, hint="remove it, or decode the song again"
         ) from error
     return AudioInfo(path, info.samplerate, info.channels, int(info.frames), info.format, info.subtype)
 
@@ -158,14 +158,14 @@ def _spooled_samples(path: Path) -> int:
     try:
         pcm = np.load(path, mmap_mode="r")
     except _NO_ARRAY as error:
-        raise InputError(f"is no array ({error})", where=path, cure="decode the song again") from error
+        raise InputError(f"is no array ({error})", where=path, hint="decode the song again") from error
     if not isinstance(pcm, np.ndarray):
-        raise InputError("holds several arrays, and a spooled stem is one", where=path, cure="decode it again")
+        raise InputError("holds several arrays, and a spooled stem is one", where=path, hint="decode it again")
     if pcm.ndim != 2 or pcm.shape[1] != 2 or pcm.dtype != np.int16 or pcm.shape[0] == 0:
         raise InputError(
             f"holds {pcm.dtype} {pcm.shape}, and a spooled stem is int16 (samples, 2)",
             where=path,
-            cure="decode it again",
+            hint="decode it again",
         )
     return int(pcm.shape[0])
 

@@ -110,7 +110,7 @@ class SeparationModule(lightning.LightningModule):
         windows = source.windows(step, part) if isinstance(source, RunDataModule) else f"part {part}"
         raise MdxError(
             f"the loss of step {step} is {losses[part]} with {windows}",
-            cure="listen to these stems; where they are sound, lower optimiser.learning_rate and go on from last.ckpt",
+            hint="listen to these stems; where they are sound, lower optimiser.learning_rate and go on from last.ckpt",
         )
 
     def on_validation_epoch_start(self) -> None:

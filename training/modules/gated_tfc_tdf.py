@@ -18,7 +18,7 @@ from my_submission.networks.tfc_tdf import TfcTdfNet
 from my_submission.stems import LASAFT_SOURCES
 from training.export_conditioned import export_conditioned
 from training.graphs import Exported
-from training.last_layer import Window, fold, solve
+from training.last_layer import TrainingWindow, fold, solve
 from training.modules.base import SeparationModule
 from training.modules.tfc_tdf import TfcTdfModule, TfcTdfSettings
 from training.settings.experiment import Experiment
@@ -117,14 +117,14 @@ class GatedTfcTdfModule(TfcTdfModule):
 
 
 @torch.no_grad()
-def _window(network: GatedTfcTdfNet, stems: Tensor, experiment: Experiment) -> Window:
+def _window(network: GatedTfcTdfNet, stems: Tensor, experiment: Experiment) -> TrainingWindow:
     """Features while all gates are evenly open, when they are the same for every source."""
     order = [experiment.sources.index(target) for target in experiment.targets]
     bins, per_row = network.config.trunk.bins, network.config.trunk.bins_per_row
     spectra = to_channels(torch.cat((stems.sum(dim=0, keepdim=True), stems[order])), experiment.transform.stft)
     features = network.features(part_major(spectra[:1]), torch.zeros(1, dtype=torch.int64))
     folded = fold(spectra[:, :, :bins], per_row)
-    return Window(features[0], folded[0], folded[1:])
+    return TrainingWindow(features[0], folded[0], folded[1:])
 
 
 def _gated(network: nn.Module) -> GatedTfcTdfNet:

@@ -28,7 +28,7 @@ from my_submission.networks.spectra import channel_major
 from my_submission.stems import LASAFT_SOURCES
 from training.export_conditioned import export_conditioned
 from training.graphs import Exported
-from training.losses import Outcome, loss_of
+from training.losses import LossValues, loss_of
 from training.modules.base import SeparationModule
 from training.settings.experiment import Experiment, NetworkSettings
 
@@ -153,7 +153,7 @@ class ConditionedModule(SeparationModule):
         numbers = torch.tensor(source_numbers(experiment), device=stems.device)[rows]
         spectra = self.network(mixture_spectra, numbers)
         with torch.autocast(self.device.type, enabled=False):
-            outcome = Outcome(
+            outcome = LossValues(
                 channel_major(spectra.float())[:, None],
                 targets[:, None],
                 channel_major(target_spectra)[:, None],

@@ -12,7 +12,7 @@ from my_submission.networks.band_split_rnn import SPLIT_HZ, BandSplitConfig, Ban
 from my_submission.networks.spectra import from_channels, to_channels
 from my_submission.networks.x_umx import N_SOURCES, XUmx, XUmxConfig
 from training import wiener
-from training.losses import Outcome, loss_of
+from training.losses import LossValues, loss_of
 from training.modules.states import StateModule, StateSettings
 from training.settings.experiment import Experiment
 
@@ -115,7 +115,7 @@ class MagnitudeModule(StateModule):
         spectra, mixture_spectra = self._spectra(self.network, mixtures)
         with torch.autocast(self.device.type, enabled=False):
             target_spectra = to_channels(targets.flatten(0, 1), stft).reshape(spectra.shape)
-            outcome = Outcome(spectra, targets, target_spectra, mixtures, mixture_spectra, stft)
+            outcome = LossValues(spectra, targets, target_spectra, mixtures, mixture_spectra, stft)
             return loss_of(self.experiment.loss, outcome, torch.tensor(self.experiment.weights, device=self.device))
 
     def separated(self, network: nn.Module, mixtures: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from my_submission.networks.spectra import from_channels, to_channels
 from my_submission.networks.tfc_tdf import Norm, Output, TfcTdfConfig, TfcTdfNet
 from training.export import export
 from training.graphs import Exported
-from training.losses import Outcome, loss_of
+from training.losses import LossValues, loss_of
 from training.modules.base import SeparationModule
 from training.settings.experiment import Experiment, NetworkSettings
 from training.starting import start_from
@@ -114,7 +114,7 @@ class TfcTdfModule(SeparationModule):
             )
         spectra = self._estimated(self.network, mixture_spectra)
         with torch.autocast(self.device.type, enabled=False):
-            outcome = Outcome(
+            outcome = LossValues(
                 spectra.float().reshape(target_spectra.shape), targets, target_spectra, mixtures, mixture_spectra, stft
             )
             return loss_of(self.experiment.loss, outcome, torch.tensor(self.experiment.weights, device=self.device))

@@ -33,7 +33,7 @@ class ComparedMixer:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MixerComparison:
     """All ways.
 
     Attributes:
@@ -61,7 +61,7 @@ class Comparison:
         return max(abs(one - other) for one, other in pairs)
 
 
-def compare(songs: Sequence[SeparatedSong], settings: MixerSettings) -> Comparison:
+def compare(songs: Sequence[SeparatedSong], settings: MixerSettings) -> MixerComparison:
     """Fits every way to the songs that are not held out, and judges them on those that are.
 
     Nothing is chosen on the held-out songs, no best epoch either.
@@ -84,7 +84,7 @@ def compare(songs: Sequence[SeparatedSong], settings: MixerSettings) -> Comparis
     n_windows = sum(len(song.windows) for song in fitted)
     converged = replace(settings.descent, batch=n_windows, tolerance=settings.descent.tolerance or TOLERANCE)
     ridge, ridge_matrix = fit_by_ridge(fitted, settings)
-    return Comparison(
+    return MixerComparison(
         tuple(song.name for song in fitted),
         tuple(song.name for song in judged),
         judge("no Mixer", unchanged()),

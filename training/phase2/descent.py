@@ -19,7 +19,7 @@ from training.phase2.statistics import N_INPUTS, N_OUTPUTS, MixerStatistics, mea
 
 logger = logging.getLogger(__name__)
 
-MOST_ROUNDS = 12
+MAX_ROUNDS = 12
 """Of a descent that is to converge; the last one has 2048 times the epochs of the first."""
 
 
@@ -82,7 +82,7 @@ def descend(
 def _converged(descent: _Descent, first_epochs: int, learning_rate: float, tolerance: float) -> npt.NDArray[np.float32]:
     """The Mixer after rounds of falling rates, of which the last made no difference."""
     error = np.inf
-    for number in range(MOST_ROUNDS):
+    for number in range(MAX_ROUNDS):
         epochs = first_epochs << number
         for epoch in range(epochs):
             descent.epoch(learning_rate * (1.0 - epoch / epochs))

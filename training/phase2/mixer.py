@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.data.songs import Song
+from training.data.songs import TrainingSong
 from training.data.splits import expanded
 from training.phase2.closed_form import choose_ridge, fit_mixer
 from training.phase2.descent import DescentSettings, descend
@@ -21,7 +21,7 @@ from training.phase2.statistics import MixerStatistics, mean_sdr, total, unchang
 from training.settings.strict import SettingsError
 from training.whole_files import written_whole
 
-NamedSong = TypeVar("NamedSong", Song, SeparatedSong)
+NamedSong = TypeVar("NamedSong", TrainingSong, SeparatedSong)
 Method = Literal["closed-form", "rmsprop"]
 
 WEIGHT_KEY = "linear.weight"
@@ -123,9 +123,9 @@ def divided(
     fitted = [song for song in songs if song.name not in held_out]
     judged = [song for song in songs if song.name in held_out]
     if not fitted:
-        raise SettingsError("every song is held out, none is left to fit the Mixer to", cure="shorten held_out")
+        raise SettingsError("every song is held out, none is left to fit the Mixer to", hint="shorten held_out")
     if needs_judges and not judged:
-        raise SettingsError("no song is held out to compare on", cure='add held_out=["NAME"] with the name of a song')
+        raise SettingsError("no song is held out to compare on", hint='add held_out=["NAME"] with the name of a song')
     return fitted, judged
 
 

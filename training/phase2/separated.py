@@ -15,7 +15,7 @@ from my_submission.predictor.core import Predictor
 from my_submission.stems import MUSIC_SOURCES, Waveform, stack_stems
 from my_submission.systems import BranchRecipe, SystemRecipe, load_system
 from my_submission.weights import ModelsFolder
-from training.data.songs import Song
+from training.data.songs import TrainingSong
 from training.phase2.statistics import MixerStatistics, mixer_inputs, windows
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,9 @@ def estimates_of(predictor: Predictor, stems: Waveform) -> Waveform:
     return mixer_inputs(stack_stems(predictor.separate(mixture), MUSIC_SOURCES), mixture)
 
 
-def separate_songs(predictor: Predictor, songs: Sequence[Song], *, window_samples: int) -> Iterator[SeparatedSong]:
+def separate_songs(
+    predictor: Predictor, songs: Sequence[TrainingSong], *, window_samples: int
+) -> Iterator[SeparatedSong]:
     """Every song in turn, separated once and kept as moments of its windows."""
     for song in songs:
         stems = song.stacked()

@@ -12,7 +12,7 @@ from training.augment.effects import Effect
 from training.augment.limiting import MixtureEffect
 from training.data.splits import expanded
 from training.losses import LossName
-from training.optimisation import Optimiser, Schedule
+from training.optimisation import LearningRateSchedule, Optimiser
 from training.settings.strict import Variant
 
 if TYPE_CHECKING:
@@ -314,7 +314,7 @@ class Experiment:
     network: NetworkSettings
     transform: Transform
     optimiser: Optimiser
-    schedule: Schedule
+    schedule: LearningRateSchedule
     loss: LossName = "mse"
     target_weights: tuple[float, ...] = ()
     data: DataSettings = field(default_factory=DataSettings)

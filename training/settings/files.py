@@ -51,7 +51,7 @@ def find(name: str, root: Path = CONFIGS) -> Path:
     if not path.is_file():
         known = experiment_names(root)
         near = get_close_matches(name, known, n=3, cutoff=0.4) or known
-        raise SettingsError(f"there is no configuration {name!r}", cure=f"use {', '.join(near)} or a path to a .toml")
+        raise SettingsError(f"there is no configuration {name!r}", hint=f"use {', '.join(near)} or a path to a .toml")
     return path
 
 
@@ -68,19 +68,19 @@ def read_table(path: Path, *, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     try:
         table = read_toml(path)
     except FileNotFoundError as error:
-        raise SettingsError("is not there", where=path, cure="mend the key base that names it") from error
+        raise SettingsError("is not there", where=path, hint="mend the key base that names it") from error
     except OSError as error:
-        raise SettingsError(f"cannot be read ({error.strerror})", where=path, cure="check its permissions") from error
+        raise SettingsError(f"cannot be read ({error.strerror})", where=path, hint="check its permissions") from error
     except DocumentError as error:
-        raise SettingsError(f"is not TOML ({error})", where=path, cure="mend that line") from error
+        raise SettingsError(f"is not TOML ({error})", where=path, hint="mend that line") from error
     base = table.pop(BASE, None)
     if base is None:
         return table
     if not isinstance(base, str) or "\0" in base:
-        raise SettingsError("its base is no path", where=path, cure='write base = "FILE.toml"')
+        raise SettingsError("its base is no path", where=path, hint='write base = "FILE.toml"')
     file = path.parent / base
     if file.resolve() in {known.resolve() for known in (*above, path)}:
-        raise SettingsError(f"is built on itself by way of {base}", where=path, cure="mend the key base")
+        raise SettingsError(f"is built on itself by way of {base}", where=path, hint="mend the key base")
     return merged(read_table(file, above=(*above, path)), table)
 
 
@@ -101,7 +101,7 @@ def _kind(table: Mapping[str, Any]) -> object:
 def _overridden(table: Mapping[str, Any], override: str) -> dict[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise SettingsError(f"{override!r} is no override", cure="write key=value, for instance data.batch=4")
+        raise SettingsError(f"{override!r} is no override", hint="write key=value, for instance data.batch=4")
     try:
         value = parse_toml(f"value = {text}")["value"]
     except DocumentError:

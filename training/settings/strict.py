@@ -96,7 +96,7 @@ def _scalar(hint: Any, given: object, where: str) -> Any:
 
 def _variant(family: Any, table: Mapping[str, Any], where: str) -> Any:
     if KIND not in table:
-        raise SettingsError(f"{where} has no {KIND}", cure=f"choose one of {', '.join(sorted(family.kinds))}")
+        raise SettingsError(f"{where} has no {KIND}", hint=f"choose one of {', '.join(sorted(family.kinds))}")
     if not isinstance(table[KIND], str) or table[KIND] not in family.kinds:
         raise _unknown(f"{where}.{KIND}", str(table[KIND]), tuple(family.kinds), "value")
     return _dataclass(family.kinds[table[KIND]], {k: v for k, v in table.items() if k != KIND}, where)
@@ -111,7 +111,7 @@ def _dataclass(kind: Any, table: Mapping[str, Any], where: str) -> Any:
     needed = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
     missing = [name for name in needed if name not in table]
     if missing:
-        raise SettingsError(f"{where or 'the experiment'} lacks {', '.join(missing)}", cure="add what is missing")
+        raise SettingsError(f"{where or 'the experiment'} lacks {', '.join(missing)}", hint="add what is missing")
     values = {key: _value(hints[key], item, f"{where}.{key}".lstrip(".")) for key, item in table.items()}
     try:
         return kind(**values)
@@ -136,4 +136,4 @@ def _misfit(where: str, given: object, expected: str) -> SettingsError:
 
 def _unknown(where: str, given: str, known: tuple[str, ...], what: str) -> SettingsError:
     near = get_close_matches(given, known, n=2) or sorted(known)
-    return SettingsError(f"{where}: there is no {what} {given!r}", cure=f"use {' or '.join(near)}")
+    return SettingsError(f"{where}: there is no {what} {given!r}", hint=f"use {' or '.join(near)}")

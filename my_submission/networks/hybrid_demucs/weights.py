@@ -24,7 +24,7 @@ def infer_config(state: Mapping[str, Tensor], *, where: str | PathLike[str] | No
     outputs = shape_of(state, "time_decoder.4.conv_tr.weight", (width, None, KERNEL), where=where)[1]
     if outputs % inputs:
         problem = f"{outputs} output channels are no multiple of the {inputs} of the mixture"
-        raise WeightsError(problem, where=where, cure="use a checkpoint of a Hybrid Demucs")
+        raise WeightsError(problem, where=where, hint="use a checkpoint of a Hybrid Demucs")
     try:
         return HybridDemucsConfig(outputs // inputs, inputs, width)
     except ValueError as error:

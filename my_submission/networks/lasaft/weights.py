@@ -117,8 +117,8 @@ class _Shapes:
 
     def __getitem__(self, key: str) -> tuple[int, ...]:
         if key not in self.state:
-            cure = "use a checkpoint of LaSAFT, LightSAFT or LASAFT-Net-v2"
-            raise WeightsError(f"the weight {key} is missing", where=self.where, cure=cure)
+            hint = "use a checkpoint of LaSAFT, LightSAFT or LASAFT-Net-v2"
+            raise WeightsError(f"the weight {key} is missing", where=self.where, hint=hint)
         return tuple(self.state[key].shape)
 
     def size(self, key: str, axis: int) -> int:
@@ -217,4 +217,4 @@ def _check_window(window: Tensor, n_fft: int, where: str | PathLike[str] | None)
     difference = float((window - torch.hann_window(n_fft, periodic=True)).abs().max())
     if not difference <= _WINDOW_TOLERANCE:
         problem = f"the weight {WINDOW_KEY} is no periodic Hann window (it differs by {difference:.2g})"
-        raise WeightsError(problem, where=where, cure="use a checkpoint that was trained with one")
+        raise WeightsError(problem, where=where, hint="use a checkpoint that was trained with one")

@@ -1,0 +1,68 @@
+"""Demucs v2 on the CPU with its recurrent weights in 8 bits, where that agrees with fp32."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from my_submission.engines.base import Batch, Engine
+from my_submission.engines.demucs_engine import DemucsEngine
+from my_submission.engines.validated_engine import ValidatedEngine, loudest_stretch
+from my_submission.stems import Waveform
+
+_FLAGS = {"avx512_vnni", "avx_vnni"}
+"""What Linux calls a processor's products of 8-bit integers. Without them onnxruntime may have no fast code for such
+weights, and makes them floating-point numbers again at every step."""
+
+
+@lru_cache(maxsize=1)
+def rounding_obstacle(processors: Path = Path("/proc/cpuinfo")) -> str | None:
+    """Why weights in 8 bits are no use on this machine; None where they are."""
+    try:
+        lines = processors.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return f"what {platform.machine()} under {platform.system()} can multiply is not known"
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    return None if _FLAGS.intersection(flags) else "this processor has no products of 8-bit integers (VNNI)"
+
+
+class ValidatedDemucs(ValidatedEngine):
+    """A Demucs that rounds its recurrent weights, where the stems of an excerpt then agree with fp32.
+
+    Args:
+        reference: in fp32.
+        excerpt_samples: of what is compared, a length that the network takes.
+        name: of the network, for the verdict.
+    """
+
+    def __init__(self, reference: DemucsEngine, *, excerpt_samples: int, name: str) -> None:
+        candidates = {"8 bits": reference.with_rounded_recurrence}
+        super().__init__(reference, candidates, excerpt=partial(loudest_stretch, samples=excerpt_samples), name=name)
+        self._is_open_ahead = False
+
+    def open(self) -> None:
+        """Open all weights now; those of fp32 while nothing has been compared, which takes both."""
+        self._is_open_ahead = True
+        cast(DemucsEngine, self._chosen or self.reference).open()
+
+    def run_together(self, segments: Sequence[Waveform], *, is_last: bool = False) -> list[Batch]:
+        """See :meth:`~my_submission.engines.demucs_engine.DemucsEngine.run_together`."""
+        loudest = max(segments, key=lambda segment: float(np.vdot(segment, segment)))
+        return self._run_chosen(
+            loudest[None], lambda engine: cast(DemucsEngine, engine).run_together(segments, is_last=is_last)
+        )
+
+    def _choose(self, batch: Batch) -> Engine:
+        chosen = super()._choose(batch)
+        if self._is_open_ahead:
+            cast(DemucsEngine, chosen).open()
+        return chosen
+
+    def _tried(self, engine: Engine, excerpt: Batch) -> Batch:
+        """By way of segments run together, of which there is one: that keeps no weights of the LSTM."""
+        return cast(DemucsEngine, engine).run_together([excerpt[0]])[0][None]

@@ -1,0 +1,407 @@
+"""One song on its way: the plan, the units of work until time is up, and what came of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Self
+
+from my_submission.audio_io import Mixture
+from my_submission.budget import Budget
+from my_submission.events import Estimated, Event, Note, Planned, StageAdvanced, StageFinished, StageStarted
+from my_submission.geometry import SAMPLE_RATE
+from my_submission.mechanisms import NewStore, SongContext, SongStages
+from my_submission.planning import ClosingStage, CostModel, Forecast, Plan, Schedule, Stage, WorkItem
+from my_submission.planning.coverage import FADE_SAMPLES
+from my_submission.planning.energy import EnergyProfile
+from my_submission.predictor.blender import BlendedBuffer, StemBlender
+from my_submission.predictor.report import NOT_SEPARATED, StageReport, is_separated
+from my_submission.predictor.residual import DependentStage, residual_mixture
+from my_submission.predictor.worker import OverrunError, Worker, is_abandoned
+from my_submission.stems import Stems
+from my_submission.systems import Branch, LoadedSystem
+
+logger = logging.getLogger(__name__)
+
+FALLBACK_SHARE = 0.4
+"""The fallback is run first only if it probably leaves this much of the time, or more, to the system itself."""
+
+
+FINISH_MARGIN = 2.5
+"""Nothing can be left out of the writing, and a machine that was quick at first has taken three times as long for the
+rest of it; what was set aside in vain goes back to the work while blocks are written."""
+
+SLOW_MARGIN = 1.25
+"""So many times its likely cost are set aside for writing at least, however much the networks have raised it."""
+
+HIGH_MARGIN = 1.2
+"""What flushing to the disk took at its worst, it may take again and a little more."""
+
+SPARE_SHARE = 0.015
+"""Of the whole budget, left unused: work that was to end at the last moment has ended 0.1 % after it."""
+
+MIN_SPARE_SECONDS, MAX_SPARE_SHARE = 0.5, 0.04
+"""Of short budgets more is left unused: what a busy machine does to the last write does not shrink with the budget. Of
+8 s, a run has ended 0.2 s after it was to."""
+
+CLOSING_SHARE = 0.2
+"""Flushing files to the disk takes about this share of writing them, where it was never measured."""
+
+
+@dataclass
+class _Done:
+    """What became of one part."""
+
+    seconds: float = 0.0
+    n_units: int = 0
+
+
+@dataclass
+class WriteCost:
+    """Cost of what comes after the work: blending, resampling, writing and closing the files.
+
+    Attributes:
+        key: what its cost is known by.
+        prior: seconds a second of audio where it is not known.
+        min_seconds: what it takes however short the song is.
+    """
+
+    key: str
+    prior: float
+    min_seconds: float
+
+    @property
+    def closing_key(self) -> str:
+        """What the cost of closing the files is known by."""
+        return f"{self.key} closing"
+
+    def reserve(self, costs: CostModel, song_seconds: float, left_seconds: float) -> float:
+        """Seconds to set aside.
+
+        Args:
+            costs: seconds of work per second of audio.
+            song_seconds: length of the song.
+            left_seconds: as much of it as is not written yet.
+        """
+        typical, high = costs.typical(self.key, prior=self.prior), costs.high(self.key, prior=self.prior)
+        # A machine that is slow now may not be for long: what that adds is part of the margin.
+        margin = max(FINISH_MARGIN / costs.expected_slowness(self.key), SLOW_MARGIN)
+        # The slowest block seen says what a hiccup of the machine takes, not what every block will.
+        hiccup = (high - typical) * min(left_seconds, StemBlender.block_samples / SAMPLE_RATE)
+        writing = margin * max(typical, costs.known(self.key)) * left_seconds + hiccup
+        prior = CLOSING_SHARE * self.prior
+        typical, high = costs.typical(self.closing_key, prior=prior), costs.high(self.closing_key, prior=prior)
+        closing = max(FINISH_MARGIN * typical, HIGH_MARGIN * high)
+        return writing + closing * song_seconds + self.min_seconds
+
+
+@dataclass
+class SongSeparation:
+    """Everything about the song in hand; made per call, so that a predictor keeps nothing of a song.
+
+    Attributes:
+        system: the system.
+        mixture: the song.
+        budget: until the last byte is written.
+        costs: seconds of work per second of audio.
+        write_cost: cost of what comes after the work.
+        new_store: makes stores.
+        refines: whether time that is left over is spent on refinements.
+        notes: what a reader of the report should know.
+    """
+
+    system: LoadedSystem
+    mixture: Mixture
+    budget: Budget
+    costs: CostModel
+    write_cost: WriteCost
+    new_store: NewStore
+    refines: bool
+    notes: list[str] = field(default_factory=list)
+    plan: Plan = field(init=False)
+    blender: StemBlender = field(init=False)
+    _done: dict[str, _Done] = field(default_factory=dict, init=False)
+    _current: Stage | None = field(default=None, init=False)
+    _written: int = field(default=0, init=False)
+    _worker: Worker | None = field(default=None, init=False)
+    _overdue: WorkItem | None = field(default=None, init=False)
+    _failed: set[str] = field(default_factory=set, init=False)
+    _told: set[str] = field(default_factory=set, init=False)
+    _schedule: Schedule = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._told.update(self.system.remarks)
+        self._energy = EnergyProfile.of(self.mixture.store) if self.budget.is_limited else None
+        self._buffers: list[BlendedBuffer] = []
+        branches = [self._branch_stages(branch) for branch in self.system.branches]
+        fallback = self._fallback(branches[0])
+        stages = [stage for branch in (*([fallback[0]] if fallback else []), *branches) for stage in branch.stages]
+        refinements = [stage for branch in branches for stage in branch.refinements if stage.total_samples]
+        recipe = self.system.recipe
+        below = None if fallback is None else _blended(*fallback)
+        self.blender = StemBlender(recipe.sources, self.mixture, self._buffers, below, rest=recipe.rest)
+        self._schedule = Schedule(stages, refinements if self.refines else (), self._wiener_stage(), self._is_blocked)
+        self.plan = self._schedule.plan(self._forecast())
+
+    @property
+    def seconds(self) -> float:
+        """Length of the song."""
+        return self.mixture.samples / SAMPLE_RATE
+
+    @property
+    def is_as_published(self) -> bool:
+        """Whether the stems are those that the system gives without a deadline, or better."""
+        stages = self._schedule.published
+        return all(stage.is_covered and not stage.departure for stage in stages)
+
+    def __enter__(self) -> Self:
+        if self.budget.is_limited:
+            self._worker = Worker(self.budget.clock).__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._worker is not None:
+            self._worker.__exit__(kind, error, trace)
+
+    def work(self) -> Iterator[Event]:
+        """Do units until everything is done or it is time to write; to be called inside a with block."""
+        yield Planned({stage.name: stage.seconds for stage in self.plan.stages if stage.share})
+        for text in self.mixture.notes:
+            yield Note(text)
+        if self.budget.is_limited:
+            yield Note(f"planned: {self.plan.quality_level}")
+        yield from self._run()
+
+    def blocks(self) -> Iterator[Stems | Event]:
+        """The stems, block by block, and events of the work that still fits in between.
+
+        Writing is the one thing that must not be late, so much time is set aside for it. As blocks are written, it
+        turns out how much of that is not needed, and the part of the song that is not written yet gets it.
+        """
+        for start, stop in self.blender.block_bounds():
+            began = self.budget.elapsed()
+            yield self.blender.compose(start, stop)
+            seconds = self.budget.elapsed() - began
+            self.costs.observe(self.write_cost.key, (stop - start) / SAMPLE_RATE, seconds, is_network=False)
+            self._written = stop
+            if self.budget.is_limited and stop < self.mixture.samples:
+                yield from self._run()
+        yield from self._conclude()
+
+    def part_reports(self) -> tuple[StageReport, ...]:
+        """All parts of the system, and the refinements that were begun."""
+        planned = {stage.name: stage for stage in self.plan.stages}
+        reports = []
+        for stage in (*self._schedule.published, *self._schedule.refinements):
+            done = self._done.get(stage.name, _Done())
+            is_refinement = stage in self._schedule.refinements
+            if is_refinement and not done.n_units:
+                continue
+            reports.append(
+                StageReport(
+                    name=stage.name,
+                    seconds=done.seconds,
+                    done_samples=stage.covered_samples,
+                    samples=stage.total_samples,
+                    runs_on=stage.runs_on,
+                    n_units=done.n_units,
+                    planned_seconds=planned[stage.name].seconds if self.budget.is_limited else None,
+                    planned_share=planned[stage.name].share,
+                    is_refinement=is_refinement,
+                )
+            )
+        return tuple(reports)
+
+    def left_out(self) -> tuple[str, ...]:
+        """What the deadline took away, a sentence each."""
+        left = []
+        for stage in self._schedule.published:
+            done, whole = stage.covered_samples / SAMPLE_RATE, stage.total_samples / SAMPLE_RATE
+            if not stage.is_covered:
+                left.append(f"the deadline stopped {stage.name} after {done:.1f} of {whole:.1f} s of the song")
+            elif departure := stage.departure:
+                left.append(f"the deadline {departure}")
+        return tuple(left)
+
+    def _forecast(self) -> Forecast:
+        if not self.budget.is_limited:
+            return Forecast(self.costs, self.budget)
+        left = (self.mixture.samples - self._written) / SAMPLE_RATE
+        writing = self.write_cost.reserve(self.costs, self.seconds, left)
+        return Forecast(self.costs, self.budget.reserving(writing + spare_seconds(self.budget.seconds)))
+
+    def _branch_stages(self, branch: Branch) -> SongStages:
+        """The stages of a branch; their buffer joins those that are blended."""
+        earlier = StemBlender(branch.minus, self.mixture, tuple(self._buffers))
+        mixture = residual_mixture(self.mixture, earlier.estimates, branch.minus) if branch.minus else self.mixture
+        stages = branch.mechanism.stages(self._context(branch.name, mixture, branch.shares))
+        if branch.minus:
+
+            def is_ready() -> bool:
+                return earlier.is_covered(branch.minus)
+
+            waiting = tuple(DependentStage(stage, is_ready) for stage in stages.stages)
+            refining = tuple(DependentStage(stage, is_ready) for stage in stages.refinements)
+            stages = replace(stages, stages=waiting, refinements=refining)
+        self._buffers.append(_blended(stages, branch.shares))
+        return stages
+
+    def _context(self, name: str, mixture: Mixture, shares: Mapping[str, float]) -> SongContext:
+        return SongContext(
+            name=name,
+            mixture=mixture,
+            new_store=self.new_store,
+            forecast=self._forecast(),
+            has_deadline=self.budget.is_limited,
+            shares=shares,
+            energy=self._energy,
+            earlier=tuple(blended.buffer for blended in self._buffers),
+            system=self.system.recipe.name,
+            fingerprint=self.system.fingerprint,
+        )
+
+    def _wiener_stage(self) -> ClosingStage | None:
+        """The filter over the blended estimates, if the system has one."""
+        recipe = self.system.recipe.wiener
+        if recipe is None:
+            return None
+        buffer, stage = recipe.stage(
+            self._context("joint filter", self.mixture, recipe.shares),
+            read=self.blender.estimates,
+            is_estimated=self.blender.is_estimated,
+            sources=self.system.recipe.estimated,
+        )
+        self.blender.filtered = BlendedBuffer(buffer, recipe.shares)
+        return stage
+
+    def _fallback(self, first: SongStages) -> tuple[SongStages, Mapping[str, float]] | None:
+        """The fallback's stages and shares if the first branch would not end in time and the fallback costs little."""
+        if not self.budget.is_limited:
+            return None
+        forecast = self._forecast()
+        if forecast.has_time_for(_seconds_of(first, forecast)) or (branch := self.system.open_fallback()) is None:
+            return None
+        stages = branch.mechanism.stages(self._context(branch.name, self.mixture, branch.shares))
+        left = forecast.budget.remaining()
+        return (stages, branch.shares) if _seconds_of(stages, forecast) <= (1 - FALLBACK_SHARE) * left else None
+
+    def _run(self) -> Iterator[Event]:
+        after = self._written + FADE_SAMPLES if self._written else 0
+        while self._is_free(after) and (item := self._schedule.next_item(self._forecast(), after=after)) is not None:
+            if item.stage is not self._current:
+                if self._current is not None:
+                    yield self._finished(self._current)
+                self._current = item.stage
+                yield StageStarted(item.stage.name, item.stage.total_samples)
+            if not self._do(item):
+                self._overdue = item
+                return
+            yield from self._news()
+            yield StageAdvanced(item.stage.name, item.stage.covered_samples, item.stage.total_samples)
+
+    def _news(self) -> Iterator[Event]:
+        """What the engines found out in the last work item; reports have it from the system."""
+        for remark in self.system.remarks:
+            if remark not in self._told:
+                self._told.add(remark)
+                yield Note(remark)
+
+    def _is_blocked(self, key: str) -> bool:
+        return key in self._failed or is_abandoned(key)
+
+    def _is_free(self, after: int, *, waits: bool = True) -> bool:
+        """Whether no item is overdue; one that comes back is used if it changes nothing before ``after``.
+
+        Where units are short, any hiccup of the machine makes one overdue: it must not end the work.
+        """
+        if self._overdue is None or self._worker is None:
+            return True
+        item = self._overdue
+        try:
+            late = self._worker.late(timeout_seconds=self._forecast().budget.remaining() if waits else 0.0)
+        except Exception as error:  # whatever the engine raised: the song's stems are being written, and stay
+            logger.exception("%s: failed after it had been left behind", item.stage.name)
+            self.notes.append(f"{item.stage.name} failed while the song was written and was left out: {error}")
+            self._failed.add(item.stage.cost_key)
+            self._overdue = None
+            return True
+        if late is None:
+            return False
+        self._overdue = None
+        logger.info("%s: came back after %.2f s", item.stage.name, late.seconds)
+        self.costs.observe(item.stage.cost_key, item.audio_seconds, late.seconds)
+        if item.first_sample is None or item.first_sample >= after:
+            item.commit(late.result)
+        else:
+            item.drop()
+        return True
+
+    def _do(self, item: WorkItem) -> bool:
+        """Do a item and learn what it costs; false when it did not return in time."""
+        began = self.budget.elapsed()
+        if self._worker is None:
+            result = item.compute()
+        else:
+            left = self._forecast().budget.remaining()
+            try:
+                result = self._worker.run(item.compute, key=item.stage.cost_key, timeout_seconds=left)
+            except OverrunError as error:
+                logger.info("%s: %s", item.stage.name, error)
+                self._account(item, began)
+                return False
+        item.commit(result)
+        self.costs.observe(item.stage.cost_key, item.audio_seconds, self._account(item, began))
+        return True
+
+    def _account(self, item: WorkItem, began: float) -> float:
+        seconds = self.budget.elapsed() - began
+        done = self._done.setdefault(item.stage.name, _Done())
+        done.seconds += seconds
+        done.n_units += 1
+        return seconds
+
+    def _conclude(self) -> Iterator[Event]:
+        """Say what was not done."""
+        if self._overdue is not None and not self._is_free(self.mixture.samples, waits=False):
+            yield self._note(
+                f"{self._overdue.stage.name} had not returned at the deadline and was left behind: it hangs, or this "
+                "machine became far slower than it was"
+            )
+        if self._current is not None:
+            yield self._finished(self._current)
+        for stage in self._schedule.published:
+            if stage.name not in self._done:
+                yield StageStarted(stage.name, stage.total_samples)
+                yield self._finished(stage)
+        for text in self.left_out():
+            yield self._note(text)
+        estimated = Estimated(self.blender.estimated_shares())
+        yield estimated
+        if not is_separated(estimated.shares):
+            yield self._note(NOT_SEPARATED)
+
+    def _finished(self, stage: Stage) -> StageFinished:
+        seconds = self._done.get(stage.name, _Done()).seconds
+        return StageFinished(stage.name, seconds, stage.covered_samples, stage.total_samples)
+
+    def _note(self, text: str) -> Note:
+        logger.info(text)
+        self.notes.append(text)
+        return Note(text)
+
+
+def spare_seconds(budget_seconds: float) -> float:
+    """How much of a budget is left unused."""
+    return max(SPARE_SHARE * budget_seconds, min(MIN_SPARE_SECONDS, MAX_SPARE_SHARE * budget_seconds))
+
+
+def _blended(stages: SongStages, shares: Mapping[str, float]) -> BlendedBuffer:
+    return BlendedBuffer(stages.buffer, shares, stages.mixer)
+
+
+def _seconds_of(stages: SongStages, forecast: Forecast) -> float:
+    return sum(forecast.n_seconds(stage.cost_key, stage.audio_seconds_left(forecast)) for stage in stages.stages)

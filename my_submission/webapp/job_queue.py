@@ -1,0 +1,247 @@
+"""The queue: visitors share one loaded system, a song at a time, in the order in which they came."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+from my_submission.audio_io import decode_to_wav, interleave
+from my_submission.audio_io.stem_sets import RECORD_FILE, read_record
+from my_submission.errors import InputError, MdxError
+from my_submission.events import Event, Finished
+from my_submission.pictures import SongView, view_song
+from my_submission.predictor import Predictor, SeparationReport
+from my_submission.predictor.separation_record import RecordRequest
+from my_submission.webapp.browser_sessions import SessionSong
+from my_submission.webapp.progress_meter import Progress, ProgressMeter
+
+State = Literal["waiting", "running", "done", "stopped", "failed"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SeparationRequest:
+    """What a visitor asked for.
+
+    Attributes:
+        system: name of the system.
+        sources: stems to keep.
+        budget_seconds: time limit of the separation, without the wait for it; None for none.
+    """
+
+    system: str
+    sources: tuple[str, ...]
+    budget_seconds: float | None = None
+
+
+class _StoppedError(Exception):
+    """The visitor stopped the job."""
+
+
+class QueuedJob:
+    """One song to be separated as wished.
+
+    Attributes:
+        song: whose files it works on.
+        wish: how.
+        state: where it is in its life.
+        moment: how far it is.
+        error: why it failed.
+    """
+
+    def __init__(self, song: SessionSong, wish: SeparationRequest) -> None:
+        self.song, self.wish = song, wish
+        self.state: State = "waiting"
+        self.moment = Progress("Waiting")
+        self.error = ""
+        self._stop = threading.Event()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in {"done", "stopped", "failed"}
+
+    def stop(self) -> None:
+        """Ask for an end after the chunk in hand."""
+        self._stop.set()
+
+    def check(self) -> None:
+        """To be called between chunks; ends the job when that was asked for or nobody waits for it any more."""
+        if self._stop.is_set() or self.song.is_given_up:
+            raise _StoppedError
+
+
+class JobQueue:
+    """Separates one song at a time in a thread of its own.
+
+    The system in use stays loaded for the next visitor; another one takes its place when it is asked for.
+
+    Args:
+        load: from a system's name to its predictor.
+        max_seconds: longest song.
+        max_waiting: jobs that may wait.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[str], Predictor],
+        *,
+        max_seconds: float,
+        max_waiting: int = 8,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._load, self._most_seconds, self._most_waiting, self._clock = load, max_seconds, max_waiting, clock
+        self._loaded: tuple[str, Predictor] | None = None
+        self._waiting: deque[QueuedJob] = deque()
+        self._running: QueuedJob | None = None
+        self._is_closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._serve, name="mdx-page", daemon=True)
+        self._thread.start()
+
+    def submit(self, song: SessionSong, wish: SeparationRequest) -> QueuedJob:
+        """Put a song into the queue.
+
+        Raises:
+            MdxError: too many are waiting already.
+        """
+        with self._changed:
+            self._drop_stopped()
+            if len(self._waiting) >= self._most_waiting:
+                raise MdxError(f"{len(self._waiting)} songs are waiting already", hint="try again in a few minutes")
+            job = QueuedJob(song, wish)
+            self._waiting.append(job)
+            self._changed.notify_all()
+        return job
+
+    def n_ahead(self, job: QueuedJob) -> int:
+        """How many songs come before this one."""
+        with self._changed:
+            self._drop_stopped()
+            if job not in self._waiting:
+                return 0
+            return self._waiting.index(job) + (self._running is not None)
+
+    def wait(self, job: QueuedJob, timeout_seconds: float) -> bool:
+        """Wait until a job is over; whether it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: job.is_over, timeout_seconds)
+
+    def close(self) -> None:
+        """Stop what is being done and take nothing more."""
+        with self._changed:
+            self._is_closed = True
+            for job in [*self._waiting, *([self._running] if self._running else [])]:
+                job.stop()
+            self._changed.notify_all()
+
+    def _drop_stopped(self) -> None:
+        """Those who left the queue do not count; to be called with the lock held."""
+        for job in list(self._waiting):
+            try:
+                job.check()
+            except _StoppedError:
+                job.state = "stopped"
+                self._waiting.remove(job)
+
+    def _serve(self) -> None:
+        while (job := self._next()) is not None:
+            try:
+                state, error = self._outcome(job)
+            finally:
+                with self._changed:
+                    self._running = None
+            with self._changed:
+                job.error, job.state = error, state
+                self._changed.notify_all()
+
+    def _next(self) -> QueuedJob | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            if self._is_closed:
+                return None
+            self._running = self._waiting.popleft()
+            self._running.state = "running"
+            return self._running
+
+    def _outcome(self, job: QueuedJob) -> tuple[State, str]:
+        try:
+            job.check()
+            with job.song.in_use():
+                self._do(job)
+        except _StoppedError:
+            return "stopped", ""
+        except InputError as error:
+            return "failed", str(InputError(error.problem, where=job.song.name, hint=error.hint))
+        except MdxError as error:
+            return "failed", str(error)
+        except Exception:
+            logger.exception("%s: the separation broke", job.song.name)
+            return "failed", "Something broke that should not; the server's log says what."
+        return "done", ""
+
+    def _do(self, job: QueuedJob) -> None:
+        predictor = self._predictor(job)
+        song, began = job.song, self._clock()
+        mixture = song.folder / "mixture.wav"
+
+        def heard(seconds: float) -> None:
+            job.check()
+            job.moment = replace(job.moment, part_seconds=seconds, song_seconds=song.seconds or 0.0)
+
+        job.moment = Progress("Reading")
+        notes = decode_to_wav(song.path, mixture, max_seconds=self._most_seconds, on_progress=heard)
+        report = self._separate(job, predictor, self._clock() - began)
+        report = replace(report, notes=(*notes, *report.notes), input_notes=notes)
+        job.check()
+        job.moment = Progress("Measuring the stems", share=1.0, notes=job.moment.notes)
+        record = read_record(song.folder / "stems")
+        view = _only(view_song(report, mixture=mixture), job.wish.sources)
+        for name, path in report.outputs.items():
+            if name not in job.wish.sources:
+                (song.folder / path).unlink()
+        interleave({track.name: track.path for track in view.tracks[1:]}, song.folder / "mixer.wav")
+        (song.folder / "stems" / RECORD_FILE).unlink()  # it would list stems that nobody wanted
+        song.report, song.view, song.record = report, view, record
+
+    def _predictor(self, job: QueuedJob) -> Predictor:
+        name = job.wish.system
+        if self._loaded is None or self._loaded[0] != name:
+            job.moment = Progress(f"Loading {name}")
+            self._loaded = None  # two systems at once may be more than the machine holds
+            self._loaded = (name, self._load(name))
+        return self._loaded[1]
+
+    def _separate(self, job: QueuedJob, predictor: Predictor, spent_seconds: float) -> SeparationReport:
+        budget = job.wish.budget_seconds
+        meter = ProgressMeter(self._clock, None if budget is None else max(0.0, budget - spent_seconds))
+        events = predictor.stream_file(
+            job.song.folder / "mixture.wav",
+            job.song.folder / "stems",
+            subtype="FLOAT",
+            budget_seconds=budget,
+            spent_seconds=spent_seconds,
+            record=RecordRequest(song=job.song.name, original=job.song.path),
+        )
+        with contextlib.closing(cast("Generator[Event]", events)):
+            for event in events:
+                job.check()
+                if isinstance(event, Finished):
+                    report: SeparationReport = event.result
+                else:
+                    job.moment = meter.take(event)
+        return report
+
+
+def _only(view: SongView, sources: Sequence[str]) -> SongView:
+    """The view of the mixture and some stems; the residual stays that of all stems."""
+    mixture, *stems = view.tracks
+    return replace(view, tracks=(mixture, *(track for track in stems if track.name in sources)))

@@ -1,0 +1,72 @@
+"""Songs and stems copied between formats: the same samples, all or nothing, and never more than is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from my_submission.audio_io import StemFolderWriter, check_song, convert_stems, decode_to_wav, interleave
+from my_submission.errors import InputError
+from tests.audio_fixtures import noise, write_audio, write_media
+
+
+def test_decoded_samples_stay_what_they_are(tmp_path: Path) -> None:
+    wave = noise(1, 20_000, level=0.9)  # some beyond full scale
+    source = write_audio(tmp_path / "in.wav", wave, 32_000, subtype="FLOAT")
+    heard: list[float] = []
+    decode_to_wav(source, tmp_path / "out.wav", on_progress=heard.append)
+    found, rate = soundfile.read(tmp_path / "out.wav", dtype="float32")
+    assert (rate, heard[-1]) == (32_000, 20_000 / 32_000)
+    np.testing.assert_array_equal(found, np.repeat(wave.T, 2, axis=1))
+
+
+def test_m4a_states_its_length_and_is_decoded(tmp_path: Path) -> None:
+    source = write_media(tmp_path / "in.m4a", [noise(2, 44_100)], codec="aac")
+    assert check_song(source, max_seconds=10) == pytest.approx(1.0, abs=0.05)
+    decode_to_wav(source, tmp_path / "out.wav", max_seconds=10)
+    assert soundfile.info(tmp_path / "out.wav").frames == pytest.approx(44_100, abs=2_048)
+
+
+@pytest.mark.parametrize("name", ["in.wav", "in.m4a"])
+def test_long_songs_are_refused_by_their_header(tmp_path: Path, name: str) -> None:
+    wave = noise(2, 2 * 44_100)
+    codec = (
+        write_media(tmp_path / name, [wave], codec="aac") if name == "in.m4a" else write_audio(tmp_path / name, wave)
+    )
+    with pytest.raises(InputError, match="longer than the 1 s"):
+        check_song(codec, max_seconds=1)
+
+
+def test_a_song_that_hides_its_length_is_cut_off_while_decoding(tmp_path: Path) -> None:
+    source = write_media(tmp_path / "in.aac", [noise(2, 2 * 44_100)], codec="aac", container="adts")
+    assert check_song(source, max_seconds=1) is None
+    with pytest.raises(InputError, match="longer than the 1 s"):
+        decode_to_wav(source, tmp_path / "out.wav", max_seconds=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.aac"]
+
+
+@pytest.mark.parametrize(("file_format", "subtype"), [("wav", "PCM_16"), ("wav", "PCM_24"), ("flac", "PCM_16")])
+def test_converted_stems_are_those_a_separation_would_have_written(
+    tmp_path: Path, file_format: str, subtype: str
+) -> None:
+    waves = {"bass": noise(2, 30_000, seed=1, level=0.5), "drums": noise(2, 30_000, seed=2)}
+    options = {"sample_rate": 48_000, "samples": 30_000, "source_rate": 48_000}
+    for folder, form, kind in (("float", "wav", "FLOAT"), ("direct", file_format, subtype)):
+        with StemFolderWriter(tmp_path / folder, tuple(waves), subtype=kind, file_format=form, **options) as writer:
+            writer.write(waves)
+    stems = {name: tmp_path / "float" / f"{name}.wav" for name in waves}
+    paths = convert_stems(stems, tmp_path / "out", subtype=subtype, file_format=file_format)
+    for name, path in paths.items():
+        assert path.read_bytes() == (tmp_path / "direct" / f"{name}.{file_format}").read_bytes()
+
+
+def test_interleaved_stems_lie_side_by_side(tmp_path: Path) -> None:
+    waves = {name: noise(2, 5_000, seed=seed) for seed, name in enumerate(("bass", "drums", "other"))}
+    stems = {name: write_audio(tmp_path / f"{name}.wav", wave, subtype="PCM_16") for name, wave in waves.items()}
+    interleave(stems, tmp_path / "mixer.wav")
+    found, _ = soundfile.read(tmp_path / "mixer.wav", dtype="int16")
+    expected = np.concatenate([soundfile.read(path, dtype="int16")[0] for path in stems.values()], axis=1)
+    np.testing.assert_array_equal(found, expected)

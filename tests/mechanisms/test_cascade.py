@@ -1,0 +1,85 @@
+"""Cascades and systems of a target and the rest, as data: what later branches hear, and what the stems add up to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from my_submission.events import StageStarted
+from my_submission.mechanisms import SpectralRecipe
+from my_submission.predictor import Predictor
+from my_submission.stems import DEMUCS_SOURCES
+from my_submission.systems import Branch, BranchRecipe, LoadedSystem, SystemRecipe
+from my_submission.systems.catalogue import KUIELAB_A
+from tests.rigs import FakeClock, scaling, spectral
+
+SAMPLES = 60_000
+
+
+def song() -> np.ndarray:
+    return (0.3 * np.random.default_rng(0).standard_normal((2, SAMPLES))).astype(np.float32)
+
+
+def branch(name: str, gains: dict[str, float], clock: FakeClock, minus: tuple[str, ...] = ()) -> Branch:
+    engines = {source: scaling(gain, lambda _: clock.pass_(1.0)) for source, gain in gains.items()}
+    return Branch(name, spectral(engines), dict.fromkeys(gains, 1.0), minus)
+
+
+def system(branches: tuple[Branch, ...], sources: tuple[str, ...], rest: str | None = None) -> LoadedSystem:
+    recipes = tuple(
+        BranchRecipe(each.name, SpectralRecipe(dict.fromkeys(each.shares, "fake")), each.shares, each.minus)
+        for each in branches
+    )
+    return LoadedSystem(SystemRecipe("cascade", "for tests", sources, recipes, rest=rest), branches, {})
+
+
+def cascade(clock: FakeClock) -> LoadedSystem:
+    """Vocals from the mixture, then bass, drums and other from the mixture minus those vocals."""
+    front = branch("vocals", {"vocals": 0.4}, clock)
+    back = branch("accompaniment", {"bass": 0.5, "drums": 0.3, "other": 0.2}, clock, ("vocals",))
+    return system((front, back), ("bass", "drums", "other", "vocals"))
+
+
+@pytest.mark.parametrize("budget", [None, 10_000.0])
+def test_later_branches_hear_the_mixture_minus_what_is_estimated(budget: float | None) -> None:
+    """Identity networks with gains: exact products, to float32 rounding; with a deadline as without."""
+    clock = FakeClock()
+    stems = Predictor(cascade(clock), clock=clock).separate(song(), budget_seconds=budget, refine=False)
+    np.testing.assert_allclose(stems["vocals"], 0.4 * song(), atol=1e-6)
+    for source, gain in (("bass", 0.5), ("drums", 0.3), ("other", 0.2)):
+        np.testing.assert_allclose(stems[source], gain * 0.6 * song(), atol=1e-6)
+    np.testing.assert_allclose(sum(stems.values()), song(), atol=1e-6)
+
+
+def test_a_branch_waits_for_what_it_takes_out() -> None:
+    """With time for part of the vocals only, the accompaniment is not begun and the stems still add up."""
+    clock = FakeClock()
+    events = list(Predictor(cascade(clock), clock=clock).stream(song(), budget_seconds=8.0, refine=False))
+    advanced = {event.part for event in events if type(event).__name__ == "StageAdvanced"}
+    assert advanced == {"vocals"}
+    assert next(event.part for event in events if isinstance(event, StageStarted)) == "vocals"
+    difference = np.abs(sum(events[-1].result.values()) - song())
+    assert difference.max() < 0.02  # on the ramp where the vocals end
+    assert np.mean(difference > 1e-5) < 0.1
+
+
+def test_the_rest_is_the_mixture_minus_the_target() -> None:
+    clock = FakeClock()
+    two_stems = system((branch("target", {"vocals": 0.4}, clock),), ("vocals", "instrumental"), rest="instrumental")
+    stems = Predictor(two_stems, clock=clock).separate(song())
+    assert tuple(stems) == ("vocals", "instrumental")
+    np.testing.assert_array_equal(stems["instrumental"], song() - stems["vocals"])
+
+
+def test_what_cannot_be_said_is_refused() -> None:
+    clock = FakeClock()
+    front = branch("vocals", {"vocals": 0.4}, clock)
+    with pytest.raises(ValueError, match=r"no branch before 'early' .* estimates vocals"):
+        system((branch("early", {"bass": 0.5}, clock, ("vocals",)), front), ("bass", "vocals"))
+    with pytest.raises(ValueError, match="the rest 'piano'"):
+        system((front,), ("vocals",), rest="piano")
+    demucs = KUIELAB_A.branches[1]
+    scaled = BranchRecipe("demucs", demucs.recipe, dict.fromkeys(("bass", "drums", "other"), 1.0), ("vocals",))
+    first = BranchRecipe("vocals", SpectralRecipe({"vocals": "fake"}), {"vocals": 1.0})
+    with pytest.raises(ValueError, match="needs statistics of what it hears"):
+        SystemRecipe("cascade", "for tests", DEMUCS_SOURCES, (first, scaled))

@@ -1,0 +1,156 @@
+"""The filter over all estimates: one solve a point as reference, known shares through the predictor, deadlines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from evaluator.metrics import global_sdr
+from my_submission.dsp.wiener import filtered_together
+from my_submission.events import Finished, StageAdvanced
+from my_submission.geometry import FadeChunking, StftGeometry
+from my_submission.mechanisms import MultichannelWienerFilter, WienerRecipe
+from my_submission.planning import Calibration
+from my_submission.predictor import Predictor
+from my_submission.stems import MUSIC_SOURCES, Stems
+from my_submission.systems import LoadedSystem
+from my_submission.systems.starters import WIENER
+from tests.rigs import GAINS, HALVES, FakeClock, two_branches
+
+RATE = 44_100
+STFT = StftGeometry(512, 256, 257)
+FILTER = WienerRecipe(HALVES, STFT, FadeChunking(20_000, 2_000))
+SQUARES = sum(gain**2 for gain in GAINS.values())
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def spectra(*shape: int, seed: int = 0) -> np.ndarray:
+    return (noise(*shape, seed=seed) + 1j * noise(*shape, seed=seed + 1)).astype(np.complex64)
+
+
+def networks(clock: FakeClock | None = None, *, chunk_seconds: float = 0.0) -> LoadedSystem:
+    """Networks that give every source a fixed share of the mixture, and the filter after them."""
+    whole = two_branches(clock=clock, chunk_seconds=chunk_seconds)
+    ones = dict.fromkeys(MUSIC_SOURCES, 1.0)
+    branch = replace(whole.recipe.branches[0], shares=ones)
+    recipe = replace(whole.recipe, branches=(branch,), wiener=FILTER)
+    return replace(whole, recipe=recipe, branches=(replace(whole.branches[0], shares=ones),))
+
+
+def separated(made: LoadedSystem, song: np.ndarray, clock: FakeClock, budget: float | None) -> tuple[Stems, int]:
+    """Stems, and how many samples the filter has done."""
+    filtered = 0
+    for event in Predictor(made, clock=clock).stream(song, budget_seconds=budget, refine=False):
+        if isinstance(event, StageAdvanced) and event.part == "joint filter":
+            filtered = event.done
+        if isinstance(event, Finished):
+            stems = event.result
+    return stems, filtered
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("loud", [0.1, 1.0, 1e3])
+def test_every_point_is_a_solved_equation(channels: int, loud: float) -> None:
+    """Against numpy.linalg.solve at every point, to 1e-4 of the loudest; 37 frames are no whole number of blocks."""
+    estimates, mixture = loud * spectra(3, channels, 37, 5), loud * spectra(channels, 37, 5, seed=7)
+    powers = (np.abs(estimates) ** 2).mean(axis=1)
+    covariances = np.einsum("jctf,jdtf->jfcd", estimates, estimates.conj()) / powers.sum(axis=1)[..., None, None]
+    models = np.einsum("jtf,jfcd->jtfcd", powers, covariances)
+    whitened = np.linalg.solve(models.sum(axis=0), mixture.transpose(1, 2, 0)[..., None])[..., 0]
+    expected = np.einsum("jtfcd,tfd->jctf", models, whitened)
+    filtered = filtered_together(estimates, mixture)
+    np.testing.assert_allclose(filtered, expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(filtered.sum(axis=0), mixture, atol=1e-3 * np.abs(mixture).max())
+
+
+def test_silence_stays_silence() -> None:
+    assert not filtered_together(np.zeros((4, 2, 3, 5), np.complex64), spectra(2, 3, 5)).any()
+    assert not filtered_together(spectra(4, 2, 3, 5), np.zeros((2, 3, 5), np.complex64)).any()
+
+
+def test_a_window_does_not_hear_where_it_is_cut() -> None:
+    """Of a filter that hears the whole song, a window inside is the same where the covariances are: to 1e-4."""
+    shares = np.array([0.2, 0.5, 0.3], np.float32)[:, None, None]
+    song = noise(2, 30_000)
+    joint = MultichannelWienerFilter(STFT)
+    context = joint.context_samples
+    window = joint.filter(shares * song, song)
+    expected = shares**2 / (shares**2).sum() * song[:, context:-context]
+    np.testing.assert_allclose(window, expected, atol=1e-4)
+
+
+def test_all_bins_are_needed() -> None:
+    with pytest.raises(ValueError, match="needs all 257"):
+        MultichannelWienerFilter(StftGeometry(512, 256, 200))
+
+
+@pytest.mark.parametrize("samples", [1, 255, 19_000, 22_001, 70_000])
+def test_shares_of_the_mixture_become_shares_of_power(samples: int) -> None:
+    """Half of each, to 1e-4, for songs shorter than a frame, shorter than a window and longer."""
+    song, clock = noise(2, samples), FakeClock()
+    stems, filtered = separated(networks(), song, clock, None)
+    assert filtered == samples
+    for source, gain in GAINS.items():
+        np.testing.assert_allclose(stems[source], (gain + gain**2 / SQUARES) / 2 * song, atol=1e-4)
+
+
+def test_a_deadline_keeps_what_is_filtered_and_leaves_the_rest_as_it_was() -> None:
+    """Every budget gives stems between unfiltered and filtered ones, without a step; more time filters no less."""
+    song = np.ones((2, 4 * RATE), np.float32)  # whose stems show a step as one
+    done = []
+    for budget in (1.0, 2.0, 2.6, 3.0, 4.0, 100.0):
+        clock = FakeClock()
+        made = networks(clock, chunk_seconds=0.01)
+        began = clock.now
+        stems, filtered = separated(made, song, clock, budget)
+        assert clock.now - began <= budget
+        done.append(filtered)
+        if filtered:
+            inside = stems["vocals"][:, 1_000:-1_000]
+            assert np.abs(np.diff(inside)).max() < 2e-3
+    assert done == sorted(done)
+    assert done[0] == 0
+    assert done[-1] == song.shape[1]
+
+
+@pytest.mark.parametrize("budget", [None, 100.0, 400.0])
+def test_what_is_filtered_was_refined_before(budget: float | None) -> None:
+    """With time for some refinements or for all; a filter that comes first would hide what they change."""
+    clock, calibration, song = FakeClock(), Calibration(), 0.1 * noise(2, 60_000)
+    for _ in range(2):  # what the filter costs is known the second time
+        made = networks(clock, chunk_seconds=1.0)
+        predictor = Predictor(made, clock=clock, calibration=calibration)
+        events = list(predictor.stream(song, budget_seconds=budget, refine=True))
+    done = [event.part for event in events if isinstance(event, StageAdvanced)]
+    assert any(part.endswith("overlapped") for part in done)
+    filtered = [index for index, part in enumerate(done) if part == "joint filter"]
+    assert all(part == "joint filter" for part in done[filtered[0] : filtered[-1]])
+    assert not any(part.endswith("overlapped") for part in done[filtered[0] :])
+    assert [event.done for event in events if isinstance(event, StageAdvanced)][filtered[-1]] == song.shape[1]
+
+
+def test_estimates_that_claim_too_little_get_what_nobody_else_asks_for() -> None:
+    """Two sources in different bands, both taken at a quarter: 2.5 dB before the filter, above 12 dB after it."""
+    spectrum = np.fft.rfft(noise(2, 2, 60_000))
+    spectrum[0, :, 8_000:] = 0
+    spectrum[1, :, :8_000] = 0
+    sources = np.fft.irfft(spectrum).astype(np.float32)
+    mixture = sources.sum(axis=0)
+    context = MultichannelWienerFilter(STFT).context_samples
+    filtered = MultichannelWienerFilter(STFT).filter(sources / 4, mixture)
+    for source, estimate in zip(sources[..., context:-context], filtered, strict=True):
+        assert global_sdr(source, source / 4) == pytest.approx(2.5, abs=0.1)
+        assert global_sdr(source, estimate) > 12
+
+
+def test_shares_are_checked() -> None:
+    with pytest.raises(ValueError, match="must lie between 0 and 1"):
+        replace(WIENER, shares={"bass": 1.5})
+    made = networks()
+    with pytest.raises(ValueError, match="no share of 'drums'"):
+        replace(made.recipe, wiener=replace(FILTER, shares={"bass": 0.5}))

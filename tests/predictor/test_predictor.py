@@ -1,0 +1,246 @@
+"""The predictor around fake engines: blending, deadlines with an injected clock, files, reports, events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from my_submission.errors import InputError, OutputError
+from my_submission.events import Finished, Note, StageAdvanced, StageFinished, StageStarted
+from my_submission.geometry import SAMPLE_RATE
+from my_submission.mechanisms import Mixer
+from my_submission.predictor import Predictor
+from my_submission.predictor.report import NOT_SEPARATED
+from my_submission.stems import MUSIC_SOURCES
+from tests.rigs import CHUNKING, GAINS, SEGMENTS, WAVEFORM_GAINS, FakeClock, two_branches
+
+SAMPLES = 50_000
+N_CHUNKS = CHUNKING.count(SAMPLES)
+N_SEGMENTS = len(SEGMENTS.offsets(SAMPLES))
+
+
+def song(samples: int = SAMPLES, seed: int = 0) -> np.ndarray:
+    return (0.2 * np.random.default_rng(seed).standard_normal((2, samples))).astype(np.float32)
+
+
+def ideal(source: str) -> float:
+    return 0.5 * GAINS[source] + 0.5 * WAVEFORM_GAINS[source]
+
+
+def test_full_plan_blends_by_share() -> None:
+    """Every source is the mean of both branches; float32 rounding only (1e-6)."""
+    mixture = song()
+    stems = Predictor(two_branches()).separate(mixture)
+    assert tuple(stems) == MUSIC_SOURCES
+    for source, stem in stems.items():
+        np.testing.assert_allclose(stem, ideal(source) * mixture, atol=1e-6)
+
+
+def test_mixer_is_applied_between_networks_and_refinement() -> None:
+    mixture = song()
+    matrix = np.zeros((8, 10), np.float32)
+    matrix[0, 8] = matrix[1, 9] = 1.0  # bass becomes the mixture, everything else silence
+    stems = Predictor(two_branches(mixer=Mixer(matrix))).separate(mixture)
+    np.testing.assert_allclose(stems["bass"], (0.5 + 0.5 * WAVEFORM_GAINS["bass"]) * mixture, atol=1e-6)
+    np.testing.assert_allclose(stems["drums"], 0.5 * WAVEFORM_GAINS["drums"] * mixture, atol=1e-6)
+
+
+def test_identity_mixer_changes_nothing() -> None:
+    mixture = song()
+    plain = Predictor(two_branches()).separate(mixture)
+    mixed = Predictor(two_branches(mixer=Mixer(np.eye(8, 10)))).separate(mixture)
+    for source in MUSIC_SOURCES:
+        np.testing.assert_array_equal(plain[source], mixed[source])
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.99])
+def test_deadline_is_kept_with_complete_stems(share: float) -> None:
+    """Whatever the budget, the work ends before it and four full-length, gapless stems are there."""
+    chunk, segment = 1.0, 4.0
+    full = 4 * N_CHUNKS * chunk + N_SEGMENTS * segment
+    clock = FakeClock()
+    predictor = Predictor(two_branches(clock=clock, chunk_seconds=chunk, segment_seconds=segment), clock=clock)
+    mixture = song()
+    stems = predictor.separate(mixture, budget_seconds=share * full)
+    assert clock.now <= share * full
+    for source in MUSIC_SOURCES:
+        assert stems[source].shape == mixture.shape
+        loud = np.abs(mixture) > 0.05
+        assert (np.abs(stems[source][loud]) > 0).all(), f"{source} has a gap"
+
+
+def test_more_time_is_never_worse() -> None:
+    """Error against the full plan's output does not rise with the budget."""
+    mixture, errors = song(), []
+    for seconds in (5.0, 30.0, 60.0, 90.0, 120.0, 200.0, 1000.0):
+        clock = FakeClock()
+        predictor = Predictor(two_branches(clock=clock, chunk_seconds=1.0, segment_seconds=4.0), clock=clock)
+        stems = predictor.separate(mixture, budget_seconds=seconds)
+        errors.append(sum(float(np.sum((stems[s] - ideal(s) * mixture) ** 2)) for s in MUSIC_SOURCES))
+    floored = [max(error, 1e-9 * errors[0]) for error in errors]  # below lies rounding
+    assert floored == sorted(floored, reverse=True)
+    assert errors[-1] < 1e-9 * errors[0]
+
+
+def test_refinement_that_stops_fades_out_without_a_step() -> None:
+    """A constant mixture must give stems whose neighbouring samples never jump."""
+    clock = FakeClock()
+    predictor = Predictor(two_branches(clock=clock, segment_seconds=10.0), clock=clock)
+    stems = predictor.separate(np.ones((2, SAMPLES), np.float32), budget_seconds=35.0, refine=False)
+    refined = stems["vocals"][0]
+    assert refined[0] == pytest.approx(ideal("vocals"), abs=1e-5)
+    assert refined[-1] == pytest.approx(GAINS["vocals"], abs=1e-5)
+    assert np.abs(np.diff(refined[100:-100])).max() < 1e-3
+
+
+def test_no_time_at_all_shares_the_mixture_out_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+    predictor = Predictor(two_branches(clock=clock, chunk_seconds=1.0), clock=clock)
+    mixture = song()
+    stems = predictor.separate(mixture, budget_seconds=0.0)
+    for stem in stems.values():
+        np.testing.assert_allclose(stem, mixture / 4, atol=1e-6)
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [NOT_SEPARATED]
+
+
+@pytest.mark.parametrize(
+    ("spent", "budget", "shares"),
+    [
+        (0.0, None, {"bass": 1.0, "drums": 1.0, "other": 1.0, "vocals": 1.0}),
+        (2.5, 2.0, {"bass": 0.0, "drums": 0.0, "other": 0.0, "vocals": 0.0}),
+        (0.0, 2.5 * N_CHUNKS, {"bass": 1.0, "drums": 1.0, "other": 0.4, "vocals": 0.0}),
+    ],
+)
+def test_a_report_says_how_much_was_estimated_and_how_late_it_is(
+    tmp_path: Path, spent: float, budget: float | None, shares: dict[str, float]
+) -> None:
+    clock = FakeClock()
+    predictor = Predictor(two_branches(clock=clock, chunk_seconds=1.0, segment_seconds=50.0), clock=clock)
+    soundfile.write(tmp_path / "song.wav", song().T, SAMPLE_RATE)
+    report = predictor.separate_file(tmp_path / "song.wav", tmp_path, budget_seconds=budget, spent_seconds=spent)
+    plain = report.as_json()
+    late = 0.0 if budget is None else max(0.0, spent + clock.now - budget)
+    assert plain["separated"] == report.is_separated == (max(shares.values()) > 0)
+    assert plain["separated_shares"] == pytest.approx(shares, abs=0.1)
+    assert plain["late_by_seconds"] == pytest.approx(late)
+    texts = ([] if report.is_separated else [NOT_SEPARATED]) + ([f"late by {late:.3f} s"] if late else [])
+    assert list(report.warnings()) == texts
+
+
+def test_time_that_ends_inside_the_networks_keeps_the_sum() -> None:
+    """What no network reached is shared out so that the stems still add up to the mixture there."""
+    clock = FakeClock()
+    predictor = Predictor(two_branches(clock=clock, chunk_seconds=1.0, segment_seconds=50.0), clock=clock)
+    mixture = song()
+    stems = predictor.separate(mixture, budget_seconds=2.5 * N_CHUNKS)
+    np.testing.assert_allclose(stems["bass"], GAINS["bass"] * mixture, atol=1e-6)
+    difference = np.abs(sum(stems.values()) - mixture)
+    assert difference.max() < 0.01  # where one way fades into the other
+    assert np.mean(difference > 1e-5) < 0.1
+
+
+def test_events_tell_the_whole_story() -> None:
+    clock = FakeClock()
+    predictor = Predictor(two_branches(clock=clock, segment_seconds=10.0), clock=clock)
+    events = list(predictor.stream(song(), budget_seconds=45.0, refine=False))
+    started = [event.part for event in events if isinstance(event, StageStarted)]
+    assert started == [*(f"networks: {source}" for source in MUSIC_SOURCES), "demucs"]
+    finished = {event.part: event for event in events if isinstance(event, StageFinished)}
+    assert finished["networks: bass"].is_complete
+    assert not finished["demucs"].is_complete
+    assert any(isinstance(event, Note) and "deadline stopped demucs" in event.text for event in events)
+    done = [event.done for event in events if isinstance(event, StageAdvanced) and event.part == "networks: bass"]
+    assert done == sorted(done)
+    assert done[-1] == SAMPLES
+    assert isinstance(events[-1], Finished)
+
+
+def test_callers_array_is_left_alone_and_layouts_are_accepted() -> None:
+    predictor = Predictor(two_branches())
+    mixture = song(5_000)
+    before = mixture.copy()
+    stems = predictor.separate(mixture)
+    np.testing.assert_array_equal(mixture, before)
+    mono = predictor.separate(mixture[0])
+    np.testing.assert_array_equal(mono["bass"][0], mono["bass"][1])
+    doubled = predictor.separate(mixture.astype(np.float64))
+    np.testing.assert_array_equal(doubled["bass"], stems["bass"])
+    with pytest.raises(InputError, match="Transpose"):
+        predictor.separate(mixture.T)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 48_000, 96_000])
+def test_other_rates_come_back_at_their_own(rate: int, tmp_path: Path) -> None:
+    """Rate and length are the input's; a tone keeps its level to 0.1 %."""
+    samples = rate + 7
+    tone = np.tile(0.5 * np.sin(2 * np.pi * 440 * np.arange(samples) / rate), (2, 1)).astype(np.float32)
+    stems = Predictor(two_branches()).separate(tone, sample_rate=rate)
+    middle = slice(samples // 4, 3 * samples // 4)
+    for source, stem in stems.items():
+        assert stem.shape == tone.shape
+        np.testing.assert_allclose(stem[:, middle], ideal(source) * tone[:, middle], atol=5e-4)
+    soundfile.write(tmp_path / "tone.wav", tone.T, rate, subtype="FLOAT")
+    Predictor(two_branches()).separate_file(tmp_path / "tone.wav", tmp_path / "out", subtype="FLOAT")
+    info = soundfile.info(tmp_path / "out" / "vocals.wav")
+    assert (info.samplerate, info.frames, info.channels) == (rate, samples, 2)
+
+
+def test_report_says_what_was_done(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "song.wav", song().T, 44_100, subtype="FLOAT")
+    report = Predictor(two_branches()).separate_file(tmp_path / "song.wav", tmp_path / "out", budget_seconds=60)
+    plain = json.loads(json.dumps(report.as_json()))
+    assert plain["complete"] is True
+    assert plain["budget_seconds"] == 60
+    published = [part["name"] for part in plain["parts"] if not part["is_refinement"]]
+    assert published == [*(f"networks: {s}" for s in MUSIC_SOURCES), "demucs"]
+    assert plain["plan"] == "everything as published"
+    assert plain["left_out"] == []
+    assert plain["is_as_published"] is True
+    assert all(part["n_units"] and part["planned_share"] == 1 for part in plain["parts"])
+    assert set(plain["levels"]["bass"]) == {"peak", "rms", "clipped_samples"}
+    assert plain["cutoffs_hz"] == dict.fromkeys(MUSIC_SOURCES, 22_050.0)
+    assert plain["peak_memory_bytes"] > 0
+    assert Path(plain["outputs"]["bass"]).is_file()
+
+
+def test_clipped_samples_are_counted_and_float_keeps_them(tmp_path: Path) -> None:
+    loud = np.full((2, 5_000), 60.0, np.float32)
+    soundfile.write(tmp_path / "loud.wav", loud.T, 44_100, subtype="FLOAT")
+    predictor = Predictor(two_branches())
+    report = predictor.separate_file(tmp_path / "loud.wav", tmp_path / "pcm")
+    assert report.levels["bass"]["clipped_samples"] == 2 * 5_000
+    predictor.separate_file(tmp_path / "loud.wav", tmp_path / "float", subtype="FLOAT")
+    kept, _ = soundfile.read(tmp_path / "float" / "bass.wav")
+    assert kept.max() == pytest.approx(60.0 * ideal("bass"), abs=1e-3)
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    """An engine that breaks in the middle leaves no stem, no scratch file, and the old stems as they were."""
+    soundfile.write(tmp_path / "song.wav", song().T, 44_100)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "bass.wav").write_bytes(b"old")
+    runs = iter(range(5))
+
+    class BrokenClock(FakeClock):
+        def pass_(self, seconds: float) -> None:
+            if next(runs) == 4:
+                raise OutputError("broken on purpose")
+
+    with pytest.raises(OutputError, match="on purpose"):
+        Predictor(two_branches(clock=BrokenClock())).separate_file(tmp_path / "song.wav", out)
+    assert [path.name for path in out.iterdir()] == ["bass.wav"]
+    assert (out / "bass.wav").read_bytes() == b"old"
+
+
+def test_one_predictor_keeps_nothing_between_songs() -> None:
+    predictor = Predictor(two_branches())
+    first = predictor.separate(song(seed=1))
+    predictor.separate(song(9_000, seed=2))
+    again = predictor.separate(song(seed=1))
+    for source in MUSIC_SOURCES:
+        np.testing.assert_array_equal(first[source], again[source])

@@ -1,0 +1,187 @@
+"""The architecture as a test: floors, forbidden imports, cycles, prints, and what importing costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FLOORS = [
+    {"errors", "stems", "fade_weights", "geometry", "budget", "events", "cache", "documents", "version"},
+    {"dsp", "audio_io", "weights"},
+    {"graphs"},
+    {"networks"},
+    {"engines"},
+    {"planning"},
+    {"mechanisms"},
+    {"systems"},
+    {"predictor"},
+    {"challenge", "submission", "doctor", "pictures"},
+    {"cli", "__main__", "user_config", "aicrowd_wrapper", "webapp", "batch"},
+]
+"""Modules and packages of my_submission, from the ground up; imports go down or stay on their floor."""
+
+FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+DOORS = FLOORS[-1]
+GROUND = FLOORS[0]
+
+ONLY_IN = {
+    "onnxruntime": {"engines"},
+    "openvino": {"engines"},
+    "torch": {"networks", "engines"},
+    "rich": {"cli", "webapp", "batch"},
+    "ray": {"batch"},
+    "fsspec": {"batch"},
+    "pyarrow": {"batch"},
+    "matplotlib": {"pictures"},
+    "streamlit": {"webapp"},
+    "starlette": {"webapp"},
+    "altair": {"webapp"},
+}
+"""Library to the packages of my_submission that may import it."""
+
+
+def modules(package: str = "my_submission") -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names of everything a module imports, also inside functions, but not for type checking alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def place(path: Path) -> str:
+    """The entry of FLOORS a file belongs to; empty for the package's own __init__."""
+    parts = path.relative_to(ROOT / "my_submission").with_suffix("").parts
+    return "" if parts == ("__init__",) else parts[0]
+
+
+def test_every_module_has_a_floor() -> None:
+    unknown = {place(path) for path in modules()} - set(FLOOR_OF) - {""}
+    assert not unknown
+
+
+def test_imports_go_down_only() -> None:
+    upward = []
+    for path in modules():
+        if not place(path):
+            continue
+        for name in imports(path):
+            head, _, rest = name.partition(".")
+            target = rest.partition(".")[0]
+            if head == "my_submission" and target in FLOOR_OF and FLOOR_OF[target] > FLOOR_OF[place(path)]:
+                upward.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert not upward
+
+
+def test_ground_floor_needs_only_the_standard_library_and_numpy() -> None:
+    allowed = sys.stdlib_module_names | {"numpy", "my_submission", "terminal"}
+    for path in modules():
+        if place(path) in GROUND:
+            assert {name.partition(".")[0] for name in imports(path)} <= allowed, path
+
+
+@pytest.mark.parametrize("library", sorted(ONLY_IN))
+def test_heavy_libraries_stay_in_their_place(library: str) -> None:
+    for path in modules():
+        if place(path) not in ONLY_IN[library]:
+            assert library not in {name.partition(".")[0] for name in imports(path)}, path
+
+
+def test_evaluator_stands_alone() -> None:
+    for path in modules("evaluator"):
+        assert "my_submission" not in {name.partition(".")[0] for name in imports(path)}, path
+
+
+def test_what_stands_below_all_knows_none_of_them() -> None:
+    for path in modules("terminal"):
+        known = {name.partition(".")[0] for name in imports(path)}
+        assert known <= sys.stdlib_module_names | {"terminal", "rich", "psutil"}, path
+
+
+def test_library_does_not_import_other_wings() -> None:
+    """Only a door may call the evaluator; nothing calls training or tests."""
+    for path in modules():
+        wings = {"training", "evaluator", "tests", "predict"} - ({"evaluator"} if place(path) in DOORS else set())
+        assert not wings & {name.partition(".")[0] for name in imports(path)}, path
+
+
+def test_no_print_below_a_door() -> None:
+    for path in modules():
+        if place(path) in DOORS:
+            continue
+        calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+        assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], path
+
+
+def test_no_import_cycle() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in modules():
+        dotted = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        graph[dotted] = {name for name in imports(path) if name.startswith("my_submission")}
+    known = set(graph)
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name in done:
+            return
+        for target in graph[name] & known:
+            is_own_package = name.startswith(f"{target}.") or target == name
+            if not is_own_package:
+                visit(target, (*trail, name))
+        done.add(name)
+
+    for name in known:
+        visit(name, ())
+
+
+def test_no_file_is_named_for_leftovers() -> None:
+    leftovers = {"utils", "util", "helpers", "helper", "common", "misc"}
+    named = {
+        path.stem for package in ("my_submission", "evaluator", "training", "terminal") for path in modules(package)
+    }
+    assert not named & leftovers
+
+
+def test_importing_the_package_is_light_and_silent() -> None:
+    heavy = {"torch", "onnxruntime", "scipy", "soundfile", "av"}
+    code = f"import sys, my_submission; print(sorted({heavy} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert (run.stdout.strip(), run.stderr) == ("[]", "")
+
+
+def test_owner_s_top_level_names_are_there() -> None:
+    names = [
+        "my_submission",
+        "models",
+        "aicrowd.json",
+        "predict.py",
+        "evaluator",
+        "requirements.txt",
+        "apt.txt",
+        "tests",
+        "README.md",
+    ]
+    assert [name for name in names if not (ROOT / name).exists()] == []

@@ -1,0 +1,180 @@
+"""Subcommands that make song folders."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from training.cli.command import SEED, TrainingCommand
+
+PROCESSES = 2
+
+
+def _decode(options: argparse.Namespace) -> None:
+    from training.data.decoding import decode_songs
+
+    print(decode_songs(options.songs, options.corpus / options.collection), "songs")
+
+
+def _add_decode(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "songs", type=Path, nargs="+", help="song folders (.wav .flac .ogg) and MUSDB18's .stem.mp4 files"
+    )
+    parser.add_argument("--collection", required=True, help="name of the collection they go to")
+    parser.add_argument("--corpus", type=Path, required=True)
+
+
+def _render(options: argparse.Namespace) -> None:
+    from training.render import render_folder
+
+    n_rendered = render_folder(
+        options.midi,
+        options.sound_fonts,
+        options.corpus / options.collection,
+        seed=options.seed,
+        max_seconds=options.max_seconds,
+        n_processes=options.processes,
+    )
+    print(n_rendered, "songs")
+
+
+def _add_render(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("midi", type=Path, help="folder of .mid files")
+    parser.add_argument("--sound-fonts", type=Path, nargs="+", required=True, help=".sf2 or .sf3 files")
+    parser.add_argument("--collection", default="midi", help="name of the collection they go to")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--max-seconds", type=float, default=150.0)
+    parser.add_argument("--processes", type=int, default=PROCESSES)
+    parser.add_argument("--seed", type=int, default=SEED)
+
+
+def _sing(options: argparse.Namespace) -> None:
+    from training.singing import recorded_singer, sing_folder, spoken_singer
+
+    singers = [recorded_singer(folder) for folder in options.syllables]
+    singers += [spoken_singer(voice) for voice in options.voices]
+    n_sung = sing_folder(
+        singers,
+        options.midi,
+        options.corpus / options.collection,
+        seed=options.seed,
+        n_songs=options.songs,
+        max_seconds=options.max_seconds,
+    )
+    print(n_sung, "songs")
+
+
+def _add_sing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("midi", type=Path, help="folder of .mid files whose melodies are sung")
+    parser.add_argument("--syllables", type=Path, nargs="*", default=[], help="folders of sung syllables, .ogg")
+    parser.add_argument("--voices", nargs="*", default=[], help="voices of flite, for instance slt rms awb kal16")
+    parser.add_argument("--collection", required=True, help="name of the collection they go to")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--songs", type=int, default=40)
+    parser.add_argument("--max-seconds", type=float, default=90.0)
+    parser.add_argument("--seed", type=int, default=SEED)
+
+
+def _drum(options: argparse.Namespace) -> None:
+    from training.drumming import drum_folder
+
+    n_drummed = drum_folder(
+        options.one_shots,
+        options.midi,
+        options.loops,
+        options.corpus / options.collection,
+        seed=options.seed,
+        max_seconds=options.max_seconds,
+    )
+    print(n_drummed, "songs")
+
+
+def _add_drum(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("midi", type=Path, help="folder of .mid files whose drums are played")
+    parser.add_argument(
+        "--one-shots", type=Path, required=True, help="folder of recordings, .flac, named as Sonic Pi's"
+    )
+    parser.add_argument("--loops", type=Path, nargs="*", default=[], help="recordings that are repeated")
+    parser.add_argument("--collection", default="drums", help="name of the collection they go to")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--max-seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=SEED)
+
+
+def _band(options: argparse.Namespace) -> None:
+    from training.band.kit import read_kit, read_performances
+    from training.band.songs import BandInstruments, play_songs
+    from training.band.strings import instruments_named, read_instruments
+
+    samples: Path = options.samples
+    performances = read_performances(
+        samples / "groove-midi", is_evaluation=options.evaluation_session, shortest_seconds=options.shortest_performance
+    )
+    band = BandInstruments(
+        kit=read_kit(samples / "muldjord-kit", samples / "groove-midi" / "notes.csv"),
+        performances=performances,
+        basses=instruments_named(read_instruments(samples / "basses"), options.basses),
+        guitars=instruments_named(read_instruments(samples / "guitars"), options.guitars),
+        sound_fonts=options.sound_fonts,
+    )
+    n_played = play_songs(
+        band,
+        options.midi,
+        options.corpus / options.collection,
+        seed=options.seed,
+        songs=range(options.first, options.first + options.songs),
+        max_seconds=options.max_seconds,
+    )
+    print(n_played, "songs")
+
+
+def _add_band(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("midi", type=Path, help="folder of .mid files whose basses, guitars and other parts are played")
+    parser.add_argument(
+        "--samples", type=Path, required=True, help="folder of groove-midi, muldjord-kit, basses and guitars"
+    )
+    parser.add_argument("--sound-fonts", type=Path, nargs="+", required=True, help="for the parts that nobody plays")
+    parser.add_argument("--basses", nargs="+", required=True, help="names of instruments in basses/notes.csv")
+    parser.add_argument("--guitars", nargs="+", required=True, help="names of instruments in guitars/notes.csv")
+    parser.add_argument(
+        "--evaluation-session",
+        action="store_true",
+        help="drums of the evaluation session instead of the training split",
+    )
+    parser.add_argument("--shortest-performance", type=float, default=20.0, help="seconds of drums that are repeated")
+    parser.add_argument("--collection", default="band", help="name of the collection they go to")
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--songs", type=int, default=100, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="number of the first one")
+    parser.add_argument("--max-seconds", type=float, default=100.0)
+    parser.add_argument("--seed", type=int, default=SEED)
+
+
+def _stretch(options: argparse.Namespace) -> None:
+    from training.augment.offline import plan_copies, write_copies
+    from training.data.songs import read_collection
+
+    collection = read_collection(options.songs)
+    copies = plan_copies(collection, options.out, semitones=options.semitones, tempo_percent=options.tempo_percent)
+    n_written = write_copies(copies, n_processes=options.processes)
+    print(f"{n_written} stems written, {len(copies) - n_written} were there")
+
+
+def _add_stretch(parser: argparse.ArgumentParser) -> None:
+    from training.augment.offline import SEMITONES, TEMPO_PERCENT
+
+    parser.add_argument("songs", type=Path, help="a folder of song folders")
+    parser.add_argument("--out", type=Path, required=True, help="folder that <name>_p=<semitones>_t=<per cent> go to")
+    parser.add_argument("--semitones", type=int, nargs="+", default=list(SEMITONES))
+    parser.add_argument("--tempo-percent", type=int, nargs="+", default=list(TEMPO_PERCENT))
+    parser.add_argument("--processes", type=int, default=PROCESSES)
+
+
+STAGES = (
+    TrainingCommand("decode", "decode songs into a corpus of raw stems", _add_decode, _decode),
+    TrainingCommand("render", "render MIDI songs into the corpus", _add_render, _render),
+    TrainingCommand("sing", "sing MIDI melodies with recorded syllables", _add_sing, _sing),
+    TrainingCommand("drum", "play the drums of MIDI songs with recorded one-shots", _add_drum, _drum),
+    TrainingCommand("band", "play songs with recorded drums, basses and guitars", _add_band, _band),
+    TrainingCommand("stretch", "copy songs at other pitches and tempi", _add_stretch, _stretch),
+)

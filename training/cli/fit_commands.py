@@ -1,0 +1,140 @@
+"""Subcommands that train networks and export them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+from pathlib import Path
+
+from training.cli.command import DEFAULT_RUNS, TrainingCommand, add_cache, add_data, add_experiment
+
+MEBI = 2**20
+
+
+def _hear_warnings_only() -> None:
+    """Lightning says on standard error what this program says itself; called once Lightning is imported."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+
+
+def _configs(options: argparse.Namespace) -> None:
+    from training.settings.files import experiment_names
+
+    print(*experiment_names(), sep="\n")
+
+
+def _add_nothing(parser: argparse.ArgumentParser) -> None:
+    """Takes no arguments."""
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from training.data.loading import read_data
+    from training.experiments import load_experiment
+    from training.fitting import fit
+
+    _hear_warnings_only()
+    experiment = load_experiment(options.experiment, options.overrides)
+    data = read_data(experiment, options.data, options.valid)
+    name = options.name or options.experiment.removesuffix(".toml").lstrip("./")
+    report = fit(experiment, data, name=name, runs=options.runs, cache=options.cache)
+    best = "nothing was validated" if report.best is None else f"best {report.best} {report.score}"
+    if report.is_first_process:
+        print(f"{report.steps} steps, last {report.last}, {best}")
+
+
+def _add_fit(parser: argparse.ArgumentParser) -> None:
+    add_experiment(parser)
+    add_data(parser)
+    add_cache(parser)
+    parser.add_argument("--runs", type=Path, default=DEFAULT_RUNS, help="folder of runs; a models folder, too")
+    parser.add_argument("--name", help="of the run below it; the experiment's when not given")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from training.checkpoints import load_module
+    from training.manifest import record_graphs
+
+    for path in options.checkpoints:
+        module = load_module(path)
+        folder = options.models / module.experiment.family
+        for written in module.export_graphs(folder):
+            print(f"{written.path} {written.n_bytes} bytes sha256 {written.sha256} parity {written.parity_db:.1f} dB")
+        record_graphs(options.models, module.experiment, folder)
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="<run>/checkpoints/*.ckpt")
+    parser.add_argument("--models", type=Path, required=True, help="models folder the graphs and their entries go to")
+
+
+def _average(options: argparse.Namespace) -> None:
+    from my_submission.weights import ModelsFolder, record_artefacts
+    from training.averaging import average_graphs
+
+    artefact = ModelsFolder(options.models).artefact(options.artefact)
+    average_graphs(options.graphs, options.models / artefact.path)
+    entry = record_artefacts(options.models, [artefact]).artefact(artefact.name)
+    print(f"{options.models / entry.path} {entry.n_bytes} bytes sha256 {entry.sha256}")
+
+
+def _add_average(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("artefact", help="entry of the manifest whose file is replaced, such as starter/bass")
+    parser.add_argument("graphs", type=Path, nargs="+", help="two or more; its present file may be one of them")
+    parser.add_argument("--models", type=Path, required=True, help="models folder")
+
+
+def _bench_step(options: argparse.Namespace) -> None:
+    from training.bench import bench_step
+    from training.experiments import load_experiment
+
+    _hear_warnings_only()
+    experiment = load_experiment(options.experiment, options.overrides)
+    with tempfile.TemporaryDirectory() as scratch:
+        cost = bench_step(experiment, Path(scratch), n_steps=options.steps)
+    seconds = ", ".join(f"{value:.1f}" for value in cost.seconds)
+    print(
+        f"{options.experiment}: {cost.parameters} parameters, {cost.examples} windows a step "
+        f"({experiment.data.micro_batch} at once), {experiment.run.precision}, {cost.device}\n"
+        f"seconds a step: {seconds} ({cost.processor_seconds:.1f} processor seconds in all)\n"
+        f"{cost.examples_per_second:.2f} windows/s; "
+        f"peak memory {cost.peak_bytes / MEBI:.0f} MiB"
+    )
+
+
+def _add_bench_step(parser: argparse.ArgumentParser) -> None:
+    add_experiment(parser)
+    parser.add_argument("--steps", type=int, default=1, help="optimisation steps to run")
+
+
+def _bench_data(options: argparse.Namespace) -> None:
+    from training.bench import bench_data
+    from training.data.loading import read_data
+    from training.experiments import load_experiment
+
+    _hear_warnings_only()
+    experiment = load_experiment(options.experiment, options.overrides)
+    speed = bench_data(
+        experiment, read_data(experiment, options.data, options.valid), options.cache, n_batches=options.batches
+    )
+    print(f"{options.experiment}: {speed:.1f} windows/s with {experiment.data.workers} workers")
+
+
+def _add_bench_data(parser: argparse.ArgumentParser) -> None:
+    add_experiment(parser)
+    add_data(parser)
+    add_cache(parser)
+    parser.add_argument("--batches", type=int, default=20, help="batches to time")
+
+
+STAGES = (
+    TrainingCommand("configs", "list the experiments there are", _add_nothing, _configs),
+    TrainingCommand("fit", "train one experiment, or go on with it", _add_fit, _fit, has_settings=True),
+    TrainingCommand("export", "write the graphs of checkpoints to a models folder", _add_export, _export),
+    TrainingCommand("average", "replace an artefact by the mean of the weights of graphs", _add_average, _average),
+    TrainingCommand(
+        "bench-step", "time one optimisation step at full size", _add_bench_step, _bench_step, has_settings=True
+    ),
+    TrainingCommand(
+        "bench-data", "time the reading and augmenting of windows", _add_bench_data, _bench_data, has_settings=True
+    ),
+)
