@@ -233,7 +233,7 @@ class Instance:
         (Command(), rf"{os.system.__module__}\.system"),
         (Evaluation(), r"(builtins|__builtin__)\.eval"),
         (Loader(), r"torch\.serialization\.load"),
-        (Instance(), r"(copy_?reg\._reconstructor|test_weights_tensors\.Instance)"),
+        (Instance(), r"(copy_?reg\._reconstructor|test_tensors\.Instance)"),
     ],
 )
 def test_code_is_named_and_never_run(
