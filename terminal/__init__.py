@@ -1,5 +1,5 @@
-"""What every command of this tree needs of the terminal and of its own process; standard library and rich alone.
+"""Terminal output, standard streams and signals of every command; standard library, rich and psutil alone.
 
-Names that are no text, or that a terminal would obey, are stored and shown by ``names``. ``process`` begins and ends a
-command: its standard streams, its signals, its age. Stands below ``evaluator``, ``my_submission`` and ``training``.
+``names`` escapes file names for storage and display. ``process`` starts and ends a command. ``evaluator``,
+``my_submission`` and ``training`` import this package; it imports none of them.
 """

@@ -1,7 +1,7 @@
-"""The first moments of a command: a signal ends it with one line while it still imports what it needs.
+"""Signal handlers for the time in which a command still imports its modules: a signal ends it with one line.
 
-Nothing is imported here that the interpreter has not imported itself, for that would take time in which a signal ends
-in a traceback. ``terminal.process`` takes over.
+Imports only modules that the interpreter has loaded already, because any other import would leave a gap in which a
+signal ends in a traceback. ``terminal.process`` replaces these handlers.
 """
 
 from __future__ import annotations
@@ -9,20 +9,21 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]
 import os
 
-_SAID = {"SIGINT": b"interrupted\n", "SIGTERM": b"terminated\n", "SIGHUP": b"the terminal was closed\n"}
+MESSAGES = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "the terminal was closed"}
+"""Signals that ask a process to end, and the message for each."""
 
 
 def listen() -> None:
-    """End this process at once, with one line, when a signal asks for it that was not ignored before."""
-    for name in _SAID:
+    """Install handlers that end this process at once, with one line; signals ignored so far stay ignored."""
+    for name in MESSAGES:
         number = getattr(_signal, name, None)
         if number is not None and _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, _end)
 
 
 def _end(number: int, _: object) -> None:
-    said = next(text for name, text in _SAID.items() if getattr(_signal, name, None) == number)
+    message = next(text for name, text in MESSAGES.items() if getattr(_signal, name, None) == number)
     try:
-        os.write(2, said)
+        os.write(2, f"{message}\n".encode("ascii"))
     finally:
         os._exit(128 + number)

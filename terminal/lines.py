@@ -1,4 +1,4 @@
-"""Lines on a terminal: whatever text they hold, none of it is obeyed, as a control sequence or as markup."""
+"""Lines on a terminal, with control sequences in their text escaped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from terminal.names import shown
 
 
 def say(line: str, file: TextIO | None = None) -> None:
-    """Print one line, to standard output when no file is given."""
+    """Print one line to ``file``, by default standard output."""
     print(shown(line), file=file or sys.stdout, flush=True)
 
 
@@ -21,14 +21,14 @@ def complain(line: str) -> None:
 
 
 def log_to_stderr(level: int, form: str = "%(levelname)s: %(message)s") -> None:
-    """Send the log of this process to standard error, a line a message; tracebacks keep theirs."""
+    """Send the log of this process to standard error, one line per message; tracebacks keep their lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_LineFormatter(form))
     logging.basicConfig(level=level, handlers=[handler])
 
 
 class CommandParser(ArgumentParser):
-    """An argument parser whose messages show words of the command line harmlessly."""
+    """An argument parser that escapes control sequences in its messages."""
 
     def _print_message(self, message: str, file: TextIO | None = None) -> None:  # type: ignore[override]
         super()._print_message("\n".join(map(shown, message.split("\n"))), file)

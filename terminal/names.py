@@ -1,9 +1,9 @@
-"""Names of files, songs, systems and artefacts, as they are stored and as they are shown.
+"""Escapes for names of files, songs, systems and artefacts, for storage and for display.
 
-A file's name may hold any byte. Python keeps bytes that are no UTF-8 as lone surrogates, which no file in UTF-8, no
-Parquet table and no strict reader of JSON can hold. Here such a byte becomes ``\\xff`` (its value in hexadecimal), any
-other lone surrogate ``\\ud800``, and a backslash before text that looks like one of these ``\\x5c``, so that
-:func:`restored` gives back exactly the name.
+A file name may hold any byte. Python represents bytes that are not UTF-8 as lone surrogates, which UTF-8 files, Parquet
+and strict JSON readers refuse. :func:`stored` writes such a byte as ``\\xff`` (its value in hexadecimal) and any other
+lone surrogate as ``\\ud800``. A backslash before text that looks like such an escape becomes ``\\x5c``, so that
+:func:`restored` returns exactly the original name.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from os import PathLike
 from typing import Any
 
 _BYTE_SURROGATES = range(0xDC80, 0xDD00)
-"""What Python makes of the bytes 0x80 … 0xff of a file's name that are no UTF-8."""
+"""Surrogates by which Python represents the bytes 0x80 … 0xff of a file name that is not UTF-8."""
 
 _TO_STORE = re.compile(r"[\ud800-\udfff]|\\(?=x[0-9a-f]{2}|u[0-9a-f]{4})")
 _STORED = re.compile(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})")
 
 _JOINERS = frozenset("\u200c\u200d")
-"""Invisible, but part of how some scripts and emoji are written."""
+"""Zero-width characters that some scripts and emoji need."""
 
 
 def stored(name: str) -> str:
-    """The name as valid Unicode, for JSON, Parquet, CSV and other files; :func:`restored` gives the name back."""
+    """Return the name as valid Unicode, for JSON, Parquet and CSV files; :func:`restored` is the inverse."""
     return name if name.isascii() and "\\" not in name else _TO_STORE.sub(lambda found: _escape(found[0]), name)
 
 
 def restored(text: str) -> str:
-    """The name that :func:`stored` was given."""
+    """Return the name that :func:`stored` was given."""
     return _STORED.sub(lambda found: _character(found[1], found[2]), text) if "\\" in text else text
 
 
 def storable(document: Any) -> Any:
-    """A copy of a JSON document in which every text, keys included, is as :func:`stored` gives it."""
+    """Return a copy of a JSON document with :func:`stored` applied to every string, keys included."""
     if isinstance(document, str):
         return stored(document)
     if isinstance(document, dict):
@@ -47,21 +47,21 @@ def storable(document: Any) -> Any:
 
 
 def shown(text: str) -> str:
-    """The text as one line that a terminal shows and does not obey.
+    """Return the text as one line that is safe to print.
 
-    Control characters (escape sequences, newlines), marks that turn the direction of writing, other invisible marks
-    and bytes that are no UTF-8 are written out as ``\\x1b``, ``\\u202e``. Nothing else changes.
+    Control characters (escape sequences, newlines), marks that change the writing direction, other invisible marks
+    and bytes that are not UTF-8 are written as ``\\x1b``, ``\\u202e``. Nothing else changes.
     """
     return text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
 
 
 def as_html(text: str) -> str:
-    """The text as :func:`shown` gives it, for element content and quoted attributes of a page."""
+    """Return :func:`shown` of the text, escaped for HTML element content and quoted attributes."""
     return escape(shown(text), quote=True)
 
 
 def system_name(path: str | PathLike[str]) -> str | bytes:
-    """A file's name as libraries in C take it: its bytes, where names are bytes."""
+    """Return a file name as C libraries take it: as bytes on POSIX."""
     return os.fsencode(path) if os.name == "posix" else os.fspath(path)
 
 
@@ -71,7 +71,7 @@ def _shown(character: str) -> str:
 
 
 def _escape(character: str) -> str:
-    """Two digits for ASCII and for bytes that are no UTF-8, four or eight for other characters."""
+    """Return two digits for ASCII and for bytes that are not UTF-8, four or eight for other characters."""
     code = ord(character)
     if code in _BYTE_SURROGATES:
         return f"\\x{code - 0xDC00:02x}"

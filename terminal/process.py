@@ -1,7 +1,7 @@
-"""The process of a command: when it began, streams that cannot break it, signals that end it in order.
+"""Start time, standard streams, signals and exit of a command's process.
 
-A program calls :func:`begin` before it imports anything heavy, :func:`end_in_order` when there is something that an
-interruption must clean up, and :func:`end` at last. Nothing here is for a library: it changes the whole process.
+A program calls :func:`begin` before it imports heavy libraries, :func:`end_in_order` once an interruption must clean
+up, and :func:`end` last. These functions change the whole process, so libraries must not call them.
 """
 
 from __future__ import annotations
@@ -17,18 +17,15 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn
 
-from terminal import streams
+from terminal import early, streams
 from terminal.lines import complain
 
 EXIT_SIGNAL = 128
-"""Added to a signal's number, as shells do: 130 interrupted, 143 terminated, 129 when the terminal was closed."""
+"""Added to a signal's number for the exit code: 130 interrupted, 143 terminated, 129 terminal closed."""
 
 REPEAT_SECONDS = 1.0
-"""A signal that comes again within this time is the same request, sent to the process and to its group; later it is
-impatience, and nothing is cleaned up any more."""
-
-_WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "the terminal was closed"}
-"""Signals that ask a process to end, and what is said of each."""
+"""A second signal within this time counts as the same request, because it may have been sent to the process and to its
+group. A later one ends the process without clean-up."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -40,8 +37,6 @@ class Terminated(KeyboardInterrupt):
 
 
 class _State:
-    """What is known of this process."""
-
     began: float | None = None
     cleans_up = False
     first_signal: float | None = None
@@ -49,9 +44,9 @@ class _State:
 
 
 def begin() -> None:
-    """Take this process over for a command: streams, signals, and where its time begins.
+    """Set up streams, signal handlers and the start time of a command.
 
-    Until :func:`end_in_order` a signal ends it at once, with a line and no traceback, whatever is being imported.
+    Until :func:`end_in_order` a signal ends the process at once, with one line and no traceback.
     """
     streams.protect()
     _listen()
@@ -62,25 +57,25 @@ def begin() -> None:
 
 
 def listen_again() -> None:
-    """Hear the signals of a command again, after a library has set handlers of its own."""
+    """Install the signal handlers again, after a library has set its own."""
     if _State.began is not None:
         _listen()
 
 
 def stop_requested() -> KeyboardInterrupt | None:
-    """What a signal asked for, where a library has made something else of the exception; None where none came."""
+    """Return the exception for the signal received so far, or None; for libraries that convert KeyboardInterrupt."""
     if _State.number is None:
         return None
     return KeyboardInterrupt() if _State.number == signal.SIGINT else Terminated(_State.number)
 
 
 def end_in_order() -> None:
-    """From now on a signal raises KeyboardInterrupt or :class:`Terminated`, so that files are cleaned up."""
+    """Make signals raise KeyboardInterrupt or :class:`Terminated` from now on, so that files are cleaned up."""
     _State.cleans_up = True
 
 
 def began() -> float:
-    """When this command began, on the clock of ``time.monotonic``: with its process, or now where it is a call."""
+    """Return the start of this command on the clock of ``time.monotonic``: process start, or now outside a command."""
     return time.monotonic() if _State.began is None else _State.began
 
 
@@ -88,9 +83,8 @@ def end(code: int, *, at_once: bool = False) -> NoReturn:
     """End the process.
 
     Args:
-        code: the exit code; 1 instead of 0 where standard output could not be written, unless its reader had enough.
-        at_once: without taking the interpreter and its libraries down, which takes a while and cannot be done while
-            one of them hangs.
+        code: the exit code; 0 becomes 1 when standard output could not be written, except for a closed pipe.
+        at_once: skip the interpreter's shutdown, which takes a while and blocks when a library hangs.
     """
     logging.shutdown()
     failure = streams.flush()
@@ -104,20 +98,20 @@ def end(code: int, *, at_once: bool = False) -> NoReturn:
 
 
 def exit_code(stop: KeyboardInterrupt) -> int:
-    """The exit code of a process that was interrupted or terminated."""
+    """Return the exit code for an interruption or termination."""
     if _State.number is not None:  # a library may have made a plain KeyboardInterrupt of it
         return EXIT_SIGNAL + _State.number
     return EXIT_SIGNAL + (stop.number if isinstance(stop, Terminated) else signal.SIGINT)
 
 
 def word(stop: KeyboardInterrupt) -> str:
-    """What happened: interrupted, terminated."""
+    """Return the message for a stop, such as "interrupted" or "terminated"."""
     return _word(exit_code(stop) - EXIT_SIGNAL)
 
 
 @contextlib.contextmanager
 def signals_held() -> Iterator[None]:
-    """Hold signals that end a process back in the body; programs that are started in it never see them."""
+    """Block terminating signals inside a ``with``; programs that are started there never receive them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -129,7 +123,7 @@ def signals_held() -> Iterator[None]:
 
 
 def started() -> float:
-    """When this process was started, interpreter and imports included, on the clock of ``time.monotonic`` (0.01 s)."""
+    """Return the start of this process, interpreter start included, on the clock of ``time.monotonic`` (to 0.01 s)."""
     try:
         fields = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
         ticks = int(fields[19])
@@ -139,7 +133,7 @@ def started() -> float:
 
 
 def _since(clock: Callable[[], float]) -> float:
-    """How far ``time.monotonic`` is ahead of a clock: the least of a few readings, between which nobody may come."""
+    """Return how far ``time.monotonic`` is ahead of a clock: the minimum of five readings, against preemption."""
     return min(-clock() + time.monotonic() for _ in range(5))
 
 
@@ -158,11 +152,11 @@ def _listen() -> None:
 
 
 def _signals() -> set[signal.Signals]:
-    return {getattr(signal, name) for name in _WORDS if hasattr(signal, name)}
+    return {getattr(signal, name) for name in early.MESSAGES if hasattr(signal, name)}
 
 
 def _word(number: int) -> str:
-    return _WORDS[signal.Signals(number).name]
+    return early.MESSAGES[signal.Signals(number).name]
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Lines for rich; apart from the others, so that a packed submission needs no rich."""
+"""Lines for rich; a module of its own because a packed submission does without rich."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from terminal.names import shown
 
 
 def rich_line(line: str, style: str = "") -> Text:
-    """One line for rich, which looks for no markup and no emoji in it."""
+    """Return one line as rich text, without interpreting markup or emoji."""
     return Text(shown(line), style)

@@ -1,8 +1,8 @@
-"""Standard streams that cannot break a command: a reader that has had enough, a full disk, a terminal that knows ASCII.
+"""Standard streams that do not fail: on a closed pipe, a full disk or an ASCII terminal the command goes on.
 
-Whatever a stream cannot encode is written as a backslash and a number. When the reader of a pipe is gone, as after
-``| head -1``, what is written to it is dropped and the work goes on. A stream that was closed before the command began
-is opened on nothing, so that no file of the work gets its number.
+Characters that a stream cannot encode are written as backslash escapes. Output to a closed pipe, as after ``| head``,
+is dropped. A stream that was closed before the command began is opened on /dev/null, so that no file opened later gets
+its descriptor.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TextIO
 
 
 class _StandardStream(io.TextIOWrapper):
-    """A standard stream; when it cannot be written any more, whatever comes is dropped."""
+    """A standard stream that drops its output after the first failed write."""
 
     failure: OSError | None = None
 
@@ -33,7 +33,7 @@ class _StandardStream(io.TextIOWrapper):
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
-        """Let the stream's number mean nothing from now on, and drop what waits to be written."""
+        """Redirect the descriptor to /dev/null and drop buffered output."""
         if not isinstance(error, BrokenPipeError):
             self.failure = error
         nothing = os.open(os.devnull, os.O_WRONLY)
@@ -43,14 +43,14 @@ class _StandardStream(io.TextIOWrapper):
 
 
 def protect() -> None:
-    """Replace standard output and error of this process by streams that cannot break it."""
+    """Replace standard output and standard error by streams that do not fail."""
     _open_closed()
     sys.stdout = _protected(sys.stdout or sys.__stdout__, 1)
     sys.stderr = _protected(sys.stderr or sys.__stderr__, 2)
 
 
 def flush() -> OSError | None:
-    """Flush both; why standard output lost something that its reader wanted, or None."""
+    """Flush both streams and return why standard output lost data, or None; a closed pipe does not count."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # closed, or not one of ours
             stream.flush()
@@ -58,7 +58,7 @@ def flush() -> OSError | None:
 
 
 def _open_closed() -> None:
-    """Open nothing in place of standard streams that are closed."""
+    """Open /dev/null in place of closed standard streams."""
     for number in range(3):
         try:
             os.fstat(number)

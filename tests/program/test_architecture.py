@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -185,3 +186,12 @@ def test_owner_s_top_level_names_are_there() -> None:
         "README.md",
     ]
     assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_every_package_ships_its_types_and_is_measured() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    packages = {name.removesuffix("*") for name in settings["setuptools"]["packages"]["find"]["include"]}
+    assert packages == set(settings["coverage"]["run"]["source"])
+    for package in packages:
+        assert "py.typed" in settings["setuptools"]["package-data"][package]
+        assert (ROOT / package / "py.typed").is_file()
