@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from my_submission.errors import InputError, WeightsError
+from my_submission.files.part_files import written_whole
 from my_submission.graphs.tfc_tdf_walk import load_model
-from training.whole_files import written_whole
 
 
 def average_graphs(paths: Sequence[Path], target: Path) -> None:

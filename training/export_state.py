@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from my_submission.engines.torch_engine import NETWORKS
+from my_submission.files.part_files import written_whole
 from my_submission.weights import sha256_of
 from training.graphs import PARITY_DB, Exported, agreement_db
-from training.whole_files import written_whole
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ def export_state(network: nn.Module, path: Path, *, architecture: str, example: 
         ValueError: what the loader makes of the file does not compute what the network does.
     """
     with written_whole(path) as partial:
-        torch.save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, partial)
+        with partial.open("wb") as file:  # torch writes the name of a path, here that of this process, into the file
+            torch.save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, file)
         parity_db = _parity_db(network, NETWORKS[architecture](partial), tuple(example))
         if not parity_db >= PARITY_DB:
             raise ValueError(f"{path}: the state is {parity_db:.1f} dB from the module, expected {PARITY_DB:.1f} dB")

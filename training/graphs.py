@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
-from training.whole_files import written_whole
+from my_submission.files.part_files import written_whole
 
 logger = logging.getLogger(__name__)
 

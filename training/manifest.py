@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from my_submission.files.locks import exclusive
 from my_submission.weights import Artefact, ArtefactGeometry, record_artefacts
-from my_submission.weights.lock import exclusive
 from training.export_state import STATE_SUFFIX
 from training.settings.experiment import Experiment
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import torch
 
 from my_submission.errors import InputError, WeightsError
+from my_submission.files.part_files import written_whole
 from my_submission.networks.spleeter import BINS, FRAMES, HOP, N_FFT, spleeter_from_state
 from my_submission.weights import Artefact, ArtefactGeometry
 from my_submission.weights.archives import BROKEN_ZIP_ERRORS
@@ -31,7 +32,6 @@ from training.block_weights import Quantised
 from training.export_spleeter import quantised, rounded, spleeter_graph
 from training.graphs import PARITY_DB, Exported, agreement_db, write_graph
 from training.manifest import record
-from training.whole_files import written_whole
 
 logger = logging.getLogger(__name__)
 

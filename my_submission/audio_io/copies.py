@@ -13,10 +13,11 @@ import soundfile
 
 from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder, probe, read_blocks
 from my_submission.audio_io.mixture import too_many_channels
-from my_submission.audio_io.part_files import PartFile, output_error
 from my_submission.audio_io.stem_writer import N_CHANNELS, SUBTYPE_BYTES, WAV_LIMIT_BYTES, Describe, StemFolderWriter
 from my_submission.dsp.interleaving import interleaved
 from my_submission.errors import InputError, OutputError
+from my_submission.files.folders import output_error
+from my_submission.files.part_files import written_whole
 from my_submission.stems import Waveform
 from terminal.names import system_name
 
@@ -147,17 +148,15 @@ def _wav(final: Path, sample_rate: int, channels: int, subtype: str, *, seconds:
     """A WAV that gets its name once it is complete; an RF64 where its length is not known or too much for a WAV."""
     size = math.inf if seconds is None else seconds * sample_rate * channels * SUBTYPE_BYTES[subtype]
     container = "WAV" if size < WAV_LIMIT_BYTES else "RF64"
-    part = PartFile(final)
     try:
-        with soundfile.SoundFile(system_name(part.path), "w", sample_rate, channels, subtype, format=container) as file:
+        with (
+            written_whole(final, is_flushed=False) as part,
+            soundfile.SoundFile(system_name(part), "w", sample_rate, channels, subtype, format=container) as file,
+        ):
             yield _WavFile(file, final)
-        part.commit()
-    except BaseException as error:
-        part.discard()
-        if isinstance(error, OSError | soundfile.LibsndfileError):
-            cause = error if isinstance(error, OSError) else OSError(str(error))
-            raise output_error(cause, final.parent) from error
-        raise
+    except (OSError, soundfile.LibsndfileError) as error:
+        cause = error if isinstance(error, OSError) else OSError(str(error))
+        raise output_error(cause, final.parent) from error
 
 
 def _too_long(path: str | PathLike[str], max_seconds: float, seconds: float | None = None) -> InputError:

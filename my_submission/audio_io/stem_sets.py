@@ -18,29 +18,21 @@ keeps two processes from doing it at the same time.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import logging
 import os
 import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from my_submission import documents
-from my_submission.audio_io.part_files import (
-    PartFile,
-    has_part_name,
-    output_error,
-    remove_abandoned_parts,
-    sync_directory,
-    try_lock,
-    write_whole,
-)
 from my_submission.errors import OutputError
+from my_submission.files.folders import output_error, sync_directory
+from my_submission.files.hashing import sha256_of
+from my_submission.files.locks import locked_folder
+from my_submission.files.part_files import PartFile, has_part_name, remove_abandoned_parts, write_whole
 from my_submission.stems import SOURCE_SETS
 from terminal.names import restored, storable
 
@@ -60,8 +52,6 @@ PICTURE_NAMES = ("mixture", "report")
 
 _LOCK_SECONDS = 10.0
 """Renames take milliseconds; a run that holds the folder for longer has been stopped."""
-
-_LOCK_RETRY_SECONDS = 0.05
 
 _LISTED_FILE = re.compile(r"[^/\\\0]+\.(wav|flac|png|html)")
 """Files that a set can hold; a record that lists any other is not one of ours."""
@@ -96,26 +86,6 @@ class SetFile:
             return self.is_in(directory) and sha256_of(directory / self.file) == self.sha256
         except OSError:
             return False
-
-
-def sha256_of(path: Path) -> str:
-    """Return the hash of a file's content.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def stamp_of(path: Path) -> str:
-    """Return a text that changes whenever the content of a file does.
-
-    Raises:
-        OSError: there is no such file.
-    """
-    found = path.stat()
-    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"
 
 
 def to_json(document: Mapping[str, Any]) -> bytes:
@@ -197,7 +167,7 @@ def settle(directory: Path, names: Sequence[str] = ()) -> None:
     known = _part_names(directory, names)
     if JOURNAL_FILE not in entries and not any(has_part_name(entry, known) for entry in entries):
         return
-    with _locked(directory):
+    with locked_folder(directory, max_wait_seconds=_LOCK_SECONDS):
         journal = _read_journal(directory)
         if journal is not None:
             _logger.info("%s: finishing a replacement that was interrupted", directory)
@@ -230,7 +200,7 @@ def replace_set(directory: Path, parts: Sequence[PartFile], record: Mapping[str,
     Raises:
         OutputError: the folder cannot be written. The old set is as it was, unless the message says otherwise.
     """
-    with _locked(directory):
+    with locked_folder(directory, max_wait_seconds=_LOCK_SECONDS):
         finals = {part.final.name for part in parts}
         old = files_of(_read_any_record(directory) or {})
         outdated = [file for file in old if file.file not in finals and file.is_unchanged_in(directory)]
@@ -375,32 +345,3 @@ def _part_names(directory: Path, names: Sequence[str]) -> tuple[str, ...]:
     listed = (Path(file.file).stem for file in files_of(_read_any_record(directory) or {}))
     fixed = (Path(RECORD_FILE).stem, Path(JOURNAL_FILE).stem, *PICTURE_NAMES)
     return tuple({*fixed, *names, *listed, *(name for sources in SOURCE_SETS for name in sources)})
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold a folder against other processes, where locks are to be had.
-
-    Raises:
-        OutputError: the folder cannot be opened, or another process does not let go of it.
-    """
-    if os.name != "posix":
-        yield
-        return
-    try:
-        descriptor = os.open(directory, os.O_RDONLY)
-    except OSError as error:
-        raise output_error(error, directory) from error
-    try:
-        until = time.monotonic() + _LOCK_SECONDS
-        while not try_lock(descriptor, if_unsupported=True):
-            if time.monotonic() > until:
-                raise OutputError(
-                    "another run is replacing the stems in this folder",
-                    where=directory,
-                    hint="wait for it, or choose another output folder",
-                )
-            time.sleep(_LOCK_RETRY_SECONDS)
-        yield
-    finally:
-        os.close(descriptor)

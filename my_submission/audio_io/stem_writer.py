@@ -16,18 +16,14 @@ from typing import Any, Self
 import numpy as np
 import soundfile
 
-from my_submission.audio_io.part_files import (
-    PartFile,
-    make_directory,
-    output_error,
-    refuse_folder,
-    remove_empty_directories,
-)
-from my_submission.audio_io.stem_sets import RECORD_FILE, SetFile, notes_before, replace_set, settle, sha256_of
+from my_submission.audio_io.stem_sets import RECORD_FILE, SetFile, notes_before, replace_set, settle
 from my_submission.dsp.interleaving import interleaved
 from my_submission.dsp.pcm import pcm_frames
 from my_submission.dsp.resampling import StreamResampler, resampled_length
 from my_submission.errors import OutputError, UnknownNameError
+from my_submission.files.folders import make_directory, output_error, remove_empty_directories
+from my_submission.files.hashing import sha256_of
+from my_submission.files.part_files import PartFile, refuse_folder
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import Waveform
 from terminal.names import system_name

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from my_submission.audio_io.part_files import PartFile, make_directory, output_error, sync_directory
 from my_submission.audio_io.stem_sets import (
     JOURNAL_FILE,
     RECORD_FILE,
@@ -32,6 +31,8 @@ from my_submission.audio_io.stem_sets import (
 from my_submission.batch.outcomes import CatalogueSong
 from my_submission.batch.recipe import CatalogueRecipe
 from my_submission.batch.remote_paths import FileState, RemotePath, sha256_of_file
+from my_submission.files.folders import make_directory, output_error, sync_directory
+from my_submission.files.part_files import PartFile
 from my_submission.predictor.separation_record import is_made_by
 
 _LEVELS = frozenset({"clipped_samples", "peak", "rms"})
@@ -39,6 +40,9 @@ _LEVELS = frozenset({"clipped_samples", "peak", "rms"})
 
 HIDDEN_FOLDER = ".batch"
 """Below the output: notes of broken songs, and on a file system the scratch of running workers."""
+
+SCRATCH_PREFIX = "mdx-batch-"
+"""Of the folders that workers make for songs in the making."""
 
 _CONTENT_KEYS = {"url", "stamp", "sha256"}
 """What a record or note of a catalogue says of its song; a record of another command says less."""

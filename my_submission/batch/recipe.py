@@ -9,12 +9,12 @@ from typing import Any
 
 from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions
 from my_submission.errors import WeightsError
+from my_submission.files.hashing import remembered_sha256_of
 from my_submission.predictor import Predictor, load
 from my_submission.predictor.loading import DEFAULT_MODELS_DIR
 from my_submission.predictor.separation_record import StemRecipe
 from my_submission.systems import find_system
 from my_submission.weights import ModelsFolder
-from my_submission.weights.content import remembered_sha256_of
 
 
 @dataclass(frozen=True, kw_only=True)

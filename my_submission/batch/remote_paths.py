@@ -17,9 +17,10 @@ from urllib.parse import unquote, urlsplit
 import fsspec
 from fsspec.core import url_to_fs
 
-from my_submission.audio_io.part_files import make_directory, output_error, write_whole
-from my_submission.audio_io.stem_sets import sha256_of, stamp_of
 from my_submission.errors import InputError, StorageError, UnknownNameError
+from my_submission.files.folders import output_error
+from my_submission.files.hashing import sha256_of, stamp_of
+from my_submission.files.part_files import write_whole
 
 _S3_PROTOCOLS = ("s3", "s3a")
 
@@ -187,7 +188,6 @@ class RemotePath:
             with _reaching(self.url):
                 self.system.pipe_file(self.path, content)
             return
-        make_directory(self.local.parent)
         write_whole(self.local, content)
 
     def take(self, file: Path) -> None:

@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from my_submission.batch.manifests import HIDDEN_FOLDER, Known, known_of
+from my_submission.batch.manifests import HIDDEN_FOLDER, SCRATCH_PREFIX, Known, known_of
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.ray_cluster import RayPool, WorkerNeeds
 from my_submission.batch.recipe import CatalogueRecipe
 from my_submission.batch.remote_paths import RemotePath, Storage
 from my_submission.batch.scheduling import Policy, SongScheduler, WorkerProgress, outcome_of
-from my_submission.batch.scratch import remove_abandoned
 from my_submission.batch.separation import SeparationJob
+from my_submission.files.scratch import remove_abandoned
 
 SongProgress = WorkerProgress[CatalogueSong, SongOutcome]
 
@@ -113,7 +113,7 @@ def run_plan(
                 )
     output = job.storage.place(job.output)
     if output.is_local:
-        remove_abandoned(output.child(f"{HIDDEN_FOLDER}/scratch").local)
+        remove_abandoned(output.child(f"{HIDDEN_FOLDER}/scratch").local, prefix=SCRATCH_PREFIX)
 
 
 def in_order(plan: CataloguePlan, outcomes: Sequence[SongOutcome]) -> list[SongOutcome]:

@@ -14,6 +14,7 @@ from my_submission.audio_io import InputFiles, refuse_own_folder
 from my_submission.audio_io.stem_sets import read_record, settle
 from my_submission.batch.manifests import (
     HIDDEN_FOLDER,
+    SCRATCH_PREFIX,
     content_of,
     forget_failure,
     known_of,
@@ -24,8 +25,8 @@ from my_submission.batch.manifests import (
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.recipe import CatalogueRecipe
 from my_submission.batch.remote_paths import RemotePath, Storage
-from my_submission.batch.scratch import scratch_folder
 from my_submission.errors import InputError, MdxError, OutputError
+from my_submission.files.scratch import scratch_folder
 from my_submission.predictor import Predictor, time_limit_seconds
 from my_submission.predictor.report import peak_memory_bytes
 from my_submission.predictor.separation_record import RecordRequest
@@ -82,7 +83,7 @@ class _SongSeparator:
         if place.is_local and folder.is_local:
             refuse_own_folder(place.local, folder.local)
             InputFiles([place.local]).refuse_as_stems(folder.local, self._predictor.sources)
-        with scratch_folder(self._scratch_base()) as scratch:
+        with scratch_folder(self._scratch_base(), prefix=SCRATCH_PREFIX) as scratch:
             state = place.state()
             path = self._fetched(place, scratch)
             content = content_of(song, state, path)

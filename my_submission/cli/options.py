@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions
-from my_submission.audio_io.part_files import output_error, write_whole
 from my_submission.audio_io.stem_sets import to_json
 from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES, SUBTYPE_BYTES
+from my_submission.files.part_files import write_whole
 from my_submission.predictor import Predictor, load, time_limit_seconds
 from my_submission.predictor.loading import PRECISIONS, RUNTIMES
 
@@ -169,8 +169,4 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
     Raises:
         OutputError: the place cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(error, path.parent) from error
     write_whole(path, to_json(document))

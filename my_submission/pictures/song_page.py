@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
-from my_submission.audio_io.part_files import write_whole
+from my_submission.files.part_files import write_whole
 from my_submission.pictures import look, wording
 from my_submission.pictures.drawing import FrequencyAxis, draw_track, require_matplotlib
 from my_submission.pictures.song import MIXTURE, SongView, TrackView, view_song

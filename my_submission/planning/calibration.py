@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -12,8 +11,11 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from my_submission.cache import cache_folder
 from my_submission.documents import read_json
+from my_submission.errors import OutputError
+from my_submission.files.cache import cache_folder
+from my_submission.files.hashing import sha256_of_document
+from my_submission.files.part_files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +90,7 @@ class Calibration:
 def part_key(part: str, **circumstances: object) -> str:
     """The key of a part under everything its cost depends on: this machine, and the circumstances given."""
     known = {"machine": machine_name(), "part": part, **circumstances}
-    return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()[:24]
+    return sha256_of_document(known)[:24]
 
 
 @lru_cache(maxsize=1)
@@ -118,11 +120,8 @@ def _read(path: Path) -> dict[str, Cost]:
 
 
 def _write(path: Path, costs: Mapping[str, Cost]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     document = {"schema": SCHEMA, "costs": {key: asdict(cost) for key, cost in sorted(costs.items())}}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        logger.warning("%s cannot be written (%s); the next run measures anew", path, error.strerror or error)
+        write_whole(path, (json.dumps(document, indent=1) + "\n").encode())
+    except OutputError as error:
+        logger.warning("%s; the next run measures anew", error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,10 +13,9 @@ from my_submission.audio_io.stem_sets import (
     SetFile,
     read_record,
     settle,
-    sha256_of,
-    stamp_of,
 )
 from my_submission.errors import InputError
+from my_submission.files.hashing import sha256_of, sha256_of_document, stamp_of
 from my_submission.version import __version__
 
 
@@ -52,7 +50,7 @@ class StemRecipe:
             "settings": dict(self.settings),
             "format": [self.file_format, self.subtype],
         }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return sha256_of_document(facts)
 
     def key(self, content_sha256: str) -> str:
         """The name of these stems by what they are made of."""

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from my_submission.cache import cache_folder
 from my_submission.challenge.tracks import GraderMachine
 from my_submission.errors import MdxError
+from my_submission.files.cache import cache_folder
 from my_submission.submission.requirement_names import CONSTRAINTS_NAME, debian_packages
 
 PYTHON_IMAGE = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"

@@ -11,10 +11,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from my_submission.errors import UnknownNameError, WeightsError
+from my_submission.files.hashing import remembered_sha256_of
 from my_submission.mechanisms import Mechanism, Opening, RunOptions
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.weights import ModelsFolder
-from my_submission.weights.content import remembered_sha256_of
 
 logger = logging.getLogger(__name__)
 

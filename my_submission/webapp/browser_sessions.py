@@ -11,14 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows: folders of killed servers are left to the system's own cleaning
-    fcntl = None  # type: ignore[assignment]
-
 from my_submission.audio_io import check_song, folder_name, song_name
-from my_submission.audio_io.part_files import output_error
 from my_submission.errors import InputError, OutputError
+from my_submission.files.folders import output_error
+from my_submission.files.scratch import scratch_folder
 from my_submission.pictures import SongView
 from my_submission.predictor import SeparationReport
 from my_submission.webapp.tokens import is_same_secret, new_token
@@ -26,7 +22,6 @@ from my_submission.webapp.uploads import Upload
 from terminal.names import shown
 
 FOLDER_PREFIX = "mdx-page-"
-_LOCK_NAME = "in-use"
 UPLOADS_FOLDER = "uploads"
 """Files that no song has been made of yet; beside the songs' folders, so that moving one is renaming it."""
 
@@ -202,16 +197,10 @@ class BrowserSessions:
 
     def __init__(self, scratch_dir: Path | None = None, *, grace_seconds: float = 30.0) -> None:
         parent = Path(tempfile.gettempdir() if scratch_dir is None else scratch_dir)
-        remove_abandoned(parent)
-        try:
-            self.folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=parent))
-            self._lock_file = (self.folder / _LOCK_NAME).open("wb")
-            self.uploads_folder = self.folder / UPLOADS_FOLDER
-            self.uploads_folder.mkdir(mode=0o700)
-        except OSError as error:
-            raise output_error(error, parent) from error
-        if fcntl is not None:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+        self._resources = contextlib.ExitStack()
+        self.folder = self._resources.enter_context(scratch_folder(parent, prefix=FOLDER_PREFIX))
+        self.uploads_folder = self.folder / UPLOADS_FOLDER
+        self.uploads_folder.mkdir(mode=0o700)
         self._grace_seconds = grace_seconds
         self._lock = threading.Lock()
         self._visits: dict[str, BrowserSession] = {}
@@ -253,8 +242,7 @@ class BrowserSessions:
             timer.cancel()
         for visit in visits:
             visit.give_up_song()
-        self._lock_file.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._resources.close()
 
     def _close(self, visit: BrowserSession) -> None:
         with self._lock:
@@ -262,17 +250,6 @@ class BrowserSessions:
                 return
             self._visits.pop(visit.token, None)
         visit.give_up_song()
-
-
-def remove_abandoned(parent: Path) -> None:
-    """Remove the folders of servers that were killed."""
-    if fcntl is None:
-        return
-    for lock_path in parent.glob(f"{FOLDER_PREFIX}*/{_LOCK_NAME}"):
-        with contextlib.suppress(OSError), lock_path.open("rb") as file:  # another user's, or in use
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(lock_path.parent, ignore_errors=True)
-            logger.info("removed %s, left behind by a server that was killed", lock_path.parent)
 
 
 def _new_folder(parent: Path) -> Path:

@@ -19,6 +19,7 @@ from my_submission.audio_io import convert_stems, folder_name
 from my_submission.audio_io.stem_sets import RECORD_FILE, SetFile
 from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES
 from my_submission.errors import InputError, MdxError
+from my_submission.files.part_files import write_whole, written_whole
 from my_submission.pictures import FrequencyAxis
 from my_submission.pictures.song_page import PAGE_NAME, picture_of, song_page
 from my_submission.predictor.separation_record import record_of_copy
@@ -123,9 +124,7 @@ def _drawn(song: SessionSong, name: str, axis: FrequencyAxis) -> Path:
     path = song.folder / f"{name}.{axis}.png"
     with song.lock:
         if not path.exists():
-            part = path.with_suffix(".part")
-            part.write_bytes(_drawing.submit(picture_of, track, axis=axis).result())
-            part.replace(path)
+            write_whole(path, _drawing.submit(picture_of, track, axis=axis).result())
     return path
 
 
@@ -165,10 +164,12 @@ def _zipped(song: SessionSong, form: str) -> Path:
     page = song_page(view, report, pictures, song=song.name, links=links)
     with song.lock:
         if not path.exists():
-            part = path.with_suffix(".part")
-            with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:  # FLAC is packed, WAV hardly packs
+            # FLAC is compressed already, and WAV hardly shrinks
+            with (
+                written_whole(path, is_flushed=False) as part,
+                zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive,
+            ):
                 for file in files:
                     archive.write(file, f"{name}/{file.name}")
                 archive.writestr(f"{name}/{PAGE_NAME}", page)
-            part.replace(path)
     return path

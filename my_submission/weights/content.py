@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 from my_submission.errors import WeightsError
+from my_submission.files import hashing
 from my_submission.weights.manifest import Artefact
 from my_submission.weights.published import PUBLISHED_SHA256
 
@@ -24,29 +22,24 @@ def is_lfs_pointer(path: Path) -> bool:
         return file.read(len(_LFS_SIGNATURE)) == _LFS_SIGNATURE
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, 64 lower-case hexadecimal digits."""
+def sha256_of(path: Path, *, is_remembered: bool = False) -> str:
+    """Return the SHA-256 of a file as 64 lower-case hexadecimal digits.
+
+    Args:
+        path: the file.
+        is_remembered: whether a file that has not changed in this process is read only once.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashing.remembered_sha256_of(path) if is_remembered else hashing.sha256_of(path)
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
 
 
-def remembered_sha256_of(path: Path) -> str:
-    """As :func:`sha256_of`, but a file that has not changed in this process is read once only."""
-    state = path.stat()
-    return _sha256_of_state(path, state.st_ino, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _sha256_of_state(path: Path, inode: int, n_bytes: int, mtime_ns: int) -> str:
-    """The hash of a file in one state; all arguments but the path are there to tell states apart."""
-    return sha256_of(path)
-
-
-def find_damage(artefact: Artefact, path: Path, *, digest_of: Callable[[Path], str] = sha256_of) -> str | None:
-    """What is wrong with the content of ``path`` as ``artefact``, as one clause; None when nothing is.
+def find_damage(artefact: Artefact, path: Path, *, is_remembered: bool = False) -> str | None:
+    """Return how the content of ``path`` differs from that of ``artefact``, as one clause; None when it does not.
 
     An artefact without any known hash is compared by size alone; see :func:`has_known_digest`.
     """
@@ -59,7 +52,7 @@ def find_damage(artefact: Artefact, path: Path, *, digest_of: Callable[[Path], s
         return f"has {n_bytes} bytes where {artefact.n_bytes} are expected"
     if not has_known_digest(artefact):
         return None
-    digest = digest_of(path)
+    digest = sha256_of(path, is_remembered=is_remembered)
     for origin, expected in (
         (f"published for {artefact.name}", PUBLISHED_SHA256.get(artefact.name)),
         ("of the manifest", artefact.known_digest),

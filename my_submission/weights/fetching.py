@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -11,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from my_submission.errors import OutputError, WeightsError
+from my_submission.files.locks import exclusive
+from my_submission.files.part_files import move_into_place
 from my_submission.weights.artefact_sources import (
     ArchiveStore,
     ArtefactSource,
@@ -26,7 +27,6 @@ from my_submission.weights.companions import companions_of, find_missing, refuse
 from my_submission.weights.content import find_damage, has_known_digest, is_lfs_pointer, sha256_of
 from my_submission.weights.download import DEFAULT_TIMEOUT_SECONDS, FetchProgress
 from my_submission.weights.folder import ModelsFolder
-from my_submission.weights.lock import exclusive
 from my_submission.weights.manifest import Artefact, is_archive, url_file_name
 from my_submission.weights.tensors import check_checksums
 
@@ -232,8 +232,8 @@ class _Placing:
             where = _shown(error.where, staging, offer.label)
             raise WeightsError(error.problem, where=where, hint=error.hint) from error
         for location in companions:
-            _give_final_name(staging / location, target.parent / location)
-        _give_final_name(staged, target)
+            move_into_place(staging / location, target.parent / location)
+        move_into_place(staged, target)
         if not has_known_digest(self.artefact):
             digest = sha256_of(target)
             logger.warning("%s: no hash is known to compare with; its sha256 is %s", target, digest)
@@ -264,13 +264,6 @@ class _Placing:
 def _shown(where: str | None, staging: Path, label: str) -> str:
     """The place an error is about, as the user knows it: the staged copy stands for where it came from."""
     return label if where is None or where.startswith(str(staging)) else where
-
-
-def _give_final_name(staged: Path, target: Path) -> None:
-    with staged.open("rb+") as file:
-        os.fsync(file.fileno())  # the name must not reach the disk before the content
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staged.replace(target)
 
 
 def _failure(artefact: Artefact, target: Path, failures: list[WeightsError]) -> WeightsError:

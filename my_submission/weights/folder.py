@@ -11,7 +11,7 @@ from pathlib import Path
 
 from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.weights.companions import companions_of, find_missing
-from my_submission.weights.content import find_damage, has_known_digest, is_lfs_pointer, remembered_sha256_of
+from my_submission.weights.content import find_damage, has_known_digest, is_lfs_pointer
 from my_submission.weights.manifest import MANIFEST_NAME, Artefact, read_manifest
 from my_submission.weights.tensors import check_checksums
 
@@ -84,7 +84,7 @@ class ModelsFolder:
             raise WeightsError(
                 "is a Git LFS pointer, not the file itself", where=path, hint=f"run git lfs pull, or {self.hint(name)}"
             )
-        problem = find_damage(artefact, path, digest_of=remembered_sha256_of) or find_missing(artefact, path)
+        problem = find_damage(artefact, path, is_remembered=True) or find_missing(artefact, path)
         if problem is None and not has_known_digest(artefact):
             problem = "has no known hash to compare with"
         if problem is None and (beside := companions_of(artefact, path)):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from my_submission.errors import OutputError, WeightsError
+from my_submission.errors import WeightsError
+from my_submission.files.part_files import write_whole
 from my_submission.weights.content import is_lfs_pointer, sha256_of
 from my_submission.weights.folder import ModelsFolder
 from my_submission.weights.manifest import MANIFEST_NAME, Artefact, manifest_text, read_manifest
@@ -48,14 +48,7 @@ def record_artefacts(directory: Path, artefacts: Iterable[Artefact]) -> ModelsFo
     for artefact in artefacts:
         described = describe_artefact(directory / artefact.path)
         entries[artefact.name] = replace(artefact, sha256=described["sha256"], n_bytes=described["bytes"])
-    part = manifest.with_name(f".{MANIFEST_NAME}.part")
-    try:
-        part.write_text(manifest_text(entries.values()), encoding="utf-8")
-        part.replace(manifest)
-    except OSError as error:
-        with contextlib.suppress(OSError):  # the first failure is the one to tell
-            part.unlink(missing_ok=True)
-        raise OutputError(f"cannot be written ({error.strerror})", where=manifest) from error
+    write_whole(manifest, manifest_text(entries.values()).encode())
     return ModelsFolder(directory)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from my_submission.audio_io import StemFolderWriter, part_files, stem_sets
+from my_submission.audio_io import StemFolderWriter, stem_sets
 from my_submission.audio_io.stem_sets import (
     JOURNAL_FILE,
     RECORD_FILE,
@@ -28,6 +28,7 @@ from my_submission.audio_io.stem_sets import (
     to_json,
 )
 from my_submission.errors import OutputError
+from my_submission.files import locks, part_files
 from tests.audio_fixtures import noise
 
 MUSIC, CINEMA = ("bass", "drums"), ("dialog", "effect")
@@ -320,8 +321,8 @@ def test_a_folder_that_another_run_holds(tmp_path: Path, monkeypatch: pytest.Mon
     write(tmp_path, mark="old")
     before = content(tmp_path)
     held = os.open(tmp_path, os.O_RDONLY)
-    assert part_files.try_lock(held)
-    with pytest.raises(OutputError, match="another run is replacing the stems in this folder"):
+    assert locks.try_lock(held)
+    with pytest.raises(OutputError, match="another run is writing to this folder"):
         write(tmp_path)
     os.close(held)
     assert content(tmp_path) == before

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from my_submission.audio_io import StemFolderWriter, part_files, stem_writer
+from my_submission.audio_io import StemFolderWriter, stem_writer
 from my_submission.dsp.resampling import resample, resampled_length
 from my_submission.errors import OutputError, UnknownNameError
+from my_submission.files import locks, part_files
 from tests.audio_fixtures import noise, sines, snr_db
 
 ROOT = Path(__file__).parents[2]
@@ -158,7 +159,8 @@ def test_earlier_stems_are_replaced_and_too_few_samples_are_a_bug(tmp_path: Path
 def killed_run(directory: Path, *, stage: str) -> None:
     code = f"""
 import os, signal, numpy as np
-from my_submission.audio_io import StemFolderWriter, part_files
+from my_submission.audio_io import StemFolderWriter
+from my_submission.files import part_files
 if {stage!r} == "rename":
     part_files.PartFile.commit = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 with StemFolderWriter({str(directory)!r}, {NAMES!r}, sample_rate=44_100, samples=20_000) as writer:
@@ -362,17 +364,17 @@ def test_names_with_spaces_and_other_letters(tmp_path: Path) -> None:
 
 
 def test_without_file_locks_parts_of_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(descriptor: int, operation: int) -> None:
+    def refuse(descriptor: int, *, blocking: bool) -> bool:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(part_files.fcntl, "flock", refuse)
+    monkeypatch.setattr(locks, "lock_descriptor", refuse)
     (tmp_path / ".bass.123456.part").write_bytes(b"maybe someone's")
     write(tmp_path, stems())
     assert listing(tmp_path) == [".bass.123456.part", "bass.wav", "drums.wav"]
 
 
-def test_systems_without_fcntl_rely_on_deletion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(part_files, "fcntl", None)
+def test_systems_without_locks_rely_on_deletion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "HAS_LOCKS", False)
     (tmp_path / ".bass.123456.part").write_bytes(b"left behind")
     write(tmp_path, stems())
     assert listing(tmp_path) == ["bass.wav", "drums.wav"]

@@ -17,7 +17,7 @@ import soundfile
 from rich.console import Console
 
 from my_submission.audio_io import stem_sets
-from my_submission.batch import manifests, scratch
+from my_submission.batch import manifests
 from my_submission.batch.catalogue import find_catalogue
 from my_submission.batch.display import BatchDisplay
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
@@ -36,10 +36,11 @@ from my_submission.batch.scheduling import (
     SongScheduler,
     WorkerProgress,
 )
-from my_submission.batch.scratch import remove_abandoned, scratch_folder
 from my_submission.batch.separation import SeparationJob
 from my_submission.cli import main
 from my_submission.errors import InputError, MdxError, UnknownNameError, WeightsError
+from my_submission.files import scratch
+from my_submission.files.scratch import remove_abandoned, scratch_folder
 from my_submission.stems import MUSIC_SOURCES
 from tests.local_server import Page, running_server
 from tests.program.test_architecture import imports, modules
@@ -380,21 +381,21 @@ def test_a_publisher_killed_between_stems_leaves_a_song_that_is_not_done(
 
 
 def test_scratch_of_the_dead_is_removed_and_that_of_the_living_kept(tmp_path: Path) -> None:
-    code = "import os, signal, sys; from pathlib import Path; from my_submission.batch.scratch import scratch_folder\n"
-    code += "with scratch_folder(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    code = "import os, signal, sys; from pathlib import Path; from my_submission.files.scratch import scratch_folder\n"
+    code += "with scratch_folder(Path(sys.argv[1]), prefix='mdx-'): os.kill(os.getpid(), signal.SIGKILL)"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert len(list(tmp_path.iterdir())) == 1
-    with scratch_folder(tmp_path) as folder:
+    with scratch_folder(tmp_path, prefix="mdx-") as folder:
         assert list(tmp_path.iterdir()) == [folder]
-        remove_abandoned(tmp_path)
+        remove_abandoned(tmp_path, prefix="mdx-")
         assert folder.is_dir()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_scratch_taken_away_before_it_was_locked_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([False, True])
-    monkeypatch.setattr(scratch, "try_lock", lambda descriptor: next(answers))
-    with scratch_folder(tmp_path) as folder:
+    monkeypatch.setattr(scratch, "try_lock", lambda descriptor, **_: next(answers))
+    with scratch_folder(tmp_path, prefix="mdx-") as folder:
         assert folder.is_dir()
     assert next(answers, None) is None
 

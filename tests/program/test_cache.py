@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from my_submission.cache import cache_folder
+from my_submission.files.cache import cache_folder
 
 
 def test_the_environment_names_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from streamlit.errors import StreamlitAPIException
 from my_submission.cli import main, web
 from my_submission.errors import InputError, MdxError
 from my_submission.events import Planned, StageAdvanced, StageFinished, StageStarted
+from my_submission.files.scratch import LOCK_NAME
 from my_submission.predictor import Predictor
 from my_submission.webapp import app as studios
 from my_submission.webapp import routes as addresses
@@ -106,8 +107,8 @@ def test_bad_uploads_are_refused_and_leave_nothing(visits: BrowserSessions, cont
         take(visit, content)
     assert str(visits.folder) not in str(caught.value)
     assert visit.song is None
-    assert [path.name for path in visits.folder.rglob("*") if path.is_file()] == ["in-use"]
-    assert sorted(path.name for path in visits.folder.iterdir()) == ["in-use", UPLOADS_FOLDER]
+    assert [path.name for path in visits.folder.rglob("*") if path.is_file()] == [LOCK_NAME]
+    assert sorted(path.name for path in visits.folder.iterdir()) == [LOCK_NAME, UPLOADS_FOLDER]
 
 
 def test_names_of_uploads_do_not_lead_elsewhere(visits: BrowserSessions) -> None:
@@ -192,7 +193,7 @@ def test_files_in_use_are_removed_by_their_last_user(visits: BrowserSessions) ->
 def test_folders_of_killed_servers_are_removed_by_the_next(tmp_path: Path) -> None:
     killed = tmp_path / f"{FOLDER_PREFIX}killed"
     killed.mkdir()
-    (killed / "in-use").touch()
+    (killed / LOCK_NAME).touch()
     (killed / "song.wav").touch()
     alive = BrowserSessions(tmp_path)
     assert not killed.exists()

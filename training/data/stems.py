@@ -22,9 +22,9 @@ import soundfile
 
 from my_submission.audio_io import AudioInfo, probe, read_blocks
 from my_submission.audio_io.audio_suffixes import AUDIO_SUFFIXES
-from my_submission.audio_io.part_files import PartFile
 from my_submission.documents import DocumentError, read_json
 from my_submission.errors import InputError
+from my_submission.files.part_files import written_whole
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import Waveform
 from terminal.names import system_name
@@ -236,13 +236,9 @@ def write_stem(folder: Path, source: str, pcm: Pcm) -> bool:
     """
     if active_rms(pcm.astype(np.float32) / np.float32(FULL_SCALE)) == 0.0:
         return False
-    folder.mkdir(parents=True, exist_ok=True)
-    part = PartFile(folder / f"{source}{SPOOL_SUFFIX}")
-    try:
-        with part.path.open("wb") as file:
-            np.save(file, pcm)
-    except BaseException:
-        part.discard()
-        raise
-    part.commit()
+    with (
+        written_whole(folder / f"{source}{SPOOL_SUFFIX}", is_flushed=False) as part,
+        part.open("wb") as file,
+    ):
+        np.save(file, pcm)
     return True

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from my_submission.files.part_files import written_whole
 from training.data.songs import TrainingSong
 from training.data.splits import expanded
 from training.phase2.closed_form import choose_ridge, fit_mixer
@@ -19,7 +20,6 @@ from training.phase2.objective import AS_PUBLISHED, SONGS_EQUAL, Objective
 from training.phase2.separated import SeparatedSong
 from training.phase2.statistics import MixerStatistics, mean_sdr, total, unchanged
 from training.settings.strict import SettingsError
-from training.whole_files import written_whole
 
 NamedSong = TypeVar("NamedSong", TrainingSong, SeparatedSong)
 Method = Literal["closed-form", "rmsprop"]
@@ -152,5 +152,5 @@ def fit_by_ridge(songs: Sequence[SeparatedSong], settings: MixerSettings) -> tup
 
 def save_mixer(matrix: npt.NDArray[np.float32], path: Path) -> None:
     """Writes the published format, a torch zip with the key ``linear.weight``, in one step."""
-    with written_whole(path) as partial:
-        torch.save({WEIGHT_KEY: torch.from_numpy(np.ascontiguousarray(matrix))}, partial)
+    with written_whole(path) as partial, partial.open("wb") as file:
+        torch.save({WEIGHT_KEY: torch.from_numpy(np.ascontiguousarray(matrix))}, file)
