@@ -124,4 +124,4 @@ def _write(path: Path, costs: Mapping[str, Cost]) -> None:
     try:
         write_whole(path, (json.dumps(document, indent=1) + "\n").encode())
     except OutputError as error:
-        logger.warning("%s; the next run measures anew", error)
+        logger.warning("%s cannot be written (%s); the next run measures anew", path, error.problem)

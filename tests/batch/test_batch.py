@@ -69,8 +69,8 @@ def names(*inputs: object, lists: tuple[Path, ...] = (), output: Path | None = N
 # Floors
 
 FLOORS = [
-    {"places", "outcomes"},
-    {"catalogue", "recipe", "scheduling", "scratch"},
+    {"remote_paths", "outcomes"},
+    {"catalogue", "recipe", "scheduling"},
     {"manifests", "ray_cluster", "summary", "display"},
     {"separation", "scoring"},
     {"run"},

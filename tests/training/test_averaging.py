@@ -50,7 +50,7 @@ def test_the_mean_is_the_graph_of_mean_weights(tmp_path: Path, capsys: pytest.Ca
     assert "sha256" in capsys.readouterr().out
     np.testing.assert_allclose(output(graphs[0]), expected, atol=1e-5)
     ModelsFolder(tmp_path).require("one/0")
-    assert not list(tmp_path.rglob("*.partial"))
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_the_mean_of_equal_graphs_is_the_graph(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from my_submission.errors import OutputError, UnknownNameError, WeightsError
+from my_submission.files import hashing
 from my_submission.weights import (
     Artefact,
     ArtefactGeometry,
     ModelsFolder,
-    content,
     describe_artefact,
     folder,
     is_lfs_pointer,
@@ -132,10 +132,10 @@ def test_an_unchanged_file_is_hashed_once_and_a_changed_one_again(
 
     def counted(path: Path) -> str:
         hashed.append(path)
-        return sha256_of(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
-    monkeypatch.setattr(content, "sha256_of", counted)
-    content._sha256_of_state.cache_clear()
+    monkeypatch.setattr(hashing, "sha256_of", counted)
+    hashing._sha256_of_state.cache_clear()
     path = models.require("mine/bass")
     models.require("mine/bass")
     assert hashed == [path]
@@ -208,7 +208,7 @@ def test_a_failed_refresh_keeps_the_old_manifest(tmp_path: Path) -> None:
     before = (tmp_path / "manifest.json").read_bytes()
     with pytest.raises(UnknownNameError):
         refresh_manifest(tmp_path, ["mine/none"])
-    (tmp_path / ".manifest.json.part").mkdir()
-    with pytest.raises(OutputError, match="cannot be written"):
+    (tmp_path / f".manifest.{os.getpid()}.part").mkdir()
+    with pytest.raises(OutputError, match="another run is writing this file"):
         refresh_manifest(tmp_path, ["mine/bass"])
     assert (tmp_path / "manifest.json").read_bytes() == before
