@@ -17,8 +17,8 @@ import numpy as np
 from my_submission.engines import Device
 from my_submission.engines.conditioned_onnx import ConditionedOnnx
 from my_submission.networks.lasaft import ConditionedNet
-from training.experiments import load_experiment
-from training.export_conditioned import export_conditioned
+from training.export.conditioned import export_conditioned
+from training.modules.registry import load_experiment
 
 
 def main() -> int:

@@ -49,10 +49,10 @@ from tests.graph_fixtures import BINS, FRAMES, saved_with_companion, scaling_gra
 from tests.hostile_documents import OTHER_TYPES
 from tests.model_makers import random_network, write_spectral
 from tests.weights_fixtures import entry, write_manifest
-from training.checkpoints import read_checkpoint
-from training.data.clean_list import clean_songs
 from training.data.stems import open_stem
-from training.experiments import load_experiment
+from training.examples.clean_list import clean_songs
+from training.loop.checkpoints import read_checkpoint
+from training.modules.registry import load_experiment
 from training.settings.files import CONFIGS
 
 SOURCES = ("bass", "drums", "other", "vocals")

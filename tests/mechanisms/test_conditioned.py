@@ -35,7 +35,7 @@ from my_submission.weights import ModelsFolder
 from tests.model_makers import entry, write_manifest, write_torch
 from tests.networks.test_lasaft import FAMILY, FRAMES, V2, disturbed, framed
 from tests.rigs import estimated
-from training.export_conditioned import export_conditioned
+from training.export.conditioned import export_conditioned
 
 CPU = Device("cpu")
 HOP = 16
@@ -372,7 +372,7 @@ def test_other_graphs_are_refused(tmp_path: Path) -> None:
 
 def test_a_graph_is_held_to_what_single_precision_can_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Below 100 dB a graph passes only where the module itself is no nearer to its exact result."""
-    from training import export_conditioned as exporter
+    from training.export import conditioned as exporter
 
     def export() -> float:
         path = tmp_path / "graph.onnx"

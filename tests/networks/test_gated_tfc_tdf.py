@@ -24,17 +24,18 @@ from my_submission.stems import LASAFT_SOURCES, MUSIC_SOURCES
 from my_submission.systems import BranchRecipe, SystemRecipe, find_system, load_system
 from my_submission.weights import ModelsFolder
 from tests.training_songs import synthetic_stem, write_spooled_songs
-from training.checkpoints import load_module
-from training.data.loading import read_data
-from training.experiments import load_experiment
-from training.export import export
-from training.fitting import FitReport, fit
-from training.last_layer import TrainingWindow, solve
+from training.examples.loading import read_data
+from training.experiment import AugmentSettings, Experiment
+from training.export.tfc_tdf import export
+from training.loop.checkpoints import load_module
+from training.loop.fitting import FitReport, fit
+from training.modules.base import module_settings
 from training.modules.gated_tfc_tdf import GatedTfcTdfSettings
-from training.separation import separate
-from training.settings.experiment import AugmentSettings, Experiment
+from training.modules.initial_weights import start_from
+from training.modules.last_layer import TrainingWindow, solve
+from training.modules.registry import load_experiment
+from training.modules.whole_songs import separate
 from training.settings.strict import SettingsError
-from training.starting import start_from
 
 ROOT_MODELS = Path(__file__).resolve().parents[2] / "models"
 MEGA = 10**6
@@ -231,9 +232,9 @@ def test_solving_lowers_the_loss_that_it_is_for() -> None:
     n_samples = experiment.chunking.chunk_samples
     songs = [[synthetic_stem(source, seed, 1.0)[:, :n_samples] for source in MUSIC_SOURCES] for seed in range(6)]
     examples = torch.from_numpy(np.array(songs))
-    module = experiment.network.module(experiment, total_steps=1)
+    module = module_settings(experiment).module(experiment, total_steps=1)
     before = module.batch_loss(examples).item()
-    experiment.network.begin(module, experiment, examples)  # type: ignore[arg-type]
+    module_settings(experiment).initialise(module, experiment, examples)  # type: ignore[arg-type]
     assert module.batch_loss(examples).item() < 0.8 * before
     assert module.averaged is not None
     for own, averaged in zip(module.network.parameters(), module.averaged.parameters(), strict=True):
@@ -281,7 +282,7 @@ def test_it_learns(runs: tuple[Path, FitReport]) -> None:
     experiment = tiny()
     stems = np.stack([synthetic_stem(source, 8, 1.0) for source in LASAFT_SOURCES])
     mixture = torch.from_numpy(stems.sum(axis=0))
-    untrained = experiment.network.module(experiment, total_steps=1).eval()
+    untrained = module_settings(experiment).module(experiment, total_steps=1).eval()
     before, after = (
         np.mean([global_sdr(stem, estimate) for stem, estimate in zip(stems, estimates, strict=True)])
         for estimates in (

@@ -25,12 +25,13 @@ from my_submission.errors import InputError, WeightsError
 from my_submission.networks.spleeter import SpleeterUNet, spleeter_from_state
 from my_submission.weights import ModelsFolder
 from my_submission.weights.pickled_arrays import read_pickled_arrays
-from training import export_spleeter, spleeter_conversion
-from training.block_weights import BLOCK, in_eight_bits, in_four_bits, packed
 from training.cli import main
-from training.export_spleeter import quantised, rounded, spleeter_graph
-from training.graphs import agreement_db
-from training.spleeter_conversion import CHECKPOINTS, graph_mask
+from training.export import spleeter as export_spleeter
+from training.export import spleeter_checkpoints as spleeter_conversion
+from training.export.block_weights import BLOCK, in_eight_bits, in_four_bits, packed
+from training.export.graphs import agreement_db
+from training.export.spleeter import quantised, rounded, spleeter_graph
+from training.export.spleeter_checkpoints import CHECKPOINTS, graph_mask
 
 WIDTHS = (4, 8, 8, 16, 16, 32)
 

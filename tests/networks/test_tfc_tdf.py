@@ -15,7 +15,7 @@ from my_submission.networks.tfc_tdf import TfcTdfBlock, TfcTdfConfig, TfcTdfNet
 from my_submission.networks.tfc_tdf_graph import from_onnx
 from my_submission.networks.tfc_tdf_weights import canonical_state, from_state_dict, infer_config, load_weights
 from tests.reference_vectors import reference_vectors
-from training.export import export
+from training.export.tfc_tdf import export
 
 SMALL = TfcTdfConfig(bins=32, depth=5, growth=4)
 CHUNKING = SpectralChunking(StftGeometry(128, 64, 32), 8)

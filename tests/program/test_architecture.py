@@ -50,6 +50,22 @@ ONLY_IN = {
 """Library to the packages of my_submission that may import it."""
 
 
+TRAINING_LAYERS = [
+    {"programs", "whole_files", "settings"},
+    {"augment", "data", "optimisation"},
+    {"experiment"},
+    {"examples"},
+    {"export"},
+    {"modules"},
+    {"loop", "phase2"},
+    {"cli", "__main__"},
+]
+"""Modules and packages of training, lowest layer first."""
+
+MATERIAL_MAY_IMPORT = {"training.augment", "training.data", "training.programs"}
+"""Packages of training that training_material builds on; only training/cli imports training_material."""
+
+
 def modules(package: str = "my_submission") -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
@@ -126,7 +142,9 @@ def test_what_stands_below_all_knows_none_of_them() -> None:
 def test_library_does_not_import_other_wings() -> None:
     """Only a door may call the evaluator; nothing calls training or tests."""
     for path in modules():
-        wings = {"training", "evaluator", "tests", "predict"} - ({"evaluator"} if place(path) in DOORS else set())
+        wings = {"training", "training_material", "evaluator", "tests", "predict"} - (
+            {"evaluator"} if place(path) in DOORS else set()
+        )
         assert not wings & {name.partition(".")[0] for name in imports(path)}, path
 
 
@@ -138,11 +156,35 @@ def test_no_print_below_a_door() -> None:
         assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], path
 
 
-def test_no_import_cycle() -> None:
+def test_training_layers() -> None:
+    layer_of = {name: layer for layer, names in enumerate(TRAINING_LAYERS) for name in names}
+    upward = []
+    for path in modules("training"):
+        parts = path.relative_to(ROOT / "training").with_suffix("").parts
+        if parts == ("__init__",):
+            continue
+        for name in imports(path):
+            head, _, rest = name.partition(".")
+            target = rest.partition(".")[0]
+            if head == "training" and target and layer_of[target] > layer_of[parts[0]]:
+                upward.append(f"{path.relative_to(ROOT)} imports {name}")
+            if head == "training_material" and parts[0] != "cli":
+                upward.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert not upward
+
+
+def test_training_material_imports_only_the_song_format_and_effects() -> None:
+    for path in modules("training_material"):
+        of_training = {".".join(name.split(".")[:2]) for name in imports(path) if name.startswith("training.")}
+        assert of_training <= MATERIAL_MAY_IMPORT, path
+
+
+@pytest.mark.parametrize("packages", [("my_submission",), ("training", "training_material")])
+def test_no_import_cycle(packages: tuple[str, ...]) -> None:
     graph: dict[str, set[str]] = {}
-    for path in modules():
+    for path in (path for package in packages for path in modules(package)):
         dotted = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        graph[dotted] = {name for name in imports(path) if name.startswith("my_submission")}
+        graph[dotted] = {name for name in imports(path) if name.partition(".")[0] in packages}
     known = set(graph)
     done: set[str] = set()
 
@@ -163,7 +205,9 @@ def test_no_import_cycle() -> None:
 def test_no_file_is_named_for_leftovers() -> None:
     leftovers = {"utils", "util", "helpers", "helper", "common", "misc"}
     named = {
-        path.stem for package in ("my_submission", "evaluator", "training", "terminal") for path in modules(package)
+        path.stem
+        for package in ("my_submission", "evaluator", "training", "training_material", "terminal")
+        for path in modules(package)
     }
     assert not named & leftovers
 

@@ -33,8 +33,8 @@ from my_submission.submission.results import done_share, left_out
 from my_submission.weights import ModelsFolder
 from tests.hostile_documents import DEEP, HOSTILE_JSON, with_swapped_types
 from tests.weights_fixtures import entry, write_manifest
-from training.data.clean_list import clean_songs
 from training.data.stems import _known_level
+from training.examples.clean_list import clean_songs
 from training.settings.files import read_table
 from training.settings.strict import SettingsError
 

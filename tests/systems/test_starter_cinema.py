@@ -13,7 +13,7 @@ from my_submission.cli import main
 from my_submission.stems import CINEMA_SOURCES
 from my_submission.systems import find_system
 from my_submission.weights import ModelsFolder
-from training.foley import engine, rain
+from training_material.foley import engine, rain
 
 MAX_BYTES = 8_000_000
 MAX_BYTES_A_FILE = 5_000_000

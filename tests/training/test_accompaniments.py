@@ -12,11 +12,12 @@ from evaluator.metrics import global_sdr
 from my_submission.errors import WeightsError
 from tests.training.test_joint import network, small
 from tests.training_songs import write_audio_song
-from training.accompaniments import Scores, joint_separator, means, score, third
 from training.cli import main
 from training.data.songs import require_song
-from training.export_joint import export_joint
-from training.separation import separate
+from training.export.joint import export_joint
+from training.modules.base import module_settings
+from training.modules.whole_songs import separate
+from training.phase2.accompaniments import Scores, joint_separator, means, score, third
 
 
 def test_vocals_are_not_heard_and_silent_sources_do_not_count(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_means_are_those_of_the_songs_that_have_a_source() -> None:
 
 def test_a_graph_separates_as_its_module(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     experiment = small("run.precision=32-true")
-    module = experiment.network.module(experiment, total_steps=1)
+    module = module_settings(experiment).module(experiment, total_steps=1)
     path = tmp_path / "joint.onnx"
     export_joint(network(experiment), experiment.export_chunking, experiment.targets, path)
     folder = write_audio_song(tmp_path / "song", ["bass", "drums", "other"])

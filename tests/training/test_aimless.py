@@ -19,13 +19,14 @@ from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
 from my_submission.weights import ModelsFolder, verify
 from tests.training_songs import synthetic_stem, write_audio_song
-from training.checkpoints import LAST, load_module
-from training.data.clean_list import clean_songs
-from training.data.loading import RunDataModule, epoch_steps, read_data
-from training.experiments import load_experiment
-from training.fitting import FitReport, fit
+from training.examples.clean_list import clean_songs
+from training.examples.loading import RunDataModule, epoch_steps, read_data
+from training.experiment import Experiment
+from training.loop.checkpoints import LAST, load_module
+from training.loop.fitting import FitReport, fit
+from training.modules.base import module_settings
+from training.modules.registry import load_experiment
 from training.modules.states import StateModule
-from training.settings.experiment import Experiment
 from training.settings.strict import SettingsError
 
 SHORT = (
@@ -110,7 +111,7 @@ def test_recipes_are_the_published_ones(
     assert experiment.data.windows_per_song == per_song
     if parameters is not None:
         with torch.device("meta"):
-            module = experiment.network.module(experiment, total_steps=1)
+            module = module_settings(experiment).module(experiment, total_steps=1)
         assert sum(parameter.numel() for parameter in module.network.parameters()) == parameters
 
 
@@ -166,8 +167,8 @@ def test_weights_on_the_way_are_kept_and_a_new_run_starts_from_a_state(corpora: 
     assert [path.name for path in kept] == ["step_0000001.ckpt", "step_0000002.ckpt"]
     (exported,) = load_module(kept[0]).export_graphs(tmp_path / "early")
     started = short("cdx-hdemucs", corpora, f"network.start={exported.path}")
-    module = started.network.module(started, total_steps=1)
-    started.network.begin(
+    module = module_settings(started).module(started, total_steps=1)
+    module_settings(started).initialise(
         module, started, RunDataModule(started, read_data(started, folders("cdx", corpora)), tmp_path).dataset()
     )
     wanted = load_module(kept[0]).network.state_dict()
@@ -176,7 +177,7 @@ def test_weights_on_the_way_are_kept_and_a_new_run_starts_from_a_state(corpora: 
 
 def test_mono_networks_learn_the_mean_and_separate_each_channel(corpora: Path) -> None:
     experiment = short("cdx-hdemucs", corpora)
-    module = experiment.network.module(experiment, total_steps=1).eval()
+    module = module_settings(experiment).module(experiment, total_steps=1).eval()
     assert isinstance(module, StateModule)
     stems = torch.randn(1, 3, 2, 3_000, generator=torch.Generator().manual_seed(0))
     mixtures, targets = module.heard(stems)

@@ -13,8 +13,8 @@ from my_submission.errors import InputError, WeightsError
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
 from my_submission.weights import ModelsFolder
 from tests.model_makers import write_manifest, write_spectral
-from training.averaging import average_graphs
 from training.cli.main import main
+from training.export.averaging import average_graphs
 
 SHAPE = {"n_fft": 128, "hop": 32, "bins": 32, "frames": 16}
 

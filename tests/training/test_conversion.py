@@ -14,7 +14,7 @@ from tests.mechanisms.test_conditioned import HOP, net, predictor, small_system,
 from tests.model_makers import write_manifest, write_torch
 from tests.networks.test_lasaft import V2_LEAKY
 from training.cli.main import main
-from training.conversion import converted
+from training.export.lasaft_checkpoints import converted
 
 NAME = "lasaft-v2/light"
 

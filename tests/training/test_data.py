@@ -19,14 +19,14 @@ from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
 from tests.audio_fixtures import write_audio, write_media
 from tests.training_songs import SECONDS, synthetic_stem, write_audio_song, write_spooled_songs
 from training.data.decoding import as_pcm, decode_songs
-from training.data.loading import RunData, SongDataset, epoch_steps, read_data
-from training.data.remix import REFERENCE_RMS, RemixDataset
-from training.data.sampling import BatchPlan, StepSampler
 from training.data.songs import SongCollection, TrainingSong, read_collection, read_collections, require_song, split
 from training.data.splits import MUSDB18_VALIDATION, expanded, validation_order
 from training.data.stems import StemFile, fingerprint, level, open_stem, write_stem
-from training.experiments import load_experiment
-from training.settings.experiment import AugmentSettings
+from training.examples.loading import RunData, SongDataset, epoch_steps, read_data
+from training.examples.remix import REFERENCE_RMS, RemixDataset
+from training.examples.sampling import BatchPlan, StepSampler
+from training.experiment import AugmentSettings
+from training.modules.registry import load_experiment
 
 
 @pytest.fixture(scope="module")

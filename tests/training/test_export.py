@@ -13,9 +13,10 @@ import torch
 
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
-from training.experiments import load_experiment
-from training.export import export
-from training.graphs import PARITY_DB, rounded_to_half
+from training.export.graphs import PARITY_DB, rounded_to_half
+from training.export.tfc_tdf import export
+from training.modules.base import module_settings
+from training.modules.registry import load_experiment
 
 PUBLISHED_FORM = TfcTdfConfig(bins=32, depth=5, growth=4)
 STARTER_FORM = TfcTdfConfig(
@@ -108,7 +109,7 @@ SIZES = ("kuielab-a/vocals", "kuielab-b/vocals", "kuielab-b/drums", "starter/bas
 def test_parity_at_every_size_of_the_experiments(name: str, tmp_path: Path) -> None:
     """Bins, frames and depth as configured; one channel wide and one convolution a block, to be quick."""
     experiment = load_experiment(name, ["network.growth=1", "network.convs_per_block=1"])
-    module = experiment.network.module(experiment, total_steps=1)
+    module = module_settings(experiment).module(experiment, total_steps=1)
     (written,) = module.export_graphs(tmp_path)
     assert written.parity_db >= PARITY_DB
     (dims,) = ([d.dim_value for d in v.type.tensor_type.shape.dim[1:]] for v in onnx.load(written.path).graph.input)

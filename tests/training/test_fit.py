@@ -20,18 +20,19 @@ from my_submission.errors import MdxError
 from my_submission.stems import MUSIC_SOURCES
 from my_submission.weights import ModelsFolder
 from tests.training_songs import synthetic_stem, write_spooled_songs
-from training.checkpoints import LAST, load_module, read_checkpoint
-from training.data.loading import RunData, read_data
-from training.experiments import load_experiment
-from training.fitting import FitReport, fit
-from training.losses import LossName, LossValues
-from training.manifest import record_mixer
+from training.examples.loading import RunData, read_data
+from training.experiment import Experiment
+from training.export.manifest import record_mixer
+from training.loop.checkpoints import LAST, load_module, read_checkpoint
+from training.loop.fitting import FitReport, fit
 from training.modules import tfc_tdf
+from training.modules.base import module_settings
+from training.modules.registry import load_experiment
+from training.modules.whole_songs import separate
+from training.optimisation.losses import LossName, LossValues
 from training.phase2.mixer import MixerSettings, save_mixer
 from training.phase2.mixer import fit as fit_mixer
 from training.phase2.separated import network_predictor, separate_songs
-from training.separation import separate
-from training.settings.experiment import Experiment
 from training.settings.strict import SettingsError
 
 pytestmark = pytest.mark.slow
@@ -85,7 +86,7 @@ def trained(songs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_learns(trained: Path, songs: Path) -> None:
     """200 steps raise the SDR of songs it never saw by more than 5 dB over the untrained network's."""
     experiment = tiny()
-    untrained = experiment.network.module(experiment, total_steps=1).eval()
+    untrained = module_settings(experiment).module(experiment, total_steps=1).eval()
     last = load_module(trained / "tiny" / "checkpoints" / LAST)
     stems = np.stack([synthetic_stem(source, 8, 2.0) for source in MUSIC_SOURCES])
     mixture = torch.from_numpy(stems.sum(axis=0))

@@ -14,14 +14,15 @@ from my_submission.errors import WeightsError
 from my_submission.networks.joint_tfc_tdf import Band, JointConfig, JointNet
 from my_submission.weights import ModelsFolder
 from tests.training_songs import write_spooled_songs
-from training.checkpoints import LAST, check_resumable, load_module
-from training.data.loading import read_data
-from training.experiments import load_experiment
-from training.export_joint import export_joint
-from training.fitting import fit
-from training.settings.experiment import Experiment
+from training.examples.loading import read_data
+from training.experiment import Experiment
+from training.export.joint import export_joint
+from training.loop.checkpoints import LAST, check_resumable, load_module
+from training.loop.fitting import fit
+from training.modules.base import module_settings
+from training.modules.initial_weights import start_joint_from
+from training.modules.registry import load_experiment
 from training.settings.strict import SettingsError
-from training.starting import start_joint_from
 
 SMALL = (
     "network.band_bins=[32, 96]",
@@ -47,7 +48,7 @@ def small(*overrides: str, **collections: float) -> Experiment:
 
 
 def network(experiment: Experiment) -> JointNet:
-    found = experiment.network.module(experiment, total_steps=1).network
+    found = module_settings(experiment).module(experiment, total_steps=1).network
     assert isinstance(found, JointNet)
     return found.eval()
 
@@ -138,8 +139,8 @@ def test_a_run_makes_the_artefact_and_another_begins_with_it(songs: Path, tmp_pa
     assert (artefact.architecture, artefact.target) == ("joint-tfc-tdf", None)
     graph = tmp_path / artefact.path
     again = small(f'network.start="{graph}"')
-    module = again.network.module(again, total_steps=1)
-    again.network.begin(module, again, [])  # type: ignore[arg-type]
+    module = module_settings(again).module(again, total_steps=1)
+    module_settings(again).initialise(module, again, [])  # type: ignore[arg-type]
     trained = load_module(tmp_path / "a" / "checkpoints" / LAST).evaluated.state_dict()
     for name, value in module.network.state_dict().items():
         np.testing.assert_allclose(value, trained[name], rtol=1e-3, atol=1e-4, err_msg=name)

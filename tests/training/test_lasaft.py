@@ -19,15 +19,16 @@ from my_submission.stems import LASAFT_SOURCES, MUSIC_SOURCES
 from my_submission.systems import BranchRecipe, SystemRecipe, load_system
 from my_submission.weights import ModelsFolder
 from tests.training_songs import synthetic_stem, write_spooled_songs
-from training.checkpoints import load_module
-from training.data.loading import read_data
-from training.experiments import load_experiment
-from training.fitting import FitReport, build_trainer, fit
-from training.losses import spectrum_mse
+from training.examples.loading import read_data
+from training.experiment import Experiment
+from training.loop.checkpoints import load_module
+from training.loop.fitting import FitReport, build_trainer, fit
+from training.modules.base import module_settings
 from training.modules.lasaft import ConditionedModule, kaiming, source_numbers
-from training.optimisation import Adam, Plateau
-from training.separation import separate
-from training.settings.experiment import Experiment
+from training.modules.registry import load_experiment
+from training.modules.whole_songs import separate
+from training.optimisation.losses import spectrum_mse
+from training.optimisation.optimisers import Adam, Plateau
 from training.settings.strict import SettingsError
 
 MIN_GAIN_DB = 5.0
@@ -48,7 +49,7 @@ def tiny(*overrides: str) -> Experiment:
 
 
 def module_of(experiment: Experiment) -> ConditionedModule:
-    module = experiment.network.module(experiment, total_steps=10)
+    module = module_settings(experiment).module(experiment, total_steps=10)
     assert isinstance(module, ConditionedModule)
     return module
 

@@ -15,11 +15,11 @@ from my_submission.dsp.wiener import WienerSettings, wiener
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.spectra import to_channels
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
-from training.activations import recompute_in_backward
-from training.callbacks.averaging import average, decay_at
-from training.losses import LossName, LossValues, loss_of
-from training.separation import separate
-from training.wiener import filtered
+from training.loop.callbacks.averaging import average, decay_at
+from training.modules.activations import recompute_in_backward
+from training.modules.whole_songs import separate
+from training.optimisation.losses import LossName, LossValues, loss_of
+from training.optimisation.wiener import filtered
 
 STFT = StftGeometry(256, 64, 129)
 N_SAMPLES = 64 * 15

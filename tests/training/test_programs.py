@@ -10,9 +10,10 @@ import pytest
 
 from my_submission.errors import InputError, MdxError
 from tests.training.test_drumming import beat
-from training import programs, render, singing, speaking
-from training.render import render_folder
-from training.speaking import SynthesisedVoice
+from training import programs
+from training_material import render, singing, speaking
+from training_material.render import render_folder
+from training_material.speaking import SynthesisedVoice
 
 HANGING = "#!/bin/sh\nexec tail -f /dev/null\n"
 

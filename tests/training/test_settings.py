@@ -13,12 +13,13 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from training.experiments import experiment_from_table, load_experiment
+from training.experiment import DataSettings
+from training.modules.base import module_settings
+from training.modules.registry import experiment_from_table, load_experiment
 from training.modules.tfc_tdf import TfcTdfSettings
-from training.optimisation import AdamW, Constant, Cosine, RmsProp, Trapezoid
+from training.optimisation.optimisers import AdamW, Constant, Cosine, RmsProp, Trapezoid
 from training.phase2.mixer import MixerSettings
 from training.phase2.objective import Objective
-from training.settings.experiment import DataSettings
 from training.settings.files import CONFIGS, experiment_names, load, merged, read_table
 from training.settings.strict import SettingsError, Variant, from_table, to_table
 
@@ -170,8 +171,8 @@ def test_drums_are_trained_on_from_the_graph_that_ships(monkeypatch: pytest.Monk
     assert replace(more.network, start={}) == first.network
     assert (more.family, more.targets, more.transform) == (first.family, first.targets, first.transform)
     assert "drums" in more.data.collections
-    module = more.network.module(more, total_steps=1)
-    more.network.begin(module, more, Dataset[torch.Tensor]())
+    module = module_settings(more).module(more, total_steps=1)
+    module_settings(more).initialise(module, more, Dataset[torch.Tensor]())
     shape = (1, 4, more.transform.kept_bins, more.transform.frames)
     spectra = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     (given,) = onnxruntime.InferenceSession(more.network.start["drums"]).run(None, {"input": spectra})

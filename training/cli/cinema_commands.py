@@ -9,7 +9,7 @@ from training.cli.command import SEED, TrainingCommand
 
 
 def _speak(options: argparse.Namespace) -> None:
-    from training.speaking import sentences_of, voice_of, write_dialogues
+    from training_material.speaking import sentences_of, voice_of, write_dialogues
 
     sentences = sentences_of(options.text)
     n_spoken = write_dialogues(
@@ -32,7 +32,7 @@ def _add_speak(parser: argparse.ArgumentParser) -> None:
 
 
 def _effects(options: argparse.Namespace) -> None:
-    from training.soundscapes import GENERATORS, write_soundscapes
+    from training_material.soundscapes import GENERATORS, write_soundscapes
 
     n_written = write_soundscapes(
         options.recordings,
@@ -55,7 +55,7 @@ def _add_effects(parser: argparse.ArgumentParser) -> None:
 
 
 def _mix_down(options: argparse.Namespace) -> None:
-    from training.scenes import mix_down
+    from training_material.scenes import mix_down
 
     print(mix_down(options.songs, options.corpus / options.collection, max_seconds=options.max_seconds), "songs")
 
@@ -68,7 +68,7 @@ def _add_mix_down(parser: argparse.ArgumentParser) -> None:
 
 
 def _scenes(options: argparse.Namespace) -> None:
-    from training.scenes import write_scenes
+    from training_material.scenes import write_scenes
 
     n_scenes = write_scenes(
         options.collections, options.out, seed=options.seed, n_scenes=options.scenes, seconds=options.seconds

@@ -9,7 +9,7 @@ from training.cli.command import TrainingCommand, add_models
 
 
 def _convert(options: argparse.Namespace) -> None:
-    from training.conversion import converted
+    from training.export.lasaft_checkpoints import converted
 
     for name in options.names:
         written = converted(name, options.models_dir, options.out, allow_unverified=options.allow_unverified)

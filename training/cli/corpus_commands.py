@@ -25,7 +25,7 @@ def _add_decode(parser: argparse.ArgumentParser) -> None:
 
 
 def _render(options: argparse.Namespace) -> None:
-    from training.render import render_folder
+    from training_material.render import render_folder
 
     n_rendered = render_folder(
         options.midi,
@@ -49,7 +49,7 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
 
 
 def _sing(options: argparse.Namespace) -> None:
-    from training.singing import recorded_singer, sing_folder, spoken_singer
+    from training_material.singing import recorded_singer, sing_folder, spoken_singer
 
     singers = [recorded_singer(folder) for folder in options.syllables]
     singers += [spoken_singer(voice) for voice in options.voices]
@@ -76,7 +76,7 @@ def _add_sing(parser: argparse.ArgumentParser) -> None:
 
 
 def _drum(options: argparse.Namespace) -> None:
-    from training.drumming import drum_folder
+    from training_material.drumming import drum_folder
 
     n_drummed = drum_folder(
         options.one_shots,
@@ -102,9 +102,9 @@ def _add_drum(parser: argparse.ArgumentParser) -> None:
 
 
 def _band(options: argparse.Namespace) -> None:
-    from training.band.kit import read_kit, read_performances
-    from training.band.songs import BandInstruments, play_songs
-    from training.band.strings import instruments_named, read_instruments
+    from training_material.band.kit import read_kit, read_performances
+    from training_material.band.songs import BandInstruments, play_songs
+    from training_material.band.strings import instruments_named, read_instruments
 
     samples: Path = options.samples
     performances = read_performances(

@@ -28,9 +28,9 @@ def _add_nothing(parser: argparse.ArgumentParser) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from training.data.loading import read_data
-    from training.experiments import load_experiment
-    from training.fitting import fit
+    from training.examples.loading import read_data
+    from training.loop.fitting import fit
+    from training.modules.registry import load_experiment
 
     _hear_warnings_only()
     experiment = load_experiment(options.experiment, options.overrides)
@@ -51,8 +51,8 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from training.checkpoints import load_module
-    from training.manifest import record_graphs
+    from training.export.manifest import record_graphs
+    from training.loop.checkpoints import load_module
 
     for path in options.checkpoints:
         module = load_module(path)
@@ -69,7 +69,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
 
 def _average(options: argparse.Namespace) -> None:
     from my_submission.weights import ModelsFolder, record_artefacts
-    from training.averaging import average_graphs
+    from training.export.averaging import average_graphs
 
     artefact = ModelsFolder(options.models).artefact(options.artefact)
     average_graphs(options.graphs, options.models / artefact.path)
@@ -84,8 +84,8 @@ def _add_average(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench_step(options: argparse.Namespace) -> None:
-    from training.bench import bench_step
-    from training.experiments import load_experiment
+    from training.loop.bench import bench_step
+    from training.modules.registry import load_experiment
 
     _hear_warnings_only()
     experiment = load_experiment(options.experiment, options.overrides)
@@ -107,9 +107,9 @@ def _add_bench_step(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench_data(options: argparse.Namespace) -> None:
-    from training.bench import bench_data
-    from training.data.loading import read_data
-    from training.experiments import load_experiment
+    from training.examples.loading import read_data
+    from training.loop.bench import bench_data
+    from training.modules.registry import load_experiment
 
     _hear_warnings_only()
     experiment = load_experiment(options.experiment, options.overrides)

@@ -52,7 +52,7 @@ def _compare(separated: Sequence[SeparatedSong], settings: MixerSettings) -> Non
 
 
 def _fit_and_save(separated: Sequence[SeparatedSong], settings: MixerSettings, options: argparse.Namespace) -> None:
-    from training.manifest import record_mixer
+    from training.export.manifest import record_mixer
     from training.phase2.mixer import fit, save_mixer
 
     fitted = fit(separated, settings)
@@ -136,8 +136,8 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
 
 
 def _accompaniments(options: argparse.Namespace) -> None:
-    from training.accompaniments import Separator, joint_separator, means, predictor_separator, score, third
     from training.data.songs import require_song
+    from training.phase2.accompaniments import Separator, joint_separator, means, predictor_separator, score, third
     from training.phase2.separated import network_predictor
 
     separators: dict[str, Separator] = {"a third": third}

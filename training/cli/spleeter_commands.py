@@ -9,7 +9,7 @@ from training.cli.command import TrainingCommand
 
 
 def _convert(options: argparse.Namespace) -> None:
-    from training.spleeter_conversion import convert_spleeter
+    from training.export.spleeter_checkpoints import convert_spleeter
 
     found = convert_spleeter(
         options.package, options.out, audio=options.audio, allow_unverified=options.allow_unverified

@@ -1,1 +1,1 @@
-"""Songs on disk, windows drawn from them, and the order they are drawn in."""
+"""Song folders on disk: stems, collections, splits and decoding."""

@@ -1,7 +1,7 @@
-"""What every separation network in training has in common: averaging, optimiser, validation on whole songs.
+"""Base classes of all trained networks: averaging, optimiser, validation on whole songs.
 
-A new network is a file beside this one with two classes: settings (``NetworkSettings`` under a ``kind``) and a
-:class:`SeparationModule` with its three abstract methods.
+A new network is a file beside this one with two classes: its :class:`ModuleSettings` under a ``kind`` and its
+:class:`SeparationModule`, each with the abstract methods filled in.
 """
 
 from __future__ import annotations
@@ -11,22 +11,23 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, cast
 
 import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from evaluator.metrics import global_sdr
 from my_submission.errors import MdxError
-from training.activations import recompute_in_backward
-from training.data.loading import RunDataModule
 from training.data.stems import SILENT_SONG_RMS
-from training.graphs import Exported
-from training.optimisation import Plateau
-from training.separation import separate
-from training.settings.experiment import Experiment
+from training.examples.loading import RunDataModule
+from training.experiment import Experiment, NetworkSettings
+from training.export.graphs import Exported
+from training.modules.activations import recompute_in_backward
+from training.modules.whole_songs import separate
+from training.optimisation.optimisers import Plateau
 from training.settings.strict import to_table
 
 EXPERIMENT_KEY = "experiment"
@@ -36,6 +37,45 @@ SDR_METRIC = "val/sdr"
 L1_METRIC = "val/l1"
 MONITORED: dict[str, tuple[str, Literal["min", "max"]]] = {"sdr": (SDR_METRIC, "max"), "l1": (L1_METRIC, "min")}
 """What ranks checkpoints, by its name in the settings: the logged value, and whether less or more of it is better."""
+
+
+class ModuleSettings(NetworkSettings):
+    """Settings of a network that build it and the Lightning module that trains it."""
+
+    @abstractmethod
+    def network(self, experiment: Experiment) -> nn.Module:
+        """Return the network with weights drawn from torch's global generator."""
+
+    @abstractmethod
+    def trainer(self) -> type[SeparationModule]:
+        """Return the class of the module that trains the network."""
+
+    def load_start(self, network: nn.Module, experiment: Experiment) -> None:
+        """Load the weights that a fresh run starts from into ``network``; by default it keeps its random ones."""
+
+    def module(self, experiment: Experiment, *, total_steps: int) -> SeparationModule:
+        """Return the module with weights drawn from the experiment's seed; torch's generator state is restored."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(experiment.seed)
+            network = self.network(experiment)
+        return self.trainer()(experiment, network, total_steps=total_steps)
+
+    def initialise(self, module: SeparationModule, experiment: Experiment, examples: Dataset[Tensor]) -> None:
+        """Set the initial weights of a fresh module and of its average.
+
+        Args:
+            module: a module returned by :meth:`module`.
+            experiment: the run.
+            examples: its training windows by number.
+        """
+        for network in (module.network, module.averaged):
+            if network is not None:
+                self.load_start(network, experiment)
+
+
+def module_settings(experiment: Experiment) -> ModuleSettings:
+    """Return the experiment's network settings as those that build a module."""
+    return cast("ModuleSettings", experiment.network)
 
 
 class SeparationModule(lightning.LightningModule):

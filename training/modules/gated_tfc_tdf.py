@@ -1,4 +1,4 @@
-"""The starter's conditioned network: each example asks for every source, since one encoder pass serves all of them."""
+"""The starter's conditioned network: every example trains all sources, because one encoder pass serves them all."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from my_submission.networks.lasaft.gated_tfc_tdf import GatedTfcTdfNet
 from my_submission.networks.spectra import channel_major, part_major, to_channels
 from my_submission.networks.tfc_tdf import TfcTdfNet
 from my_submission.stems import LASAFT_SOURCES
-from training.export_conditioned import export_conditioned
-from training.graphs import Exported
-from training.last_layer import TrainingWindow, fold, solve
+from training.experiment import Experiment
+from training.export.conditioned import export_conditioned
+from training.export.graphs import Exported
 from training.modules.base import SeparationModule
+from training.modules.last_layer import TrainingWindow, fold, solve
 from training.modules.tfc_tdf import TfcTdfModule, TfcTdfSettings
-from training.settings.experiment import Experiment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +29,10 @@ class GatedTfcTdfSettings(TfcTdfSettings, kind="gated-tfc-tdf"):
     """Shape of a gated TFC-TDF network; its graph takes all bins of the transform.
 
     Attributes:
-        graph: name of the artefact below the experiment's family.
-        lowest_bins: bins that the U-Net sees; above them every estimate is silent.
-        solved_windows: windows over which a fresh run solves the last layer of the targets that no graph in ``start``
-            brings, in closed form; 0 leaves them random.
+        graph: name of the exported graph, below the experiment's family.
+        lowest_bins: number of lowest bins in the U-Net's input; estimates are silent above them.
+        solved_windows: number of windows on which a fresh run solves the last layer in closed form, for the targets
+            without a graph in ``start``; 0 leaves that layer random.
     """
 
     graph: str = "network"
@@ -40,16 +40,16 @@ class GatedTfcTdfSettings(TfcTdfSettings, kind="gated-tfc-tdf"):
     solved_windows: int = 0
 
     def bins_seen(self, experiment: Experiment) -> int:
-        """Bins that the U-Net sees."""
+        """Return the number of bins in the U-Net's input."""
         return self.lowest_bins
 
     def framework(self, experiment: Experiment) -> FrameworkConfig:
-        """The network, and what it is given and asked for: a complex mask."""
+        """Return the network's shape and its framework, complex masking."""
         network = GatedTfcTdfConfig(n_fft=experiment.transform.n_fft, trunk=self.config(experiment))
         return FrameworkConfig(network=network, spec_est_mode="masking")
 
     def check(self, experiment: Experiment) -> None:
-        """Raises ValueError where transform, sources or frames do not fit."""
+        """Raise ValueError if the transform, sources or frames do not fit."""
         super().check(experiment)
         transform = experiment.transform
         if transform.kept_bins != transform.n_fft // 2 + 1:
@@ -59,23 +59,24 @@ class GatedTfcTdfSettings(TfcTdfSettings, kind="gated-tfc-tdf"):
         self.framework(experiment)
 
     def graphs(self, experiment: Experiment) -> Mapping[str, str | None]:
-        """One graph for all sources."""
+        """Return one name for all sources."""
         return {self.graph: None}
 
-    def module(self, experiment: Experiment, *, total_steps: int) -> SeparationModule:
-        """With weights drawn from the seed; torch's global generator is left as it was."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(experiment.seed)
-            network = ConditionedNet(self.framework(experiment))
-        return GatedTfcTdfModule(experiment, network, total_steps=total_steps)
+    def network(self, experiment: Experiment) -> nn.Module:
+        """Return a :class:`ConditionedNet`."""
+        return ConditionedNet(self.framework(experiment))
 
-    def begin(self, module: SeparationModule, experiment: Experiment, examples: Dataset[Tensor]) -> None:
-        """Takes the weights of the graphs in ``start``, and solves the last layer for all other targets."""
-        super().begin(module, experiment, examples)
+    def trainer(self) -> type[SeparationModule]:
+        """Return :class:`GatedTfcTdfModule`."""
+        return GatedTfcTdfModule
+
+    def initialise(self, module: SeparationModule, experiment: Experiment, examples: Dataset[Tensor]) -> None:
+        """Load the weights of the graphs in ``start`` and solve the last layer for all other targets."""
+        super().initialise(module, experiment, examples)
         rows = [row for row, target in enumerate(experiment.targets) if target not in self.start]
         if not self.solved_windows or not rows:
             return
-        # From the far end of the stream: the first examples are those of the first steps.
+        # The last examples of the run, because the first ones are those of the first steps.
         numbers = range(len(cast("Sized", examples)) - self.solved_windows, len(cast("Sized", examples)))
         network = _gated(module.network)
         windows = (_window(network, examples[number], experiment) for number in numbers)
@@ -84,15 +85,15 @@ class GatedTfcTdfSettings(TfcTdfSettings, kind="gated-tfc-tdf"):
             module.averaged.load_state_dict(module.network.state_dict())
 
     def trunk(self, network: nn.Module) -> TfcTdfNet:
-        """The U-Net that is gated."""
+        """Return the gated U-Net."""
         return _gated(network).trunk
 
 
 class GatedTfcTdfModule(TfcTdfModule):
-    """Trains a gated network on the waveforms or spectra of all sources of every example."""
+    """Training of a gated network on all sources of every example."""
 
     def blocks(self) -> Iterable[nn.Module]:
-        """The U-Net's blocks."""
+        """Return the U-Net's blocks."""
         return _gated(self.network).trunk.blocks
 
     def _estimated(self, network: nn.Module, mixture_spectra: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ class GatedTfcTdfModule(TfcTdfModule):
         return channel_major(estimates.flatten(0, 1))
 
     def export_graphs(self, folder: Path) -> list[Exported]:
-        """One graph that takes source numbers as its second input."""
+        """Write one graph that takes source numbers as its second input."""
         experiment = self.experiment
         return [
             export_conditioned(
@@ -118,7 +119,7 @@ class GatedTfcTdfModule(TfcTdfModule):
 
 @torch.no_grad()
 def _window(network: GatedTfcTdfNet, stems: Tensor, experiment: Experiment) -> TrainingWindow:
-    """Features while all gates are evenly open, when they are the same for every source."""
+    """Return features and spectra of one example, with all gates evenly open: then all sources share features."""
     order = [experiment.sources.index(target) for target in experiment.targets]
     bins, per_row = network.config.trunk.bins, network.config.trunk.bins_per_row
     spectra = to_channels(torch.cat((stems.sum(dim=0, keepdim=True), stems[order])), experiment.transform.stft)

@@ -1,4 +1,4 @@
-"""The joint network of bass, drums and other, exported as one graph."""
+"""Joint networks, which predict bass, drums and other at once and are exported as one graph."""
 
 from __future__ import annotations
 
@@ -7,33 +7,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import torch
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch import nn
 
 from my_submission.networks.joint_tfc_tdf import Band, JointConfig, JointNet
-from training.export_joint import ARCHITECTURE, export_joint
-from training.graphs import Exported
-from training.modules.base import SeparationModule
+from training.experiment import Experiment
+from training.export.graphs import Exported
+from training.export.joint import ARCHITECTURE, export_joint
+from training.modules.base import ModuleSettings, SeparationModule
+from training.modules.initial_weights import start_joint_from
 from training.modules.tfc_tdf import TfcTdfModule
-from training.settings.experiment import Experiment, NetworkSettings
-from training.starting import start_joint_from
 
 
 @dataclass(frozen=True, kw_only=True)
-class JointTfcTdfSettings(NetworkSettings, kind=ARCHITECTURE):
-    """Shape of a joint network, as :class:`JointConfig`; its targets are the experiment's.
+class JointTfcTdfSettings(ModuleSettings, kind=ARCHITECTURE):
+    """Shape of a joint network, as in :class:`JointConfig`; its targets are the experiment's.
 
     Attributes:
-        graph: name of the artefact below the experiment's family.
-        band_bins: bins of every band, from the lowest up.
-        band_folding: bins that a row of each band holds.
-        widths: channels of each level, outermost first.
-        outer_convs: convolutions in a block of the outermost level.
-        bottleneck: how much the TDF narrows its axis.
-        compression: exponent on the input's magnitudes.
-        start: an exported graph of a network of this shape and these targets, whose weights a fresh run begins with;
-            the path is relative to where the program is started.
+        graph: name of the exported graph, below the experiment's family.
+        band_bins: number of bins per band, lowest band first.
+        band_folding: number of neighbouring bins folded into one row, per band.
+        widths: channels per level, outermost first.
+        outer_convs: convolutions per block of the outermost level.
+        bottleneck: factor by which the TDF narrows the frequency axis.
+        compression: exponent on the magnitudes of the input.
+        start: path of an exported graph of the same network that a fresh run starts from, relative to the working
+            directory; None starts from random weights.
     """
 
     graph: str = "accompaniment"
@@ -46,7 +44,7 @@ class JointTfcTdfSettings(NetworkSettings, kind=ARCHITECTURE):
     start: str | None = None
 
     def config(self, experiment: Experiment) -> JointConfig:
-        """The network's full shape."""
+        """Return the network's full shape."""
         if len(self.band_bins) != len(self.band_folding):
             raise ValueError(f"{len(self.band_bins)} band_bins and {len(self.band_folding)} band_folding do not match")
         return JointConfig(
@@ -59,7 +57,7 @@ class JointTfcTdfSettings(NetworkSettings, kind=ARCHITECTURE):
         )
 
     def check(self, experiment: Experiment) -> None:
-        """Raises ValueError where bins or frames do not fit the shape."""
+        """Raise ValueError if the bins or frames do not fit the shape."""
         config = self.config(experiment)
         if experiment.transform.kept_bins != config.bins:
             kept = experiment.transform.kept_bins
@@ -69,32 +67,32 @@ class JointTfcTdfSettings(NetworkSettings, kind=ARCHITECTURE):
                 raise ValueError(f"frames={frames} must be a multiple of {config.frame_multiple}")
 
     def graphs(self, experiment: Experiment) -> Mapping[str, str | None]:
-        """One graph for all sources."""
+        """Return one name for all sources."""
         return {self.graph: None}
 
-    def module(self, experiment: Experiment, *, total_steps: int) -> SeparationModule:
-        """With weights drawn from the seed; torch's global generator is left as it was."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(experiment.seed)
-            network = JointNet(self.config(experiment))
-        return JointTfcTdfModule(experiment, network, total_steps=total_steps)
+    def network(self, experiment: Experiment) -> nn.Module:
+        """Return a :class:`JointNet`."""
+        return JointNet(self.config(experiment))
 
-    def begin(self, module: SeparationModule, experiment: Experiment, examples: Dataset[Tensor]) -> None:
-        """Takes the weights of the graph in ``start``."""
-        for network in (module.network, module.averaged):
-            if self.start is not None and network is not None:
-                start_joint_from(cast("JointNet", network), Path(self.start))
+    def trainer(self) -> type[SeparationModule]:
+        """Return :class:`JointTfcTdfModule`."""
+        return JointTfcTdfModule
+
+    def load_start(self, network: nn.Module, experiment: Experiment) -> None:
+        """Load the weights of the graph ``start``."""
+        if self.start is not None:
+            start_joint_from(cast("JointNet", network), Path(self.start))
 
 
 class JointTfcTdfModule(TfcTdfModule):
-    """Trains a joint network on the spectra of its targets."""
+    """Training of a joint network on the spectra of its targets."""
 
     def blocks(self) -> Iterable[nn.Module]:
-        """The U-Net's blocks."""
+        """Return the U-Net's blocks."""
         return cast("JointNet", self.network).blocks
 
     def export_graphs(self, folder: Path) -> list[Exported]:
-        """One graph of all sources."""
+        """Write one graph of all sources."""
         settings = self.experiment.export
         return [
             export_joint(

@@ -1,4 +1,4 @@
-"""Conditioned networks, LaSAFT and LASAFT-Net-v2: one network, asked for a random source at every example."""
+"""Conditioned networks, LaSAFT and LASAFT-Net-v2: every example trains one randomly drawn source."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from my_submission.networks.lasaft.layers import DenseConvolutions
 from my_submission.networks.lasaft.waveforms import FixedSourcesOfWaves, to_part_major
 from my_submission.networks.spectra import channel_major
 from my_submission.stems import LASAFT_SOURCES
-from training.export_conditioned import export_conditioned
-from training.graphs import Exported
-from training.losses import LossValues, loss_of
-from training.modules.base import SeparationModule
-from training.settings.experiment import Experiment, NetworkSettings
+from training.experiment import Experiment
+from training.export.conditioned import export_conditioned
+from training.export.graphs import Exported
+from training.modules.base import ModuleSettings, SeparationModule
+from training.optimisation.losses import LossValues, loss_of
 
 _GAIN_OF: dict[Activation, str] = {
     "relu": "relu",
@@ -40,20 +40,20 @@ _GAIN_OF: dict[Activation, str] = {
     "tanh": "tanh",
     "identity": "linear",
 }
-"""What torch calls the gain that belongs to an activation."""
+"""Torch's name of the gain for each activation."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _ConditionedSettings(ConditionedUNetOptions, NetworkSettings):
-    """What both generations can be told, under the names their authors published.
+class _ConditionedSettings(ConditionedUNetOptions, ModuleSettings):
+    """Options of both generations, under the names published by their authors.
 
     ``n_fft``, ``hop_length`` and ``num_frame`` are ``transform.n_fft``, ``.hop`` and ``.frames``; ``input_channels``
-    follows from ``spec_type``. Everything else is explained at :class:`ConditionedUNetOptions`.
+    follows from ``spec_type``. All others are documented at :class:`ConditionedUNetOptions`.
 
     Attributes:
-        graph: name of the artefact below the experiment's family.
+        graph: name of the exported graph, below the experiment's family.
         init: ``kaiming`` draws every weight of two dimensions or more from Kaiming's normal distribution with the gain
-            of the last activation, as published; ``torch`` leaves each layer's own initial weights.
+            of the last activation, as published; ``torch`` keeps each layer's own initial weights.
     """
 
     graph: str = "network"
@@ -63,15 +63,15 @@ class _ConditionedSettings(ConditionedUNetOptions, NetworkSettings):
 
     @abstractmethod
     def config(self, experiment: Experiment) -> LasaftConfig:
-        """The network's full shape."""
+        """Return the network's full shape."""
 
     def framework(self, experiment: Experiment) -> FrameworkConfig:
-        """The network, and what it is given and asked for."""
+        """Return the network's shape and its framework."""
         network = self.config(experiment)
         return FrameworkConfig(network=network, spec_type=self.spec_type, spec_est_mode=self.spec_est_mode)
 
     def check(self, experiment: Experiment) -> None:
-        """Raises ValueError where transform, sources or frames do not fit."""
+        """Raise ValueError if the transform, sources or frames do not fit."""
         multiple = self.framework(experiment).network.frame_multiple
         transform = experiment.transform
         if transform.kept_bins != transform.n_fft // 2 + 1:
@@ -85,17 +85,19 @@ class _ConditionedSettings(ConditionedUNetOptions, NetworkSettings):
             raise ValueError(f"network.control_input_dim={self.control_input_dim} leaves out {experiment.targets[-1]}")
 
     def graphs(self, experiment: Experiment) -> Mapping[str, str | None]:
-        """One graph for all sources."""
+        """Return one name for all sources."""
         return {self.graph: None}
 
-    def module(self, experiment: Experiment, *, total_steps: int) -> SeparationModule:
-        """With weights drawn from the seed; torch's global generator is left as it was."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(experiment.seed)
-            network = ConditionedNet(self.framework(experiment))
-            if self.init == "kaiming":
-                kaiming(network.spec2spec, self.last_activation)
-        return ConditionedModule(experiment, network, total_steps=total_steps)
+    def network(self, experiment: Experiment) -> nn.Module:
+        """Return a :class:`ConditionedNet`."""
+        network = ConditionedNet(self.framework(experiment))
+        if self.init == "kaiming":
+            kaiming(network.spec2spec, self.last_activation)
+        return network
+
+    def trainer(self) -> type[SeparationModule]:
+        """Return :class:`ConditionedModule`."""
+        return ConditionedModule
 
     def _shape(self, experiment: Experiment, options: type[ConditionedUNetOptions]) -> dict[str, Any]:
         values = {field.name: getattr(self, field.name) for field in fields(options)}
@@ -105,10 +107,10 @@ class _ConditionedSettings(ConditionedUNetOptions, NetworkSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class LasaftSettings(LasaftV1Options, _ConditionedSettings, kind="lasaft"):
-    """The first generation; the defaults are the first paper's network."""
+    """LaSAFT, the first generation; the defaults are the network of the first paper."""
 
     def config(self, experiment: Experiment) -> LasaftV1Config:
-        """The network's full shape."""
+        """Return the network's full shape."""
         return LasaftV1Config(**self._shape(experiment, LasaftV1Options))
 
 
@@ -117,32 +119,32 @@ class LasaftV2Settings(LasaftV2Options, _ConditionedSettings, kind="lasaft-v2"):
     """LASAFT-Net-v2; the defaults are the medium network."""
 
     def config(self, experiment: Experiment) -> LasaftV2Config:
-        """The network's full shape."""
+        """Return the network's full shape."""
         return LasaftV2Config(**self._shape(experiment, LasaftV2Options))
 
 
 def source_numbers(experiment: Experiment) -> tuple[int, ...]:
-    """The network's numbers of the experiment's targets, in their order."""
+    """Return the network's source number of each target of the experiment, in order."""
     return tuple(LASAFT_SOURCES.index(target) for target in experiment.targets)
 
 
 @torch.no_grad()
 def kaiming(network: nn.Module, last_activation: Activation) -> None:
-    """Draws every parameter of two dimensions or more anew, as the authors initialise theirs."""
+    """Initialise every parameter of two dimensions or more as the authors do."""
     for parameter in network.parameters():
         if parameter.dim() > 1:
             nn.init.kaiming_normal_(parameter, nonlinearity=cast("Any", _GAIN_OF[last_activation]))
 
 
 class ConditionedModule(SeparationModule):
-    """Trains a conditioned network: each example of a batch asks for one source, drawn by the example's number."""
+    """Training of a conditioned network: the example's number determines the source it is trained on."""
 
     def blocks(self) -> Iterable[nn.Module]:
-        """The convolutions of every block, which hold most of the activations."""
+        """Return the convolutions of every block, which hold most of the activations."""
         return [module for module in self.network.modules() if isinstance(module, DenseConvolutions)]
 
     def batch_loss(self, stems: Tensor) -> Tensor:
-        """The experiment's loss; transforms and loss are computed in float32 whatever the network's precision."""
+        """Return the experiment's loss; transforms and loss are always computed in float32."""
         experiment, stft = self.experiment, self.experiment.transform.stft
         rows = torch.as_tensor(self._drawn_targets(len(stems)), device=stems.device)
         with torch.autocast(self.device.type, enabled=False):
@@ -165,14 +167,14 @@ class ConditionedModule(SeparationModule):
             return loss_of(experiment.loss, outcome, weights)
 
     def estimate(self, mixtures: Tensor) -> Tensor:
-        """All targets from one pass, as far as the architecture shares it."""
+        """Separate all targets; the encoder runs once if the architecture allows it."""
         network = cast("ConditionedNet", self.evaluated)
         whole = FixedSourcesOfWaves(network, source_numbers(self.experiment), self.experiment.transform.stft)
         estimates: Tensor = whole.to(mixtures.device)(mixtures)
         return estimates
 
     def export_graphs(self, folder: Path) -> list[Exported]:
-        """One graph that takes source numbers as its second input."""
+        """Write one graph that takes source numbers as its second input."""
         experiment = self.experiment
         return [
             export_conditioned(
@@ -186,10 +188,10 @@ class ConditionedModule(SeparationModule):
         ]
 
     def _drawn_targets(self, n_examples: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Which target each example of this part of the step asks for.
+        """Return the target of each example of a micro-batch.
 
-        A function of the seed and the example's number in the run, so that a resumed run draws what an unbroken one
-        would, and several processes what one would.
+        It depends only on the seed and the example's number in the run, so that resumed and distributed runs draw the
+        same targets as an uninterrupted run on one process.
         """
         data, run = self.experiment.data, self.experiment.run
         part = self.global_rank + len(self._micro_losses) * run.world_size

@@ -1,4 +1,4 @@
-"""Networks from magnitudes to masks: BandSplitRNN and X-UMX, as the AIMLESS recipes train them."""
+"""BandSplitRNN and X-UMX, which map magnitudes to masks, trained as in the AIMLESS recipes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from torch import Tensor, nn
 from my_submission.networks.band_split_rnn import SPLIT_HZ, BandSplitConfig, BandSplitRNN, band_edges
 from my_submission.networks.spectra import from_channels, to_channels
 from my_submission.networks.x_umx import N_SOURCES, XUmx, XUmxConfig
-from training import wiener
-from training.losses import LossValues, loss_of
+from training.experiment import Experiment
 from training.modules.states import StateModule, StateSettings
-from training.settings.experiment import Experiment
+from training.optimisation import wiener
+from training.optimisation.losses import LossValues, loss_of
 
 EXAMPLE_FRAMES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class _MagnitudeSettings(StateSettings):
-    """Settings of a network of magnitudes.
+    """Settings of a network that maps magnitudes to masks.
 
     Attributes:
-        wiener_iterations: of a Wiener filter between the masks and the loss.
+        wiener_iterations: iterations of the Wiener filter between masks and loss; 0 applies the masks alone.
     """
 
     wiener_iterations: int = 0
 
     def check(self, experiment: Experiment) -> None:
-        """Raises ValueError where the transform or the targets do not fit."""
+        """Raise ValueError if the transform or the targets do not fit."""
         super().check(experiment)
         transform = experiment.transform
         if transform.kept_bins != transform.stft.n_bins:
@@ -41,16 +41,16 @@ class _MagnitudeSettings(StateSettings):
             raise ValueError("loss=combination needs several targets")
 
     def trainer(self) -> type[StateModule]:
-        """Masks on the mixture's spectra."""
+        """Return :class:`MagnitudeModule`."""
         return MagnitudeModule
 
 
 @dataclass(frozen=True, kw_only=True)
 class BandSplitSettings(_MagnitudeSettings, kind="band-split-rnn"):
-    """Shape of a BandSplitRNN, as :class:`BandSplitConfig`; the defaults are the published network's.
+    """Shape of a BandSplitRNN, as in :class:`BandSplitConfig`; the defaults are the published ones.
 
     Attributes:
-        split_hz: where bands meet.
+        split_hz: edges between bands, in Hz.
     """
 
     split_hz: tuple[int, ...] = SPLIT_HZ
@@ -58,14 +58,14 @@ class BandSplitSettings(_MagnitudeSettings, kind="band-split-rnn"):
     num_layers: int = 12
 
     def check(self, experiment: Experiment) -> None:
-        """Raises ValueError where there are several targets, or the bands do not fit the transform."""
+        """Raise ValueError for several targets, or bands that do not fit the transform."""
         super().check(experiment)
         if len(experiment.targets) != 1:
-            raise ValueError(f"a BandSplitRNN makes one mask, and there are {len(experiment.targets)} targets")
+            raise ValueError(f"a BandSplitRNN has one target, not {len(experiment.targets)}")
         self._config(experiment)
 
     def network(self, experiment: Experiment) -> BandSplitRNN:
-        """The network."""
+        """Return the network."""
         return BandSplitRNN(self._config(experiment))
 
     def _config(self, experiment: Experiment) -> BandSplitConfig:
@@ -76,7 +76,7 @@ class BandSplitSettings(_MagnitudeSettings, kind="band-split-rnn"):
 
 @dataclass(frozen=True, kw_only=True)
 class XUmxSettings(_MagnitudeSettings, kind="x-umx"):
-    """Shape of an X-UMX, as :class:`XUmxConfig`."""
+    """Shape of an X-UMX, as in :class:`XUmxConfig`."""
 
     hidden_channels: int = 512
     max_bins: int = 1487
@@ -84,14 +84,14 @@ class XUmxSettings(_MagnitudeSettings, kind="x-umx"):
     dropout: float = 0.4
 
     def check(self, experiment: Experiment) -> None:
-        """Raises ValueError where there are not four targets, or the bins do not fit."""
+        """Raise ValueError unless there are four targets and the bins fit."""
         super().check(experiment)
         if len(experiment.targets) != N_SOURCES:
-            raise ValueError(f"an X-UMX makes {N_SOURCES} masks, and there are {len(experiment.targets)} targets")
+            raise ValueError(f"an X-UMX has {N_SOURCES} targets, not {len(experiment.targets)}")
         self._config(experiment)
 
     def network(self, experiment: Experiment) -> XUmx:
-        """The network."""
+        """Return the network."""
         return XUmx(self._config(experiment))
 
     def _config(self, experiment: Experiment) -> XUmxConfig:
@@ -106,11 +106,11 @@ class XUmxSettings(_MagnitudeSettings, kind="x-umx"):
 
 
 class MagnitudeModule(StateModule):
-    """Trains a network of magnitudes: masks times mixture, filtered where the settings say so."""
+    """Training of a network that maps magnitudes to masks, with an optional Wiener filter after the masks."""
 
     def batch_loss(self, stems: Tensor) -> Tensor:
-        """The experiment's loss; transforms and loss are computed in float32 whatever the network's precision."""
-        mixtures, targets = self.heard(stems)
+        """Return the experiment's loss; transforms and loss are always computed in float32."""
+        mixtures, targets = self.mixtures_and_targets(stems)
         stft = self.experiment.transform.stft
         spectra, mixture_spectra = self._spectra(self.network, mixtures)
         with torch.autocast(self.device.type, enabled=False):
@@ -119,7 +119,7 @@ class MagnitudeModule(StateModule):
             return loss_of(self.experiment.loss, outcome, torch.tensor(self.experiment.weights, device=self.device))
 
     def separated(self, network: nn.Module, mixtures: Tensor) -> Tensor:
-        """Through transform, network, mask and back."""
+        """Separate by transform, network, masks and inverse transform."""
         n, channels, samples = mixtures.shape
         spectra, _ = self._spectra(network, mixtures)
         with torch.autocast(self.device.type, enabled=False):
@@ -127,11 +127,11 @@ class MagnitudeModule(StateModule):
         return waves.reshape(n, -1, channels, samples)
 
     def example(self) -> tuple[int, ...]:
-        """A few frames."""
+        """Return the shape of a few frames of magnitudes."""
         return 1, self.audio_channels, self.experiment.transform.stft.n_bins, EXAMPLE_FRAMES
 
     def _spectra(self, network: nn.Module, mixtures: Tensor) -> tuple[Tensor, Tensor]:
-        """Spectra of targets ``[N, targets, 2 · channels, bins, frames]`` and of mixtures without the second axis."""
+        """Return spectra of targets ``[N, targets, 2 · channels, bins, frames]`` and of mixtures, without axis 1."""
         settings = self.experiment.network
         iterations = settings.wiener_iterations if isinstance(settings, _MagnitudeSettings) else 0
         with torch.autocast(self.device.type, enabled=False):

@@ -1,4 +1,4 @@
-"""What networks have in common that are exported as state dicts: their settings, mono and stereo, the export."""
+"""Base classes of networks that are exported as state dicts."""
 
 from __future__ import annotations
 
@@ -6,31 +6,29 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
-import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from my_submission.networks.lightning_checkpoints import rows_of
 from my_submission.networks.state_dict import map_state_dict
 from my_submission.networks.strict_loading import load_strictly
-from training.export_state import STATE_SUFFIX, export_state
-from training.graphs import Exported
-from training.modules.base import SeparationModule
-from training.settings.experiment import Experiment, NetworkSettings
+from training.experiment import Experiment
+from training.export.graphs import Exported
+from training.export.state_dict import STATE_SUFFIX, export_state
+from training.modules.base import ModuleSettings, SeparationModule
 
 
 @dataclass(frozen=True, kw_only=True)
-class StateSettings(NetworkSettings):
+class StateSettings(ModuleSettings):
     """Settings of a network that is exported as a state dict.
 
     Attributes:
-        artefact: name below the experiment's family.
-        audio_channels: 2, or 1 for a network that hears the mean of both channels in training and each of them alone
-            when it separates.
-        start: a state dict of a network of this shape that a fresh run begins with, relative to where the program is
-            started; random weights when absent.
+        artefact: name of the exported file, below the experiment's family.
+        audio_channels: 2, or 1 for a mono network: it is trained on the mean of both channels and separates left and
+            right one after the other.
+        start: path of a state dict of the same network that a fresh run starts from, relative to the working
+            directory; None starts from random weights.
     """
 
     is_graph: ClassVar[bool] = False
@@ -43,80 +41,58 @@ class StateSettings(NetworkSettings):
         if self.audio_channels not in {1, 2}:
             raise ValueError(f"audio_channels={self.audio_channels} must be 1 or 2")
 
-    @abstractmethod
-    def network(self, experiment: Experiment) -> nn.Module:
-        """The network with weights as torch's generator gives them."""
-
-    @abstractmethod
-    def trainer(self) -> type[StateModule]:
-        """The module that trains it."""
-
     def check(self, experiment: Experiment) -> None:
-        """Raises ValueError where the rows of the output would not be read as they are trained."""
+        """Raise ValueError if the targets are not in the order in which readers of the state dict expect them."""
         expected = rows_of(experiment.targets)
         if experiment.targets != expected:
             raise ValueError(f"targets={list(experiment.targets)} must be in the order {', '.join(expected)}")
 
     def graphs(self, experiment: Experiment) -> Mapping[str, str | None]:
-        """One state for all targets."""
+        """Return one name for all targets."""
         return {self.artefact: experiment.targets[0] if len(experiment.targets) == 1 else None}
 
-    def module(self, experiment: Experiment, *, total_steps: int) -> SeparationModule:
-        """With weights drawn from the seed; torch's global generator is left as it was."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(experiment.seed)
-            network = self.network(experiment)
-        return self.trainer()(experiment, network, self.audio_channels, total_steps=total_steps)
-
-    def begin(self, module: SeparationModule, experiment: Experiment, examples: Dataset[Tensor]) -> None:
-        """Takes the weights of ``start``."""
-        for network in (module.network, module.averaged):
-            if self.start is not None and network is not None:
-                load_strictly(network, map_state_dict(Path(self.start)), where=self.start)
+    def load_start(self, network: nn.Module, experiment: Experiment) -> None:
+        """Load the state dict ``start``."""
+        if self.start is not None:
+            load_strictly(network, map_state_dict(Path(self.start)), where=self.start)
 
 
 class StateModule(SeparationModule):
-    """Trains a network on waveforms of its number of channels.
+    """Base class of modules whose network is exported as a state dict."""
 
-    Args:
-        experiment: the run.
-        network: with its initial weights.
-        audio_channels: that it hears.
-        total_steps: of the whole run.
-    """
-
-    def __init__(self, experiment: Experiment, network: nn.Module, audio_channels: int, *, total_steps: int) -> None:
-        super().__init__(experiment, network, total_steps=total_steps)
-        self.audio_channels = audio_channels
+    @property
+    def audio_channels(self) -> int:
+        """Number of channels of the network's input."""
+        return cast("StateSettings", self.experiment.network).audio_channels
 
     @abstractmethod
     def separated(self, network: nn.Module, mixtures: Tensor) -> Tensor:
-        """Waveforms ``[N, channels, samples]`` to ``[N, targets, channels, samples]``."""
+        """Separate waveforms ``[N, channels, samples]`` into ``[N, targets, channels, samples]``."""
 
     @abstractmethod
     def example(self) -> tuple[int, ...]:
-        """Shape of a short input of the network."""
+        """Return the shape of a short network input, for the parity check of the export."""
 
     def blocks(self) -> Iterable[nn.Module]:
-        """None; a network that has some says so."""
+        """Return no blocks by default."""
         return ()
 
-    def heard(self, stems: Tensor) -> tuple[Tensor, Tensor]:
-        """Mixtures ``[N, channels, samples]`` and targets ``[N, targets, channels, samples]`` of a batch."""
+    def mixtures_and_targets(self, stems: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mixtures ``[N, channels, samples]`` and targets ``[N, targets, channels, samples]`` of a batch."""
         if self.audio_channels == 1:
             stems = stems.mean(dim=2, keepdim=True)
         rows = [self.experiment.sources.index(target) for target in self.experiment.targets]
         return stems.sum(dim=1), stems[:, rows]
 
     def estimate(self, mixtures: Tensor) -> Tensor:
-        """Stereo estimates; a mono network separates one channel after the other."""
+        """Separate stereo mixtures; a mono network separates left and right as two items."""
         n, channels, samples = mixtures.shape
-        fed = mixtures.reshape(-1, self.audio_channels, samples)
-        waves = self.separated(self.evaluated, fed).view(n, channels // self.audio_channels, -1, *fed.shape[1:])
+        inputs = mixtures.reshape(-1, self.audio_channels, samples)
+        waves = self.separated(self.evaluated, inputs).view(n, channels // self.audio_channels, -1, *inputs.shape[1:])
         return waves.transpose(1, 2).reshape(n, -1, channels, samples)
 
     def export_graphs(self, folder: Path) -> list[Exported]:
-        """One ``<artefact>.pt``."""
+        """Write ``<artefact>.pt``."""
         kind = self.experiment.network.kind
         return [
             export_state(self.evaluated, folder / f"{name}{STATE_SUFFIX}", architecture=kind, example=self.example())

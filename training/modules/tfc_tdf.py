@@ -1,4 +1,4 @@
-"""TFC-TDF networks: one that predicts the spectrum of one target, or of several to be split at export."""
+"""TFC-TDF networks: one network predicts the spectra of one or several targets; the export has one graph per target."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from my_submission.networks.spectra import from_channels, to_channels
 from my_submission.networks.tfc_tdf import Norm, Output, TfcTdfConfig, TfcTdfNet
-from training.export import export
-from training.graphs import Exported
-from training.losses import LossValues, loss_of
-from training.modules.base import SeparationModule
-from training.settings.experiment import Experiment, NetworkSettings
-from training.starting import start_from
+from training.experiment import Experiment
+from training.export.graphs import Exported
+from training.export.tfc_tdf import export
+from training.modules.base import ModuleSettings, SeparationModule
+from training.modules.initial_weights import start_from
+from training.optimisation.losses import LossValues, loss_of
 
 ARCHITECTURE = "tfc-tdf"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TfcTdfSettings(NetworkSettings, kind=ARCHITECTURE):
-    """Shape of a TFC-TDF network, as :class:`TfcTdfConfig`; bins and targets follow from the experiment.
+class TfcTdfSettings(ModuleSettings, kind=ARCHITECTURE):
+    """Shape of a TFC-TDF network, as in :class:`TfcTdfConfig`; bins and targets follow from the experiment.
 
-    The defaults are the published form of leaderboard A.
+    The defaults are the published shape of leaderboard A.
 
     Attributes:
-        start: target to an exported graph of a network of this shape, as :func:`start_from` takes them; a fresh run
-            begins with their weights. Paths are relative to where the program is started.
+        start: exported graph per target, of networks of this shape, whose weights a fresh run starts from; see
+            :func:`start_from`. Paths are relative to the working directory.
     """
 
     depth: int = 11
@@ -47,7 +46,7 @@ class TfcTdfSettings(NetworkSettings, kind=ARCHITECTURE):
     start: Mapping[str, str] = field(default_factory=dict)
 
     def config(self, experiment: Experiment) -> TfcTdfConfig:
-        """The network's full shape."""
+        """Return the network's full shape."""
         return TfcTdfConfig(
             bins=self.bins_seen(experiment),
             depth=self.depth,
@@ -64,11 +63,11 @@ class TfcTdfSettings(NetworkSettings, kind=ARCHITECTURE):
         )
 
     def bins_seen(self, experiment: Experiment) -> int:
-        """Bins that the U-Net sees."""
+        """Return the number of bins in the U-Net's input."""
         return experiment.transform.kept_bins
 
     def check(self, experiment: Experiment) -> None:
-        """Raises ValueError where bins or frames do not fit the depth."""
+        """Raise ValueError if the bins or frames do not fit the depth."""
         multiple = self.config(experiment).frame_multiple
         for name, frames in (
             ("transform.frames", experiment.transform.frames),
@@ -77,33 +76,33 @@ class TfcTdfSettings(NetworkSettings, kind=ARCHITECTURE):
             if frames % multiple:
                 raise ValueError(f"{name}={frames} must be a multiple of {multiple} at network.depth={self.depth}")
 
-    def module(self, experiment: Experiment, *, total_steps: int) -> SeparationModule:
-        """With weights drawn from the seed; torch's global generator is left as it was."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(experiment.seed)
-            network = TfcTdfNet(self.config(experiment))
-        return TfcTdfModule(experiment, network, total_steps=total_steps)
+    def network(self, experiment: Experiment) -> nn.Module:
+        """Return a :class:`TfcTdfNet`."""
+        return TfcTdfNet(self.config(experiment))
 
-    def begin(self, module: SeparationModule, experiment: Experiment, examples: Dataset[Tensor]) -> None:
-        """Takes the weights of the graphs in ``start``."""
-        for network in (module.network, module.averaged):
-            if self.start and network is not None:
-                start_from(self.trunk(network), experiment.targets, {t: Path(path) for t, path in self.start.items()})
+    def trainer(self) -> type[SeparationModule]:
+        """Return :class:`TfcTdfModule`."""
+        return TfcTdfModule
+
+    def load_start(self, network: nn.Module, experiment: Experiment) -> None:
+        """Load the weights of the graphs in ``start``."""
+        if self.start:
+            start_from(self.trunk(network), experiment.targets, {t: Path(path) for t, path in self.start.items()})
 
     def trunk(self, network: nn.Module) -> TfcTdfNet:
-        """The U-Net of a network of this kind."""
+        """Return the U-Net inside a network of this kind."""
         return cast("TfcTdfNet", network)
 
 
 class TfcTdfModule(SeparationModule):
-    """Trains a TFC-TDF network on the waveforms or spectra of its targets."""
+    """Training of a TFC-TDF network on the waveforms or spectra of its targets."""
 
     def blocks(self) -> Iterable[nn.Module]:
-        """The U-Net's blocks."""
+        """Return the U-Net's blocks."""
         return cast("TfcTdfNet", self.network).blocks
 
     def batch_loss(self, stems: Tensor) -> Tensor:
-        """The experiment's loss; transforms and loss are computed in float32 whatever the network's precision."""
+        """Return the experiment's loss; transforms and loss are always computed in float32."""
         stft = self.experiment.transform.stft
         rows = [self.experiment.sources.index(target) for target in self.experiment.targets]
         with torch.autocast(self.device.type, enabled=False):
@@ -120,7 +119,7 @@ class TfcTdfModule(SeparationModule):
             return loss_of(self.experiment.loss, outcome, torch.tensor(self.experiment.weights, device=self.device))
 
     def estimate(self, mixtures: Tensor) -> Tensor:
-        """Through transform, network and back."""
+        """Separate by transform, network and inverse transform."""
         stft, n_samples = self.experiment.transform.stft, mixtures.shape[-1]
         with torch.autocast(self.device.type, enabled=False):
             spectra = to_channels(mixtures, stft)
@@ -130,12 +129,12 @@ class TfcTdfModule(SeparationModule):
         return waves.reshape(len(mixtures), -1, *mixtures.shape[1:])
 
     def _estimated(self, network: nn.Module, mixture_spectra: Tensor) -> Tensor:
-        """Spectra of all targets, ``[N · targets, 4, bins, frames]`` or of as many values."""
+        """Return the spectra of all targets, ``[N · targets, 4, bins, frames]`` or a shape of as many values."""
         spectra: Tensor = network(mixture_spectra)
         return spectra
 
     def export_graphs(self, folder: Path) -> list[Exported]:
-        """One ``<target>.onnx`` each; a network of several targets is split."""
+        """Write one ``<target>.onnx`` per target; a network of several targets is split."""
         network = cast("TfcTdfNet", self.evaluated)
         settings = self.experiment.export
         return [

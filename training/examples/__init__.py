@@ -1,0 +1,1 @@
+"""Training examples: windows drawn from songs, remixed, and loaded in batches."""

@@ -1,0 +1,171 @@
+"""The data of a run as Lightning wants it: a stream of examples, and whole songs to validate on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import torch
+from torch import Tensor, from_numpy
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from my_submission.errors import InputError
+from my_submission.geometry import SAMPLE_RATE
+from my_submission.stems import MUSIC_SOURCES
+from training.data.songs import SongCollection, TrainingSong, read_collection, read_collections, split
+from training.examples.clean_list import only_clean
+from training.examples.remix import RemixDataset
+from training.examples.sampling import BatchPlan, StepSampler
+from training.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The songs of a run: what is trained on and what is validated on."""
+
+    training: Sequence[SongCollection]
+    validation: Sequence[TrainingSong]
+
+
+def read_data(experiment: Experiment, data: Sequence[Path], validation: Sequence[Path] = ()) -> RunData:
+    """The songs of an experiment.
+
+    Args:
+        experiment: says what is held out and how collections are weighed.
+        data: a folder a collection.
+        validation: folders of songs to validate on, beside the held-out songs in ``data``.
+
+    Raises:
+        InputError: a folder holds no song, nothing is left to train on, or songs to validate on are missing.
+    """
+    held_out = experiment.data.held_out_songs
+    collections = read_collections(data, experiment.data.collections)
+    if experiment.data.clean_list is not None:
+        collections = only_clean(collections, Path(experiment.data.clean_list))
+    training, songs = split(collections, held_out)
+    songs += [song for folder in validation for song in read_collection(folder).songs]
+    if not training:
+        raise InputError("every song is held out, none is left to train on", hint="mend data.held_out")
+    if held_out and not songs:
+        raise InputError(
+            "none of the held-out songs is in the data folders",
+            hint="add the folder that holds them, name songs by --valid, or set data.held_out=[]",
+        )
+    if experiment.validation.on_training_songs:
+        songs += [song for collection in training if not collection.is_augmented for song in collection.songs]
+    return RunData(training, songs[: experiment.validation.max_songs])
+
+
+def epoch_steps(experiment: Experiment, data: RunData) -> int:
+    """Optimisation steps of an epoch: as set, or from the number of training songs, or from their length."""
+    if experiment.run.epoch_steps is not None:
+        return experiment.run.epoch_steps
+    songs = [song for collection in data.training if not collection.is_augmented for song in collection.songs]
+    if experiment.data.windows_per_song is not None:
+        return max(1, len(songs) * experiment.data.windows_per_song // experiment.data.batch)
+    n_samples = sum(song.n_samples for song in songs)
+    return max(1, n_samples // experiment.window_samples // experiment.data.batch)
+
+
+class SongDataset(Dataset[Tensor]):
+    """Whole songs, or their beginnings, as ``float32 (sources, 2, samples)``."""
+
+    def __init__(
+        self, songs: Sequence[TrainingSong], max_seconds: float | None, *, sources: Sequence[str] = MUSIC_SOURCES
+    ) -> None:
+        self._songs = songs
+        self._sources = sources
+        self._max_samples = None if max_seconds is None else int(max_seconds * SAMPLE_RATE)
+
+    def __len__(self) -> int:
+        return len(self._songs)
+
+    def __getitem__(self, index: int) -> Tensor:
+        song = self._songs[index]
+        n_samples = song.n_samples if self._max_samples is None else min(song.n_samples, self._max_samples)
+        return from_numpy(song.stacked(0, n_samples, sources=self._sources))
+
+
+class RunDataModule(lightning.LightningDataModule):
+    """Loaders of one process; examples depend on the seed and the step alone.
+
+    Args:
+        experiment: the run.
+        data: its songs.
+        cache: folder of measurements that are remembered by content.
+    """
+
+    def __init__(self, experiment: Experiment, data: RunData, cache: Path) -> None:
+        super().__init__()
+        self.experiment = experiment
+        self.data = data
+        self.epoch_steps = epoch_steps(experiment, data)
+        self._cache = cache
+
+    def dataset(self) -> RemixDataset:
+        """All examples of the run by number."""
+        experiment = self.experiment
+        return RemixDataset(
+            self.data.training,
+            experiment.augment,
+            sources=experiment.sources,
+            n_samples=experiment.window_samples,
+            n_examples=experiment.run.epochs * self.epoch_steps * experiment.data.batch,
+            seed=experiment.seed,
+            draw=experiment.data.draw,
+            cache=self._cache,
+        )
+
+    def plan(self, world_size: int) -> BatchPlan:
+        """Which examples each of so many processes works on."""
+        settings = self.experiment.data
+        return BatchPlan(
+            batch=settings.batch,
+            micro_batch=settings.micro_batch,
+            world_size=world_size,
+            epoch_steps=self.epoch_steps,
+        )
+
+    def loader(self, *, rank: int, world_size: int) -> DataLoader[Tensor]:
+        """The examples of one process, a part of a step at a time."""
+        settings = self.experiment.data
+        return DataLoader(
+            self.dataset(),
+            batch_size=settings.micro_batch,
+            sampler=StepSampler(self.plan(world_size), rank),
+            num_workers=settings.workers,
+            persistent_workers=settings.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def windows(self, step: int, part: int) -> str:
+        """Numbers and stems of the windows that this process worked on in one part of a step, in words."""
+        trainer = self.trainer
+        rank, world_size = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+        numbers = list(self.plan(world_size).parts(step, rank))[part]
+        dataset = self.dataset()
+        made_of = (
+            f"window {number} of {', '.join(str(stem.path) for stem in dataset.heard(number)) or 'silence'}"
+            for number in numbers
+        )
+        return "; ".join(made_of)
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """For this process."""
+        trainer = self.trainer
+        if trainer is None:
+            raise RuntimeError("no trainer is attached; use loader(rank=…, world_size=…)")
+        return self.loader(rank=trainer.global_rank, world_size=trainer.world_size)
+
+    def val_dataloader(self) -> list[DataLoader[Tensor]]:
+        """Every world_size-th song."""
+        trainer = self.trainer
+        if not self.data.validation or trainer is None:
+            return []
+        songs = SongDataset(
+            self.data.validation, self.experiment.validation.max_seconds, sources=self.experiment.sources
+        )
+        mine = Subset(songs, range(trainer.global_rank, len(songs), trainer.world_size))
+        return [DataLoader(mine, batch_size=None, shuffle=False)]

@@ -1,0 +1,1 @@
+"""Export of trained networks: ONNX graphs, state dicts, and their manifest entries."""

@@ -1,0 +1,1 @@
+"""Training runs on Lightning: the trainer, its callbacks, checkpoints and benchmarks."""

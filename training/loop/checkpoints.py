@@ -1,0 +1,96 @@
+"""Checkpoints of runs: where they lie, what they hold, what may change between them."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from my_submission.errors import WeightsError
+from my_submission.weights.archives import BROKEN_ZIP_ERRORS
+from training.experiment import Experiment
+from training.modules.base import EXPERIMENT_KEY, SeparationModule, module_settings
+from training.modules.registry import experiment_from_table
+from training.settings.strict import SettingsError, to_table
+
+LAST = "last.ckpt"
+
+FREE_TABLES = frozenset({"run", "validation", "export"})
+"""Tables of an experiment that a resumed run may change: they say how and how long, not what is trained."""
+
+DATA_SETTINGS = ("augment.", "data.collections.", "data.held_out")
+"""Beginnings of the settings that ``run.may_change_data`` frees too."""
+
+
+def last_checkpoint(run: Path) -> Path | None:
+    """The checkpoint a run goes on from; None where it has none."""
+    path = run / "checkpoints" / LAST
+    return path if path.is_file() else None
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The tensors and plain values of a checkpoint.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or is not a checkpoint of this program.
+    """
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (*BROKEN_ZIP_ERRORS, OSError, LookupError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+        raise WeightsError(
+            f"cannot be read ({' '.join(str(error).split())[:200]})", where=path, hint="take an earlier checkpoint"
+        ) from error
+    if not isinstance(content, dict) or not {EXPERIMENT_KEY, "state_dict", "global_step"} <= content.keys():
+        raise WeightsError(
+            "is no checkpoint of a training run", where=path, hint="name one of <run>/checkpoints/*.ckpt"
+        )
+    return content
+
+
+def load_module(path: Path) -> SeparationModule:
+    """The module of a checkpoint in evaluation mode, built from nothing but the file.
+
+    Raises:
+        WeightsError: the file is not such a checkpoint, or its weights do not fit its experiment.
+    """
+    content = read_checkpoint(path)
+    experiment = experiment_from_table(content[EXPERIMENT_KEY])
+    module = module_settings(experiment).module(experiment, total_steps=int(content["global_step"]))
+    try:
+        module.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        raise WeightsError(f"its weights do not fit its experiment ({error})", where=path) from error
+    return module.eval()
+
+
+def check_resumable(path: Path, experiment: Experiment) -> None:
+    """Refuses to go on from a checkpoint of another experiment.
+
+    Raises:
+        SettingsError: a setting differs that decides what is trained; the message names it.
+    """
+    before, now = read_checkpoint(path)[EXPERIMENT_KEY], to_table(experiment)
+    changed = [key for key in _differences(before, now) if key.partition(".")[0] not in FREE_TABLES]
+    if experiment.run.may_change_data:
+        changed = [key for key in changed if not key.startswith(DATA_SETTINGS)]
+    changed += [key for key in _differences(before, now) if key == "run.ema"]
+    if changed:
+        raise SettingsError(
+            f"this run was begun with another {', '.join(changed)}",
+            where=path,
+            hint="give the old values, choose another folder with --runs, or remove the run",
+        )
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> list[str]:
+    found = []
+    for key in sorted({*before, *now}):
+        first, second = before.get(key), now.get(key)
+        if isinstance(first, Mapping) and isinstance(second, Mapping):
+            found += _differences(first, second, f"{where}{key}.")
+        elif first != second:
+            found.append(f"{where}{key}")
+    return found

@@ -1,0 +1,247 @@
+"""One training run, from an experiment and its songs to checkpoints, graphs and logs; resumed where it was."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+
+from my_submission.errors import InputError
+from training.examples.loading import RunData, RunDataModule
+from training.experiment import Experiment, RunSettings
+from training.loop.callbacks.averaging import WeightAverage
+from training.loop.callbacks.epoch_log import EpochLog
+from training.loop.callbacks.graphs import STEP_NAME, GraphExport
+from training.loop.callbacks.kept_weights import KeptWeights
+from training.loop.checkpoints import LAST, check_resumable, last_checkpoint
+from training.modules.base import MONITORED, module_settings
+from training.settings.strict import SettingsError, to_table
+
+logger = logging.getLogger(__name__)
+
+LIGHTNING_STEP_NAME = STEP_NAME.replace("{step:07d}", "{step:07.0f}")
+"""The same, for Lightning, whose steps are tensors."""
+
+EXPECTED_WARNINGS = (
+    ".*does not have many workers.*",  # the number of workers is the user's
+    ".*exists and is not empty.*",  # a run is resumed into its own folder
+    ".*number of training batches .* is smaller than the logging interval.*",
+    ".*isinstance.treespec, LeafSpec.*",  # Lightning's own use of torch
+    ".*module.s. in eval mode at the start of training.*",  # the averaged weights are
+    ".*have no .val_dataloader.*",  # a run without songs to validate on
+    ".*available but not used.*",  # the accelerator is the user's choice
+    ".*torch.jit.script.* is deprecated.*",
+    ".*Detected call of `lr_scheduler.step..` before `optimizer.step...*",  # fp16 skips steps while it finds its scale
+)
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What a run came to.
+
+    Attributes:
+        steps: optimisation steps in all.
+        last: the last checkpoint.
+        best: the best one by validation; None where nothing was validated.
+        best_sdr_db: its mean global SDR; None where checkpoints are ranked by something else.
+        best_l1: its mean absolute error, where that ranks them.
+        is_first_process: whether this process is the one that speaks for a distributed run.
+    """
+
+    steps: int
+    last: Path
+    best: Path | None
+    best_sdr_db: float | None
+    best_l1: float | None = None
+    is_first_process: bool = True
+
+    @property
+    def score(self) -> str:
+        """What the best checkpoint was ranked by, in words."""
+        return f"val/sdr {self.best_sdr_db:.3f} dB" if self.best_l1 is None else f"val/l1 {self.best_l1:.6f}"
+
+
+def fit(experiment: Experiment, data: RunData, *, name: str, runs: Path, cache: Path) -> FitReport:
+    """Trains until the experiment's last epoch, or until validation no longer improves.
+
+    Writes below ``runs/name``: ``experiment.json``, ``checkpoints/`` (the best ones and ``last.ckpt``), ``onnx/``
+    (graphs of each) and ``logs/``; and the manifest in ``runs``, so that it serves as a models folder. Where
+    ``last.ckpt`` is there, the run goes on from it with the very weights and examples an unbroken run would have.
+
+    Args:
+        experiment: what is trained.
+        data: its songs.
+        name: of the run.
+        runs: folder of runs.
+        cache: folder of measurements that are remembered by content.
+
+    Raises:
+        SettingsError: the run was begun with other settings, or a logger is not installed.
+        InputError: the songs do not fit the experiment.
+    """
+    run = runs / name
+    resumed_from = last_checkpoint(run)
+    if resumed_from is not None:
+        check_resumable(resumed_from, experiment)
+        logger.info("%s: going on from %s", name, resumed_from)
+    if experiment.run.threads is not None:
+        torch.set_num_threads(experiment.run.threads)
+    source = RunDataModule(experiment, data, cache)
+    module = module_settings(experiment).module(experiment, total_steps=experiment.run.epochs * source.epoch_steps)
+    if resumed_from is None:
+        module_settings(experiment).initialise(module, experiment, source.dataset())
+    best = _best_checkpoints(experiment, run) if data.validation else None
+    trainer = build_trainer(
+        experiment, run, _callbacks(experiment, runs, run, best), is_validated=bool(data.validation)
+    )
+    if trainer.is_global_zero:
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "experiment.json").write_text(json.dumps(to_table(experiment), indent=2) + "\n", encoding="utf-8")
+    with expected_warnings():
+        trainer.fit(module, source, ckpt_path=resumed_from, weights_only=True)
+    return _report(trainer, run, best, experiment.validation.monitor)
+
+
+def build_trainer(
+    experiment: Experiment, run: Path, callbacks: Sequence[Any], *, is_validated: bool, is_logged: bool = True
+) -> Any:
+    """Lightning's trainer as the experiment wants it: devices, precision, accumulation, loggers."""
+    settings = experiment.run
+    check_devices(settings)
+    with expected_warnings():
+        return lightning.Trainer(
+            default_root_dir=run,
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            strategy="ddp" if settings.world_size > 1 else "auto",
+            precision=settings.precision,
+            max_epochs=settings.epochs,
+            min_epochs=settings.min_epochs,
+            sync_batchnorm=settings.sync_batchnorm,
+            accumulate_grad_batches=experiment.accumulation,
+            gradient_clip_val=settings.clip,
+            check_val_every_n_epoch=experiment.validation.every_epochs,
+            num_sanity_val_steps=0,
+            limit_val_batches=1.0 if is_validated else 0,
+            use_distributed_sampler=False,
+            deterministic="warn" if settings.deterministic else False,
+            log_every_n_steps=settings.log_every_steps,
+            enable_model_summary=False,
+            enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
+            logger=_loggers(experiment, run) if is_logged else False,
+            enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+            callbacks=list(callbacks),
+        )
+
+
+def check_devices(settings: RunSettings) -> None:
+    """Refuses what Lightning would replace by something else.
+
+    Raises:
+        SettingsError: a GPU is asked for, or arithmetic that only a GPU has, and there is none.
+    """
+    if torch.cuda.is_available() and settings.accelerator != "cpu":
+        return
+    if settings.accelerator == "gpu":
+        raise SettingsError("run.accelerator is gpu, and torch sees none", hint="use run.accelerator=cpu")
+    if settings.precision == "16-mixed":
+        hint = "use run.precision=bf16-mixed or run.precision=32-true"
+        raise SettingsError("run.precision=16-mixed needs a GPU", hint=hint)
+
+
+@contextmanager
+def expected_warnings() -> Iterator[None]:
+    """Silences what Lightning warns of although it is meant."""
+    with warnings.catch_warnings():
+        for message in EXPECTED_WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        yield
+
+
+def _best_checkpoints(experiment: Experiment, run: Path) -> ModelCheckpoint:
+    metric, mode = MONITORED[experiment.validation.monitor]
+    return ModelCheckpoint(
+        dirpath=run / "checkpoints",
+        filename=LIGHTNING_STEP_NAME,
+        auto_insert_metric_name=False,
+        monitor=metric,
+        mode=mode,
+        save_top_k=experiment.validation.keep_best,
+        enable_version_counter=False,
+    )
+
+
+def _callbacks(experiment: Experiment, runs: Path, run: Path, best: ModelCheckpoint | None) -> list[Any]:
+    last = ModelCheckpoint(
+        dirpath=run / "checkpoints",
+        filename=Path(LAST).stem,
+        monitor=None,
+        save_top_k=1,
+        every_n_epochs=1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[Any] = [GraphExport(runs, run, best), LearningRateMonitor("step")]
+    if experiment.run.ema:
+        callbacks.append(WeightAverage(experiment.run.ema))
+    if best is not None:
+        callbacks.append(best)
+        metric, mode = MONITORED[experiment.validation.monitor]
+        if experiment.validation.patience is not None:
+            callbacks.append(
+                EarlyStopping(
+                    metric,
+                    mode=mode,
+                    patience=experiment.validation.patience,
+                    min_delta=experiment.validation.min_delta_db if mode == "max" else 0.0,
+                )
+            )
+    if experiment.run.keep_every_epochs is not None:
+        every = experiment.run.keep_every_epochs
+        callbacks.append(KeptWeights(run / "weights", LIGHTNING_STEP_NAME, every_epochs=every))
+    callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochLog())
+    return [*callbacks, last]
+
+
+def _loggers(experiment: Experiment, run: Path) -> list[Any]:
+    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+
+    loggers: list[Any] = []
+    for name in experiment.run.loggers:
+        if name == "csv":  # a version for every start, since this logger empties a folder it finds
+            loggers.append(CSVLogger(run / "logs", name="csv", flush_logs_every_n_steps=experiment.run.log_every_steps))
+        elif name == "tensorboard":
+            loggers.append(TensorBoardLogger(run / "logs", name="tensorboard", version=""))
+        elif importlib.util.find_spec("wandb") is None:
+            raise SettingsError("run.loggers names wandb, which is not installed", hint="run pip install wandb")
+        else:
+            loggers.append(WandbLogger(name=run.name, save_dir=run / "logs"))
+    return loggers
+
+
+def _report(trainer: Any, run: Path, best: ModelCheckpoint | None, monitor: str) -> FitReport:
+    last = last_checkpoint(run)
+    if last is None:
+        raise InputError("the run ended before its first checkpoint", where=run)
+    is_ranked = best is not None and best.best_model_path != ""
+    score = float(best.best_model_score) if best is not None and best.best_model_score is not None else None
+    return FitReport(
+        steps=int(trainer.global_step),
+        last=last,
+        best=Path(best.best_model_path) if best is not None and is_ranked else None,
+        best_sdr_db=score if monitor == "sdr" else None,
+        best_l1=score if monitor == "l1" else None,
+        is_first_process=bool(trainer.is_global_zero),
+    )

@@ -1,0 +1,244 @@
+"""Sings MIDI melodies with recorded syllables, so that there are vocals to train on.
+
+Every syllable is taken apart once by the WORLD vocoder (pitch, spectral envelope, aperiodicity) and
+put together again at the melody's pitch and length, with another vocal tract length per song.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mido
+import numpy as np
+import numpy.typing as npt
+import pyworld
+
+from my_submission.errors import InputError
+from my_submission.geometry import SAMPLE_RATE
+from training.data.stems import SPOOL_SUFFIX, write_stem
+from training.programs import run
+from training_material.recordings import read_mono, recordings_in
+from training_material.render import DRUM_CHANNEL, SUNG_PROGRAMS, read_midi
+
+logger = logging.getLogger(__name__)
+
+FLITE = "flite"
+FRAME_SECONDS = 0.005
+ONSET_FRAMES = 30
+"""Frames at a syllable's start that keep their length: the consonant."""
+FADE_FRAMES = 8
+VOICE_CENTRES = (48, 52, 57, 62, 67)
+"""Middle notes of the voices sung, from bass to soprano."""
+SHORTEST_NOTE_SECONDS = 0.12
+LONGEST_NOTE_SECONDS = 3.0
+DUET = 0.3
+"""Share of songs with a second voice."""
+MIN_SUNG = 0.25
+"""Melodies that fill less of a song than this are passed over."""
+
+WORDS = (
+    "love night baby heart time never over away tonight always fire dream feel alone hold light world "
+    "dancing stars falling rain burning forever believe remember tomorrow sky water running shadow silence "
+    "summer winter morning river golden broken angel devil heaven calling waiting dying living breathing "
+    "yeah oh ah hey you me we they why how know show go home road run sun gone long strong song wrong "
+    "eyes mind soul control lost found ground down town crown free see be believe leave need bleed dream"
+)
+"""What the spoken voices are given to sing."""
+
+Frames = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Syllable:
+    """One syllable taken apart: per 5 ms its envelope and aperiodicity ``(frames, bins)``."""
+
+    envelope: Frames
+    aperiodicity: Frames
+    is_voiced: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SungNote:
+    """One note of a melody: start and length in seconds, MIDI pitch."""
+
+    start: float
+    length: float
+    pitch: int
+
+
+def analyse(mono: npt.NDArray[np.float64]) -> Syllable:
+    """Takes one recording at 44.1 kHz apart; silence around the syllable is cut off."""
+    mono = np.ascontiguousarray(mono) * (0.1 / np.sqrt(np.mean(mono * mono)))
+    f0, times = pyworld.dio(mono, SAMPLE_RATE, frame_period=FRAME_SECONDS * 1000)
+    f0 = pyworld.stonemask(mono, f0, times, SAMPLE_RATE)
+    envelope = pyworld.cheaptrick(mono, f0, times, SAMPLE_RATE)
+    aperiodicity = pyworld.d4c(mono, f0, times, SAMPLE_RATE)
+    level = envelope.mean(axis=1)
+    loud = np.flatnonzero(level > 1e-3 * level.max())
+    kept = slice(loud[0], loud[-1] + 1)
+    return Syllable(envelope[kept], aperiodicity[kept], f0[kept] > 0)
+
+
+def recorded_singer(folder: Path) -> list[Syllable]:
+    """The syllables of a voice bank: a folder of recordings."""
+    return [analyse(read_mono(path)) for path in recordings_in(folder)]
+
+
+def spoken_singer(voice: str) -> list[Syllable]:
+    """Words spoken by a voice of the ``flite`` speech synthesiser, to be sung like syllables."""
+    if shutil.which(FLITE) is None:
+        raise InputError(f"the program {FLITE} is not installed", hint=f"install it (apt-get install {FLITE})")
+    syllables = []
+    with tempfile.TemporaryDirectory() as scratch:
+        wav = Path(scratch) / "word.wav"
+        for word in WORDS.split():
+            run([FLITE, "-voice", voice, "-t", word, "-o", str(wav)])
+            syllables.append(analyse(read_mono(wav)))
+    return syllables
+
+
+def melody(song: mido.MidiFile, rng: np.random.Generator) -> list[SungNote]:
+    """The top notes of a random pitched channel, one at a time, from time 0; empty if the song has none."""
+    channels: dict[int, list[SungNote]] = {}
+    sounding: dict[tuple[int, int], float] = {}
+    program = [0] * 16
+    now = 0.0
+    for message in song:
+        now += message.time
+        if message.type == "program_change":
+            program[message.channel] = message.program
+        if message.type not in {"note_on", "note_off"} or message.channel == DRUM_CHANNEL:
+            continue
+        key = (message.channel, message.note)
+        if key in sounding:
+            start = sounding.pop(key)
+            channels.setdefault(key[0], []).append(SungNote(start, now - start, key[1]))
+        if message.type == "note_on" and message.velocity and program[message.channel] not in SUNG_PROGRAMS:
+            sounding[key] = now
+    tuneful = [notes for notes in channels.values() if len(notes) > 40 and len({n.pitch for n in notes}) > 5]
+    if not tuneful:
+        return []
+    return _monophonic(tuneful[int(rng.integers(len(tuneful)))])
+
+
+def _monophonic(notes: Sequence[SungNote]) -> list[SungNote]:
+    """Of notes that start together the highest; each ends where the next one starts."""
+    line: list[SungNote] = []
+    for note in sorted(notes, key=lambda n: (n.start, -n.pitch)):
+        if line and note.start - line[-1].start < SHORTEST_NOTE_SECONDS:
+            continue
+        if line:
+            line[-1] = SungNote(line[-1].start, min(line[-1].length, note.start - line[-1].start), line[-1].pitch)
+        line.append(SungNote(note.start, min(note.length, LONGEST_NOTE_SECONDS), note.pitch))
+    sung = [n for n in line if n.length >= SHORTEST_NOTE_SECONDS]
+    return [SungNote(n.start - sung[0].start, n.length, n.pitch) for n in sung]
+
+
+def sing(
+    notes: Sequence[SungNote], syllables: Sequence[Syllable], rng: np.random.Generator, *, max_seconds: float
+) -> npt.NDArray[np.float64]:
+    """One voice singing a melody with random syllables: mono samples at 44.1 kHz."""
+    n_bins = syllables[0].envelope.shape[1]
+    n_frames = int(max_seconds / FRAME_SECONDS)
+    f0 = np.zeros(n_frames)
+    envelope = np.full((n_frames, n_bins), 1e-12)
+    aperiodicity = np.ones((n_frames, n_bins))
+    centre = int(rng.choice(VOICE_CENTRES)) + int(rng.integers(-2, 3))
+    tract = rng.uniform(0.9, 1.1) * 2.0 ** ((centre - 55) / 90.0)
+    sources = np.clip(np.arange(n_bins) / tract, 0, n_bins - 1).astype(np.int64)
+    previous = centre
+    for note in notes:
+        first, length = int(note.start / FRAME_SECONDS), int(note.length / FRAME_SECONDS)
+        if first + length > n_frames:
+            break
+        pitch = centre + (note.pitch - centre + 6) % 12 - 6
+        syllable = syllables[int(rng.integers(len(syllables)))]
+        rows = _stretch(len(syllable.envelope), length)
+        shape = np.minimum(1.0, np.minimum(np.arange(length) + 1, length - np.arange(length)) / FADE_FRAMES)
+        loudness = 10.0 ** (rng.normal(0.0, 2.5) / 10.0)
+        span = slice(first, first + length)
+        envelope[span] = syllable.envelope[rows][:, sources] * (shape**2 * loudness)[:, None] + 1e-12
+        aperiodicity[span] = syllable.aperiodicity[rows][:, sources]
+        f0[span] = _contour(pitch, previous, length, rng) * syllable.is_voiced[rows]
+        previous = pitch
+    return np.asarray(pyworld.synthesize(f0, envelope, aperiodicity, SAMPLE_RATE, FRAME_SECONDS * 1000))
+
+
+def _stretch(n_available: int, length: int) -> npt.NDArray[np.int64]:
+    """Frames to read: the onset as it is, the rest at an even pace."""
+    onset = min(ONSET_FRAMES, length, n_available)
+    rest = np.linspace(onset, max(onset, n_available - 1), length - onset)
+    return np.minimum(np.concatenate((np.arange(onset), rest)), n_available - 1).astype(np.int64)
+
+
+def _contour(pitch: int, previous: int, length: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Pitch of a note in Hz per frame: a slide from the note before, a late vibrato, a slow drift."""
+    seconds = np.arange(length) * FRAME_SECONDS
+    slide = np.clip(previous - pitch, -5, 5) * np.exp(-seconds / rng.uniform(0.01, 0.06))
+    depth = rng.uniform(0.0, 0.5) * np.clip((seconds - 0.15) / 0.3, 0.0, 1.0)
+    vibrato = depth * np.sin(2.0 * np.pi * rng.uniform(4.5, 6.5) * seconds + rng.uniform(0.0, 6.28))
+    drift = np.cumsum(rng.normal(0.0, 0.01, length))
+    return np.asarray(440.0 * 2.0 ** ((pitch + slide + vibrato + drift - 69.0) / 12.0))
+
+
+def in_a_room(mono: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Adds a decaying stereo tail; ``(samples,)`` to ``(2, samples)``."""
+    n_tail = int(rng.uniform(0.3, 1.8) * SAMPLE_RATE)
+    decay = np.exp(-np.linspace(0.0, 6.0, n_tail))
+    tail = np.cumsum(rng.normal(size=(2, n_tail)), axis=1) * 0.05 + rng.normal(size=(2, n_tail))
+    tail *= decay / np.sqrt(np.sum((tail * decay) ** 2, axis=1, keepdims=True))
+    size = 1 << int(np.ceil(np.log2(len(mono) + n_tail)))
+    wet = np.fft.irfft(np.fft.rfft(mono, size) * np.fft.rfft(tail, size), size)[:, : len(mono)]
+    return mono + wet * rng.uniform(0.0, 0.5)
+
+
+def sing_folder(
+    singers: Sequence[Sequence[Syllable]],
+    midi_folder: Path,
+    collection: Path,
+    *,
+    seed: int,
+    n_songs: int,
+    max_seconds: float,
+) -> int:
+    """Writes up to ``n_songs`` songs that have only vocals, the singers in turn; songs that are there are kept.
+
+    Returns:
+        Songs that are there now.
+
+    Raises:
+        InputError: there is no MIDI file or no singer.
+    """
+    songs = sorted(midi_folder.glob("*.mid"))
+    if not songs or not singers:
+        problem = "there is no singer" if songs else "holds no .mid file"
+        raise InputError(problem, where=midi_folder, hint="name a folder of MIDI files and at least one voice")
+    return sum(
+        _sing_song(collection / f"sung-{index:03d}", songs, singers[index % len(singers)], [seed, index], max_seconds)
+        for index in range(n_songs)
+    )
+
+
+def _sing_song(
+    folder: Path, songs: Sequence[Path], syllables: Sequence[Syllable], seed: Sequence[int], max_seconds: float
+) -> bool:
+    """Writes one song, unless it is there or its melody has too few notes; returns whether it is there now."""
+    if (folder / f"vocals{SPOOL_SUFFIX}").is_file():
+        return True
+    rng = np.random.default_rng(seed)
+    path = songs[int(rng.integers(len(songs)))]
+    notes = melody(read_midi(path), rng)
+    if sum(n.length for n in notes if n.start + n.length <= max_seconds) < MIN_SUNG * max_seconds:
+        logger.info("%s has no melody that is sung long enough", path.stem)
+        return False
+    voices = in_a_room(sing(notes, syllables, rng, max_seconds=max_seconds), rng)
+    if rng.random() < DUET:
+        voices = voices + 0.5 * in_a_room(sing(notes, syllables, rng, max_seconds=max_seconds), rng)
+    voices *= 0.5 / max(1e-9, float(np.abs(voices).max()))
+    logger.info("sang %s", path.stem)
+    return write_stem(folder, "vocals", (voices.T * 32767).astype(np.int16))
