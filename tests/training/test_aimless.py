@@ -180,7 +180,7 @@ def test_mono_networks_learn_the_mean_and_separate_each_channel(corpora: Path) -
     module = module_settings(experiment).module(experiment, total_steps=1).eval()
     assert isinstance(module, StateModule)
     stems = torch.randn(1, 3, 2, 3_000, generator=torch.Generator().manual_seed(0))
-    mixtures, targets = module.heard(stems)
+    mixtures, targets = module.mixtures_and_targets(stems)
     assert torch.equal(targets[0, 0], stems[0, experiment.sources.index("music")].mean(dim=0, keepdim=True))
     assert torch.allclose(mixtures[:, 0], stems.sum(dim=1).mean(dim=1), atol=1e-6)
     with torch.inference_mode():
@@ -215,11 +215,11 @@ def test_only_clean_songs_are_trained_on(corpora: Path, tmp_path: Path) -> None:
         ("cdx-hdemucs", 'targets=["dialog", "effect", "music"]', "must be in the order music, effect, dialog"),
         ("cdx-hdemucs", "loss=masking", "loss=masking needs spectra"),
         ("cdx-hdemucs", "network.audio_channels=3", "must be 1 or 2"),
-        ("cdx-bsrnn", 'targets=["music", "effect"]', "one mask, and there are 2 targets"),
+        ("cdx-bsrnn", 'targets=["music", "effect"]', "has one target, not 2"),
         ("cdx-bsrnn", "loss=combination", "several targets"),
         ("cdx-bsrnn", "transform.kept_bins=2048", "must be all 2049 bins"),
         ("cdx-bsrnn", "network.split_hz=[100, 100]", "every band needs a bin"),
-        ("xumx", 'targets=["drums", "bass"]', "4 masks, and there are 2 targets"),
+        ("xumx", 'targets=["drums", "bass"]', "has 4 targets, not 2"),
         ("xumx", "network.max_bins=3000", "max_bins=3000 does not fit"),
         ("xumx", "network.wiener_iterations=-1", "must not be negative"),
         ("xumx", "data.window_seconds=0.0", "positive"),

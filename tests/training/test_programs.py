@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from my_submission.errors import InputError, MdxError
-from tests.training.test_drumming import beat
+from tests.training_material.test_drumming import beat
 from training import programs
 from training_material import render, singing, speaking
 from training_material.render import render_folder

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from my_submission.errors import InputError
-from tests.training.test_drumming import beat
+from tests.training_material.test_drumming import beat
 from training.data.songs import read_collection
 from training_material.band import kit, songs, strings
 from training_material.band.amplifier import amplified, compression_gain
