@@ -51,7 +51,7 @@ ONLY_IN = {
 
 
 TRAINING_LAYERS = [
-    {"programs", "whole_files", "settings"},
+    {"programs", "settings"},
     {"augment", "data", "optimisation"},
     {"experiment"},
     {"examples"},
