@@ -1,1 +1,1 @@
-"""Signal processing as pure functions: array in, new array out."""
+"""Signal processing as pure functions: arrays in, new arrays out."""

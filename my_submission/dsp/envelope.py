@@ -1,4 +1,4 @@
-"""The outline of a waveform: its lowest and highest value in every column of a picture."""
+"""Envelope of a waveform: its minimum and maximum in every column of a picture."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from my_submission.stems import Waveform
 
 @dataclass(frozen=True)
 class Envelope:
-    """Lowest and highest value over all channels, float32 (columns,) each."""
+    """Minimum and maximum over all channels, float32 (columns,) each."""
 
     low: npt.NDArray[np.float32]
     high: npt.NDArray[np.float32]
 
 
 class EnvelopeAccumulator:
-    """Gathers an envelope from consecutive blocks.
+    """Accumulates an envelope from consecutive blocks.
 
     Args:
         samples: length of the whole signal.
-        columns: of the picture; no more than there are samples are used.
+        columns: columns of the picture; at most ``samples`` are used.
     """
 
     def __init__(self, samples: int, *, columns: int) -> None:
@@ -35,7 +35,7 @@ class EnvelopeAccumulator:
         self._position = 0
 
     def push(self, block: Waveform) -> None:
-        """Take in the next block (channels, n)."""
+        """Add the next block (channels, n)."""
         start, stop = self._position, self._position + block.shape[1]
         first = int(np.searchsorted(self._edges, start, side="right")) - 1
         last = int(np.searchsorted(self._edges, stop, side="left"))
@@ -48,6 +48,6 @@ class EnvelopeAccumulator:
         self._position = stop
 
     def result(self) -> Envelope:
-        """The envelope of all blocks; columns that no block reached are zero."""
-        seen = np.isfinite(self._low)
-        return Envelope(np.where(seen, self._low, 0), np.where(seen, self._high, 0))
+        """Return the envelope of all blocks; columns without samples are zero."""
+        is_filled = np.isfinite(self._low)
+        return Envelope(np.where(is_filled, self._low, 0), np.where(is_filled, self._high, 0))

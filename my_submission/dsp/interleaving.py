@@ -1,4 +1,4 @@
-"""From channel after channel to frame after frame, as files hold samples."""
+"""Interleaved samples, as files hold them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from my_submission.stems import Waveform
 
 
 def interleaved(block: Waveform) -> Waveform:
-    """A block (channels, n) as a new contiguous array of frames, float32 (n, channels).
+    """Return a block (channels, n) as a new contiguous array, float32 (n, channels).
 
-    Channel by channel: a transposed copy of few channels takes numpy five times as long.
+    Copied channel by channel, which is five times as fast as numpy's transposed copy of few channels.
     """
     frames = np.empty(block.shape[::-1], np.float32)
     for channel, samples in enumerate(block):

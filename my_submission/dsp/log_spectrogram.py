@@ -1,4 +1,4 @@
-"""The spectrogram of a song as a picture shows it: a bounded number of columns, whatever the length."""
+"""Log spectrogram of a song for pictures: a bounded number of columns for any length."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from my_submission.dsp.stft import hann_window
 from my_submission.stems import Waveform
 
 N_FFT = 4096
-"""93 ms at 44.1 kHz: tells semitones apart from about 180 Hz on and still shows beats."""
+"""93 ms at 44.1 kHz: resolves semitones above about 180 Hz and still shows beats."""
 
 FLOOR_DB = -120.0
-"""What is drawn of silence; the range of the picture. 16-bit files end at −98 dB."""
+"""Minimum of the picture, drawn for silence. The noise of 16-bit files lies at −98 dB."""
 
 _MIN_HOP = 64
 
@@ -26,8 +26,8 @@ class LogSpectrogram:
     """Mean power over channels and over the frames of a column.
 
     Attributes:
-        decibels: float32 (rows, columns), a sine at full scale is 0 dB; FLOOR_DB at least.
-        frequencies_hz: of the rows, ascending.
+        decibels: float32 (rows, columns); 0 dB is a sine at full scale, FLOOR_DB the minimum.
+        frequencies_hz: frequency of each row, ascending.
         seconds: length of the signal.
     """
 
@@ -36,9 +36,9 @@ class LogSpectrogram:
     seconds: float
 
     def on_log_frequencies(self, low_hz: float, high_hz: float, *, rows: int) -> LogSpectrogram:
-        """The same on rows that lie evenly on a logarithmic axis from ``low_hz`` to ``high_hz``.
+        """Return the spectrogram on rows evenly spaced on a logarithmic axis from ``low_hz`` to ``high_hz``.
 
-        A row is the mean power of the bins inside its edges, interpolated where none is (at low frequencies).
+        A row is the mean power of the bins inside its edges, interpolated where there are none (at low frequencies).
         """
         centres = np.geomspace(low_hz, high_hz, rows)
         ratio = np.sqrt(centres[1] / centres[0])
@@ -60,15 +60,15 @@ class LogSpectrogram:
 
 
 class LogSpectrogramAccumulator:
-    """Gathers a LogSpectrogram from consecutive blocks (channels, n).
+    """Accumulates a LogSpectrogram from consecutive blocks (channels, n).
 
-    Frames are centred, as if silence lay around the signal. Short signals get closely spaced frames, long ones the
-    mean of several frames a column, so the work is in proportion to the length and the result is not.
+    Frames are centred; the signal is padded with zeros. Short signals get a shorter hop; for long ones a column is the
+    mean of several frames, so memory does not grow with the length.
 
     Args:
         sample_rate: in Hz.
         samples: length of the whole signal.
-        columns: of the picture.
+        columns: maximum number of columns.
     """
 
     def __init__(self, sample_rate: int, samples: int, *, columns: int) -> None:
@@ -81,21 +81,21 @@ class LogSpectrogramAccumulator:
         self._centre = 0
 
     def push(self, block: Waveform) -> None:
-        """Take in the next block."""
+        """Add the next block."""
         if self._waiting is None:
             self._waiting = np.zeros((block.shape[0], N_FFT // 2), np.float32)
-        self._take(np.concatenate([self._waiting, block.astype(np.float32, copy=False)], axis=1))
+        self._add(np.concatenate([self._waiting, block.astype(np.float32, copy=False)], axis=1))
 
     def result(self) -> LogSpectrogram:
-        """The picture of all blocks."""
+        """Return the spectrogram of all blocks."""
         if self._waiting is not None:
-            self._take(np.pad(self._waiting, ((0, 0), (0, N_FFT // 2))))
+            self._add(np.pad(self._waiting, ((0, 0), (0, N_FFT // 2))))
         full_scale = np.square(hann_window(N_FFT).sum(dtype=np.float64) / 2)
         power = self._power / (np.maximum(self._counts, 1)[:, None] * full_scale)
         frequencies = np.arange(N_FFT // 2 + 1) * self._sample_rate / N_FFT
         return LogSpectrogram(decibels_of(power.T), frequencies, self._samples / self._sample_rate)
 
-    def _take(self, signal: Waveform) -> None:
+    def _add(self, signal: Waveform) -> None:
         n_frames = max(0, (signal.shape[1] - N_FFT) // self._hop + 1)
         for start, frames in _framed(signal, self._hop, n_frames):
             spectra = fft.rfft(frames * hann_window(N_FFT), axis=-1)
@@ -109,12 +109,12 @@ class LogSpectrogramAccumulator:
 
 
 def decibels_of(power: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Power as decibels, not below FLOOR_DB."""
+    """Return power in decibels, at least FLOOR_DB."""
     return (10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))).astype(np.float32)
 
 
 def _framed(signal: Waveform, hop: int, n_frames: int) -> Iterator[tuple[int, Waveform]]:
-    """Frames (channels, n, N_FFT), some at a time."""
+    """Yield frames (channels, n, N_FFT) in blocks, each with the number of its first."""
     if not n_frames:
         return
     frames = np.lib.stride_tricks.sliding_window_view(signal, N_FFT, axis=-1)[:, ::hop][:, :n_frames]

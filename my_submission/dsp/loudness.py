@@ -1,7 +1,7 @@
-"""Integrated loudness by ITU-R BS.1770-4, gathered block by block, so that a song of any length needs no memory.
+"""Integrated loudness by ITU-R BS.1770-4, measured block by block in constant memory.
 
-K-weighting for any sample rate by the bilinear forms of De Man, "Evaluation of Implementations of the EBU R128
-Loudness Measurement" (AES 2018), which give the recommendation's own coefficients at 48 kHz.
+K-weighting for any sample rate uses the bilinear forms of De Man, "Evaluation of Implementations of the EBU R128
+Loudness Measurement" (AES 2018), which equal the recommendation's coefficients at 48 kHz.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import numpy.typing as npt
 from my_submission.stems import Waveform
 
 STEPS_PER_SECOND = 10
-"""Gating blocks begin every 100 ms …"""
+"""Gating blocks start every 100 ms."""
 
 STEPS_PER_BLOCK = 4
-"""… and are 400 ms long."""
+"""Gating blocks are 400 ms long."""
 
 ABSOLUTE_GATE_LUFS = -70.0
 RELATIVE_GATE_LU = -10.0
 OFFSET_LU = -0.691
-"""Makes a 997-Hz sine at full scale in one channel read −3.01 LUFS."""
+"""Calibration: a 997-Hz sine at full scale in one channel measures −3.01 LUFS."""
 
 
 class LoudnessMeter:
@@ -45,7 +45,7 @@ class LoudnessMeter:
         self._position = 0
 
     def push(self, block: Waveform) -> None:
-        """Take in the next block float (channels, n)."""
+        """Add the next block, float (channels, n)."""
         weighted, self._state = self._sosfilt(self._filter, block.astype(np.float64), axis=-1, zi=self._state)
         power = np.square(weighted).sum(axis=0)
         taken = 0
@@ -59,7 +59,7 @@ class LoudnessMeter:
                 self._step_sum = 0.0
 
     def integrated(self) -> float | None:
-        """LUFS of what was pushed; None where it is shorter than 400 ms or below the absolute gate throughout."""
+        """Return the loudness so far in LUFS; None below 400 ms or if every block is below the absolute gate."""
         steps = np.asarray(self._steps)
         if len(steps) < STEPS_PER_BLOCK:
             return None
@@ -72,17 +72,17 @@ class LoudnessMeter:
         return float(_lufs(loud[_lufs(loud) > gate].mean()))
 
     def _step_end(self) -> int:
-        """The sample after the step in hand."""
+        """Return the end of the current step, in samples."""
         return (len(self._steps) + 1) * self._sample_rate // STEPS_PER_SECOND
 
 
 def k_weighting(sample_rate: int) -> npt.NDArray[np.float64]:
-    """The two filters of K-weighting as second-order sections, float64 (2, 6)."""
+    """Return the two filters of K-weighting as second-order sections, float64 (2, 6)."""
     return np.stack([_head_shelf(sample_rate), _low_cut(sample_rate)])
 
 
 def _head_shelf(sample_rate: int) -> npt.NDArray[np.float64]:
-    """The high shelf of about 4 dB that stands for the head."""
+    """Return the high shelf of about 4 dB that models the head."""
     gain_db, quality, centre_hz = 3.999843853973347, 0.7071752369554196, 1681.974450955533
     k = math.tan(math.pi * centre_hz / sample_rate)
     high = 10 ** (gain_db / 20)
@@ -93,7 +93,7 @@ def _head_shelf(sample_rate: int) -> npt.NDArray[np.float64]:
 
 
 def _low_cut(sample_rate: int) -> npt.NDArray[np.float64]:
-    """The high pass at 38 Hz."""
+    """Return the high pass at 38 Hz."""
     quality, centre_hz = 0.5003270373238773, 38.13547087602444
     k = math.tan(math.pi * centre_hz / sample_rate)
     a0 = 1 + k / quality + k * k
@@ -101,5 +101,5 @@ def _low_cut(sample_rate: int) -> npt.NDArray[np.float64]:
 
 
 def _lufs(mean_square: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Loudness of a weighted mean square, summed over channels."""
+    """Return the loudness of a K-weighted mean square that is summed over channels."""
     return OFFSET_LU + 10 * np.log10(np.maximum(mean_square, np.finfo(np.float64).tiny))

@@ -1,4 +1,4 @@
-"""All that a picture and a level report say of a signal, gathered in one pass."""
+"""Levels, loudness, envelope and spectrogram of a signal, measured in one pass."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ COLUMNS = 1000
 
 @dataclass(frozen=True)
 class Overview:
-    """A signal at a glance.
+    """Measurements of a signal.
 
     Attributes:
         sample_rate: in Hz.
         samples: length.
-        peak: largest absolute value; 1 is full scale.
-        rms: root of the mean square over all channels.
-        loudness_lufs: integrated; None for silence and for less than 400 ms.
-        beyond_full_scale: values beyond ±1, which PCM cannot hold, over all channels.
-        envelope: the waveform's outline.
-        power: its spectrogram.
+        peak: maximum absolute value; 1 is full scale.
+        rms: root mean square over all channels.
+        loudness_lufs: integrated loudness; None for silence and below 400 ms.
+        beyond_full_scale: number of values beyond ±1, which PCM cannot hold, over all channels.
+        envelope: minimum and maximum per column.
+        power: log spectrogram.
     """
 
     sample_rate: int
@@ -43,13 +43,13 @@ class Overview:
 
 
 def overview_of(blocks: Iterable[Waveform], sample_rate: int, samples: int, *, columns: int = COLUMNS) -> Overview:
-    """Look at a signal once.
+    """Measure a signal.
 
     Args:
         blocks: consecutive blocks (channels, n) of one or two channels.
         sample_rate: in Hz.
-        samples: length of all blocks together.
-        columns: of the pictures.
+        samples: total length of all blocks.
+        columns: columns of envelope and spectrogram.
     """
     envelope = EnvelopeAccumulator(samples, columns=columns)
     power = LogSpectrogramAccumulator(sample_rate, samples, columns=columns)
@@ -78,20 +78,20 @@ def overview_of(blocks: Iterable[Waveform], sample_rate: int, samples: int, *, c
 
 
 def residual_db(mixture: Iterable[Waveform], stems: Iterable[Iterable[Waveform]]) -> float | None:
-    """Energy of mixture − Σ stems over that of the mixture, in dB.
+    """Return the energy of mixture − Σ stems over the energy of the mixture, in dB.
 
     Args:
-        mixture: consecutive blocks (channels, n).
-        stems: for each stem its blocks, of the same lengths; a mono mixture stands for two equal channels.
+        mixture: consecutive blocks (channels, n); mono is taken as two equal channels.
+        stems: the blocks of each stem, of the same lengths.
 
     Returns:
-        −inf where the stems add up exactly, None for a silent mixture.
+        −inf if the stems add up exactly, None for a silent mixture.
     """
-    left, whole = 0.0, 0.0
+    residual, total = 0.0, 0.0
     for block, *parts in zip(mixture, *stems, strict=True):
         rest = block.astype(np.float64) - sum(part.astype(np.float64) for part in parts)
-        left += float(np.square(rest).sum())
-        whole += float(np.square(np.broadcast_to(block, rest.shape), dtype=np.float64).sum())
-    if not whole:
+        residual += float(np.square(rest).sum())
+        total += float(np.square(np.broadcast_to(block, rest.shape), dtype=np.float64).sum())
+    if not total:
         return None
-    return 10 * math.log10(left / whole) if left else -math.inf
+    return 10 * math.log10(residual / total) if residual else -math.inf

@@ -1,4 +1,4 @@
-"""From floats to the integers that WAV files hold, as libsndfile rounds them."""
+"""PCM samples of WAV files, rounded as libsndfile does."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from my_submission.stems import Waveform
 
 FULL_SCALE = np.float32(2**31)
 LARGEST = np.float32(1 - 2**-24)
-"""The largest float below 1; the upper 24 bits of its integer are those of the largest integer."""
+"""The largest float32 below 1; the upper 24 bits of its integer are those of the largest integer."""
 
 
 def pcm_frames(block: Waveform, *, bits: int) -> npt.NDArray[Any]:
-    """A block float32 (channels, n) as frames of integers (n, channels), for a file of 16 or 24 bits.
+    """Convert a block float32 (channels, n) to integers (n, channels) for a file of 16 or 24 bits.
 
-    Values are clipped, scaled to 32 bits, rounded to the nearest integer (to even between two), and cut to the upper
-    bits: the same integers as ``soundfile.write`` puts into a WAV file, which are a step lower than rounded ones half
-    of the time. libsndfile goes value by value through a branch, which takes several times as long.
+    Values are clipped, scaled to 32 bits, rounded half to even, and truncated to the upper bits. These are the integers
+    that ``soundfile.write`` stores, computed several times as fast: libsndfile branches for every value.
 
     Returns:
-        int16 for 16 bits; for 24 bits int32 of which the upper 24 bits count, as libsndfile wants them.
+        int16 for 16 bits; for 24 bits int32 whose upper 24 bits count, as libsndfile expects.
     """
     frames = np.empty(block.shape[::-1], np.int16 if bits == 16 else np.int32)
     scaled = np.empty(block.shape[1], np.float32)

@@ -1,4 +1,4 @@
-"""The spectrogram of a whole song, worked out stretch by stretch: the same frames as those of the song at once."""
+"""Spectrogram of a whole song, computed some frames at a time: the same frames as those of the song at once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from my_submission.stems import Waveform
 
 
 class SongFrames:
-    """Frames of a song's transform, which reflects the song at its ends and nowhere else.
+    """Frames of a song's transform, which reflects the song only at its two ends.
 
     Args:
-        read: gives the samples [start, stop) of the song, (channels, stop − start), zeros beyond its end.
+        read: returns the samples [start, stop) of the song, (channels, stop − start), zeros beyond its end.
         samples: length of the song.
         geometry: the transform.
     """
@@ -24,43 +24,43 @@ class SongFrames:
         self._read = read
         self._samples = samples
         self._geometry = geometry
-        self._padded = max(samples, geometry.n_fft // 2 + 1)  # what is shorter cannot be reflected
-        self._reach = -(-geometry.n_fft // (2 * geometry.hop))
+        self._padded = max(samples, geometry.n_fft // 2 + 1)  # the minimum that can be reflected
+        self._half_window_frames = -(-geometry.n_fft // (2 * geometry.hop))
 
     @property
     def count(self) -> int:
-        """Frames of the song."""
+        """Number of frames of the song."""
         return self._padded // self._geometry.hop + 1
 
     def samples_of(self, frames: int) -> int:
-        """How many samples, from the first, depend on the first ``frames`` frames alone."""
+        """Return how many samples from the start depend only on the first ``frames`` frames."""
         if frames >= self.count:
             return self._samples
         return max(0, min(self._samples, frames * self._geometry.hop - self._geometry.n_fft // 2))
 
     def frames_of(self, start: int, stop: int) -> tuple[int, int]:
-        """First frame, and the one after the last, that samples [start, stop) depend on."""
-        hop = self._geometry.hop
-        return max(0, start // hop - self._reach), min(self.count, (stop - 1) // hop + self._reach + 2)
+        """Return the range [first, last) of frames that samples [start, stop) depend on."""
+        hop, reach = self._geometry.hop, self._half_window_frames
+        return max(0, start // hop - reach), min(self.count, (stop - 1) // hop + reach + 2)
 
     def spectrum(self, first: int, last: int) -> Spectrogram:
-        """Frames first … last − 1, complex64 (channels, last − first, kept_bins)."""
-        hop = self._geometry.hop
-        begin = max(0, first - self._reach - 1)
-        waveform = self._read(begin * hop, min(self._padded, (last + self._reach) * hop))
+        """Return frames first … last − 1, complex64 (channels, last − first, kept_bins)."""
+        hop, reach = self._geometry.hop, self._half_window_frames
+        begin = max(0, first - reach - 1)
+        waveform = self._read(begin * hop, min(self._padded, (last + reach) * hop))
         return stft(waveform, self._geometry)[..., first - begin : last - begin, :]
 
     def waveform(self, spectrum: Spectrogram, first: int, start: int, stop: int) -> Waveform:
-        """Samples [start, stop) of the song that a spectrum belongs to.
+        """Return samples [start, stop) of the song from a part of its spectrum.
 
         Args:
-            spectrum: complex64 (..., frames, kept_bins), the frames from ``first`` on that :meth:`frames_of` names.
+            spectrum: complex64 (..., frames, kept_bins), the frames that :meth:`frames_of` returns.
             first: number of its first frame.
             start: first sample.
             stop: the sample after the last.
 
         Returns:
-            float32 (..., stop − start). What lies behind the last frame's centre is silent, as published.
+            float32 (..., stop − start); zeros behind the centre of the last frame, as published.
         """
         offset = first * self._geometry.hop
         inverted = istft(spectrum, self._geometry)[..., start - offset : stop - offset]

@@ -1,15 +1,15 @@
-"""Multichannel Wiener filtering of masked spectra, learned over a whole file in passes of bounded memory.
+"""Multichannel Wiener filter over masked spectra, in passes over a file that take constant memory.
 
-The local Gaussian model: source j has a power v_j(t, f) at every point of the spectrogram and one spatial covariance
-R_j(f) a bin, so the mixture has the covariance C = Σ v_j R_j, and the best linear estimate of the source is
-y_j = v_j R_j C⁻¹ x. Powers and covariances come from estimates of the sources: first the masked mixture, then, with
-more iterations, the filtered one (Nugraha, Liutkus and Vincent 2016; Uhlich et al. 2017).
+Local Gaussian model: source j has the power v_j(t, f) and the spatial covariance R_j(f), so the mixture has the
+covariance C = Σ v_j R_j, and the best linear estimate of the source is y_j = v_j R_j C⁻¹ x. Powers and covariances are
+estimated from the masked mixture, and in further iterations from the filtered one (Nugraha, Liutkus and Vincent 2016;
+Uhlich et al. 2017).
 
-A covariance is a sum over the whole file. It is gathered block by block in a first pass, and the filter is applied
-block by block in a second one; every further iteration is one more pass. Nothing grows with the length of the file.
+A covariance is a sum over the whole file. A first pass accumulates it block by block, a second pass applies the
+filter; every further iteration is one more pass.
 
-Shapes: a mixture is complex (channels, frames, bins) with one or two channels, masks are real (targets, channels,
-frames, bins), estimates complex128 (targets, channels, frames, bins) with the residual, where there is one, last.
+Shapes: a mixture is complex (channels, frames, bins) with one or two channels; masks are real (targets, channels,
+frames, bins); estimates are complex128 (sources, channels, frames, bins), with the optional residual last.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ Estimates = npt.NDArray[np.complex128]
 _Real = npt.NDArray[np.float64]
 
 EPS = float(np.finfo(np.float64).eps)
-"""Guards divisions by a power; its square root is added to the diagonal of the mixture's covariance."""
+"""Regularises divisions by a power; its square root is added to the diagonal of the mixture's covariance."""
 
 MODEL_EPS = float(np.finfo(np.float32).eps)
-"""The mixture's magnitude is taken to be at least this where the residual is what the targets leave of it."""
+"""Minimum magnitude of the mixture from which the residual is computed."""
 
 LOUDEST = 10.0
-"""Louder spectra are scaled down until their largest magnitude is this, so that the guards mean the same."""
+"""Maximum magnitude: louder spectra are scaled down to it, so that EPS has the same effect."""
 
 BLOCK_FRAMES = 16
-"""Frames that are filtered at once: a megabyte a source and channel in double precision at 4096 bins."""
+"""Frames filtered per block: 1 MB per source and channel in double precision at 4096 bins."""
 
 MAX_CHANNELS = 2
-"""Covariances are inverted in closed form."""
+"""Covariances are inverted in closed form, up to 2x2."""
 
 
 @dataclass(frozen=True)
 class WienerSettings:
-    """Which Wiener filter.
+    """Settings of a Wiener filter.
 
     Attributes:
-        has_residual: model what the targets leave of the mixture's magnitude as one more source.
-        is_soft: begin with targets that share the mixture in proportion to their magnitudes, instead of taking the
-            magnitudes as they are with the mixture's phase.
-        iterations: how often powers and covariances are estimated and the mixture is filtered with them.
+        has_residual: model the mixture's magnitude minus the targets as one more source.
+        is_soft: initial estimates are ratio masks of the targets' magnitudes, instead of the magnitudes with the
+            mixture's phase.
+        iterations: estimations of powers and covariances, each followed by the filter.
     """
 
     has_residual: bool = True
@@ -67,15 +67,15 @@ class WienerSettings:
 
 
 class WienerFilter:
-    """A filter that learns from all blocks of a file before it is applied to any.
+    """A filter whose covariances are estimated from all blocks of a file before it is applied.
 
-    ``for _ in range(settings.iterations)``: show every block to :meth:`learn`, in any order, then call
-    :meth:`finish_pass`. After that :meth:`apply` filters any block. Blocks are cut along the frames.
+    In each of ``settings.iterations`` passes, call :meth:`learn` with every block, in any order, then
+    :meth:`finish_pass`. After that, :meth:`apply` filters any block. Blocks are ranges of frames.
 
     Args:
-        n_targets: masks there are.
-        channels: of the mixture, 1 or 2.
-        bins: of the mixture.
+        n_targets: number of masks.
+        channels: channels of the mixture, 1 or 2.
+        bins: bins of the mixture.
         settings: which filter.
     """
 
@@ -87,31 +87,31 @@ class WienerFilter:
         self.settings = settings
         self.n_sources = n_targets + settings.has_residual
         self._channels = channels
-        self._pass = _Pass.empty(self.n_sources, channels, bins)
+        self._sums = _Sums.empty(self.n_sources, channels, bins)
         self._scale = 1.0
         self._covariances: list[npt.NDArray[np.complex128]] = []
 
     @property
     def n_passes(self) -> int:
-        """How many passes are finished."""
+        """Number of finished passes."""
         return len(self._covariances)
 
     def learn(self, masks: Masks, mixture: Spectra) -> None:
-        """Take a block in.
+        """Add a block to the sums of the current pass.
 
         Raises:
-            ValueError: the shapes do not fit, or all iterations are learned already.
+            ValueError: the shapes do not fit, or all passes are finished.
         """
         if self.n_passes == self.settings.iterations:
             raise ValueError(f"all {self.settings.iterations} passes are finished")
-        self._pass.add(self._estimates(masks, mixture), mixture)
+        self._sums.add(self._estimates(masks, mixture), mixture)
 
     def finish_pass(self) -> None:
-        """End a pass: what was learned in it is what the next pass, or :meth:`apply`, filters with."""
+        """End the pass; the next pass and :meth:`apply` filter with its covariances."""
         if not self._covariances:
-            self._scale = max(1.0, self._pass.loudest / LOUDEST)
-        self._covariances.append(self._pass.covariances(self._scale))
-        self._pass = _Pass.empty(self.n_sources, self._channels, self._pass.powers.shape[-1])
+            self._scale = max(1.0, self._sums.loudest / LOUDEST)
+        self._covariances.append(self._sums.covariances(self._scale))
+        self._sums = _Sums.empty(self.n_sources, self._channels, self._sums.powers.shape[-1])
 
     def apply(self, masks: Masks, mixture: Spectra) -> Estimates:
         """Filter a block.
@@ -127,7 +127,7 @@ class WienerFilter:
         return self._estimates(masks, mixture)
 
     def _estimates(self, masks: Masks, mixture: Spectra) -> Estimates:
-        """What the passes finished so far make of a block."""
+        """Filter a block with the covariances of every finished pass."""
         n_targets = self.n_sources - self.settings.has_residual
         if masks.shape != (n_targets, *mixture.shape) or mixture.shape[0] != self._channels:
             raise ValueError(f"masks of shape {masks.shape} do not fit a mixture of shape {mixture.shape}")
@@ -157,10 +157,10 @@ def wiener(masks: Masks, mixture: Spectra, settings: WienerSettings) -> npt.NDAr
 
 
 def filtered_together(estimates: Spectra, mixture: Spectra) -> npt.NDArray[np.complex64]:
-    """Every source's share of the mixture, from estimates of all sources that need not add up to it.
+    """Filter the mixture once, with powers and covariances from estimates that need not add up to it.
 
-    Powers and spatial covariances come from the estimates, one covariance a bin for all frames given; then the filter
-    is applied once. What comes out adds up to the mixture, but for the guards.
+    Each source has one covariance per bin for all frames given. The results add up to the mixture, except for the
+    regularisation.
 
     Args:
         estimates: complex64 (sources, channels, frames, bins).
@@ -170,28 +170,28 @@ def filtered_together(estimates: Spectra, mixture: Spectra) -> npt.NDArray[np.co
         complex64, shaped like ``estimates``.
     """
     channels, frames, bins = mixture.shape
-    seen = _Pass.empty(len(estimates), channels, bins)
-    stretches = [slice(first, first + BLOCK_FRAMES) for first in range(0, frames, BLOCK_FRAMES)]
-    for stretch in stretches:
-        seen.add(estimates[:, :, stretch].astype(np.complex128), mixture[:, stretch])
-    scale = max(1.0, seen.loudest / LOUDEST)
-    covariances = seen.covariances(scale)
+    sums = _Sums.empty(len(estimates), channels, bins)
+    blocks = [slice(first, first + BLOCK_FRAMES) for first in range(0, frames, BLOCK_FRAMES)]
+    for block in blocks:
+        sums.add(estimates[:, :, block].astype(np.complex128), mixture[:, block])
+    scale = max(1.0, sums.loudest / LOUDEST)
+    covariances = sums.covariances(scale)
     result = np.empty(estimates.shape, np.complex64)
-    for stretch in stretches:
-        powers = _powers(estimates[:, :, stretch].astype(np.complex128) / scale)
-        mixed = mixture[:, stretch].astype(np.complex128) / scale
-        result[:, :, stretch] = scale * _filtered(powers, covariances, mixed)
+    for block in blocks:
+        powers = _powers(estimates[:, :, block].astype(np.complex128) / scale)
+        mixed = mixture[:, block].astype(np.complex128) / scale
+        result[:, :, block] = scale * _filtered(powers, covariances, mixed)
     return result
 
 
 @dataclass
-class _Pass:
-    """Sums over the frames that were seen: of every source's outer products and powers, a bin each.
+class _Sums:
+    """Sums over the frames of a pass, per source and bin.
 
     Attributes:
-        products: complex128 (sources, channels, channels, bins).
+        products: outer products, complex128 (sources, channels, channels, bins).
         powers: float64 (sources, bins).
-        loudest: largest magnitude of the mixture.
+        loudest: maximum magnitude of the mixture.
     """
 
     products: npt.NDArray[np.complex128]
@@ -199,7 +199,7 @@ class _Pass:
     loudest: float = 0.0
 
     @classmethod
-    def empty(cls, sources: int, channels: int, bins: int) -> _Pass:
+    def empty(cls, sources: int, channels: int, bins: int) -> _Sums:
         return cls(np.zeros((sources, channels, channels, bins), np.complex128), np.zeros((sources, bins)))
 
     def add(self, estimates: Estimates, mixture: Spectra) -> None:
@@ -210,14 +210,14 @@ class _Pass:
         self.loudest = max(self.loudest, float(np.abs(mixture).max(initial=0.0)))
 
     def covariances(self, scale: float) -> npt.NDArray[np.complex128]:
-        """What the sums are worth for spectra divided by ``scale``."""
+        """Return the spatial covariances of spectra divided by ``scale``."""
         return self.products / scale**2 / (self.powers / scale**2 + EPS)[:, None, None]
 
 
 def _first_estimates(
     masks: Masks, mixture: Spectra, precise: npt.NDArray[np.complex128], settings: WienerSettings
 ) -> Estimates:
-    """Masked mixtures; magnitudes are worked out in the precision they come in, as published."""
+    """Return the masked mixture; magnitudes are computed in the input's precision, as published."""
     magnitude = np.abs(mixture)
     models = masks * magnitude
     if settings.has_residual:
@@ -233,13 +233,13 @@ def _first_estimates(
 
 
 def _powers(estimates: Estimates) -> _Real:
-    """Mean over the channels of |y|², float64 (sources, frames, bins)."""
+    """Return the mean over channels of |y|², float64 (sources, frames, bins)."""
     powers: _Real = (estimates.real**2 + estimates.imag**2).mean(axis=1)
     return powers
 
 
 def _filtered(powers: _Real, covariances: npt.NDArray[np.complex128], mixture: npt.NDArray[np.complex128]) -> Estimates:
-    """v_j R_j C⁻¹ x for every source."""
+    """Return v_j R_j C⁻¹ x for every source."""
     if mixture.shape[0] == 1:
         whitened = mixture / (np.einsum("jtf,jf->tf", powers, covariances[:, 0, 0].real) + np.sqrt(EPS) + EPS)
     else:
@@ -256,7 +256,7 @@ def _filtered(powers: _Real, covariances: npt.NDArray[np.complex128], mixture: n
 def _whitened_stereo(
     powers: _Real, covariances: npt.NDArray[np.complex128], mixture: npt.NDArray[np.complex128]
 ) -> npt.NDArray[np.complex128]:
-    """C⁻¹ x of two channels; C is Hermitian, so one of its corners is the other's conjugate."""
+    """Return C⁻¹ x for two channels; the Hermitian C is inverted in closed form."""
     left = np.einsum("jtf,jf->tf", powers, covariances[:, 0, 0].real) + np.sqrt(EPS)
     right = np.einsum("jtf,jf->tf", powers, covariances[:, 1, 1].real) + np.sqrt(EPS)
     cross = np.einsum("jtf,jf->tf", powers, covariances[:, 0, 1])

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from my_submission.dsp.part_major import from_part_major, to_part_major
+from my_submission.dsp.stft import from_part_major, to_part_major
 from my_submission.engines.base import Batch, Engine
 from my_submission.engines.conditioned_onnx import FixedSourcesOnnx, open_conditioned_onnx
 from my_submission.engines.devices import Device

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from my_submission.dsp.part_major import from_part_major, to_part_major
+from my_submission.dsp.stft import from_part_major, to_part_major
 from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import conditioned_onnx_engine, conditioned_torch_engine
 from my_submission.engines.conditioned_onnx import open_conditioned_onnx
