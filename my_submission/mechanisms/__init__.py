@@ -7,6 +7,7 @@ from my_submission.mechanisms.memory_limits import DeviceLimit, MemoryLimit
 from my_submission.mechanisms.mid_side import MidSideEngine, MidSideMechanism, MidSideRecipe
 from my_submission.mechanisms.mixer import Mixer
 from my_submission.mechanisms.options import Precision, RunOptions, Runtime
+from my_submission.mechanisms.ratio_mask import RatioMaskRecipe
 from my_submission.mechanisms.song_context import NewStore, SongContext
 from my_submission.mechanisms.spectral import SpectralMechanism, SpectralNetwork, SpectralRecipe
 from my_submission.mechanisms.waveform import WaveformMechanism, WaveformRecipe
@@ -30,6 +31,7 @@ __all__ = [
     "NewStore",
     "Opening",
     "Precision",
+    "RatioMaskRecipe",
     "Recipe",
     "RunOptions",
     "Runtime",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from my_submission.engines import Device, Engine
@@ -18,6 +18,7 @@ from my_submission.engines.out_of_memory import fitting
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.mechanisms.options import RunOptions
+from my_submission.mechanisms.spectral_networks import stft_of
 from my_submission.weights import Artefact
 
 STEREO_PARTS = 4
@@ -124,13 +125,11 @@ def _check_numbers(numbers: Sequence[int], n_known: int, path: Path) -> None:
 
 def _check_bins(artefact: Artefact, path: Path, bins: int) -> StftGeometry:
     """The transform of the manifest; the network takes every bin of it."""
-    if artefact.geometry is None:
-        hint = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
-        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, hint=hint)
-    if bins != artefact.geometry.n_fft // 2 + 1:
-        problem = f"the network has {bins} bins, which does not fit n_fft={artefact.geometry.n_fft} of the manifest"
+    stft = stft_of(artefact, path, 1)
+    if bins != stft.n_bins:
+        problem = f"the network has {bins} bins, which does not fit n_fft={stft.n_fft} of the manifest"
         raise WeightsError(problem, where=path, hint="correct n_fft in the manifest")
-    return artefact.geometry.with_kept_bins(bins)
+    return replace(stft, kept_bins=bins)
 
 
 def _chunking(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -11,6 +11,7 @@ from my_submission.engines.torch_engine import open_torch
 from my_submission.errors import WeightsError
 from my_submission.geometry import StftGeometry
 from my_submission.mechanisms.options import RunOptions
+from my_submission.mechanisms.spectral_networks import stft_of
 from my_submission.weights import Artefact
 
 if TYPE_CHECKING:
@@ -38,9 +39,8 @@ def open_masking(artefact: Artefact, path: Path, options: RunOptions) -> OpenedM
         WeightsError: the file is damaged, no network of its architecture, or does not fit the manifest's transform.
         DeviceError: the device cannot be used.
     """
-    if artefact.geometry is None:
-        hint = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
-        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, hint=hint)
+    stft = stft_of(artefact, path, 1)
+    stft = replace(stft, kept_bins=stft.n_bins)
     engine = open_torch(
         path,
         artefact.architecture,
@@ -48,7 +48,6 @@ def open_masking(artefact: Artefact, path: Path, options: RunOptions) -> OpenedM
         precision=options.torch_precision,
         threads=options.threads,
     )
-    stft = artefact.geometry.with_kept_bins(artefact.geometry.n_fft // 2 + 1)
     bins = cast("BandSplitRNN | XUmx", engine.network).config.bins
     if bins != stft.n_bins:
         problem = f"the network has {bins} bins, which does not fit n_fft={stft.n_fft} of the manifest"

@@ -121,19 +121,28 @@ def chunking_of(artefact: Artefact, path: Path, shape: GraphShape) -> SpectralCh
     Raises:
         WeightsError: the network is not one of stereo spectra, or does not fit the manifest.
     """
-    if artefact.geometry is None:
-        hint = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
-        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, hint=hint)
     if shape.channels != STEREO_SPECTRUM_CHANNELS:
         problem = f"the graph has {shape.channels} channels, {STEREO_SPECTRUM_CHANNELS} are needed for stereo"
         raise WeightsError(problem, where=path, hint="use a network of stereo spectra")
     try:
-        return SpectralChunking(artefact.geometry.with_kept_bins(shape.bins), shape.frames)
+        return SpectralChunking(stft_of(artefact, path, shape.bins), shape.frames)
     except ValueError as error:
         problem = (
             f"the graph keeps {shape.bins} bins and {shape.frames} frames, which does not fit the manifest ({error})"
         )
         raise WeightsError(problem, where=path, hint="correct n_fft and hop in the manifest") from error
+
+
+def stft_of(artefact: Artefact, path: Path, kept_bins: int) -> StftGeometry:
+    """Return the transform that the manifest states, with some of its bins kept.
+
+    Raises:
+        WeightsError: the manifest states none.
+    """
+    if artefact.geometry is None:
+        hint = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
+        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, hint=hint)
+    return artefact.geometry.with_kept_bins(kept_bins)
 
 
 def _torch_shape(artefact: Artefact, path: Path, network: TorchEngine) -> GraphShape:

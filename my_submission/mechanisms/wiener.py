@@ -24,17 +24,19 @@ needs."""
 
 @dataclass(frozen=True)
 class WienerRecipe:
-    """A multichannel Wiener filter over the blended estimates of all sources, and its share of the answer.
+    """A multichannel Wiener filter over blended estimates, and its share of the answer.
 
     Attributes:
         shares: source to the share of the filter's estimate; the rest stays as it was blended.
         geometry: the filter's transform.
         windows: stretches of the song that have spatial covariances of their own.
+        minus: sources that are taken out of the mixture first and are not filtered.
     """
 
     shares: Mapping[str, float]
     geometry: StftGeometry
     windows: FadeChunking
+    minus: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not all(0 <= share <= 1 for share in self.shares.values()):

@@ -153,10 +153,10 @@ class StemBlender:
             return stems
         buffer, shares = self.filtered.buffer, self.filtered.shares
         filtered = buffer.read(start, stop)
-        return {
-            source: _between(stem, filtered[source], shares[source] * _double(buffer.degree(source, start, stop)))
-            for source, stem in stems.items()
-        }
+        for source, estimate in filtered.items():
+            weight = shares[source] * _double(buffer.degree(source, start, stop))
+            stems[source] = _between(stems[source], estimate, weight)
+        return stems
 
     def _blend(self, mixture: Waveform, start: int, stop: int) -> tuple[Stems, dict[str, Degree]]:
         """Weighted means over the buffers, and the largest degree of coverage by any of them."""

@@ -236,8 +236,7 @@ class SongSeparation:
 
     def _branch_stages(self, branch: Branch) -> SongStages:
         """The stages of a branch; their buffer joins those that are blended."""
-        earlier = StemBlender(branch.minus, self.mixture, tuple(self._buffers))
-        mixture = residual_mixture(self.mixture, earlier.estimates, branch.minus) if branch.minus else self.mixture
+        mixture, earlier = self._without(branch.minus)
         stages = branch.mechanism.stages(self._context(branch.name, mixture, branch.shares))
         if branch.minus:
 
@@ -249,6 +248,11 @@ class SongSeparation:
             stages = replace(stages, stages=waiting, refinements=refining)
         self._buffers.append(_blended(stages, branch.shares))
         return stages
+
+    def _without(self, minus: tuple[str, ...]) -> tuple[Mixture, StemBlender]:
+        """The mixture minus some sources, and the blend of the branches so far that estimates them."""
+        earlier = StemBlender(minus, self.mixture, tuple(self._buffers))
+        return residual_mixture(self.mixture, earlier.estimates, minus) if minus else self.mixture, earlier
 
     def _context(self, name: str, mixture: Mixture, shares: Mapping[str, float]) -> SongContext:
         return SongContext(
@@ -269,11 +273,12 @@ class SongSeparation:
         recipe = self.system.recipe.wiener
         if recipe is None:
             return None
+        mixture, _ = self._without(recipe.minus)
         buffer, stage = recipe.stage(
-            self._context("joint filter", self.mixture, recipe.shares),
+            self._context("joint filter", mixture, recipe.shares),
             read=self.blender.estimates,
             is_estimated=self.blender.is_estimated,
-            sources=self.system.recipe.estimated,
+            sources=[source for source in self.system.recipe.estimated if source not in recipe.minus],
         )
         self.blender.filtered = BlendedBuffer(buffer, recipe.shares)
         return stage

@@ -80,7 +80,7 @@ class SystemRecipe:
             raise ValueError(f"the shares of {source!r} in {self.name!r} are {shares} and must add up to 1")
         if self.fallback is not None and source not in self.fallback.branches[0].shares:
             raise ValueError(f"{self.fallback.name!r} cannot stand in for {self.name!r}: it has no {source!r}")
-        if self.wiener is not None and source not in self.wiener.shares:
+        if self.wiener is not None and source not in {*self.wiener.shares, *self.wiener.minus}:
             raise ValueError(f"the Wiener filter of {self.name!r} has no share of {source!r}")
 
     def _check_order(self) -> None:
@@ -93,6 +93,8 @@ class SystemRecipe:
                 problem = "needs statistics of what it hears before the work begins, and a residual has none yet"
                 raise ValueError(f"the branch {branch.name!r} of {self.name!r} {problem}")
             known |= {source for source, share in branch.shares.items() if share > 0}
+        if self.wiener is not None and not set(self.wiener.minus) <= known:
+            raise ValueError(f"no branch of {self.name!r} estimates all of {self.wiener.minus}")
 
     @property
     def artefacts(self) -> tuple[str, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from my_submission.events import StageStarted
-from my_submission.mechanisms import SpectralRecipe
+from my_submission.geometry import FadeChunking, StftGeometry
+from my_submission.mechanisms import SpectralRecipe, WienerRecipe
 from my_submission.predictor import Predictor
 from my_submission.stems import DEMUCS_SOURCES
 from my_submission.systems import Branch, BranchRecipe, LoadedSystem, SystemRecipe
@@ -63,6 +66,22 @@ def test_a_branch_waits_for_what_it_takes_out() -> None:
     assert np.mean(difference > 1e-5) < 0.1
 
 
+def test_the_filter_hears_the_mixture_minus_what_it_does_not_filter() -> None:
+    """Vocals stay as they are; the filter shares out 0.6 of the mixture by the squares of the three gains."""
+    clock = FakeClock()
+    whole = cascade(clock)
+    gains = {"bass": 0.5, "drums": 0.3, "other": 0.2}
+    shares = {"bass": 1.0, "drums": 0.5, "other": 0.0}
+    wiener = WienerRecipe(shares, StftGeometry(512, 256, 257), FadeChunking(20_000, 2_000), minus=("vocals",))
+    filtered = replace(whole, recipe=replace(whole.recipe, wiener=wiener))
+    stems = Predictor(filtered, clock=clock).separate(song())
+    np.testing.assert_allclose(stems["vocals"], 0.4 * song(), atol=1e-6)
+    squares = sum(gain**2 for gain in gains.values())
+    for source, gain in gains.items():
+        expected = (1 - shares[source]) * gain * 0.6 + shares[source] * gain**2 / squares * 0.6
+        np.testing.assert_allclose(stems[source], expected * song(), atol=2e-4)
+
+
 def test_the_rest_is_the_mixture_minus_the_target() -> None:
     clock = FakeClock()
     two_stems = system((branch("target", {"vocals": 0.4}, clock),), ("vocals", "instrumental"), rest="instrumental")
@@ -76,6 +95,9 @@ def test_what_cannot_be_said_is_refused() -> None:
     front = branch("vocals", {"vocals": 0.4}, clock)
     with pytest.raises(ValueError, match=r"no branch before 'early' .* estimates vocals"):
         system((branch("early", {"bass": 0.5}, clock, ("vocals",)), front), ("bass", "vocals"))
+    wiener = WienerRecipe({"vocals": 1.0}, StftGeometry(512, 256, 257), FadeChunking(20_000), minus=("bass",))
+    with pytest.raises(ValueError, match="estimates all of"):
+        replace(system((front,), ("vocals",)).recipe, wiener=wiener)
     with pytest.raises(ValueError, match="the rest 'piano'"):
         system((front,), ("vocals",), rest="piano")
     demucs = KUIELAB_A.branches[1]

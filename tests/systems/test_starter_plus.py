@@ -1,0 +1,97 @@
+"""The cascade that ships: its files, what its branches hear, a choice of its sources, and the real networks at work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from my_submission.engines import Device
+from my_submission.errors import WeightsError
+from my_submission.mechanisms import RatioMaskRecipe, RunOptions
+from my_submission.predictor import Predictor
+from my_submission.stems import MUSIC_SOURCES
+from my_submission.systems import SYSTEMS, find_system, load_system, only
+from my_submission.weights import ModelsFolder
+from tests.model_makers import entry, write_manifest
+
+MAX_BYTES = 36_000_000
+ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = RunOptions(device=Device("cpu"), threads=1)
+PLUS = find_system("starter-plus")
+
+
+@pytest.fixture(scope="module")
+def committed() -> ModelsFolder:
+    return ModelsFolder(ROOT / "models")
+
+
+def song(seconds: float = 1.0) -> np.ndarray:
+    """A low tone, a high one that begins late, and noise."""
+    n = int(44_100 * seconds)
+    time = np.arange(n) / 44_100
+    wave = 0.2 * np.sin(2 * np.pi * 82 * time) + 0.1 * np.sin(2 * np.pi * 660 * time) * (time > seconds / 2)
+    return (np.tile(wave, (2, 1)) + 0.02 * np.random.default_rng(0).standard_normal((2, n))).astype(np.float32)
+
+
+def test_the_files_are_those_of_the_manifest_and_all_weights_stay_small(committed: ModelsFolder) -> None:
+    for name in PLUS.artefacts:
+        committed.require(name)  # compares size and hash
+    shipped = {name for system in SYSTEMS.values() if system.name.startswith("starter") for name in system.artefacts}
+    assert sum(committed.require(name).stat().st_size for name in shipped) <= MAX_BYTES
+
+
+def test_all_branches_but_the_first_hear_the_mixture_without_vocals() -> None:
+    assert [branch.minus for branch in PLUS.branches] == [(), *[("vocals",)] * (len(PLUS.branches) - 1)]
+    assert PLUS.wiener is not None
+    assert (PLUS.wiener.minus, set(PLUS.wiener.shares)) == (("vocals",), {"bass", "drums", "other"})
+
+
+def test_a_song_comes_apart_into_stems_that_differ(committed: ModelsFolder) -> None:
+    mixture = song()
+    stems = Predictor(load_system(PLUS, committed, OPTIONS)).separate(mixture)
+    assert tuple(stems) == MUSIC_SOURCES
+    powers = {source: float(np.mean(stem**2)) for source, stem in stems.items()}
+    assert all(0 < power < np.mean(mixture**2) for power in powers.values())
+    assert len({round(power, 9) for power in powers.values()}) == len(MUSIC_SOURCES)
+    rest = mixture - sum(stems.values())  # small: the filter shares out all of the accompaniment
+    assert np.mean(rest**2) < 0.2 * np.mean(mixture**2)
+
+
+def test_vocals_alone_need_the_first_branch_alone(committed: ModelsFolder) -> None:
+    vocals = only(PLUS, ["vocals"])
+    assert vocals.artefacts == ("spleeter-2stems/vocals", "spleeter-2stems/accompaniment")
+    assert vocals.wiener is None
+    whole, alone = (Predictor(load_system(system, committed, OPTIONS)).separate(song()) for system in (PLUS, vocals))
+    assert tuple(alone) == ("vocals",)
+    np.testing.assert_array_equal(alone["vocals"], whole["vocals"])
+
+
+def test_bass_alone_needs_the_vocals_first(committed: ModelsFolder) -> None:
+    bass = only(PLUS, ["bass"])
+    assert [branch.recipe.sources for branch in bass.branches] == [("vocals",), ("bass",), ("bass",)]
+    predictor = Predictor(load_system(bass, committed, OPTIONS))
+    events = list(predictor.stream(song()))
+    started = [event.part for event in events if type(event).__name__ == "StageStarted"]
+    assert started == ["vocals", "networks", "conditioned"]
+    assert tuple(predictor.separate(song())) == ("bass",)
+
+
+def test_the_filter_stays_where_all_its_sources_are_chosen() -> None:
+    assert only(PLUS, ["bass", "drums", "other"]).wiener == PLUS.wiener
+    assert only(PLUS, ["bass", "drums"]).wiener is None
+
+
+def test_a_manifest_without_a_transform_is_named(tmp_path: Path, committed: ModelsFolder) -> None:
+    recipe = PLUS.branches[0].recipe
+    assert isinstance(recipe, RatioMaskRecipe)
+    entries = []
+    for name in recipe.artefacts:
+        path = tmp_path / f"{name}.onnx"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(committed.require(name).read_bytes())
+        entries.append(entry(name, tmp_path, f"{name}.onnx", format="onnx", architecture="spleeter"))
+    write_manifest(tmp_path, entries)
+    with pytest.raises(WeightsError, match="states no n_fft and hop for spleeter-2stems/vocals"):
+        load_system(only(PLUS, ["vocals"]), ModelsFolder(tmp_path), OPTIONS)
