@@ -23,13 +23,13 @@ from threading import Thread
 
 from evaluator.bsseval import RATIOS
 from evaluator.datasets import DatasetSong
-from evaluator.documents import read_json
 from evaluator.errors import EvaluationError
 from evaluator.fitting import EstimateOptions
 from evaluator.pairs import StemPair
-from evaluator.scores import find_row_fault, to_json, write_atomically
+from evaluator.scores import MAX_BYTES, find_row_fault, to_json, write_atomically
 from evaluator.scoring import SongScore, score_song
 from terminal import process
+from terminal.documents import read_json
 
 _RESULT_VERSION = 2
 """Raised when a metric's numbers or a result file's form change, so that old files are not taken for new ones."""
@@ -200,7 +200,7 @@ def _content_key(job: ScoringTask) -> str:
 def _read_result(path: Path, metric: str) -> SongScore | None:
     """A finished song, or None when it is not there; one that cannot be understood is scored again."""
     try:
-        stored = read_json(path)
+        stored = read_json(path, max_bytes=MAX_BYTES)
         if stored.pop("version") != _RESULT_VERSION:
             return None
         for name in ("silent_references", "silent_estimates", "notes"):

@@ -22,16 +22,19 @@ from typing import Any
 import numpy as np
 
 from evaluator.bsseval import RATIOS
-from evaluator.documents import DocumentError, parse_json, read_json
 from evaluator.errors import ScoresError
 from evaluator.fitting import EstimateOptions
 from evaluator.scoring import DEFINITIONS, FRAMEWISE_METRICS, METRICS, Row, SongScore, finite_or_none
 from evaluator.targets import averaged_sources
+from terminal.documents import DocumentError, parse_json, read_json
 from terminal.names import storable
 
 SCHEMA = 1
 
 Document = dict[str, Any]
+
+MAX_BYTES = 64 << 20
+"""A scores file takes about 250 bytes per song and metric of four sources: this is a quarter of a million songs."""
 
 _MAX_SOURCES = 64
 """Of one file: songs are compared source by source."""
@@ -142,7 +145,7 @@ def check_scores(document: object, *, where: str | Path | None = None) -> Docume
 def read_scores(path: Path) -> Document:
     """Read and check a scores file; ScoresError when it is absent, no JSON, or of another kind."""
     try:
-        return check_scores(read_json(path), where=path)
+        return check_scores(read_json(path, max_bytes=MAX_BYTES), where=path)
     except OSError as error:
         raise ScoresError(f"cannot be read ({error.strerror})", where=path) from error
     except DocumentError as error:
@@ -152,7 +155,7 @@ def read_scores(path: Path) -> Document:
 def parse_scores(content: bytes, *, where: str | Path) -> Document:
     """Check the bytes of a scores file, such as an upload; errors as :func:`read_scores`."""
     try:
-        return check_scores(parse_json(content), where=where)
+        return check_scores(parse_json(content, max_bytes=MAX_BYTES), where=where)
     except DocumentError as error:
         raise _no_scores(f"is not JSON of scores ({error})", where) from error
 

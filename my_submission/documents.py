@@ -1,184 +1,145 @@
-"""Reads small documents (JSON, TOML, and values that another parser made) that anybody may have written.
+"""Plain values of JSON and TOML as dataclasses: every key known, every value of its declared type.
 
-Every document of this program is read here, so that each is bounded in size and depth, holds no number that is not
-finite, and is refused with one clause where it is not what it should be. ``evaluator.documents`` does the same for
-scores files, because the evaluator imports nothing of this package.
+``terminal.documents`` reads the text; :func:`convert` checks what is in it. A mistake is refused with its place in the
+document and with the nearest known name. msgspec checks the values themselves.
 """
 
 from __future__ import annotations
 
-import codecs
-import json
-import math
-import re
-import tomllib
-from collections.abc import Callable, Mapping
-from itertools import pairwise
-from pathlib import Path
-from typing import Any, TypeVar
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from difflib import get_close_matches
+from inspect import isclass
+from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-MAX_JSON_BYTES = 16 << 20
-"""Manifests and reports take kilobytes; the reports of ten thousand songs in one file stay below this."""
+import msgspec
 
-MAX_TOML_BYTES = 256 << 10
-"""Settings are written by hand, and the parser of the standard library is slow."""
-
-MAX_DEPTH = 64
-"""Levels of lists and tables. Ours have six; parsers and whatever walks a document recursively end at about 300."""
-
-MAX_VALUES = 2_000_000
-"""Numbers, texts, lists and tables in one document: about 150 MB where all of them are empty lists."""
-
-_INTEGER_LIMIT = 2**63
-"""Larger integers fit no counter, and conversion to a float may fail."""
-
-_TOO_LARGE = "holds an integer of more than 64 bits"
-
-_KEY_SEPARATORS = re.compile(r"[=,{}\[\]\n]")
+from terminal.documents import DocumentError
 
 T = TypeVar("T")
 
+KIND = "kind"
+"""Key of a table that chooses one class of a :class:`Variant` family."""
 
-class DocumentError(ValueError):
-    """The document cannot be used; the message is one clause that says why."""
+KEY = "key"
+"""Metadata of a dataclass field whose key in the document differs from its name."""
+
+_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", dict: "a table"}
+_SHOWN_CHARACTERS = 60
+
+_REFUSALS = (msgspec.ValidationError, UnicodeError)  # text of JSON may hold half of a surrogate pair
 
 
-def read_json(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
-    """Return the JSON document in a file.
+class Variant:
+    """Base of dataclasses that come in several kinds; a direct subclass opens a family, its subclasses are the kinds.
+
+    ``class Effect(Variant)`` opens a family; ``class Gain(Effect, kind="gain")`` joins it.
+    """
+
+    kind: ClassVar[str] = ""
+    kinds: ClassVar[dict[str, type[Any]]] = {}
+
+    def __init_subclass__(cls, *, kind: str | None = None, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if Variant in cls.__bases__:
+            cls.kinds = {}
+        elif kind is not None:
+            cls.kind = kind
+            cls.kinds[kind] = cls
+
+
+def convert(kind: type[T], document: object, *, place: str = "") -> T:
+    """Return the value of a type that plain values describe.
 
     Args:
-        path: the file.
-        max_bytes: size in bytes above which it is refused.
+        kind: a dataclass, a :class:`Variant` family, or any type that msgspec knows.
+        document: nested tables, lists and scalars.
+        place: of the document inside a larger one, for messages.
 
     Raises:
-        OSError: the file cannot be read.
-        DocumentError: it is too large, not UTF-8, not strict JSON, nested too deeply, or repeats a key.
+        DocumentError: a key is unknown or missing, or a value does not fit.
     """
-    return parse_json(read_bounded(path, max_bytes=max_bytes))
+    value: T = _converted(kind, document, place)
+    return value
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the TOML document in a file; errors as :func:`read_json`."""
-    return parse_toml(read_bounded(path, max_bytes=MAX_TOML_BYTES))
-
-
-def read_json_lines(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> list[dict[str, Any]]:
-    """Return the objects in a file of one JSON object per line.
-
-    A last line without its end is left out: a process that is killed while it writes leaves one.
-
-    Raises:
-        OSError: the file cannot be read.
-        DocumentError: as :func:`read_json`, or a line holds something else than an object.
-    """
-    *lines, _ = decoded(read_bounded(path, max_bytes=max_bytes)).split("\n")
-    documents = [parse_json(line) for line in lines if line.strip()]
-    if not all(isinstance(document, dict) for document in documents):
-        raise DocumentError("holds a line that is no JSON object")
-    return documents
-
-
-def parse_json(content: bytes | str) -> Any:
-    """Return the document in JSON text; DocumentError as :func:`read_json`, but for the size in bytes."""
-    text = decoded(content)
-    if sum(text.count(sign) for sign in ",[{") > MAX_VALUES:
-        raise DocumentError(f"holds more than {MAX_VALUES} values")
-    return checked_values(
-        _parsed(lambda: json.loads(text, object_pairs_hook=_object_of, parse_constant=_refuse_constant))
-    )
-
-
-def parse_toml(content: bytes | str) -> dict[str, Any]:
-    """Return the table in TOML text; DocumentError as :func:`read_json`, but for the size in bytes."""
-    text = decoded(content)
-    if any(part.count(".") > MAX_DEPTH for part in _KEY_SEPARATORS.split(text)):
-        raise DocumentError(f"has a key of more than {MAX_DEPTH} parts")  # takes time by the cube of their number
-    table: dict[str, Any] = checked_values(_parsed(lambda: tomllib.loads(text)))
-    return table
-
-
-def checked_values(document: T) -> T:
-    """Return a parsed document whose depth, number of values and numbers are within bounds.
-
-    A value that occurs in several places, as YAML's aliases allow, counts at each of them.
-
-    Raises:
-        DocumentError: they are not.
-    """
-    level: list[Any] = [document]
-    n_values, depth = 1, 0
-    while level:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise DocumentError(f"is nested more than {MAX_DEPTH} levels deep")
-        below: list[Any] = []
-        for value in level:
-            if isinstance(value, Mapping):
-                below.extend(value.values())
-            elif isinstance(value, list | tuple | set):
-                below.extend(value)
-            elif isinstance(value, float) and not math.isfinite(value):
-                raise DocumentError(f"holds {value}, which is no finite number")
-            elif isinstance(value, int) and abs(value) >= _INTEGER_LIMIT:
-                raise DocumentError(_TOO_LARGE)
-            if n_values + len(below) > MAX_VALUES:
-                raise DocumentError(f"holds more than {MAX_VALUES} values")
-        n_values += len(below)
-        level = below
-    return document
-
-
-def read_bounded(path: Path, *, max_bytes: int) -> bytes:
-    """Return the bytes of a file.
-
-    Raises:
-        OSError: it cannot be read.
-        DocumentError: it has more than ``max_bytes``.
-    """
-    with path.open("rb") as file:
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise DocumentError(f"has more than {max_bytes / 2**20:g} MiB")
-    return content
-
-
-def decoded(content: bytes | str) -> str:
-    """Return UTF-8 as text.
-
-    Raises:
-        DocumentError: it is no UTF-8, or begins with a byte order mark, which other programs refuse.
-    """
-    if isinstance(content, str):
-        return content
-    if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise DocumentError("begins with a byte order mark: save it as UTF-8 without one")
+def has_form(kind: Any, document: object) -> bool:
+    """Whether plain values are as a type such as a TypedDict says; keys that it does not name are allowed."""
     try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DocumentError(f"is not UTF-8 text (byte {error.start})") from error
+        msgspec.convert(document, kind)
+    except _REFUSALS:
+        return False
+    return True
 
 
-def _parsed(parse: Callable[[], Any]) -> Any:
+def key_of(field: Field[Any]) -> str:
+    """Return the key of a dataclass field in documents."""
+    key: str = field.metadata.get(KEY, field.name)
+    return key
+
+
+def _converted(hint: Any, given: object, place: str) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in {Union, types.UnionType} and given is not None:
+        return _converted(next(option for option in arguments if option is not types.NoneType), given, place)
+    if origin is tuple and isinstance(given, list | tuple):
+        return tuple(_converted(arguments[0], item, f"{place}[{index}]") for index, item in enumerate(given))
+    if isclass(origin) and issubclass(origin, Mapping) and isinstance(given, Mapping):
+        return {key: _converted(arguments[1], item, _below(place, key)) for key, item in given.items()}
+    if is_dataclass(hint) or (isclass(hint) and issubclass(hint, Variant)):
+        if not isinstance(given, Mapping):
+            raise _misfit(hint, given, place)
+        return _made(hint, given, place)
     try:
-        return parse()
-    except DocumentError:
-        raise
-    except RecursionError:
-        raise DocumentError(f"is nested more than {MAX_DEPTH} levels deep") from None
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DocumentError(" ".join(str(error).split())[:200]) from error
-    except ValueError as error:  # of the conversion of thousands of digits
-        raise DocumentError(_TOO_LARGE) from error
+        return msgspec.convert(given, hint)
+    except _REFUSALS as error:
+        raise _misfit(hint, given, place) from error
 
 
-def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        names = sorted(key for key, _ in pairs)
-        repeated = next(name for name, following in pairwise(names) if name == following)
-        raise DocumentError(f"{repeated[:80]!r} stands twice in one object")
-    return table
+def _made(kind: Any, table: Mapping[str, Any], place: str) -> Any:
+    """Return an instance of a dataclass, or of the kind of a family that the table names."""
+    if issubclass(kind, Variant):
+        kind, table = _chosen(kind, table, place)
+    known = {key_of(field): field for field in fields(kind)}
+    for key in table:
+        if key not in known:
+            raise DocumentError(f"there is no key {key[:80]!r}", place=_below(place, key), hint=_nearest(key, known))
+    for key, field in known.items():
+        if key not in table and field.default is MISSING and field.default_factory is MISSING:
+            raise DocumentError(f"the key {key!r} is missing", place=place, hint=f"add {key}")
+    hints = get_type_hints(kind)
+    values = {
+        known[key].name: _converted(hints[known[key].name], item, _below(place, key)) for key, item in table.items()
+    }
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise DocumentError(str(error), place=place) from error
 
 
-def _refuse_constant(name: str) -> None:
-    raise DocumentError(f"holds {name}, which is no finite number")
+def _chosen(family: Any, table: Mapping[str, Any], place: str) -> tuple[Any, dict[str, Any]]:
+    name = table.get(KIND)
+    if name is None:
+        raise DocumentError(f"the key {KIND!r} is missing", place=place, hint=_nearest("", family.kinds))
+    if not isinstance(name, str) or name not in family.kinds:
+        raise _misfit(Literal[*sorted(family.kinds)], name, _below(place, KIND))
+    return family.kinds[name], {key: value for key, value in table.items() if key != KIND}
+
+
+def _misfit(hint: Any, given: object, place: str) -> DocumentError:
+    shown = repr(given)
+    shown = shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}…"
+    if get_origin(hint) is Literal:
+        return DocumentError(f"there is no value {shown}", place=place, hint=_nearest(str(given), get_args(hint)))
+    expected = _EXPECTED.get(hint, "a list" if get_origin(hint) is tuple else "a table")
+    return DocumentError(f"expected {expected}, got {shown}", place=place, hint="change it there")
+
+
+def _nearest(given: str, known: Any) -> str:
+    near = get_close_matches(given, [str(name) for name in known], n=2)
+    return f"use {' or '.join(near or sorted(map(str, known)))}"
+
+
+def _below(place: str, key: object) -> str:
+    return f"{place}.{key}".lstrip(".")

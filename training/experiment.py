@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from my_submission.documents import Variant
 from my_submission.geometry import SAMPLE_RATE, SpectralChunking, StftGeometry
 from my_submission.stems import SOURCE_SETS, source_set
 from training.augment.effects import Effect
@@ -13,7 +14,6 @@ from training.augment.limiting import MixtureEffect
 from training.data.splits import expanded
 from training.optimisation.losses import LossName
 from training.optimisation.optimisers import LearningRateSchedule, Optimiser
-from training.settings.strict import Variant
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 

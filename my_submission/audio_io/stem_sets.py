@@ -21,19 +21,21 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from my_submission import documents
+from msgspec import Meta
+
+from my_submission.documents import has_form
 from my_submission.errors import OutputError
 from my_submission.files.folders import output_error, sync_directory
 from my_submission.files.hashing import sha256_of
 from my_submission.files.locks import locked_folder
 from my_submission.files.part_files import PartFile, has_part_name, remove_abandoned_parts, write_whole
 from my_submission.stems import SOURCE_SETS
+from terminal import documents
 from terminal.names import restored, storable
 
 RECORD_FILE = "separation.json"
@@ -53,10 +55,39 @@ PICTURE_NAMES = ("mixture", "report")
 _LOCK_SECONDS = 10.0
 """Renames take milliseconds; a run that holds the folder for longer has been stopped."""
 
-_LISTED_FILE = re.compile(r"[^/\\\0]+\.(wav|flac|png|html)")
-"""Files that a set can hold; a record that lists any other is not one of ours."""
+_ListedFile = Annotated[str, Meta(pattern=r"\A[^/\\\0]+\.(wav|flac|png|html)\Z")]
+"""Name of a file that a set can hold; a record that lists any other is not one of this program."""
+
+_Size = Annotated[int, Meta(ge=0)]
 
 _logger = logging.getLogger(__name__)
+
+
+class _FileEntry(TypedDict):
+    file: _ListedFile
+    bytes: int
+    sha256: str
+
+
+class _Record(TypedDict):
+    """Keys of ``separation.json`` that every reader needs."""
+
+    schema: Literal[2]  # RECORD_SCHEMA
+    key: str
+    recipe: str
+    song: str
+    input: dict[str, Any]
+    report: dict[str, Any]
+    stems: dict[str, _FileEntry]
+    pictures: NotRequired[list[_FileEntry]]
+
+
+class _Journal(TypedDict):
+    stems: list[tuple[str, _ListedFile, _Size]]
+    """Name of the part file, name of the stem, and size in bytes."""
+    outdated: list[tuple[_ListedFile, _Size]]
+    record: str | None
+    """Name of the part file of the record."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +127,7 @@ def to_json(document: Mapping[str, Any]) -> bytes:
 def parse_record(content: bytes) -> dict[str, Any] | None:
     """Return a record; None for what is damaged, of another version, or not a record at all."""
     document = parse_json(content)
-    if not isinstance(document, dict) or document.get("schema") != RECORD_SCHEMA:
-        return None
-    has_form = isinstance(document.get("stems"), dict) and isinstance(document.get("pictures", []), list)
-    texts, tables = ("key", "recipe", "song"), ("input", "report")
-    has_form = has_form and all(isinstance(document.get(name), str) for name in texts)
-    has_form = has_form and all(isinstance(document.get(name), dict) for name in tables)
-    return document if has_form and _files(document) is not None else None
+    return document if has_form(_Record, document) else None
 
 
 def parse_json(content: bytes) -> Any:
@@ -117,7 +142,7 @@ def parse_json(content: bytes) -> Any:
 
 def files_of(record: Mapping[str, Any]) -> list[SetFile]:
     """Return the files that a record lists."""
-    return _files(record) or []
+    return [_file_of(entry) for entry in (*record.get("stems", {}).values(), *record.get("pictures", []))]
 
 
 def read_record(directory: Path) -> dict[str, Any] | None:
@@ -133,7 +158,7 @@ def read_record(directory: Path) -> dict[str, Any] | None:
 
 def stems_of(record: Mapping[str, Any]) -> list[SetFile]:
     """Return the stems that a record lists, without pictures."""
-    return _files({"stems": record["stems"]}) or []
+    return [_file_of(entry) for entry in record["stems"].values()]
 
 
 def add_pictures(directory: Path, paths: Sequence[Path]) -> None:
@@ -277,23 +302,18 @@ def _read_journal(directory: Path) -> dict[str, Any] | None:
     try:
         with path.open("rb") as file:
             document = parse_json(file.read(MAX_RECORD_BYTES))
-        for part, name, n_bytes in document["stems"]:
-            if not has_part_name(part, (Path(name).stem,)) or not _LISTED_FILE.fullmatch(name) or n_bytes < 0:
-                raise ValueError(f"lists {name!r}")
-        for name, n_bytes in document["outdated"]:
-            if not _LISTED_FILE.fullmatch(name) or n_bytes < 0:
-                raise ValueError(f"lists {name!r}")
-        if document["record"] is not None and not has_part_name(document["record"], (Path(RECORD_FILE).stem,)):
-            raise ValueError("names another record")
     except FileNotFoundError:
         return None
     except OSError as error:
         raise output_error(error, directory) from error
-    except (LookupError, TypeError, ValueError) as error:
-        _logger.warning("%s is no journal of this program and is left alone (%s)", path, error)
-        return None
-    journal: dict[str, Any] = document
-    return journal
+    if has_form(_Journal, document):
+        journal: dict[str, Any] = document
+        parts = [(part, name) for part, name, _ in journal["stems"]]
+        parts += [] if journal["record"] is None else [(journal["record"], RECORD_FILE)]
+        if all(has_part_name(part, (Path(name).stem,)) for part, name in parts):
+            return journal
+    _logger.warning("%s is no journal of this program and is left alone", path)
+    return None
 
 
 def _read_any_record(directory: Path) -> dict[str, Any] | None:
@@ -305,19 +325,8 @@ def _read_any_record(directory: Path) -> dict[str, Any] | None:
         return None
 
 
-def _files(record: Mapping[str, Any]) -> list[SetFile] | None:
-    """The files of a record, or None where an entry is none."""
-    files = []
-    for entry in (*record.get("stems", {}).values(), *record.get("pictures", [])):
-        if not isinstance(entry, dict):
-            return None
-        name, n_bytes, sha256 = entry.get("file"), entry.get("bytes"), entry.get("sha256")
-        if not isinstance(name, str) or not isinstance(n_bytes, int) or not isinstance(sha256, str):
-            return None
-        if not _LISTED_FILE.fullmatch(name):
-            return None
-        files.append(SetFile(name, n_bytes, sha256))
-    return files
+def _file_of(entry: _FileEntry) -> SetFile:
+    return SetFile(entry["file"], entry["bytes"], entry["sha256"])
 
 
 def _restored(document: Any) -> Any:

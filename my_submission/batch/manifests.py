@@ -14,7 +14,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
 
 from my_submission.audio_io.stem_sets import (
     JOURNAL_FILE,
@@ -31,12 +33,10 @@ from my_submission.audio_io.stem_sets import (
 from my_submission.batch.outcomes import CatalogueSong
 from my_submission.batch.recipe import CatalogueRecipe
 from my_submission.batch.remote_paths import FileState, RemotePath, sha256_of_file
+from my_submission.documents import has_form
 from my_submission.files.folders import make_directory, output_error, sync_directory
 from my_submission.files.part_files import PartFile
 from my_submission.predictor.separation_record import is_made_by
-
-_LEVELS = frozenset({"clipped_samples", "peak", "rms"})
-"""Numbers that the report has for every stem."""
 
 HIDDEN_FOLDER = ".batch"
 """Below the output: notes of broken songs, and on a file system the scratch of running workers."""
@@ -44,8 +44,41 @@ HIDDEN_FOLDER = ".batch"
 SCRATCH_PREFIX = "mdx-batch-"
 """Of the folders that workers make for songs in the making."""
 
-_CONTENT_KEYS = {"url", "stamp", "sha256"}
-"""What a record or note of a catalogue says of its song; a record of another command says less."""
+
+class _SongContent(TypedDict):
+    """Keys of the song in a record or note of a catalogue; a record of another command has fewer."""
+
+    url: Any
+    stamp: Any
+    sha256: Any
+
+
+class _FailureNote(TypedDict):
+    schema: Literal[2]  # RECORD_SCHEMA
+    recipe: str
+    error: str
+    input: _SongContent
+
+
+class _Levels(TypedDict):
+    clipped_samples: float
+    peak: float
+    rms: float
+
+
+class _Report(TypedDict):
+    """Keys of a report that the summary is made of."""
+
+    source_samples: int
+    source_rate: Annotated[int, Meta(gt=0)]
+    seconds: NotRequired[float | None]
+    late_by_seconds: NotRequired[float | None]
+    peak_memory_bytes: NotRequired[int | None]
+    system: NotRequired[str | None]
+    is_as_published: NotRequired[bool | None]
+    complete: NotRequired[bool | None]
+    separated: NotRequired[bool | None]
+    levels: NotRequired[dict[str, _Levels]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +115,7 @@ def read_manifest(folder: RemotePath) -> dict[str, Any] | None:
     """
     content = folder.child(RECORD_FILE).read()
     record = None if content is None else parse_record(content)
-    if record is None or not record["input"].keys() >= _CONTENT_KEYS or not _is_report(record["report"]):
+    if record is None or not has_form(_SongContent, record["input"]) or not has_form(_Report, record["report"]):
         return None
     sizes = folder.sizes()
     is_whole = all(sizes.get(stem.file) == stem.bytes for stem in stems_of(record))
@@ -192,22 +225,4 @@ def _read_note(place: RemotePath) -> dict[str, Any] | None:
     """The note of a broken song, or None: one that is damaged or of another version is as good as none."""
     content = place.read()
     note: Any = None if content is None else parse_json(content)
-    is_ours = isinstance(note, dict) and note.get("schema") == RECORD_SCHEMA
-    is_ours = is_ours and isinstance(note.get("recipe"), str) and isinstance(note.get("error"), str)
-    is_ours = is_ours and isinstance(note.get("input"), dict) and note["input"].keys() >= _CONTENT_KEYS
-    return note if is_ours else None
-
-
-def _is_report(report: Mapping[str, Any]) -> bool:
-    """Whether the summary can be made of this."""
-    length, levels = [report.get("source_samples"), report.get("source_rate")], report.get("levels", {})
-    kinds = {"seconds": int | float, "peak_memory_bytes": int, "system": str, "is_as_published": bool, "complete": bool}
-    kinds |= {"separated": bool, "late_by_seconds": int | float}
-    return (
-        all(type(count) is int for count in length)
-        and report["source_rate"] > 0
-        and all(isinstance(report[key], kind) for key, kind in kinds.items() if report.get(key) is not None)
-        and isinstance(levels, dict)
-        and all(isinstance(level, dict) and level.keys() >= _LEVELS for level in levels.values())
-        and all(isinstance(level[key], int | float) for level in levels.values() for key in _LEVELS)
-    )
+    return note if has_form(_FailureNote, note) else None

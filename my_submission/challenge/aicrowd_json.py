@@ -10,8 +10,8 @@ from typing import Any
 
 from my_submission.challenge.configuration import SubmissionConfiguration
 from my_submission.challenge.tracks import Track
-from my_submission.documents import DocumentError, read_json
 from my_submission.errors import InputError
+from terminal.documents import DocumentError, read_json
 
 FILE_NAME = "aicrowd.json"
 

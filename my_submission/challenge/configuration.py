@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args, get_type_hints
 
 from my_submission.challenge.limits import SongLimit
 from my_submission.challenge.tracks import Track, find_track
-from my_submission.documents import DocumentError, read_toml
+from my_submission.documents import convert
 from my_submission.errors import InputError, MdxError
+from terminal.documents import DocumentError, read_toml
 
 CONFIGURATION_NAME = "submission.toml"
 
@@ -125,44 +123,9 @@ def read_configuration(path: Path) -> SubmissionConfiguration:
         raise InputError(f"cannot be read ({error.strerror})", where=path, hint="check its permissions") from error
     except DocumentError as error:
         raise InputError(f"is not TOML ({error})", where=path, hint="mend that line") from error
-    _refuse_misfits(path, values)
     try:
-        return SubmissionConfiguration(**{**values, "authors": tuple(values["authors"])})
-    except ValueError as error:
-        raise InputError(str(error), where=path, hint="change it there") from error
+        return convert(SubmissionConfiguration, values)
+    except DocumentError as error:
+        raise InputError(str(error), where=path, hint=error.hint or "change it there") from error
     except MdxError as error:
         raise InputError(error.problem, where=path, hint=error.hint) from error
-
-
-def _refuse_misfits(path: Path, values: Mapping[str, Any]) -> None:
-    """Raise at the first key that is unknown, absent, or of another type than its field."""
-    known = {field.name: field for field in fields(SubmissionConfiguration)}
-    for name in values:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"perhaps {near[0]} is meant" if near else f"the keys are {', '.join(known)}"
-            raise InputError(f"there is no key {name!r}", where=path, hint=hint)
-    hints = get_type_hints(SubmissionConfiguration)
-    required = ("track", "authors", "description", "external_dataset_used")
-    for name in required:
-        if name not in values:
-            raise InputError(f"the key {name!r} is missing", where=path, hint=f"add {name} = …")
-    for name, value in values.items():
-        if not _fits(value, hints[name]):
-            raise InputError(f"{name} = {value!r} is not {_kind(hints[name])}", where=path, hint="change it there")
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    if hint is str or hint is bool:
-        return isinstance(value, hint)
-    if NoneType in get_args(hint):
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _kind(hint: Any) -> str:
-    if hint is str:
-        return "a text"
-    if hint is bool:
-        return "true or false"
-    return "a number" if NoneType in get_args(hint) else "a list of texts"

@@ -11,23 +11,38 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
-from my_submission.documents import DocumentError, read_json_lines
+from my_submission.documents import has_form
 from my_submission.errors import InputError
 from my_submission.events import Estimated, Event, Finished, Note, StageFinished
 from my_submission.predictor.report import is_separated, outcome_warnings
+from terminal.documents import DocumentError, read_json_lines
 from terminal.names import storable
 
 logger = logging.getLogger(__name__)
 
 REPORT_VARIABLE = "MDX_REPORT_PATH"
 
-_CURE = f"write reports as my_submission.challenge.song_reports does, or leave {REPORT_VARIABLE} alone"
+_HINT = f"write reports as my_submission.challenge.song_reports does, or leave {REPORT_VARIABLE} alone"
 
 _LEFT_OUT = "the deadline "
 _REFINEMENT = re.compile(r", overlapped$|, shifted pass \d+$")
 """How the predictor names what it left out, and what goes beyond the published work."""
+
+
+class _Part(TypedDict):
+    name: str
+    complete: bool
+    samples: float
+    done_samples: float
+
+
+class _SongReport(TypedDict):
+    """What others read of a report."""
+
+    parts: NotRequired[list[_Part]]
+    left_out: NotRequired[list[str]]
 
 
 class EventReport:
@@ -121,23 +136,7 @@ def read_song_reports(path: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path) from error
     except DocumentError as error:
-        raise InputError(f"is no file of song reports ({error})", where=path, hint=_CURE) from error
-    if not all(_is_report(report) for report in reports):
-        raise InputError("holds a report whose parts or left_out are not what they should be", where=path, hint=_CURE)
+        raise InputError(f"is no file of song reports ({error})", where=path, hint=_HINT) from error
+    if not has_form(list[_SongReport], reports):
+        raise InputError("holds a report whose parts or left_out are not what they should be", where=path, hint=_HINT)
     return reports
-
-
-def _is_report(report: Mapping[str, Any]) -> bool:
-    parts, left_out = report.get("parts", []), report.get("left_out", [])
-    return (
-        isinstance(parts, list)
-        and isinstance(left_out, list)
-        and all(isinstance(text, str) for text in left_out)
-        and all(isinstance(part, dict) and _is_part(part) for part in parts)
-    )
-
-
-def _is_part(part: Mapping[str, Any]) -> bool:
-    counts = [part.get("samples", 0), part.get("done_samples", 0)]
-    has_counts = all(isinstance(count, int | float) for count in counts) and ("done_samples" in part or not counts[0])
-    return isinstance(part.get("name"), str) and isinstance(part.get("complete"), bool) and has_counts

@@ -28,11 +28,11 @@ from my_submission.cli.options import (
     write_json,
 )
 from my_submission.cli.progress import SongProgress
-from my_submission.documents import read_json
 from my_submission.errors import MdxError
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.run_manifest import run_manifest
 from my_submission.predictor.separation_record import RecordRequest, is_separated_already
+from terminal.documents import read_json
 from terminal.lines import complain
 from terminal.names import restored
 

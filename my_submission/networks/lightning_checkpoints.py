@@ -13,10 +13,10 @@ from typing import Any
 
 from torch import Tensor
 
-from my_submission.documents import DocumentError, checked_values, decoded, read_bounded
 from my_submission.errors import MdxError, WeightsError
 from my_submission.networks.state_dict import map_state_dict
 from my_submission.stems import AIMLESS_CINEMA_SOURCES, DEMUCS_SOURCES, canonical_source
+from terminal.documents import DocumentError, checked_values, decoded, read_bounded
 
 CLASSES = {
     "torchaudio.models.HDemucs": "hybrid-demucs",

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
-from my_submission.documents import read_json
+from my_submission.documents import convert
 from my_submission.errors import OutputError
 from my_submission.files.cache import cache_folder
 from my_submission.files.hashing import sha256_of_document
 from my_submission.files.part_files import write_whole
+from terminal.documents import DocumentError, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -105,18 +107,21 @@ def machine_name() -> str:
     return f"{platform.system()} {model} x{os.cpu_count()}"
 
 
+@dataclass(frozen=True)
+class _CalibrationFile:
+    schema: Literal[1]  # SCHEMA
+    costs: Mapping[str, Cost]
+
+
 def _read(path: Path) -> dict[str, Cost]:
     try:
-        document = read_json(path)
-        if document["schema"] != SCHEMA:
-            logger.info("%s is of another version; everything is measured anew", path)
-            return {}
-        return {key: Cost(**cost) for key, cost in document["costs"].items()}
+        stored = convert(_CalibrationFile, read_json(path))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, DocumentError) as error:
         logger.warning("%s cannot be used (%s); everything is measured anew", path, error)
         return {}
+    return dict(stored.costs)
 
 
 def _write(path: Path, costs: Mapping[str, Cost]) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from my_submission.challenge import SubmissionConfiguration
 from my_submission.challenge.tracks import Track
-from my_submission.documents import parse_json
 from my_submission.errors import MdxError
 from my_submission.submission.code_closure import LibraryImport, code_closure
 from my_submission.submission.confinement import ConfinedRun, Confinement, grader_file
@@ -16,6 +15,7 @@ from my_submission.submission.environment import Environment
 from my_submission.submission.findings import Finding, fact, fault, fault_of, warning
 from my_submission.submission.requirement_names import debian_packages, distributions_of, requirement_lines
 from my_submission.submission.tree import SubmissionTree
+from terminal.documents import parse_json
 
 GRADERS_OWN = {"aicrowd_api"}
 """Libraries that only the grader has; their absence is handled."""

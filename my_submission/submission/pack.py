@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from my_submission.challenge import CONFIGURATION_NAME, SubmissionConfiguration
 from my_submission.challenge.aicrowd_json import aicrowd_text
 from my_submission.challenge.tracks import LFS_THRESHOLD_BYTES
-from my_submission.documents import read_json
 from my_submission.errors import InputError, OutputError
 from my_submission.submission import git
 from my_submission.submission.code_closure import CodeClosure, code_closure
@@ -20,6 +19,7 @@ from my_submission.systems import find_system
 from my_submission.weights import ModelsFolder
 from my_submission.weights.companions import companions_of
 from my_submission.weights.manifest import MANIFEST_NAME
+from terminal.documents import read_json
 
 COMPANIONS = ("LICENSE", "README.md", "apt.txt", CONSTRAINTS_NAME, CONFIGURATION_NAME)
 """Files that go along as they are."""

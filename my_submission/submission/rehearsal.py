@@ -6,13 +6,13 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from my_submission.challenge import SongLimit, SubmissionConfiguration, Track
 from my_submission.challenge.limits import FACTOR_VARIABLE, SECONDS_VARIABLE, SETUP_VARIABLE
 from my_submission.challenge.song_reports import REPORT_VARIABLE, read_song_reports
 from my_submission.challenge.tracks import GraderMachine
-from my_submission.documents import DocumentError, read_json_lines
+from my_submission.documents import has_form
 from my_submission.errors import InputError
 from my_submission.submission.confinement import ConfinedRun, Confinement, grader_file
 from my_submission.submission.entries import follow
@@ -21,6 +21,7 @@ from my_submission.submission.results import RehearsalReport, SongResult, done_s
 from my_submission.submission.songs import RehearsalSong, copy_songs, make_song
 from my_submission.submission.stem_faults import find_stem_faults
 from my_submission.submission.tree import SubmissionTree
+from terminal.documents import DocumentError, read_json_lines
 
 SETUP_SECONDS = 900.0
 """For loading, where the track states nothing; the 2021 kit's figure."""
@@ -217,27 +218,32 @@ def _report(
     )
 
 
+class _SetupNote(TypedDict):
+    peak_bytes: float
+    setup_seconds: NotRequired[float]
+    error: NotRequired[str | None]
+
+
+class _SongNote(TypedDict):
+    song: str
+    seconds: float
+    peak_bytes: float
+    error: str | None
+
+
 def _record_of(path: Path) -> list[dict[str, Any]]:
     """Return what the runner noted of setup and songs."""
     if not path.is_file():
         return []
     try:
         lines = read_json_lines(path)
-        if all(_is_note(line) for line in lines):
+        if all(has_form(_SongNote if "song" in line else _SetupNote, line) for line in lines):
             return lines
         problem = "a note is not what the runner writes"
     except DocumentError as error:
         problem = str(error)
     hint = "leave the file that REHEARSAL_RECORD names to the runner"
     raise InputError(f"the record of the rehearsal cannot be used ({problem})", where=path, hint=hint)
-
-
-def _is_note(line: dict[str, Any]) -> bool:
-    numbers = [line.get("peak_bytes"), line.get("setup_seconds", 0)]
-    if "song" in line:
-        numbers.append(line.get("seconds"))
-    is_named = isinstance(line.get("song", ""), str) and isinstance(line.get("error") or "", str)
-    return is_named and ("song" not in line or "error" in line) and all(isinstance(n, int | float) for n in numbers)
 
 
 def _song_result(

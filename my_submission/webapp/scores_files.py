@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluator.documents import DocumentError, parse_json
 from evaluator.errors import EvaluationError
 from evaluator.replay import local_run
 from evaluator.scores import Document, parse_scores
+from terminal.documents import DocumentError, parse_json
 
 MAX_BYTES = 32 << 20
 """Of one file: a scores file of a thousand songs has a tenth of that."""

@@ -19,10 +19,11 @@ from email.message import Message
 from pathlib import Path
 from typing import IO
 
-from my_submission.documents import DocumentError, read_json
+from my_submission.documents import convert
 from my_submission.errors import OutputError, WeightsError
 from my_submission.weights.http_answers import LONGEST_WAIT_SECONDS, BusyError, ask
 from my_submission.weights.manifest import is_url
+from terminal.documents import DocumentError, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -248,12 +249,10 @@ def _version_of(headers: Message, status: int) -> _Version:
 def _noted(note: Path) -> _Version | None:
     """The version noted beside a part; None where there is none that can be read."""
     try:
-        kept = read_json(note, max_bytes=_BLOCK_BYTES)
-        version = _Version(kept["etag"], kept["modified"], kept["n_bytes"])
-    except (OSError, DocumentError, TypeError, KeyError):
+        version = convert(_Version, read_json(note, max_bytes=_BLOCK_BYTES))
+    except (OSError, DocumentError):
         return None
-    texts = [text for text in (version.etag, version.modified) if text is not None]
-    return version if all(isinstance(text, str) and text.isprintable() for text in texts) else None
+    return version if all((text or "").isprintable() for text in (version.etag, version.modified)) else None
 
 
 def _write_note(note: Path, version: _Version) -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from my_submission.documents import DocumentError, read_json
+from my_submission.documents import KEY, convert, key_of
 from my_submission.errors import WeightsError
 from my_submission.geometry import StftGeometry
+from terminal.documents import DocumentError, read_json
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA = 1
@@ -51,7 +52,7 @@ class ArtefactGeometry:
         return StftGeometry(self.n_fft, self.hop, kept_bins)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Artefact:
     """One file of weights.
 
@@ -74,11 +75,11 @@ class Artefact:
     name: str
     path: str
     sha256: str | None
-    n_bytes: int | None
+    n_bytes: int | None = field(metadata={KEY: "bytes"})
     format: ArtefactFormat
     architecture: str
-    target: str | None
-    geometry: ArtefactGeometry | None
+    target: str | None = None
+    geometry: ArtefactGeometry | None = None
     sources: tuple[str, ...]
     licence: str
     member: str | None = None
@@ -89,7 +90,6 @@ class Artefact:
         _refuse_unless(_NAME.fullmatch(self.name), f'name "{self.name}" is not lower-case words joined by / . _ -')
         _refuse_escape("path", self.path)
         _refuse_unless(self.path != MANIFEST_NAME, f'path "{self.path}" is the manifest itself')
-        _refuse_unless(self.format in get_args(ArtefactFormat), f'format "{self.format}" is neither onnx nor torch')
         for pattern, key, digits in (
             (_DIGEST, "sha256", self.sha256),
             (_PREFIX, "sha256_prefix", self.sha256_prefix),
@@ -110,6 +110,12 @@ class Artefact:
     def known_digest(self) -> str | None:
         """The sha256 the manifest states, or its leading digits; None when it states neither."""
         return self.sha256 or self.sha256_prefix
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    schema: int
+    artefacts: tuple[Any, ...]
 
 
 def is_url(text: str) -> bool:
@@ -136,7 +142,7 @@ def read_manifest(directory: Path) -> tuple[Artefact, ...]:
     """
     manifest = directory / MANIFEST_NAME
     try:
-        document = read_json(manifest)
+        return _artefacts_of(read_json(manifest))
     except FileNotFoundError as error:
         raise WeightsError(
             f"no {MANIFEST_NAME} here",
@@ -146,11 +152,8 @@ def read_manifest(directory: Path) -> tuple[Artefact, ...]:
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=manifest) from error
     except DocumentError as error:
-        raise WeightsError(f"is not the JSON of a manifest ({error})", where=manifest, hint=_CURE) from error
-    try:
-        return _artefacts_of(document)
-    except ValueError as error:
-        raise WeightsError(str(error), where=manifest, hint=_CURE) from error
+        hint = f"{error.hint or 'mend the file'}; models/README.md describes the entries"
+        raise WeightsError(f"is no manifest ({error})", where=manifest, hint=hint) from error
 
 
 def manifest_text(artefacts: Iterable[Artefact]) -> str:
@@ -161,90 +164,28 @@ def manifest_text(artefacts: Iterable[Artefact]) -> str:
 
 def _entry_of(artefact: Artefact) -> dict[str, Any]:
     values = asdict(artefact)
-    if values["geometry"] is not None:
+    if artefact.geometry is not None:
         values["geometry"] = {key: value for key, value in values["geometry"].items() if value is not None}
-    entry = {_KEY_OF.get(field, field): value for field, value in values.items()}
-    return {key: value for key, value in entry.items() if value is not None or key not in _OPTIONAL_KEYS}
-
-
-_KEY_OF = {"n_bytes": "bytes"}
-_OPTIONAL_KEYS = {"target", "geometry", "member", "archive_md5", "sha256_prefix"}
-_REQUIRED_KEYS = {_KEY_OF.get(field.name, field.name) for field in fields(Artefact)} - _OPTIONAL_KEYS
-
-_CURE = "mend the entry as models/README.md describes it"
+    return {
+        key_of(field): values[field.name]
+        for field in fields(artefact)
+        if values[field.name] is not None or field.default is MISSING
+    }
 
 
 def _artefacts_of(document: object) -> tuple[Artefact, ...]:
-    values = _fields(document, required={"schema", "artefacts"}, optional=set())
-    if values["schema"] != SCHEMA or isinstance(values["schema"], bool):
-        raise ValueError(f"schema is {values['schema']!r}, and this program reads {SCHEMA}")
-    if not isinstance(values["artefacts"], list):
-        raise ValueError('"artefacts" is not a list')
+    manifest = convert(_Manifest, document)
+    if manifest.schema != SCHEMA:
+        raise DocumentError(f"schema is {manifest.schema!r}, and this program reads {SCHEMA}")
     artefacts: dict[str, Artefact] = {}
-    for index, entry in enumerate(values["artefacts"]):
+    for index, entry in enumerate(manifest.artefacts):
         label = entry.get("name") if isinstance(entry, dict) else None
-        where = f'entry "{label}"' if isinstance(label, str) else f"entry number {index + 1}"
-        try:
-            artefact = _artefact_of(entry)
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
+        place = f'entry "{label}"' if isinstance(label, str) else f"entry number {index + 1}"
+        artefact = convert(Artefact, entry, place=place)
         if artefact.name in artefacts:
-            raise ValueError(f"{where} stands there twice")
+            raise DocumentError(f"{place} stands there twice")
         artefacts[artefact.name] = artefact
     return tuple(artefacts.values())
-
-
-def _artefact_of(entry: object) -> Artefact:
-    values = _fields(entry, required=_REQUIRED_KEYS, optional=_OPTIONAL_KEYS)
-    return Artefact(
-        name=_typed(values, "name", str),
-        path=_typed(values, "path", str),
-        sha256=_typed_or_none(values, "sha256", str),
-        n_bytes=_typed_or_none(values, "bytes", int),
-        format=_typed(values, "format", str),
-        architecture=_typed(values, "architecture", str),
-        target=_typed_or_none(values, "target", str),
-        geometry=_geometry_of(values.get("geometry")),
-        sources=_texts_of(values["sources"]),
-        licence=_typed(values, "licence", str),
-        member=_typed_or_none(values, "member", str),
-        archive_md5=_typed_or_none(values, "archive_md5", str),
-        sha256_prefix=_typed_or_none(values, "sha256_prefix", str),
-    )
-
-
-def _geometry_of(value: object) -> ArtefactGeometry | None:
-    if value is None:
-        return None
-    values = _fields(value, required={"n_fft", "hop"}, optional={"frames"})
-    frames = _typed_or_none(values, "frames", int)
-    return ArtefactGeometry(n_fft=_typed(values, "n_fft", int), hop=_typed(values, "hop", int), frames=frames)
-
-
-def _texts_of(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError('"sources" is not a list of addresses')
-    return tuple(value)
-
-
-def _fields(value: object, *, required: set[str], optional: set[str]) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"is a {type(value).__name__}, and an object with {', '.join(sorted(required))} is expected")
-    for problem, keys in (("lacks", required - value.keys()), ("has unknown", value.keys() - required - optional)):
-        if keys:
-            raise ValueError(f"{problem} {', '.join(sorted(keys))}")
-    return value
-
-
-def _typed(values: Mapping[str, Any], key: str, kind: type) -> Any:
-    value = values[key]
-    if type(value) is not kind:  # a bool is an int to isinstance, and no size
-        raise ValueError(f'"{key}" is a {type(value).__name__}, and a {kind.__name__} is expected')
-    return value
-
-
-def _typed_or_none(values: Mapping[str, Any], key: str, kind: type) -> Any:
-    return None if values.get(key) is None else _typed(values, key, kind)
 
 
 def _refuse_unless(condition: object, problem: str) -> None:

@@ -34,6 +34,7 @@ GROUND = FLOORS[0]
 
 ONLY_IN = {
     "filelock": {"files"},
+    "msgspec": {"documents", "audio_io", "batch"},
     "platformdirs": {"files"},
     "onnxruntime": {"engines"},
     "openvino": {"engines"},
@@ -115,7 +116,7 @@ def test_imports_go_down_only() -> None:
 
 
 def test_the_lowest_layer_needs_only_small_libraries() -> None:
-    allowed = sys.stdlib_module_names | {"numpy", "my_submission", "terminal", "filelock", "platformdirs"}
+    allowed = sys.stdlib_module_names | {"numpy", "my_submission", "terminal", "filelock", "platformdirs", "msgspec"}
     for path in modules():
         if place(path) in GROUND:
             assert {name.partition(".")[0] for name in imports(path)} <= allowed, path

@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluator import documents as evaluator_documents
 from evaluator.errors import EvaluationError, ScoresError
 from evaluator.replay_session import replay
 from evaluator.runner import _RESULT_VERSION, _read_result
 from evaluator.scores import parse_scores, read_scores, scores_document, to_json
 from evaluator.scoring import SongScore
-from my_submission import documents
 from my_submission.audio_io.stem_sets import RECORD_SCHEMA
 from my_submission.batch.manifests import _read_note
 from my_submission.batch.remote_paths import Storage
@@ -25,12 +23,12 @@ from my_submission.challenge.aicrowd_json import find_schema_faults, read_aicrow
 from my_submission.challenge.configuration import read_configuration
 from my_submission.challenge.song_reports import read_song_reports
 from my_submission.challenge.tracks import find_track
-from my_submission.documents import DocumentError, parse_json, parse_toml, read_json, read_json_lines
 from my_submission.errors import InputError, MdxError, WeightsError
 from my_submission.networks.lightning_checkpoints import read_settings
 from my_submission.planning.calibration import Calibration, Cost
 from my_submission.submission.results import done_share, left_out
 from my_submission.weights import ModelsFolder
+from terminal.documents import DocumentError, parse_json, parse_toml, read_json, read_json_lines
 from tests.hostile_documents import DEEP, HOSTILE_JSON, with_swapped_types
 from tests.weights_fixtures import entry, write_manifest
 from training.data.stems import _known_level
@@ -131,20 +129,9 @@ def test_good_documents_are_read() -> None:
     assert parse_json('{"a": [1, 2.5, null, true, "ä"], "b": {}}') == {"a": [1, 2.5, None, True, "ä"], "b": {}}
     assert parse_json("[" * 64 + "]" * 64) is not None
     assert parse_toml("a.b = 1.5\n[c]\nd = ['x']") == {"a": {"b": 1.5}, "c": {"d": ["x"]}}
-    assert evaluator_documents.parse_json(b'{"a": -1e-5}') == {"a": -1e-5}
+    assert parse_json(b'{"a": -1e-5}') == {"a": -1e-5}
     largest = 2**63 - 1
     assert parse_json(str(largest)) == largest
-
-
-def test_both_readers_have_the_same_rules() -> None:
-    for content in HOSTILE_JSON.values():
-        results = []
-        for parse in (documents.parse_json, evaluator_documents.parse_json):
-            try:
-                results.append(parse(content))
-            except ValueError:
-                results.append("refused")
-        assert results[0] == results[1]
 
 
 def test_lines_of_objects(tmp_path: Path) -> None:
@@ -294,7 +281,7 @@ def test_a_kept_score_that_cannot_be_used_is_scored_again(tmp_path: Path) -> Non
         ("[" * 600, "cannot be read as settings"),
         (
             "a: &a0 [x]\n" + "".join(f"b{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 20)),
-            "holds more than 2000000 values",
+            "holds more than 4000000 values",
         ),
         ("a: 2020-13-45", "cannot be read as settings"),
         ("a: !!int ''", "cannot be read as settings"),

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from my_submission.documents import Variant
 from my_submission.stems import Waveform, source_set
-from training.settings.strict import Variant
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from my_submission.documents import Variant
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import Waveform
 from training.augment.effects import check_range
 from training.augment.levels import at_loudness
-from training.settings.strict import Variant
 
 _SILENT = 1e-6
 """Samples of a mixture below -120 dB say nothing of the gain they were changed by."""

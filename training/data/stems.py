@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import tokenize
 import zipfile
 from dataclasses import dataclass
@@ -22,11 +21,11 @@ import soundfile
 
 from my_submission.audio_io import AudioInfo, probe, read_blocks
 from my_submission.audio_io.audio_suffixes import AUDIO_SUFFIXES
-from my_submission.documents import DocumentError, read_json
 from my_submission.errors import InputError
 from my_submission.files.part_files import written_whole
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import Waveform
+from terminal.documents import DocumentError, read_json
 from terminal.names import system_name
 
 logger = logging.getLogger(__name__)
@@ -194,10 +193,8 @@ def level(stem: StemFile, cache: Path) -> float:
     if (known := _known_level(entry)) is not None:
         return known
     measured = active_rms(stem.window(0, stem.n_samples).T)
-    cache.mkdir(parents=True, exist_ok=True)
-    part = entry.with_name(f".{entry.name}.{os.getpid()}.part")  # another process may measure the same stem: both agree
-    part.write_text(json.dumps({"active_rms": measured}), encoding="utf-8")
-    part.replace(entry)
+    with written_whole(entry, is_flushed=False) as part:  # another process may measure the same stem: both agree
+        part.write_text(json.dumps({"active_rms": measured}), encoding="utf-8")
     return measured
 
 

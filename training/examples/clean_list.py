@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from my_submission.documents import DocumentError, read_bounded
 from my_submission.errors import InputError
+from terminal.documents import DocumentError, read_bounded
 from training.data.songs import SongCollection
 
 _MAX_BYTES = 4 << 20

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch.nn import Parameter
 
-from training.settings.strict import Variant
+from my_submission.documents import Variant
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from my_submission.documents import DocumentError, parse_toml, read_toml
+from terminal.documents import DocumentError, parse_toml, read_toml
 from training.settings.strict import SettingsError, from_table
 
 T = TypeVar("T")
