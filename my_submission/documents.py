@@ -133,7 +133,7 @@ def _misfit(hint: Any, given: object, place: str) -> DocumentError:
     if get_origin(hint) is Literal:
         return DocumentError(f"there is no value {shown}", place=place, hint=_nearest(str(given), get_args(hint)))
     expected = _EXPECTED.get(hint, "a list" if get_origin(hint) is tuple else "a table")
-    return DocumentError(f"expected {expected}, got {shown}", place=place, hint="change it there")
+    return DocumentError(f"expected {expected}, got {shown}", place=place, hint=f"write {expected} there")
 
 
 def _nearest(given: str, known: Any) -> str:

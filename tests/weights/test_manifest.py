@@ -47,11 +47,11 @@ def test_an_entry_is_read_as_it_stands(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"colour": "red"}, "unknown colour"),
-        ({"name": 3}, "is a int"),
+        ({"colour": "red"}, "there is no key 'colour'"),
+        ({"name": 3}, "name: expected a text, got 3"),
         ({"name": "Mine/Bass"}, "lower-case"),
-        ({"bytes": "12"}, "is a str"),
-        ({"bytes": True}, "is a bool"),
+        ({"bytes": "12"}, "bytes: expected a whole number, got '12'"),
+        ({"bytes": True}, "bytes: expected a whole number, got True"),
         ({"bytes": 0}, "bytes is 0"),
         ({"sha256": "ab" * 31}, "sha256"),
         ({"sha256": "AB" * 32}, "sha256"),
