@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions
 from my_submission.errors import WeightsError
 from my_submission.files.hashing import remembered_sha256_of
 from my_submission.predictor import Predictor, load
-from my_submission.predictor.loading import DEFAULT_MODELS_DIR
 from my_submission.predictor.separation_record import StemRecipe
 from my_submission.systems import find_system
 from my_submission.weights import ModelsFolder
@@ -82,7 +80,7 @@ def weights_by_content(system: str, load_settings: Mapping[str, Any]) -> dict[st
         UnknownNameError: there is no such system.
         WeightsError: an artefact is missing or damaged.
     """
-    models = ModelsFolder(Path(load_settings["models_dir"] or DEFAULT_MODELS_DIR))
+    models = ModelsFolder(load_settings["models_dir"])
     is_allowed = bool(load_settings["allow_unverified"])
     artefacts = find_system(system).artefacts
     return {name: remembered_sha256_of(models.require(name, allow_unverified=is_allowed)) for name in artefacts}

@@ -15,10 +15,10 @@ from my_submission.engines.torch_engine import NETWORKS
 from my_submission.mechanisms.conditioned_networks import is_conditioned, spectra_of
 from my_submission.mechanisms.mixer import read_mixer
 from my_submission.mechanisms.spectral_networks import chunking_of
-from my_submission.predictor.loading import DEFAULT_MODELS_DIR
 from my_submission.stems import MUSIC_SOURCES
 from my_submission.systems import SYSTEMS
 from my_submission.weights import Artefact
+from my_submission.weights.folder import DEFAULT_MODELS_DIR
 
 
 def add_models_dir(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from my_submission.cli.options import add_engine_arguments, load_predictor, posi
 from my_submission.webapp.hosts import HIGHEST_PORT
 from my_submission.webapp.server import serve
 from my_submission.webapp.settings import PageSettings
-from my_submission.weights.folder import DEFAULT_DIRECTORY
+from my_submission.weights.folder import DEFAULT_MODELS_DIR
 
 DEFAULTS = PageSettings()
 
@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
         max_uploads_mib=options.max_uploads_size,
         max_song_seconds=options.max_duration,
         max_waiting=options.max_waiting,
-        models_dir=options.models_dir or DEFAULT_DIRECTORY,
+        models_dir=options.models_dir or DEFAULT_MODELS_DIR,
         sample_inputs=tuple(options.samples),
         scores_dirs=tuple(options.scores),
         scratch_dir=options.scratch,

@@ -19,9 +19,6 @@ from my_submission.weights import ModelsFolder
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MODELS_DIR = Path(__file__).resolve().parents[2] / "models"
-"""The models folder of this checkout."""
-
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 RUNTIMES = ("auto", "onnx", "torch")
 
@@ -73,7 +70,7 @@ def load(
         "max_memory": None if max_memory_bytes is None else max_memory_bytes >> 20,
     }
     recipe = find_system(system)
-    models = ModelsFolder(Path(models_dir) if models_dir is not None else DEFAULT_MODELS_DIR)
+    models = ModelsFolder(models_dir)
 
     def build(chosen: Device) -> Predictor:
         options = RunOptions(

@@ -9,7 +9,7 @@ from pathlib import Path
 from my_submission.errors import MdxError
 from my_submission.webapp.hosts import is_host_name
 from my_submission.webapp.uploads import UploadLimits
-from my_submission.weights.folder import DEFAULT_DIRECTORY
+from my_submission.weights.folder import DEFAULT_MODELS_DIR
 
 DEFAULT_PORT = 8501
 UPLOADS_OF_A_VISITOR = 3
@@ -52,7 +52,7 @@ class PageSettings:
     max_uploads_mib: int = 4096
     max_song_seconds: float = 900.0
     max_waiting: int = 8
-    models_dir: Path = DEFAULT_DIRECTORY
+    models_dir: Path = DEFAULT_MODELS_DIR
     sample_inputs: tuple[Path, ...] = ()
     scores_dirs: tuple[Path, ...] = field(default=(Path("evaluation"),))
     scratch_dir: Path | None = None

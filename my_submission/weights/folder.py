@@ -17,22 +17,22 @@ from my_submission.weights.tensors import check_checksums
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_DIRECTORY = Path(__file__).resolve().parents[2] / "models"
-"""The folder of this checkout, which doors look into when told no other."""
+DEFAULT_MODELS_DIR = Path(__file__).resolve().parents[2] / "models"
+"""The models folder of this checkout, used where no other is given."""
 
 
 class ModelsFolder:
     """A folder with a ``manifest.json``, read once.
 
     Args:
-        directory: any folder with a manifest.
+        directory: any folder with a manifest; this checkout's when not given.
 
     Raises:
         WeightsError: the manifest is missing or is not one.
     """
 
-    def __init__(self, directory: str | PathLike[str]) -> None:
-        self.directory = Path(directory)
+    def __init__(self, directory: str | PathLike[str] | None = None) -> None:
+        self.directory = DEFAULT_MODELS_DIR if directory is None else Path(directory)
         self.artefacts = read_manifest(self.directory)
         self._by_name = {artefact.name: artefact for artefact in self.artefacts}
 
@@ -102,7 +102,7 @@ class ModelsFolder:
 
     def hint(self, name: str) -> str:
         """The commands that bring an artefact here, as a clause for an error message."""
-        is_default = self.directory.resolve() == DEFAULT_DIRECTORY
+        is_default = self.directory.resolve() == DEFAULT_MODELS_DIR
         elsewhere = "" if is_default else f" --models-dir {shlex.quote(str(self.directory))}"
         command = f"python -m my_submission fetch {name}{elsewhere}"
         if not self.artefact(name).sources:

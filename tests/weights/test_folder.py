@@ -52,7 +52,7 @@ def test_a_missing_file_names_the_command_that_brings_it(tmp_path: Path) -> None
 
 
 def test_the_default_folder_needs_no_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "DEFAULT_DIRECTORY", tmp_path.resolve())
+    monkeypatch.setattr(folder, "DEFAULT_MODELS_DIR", tmp_path.resolve())
     monkeypatch.chdir(tmp_path)
     write_manifest(tmp_path, entry())
     assert "--models-dir" not in ModelsFolder(".").hint("mine/bass")

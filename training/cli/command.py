@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from my_submission.weights.folder import DEFAULT_DIRECTORY
+from my_submission.weights.folder import DEFAULT_MODELS_DIR
 
 SEED = 2021
 DEFAULT_RUNS = Path("runs")
@@ -44,5 +44,5 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
 def add_models(parser: argparse.ArgumentParser) -> None:
     """The argument that names a models folder."""
     parser.add_argument(
-        "--models-dir", type=Path, default=DEFAULT_DIRECTORY, help="models folder, for instance a folder of runs"
+        "--models-dir", type=Path, default=DEFAULT_MODELS_DIR, help="models folder, for instance a folder of runs"
     )
