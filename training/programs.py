@@ -1,7 +1,8 @@
-"""Other people's programs, stopped where they hang."""
+"""External programs, which are stopped when they hang."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -9,15 +10,29 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, cast
 
-from my_submission.errors import MdxError
+from my_submission.errors import InputError, MdxError
 
-LONGEST_SECONDS = 300.0
-"""A program that works on seconds of sound has not finished after five minutes: it hangs."""
+MAX_SECONDS = 300.0
+"""Time limit of a program that works on a few seconds of sound."""
 
-LONGEST_SILENCE_SECONDS = 120.0
-"""A program that writes sound as it makes it hangs where nothing has come for two minutes."""
+MAX_IDLE_SECONDS = 120.0
+"""Longest time without output of a program that writes sound while it renders."""
 
 BLOCK_BYTES = 1 << 16
+
+
+def require_program(name: str, *, package: str | None = None) -> None:
+    """Check that a program is installed.
+
+    Args:
+        name: the executable.
+        package: Debian package that contains it; the name of the executable by default.
+
+    Raises:
+        InputError: it is not on the PATH.
+    """
+    if shutil.which(name) is None:
+        raise InputError(f"the program {name} is not installed", hint=f"install it (apt-get install {package or name})")
 
 
 def run(
@@ -26,79 +41,82 @@ def run(
     where: str | PathLike[str] | None = None,
     seconds: float | None = None,
 ) -> None:
-    """Runs a program to its end.
+    """Run a program to its end.
 
     Args:
         command: the program and its arguments.
-        where: what it works on, for messages.
-        seconds: after which it is stopped; :data:`LONGEST_SECONDS` when absent.
+        where: the file it works on, for error messages.
+        seconds: time limit; :data:`MAX_SECONDS` by default.
 
     Raises:
-        MdxError: it was stopped, or failed; the message has the end of what it said.
+        MdxError: the program failed or exceeded the limit; the message ends with its standard error.
     """
-    longest = LONGEST_SECONDS if seconds is None else seconds
+    max_seconds = MAX_SECONDS if seconds is None else seconds
     try:
-        done = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=longest)
+        done = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=max_seconds)
     except subprocess.TimeoutExpired as error:
-        raise _hanging(str(command[0]), f"had not finished after {longest:g} s", where) from error
+        raise _hanging(str(command[0]), f"had not finished after {max_seconds:g} s", where) from error
     if done.returncode:
-        said = " ".join(done.stderr.decode(errors="replace").split()[-30:])
-        raise MdxError(f"{Path(command[0]).name} failed ({said or f'exit code {done.returncode}'})", where=where)
+        message = " ".join(done.stderr.decode(errors="replace").split()[-30:])
+        raise MdxError(f"{Path(command[0]).name} failed ({message or f'exit code {done.returncode}'})", where=where)
 
 
-def begin_of_output(
+def read_output(
     command: Sequence[str], n_bytes: int, errors: Path, *, where: str | PathLike[str] | None = None
 ) -> tuple[bytes, bool, int]:
-    """The first bytes that a program writes, whether it was stopped since it wrote more, and its exit code (then 0).
+    """Read the standard output of a program up to a limit; a program that writes more is killed.
 
     Args:
         command: the program and its arguments.
-        n_bytes: as many are read at most.
-        errors: file that takes what it says on standard error.
-        where: what it works on, for messages.
+        n_bytes: maximum number of bytes to read.
+        errors: file that receives its standard error.
+        where: the file it works on, for error messages.
+
+    Returns:
+        The output, whether it was cut at the limit, and the exit code (0 for a cut output).
 
     Raises:
-        MdxError: nothing came for :data:`LONGEST_SILENCE_SECONDS`; it was stopped.
+        MdxError: the program wrote nothing for :data:`MAX_IDLE_SECONDS` and was killed.
     """
     with (
-        errors.open("wb") as said,
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said) as process,
-        _Watch(process, LONGEST_SILENCE_SECONDS) as watch,
+        errors.open("wb") as error_file,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=error_file) as process,
+        _Watchdog(process, MAX_IDLE_SECONDS) as watchdog,
     ):
         output, head = cast("IO[bytes]", process.stdout), bytearray()
         while len(head) < n_bytes and (block := output.read(min(BLOCK_BYTES, n_bytes - len(head)))):
             head += block
-            watch.heard()
+            watchdog.reset()
         is_cut = bool(output.read(1))
         if is_cut:
             process.kill()
         code = process.wait()
-    if watch.has_stopped_it:
-        raise _hanging(command[0], f"wrote nothing for {LONGEST_SILENCE_SECONDS:g} s", where)
+    if watchdog.has_killed:
+        raise _hanging(command[0], f"wrote nothing for {MAX_IDLE_SECONDS:g} s", where)
     return bytes(head), is_cut, 0 if is_cut else code
 
 
-def _hanging(program: str, what: str, where: str | PathLike[str] | None) -> MdxError:
-    hint = "remove what it works on, or try another version of the program"
-    return MdxError(f"{Path(program).name} {what} and was stopped", where=where, hint=hint)
+def _hanging(program: str, problem: str, where: str | PathLike[str] | None) -> MdxError:
+    hint = "remove its input, or try another version of the program"
+    return MdxError(f"{Path(program).name} {problem} and was stopped", where=where, hint=hint)
 
 
-class _Watch:
-    """Ends a process that has not been heard for too long, from a thread of its own.
+class _Watchdog:
+    """Thread that kills a process unless :meth:`reset` is called at least once per interval.
 
     Attributes:
-        has_stopped_it: whether it did.
+        has_killed: whether it killed the process.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         self._process = process
         self._seconds = seconds
         self._is_over = threading.Event()
-        self._was_heard = False
-        self._thread = threading.Thread(target=self._keep, daemon=True)
-        self.has_stopped_it = False
+        self._is_alive = False
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.has_killed = False
 
-    def __enter__(self) -> _Watch:
+    def __enter__(self) -> _Watchdog:
         self._thread.start()
         return self
 
@@ -106,14 +124,14 @@ class _Watch:
         self._is_over.set()
         self._thread.join()
 
-    def heard(self) -> None:
-        """Says that the process is alive."""
-        self._was_heard = True
+    def reset(self) -> None:
+        """Record that the process is alive."""
+        self._is_alive = True
 
-    def _keep(self) -> None:
+    def _watch(self) -> None:
         while not self._is_over.wait(self._seconds):
-            if not self._was_heard:
-                self.has_stopped_it = True
+            if not self._is_alive:
+                self.has_killed = True
                 self._process.kill()
                 return
-            self._was_heard = False
+            self._is_alive = False

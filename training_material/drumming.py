@@ -1,32 +1,30 @@
-"""Plays the drums of MIDI songs with recorded one-shots, and repeats recorded drum loops.
+"""Drum stems: the drum parts of MIDI songs played on recorded one-shots, and repeated recorded loops.
 
-A General MIDI sound font has few drum kits. Here every song draws a kit of its own: for each piece one of the
-recordings that are named for it, at another tuning, level and place; every stroke differs a little in time and level.
+A General MIDI sound font has few drum kits. Here every song draws its own kit: one recording per drum, with a random
+tuning, level and position. Every note deviates a little in time and level.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import mido
 import numpy as np
-import numpy.typing as npt
-import soundfile
 import soxr
 
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
-from terminal.names import system_name
-from training.data.stems import FULL_SCALE, SPOOL_SUFFIX, write_stem
-from training_material.render import DRUM_CHANNEL, TEMPO_RANGE, read_midi
-from training_material.singing import in_a_room
+from training.data.stems import FULL_SCALE, Pcm
+from training_material.midi import TEMPO_RANGE, DrumNote, drum_notes, midi_files, read_midi
+from training_material.recordings import Mono, Stereo, read_stereo
+from training_material.singing import with_reverb
+from training_material.stem_writer import write_missing
 
 logger = logging.getLogger(__name__)
 
-PIECES: Mapping[str, tuple[str, ...]] = {
+FILE_PATTERNS: Mapping[str, tuple[str, ...]] = {
     "kick": ("bd_*", "drum_bass_*", "drum_heavy_kick", "elec_*_kick"),
     "snare": ("sn_*", "drum_snare_*", "elec_*snare"),
     "rim": ("perc_snap*", "elec_wood", "elec_pop"),
@@ -41,9 +39,9 @@ PIECES: Mapping[str, tuple[str, ...]] = {
     "ride": ("ride_*", "drum_cymbal_soft"),
     "bell": ("drum_cowbell", "perc_bell*", "elec_bell"),
 }
-"""SubgraphEngine of a kit to patterns of the recordings' names; the names are those of Sonic Pi's samples."""
+"""File name patterns of the one-shots of each drum, as Sonic Pi names its samples."""
 
-NOTES: Mapping[str, tuple[int, ...]] = {
+MIDI_NOTES: Mapping[str, tuple[int, ...]] = {
     "kick": (35, 36),
     "snare": (38, 40),
     "rim": (37, 39),
@@ -58,69 +56,51 @@ NOTES: Mapping[str, tuple[int, ...]] = {
     "ride": (51, 53, 59),
     "bell": (56, 67, 68),
 }
-"""Notes of channel 10 that each piece plays; all others are left out."""
+"""General MIDI percussion notes played on each drum; other notes are left out."""
+
+DRUM_OF_NOTE = {note: drum for drum, notes in MIDI_NOTES.items() for note in notes}
 
 MAX_SEMITONES = 3.0
 LOOP_SEMITONES = 2.0
-STROKE_JITTER_SECONDS = 0.003
-STROKE_JITTER_DB = 1.0
+TIMING_DEVIATION_SECONDS = 0.003
+LEVEL_DEVIATION_DB = 1.0
 PEAK = 0.7
-FEWEST_STROKES = 24
-"""A song with fewer is passed over."""
-
-Mono = npt.NDArray[np.float64]
-Stereo = npt.NDArray[np.float64]
+MIN_NOTES = 24
+"""Songs with fewer drum notes are skipped."""
 
 
-@dataclass(frozen=True)
-class Stroke:
-    """One stroke: when, on which piece, how hard (0 to 1)."""
-
-    seconds: float
-    piece: str
-    velocity: float
-
-
-def strokes(song: mido.MidiFile, *, tempo: float, max_seconds: float) -> list[Stroke]:
-    """The strokes of channel 10, ``tempo`` times as fast, up to ``max_seconds``."""
-    piece_of = {note: piece for piece, notes in NOTES.items() for note in notes}
-    found, now = [], 0.0
-    for message in song:
-        now += message.time / tempo
-        if now >= max_seconds:
-            break
-        is_stroke = message.type == "note_on" and message.channel == DRUM_CHANNEL and message.velocity > 0
-        if is_stroke and message.note in piece_of:
-            found.append(Stroke(now, piece_of[message.note], message.velocity / 127.0))
-    return found
+def playable_notes(notes: Sequence[DrumNote]) -> list[DrumNote]:
+    """Return the notes that some drum plays."""
+    return [note for note in notes if note.note in DRUM_OF_NOTE]
 
 
 def draw_kit(recordings: Mapping[str, Sequence[Path]], rng: np.random.Generator) -> dict[str, Stereo]:
-    """For every piece one recording ``(2, samples)``, at a tuning, level and place of its own."""
+    """Draw one recording ``(2, samples)`` per drum, with a random tuning, level and position."""
     kit = {}
-    for piece, choices in recordings.items():
-        mono = tuned(_read(choices[int(rng.integers(len(choices)))]).mean(axis=0), rng.normal(0.0, MAX_SEMITONES / 2))
+    for drum, choices in recordings.items():
+        recording = read_stereo(choices[int(rng.integers(len(choices)))]).mean(axis=0)
+        mono = tuned(recording, rng.normal(0.0, MAX_SEMITONES / 2))
         level = 10.0 ** (rng.normal(0.0, 3.0) / 20.0) / max(1e-6, float(np.abs(mono).max()))
-        right = 0.5 if piece in {"kick", "snare"} else float(np.clip(rng.normal(0.5, 0.15), 0.1, 0.9))
-        kit[piece] = np.stack((mono * np.sqrt(1.0 - right), mono * np.sqrt(right))) * level
+        right = 0.5 if drum in {"kick", "snare"} else float(np.clip(rng.normal(0.5, 0.15), 0.1, 0.9))
+        kit[drum] = np.stack((mono * np.sqrt(1.0 - right), mono * np.sqrt(right))) * level
     return kit
 
 
 def tuned(mono: Mono, semitones: float) -> Mono:
-    """A recording played faster, and so higher, by so many semitones (at most three, up or down)."""
+    """Shift a recording by at most three semitones, by playing it faster or slower."""
     ratio = 2.0 ** (float(np.clip(semitones, -MAX_SEMITONES, MAX_SEMITONES)) / 12.0)
     return np.asarray(soxr.resample(mono, SAMPLE_RATE * ratio, SAMPLE_RATE))
 
 
-def play(line: Sequence[Stroke], kit: Mapping[str, Stereo], rng: np.random.Generator, *, seconds: float) -> Stereo:
-    """``(2, samples)`` of a kit playing the strokes."""
+def play(notes: Sequence[DrumNote], kit: Mapping[str, Stereo], rng: np.random.Generator, *, seconds: float) -> Stereo:
+    """Play notes on a kit; returns ``(2, samples)``."""
     out = np.zeros((2, int(seconds * SAMPLE_RATE)))
-    for stroke in line:
-        sound = kit.get(stroke.piece)
-        start = round(max(0.0, stroke.seconds + rng.normal(0.0, STROKE_JITTER_SECONDS)) * SAMPLE_RATE)
+    for note in notes:
+        sound = kit.get(DRUM_OF_NOTE[note.note])
+        start = round(max(0.0, note.seconds + rng.normal(0.0, TIMING_DEVIATION_SECONDS)) * SAMPLE_RATE)
         if sound is None or start >= out.shape[1]:
             continue
-        gain = stroke.velocity**1.5 * 10.0 ** (rng.normal(0.0, STROKE_JITTER_DB) / 20.0)
+        gain = (note.velocity / 127.0) ** 1.5 * 10.0 ** (rng.normal(0.0, LEVEL_DEVIATION_DB) / 20.0)
         length = min(sound.shape[1], out.shape[1] - start)
         out[:, start : start + length] += gain * sound[:, :length]
     return out
@@ -129,85 +109,64 @@ def play(line: Sequence[Stroke], kit: Mapping[str, Stereo], rng: np.random.Gener
 def drum_folder(
     one_shots: Path, midi_folder: Path, loops: Sequence[Path], collection: Path, *, seed: int, max_seconds: float
 ) -> int:
-    """Writes a song of drums alone for every MIDI file with drums and for every loop; songs that are there are kept.
+    """Write one song of drums per MIDI file with drums and per loop; existing songs are kept.
 
     Args:
-        one_shots: folder of recordings named as in ``PIECES``.
-        midi_folder: of ``.mid`` files.
-        loops: recordings that are repeated.
-        collection: folder of the songs written.
-        seed: of kits, tempi and strokes.
-        max_seconds: of each song.
+        one_shots: folder of recordings named as in :data:`FILE_PATTERNS`.
+        midi_folder: folder of ``.mid`` files.
+        loops: recordings to repeat.
+        collection: output folder.
+        seed: seed of kits, tempi and deviations.
+        max_seconds: length limit per song.
 
     Returns:
-        Songs that are there now.
+        Number of songs that exist now.
 
     Raises:
-        InputError: there is no MIDI file, no recording of kick or snare, or a recording cannot be read.
+        InputError: there is no MIDI file, no recording of a kick or snare, or a recording cannot be read.
     """
-    songs = sorted(midi_folder.glob("*.mid"))
-    if not songs:
-        raise InputError("holds no .mid file", where=midi_folder, hint="name a folder of MIDI files")
-    recordings = _recordings(one_shots)
-    n_written = 0
+    songs, recordings = midi_files(midi_folder), _recordings(one_shots)
+    n_songs = 0
     for index, path in enumerate(songs):
-        rng = np.random.default_rng([seed, index])
-        folder = collection / f"drums-{path.stem}"
-        n_written += _is_there(folder) or _drum_song(folder, path, recordings, rng, max_seconds)
-    for index, path in enumerate(loops):
-        rng = np.random.default_rng([seed, len(songs) + index])
-        folder = collection / f"loop-{path.stem}"
-        n_written += _is_there(folder) or _loop_song(folder, path, rng, max_seconds)
-    return n_written
+        make = partial(_drum_part, path, recordings, np.random.default_rng([seed, index]), max_seconds)
+        n_songs += write_missing(collection / f"drums-{path.stem}", "drums", make)
+    for index, path in enumerate(loops, start=len(songs)):
+        make_loop = partial(_loop, path, np.random.default_rng([seed, index]), max_seconds)
+        n_songs += write_missing(collection / f"loop-{path.stem}", "drums", make_loop)
+    return n_songs
 
 
 def _recordings(folder: Path) -> dict[str, list[Path]]:
     found = {
-        piece: sorted({path for pattern in patterns for path in folder.glob(f"{pattern}.flac")})
-        for piece, patterns in PIECES.items()
+        drum: sorted({path for pattern in patterns for path in folder.glob(f"{pattern}.flac")})
+        for drum, patterns in FILE_PATTERNS.items()
     }
     if not found["kick"] or not found["snare"]:
         hint = "name a folder of one-shots such as bd_haus.flac and sn_dub.flac"
         raise InputError("holds no recording of a kick or of a snare", where=folder, hint=hint)
-    return {piece: paths for piece, paths in found.items() if paths}
+    return {drum: paths for drum, paths in found.items() if paths}
 
 
-def _drum_song(
-    folder: Path, midi: Path, recordings: Mapping[str, Sequence[Path]], rng: np.random.Generator, max_seconds: float
-) -> bool:
-    line = strokes(read_midi(midi), tempo=float(rng.uniform(*TEMPO_RANGE)), max_seconds=max_seconds)
-    if len(line) < FEWEST_STROKES:
-        logger.info("%s has too few strokes", midi.stem)
-        return False
-    seconds = min(max_seconds, line[-1].seconds + 2.0)
-    dry = play(line, draw_kit(recordings, rng), rng, seconds=seconds)
-    room = in_a_room(dry.mean(axis=0), rng) - dry.mean(axis=0)
-    return _write(folder, dry + room * rng.uniform(0.0, 0.6))
+def _drum_part(
+    midi: Path, recordings: Mapping[str, Sequence[Path]], rng: np.random.Generator, max_seconds: float
+) -> Pcm | None:
+    tempo = float(rng.uniform(*TEMPO_RANGE))
+    notes = playable_notes(drum_notes(read_midi(midi), tempo=tempo, max_seconds=max_seconds))
+    if len(notes) < MIN_NOTES:
+        logger.info("%s has only %d drum notes and is skipped", midi.stem, len(notes))
+        return None
+    dry = play(notes, draw_kit(recordings, rng), rng, seconds=min(max_seconds, notes[-1].seconds + 2.0))
+    reverb = with_reverb(dry.mean(axis=0), rng) - dry.mean(axis=0)
+    return _as_pcm(dry + reverb * rng.uniform(0.0, 0.6))
 
 
-def _loop_song(folder: Path, recording: Path, rng: np.random.Generator, max_seconds: float) -> bool:
+def _loop(recording: Path, rng: np.random.Generator, max_seconds: float) -> Pcm:
     semitones = rng.uniform(-LOOP_SEMITONES, LOOP_SEMITONES)
-    once = np.stack([tuned(channel, semitones) for channel in _read(recording)])
+    once = np.stack([tuned(channel, semitones) for channel in read_stereo(recording)])
     n_times = int(np.ceil(max_seconds * SAMPLE_RATE / once.shape[1]))
-    return _write(folder, np.tile(once, n_times)[:, : int(max_seconds * SAMPLE_RATE)])
+    return _as_pcm(np.tile(once, n_times)[:, : int(max_seconds * SAMPLE_RATE)])
 
 
-def _is_there(folder: Path) -> bool:
-    return (folder / f"drums{SPOOL_SUFFIX}").is_file()
-
-
-def _write(folder: Path, drums: Stereo) -> bool:
+def _as_pcm(drums: Stereo) -> Pcm:
     scaled = drums * (PEAK / max(1e-9, float(np.abs(drums).max())))
-    logger.info("%s", folder.name)
-    return write_stem(folder, "drums", (scaled.T * (FULL_SCALE - 1)).astype(np.int16))
-
-
-def _read(path: Path) -> Stereo:
-    """``(2, samples)`` at 44.1 kHz."""
-    try:
-        wave, rate = soundfile.read(system_name(path), always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"cannot be read ({error})", where=path, hint="name another recording") from error
-    if rate != SAMPLE_RATE:
-        wave = soxr.resample(wave, rate, SAMPLE_RATE)
-    return np.asarray(np.broadcast_to(wave.T, (2, len(wave))) if wave.shape[1] == 1 else wave.T[:2])
+    return np.asarray((scaled.T * (FULL_SCALE - 1)).astype(np.int16))

@@ -1,16 +1,15 @@
-"""Renders MIDI songs into drums, bass and other with fluidsynth and free General MIDI sound fonts.
+"""MIDI songs rendered as drums, bass and other with fluidsynth and General MIDI sound fonts.
 
-Channel 10 is drums, programs 33 to 40 and 44 (electric, acoustic and bowed basses) are bass, the
-rest is other. Key and tempo are shifted at random per rendering, so one song may be rendered often.
+Channel 10 is drums, programs 33 to 40 and 44 (electric, acoustic and bowed basses) are bass, all others are other. Key
+and tempo are shifted randomly per rendering.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,19 +21,18 @@ import numpy as np
 from my_submission.errors import InputError, MdxError
 from my_submission.geometry import SAMPLE_RATE
 from training.data.stems import Pcm, write_stem
-from training.programs import begin_of_output
+from training.programs import read_output, require_program
+from training_material.midi import BASS_PROGRAMS, DRUM_CHANNEL, TEMPO_RANGE, VOICE_PROGRAMS, midi_files, read_midi
 
 logger = logging.getLogger(__name__)
 
-DRUM_CHANNEL = 9
-BASS_PROGRAMS = frozenset({*range(32, 40), 43})
-SUNG_PROGRAMS = frozenset({52, 53, 54, 85, 91})
-"""Choirs and voices: left out, since a listener would call them vocals."""
+Part = tuple[int, int]
+"""Channel and program."""
+
 MAX_SEMITONES = 4
-TEMPO_RANGE = (0.85, 1.2)
 RENDER_GAIN = 0.4
 TAIL_SECONDS = 10.0
-"""How long a part may sound on after its last event; notes that never end would sound for ever."""
+"""Longest tail after the last MIDI event, because some notes never end."""
 FRAME_BYTES = 4
 """Two channels of 16 bits."""
 FLUIDSYNTH = "fluidsynth"
@@ -44,7 +42,7 @@ SOURCES_RENDERED = ("drums", "bass", "other")
 
 @dataclass(frozen=True, kw_only=True)
 class Rendering:
-    """One song rendered once."""
+    """One song to be rendered with one sound font."""
 
     midi: Path
     sound_font: Path
@@ -54,16 +52,26 @@ class Rendering:
 
 
 def source_of(channel: int, program: int) -> str | None:
-    """The stem a note belongs to, or None when it is left out."""
+    """Return the stem that a note belongs to; None leaves it out."""
     if channel == DRUM_CHANNEL:
         return "drums"
-    if program in SUNG_PROGRAMS:
+    if program in VOICE_PROGRAMS:
         return None
     return "bass" if program in BASS_PROGRAMS else "other"
 
 
-def split(song: mido.MidiFile, source: str, *, semitones: int, tempo: float) -> mido.MidiFile:
-    """The song with only one source's notes, transposed (drums excepted) and ``tempo`` times as fast."""
+def split(
+    song: mido.MidiFile, source: str, *, semitones: int, tempo: float, skipped: Collection[Part] = ()
+) -> mido.MidiFile:
+    """Return a song with the notes of one source only, transposed (except drums) and ``tempo`` times as fast.
+
+    Args:
+        song: the MIDI song.
+        source: drums, bass or other.
+        semitones: added to every pitch.
+        tempo: factor on the tempo.
+        skipped: parts whose notes are left out.
+    """
     programs = [0] * 16
     part = mido.MidiFile(type=0, ticks_per_beat=song.ticks_per_beat)
     track = mido.MidiTrack()
@@ -77,7 +85,8 @@ def split(song: mido.MidiFile, source: str, *, semitones: int, tempo: float) -> 
         elif message.type == "program_change":
             programs[message.channel] = message.program
         elif message.type in {"note_on", "note_off"}:
-            if source_of(message.channel, programs[message.channel]) != source:
+            played = (message.channel, programs[message.channel])
+            if source_of(*played) != source or played in skipped:
                 continue
             if source != "drums":
                 kept = message.copy(note=min(127, max(0, message.note + semitones)))
@@ -89,9 +98,9 @@ def split(song: mido.MidiFile, source: str, *, semitones: int, tempo: float) -> 
 
 
 def render(job: Rendering) -> str:
-    """Renders the stems of one job, unless its folder is there; returns the folder's name.
+    """Render the stems of one job unless its folder exists; returns the folder's name.
 
-    The folder appears in one step, so a killed run leaves no half-rendered song.
+    The folder is complete when it appears, also if the program is killed.
 
     Raises:
         InputError: the MIDI file cannot be read, or it has no notes.
@@ -106,52 +115,43 @@ def render(job: Rendering) -> str:
     job.folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".render-", dir=job.folder.parent) as scratch:
         parts = Path(scratch) / "song"
-        written = [
-            write_stem(
-                parts, source, synthesised(split(song, source, semitones=semitones, tempo=tempo), job, Path(scratch))
-            )
-            for source in SOURCES_RENDERED
-        ]
-        if not any(written):
-            raise InputError("has no note that sounds", where=job.midi, hint="remove it from the folder")
+        n_written = 0
+        for source in SOURCES_RENDERED:
+            part = split(song, source, semitones=semitones, tempo=tempo)
+            pcm = synthesised(part, job.sound_font, Path(scratch), max_seconds=job.max_seconds, where=job.midi)
+            n_written += write_stem(parts, source, pcm)
+        if not n_written:
+            raise InputError("has no audible note", where=job.midi, hint="remove it from the folder")
         os.replace(parts, job.folder)
     return job.folder.name
 
 
-def read_midi(path: Path) -> mido.MidiFile:
-    """A MIDI file; data bytes out of range are clipped.
+def synthesised(part: mido.MidiFile, sound_font: Path, scratch: Path, *, max_seconds: float, where: Path) -> Pcm:
+    """Render a part with fluidsynth; returns int16 ``(samples, 2)``.
 
-    Raises:
-        InputError: it is damaged or is none.
-    """
-    try:
-        return mido.MidiFile(path, clip=True)
-    except (OSError, EOFError, ValueError, IndexError, KeyError) as error:  # mido tells damage by any of them
-        raise InputError(f"is no readable MIDI file ({error})", where=path, hint="remove it from the folder") from error
-
-
-def synthesised(part: mido.MidiFile, job: Rendering, scratch: Path) -> Pcm:
-    """A part played with the job's sound font, int16 ``(samples, 2)``.
-
-    It is at most ``max_seconds`` long, and at most ``TAIL_SECONDS`` longer than the part. Files that come and go are
-    written to ``scratch``.
+    Args:
+        part: notes to play.
+        sound_font: sound font file.
+        scratch: folder for temporary files.
+        max_seconds: maximum length; it is also at most :data:`TAIL_SECONDS` longer than the part.
+        where: the MIDI file, for error messages.
 
     Raises:
         MdxError: fluidsynth fails or hangs.
     """
     midi, errors = scratch / "part.mid", scratch / "errors.txt"
     part.save(midi)
-    longest = min(job.max_seconds, part.length + TAIL_SECONDS)
+    seconds = min(max_seconds, part.length + TAIL_SECONDS)
     command = [FLUIDSYNTH, "-ni", "-q", "-g", str(RENDER_GAIN), "-r", str(SAMPLE_RATE), "-F", "/dev/stdout"]
-    command += ["-T", "raw", "-O", "s16", "-E", "little", "-o", "synth.polyphony=128", str(job.sound_font), str(midi)]
-    n_bytes = int(longest * SAMPLE_RATE) * FRAME_BYTES
-    sound, is_cut, code = begin_of_output(command, n_bytes, errors, where=job.midi)
+    command += ["-T", "raw", "-O", "s16", "-E", "little", "-o", "synth.polyphony=128", str(sound_font), str(midi)]
+    n_bytes = int(seconds * SAMPLE_RATE) * FRAME_BYTES
+    sound, is_cut, code = read_output(command, n_bytes, errors, where=where)
     if code or not sound:
-        said = " ".join(errors.read_text(errors="replace").split()[-30:])
-        raise MdxError(f"{FLUIDSYNTH} failed with {job.sound_font} ({said})", where=job.midi)
-    if is_cut and longest < job.max_seconds:
-        message = "%s: notes of it never end with %s; cut %.0f s after its last event"
-        logger.warning(message, job.midi, job.sound_font.name, TAIL_SECONDS)
+        message = " ".join(errors.read_text(errors="replace").split()[-30:])
+        raise MdxError(f"{FLUIDSYNTH} failed with {sound_font} ({message})", where=where)
+    if is_cut and seconds < max_seconds:
+        message = "%s: some notes never end with %s; cut %.0f s after the last event"
+        logger.warning(message, where, sound_font.name, TAIL_SECONDS)
     return np.frombuffer(sound, dtype="<i2").reshape(-1, 2).astype(np.int16)
 
 
@@ -164,22 +164,19 @@ def render_folder(
     max_seconds: float,
     n_processes: int,
 ) -> int:
-    """Renders every MIDI file of a folder once with each sound font, several at a time.
+    """Render every MIDI file of a folder with every sound font, several at a time.
 
-    The result depends on the seed and the files' names alone, not on the number of processes. Songs that are there
-    already are kept. A song that fails does not stop the others.
+    The result depends only on the seed and the file names, not on the number of processes. Existing songs are kept. A
+    song that fails does not stop the others.
 
     Returns:
-        Songs that are there now.
+        Number of songs that exist now.
 
     Raises:
-        InputError: there is no MIDI file, a sound font or fluidsynth is missing, or songs failed; every one is named.
+        InputError: there is no MIDI file, a sound font or fluidsynth is missing, or songs failed.
     """
     jobs = plan_renderings(midi_folder, sound_fonts, collection, seed=seed, max_seconds=max_seconds)
-    if shutil.which(FLUIDSYNTH) is None:
-        raise InputError(
-            f"the program {FLUIDSYNTH} is not installed", hint=f"install it (apt-get install {FLUIDSYNTH})"
-        )
+    require_program(FLUIDSYNTH)
     failures = []
     with ThreadPoolExecutor(n_processes) as pool:
         for job, future in [(job, pool.submit(render, job)) for job in jobs]:
@@ -196,17 +193,15 @@ def render_folder(
 def plan_renderings(
     midi_folder: Path, sound_fonts: Sequence[Path], collection: Path, *, seed: int, max_seconds: float
 ) -> list[Rendering]:
-    """Every MIDI file with every sound font.
+    """Return a rendering of every MIDI file with every sound font.
 
     Raises:
         InputError: there is no MIDI file, or a sound font is missing.
     """
-    songs = sorted(path for path in midi_folder.glob("*") if path.suffix.lower() in MIDI_SUFFIXES)
-    if not songs:
-        raise InputError("holds no .mid file", where=midi_folder, hint="name a folder of MIDI files")
+    songs = midi_files(midi_folder, MIDI_SUFFIXES)
     for font in sound_fonts:
         if not font.is_file():
-            raise InputError("is not there", where=font, hint="name a .sf2 or .sf3 file")
+            raise InputError("does not exist", where=font, hint="name a .sf2 or .sf3 file")
     return [
         Rendering(
             midi=midi,

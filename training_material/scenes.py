@@ -1,4 +1,4 @@
-"""Film scenes from stems of their own: music mixed down, and scenes of dialog, effect and music at a film's levels."""
+"""Film scenes: dialog, effect and music mixed at film levels, and songs mixed down to music stems."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,60 +17,58 @@ from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES, Waveform
 from training.augment.levels import Loudness
 from training.data.songs import TrainingSong, read_collection
-from training.data.stems import FULL_SCALE, SILENCE_RMS, SPOOL_SUFFIX, write_stem
+from training.data.stems import FULL_SCALE, SILENCE_RMS, Pcm
+from training_material.stem_writer import write_missing
 
 logger = logging.getLogger(__name__)
 
 LOUDNESS_LUFS = {"dialog": (-29.0, -25.0), "effect": (-38.0, -33.0), "music": (-35.0, -24.0)}
-"""Ranges of integrated loudness that a scene's stems are brought to, each drawn evenly."""
+"""Range of the integrated loudness of each stem, drawn uniformly."""
 
-MIN_SOUND = 0.25
-"""Share of a stem's half-seconds that must sound where a scene is cut from it."""
+MIN_ACTIVE_SHARE = 0.25
+"""Share of a window's half-seconds that must not be silent."""
 
-CUTS_TRIED = 20
-PIECE = SAMPLE_RATE // 2
+MAX_TRIES = 20
+BLOCK_SAMPLES = SAMPLE_RATE // 2
 PEAK = 0.99
 
 
 def mix_down(folders: Sequence[Path], collection: Path, *, max_seconds: float) -> int:
-    """The stems of every song in these folders, added up into ``collection/<song>/music.npy``.
+    """Write the sum of the stems of every song in the folders to ``collection/<song>/music.npy``.
 
-    Songs that are there already are kept; louder than full scale is brought down as a whole.
+    Existing songs are kept. Sums above full scale are attenuated.
 
     Returns:
-        Songs that are there now.
+        Number of songs that exist now.
 
     Raises:
         InputError: a folder holds no song.
     """
-    n_there = 0
-    for folder in folders:
-        for song in read_collection(folder).songs:
-            is_there = (collection / song.name / f"music{SPOOL_SUFFIX}").is_file()
-            if not is_there:
-                n_samples = min(song.n_samples, int(max_seconds * SAMPLE_RATE))
-                mixed = song.stacked(0, n_samples, sources=MUSIC_SOURCES).sum(axis=0)
-                mixed *= np.float32(min(1.0, PEAK / max(1e-9, float(np.abs(mixed).max()))))
-                is_there = write_stem(collection / song.name, "music", np.rint(mixed.T * FULL_SCALE).astype(np.int16))
-                logger.info("%s", song.name)
-            n_there += is_there
-    return n_there
+
+    def make(song: TrainingSong) -> Pcm:
+        n_samples = min(song.n_samples, int(max_seconds * SAMPLE_RATE))
+        mixed = song.stacked(0, n_samples, sources=MUSIC_SOURCES).sum(axis=0)
+        mixed *= np.float32(min(1.0, PEAK / max(1e-9, float(np.abs(mixed).max()))))
+        return np.asarray(np.rint(mixed.T * FULL_SCALE).astype(np.int16))
+
+    songs = [song for folder in folders for song in read_collection(folder).songs]
+    return sum(write_missing(collection / song.name, "music", partial(make, song)) for song in songs)
 
 
 def write_scenes(folders: Sequence[Path], out: Path, *, seed: int, n_scenes: int, seconds: float) -> int:
-    """Writes ``out/scene-<n>/{mixture,dialog,effect,music}.wav``, float32 stereo; the mixture is the sum of the stems.
+    """Write ``out/scene-<n>/{mixture,dialog,effect,music}.wav``, float32 stereo; the mixture is the sum of the stems.
 
-    Scene number n follows from the seed and n. A scene appears in one step, and those that are there are kept.
+    Scene number n depends only on the seed and n. Scene folders are complete when they appear; existing ones are kept.
 
     Args:
-        folders: collections that together have songs of every cinema source, cut at random.
-        out: folder to write to.
-        seed: of everything drawn.
-        n_scenes: how many there are to be.
+        folders: collections that together have songs of every cinema source.
+        out: output folder.
+        seed: seed of all random numbers.
+        n_scenes: number of scenes.
         seconds: length of each.
 
     Returns:
-        Scenes that are there now.
+        Number of scenes that exist now.
 
     Raises:
         InputError: a source has no song long enough.
@@ -89,12 +88,12 @@ def write_scenes(folders: Sequence[Path], out: Path, *, seed: int, n_scenes: int
 
 
 def _cut(rng: np.random.Generator, songs: Sequence[TrainingSong], source: str, n_samples: int) -> Waveform:
-    """A part of a random song that sounds for long enough, at its loudness."""
-    for _ in range(CUTS_TRIED):
+    """Return a random window of a random song, not mostly silent if possible, at a random loudness."""
+    for _ in range(MAX_TRIES):
         song = songs[int(rng.integers(len(songs)))]
         window = song.window(source, int(rng.integers(0, song.n_samples - n_samples + 1)), n_samples)
-        pieces = window[:, : n_samples // PIECE * PIECE].reshape(2, -1, PIECE)
-        if np.mean(np.mean(pieces**2, axis=(0, 2)) > SILENCE_RMS**2) >= MIN_SOUND:
+        blocks = window[:, : n_samples // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(2, -1, BLOCK_SAMPLES)
+        if np.mean(np.mean(blocks**2, axis=(0, 2)) > SILENCE_RMS**2) >= MIN_ACTIVE_SHARE:
             break
     target = rng.uniform(*LOUDNESS_LUFS[source])
     return Loudness(target_lufs=target, high_db=80.0).apply(window, rng)

@@ -1,16 +1,16 @@
-"""Sings MIDI melodies with recorded syllables, so that there are vocals to train on.
+"""Synthetic singing: MIDI melodies sung with recorded or spoken syllables.
 
-Every syllable is taken apart once by the WORLD vocoder (pitch, spectral envelope, aperiodicity) and
-put together again at the melody's pitch and length, with another vocal tract length per song.
+Every syllable is analysed once by the WORLD vocoder (pitch, spectral envelope, aperiodicity) and resynthesised at the
+pitch and length of the melody's notes, with a random vocal tract length per song.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import mido
@@ -20,26 +20,27 @@ import pyworld
 
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
-from training.data.stems import SPOOL_SUFFIX, write_stem
-from training.programs import run
-from training_material.recordings import read_mono, recordings_in
-from training_material.render import DRUM_CHANNEL, SUNG_PROGRAMS, read_midi
+from training.data.stems import Pcm
+from training.programs import require_program, run
+from training_material.midi import DRUM_CHANNEL, VOICE_PROGRAMS, midi_files, read_midi
+from training_material.recordings import Mono, read_mono, recordings_in
+from training_material.stem_writer import write_missing
 
 logger = logging.getLogger(__name__)
 
 FLITE = "flite"
 FRAME_SECONDS = 0.005
 ONSET_FRAMES = 30
-"""Frames at a syllable's start that keep their length: the consonant."""
+"""Number of frames at the start of a syllable that are not stretched: the consonant."""
 FADE_FRAMES = 8
 VOICE_CENTRES = (48, 52, 57, 62, 67)
-"""Middle notes of the voices sung, from bass to soprano."""
-SHORTEST_NOTE_SECONDS = 0.12
-LONGEST_NOTE_SECONDS = 3.0
-DUET = 0.3
-"""Share of songs with a second voice."""
-MIN_SUNG = 0.25
-"""Melodies that fill less of a song than this are passed over."""
+"""Central MIDI note of each voice, from bass to soprano."""
+MIN_NOTE_SECONDS = 0.12
+MAX_NOTE_SECONDS = 3.0
+DUET_PROBABILITY = 0.3
+"""Probability that a song has a second voice."""
+MIN_SUNG_SHARE = 0.25
+"""Melodies that fill a smaller share of the song are skipped."""
 
 WORDS = (
     "love night baby heart time never over away tonight always fire dream feel alone hold light world "
@@ -48,14 +49,14 @@ WORDS = (
     "yeah oh ah hey you me we they why how know show go home road run sun gone long strong song wrong "
     "eyes mind soul control lost found ground down town crown free see be believe leave need bleed dream"
 )
-"""What the spoken voices are given to sing."""
+"""Words spoken by a speech synthesiser, which are sung like syllables."""
 
 Frames = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Syllable:
-    """One syllable taken apart: per 5 ms its envelope and aperiodicity ``(frames, bins)``."""
+    """WORLD parameters of one syllable, per frame of 5 ms: envelope and aperiodicity ``(frames, bins)``, voicing."""
 
     envelope: Frames
     aperiodicity: Frames
@@ -71,8 +72,8 @@ class SungNote:
     pitch: int
 
 
-def analyse(mono: npt.NDArray[np.float64]) -> Syllable:
-    """Takes one recording at 44.1 kHz apart; silence around the syllable is cut off."""
+def analyse(mono: Mono) -> Syllable:
+    """Analyse a recording at 44.1 kHz; silence around the syllable is cut off."""
     mono = np.ascontiguousarray(mono) * (0.1 / np.sqrt(np.mean(mono * mono)))
     f0, times = pyworld.dio(mono, SAMPLE_RATE, frame_period=FRAME_SECONDS * 1000)
     f0 = pyworld.stonemask(mono, f0, times, SAMPLE_RATE)
@@ -85,14 +86,13 @@ def analyse(mono: npt.NDArray[np.float64]) -> Syllable:
 
 
 def recorded_singer(folder: Path) -> list[Syllable]:
-    """The syllables of a voice bank: a folder of recordings."""
+    """Return the syllables of a voice bank, which is a folder of recordings."""
     return [analyse(read_mono(path)) for path in recordings_in(folder)]
 
 
 def spoken_singer(voice: str) -> list[Syllable]:
-    """Words spoken by a voice of the ``flite`` speech synthesiser, to be sung like syllables."""
-    if shutil.which(FLITE) is None:
-        raise InputError(f"the program {FLITE} is not installed", hint=f"install it (apt-get install {FLITE})")
+    """Return words spoken by a voice of the speech synthesiser ``flite``, as syllables."""
+    require_program(FLITE)
     syllables = []
     with tempfile.TemporaryDirectory() as scratch:
         wav = Path(scratch) / "word.wav"
@@ -103,7 +103,7 @@ def spoken_singer(voice: str) -> list[Syllable]:
 
 
 def melody(song: mido.MidiFile, rng: np.random.Generator) -> list[SungNote]:
-    """The top notes of a random pitched channel, one at a time, from time 0; empty if the song has none."""
+    """Return the melody of a random pitched channel, shifted to start at 0; empty if the song has none."""
     channels: dict[int, list[SungNote]] = {}
     sounding: dict[tuple[int, int], float] = {}
     program = [0] * 16
@@ -118,31 +118,29 @@ def melody(song: mido.MidiFile, rng: np.random.Generator) -> list[SungNote]:
         if key in sounding:
             start = sounding.pop(key)
             channels.setdefault(key[0], []).append(SungNote(start, now - start, key[1]))
-        if message.type == "note_on" and message.velocity and program[message.channel] not in SUNG_PROGRAMS:
+        if message.type == "note_on" and message.velocity and program[message.channel] not in VOICE_PROGRAMS:
             sounding[key] = now
-    tuneful = [notes for notes in channels.values() if len(notes) > 40 and len({n.pitch for n in notes}) > 5]
-    if not tuneful:
-        return []
-    return _monophonic(tuneful[int(rng.integers(len(tuneful)))])
+    melodies = [notes for notes in channels.values() if len(notes) > 40 and len({n.pitch for n in notes}) > 5]
+    return _monophonic(melodies[int(rng.integers(len(melodies)))]) if melodies else []
 
 
 def _monophonic(notes: Sequence[SungNote]) -> list[SungNote]:
-    """Of notes that start together the highest; each ends where the next one starts."""
+    """Keep the highest of notes that start together, and end each note where the next one starts."""
     line: list[SungNote] = []
     for note in sorted(notes, key=lambda n: (n.start, -n.pitch)):
-        if line and note.start - line[-1].start < SHORTEST_NOTE_SECONDS:
+        if line and note.start - line[-1].start < MIN_NOTE_SECONDS:
             continue
         if line:
             line[-1] = SungNote(line[-1].start, min(line[-1].length, note.start - line[-1].start), line[-1].pitch)
-        line.append(SungNote(note.start, min(note.length, LONGEST_NOTE_SECONDS), note.pitch))
-    sung = [n for n in line if n.length >= SHORTEST_NOTE_SECONDS]
+        line.append(SungNote(note.start, min(note.length, MAX_NOTE_SECONDS), note.pitch))
+    sung = [n for n in line if n.length >= MIN_NOTE_SECONDS]
     return [SungNote(n.start - sung[0].start, n.length, n.pitch) for n in sung]
 
 
 def sing(
     notes: Sequence[SungNote], syllables: Sequence[Syllable], rng: np.random.Generator, *, max_seconds: float
-) -> npt.NDArray[np.float64]:
-    """One voice singing a melody with random syllables: mono samples at 44.1 kHz."""
+) -> Mono:
+    """Sing a melody with random syllables; returns ``(samples,)`` at 44.1 kHz."""
     n_bins = syllables[0].envelope.shape[1]
     n_frames = int(max_seconds / FRAME_SECONDS)
     f0 = np.zeros(n_frames)
@@ -170,14 +168,14 @@ def sing(
 
 
 def _stretch(n_available: int, length: int) -> npt.NDArray[np.int64]:
-    """Frames to read: the onset as it is, the rest at an even pace."""
+    """Return the frames to read: the onset unchanged, the rest stretched evenly."""
     onset = min(ONSET_FRAMES, length, n_available)
     rest = np.linspace(onset, max(onset, n_available - 1), length - onset)
     return np.minimum(np.concatenate((np.arange(onset), rest)), n_available - 1).astype(np.int64)
 
 
 def _contour(pitch: int, previous: int, length: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Pitch of a note in Hz per frame: a slide from the note before, a late vibrato, a slow drift."""
+    """Return the pitch of a note in Hz per frame: a slide from the previous note, a late vibrato, a slow drift."""
     seconds = np.arange(length) * FRAME_SECONDS
     slide = np.clip(previous - pitch, -5, 5) * np.exp(-seconds / rng.uniform(0.01, 0.06))
     depth = rng.uniform(0.0, 0.5) * np.clip((seconds - 0.15) / 0.3, 0.0, 1.0)
@@ -186,8 +184,8 @@ def _contour(pitch: int, previous: int, length: int, rng: np.random.Generator) -
     return np.asarray(440.0 * 2.0 ** ((pitch + slide + vibrato + drift - 69.0) / 12.0))
 
 
-def in_a_room(mono: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Adds a decaying stereo tail; ``(samples,)`` to ``(2, samples)``."""
+def with_reverb(mono: Mono, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Add a random stereo reverb tail; ``(samples,)`` to ``(2, samples)``."""
     n_tail = int(rng.uniform(0.3, 1.8) * SAMPLE_RATE)
     decay = np.exp(-np.linspace(0.0, 6.0, n_tail))
     tail = np.cumsum(rng.normal(size=(2, n_tail)), axis=1) * 0.05 + rng.normal(size=(2, n_tail))
@@ -206,39 +204,36 @@ def sing_folder(
     n_songs: int,
     max_seconds: float,
 ) -> int:
-    """Writes up to ``n_songs`` songs that have only vocals, the singers in turn; songs that are there are kept.
+    """Write up to ``n_songs`` songs that have only vocals, using the singers in turn; existing songs are kept.
 
     Returns:
-        Songs that are there now.
+        Number of songs that exist now.
 
     Raises:
         InputError: there is no MIDI file or no singer.
     """
-    songs = sorted(midi_folder.glob("*.mid"))
-    if not songs or not singers:
-        problem = "there is no singer" if songs else "holds no .mid file"
-        raise InputError(problem, where=midi_folder, hint="name a folder of MIDI files and at least one voice")
+    songs = midi_files(midi_folder)
+    if not singers:
+        raise InputError("there is no singer", hint="name a folder of syllables or a voice")
+
+    def make(index: int) -> Pcm | None:
+        rng = np.random.default_rng([seed, index])
+        path = songs[int(rng.integers(len(songs)))]
+        return _sung(path, singers[index % len(singers)], rng, max_seconds)
+
     return sum(
-        _sing_song(collection / f"sung-{index:03d}", songs, singers[index % len(singers)], [seed, index], max_seconds)
-        for index in range(n_songs)
+        write_missing(collection / f"sung-{index:03d}", "vocals", partial(make, index)) for index in range(n_songs)
     )
 
 
-def _sing_song(
-    folder: Path, songs: Sequence[Path], syllables: Sequence[Syllable], seed: Sequence[int], max_seconds: float
-) -> bool:
-    """Writes one song, unless it is there or its melody has too few notes; returns whether it is there now."""
-    if (folder / f"vocals{SPOOL_SUFFIX}").is_file():
-        return True
-    rng = np.random.default_rng(seed)
-    path = songs[int(rng.integers(len(songs)))]
+def _sung(path: Path, syllables: Sequence[Syllable], rng: np.random.Generator, max_seconds: float) -> Pcm | None:
+    """Return one song, int16 ``(samples, 2)``, or None if the MIDI file's melody is too short."""
     notes = melody(read_midi(path), rng)
-    if sum(n.length for n in notes if n.start + n.length <= max_seconds) < MIN_SUNG * max_seconds:
-        logger.info("%s has no melody that is sung long enough", path.stem)
-        return False
-    voices = in_a_room(sing(notes, syllables, rng, max_seconds=max_seconds), rng)
-    if rng.random() < DUET:
-        voices = voices + 0.5 * in_a_room(sing(notes, syllables, rng, max_seconds=max_seconds), rng)
+    if sum(n.length for n in notes if n.start + n.length <= max_seconds) < MIN_SUNG_SHARE * max_seconds:
+        logger.info("the melody of %s is too short and is skipped", path.stem)
+        return None
+    voices = with_reverb(sing(notes, syllables, rng, max_seconds=max_seconds), rng)
+    if rng.random() < DUET_PROBABILITY:
+        voices = voices + 0.5 * with_reverb(sing(notes, syllables, rng, max_seconds=max_seconds), rng)
     voices *= 0.5 / max(1e-9, float(np.abs(voices).max()))
-    logger.info("sang %s", path.stem)
-    return write_stem(folder, "vocals", (voices.T * 32767).astype(np.int16))
+    return np.asarray((voices.T * 32767).astype(np.int16))

@@ -1,9 +1,9 @@
-"""Effects as a film has them: a bed under events, some synthesised, some recorded, with gaps of silence."""
+"""Film soundscapes: synthesised and recorded sound events over a background sound, with silence between them."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,69 +13,69 @@ from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import Waveform
 from training.augment.room import decaying_noise, reverberated
-from training.data.stems import SPOOL_SUFFIX, write_stem
-from training_material.foley import BEDS, EVENTS, Generator, Mono, log_uniform
-from training_material.recordings import at_speed, read_mono, recordings_in
+from training.data.stems import Pcm
+from training_material.foley import BACKGROUNDS, EVENTS, SoundGenerator, log_uniform
+from training_material.recordings import Mono, at_speed, read_mono, recordings_in
+from training_material.stem_writer import write_missing
 
-logger = logging.getLogger(__name__)
+BACKGROUND_PROBABILITY = 0.65
+RECORDING_PROBABILITY = 0.5
+"""Probability that an event is a recording, if there are any."""
 
-BED_CHANCE = 0.65
-RECORDED_CHANCE = 0.5
-"""Share of events that are recordings, where there are any."""
-
-EVENTS_A_SECOND = (0.08, 0.9)
+EVENTS_PER_SECOND = (0.08, 0.9)
 EVENT_SECONDS = (0.3, 5.0)
-LONGEST_RECORDING_SECONDS = 8.0
+MAX_RECORDING_SECONDS = 8.0
 FADE_SECONDS = 0.01
-EVENT_SPREAD_DB = 6.0
-BED_BELOW_EVENTS_DB = (4.0, 24.0)
+EVENT_DEVIATION_DB = 6.0
+BACKGROUND_ATTENUATION_DB = (4.0, 24.0)
 PEAK = 0.5
-GENERATORS: dict[str, Generator] = {generator.__name__: generator for generator in (*EVENTS, *BEDS)}
+GENERATORS: dict[str, SoundGenerator] = {generator.__name__: generator for generator in (*EVENTS, *BACKGROUNDS)}
 
 
 def soundscape(
-    rng: np.random.Generator, n_samples: int, recordings: Sequence[Mono], generators: Sequence[Generator]
+    rng: np.random.Generator, n_samples: int, recordings: Sequence[Mono], generators: Sequence[SoundGenerator]
 ) -> Waveform:
-    """``float32 (2, n_samples)`` with a peak of one half.
+    """Return a random soundscape, ``float32 (2, n_samples)`` with a peak of 0.5.
 
     Args:
-        rng: of everything drawn.
-        n_samples: its length.
-        recordings: short mono sounds at 44.1 kHz; may be none.
-        generators: which synthesised sounds may occur.
+        rng: random number generator.
+        n_samples: length of the soundscape.
+        recordings: short mono sounds at 44.1 kHz; may be empty.
+        generators: synthesised sounds to choose from; may be empty.
     """
     events = [generator for generator in generators if generator in EVENTS]
-    beds = [generator for generator in generators if generator in BEDS]
+    backgrounds = [generator for generator in generators if generator in BACKGROUNDS]
     scape = np.zeros((2, n_samples))
-    for _ in range(rng.poisson(log_uniform(rng, *EVENTS_A_SECOND) * n_samples / SAMPLE_RATE)):
-        if recordings and (not events or rng.random() < RECORDED_CHANCE):
-            sound = _retold(rng, recordings[int(rng.integers(len(recordings)))])
+    for _ in range(rng.poisson(log_uniform(rng, *EVENTS_PER_SECOND) * n_samples / SAMPLE_RATE)):
+        if recordings and (not events or rng.random() < RECORDING_PROBABILITY):
+            sound = _varied(rng, recordings[int(rng.integers(len(recordings)))])
         elif events:
             sound = events[int(rng.integers(len(events)))](rng, int(log_uniform(rng, *EVENT_SECONDS) * SAMPLE_RATE))
         else:
             break
         start = int(rng.integers(0, n_samples))
-        sound = _faded(_levelled(sound))[: n_samples - start] * 10.0 ** (rng.normal(0.0, EVENT_SPREAD_DB) / 20.0)
-        scape[:, start : start + len(sound)] += _placed(rng, sound)
-    if beds and (not scape.any() or rng.random() < BED_CHANCE):
-        bed = beds[int(rng.integers(len(beds)))](rng, n_samples)
-        scape += _widened(rng, _levelled(bed)) * 10.0 ** (-rng.uniform(*BED_BELOW_EVENTS_DB) / 20.0)
+        sound = _faded_out(_normalised(sound))[: n_samples - start]
+        sound = sound * 10.0 ** (rng.normal(0.0, EVENT_DEVIATION_DB) / 20.0)
+        scape[:, start : start + len(sound)] += _panned(rng, sound)
+    if backgrounds and (not scape.any() or rng.random() < BACKGROUND_PROBABILITY):
+        background = backgrounds[int(rng.integers(len(backgrounds)))](rng, n_samples)
+        scape += _widened(rng, _normalised(background)) * 10.0 ** (-rng.uniform(*BACKGROUND_ATTENUATION_DB) / 20.0)
     return np.asarray(scape * (PEAK / max(1e-9, float(np.abs(scape).max()))), dtype=np.float32)
 
 
-def _retold(rng: np.random.Generator, recording: Mono) -> Mono:
-    """At another speed, now and then backwards."""
-    sound = at_speed(recording[: int(LONGEST_RECORDING_SECONDS * SAMPLE_RATE)], 2.0 ** rng.uniform(-0.8, 0.6))
+def _varied(rng: np.random.Generator, recording: Mono) -> Mono:
+    """Play a recording at a random speed, sometimes backwards."""
+    sound = at_speed(recording[: int(MAX_RECORDING_SECONDS * SAMPLE_RATE)], 2.0 ** rng.uniform(-0.8, 0.6))
     return sound[::-1] if rng.random() < 0.1 else sound
 
 
-def _levelled(sound: Mono) -> Mono:
-    """Brought to unit power over the loudest tenth of its samples, so that short and long sounds are as loud."""
+def _normalised(sound: Mono) -> Mono:
+    """Scale to unit power over the loudest tenth of the samples, so that short and long sounds are equally loud."""
     loudest = np.sort(sound * sound)[-max(1, len(sound) // 10) :]
     return sound / max(1e-9, float(np.sqrt(loudest.mean())))
 
 
-def _faded(sound: Mono) -> Mono:
+def _faded_out(sound: Mono) -> Mono:
     n_fade = min(int(FADE_SECONDS * SAMPLE_RATE), len(sound) // 4)
     faded = sound.copy()
     if n_fade:
@@ -83,26 +83,26 @@ def _faded(sound: Mono) -> Mono:
     return faded
 
 
-def _placed(rng: np.random.Generator, sound: Mono) -> npt.NDArray[np.float64]:
-    """Between the sides, now and then moving from one to the other; of constant power."""
-    place = rng.normal(0.5, 0.2)
-    way = np.linspace(place, rng.random(), len(sound)) if rng.random() < 0.2 else np.full(len(sound), place)
-    angle = np.clip(way, 0.0, 1.0) * np.pi / 2.0
+def _panned(rng: np.random.Generator, sound: Mono) -> npt.NDArray[np.float64]:
+    """Pan to a random position with constant power; some sounds move."""
+    first = rng.normal(0.5, 0.2)
+    position = np.linspace(first, rng.random(), len(sound)) if rng.random() < 0.2 else np.full(len(sound), first)
+    angle = np.clip(position, 0.0, 1.0) * np.pi / 2.0
     return np.stack((np.cos(angle), np.sin(angle))) * sound
 
 
-def _widened(rng: np.random.Generator, bed: Mono) -> Waveform:
-    """On both sides, and different on each by a short tail."""
-    both = np.tile(bed, (2, 1)).astype(np.float32)
+def _widened(rng: np.random.Generator, mono: Mono) -> Waveform:
+    """Make mono stereo by a short reverb tail that differs between the channels."""
+    both = np.tile(mono, (2, 1)).astype(np.float32)
     tail = decaying_noise(int(rng.uniform(0.005, 0.08) * SAMPLE_RATE), rng)
     return np.asarray((1.0 - (width := rng.random())) * both + width * reverberated(both, tail), dtype=np.float32)
 
 
-def generators_named(names: Sequence[str]) -> list[Generator]:
-    """Sounds by name.
+def generators_named(names: Sequence[str]) -> list[SoundGenerator]:
+    """Return synthesised sounds by name.
 
     Raises:
-        InputError: there is none of a name.
+        InputError: a name is unknown.
     """
     if unknown := [name for name in names if name not in GENERATORS]:
         raise InputError(f"there is no sound {', '.join(unknown)}", hint=f"use {', '.join(GENERATORS)}")
@@ -118,34 +118,32 @@ def write_soundscapes(
     n_scapes: int,
     seconds: float,
 ) -> int:
-    """Writes ``collection/scape-<n>/effect.npy``; number n follows from the seed and n, and what is there is kept.
+    """Write ``collection/scape-<n>/effect.npy``; number n depends only on the seed and n; existing ones are kept.
 
     Args:
-        folders: of recordings; may be none.
-        collection: folder to write to.
-        sounds: names of synthesised sounds that may occur.
-        seed: of everything drawn.
-        n_scapes: how many there are to be.
+        folders: folders of recordings; may be empty.
+        collection: output folder.
+        sounds: names of the synthesised sounds to choose from.
+        seed: seed of all random numbers.
+        n_scapes: number of soundscapes.
         seconds: length of each.
 
     Returns:
-        Soundscapes that are there now.
+        Number of soundscapes that exist now.
 
     Raises:
-        InputError: a folder holds no recording, a sound has no such name, or there is neither recording nor sound.
+        InputError: a folder holds no recording, a sound is unknown, or there is neither a recording nor a sound.
     """
     generators = generators_named(sounds)
     recordings = [mono for folder in folders for path in recordings_in(folder) if (mono := read_mono(path)).any()]
     if not generators and not recordings:
-        raise InputError("there is neither a recording nor a sound to make", hint="name a folder or a sound")
-    n_there = 0
-    for index in range(n_scapes):
-        folder = collection / f"scape-{index:03d}"
-        is_there = (folder / f"effect{SPOOL_SUFFIX}").is_file()
-        if not is_there:
-            rng = np.random.default_rng([seed, index])
-            scape = soundscape(rng, int(seconds * SAMPLE_RATE), recordings, generators)
-            is_there = write_stem(folder, "effect", np.rint(scape.T * 32_767).astype(np.int16))
-            logger.info("%s", folder.name)
-        n_there += is_there
-    return n_there
+        raise InputError("there is neither a recording nor a synthesised sound", hint="name a folder or a sound")
+
+    def make(index: int) -> Pcm:
+        rng = np.random.default_rng([seed, index])
+        scape = soundscape(rng, int(seconds * SAMPLE_RATE), recordings, generators)
+        return np.asarray(np.rint(scape.T * 32_767).astype(np.int16))
+
+    return sum(
+        write_missing(collection / f"scape-{index:03d}", "effect", partial(make, index)) for index in range(n_scapes)
+    )

@@ -24,8 +24,8 @@ def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     script = tmp_path / "hanging"
     script.write_text(HANGING)
     script.chmod(0o755)
-    monkeypatch.setattr(programs, "LONGEST_SECONDS", 0.1)
-    monkeypatch.setattr(programs, "LONGEST_SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(programs, "MAX_SECONDS", 0.1)
+    monkeypatch.setattr(programs, "MAX_IDLE_SECONDS", 0.1)
     return str(script)
 
 
@@ -42,17 +42,17 @@ def test_a_program_that_hangs_is_stopped_and_one_that_fails_is_heard(hanging: st
 
 def test_output_is_read_to_its_end_or_as_far_as_asked(tmp_path: Path) -> None:
     errors = tmp_path / "errors"
-    assert programs.begin_of_output(["sh", "-c", "echo abc"], 9, errors) == (b"abc\n", False, 0)
-    assert programs.begin_of_output(["sh", "-c", "while true; do echo abc; done"], 6, errors) == (b"abc\nab", True, 0)
-    assert programs.begin_of_output(["sh", "-c", "echo no >&2; exit 4"], 6, errors) == (b"", False, 4)
+    assert programs.read_output(["sh", "-c", "echo abc"], 9, errors) == (b"abc\n", False, 0)
+    assert programs.read_output(["sh", "-c", "while true; do echo abc; done"], 6, errors) == (b"abc\nab", True, 0)
+    assert programs.read_output(["sh", "-c", "echo no >&2; exit 4"], 6, errors) == (b"", False, 4)
     assert errors.read_text() == "no\n"
 
 
 def test_a_program_that_falls_silent_is_stopped(hanging: str, tmp_path: Path) -> None:
     with pytest.raises(MdxError, match=r"wrote nothing for 0\.1 s and was stopped"):
-        programs.begin_of_output([hanging], 9, tmp_path / "errors", where="song.mid")
+        programs.read_output([hanging], 9, tmp_path / "errors", where="song.mid")
     with pytest.raises(MdxError, match=r"sh wrote nothing"):
-        programs.begin_of_output(["sh", "-c", f"echo abc; exec {hanging}"], 9, tmp_path / "errors")
+        programs.read_output(["sh", "-c", f"echo abc; exec {hanging}"], 9, tmp_path / "errors")
 
 
 def test_no_synthesiser_hangs_a_corpus(hanging: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

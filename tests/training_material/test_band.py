@@ -14,16 +14,17 @@ from tests.training_material.test_drumming import beat
 from training.data.songs import read_collection
 from training_material.band import kit, songs, strings
 from training_material.band.amplifier import amplified, compression_gain
-from training_material.band.kit import DrumStroke, play, read_kit, read_performances, repeated
-from training_material.band.mixing import mixed, placed
+from training_material.band.kit import play, read_kit, read_performances, repeated
+from training_material.band.mixing import mixed, panned
 from training_material.band.strings import (
     StringNote,
     in_range,
     instruments_named,
+    monophonic,
     notes_of,
-    one_at_a_time,
     read_instruments,
 )
+from training_material.midi import DrumNote
 
 RATE = 44_100
 
@@ -88,7 +89,7 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_stroke_takes_a_hit_of_its_layer_and_the_room(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steady(monkeypatch)
-    line = [DrumStroke(0.5, 36, 20), DrumStroke(1.0, 36, 120), DrumStroke(1.5, 81, 99)]
+    line = [DrumNote(0.5, 36, 20), DrumNote(1.0, 36, 120), DrumNote(1.5, 81, 99)]
     out = play(the_kit(samples), line, np.random.default_rng(0), seconds=2.0, room=0.5)
     assert out[0, RATE // 2] == pytest.approx(0.1 + 0.005, abs=1e-6)
     assert out[0, RATE] == pytest.approx(0.5 + 0.005, abs=1e-6)
@@ -98,7 +99,7 @@ def test_a_stroke_takes_a_hit_of_its_layer_and_the_room(samples: Path, monkeypat
 
 def test_a_closed_hihat_ends_the_open_one(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steady(monkeypatch)
-    line = [DrumStroke(0.0, 46, 100), DrumStroke(0.4, 42, 100)]
+    line = [DrumNote(0.0, 46, 100), DrumNote(0.4, 42, 100)]
     out = play(the_kit(samples), line, np.random.default_rng(0), seconds=2.0, room=0.0)
     assert out[0, int(0.39 * RATE)] == pytest.approx(0.1, abs=1e-6)
     assert not out[:, int(0.46 * RATE) :].any()
@@ -111,7 +112,7 @@ def test_the_same_hit_does_not_come_twice(samples: Path) -> None:
     rng = np.random.default_rng(0)
     last = None
     for _ in range(10):
-        hit = kit._drawn(the.hits["Snare"], 64, last, rng)
+        hit = kit._draw_hit(the.hits["Snare"], 64, last, rng)
         assert hit.file != last
         last = hit.file
 
@@ -133,7 +134,7 @@ def test_a_note_that_plays_what_the_kit_lacks_is_told(samples: Path) -> None:
 
 
 def test_a_performance_is_repeated_until_the_end() -> None:
-    line = repeated([DrumStroke(0.1, 36, 9)], 2.0, 5.0)
+    line = repeated([DrumNote(0.1, 36, 9)], 2.0, 5.0)
     assert [stroke.seconds for stroke in line] == pytest.approx([0.1, 2.1, 4.1])
 
 
@@ -159,7 +160,7 @@ def test_notes_are_those_of_the_parts_at_the_tempo() -> None:
 
 def test_one_voice_plays_one_note() -> None:
     chord = [StringNote(0.0, 2.0, 40, 9), StringNote(0.0, 2.0, 47, 9), StringNote(1.0, 2.0, 42, 9)]
-    assert one_at_a_time(chord) == [StringNote(0.0, 1.0, 40, 9), StringNote(1.0, 2.0, 42, 9)]
+    assert monophonic(chord) == [StringNote(0.0, 1.0, 40, 9), StringNote(1.0, 2.0, 42, 9)]
 
 
 def test_a_string_sounds_at_its_pitch_and_ends_with_its_note(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +202,7 @@ def test_a_mix_stays_below_full_scale_and_places_keep_the_power() -> None:
     balanced = mixed(stems, rng)
     assert np.abs(sum(balanced.values())).max() <= 0.951
     assert list(balanced) == ["drums", "bass", "other"]
-    left = placed(np.ones(4, dtype=np.float32), -1.0)
+    left = panned(np.ones(4, dtype=np.float32), -1.0)
     np.testing.assert_allclose(left, [[np.sqrt(2)] * 4, [0.0] * 4], atol=1e-6)
 
 
@@ -217,7 +218,7 @@ def test_a_song_has_its_stems_and_comes_out_the_same(
     song.save(tmp_path / "midi" / "a.mid")
     heard: list[set[int]] = []
 
-    def soft(part: mido.MidiFile, job: object, scratch: Path) -> np.ndarray:
+    def soft(part: mido.MidiFile, *_: object, **options: object) -> np.ndarray:
         heard.append({message.channel for message in part.tracks[0] if message.type == "note_on"})
         return np.full((RATE, 2), 1000, dtype=np.int16)
 

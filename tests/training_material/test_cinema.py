@@ -18,7 +18,7 @@ from training.cli import main
 from training.data.songs import read_collection
 from training.data.stems import write_stem
 from training_material import speaking
-from training_material.foley import BEDS, EVENTS, coloured
+from training_material.foley import BACKGROUNDS, EVENTS, coloured
 from training_material.recordings import at_speed, read_mono, recordings_in
 from training_material.scenes import LOUDNESS_LUFS, mix_down, write_scenes
 from training_material.soundscapes import GENERATORS, soundscape, write_soundscapes
@@ -47,7 +47,7 @@ def write_recordings(folder: Path, n_recordings: int = 2) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("generator", [*EVENTS, *BEDS], ids=lambda generator: generator.__name__)
+@pytest.mark.parametrize("generator", [*EVENTS, *BACKGROUNDS], ids=lambda generator: generator.__name__)
 def test_every_sound_is_finite_audible_and_follows_from_its_seed(generator: object) -> None:
     first, again = (GENERATORS[generator.__name__](np.random.default_rng(3), 20_000) for _ in range(2))  # type: ignore[attr-defined]
     assert first.shape == (20_000,)

@@ -11,7 +11,8 @@ import soundfile
 
 from my_submission.errors import InputError
 from training.data.songs import read_collection
-from training_material.drumming import FEWEST_STROKES, Stroke, drum_folder, play, strokes, tuned
+from training_material.drumming import DRUM_OF_NOTE, MIN_NOTES, drum_folder, play, playable_notes, tuned
+from training_material.midi import DrumNote, drum_notes
 
 RATE = 44_100
 
@@ -41,20 +42,20 @@ def one_shots(tmp_path: Path) -> Path:
     return folder
 
 
-def test_strokes_are_those_of_the_drum_channel() -> None:
-    """At their times, faster with the tempo, up to the end asked for; notes that no piece plays are left out."""
-    line = strokes(beat(), tempo=2.0, max_seconds=1.0)
-    assert [(round(stroke.seconds, 3), stroke.piece) for stroke in line] == [
-        (0.25 * step, piece) for step in range(4) for piece in ("kick" if step % 2 == 0 else "snare", "closed")
+def test_drum_notes_are_those_of_the_drum_channel() -> None:
+    """Their times follow the tempo and end at the limit; notes without a drum are left out."""
+    notes = playable_notes(drum_notes(beat(), tempo=2.0, max_seconds=1.0))
+    assert [(round(note.seconds, 3), DRUM_OF_NOTE[note.note]) for note in notes] == [
+        (0.25 * step, drum) for step in range(4) for drum in ("kick" if step % 2 == 0 else "snare", "closed")
     ]
-    assert {stroke.velocity for stroke in line} == {1.0, 64 / 127}
+    assert {note.velocity for note in notes} == {127, 64}
 
 
-def test_a_stroke_sounds_when_it_is_due() -> None:
-    """Within four deviations of the jitter, softer strokes softer, pieces that the kit lacks silent."""
+def test_a_note_sounds_at_its_time() -> None:
+    """Within four deviations of the jitter; soft notes are softer, drums that the kit lacks are silent."""
     click = {"kick": np.ones((2, 1))}
-    line = [Stroke(0.5, "kick", 1.0), Stroke(1.0, "kick", 0.5), Stroke(1.2, "ride", 1.0), Stroke(2.5, "kick", 1.0)]
-    out = play(line, click, np.random.default_rng(0), seconds=2.0)
+    notes = [DrumNote(0.5, 36, 127), DrumNote(1.0, 36, 64), DrumNote(1.2, 51, 127), DrumNote(2.5, 36, 127)]
+    out = play(notes, click, np.random.default_rng(0), seconds=2.0)
     places = np.flatnonzero(out[0])
     np.testing.assert_allclose(places / RATE, [0.5, 1.0], atol=0.012)
     assert out[0, places[1]] / out[0, places[0]] == pytest.approx(0.5**1.5, rel=0.6)
@@ -76,7 +77,7 @@ def test_songs_of_drums_and_loops_are_written_and_kept(tmp_path: Path, one_shots
     midi.mkdir()
     beat().save(midi / "long.mid")
     beat(n_bars=1).save(midi / "short.mid")
-    assert len(strokes(beat(n_bars=1), tempo=1.0, max_seconds=9.0)) < FEWEST_STROKES
+    assert len(playable_notes(drum_notes(beat(n_bars=1), max_seconds=9.0))) < MIN_NOTES
 
     def made(folder: Path) -> int:
         return drum_folder(one_shots, midi, [one_shots / "bd_b.flac"], folder, seed=3, max_seconds=9.0)
@@ -103,5 +104,5 @@ def test_missing_things_are_named(tmp_path: Path, one_shots: Path) -> None:
     with pytest.raises(InputError, match="kick"):
         drum_folder(tmp_path / "empty", tmp_path / "empty", [], tmp_path / "out", seed=0, max_seconds=5.0)
     (one_shots / "bad.flac").write_bytes(b"no audio")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no readable recording"):
         drum_folder(one_shots, tmp_path / "empty", [one_shots / "bad.flac"], tmp_path / "out", seed=0, max_seconds=5.0)

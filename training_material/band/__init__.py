@@ -1,1 +1,1 @@
-"""Bands: human drum performances on a recorded kit, recorded basses and guitars, mixed into songs to train on."""
+"""Songs of a sampled band: human drum performances on a recorded kit, sampled basses and guitars."""

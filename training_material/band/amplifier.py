@@ -1,4 +1,4 @@
-"""What stands between a string and a mix: amplifiers, loudspeaker cabinets, compressors."""
+"""Guitar and bass signal chain: amplifiers, loudspeaker cabinets and compressors."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from my_submission.geometry import SAMPLE_RATE
 Wave = npt.NDArray[np.float32]
 
 OVERSAMPLING = 4
-"""Clipping makes overtones beyond half the rate, which would come back as false tones."""
+"""Oversampling factor of the clipping stages, which would alias otherwise."""
 
 TYPICAL_RMS = 0.1
-"""What an amplifier's input is brought to before its drive."""
+"""Level that the input of an amplifier is scaled to before its drive."""
 
 
 def amplified(mono: Wave, drive_db: float, rng: np.random.Generator) -> Wave:
-    """A guitar through an amplifier of two soft-clipping stages and a cabinet; ``(samples,)``, at the input's level.
+    """Apply an amplifier of two soft-clipping stages and a cabinet; ``(samples,)`` at the level of the input.
 
     Args:
-        mono: the instrument, clean.
-        drive_db: gain in front of the first stage: below 0 clean, 10 crunchy, 25 and more distorted.
-        rng: draws tone controls and the cabinet.
+        mono: the clean guitar.
+        drive_db: gain before the first stage: clean below 0, crunchy at 10, distorted from 25 on.
+        rng: random tone controls and cabinet.
     """
     rms = _active_rms(mono)
     if rms == 0.0:
@@ -38,7 +38,7 @@ def amplified(mono: Wave, drive_db: float, rng: np.random.Generator) -> Wave:
 
 
 def cabinet(mono: Wave, rng: np.random.Generator) -> Wave:
-    """A loudspeaker before a microphone: nothing below 80 Hz or above 5 kHz, a rise at 2 to 4 kHz, an early echo."""
+    """Simulate a loudspeaker and microphone: about 80 Hz to 5 kHz, a peak at 2 to 4 kHz, an early echo."""
     out = _filtered(mono, "highpass", float(rng.uniform(65.0, 110.0)), order=2)
     out = _filtered(out, "lowpass", float(rng.uniform(4000.0, 6500.0)), order=4)
     out = out + _peak(out, float(rng.uniform(1800.0, 3800.0)), float(rng.uniform(0.3, 1.2)))
@@ -50,7 +50,7 @@ def cabinet(mono: Wave, rng: np.random.Generator) -> Wave:
 
 
 def bass_channel(mono: Wave, rng: np.random.Generator) -> Wave:
-    """A bass as direct signal, partly through a saturated amplifier and cabinet, evened out."""
+    """Mix the direct bass signal with an overdriven one, and compress the sum."""
     rms = _active_rms(mono)
     if rms == 0.0:
         return mono
@@ -65,18 +65,18 @@ def bass_channel(mono: Wave, rng: np.random.Generator) -> Wave:
 
 
 def compressed(wave: Wave, *, threshold_db: float, ratio: float, seconds: float = 0.08) -> Wave:
-    """``(channels, samples)`` times the gain of :func:`compression_gain` of itself."""
+    """Compress ``(channels, samples)`` by :func:`compression_gain`."""
     return np.asarray(wave * compression_gain(wave, threshold_db=threshold_db, ratio=ratio, seconds=seconds))
 
 
 def compression_gain(wave: Wave, *, threshold_db: float, ratio: float, seconds: float = 0.08) -> Wave:
-    """The gain ``(samples,)`` of a compressor over smoothed power.
+    """Return the gain ``(samples,)`` of a compressor.
 
     Args:
         wave: ``(channels, samples)``.
-        threshold_db: against the mean power of what sounds.
-        ratio: dB in for a dB out above it.
-        seconds: over which power is smoothed.
+        threshold_db: threshold relative to the mean power of the non-silent parts.
+        ratio: input dB per output dB above the threshold.
+        seconds: length of the moving average over the power.
     """
     power = np.mean(wave * wave, axis=0)
     smooth = scipy.ndimage.uniform_filter1d(power, max(1, int(seconds * SAMPLE_RATE)))
@@ -86,7 +86,7 @@ def compression_gain(wave: Wave, *, threshold_db: float, ratio: float, seconds: 
 
 
 def _active_rms(mono: Wave) -> float:
-    """Root mean square of the tenths of a second that are less than 30 dB below the loudest."""
+    """Return the RMS over blocks of 0.1 s that are less than 30 dB below the loudest one."""
     piece = SAMPLE_RATE // 10
     whole = len(mono) // piece * piece
     if whole == 0:

@@ -1,19 +1,19 @@
-"""A recorded drum kit played by drum performances: velocity layers, round robins, a choked hi-hat, room microphones."""
+"""A recorded drum kit with velocity layers, round robins, a choked hi-hat and room microphones."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import mido
 import numpy as np
 import numpy.typing as npt
 
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
 from training_material.band.tables import recording, rows
+from training_material.midi import DrumNote
 
 Stereo = npt.NDArray[np.float32]
 
@@ -22,24 +22,24 @@ NOTES = "notes.csv"
 PERFORMANCES = "performances.csv"
 
 CLASS_DB: Mapping[str, float] = {"kick": 4.0, "snare": 0.0, "tom": 0.0, "hat": -5.0, "cymbal": -2.0}
-"""From the microphones' levels to those of a mix, by class of drum."""
+"""Gain from the recorded level to the level in a mix, per class of drum."""
 
 CLASS_DEVIATION_DB = 2.0
 PEDAL_NOTE = 44
 PEDAL_VELOCITY = 0.6
-"""Foot time-keeping is softer than a stroke of the same velocity."""
+"""Factor on the velocity of the pedal hi-hat, which is softer than a stick hit of the same velocity."""
 
 CHOKING = frozenset({"HihatClosed"})
 CHOKED = frozenset({"HihatOpen", "HihatClosed"})
 CHOKE_SECONDS = 0.05
 
 GENERAL_MIDI: Mapping[int, int] = {35: 36, 39: 38, 41: 43, 54: 42, 69: 42, 70: 42, 56: 53}
-"""Notes of General MIDI's percussion that the performances' kit lacks, and what is played in their place."""
+"""Substitutes for General MIDI percussion notes that the kit lacks."""
 
 
 @dataclass(frozen=True)
-class Hit:
-    """One recorded hit."""
+class RecordedHit:
+    """One recorded hit and its velocity layer."""
 
     file: str
     drum_class: str
@@ -48,26 +48,17 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class DrumStroke:
-    """One stroke of a performance: when, which note, how hard (1 to 127)."""
-
-    seconds: float
-    note: int
-    velocity: int
-
-
-@dataclass(frozen=True)
 class Kit:
     """A recorded kit.
 
     Attributes:
-        folder: of ``close/`` and ``room/``.
-        hits: of every articulation.
-        articulations: of every note, the first one the usual one.
+        folder: folder with the recordings, in ``close/`` and ``room/``.
+        hits: recorded hits per articulation.
+        articulations: articulations per MIDI note, the usual one first.
     """
 
     folder: Path
-    hits: Mapping[str, Sequence[Hit]]
+    hits: Mapping[str, Sequence[RecordedHit]]
     articulations: Mapping[int, Sequence[str]]
 
 
@@ -81,14 +72,14 @@ class Performance:
 
 
 def read_kit(folder: Path, notes: Path) -> Kit:
-    """The kit of a folder and the table of notes that play it.
+    """Read the kit of a folder and the table that maps notes to articulations.
 
     Raises:
-        InputError: a table cannot be read, or a note plays what the kit lacks.
+        InputError: a table cannot be read, or a note names an articulation that the kit lacks.
     """
-    hits: dict[str, list[Hit]] = defaultdict(list)
+    hits: dict[str, list[RecordedHit]] = defaultdict(list)
     for row in rows(folder / HITS, ("file", "articulation", "drum_class", "low_velocity", "high_velocity")):
-        hit = Hit(row["file"], row["drum_class"], int(row["low_velocity"]), int(row["high_velocity"]))
+        hit = RecordedHit(row["file"], row["drum_class"], int(row["low_velocity"]), int(row["high_velocity"]))
         hits[row["articulation"]].append(hit)
     articulations = {}
     for row in rows(notes, ("note", "kit_articulation", "alternatives")):
@@ -100,10 +91,10 @@ def read_kit(folder: Path, notes: Path) -> Kit:
 
 
 def read_performances(folder: Path, *, is_evaluation: bool, shortest_seconds: float) -> list[Performance]:
-    """Whole beats, either of the training split or of the evaluation session.
+    """Return the performances of whole beats, of the training split or of the evaluation session.
 
     Raises:
-        InputError: the table cannot be read, or there is none.
+        InputError: the table cannot be read or names no such performance.
     """
     columns = ("file", "bpm", "kind", "seconds", "split", "evaluation_session")
     found = [
@@ -118,49 +109,33 @@ def read_performances(folder: Path, *, is_evaluation: bool, shortest_seconds: fl
     return found
 
 
-def strokes(song: mido.MidiFile, *, channel: int = 9, max_seconds: float, tempo: float = 1.0) -> list[DrumStroke]:
-    """The strokes of a MIDI song's drum channel, ``tempo`` times as fast, up to ``max_seconds``."""
-    found, now = [], 0.0
-    for message in song:
-        now += message.time / tempo
-        if now >= max_seconds:
-            break
-        if message.type == "note_on" and message.channel == channel and message.velocity > 0:
-            found.append(DrumStroke(now, message.note, message.velocity))
-    return found
-
-
-def repeated(line: Sequence[DrumStroke], period: float, seconds: float) -> list[DrumStroke]:
-    """A performance again and again, each after ``period`` seconds, until ``seconds`` are full."""
+def repeated(notes: Sequence[DrumNote], period: float, seconds: float) -> list[DrumNote]:
+    """Repeat notes every ``period`` seconds, up to ``seconds``."""
     n_times = int(np.ceil(seconds / period))
-    shifted = [DrumStroke(s.seconds + turn * period, s.note, s.velocity) for turn in range(n_times) for s in line]
-    return [stroke for stroke in shifted if stroke.seconds < seconds]
+    shifted = [replace(note, seconds=note.seconds + turn * period) for turn in range(n_times) for note in notes]
+    return [note for note in shifted if note.seconds < seconds]
 
 
-def play(kit: Kit, line: Sequence[DrumStroke], rng: np.random.Generator, *, seconds: float, room: float) -> Stereo:
-    """``float32 (2, samples)``: close microphones plus ``room`` times the room's.
+def play(kit: Kit, notes: Sequence[DrumNote], rng: np.random.Generator, *, seconds: float, room: float) -> Stereo:
+    """Play notes on a kit; returns the close microphones plus ``room`` times the room ones, ``float32 (2, samples)``.
 
-    Notes that no articulation plays are left out. Which of several toms, rides or kicks plays a note is drawn once.
+    Notes without an articulation are left out. Notes with several draw one of them per call.
     """
     out = np.zeros((2, int(seconds * SAMPLE_RATE)), dtype=np.float32)
     chosen = {note: names[int(rng.integers(len(names)))] for note, names in sorted(kit.articulations.items())}
     gains = {name: 10.0 ** (rng.normal(db, CLASS_DEVIATION_DB) / 20.0) for name, db in sorted(CLASS_DB.items())}
-    hats: list[tuple[float, str]] = [(s.seconds, chosen.get(_note(s.note), "")) for s in line]
-    closings = np.array([when for when, name in hats if name in CHOKING], dtype=np.float64)
+    played = [(note, chosen[_note(note.note)]) for note in notes if _note(note.note) in chosen]
+    closings = np.array([note.seconds for note, name in played if name in CHOKING], dtype=np.float64)
     last: dict[str, str] = {}
-    for stroke in line:
-        name = chosen.get(_note(stroke.note))
-        if name is None:
-            continue
-        velocity = max(1, round(stroke.velocity * (PEDAL_VELOCITY if stroke.note == PEDAL_NOTE else 1.0)))
-        hit = _drawn(kit.hits[name], velocity, last.get(name), rng)
+    for note, name in played:
+        velocity = max(1, round(note.velocity * (PEDAL_VELOCITY if note.note == PEDAL_NOTE else 1.0)))
+        hit = _draw_hit(kit.hits[name], velocity, last.get(name), rng)
         last[name] = hit.file
-        sound = recording(kit.folder / "close" / hit.file) + np.float32(room) * recording(
-            kit.folder / "room" / hit.file
-        )
+        close, distant = (recording(kit.folder / microphones / hit.file) for microphones in ("close", "room"))
+        sound = close + np.float32(room) * distant
         if name in CHOKED:
-            sound = _choked(sound, stroke.seconds, closings)
-        _added(out, sound, stroke.seconds, gains.get(hit.drum_class, 1.0))
+            sound = _choked(sound, note.seconds, closings)
+        _add(out, sound, note.seconds, gains.get(hit.drum_class, 1.0))
     return out
 
 
@@ -168,8 +143,8 @@ def _note(note: int) -> int:
     return GENERAL_MIDI.get(note, note)
 
 
-def _drawn(hits: Sequence[Hit], velocity: int, last: str | None, rng: np.random.Generator) -> Hit:
-    """A hit of the layer that holds the velocity, or the nearest one; not the last one again where there are others."""
+def _draw_hit(hits: Sequence[RecordedHit], velocity: int, last: str | None, rng: np.random.Generator) -> RecordedHit:
+    """Draw a hit of the nearest velocity layer, another one than the last if possible."""
     distances = [max(hit.low_velocity - velocity, velocity - hit.high_velocity, 0) for hit in hits]
     near = [hit for hit, distance in zip(hits, distances, strict=True) if distance == min(distances)]
     fresh = [hit for hit in near if hit.file != last] or near
@@ -177,7 +152,7 @@ def _drawn(hits: Sequence[Hit], velocity: int, last: str | None, rng: np.random.
 
 
 def _choked(sound: Stereo, seconds: float, closings: npt.NDArray[np.float64]) -> Stereo:
-    """Faded out at the next closing of the hi-hat."""
+    """Fade out at the next closing of the hi-hat."""
     after = closings[np.searchsorted(closings, seconds, side="right") :]
     if not after.size:
         return sound
@@ -190,7 +165,7 @@ def _choked(sound: Stereo, seconds: float, closings: npt.NDArray[np.float64]) ->
     return cut
 
 
-def _added(out: Stereo, sound: Stereo, seconds: float, gain: float) -> None:
+def _add(out: Stereo, sound: Stereo, seconds: float, gain: float) -> None:
     start = round(seconds * SAMPLE_RATE)
     length = min(sound.shape[1], out.shape[1] - start)
     if length > 0:

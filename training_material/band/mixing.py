@@ -1,4 +1,4 @@
-"""Stems into a song: places, rooms, balance, and a compressor over the sum."""
+"""Mixing of stems: panning, room, balance, and a compressor on the sum."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ Mono = npt.NDArray[np.float32]
 Stereo = npt.NDArray[np.float32]
 
 BALANCE_DB: Mapping[str, tuple[float, float]] = {"drums": (0.0, 2.0), "bass": (-1.0, 2.0), "other": (0.5, 2.5)}
-"""Mean and deviation of each stem's level while it sounds."""
+"""Mean and standard deviation of each stem's level in its non-silent parts."""
 
 STEM_RMS = 0.09
-LOUDEST_PEAK = 0.95
-GLUED = 0.7
-"""Share of songs with a compressor over the sum."""
+PEAK = 0.95
+COMPRESSION_PROBABILITY = 0.7
+"""Probability of a compressor on the sum."""
 
 
-def placed(mono: Mono, place: float) -> Stereo:
-    """``(2, samples)`` with equal power from -1, left, to 1, right."""
-    angle = (float(np.clip(place, -1.0, 1.0)) + 1.0) * np.pi / 4.0
+def panned(mono: Mono, position: float) -> Stereo:
+    """Pan with constant power from -1 (left) to 1 (right); returns ``(2, samples)``."""
+    angle = (float(np.clip(position, -1.0, 1.0)) + 1.0) * np.pi / 4.0
     return np.asarray(np.stack((mono * np.cos(angle), mono * np.sin(angle))) * np.sqrt(2.0), dtype=np.float32)
 
 
-def roomy(wave: Stereo, rng: np.random.Generator) -> Stereo:
-    """In a small room, more or less."""
+def with_room(wave: Stereo, rng: np.random.Generator) -> Stereo:
+    """Add a small random room."""
     room = Room(probability=1.0, shortest_seconds=0.15, longest_seconds=1.2, quietest_db=-22.0, loudest_db=-8.0)
     return np.asarray(room.apply(wave, rng), dtype=np.float32)
 
 
 def mixed(stems: Mapping[str, Stereo], rng: np.random.Generator) -> dict[str, Stereo]:
-    """The stems at a person's balance, below full scale; a compressor over their sum turns all of them alike."""
+    """Balance the stems below full scale; the gain of a compressor on their sum is applied to all of them."""
     balanced = {}
     for source, (mean, deviation) in BALANCE_DB.items():
-        gain = STEM_RMS * 10.0 ** (rng.normal(mean, deviation) / 20.0)
+        level = STEM_RMS * 10.0 ** (rng.normal(mean, deviation) / 20.0)
         if source in stems:
-            balanced[source] = stems[source] * np.float32(gain / max(1e-9, active_rms(stems[source].T)))
+            balanced[source] = stems[source] * np.float32(level / max(1e-9, active_rms(stems[source].T)))
     total = np.sum(list(balanced.values()), axis=0)
-    if rng.random() < GLUED:
+    if rng.random() < COMPRESSION_PROBABILITY:
         gain_curve = compression_gain(
             total, threshold_db=float(rng.uniform(-3.0, 2.0)), ratio=float(rng.uniform(1.3, 3.0))
         )
         balanced = {source: wave * gain_curve for source, wave in balanced.items()}
         total = total * gain_curve
     loudest = max(float(np.abs(total).max()), *(float(np.abs(wave).max()) for wave in balanced.values()))
-    down = np.float32(min(1.0, LOUDEST_PEAK / loudest))
-    return {source: np.asarray(wave * down, dtype=np.float32) for source, wave in balanced.items()}
+    gain = np.float32(min(1.0, PEAK / loudest))
+    return {source: np.asarray(wave * gain, dtype=np.float32) for source, wave in balanced.items()}

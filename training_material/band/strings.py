@@ -1,10 +1,10 @@
-"""Basses and guitars recorded note by note, playing the notes of MIDI parts."""
+"""Basses and guitars sampled note by note, playing the notes of MIDI parts."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,17 +22,17 @@ Mono = npt.NDArray[np.float32]
 TABLE = "notes.csv"
 RELEASE_SECONDS = 0.07
 TIMING_SECONDS = 0.006
-"""Deviation of a player's onsets from the beat."""
+"""Standard deviation of the onsets from the beat."""
 
 VELOCITY_DEVIATION = 6.0
 SEMITONES_DEVIATION = 0.03
-LOUDER_PER_LAYER = 0.4
-"""Exponent of velocity within a layer, whose notes were recorded alike."""
+VELOCITY_EXPONENT = 0.4
+"""Exponent of the velocity within a velocity layer."""
 
 
 @dataclass(frozen=True)
 class StringNote:
-    """A note of a part: from when to when, its pitch and velocity as MIDI counts them."""
+    """A note of a part: start and end in seconds, MIDI pitch and velocity."""
 
     seconds: float
     end: float
@@ -41,8 +41,8 @@ class StringNote:
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """One recorded note, for a range of pitches and velocities."""
+class RecordedNote:
+    """One recorded note and its velocity layer."""
 
     path: Path
     pitch: int
@@ -52,44 +52,43 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Instrument:
-    """Recorded notes of one way of playing one instrument."""
+    """RecordedNote notes of one articulation of an instrument."""
 
     name: str
     articulation: str
-    notes: Sequence[Recorded]
+    notes: Sequence[RecordedNote]
 
     @property
     def lowest(self) -> int:
-        """Its lowest pitch."""
+        """Lowest recorded pitch."""
         return min(note.pitch for note in self.notes)
 
     @property
     def highest(self) -> int:
-        """Its highest pitch."""
+        """Highest recorded pitch."""
         return max(note.pitch for note in self.notes)
 
 
 def read_instruments(folder: Path) -> dict[tuple[str, str], Instrument]:
-    """The instruments of a folder by name and articulation.
+    """Return the instruments of a folder by name and articulation.
 
     Raises:
-        InputError: its table cannot be read.
+        InputError: the table cannot be read.
     """
     columns = ("file", "instrument", "articulation", "pitch", "low_velocity", "high_velocity")
-    notes: dict[tuple[str, str], list[Recorded]] = defaultdict(list)
+    notes: dict[tuple[str, str], list[RecordedNote]] = defaultdict(list)
     for row in rows(folder / TABLE, columns):
-        recorded = Recorded(
-            folder / row["file"], int(row["pitch"]), int(row["low_velocity"]), int(row["high_velocity"])
-        )
+        pitch, low, high = (int(row[column]) for column in columns[3:])
+        recorded = RecordedNote(folder / row["file"], pitch, low, high)
         notes[row["instrument"], row["articulation"]].append(recorded)
     return {key: Instrument(*key, found) for key, found in notes.items()}
 
 
 def instruments_named(known: Mapping[tuple[str, str], Instrument], names: Iterable[str]) -> list[Instrument]:
-    """Every articulation of the instruments of these names.
+    """Return all articulations of the named instruments.
 
     Raises:
-        InputError: there is none of a name.
+        InputError: a name is unknown.
     """
     found = []
     for name in names:
@@ -104,14 +103,14 @@ def instruments_named(known: Mapping[tuple[str, str], Instrument], names: Iterab
 def notes_of(
     song: mido.MidiFile, keep: Mapping[int, frozenset[int]], *, tempo: float, semitones: int, max_seconds: float
 ) -> list[StringNote]:
-    """Notes of the channels and programs kept, ``tempo`` times as fast and transposed, up to ``max_seconds``.
+    """Return the notes of some parts of a song.
 
     Args:
         song: the MIDI song.
-        keep: channel to programs whose notes count.
-        tempo: factor.
+        keep: programs to keep, per channel.
+        tempo: factor on the tempo.
         semitones: added to every pitch.
-        max_seconds: later notes are left out.
+        max_seconds: notes are cut there.
     """
     found: list[StringNote] = []
     sounding: dict[tuple[int, int], tuple[float, int]] = {}
@@ -141,7 +140,7 @@ def notes_of(
 
 
 def in_range(notes: Sequence[StringNote], instrument: Instrument) -> list[StringNote]:
-    """The notes moved by whole octaves until each can be played."""
+    """Transpose notes by octaves into the range of an instrument."""
     moved = []
     for note in notes:
         pitch = note.pitch
@@ -149,24 +148,24 @@ def in_range(notes: Sequence[StringNote], instrument: Instrument) -> list[String
             pitch += 12
         while pitch > instrument.highest + 1:
             pitch -= 12
-        moved.append(StringNote(note.seconds, note.end, pitch, note.velocity))
+        moved.append(replace(note, pitch=pitch))
     return moved
 
 
-def one_at_a_time(notes: Sequence[StringNote]) -> list[StringNote]:
-    """A line for one voice: the lowest of notes that begin together, each ended by the next."""
+def monophonic(notes: Sequence[StringNote]) -> list[StringNote]:
+    """Keep the lowest of notes that start together, and end each note where the next one starts."""
     line: list[StringNote] = []
     for note in notes:
         if line and note.seconds - line[-1].seconds < 0.02:
             continue
         if line and line[-1].end > note.seconds:
-            line[-1] = StringNote(line[-1].seconds, note.seconds, line[-1].pitch, line[-1].velocity)
+            line[-1] = replace(line[-1], end=note.seconds)
         line.append(note)
     return line
 
 
 def play(instrument: Instrument, notes: Sequence[StringNote], rng: np.random.Generator, *, seconds: float) -> Mono:
-    """``float32 (samples,)`` of the notes, each from a random recording of its pitch and velocity."""
+    """Play notes, each on a random recording near its pitch and velocity; returns ``float32 (samples,)``."""
     out = np.zeros(int(seconds * SAMPLE_RATE), dtype=np.float32)
     n_release = int(RELEASE_SECONDS * SAMPLE_RATE)
     for note in notes:
@@ -184,13 +183,13 @@ def play(instrument: Instrument, notes: Sequence[StringNote], rng: np.random.Gen
         if n_fade:
             piece[-n_fade:] *= np.linspace(1.0, 0.0, n_fade, dtype=np.float32)
         top = max(1, recorded.high_velocity)
-        out[start : start + length] += piece * np.float32((velocity / top) ** LOUDER_PER_LAYER)
+        out[start : start + length] += piece * np.float32((velocity / top) ** VELOCITY_EXPONENT)
     return out
 
 
 @lru_cache(maxsize=1024)
 def shifted(path: Path, semitones: float) -> Mono:
-    """A mono recording played faster or slower, and so higher or lower."""
+    """Return a recording as mono, shifted in pitch by playing it faster or slower; it is cached."""
     mono = recording(path).mean(axis=0)
     if semitones == 0.0:
         return np.asarray(mono, dtype=np.float32)
@@ -198,8 +197,8 @@ def shifted(path: Path, semitones: float) -> Mono:
     return np.asarray(soxr.resample(mono, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="HQ"), dtype=np.float32)
 
 
-def _nearest(notes: Sequence[Recorded], pitch: int, velocity: float, rng: np.random.Generator) -> Recorded:
-    """A random one of those nearest in pitch first, in velocity second."""
+def _nearest(notes: Sequence[RecordedNote], pitch: int, velocity: float, rng: np.random.Generator) -> RecordedNote:
+    """Draw one of the recordings that are nearest in pitch, then in velocity."""
     distances = [
         (abs(note.pitch - pitch), max(note.low_velocity - velocity, velocity - note.high_velocity, 0.0))
         for note in notes

@@ -1,4 +1,4 @@
-"""Tables that describe recordings, and the recordings themselves, read once."""
+"""CSV tables that describe recordings, and the recordings they name."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
-from terminal.names import system_name
+from training_material.recordings import read_samples
 
 Wave = npt.NDArray[np.float32]
 
 
 def rows(path: Path, columns: Sequence[str]) -> list[Mapping[str, str]]:
-    """Lines of a CSV table by its heading.
+    """Return the rows of a CSV table.
 
     Raises:
-        InputError: it cannot be read, has no lines, or lacks a column.
+        InputError: the file cannot be read, has no rows, or lacks a column.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -31,23 +30,20 @@ def rows(path: Path, columns: Sequence[str]) -> list[Mapping[str, str]]:
         raise InputError(f"cannot be read ({error})", where=path, hint="name the folder that holds it") from error
     missing = [column for column in columns if not lines or column not in lines[0]]
     if missing:
-        raise InputError(f"has no line with {', '.join(missing)}", where=path, hint="mend the table")
+        raise InputError(f"has no rows with {', '.join(missing)}", where=path, hint="correct the table")
     return lines
 
 
 @lru_cache(maxsize=4096)
 def recording(path: Path) -> Wave:
-    """Samples ``float32 (channels, samples)`` of a recording at 44.1 kHz; kept, since a song plays it often.
+    """Return a recording at 44.1 kHz, read-only ``float32 (channels, samples)``; it is cached.
 
     Raises:
-        InputError: it cannot be read or has another rate.
+        InputError: the file cannot be read or has another rate.
     """
-    try:
-        wave, rate = soundfile.read(system_name(path), dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"is no readable recording ({error})", where=path, hint="mend or remove it") from error
+    wave, rate = read_samples(path, "float32")
     if rate != SAMPLE_RATE:
         raise InputError(f"has a rate of {rate} Hz", where=path, hint=f"convert it to {SAMPLE_RATE} Hz")
-    kept: Wave = np.ascontiguousarray(wave.T)
+    kept: Wave = np.ascontiguousarray(wave.T, dtype=np.float32)
     kept.flags.writeable = False
     return kept
