@@ -1,11 +1,12 @@
 """Deadlines beside a busy process: is any run late, is time wasted, does more time give better stems?
 
-Four small TFC-TDF networks, a Mixer and a small Demucs v2 of random weights stand for system A. In every round the
-full plan is timed without a limit; then the song is separated, from file to files, at several shares of that time.
-Random networks say nothing about music: the SDR is taken against the output of the full plan (what a deadline costs)
-and against the full plan with every refinement (what left-over time brings).
+Four small TFC-TDF networks, a Mixer and a small Demucs v2 of random weights stand for system A; ``--system`` takes one
+with its real weights instead, and ``--song`` a real song. In every round the full plan is timed without a limit; then
+the song is separated, from file to files, at several shares of that time. The SDR is taken against the output of the
+full plan (the cost of a deadline) and against the full plan with every refinement (the gain of left-over time).
 
     python -m benchmarks.deadlines --rounds 10
+    python -m benchmarks.deadlines --rounds 5 --system starter-plus --song song.wav
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ import soundfile
 import torch
 
 from my_submission.engines import Device
+from my_submission.engines.processors import available_cpus
 from my_submission.geometry import SAMPLE_RATE, OverlapChunking
 from my_submission.mechanisms import RunOptions, WaveformRecipe
 from my_submission.planning import Calibration
 from my_submission.predictor import Predictor, SeparationReport
+from my_submission.predictor.loading import DEFAULT_MODELS_DIR
 from my_submission.stems import MUSIC_SOURCES
-from my_submission.systems import BranchRecipe, SystemRecipe, load_system
+from my_submission.systems import BranchRecipe, SystemRecipe, find_system, load_system
 from my_submission.systems.catalogue import KUIELAB_A
 from my_submission.weights import ModelsFolder
 from tests.model_makers import random_demucs, random_mixer, random_network, write_manifest, write_spectral, write_torch
@@ -76,7 +79,7 @@ class Rig:
     predictor: Predictor
     song: Path
     out: Path
-    n_parts: int
+    n_refinements: int = 0
     full: dict[str, np.ndarray] = field(default_factory=dict)
     refined: dict[str, np.ndarray] = field(default_factory=dict)
     largest_step: float = 0.0
@@ -119,7 +122,15 @@ def build(folder: Path, *, growth: int, channels: int, song_seconds: float) -> R
         recipe, ModelsFolder(folder), RunOptions(device=Device("cpu"), threads=1), allow_unverified=True
     )
     predictor = Predictor(system, calibration=Calibration(folder / "calibration.json"))
-    return Rig(predictor, song, folder / "out", n_parts=5)
+    return Rig(predictor, song, folder / "out")
+
+
+def build_real(folder: Path, name: str, song: Path) -> Rig:
+    """Open a system of the catalogue with the weights of this checkout."""
+    options = RunOptions(device=Device("cpu"), threads=available_cpus())
+    system = load_system(find_system(name), ModelsFolder(DEFAULT_MODELS_DIR), options)
+    predictor = Predictor(system, calibration=Calibration(folder / "calibration.json"))
+    return Rig(predictor, song, folder / "out")
 
 
 def _with_segment(system: SystemRecipe) -> SystemRecipe:
@@ -150,7 +161,8 @@ def one_round(rig: Rig, outcomes: dict[float, list[BudgetedRun]], shares: tuple[
     print(f"full plan: {full_seconds:.1f} s, writing and the like {report.writing_seconds:.1f} s", flush=True)
     if not rig.full:
         rig.full = stems
-        rig.refined = rig.run(refine=True)[2]
+        refined, _, rig.refined = rig.run(refine=True)
+        rig.n_refinements = sum(part.is_refinement for part in refined.parts)
         rig.largest_step = largest_step({"mixture": soundfile.read(rig.song)[0]}) + _step_of_parts(rig)
     for share in shares:
         budget = share * full_seconds
@@ -165,7 +177,7 @@ def one_round(rig: Rig, outcomes: dict[float, list[BudgetedRun]], shares: tuple[
             sdr_db(rig.full, stems),
             sdr_db(rig.refined, stems),
             report.is_as_published
-            and len(refinements) == _n_refinements(rig)
+            and len(refinements) == rig.n_refinements
             and all(p.is_complete for p in refinements),
             largest_step(stems),
             report.plan,
@@ -181,29 +193,25 @@ def one_round(rig: Rig, outcomes: dict[float, list[BudgetedRun]], shares: tuple[
 
 
 def _step_of_parts(rig: Rig) -> float:
-    """The largest jumps of the networks alone and of Demucs alone, together: no blend of them may jump further."""
+    """The largest jumps of every branch alone, added: no blend of them may jump further."""
     whole = rig.predictor.system
     total = 0.0
     for branch, recipe in zip(whole.branches, whole.recipe.branches, strict=True):
-        shares = dict.fromkeys(MUSIC_SOURCES, 1.0)
-        alone = replace(whole.recipe, branches=(replace(recipe, shares=shares),))
-        only = Predictor(replace(whole, recipe=alone, branches=(replace(branch, mixer=None, shares=shares),)))
+        sources = branch.mechanism.sources
+        shares = dict.fromkeys(sources, 1.0)
+        branches = (replace(recipe, shares=shares, minus=()),)
+        alone = replace(whole.recipe, sources=sources, branches=branches, wiener=None, fallback=None)
+        only = Predictor(replace(whole, recipe=alone, branches=(replace(branch, shares=shares, minus=()),)))
         only.separate_file(rig.song, rig.out, subtype="FLOAT")
-        total += largest_step({name: soundfile.read(rig.out / f"{name}.wav")[0] for name in MUSIC_SOURCES})
+        total += largest_step({name: soundfile.read(rig.out / f"{name}.wav")[0] for name in sources})
     return total
-
-
-def _n_refinements(rig: Rig) -> int:
-    demucs = rig.predictor.system.recipe.branches[1].recipe
-    assert isinstance(demucs, WaveformRecipe)
-    return len(MUSIC_SOURCES) + demucs.shifted_passes
 
 
 def print_table(rig: Rig, outcomes: dict[float, list[BudgetedRun]], full: list[float]) -> None:
     """The result as Markdown."""
     spread = f"{min(full):.1f} / {median(full):.1f} / {max(full):.1f} s"
     print(f"\nfull plan, reading and writing included, min / median / max: {spread}")
-    print(f"largest steps of the mixture, the networks and Demucs, added: {rig.largest_step:.3f}\n")
+    print(f"largest steps of the mixture, every branch, added: {rig.largest_step:.3f}\n")
     print(
         "| budget / full | runs | late | early | share of the time used, min / median / max | SDR to the full plan | "
         "SDR to the refined one | largest step |"
@@ -218,6 +226,16 @@ def print_table(rig: Rig, outcomes: dict[float, list[BudgetedRun]], full: list[f
         )
 
 
+def _rig(folder: Path, options: argparse.Namespace) -> Rig:
+    if options.system is None:
+        return build(folder, growth=options.growth, channels=options.channels, song_seconds=options.song_seconds)
+    song = options.song
+    if song is None:
+        song = folder / "song.wav"
+        write_song(song, options.song_seconds)
+    return build_real(folder, options.system, song)
+
+
 def main() -> int:
     """Run all rounds beside a busy process; 1 when a run was late."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -225,6 +243,8 @@ def main() -> int:
     parser.add_argument("--song-seconds", type=float, default=20.0)
     parser.add_argument("--growth", type=int, default=4, help="width of the spectral networks")
     parser.add_argument("--channels", type=int, default=4, help="width of Demucs")
+    parser.add_argument("--system", help="a system of the catalogue, with the weights of this checkout")
+    parser.add_argument("--song", type=Path, help="with --system: the song; noise of --song-seconds when not given")
     parser.add_argument("--shares", type=float, nargs="+", default=list(SHARES))
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
@@ -233,9 +253,7 @@ def main() -> int:
     busy = subprocess.Popen([sys.executable, "-c", BUSY], env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})
     try:
         with tempfile.TemporaryDirectory() as folder:
-            rig = build(
-                Path(folder), growth=options.growth, channels=options.channels, song_seconds=options.song_seconds
-            )
+            rig = _rig(Path(folder), options)
             try:
                 for _ in range(options.rounds):
                     full.append(one_round(rig, outcomes, tuple(options.shares)))

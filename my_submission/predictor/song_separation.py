@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
@@ -136,7 +136,7 @@ class SongSeparation:
         self._energy = EnergyProfile.of(self.mixture.store) if self.budget.is_limited else None
         self._buffers: list[BlendedBuffer] = []
         branches = [self._branch_stages(branch) for branch in self.system.branches]
-        fallback = self._fallback(branches[0])
+        fallback = self._fallback(branches[: self.system.n_first_branches])
         stages = [stage for branch in (*([fallback[0]] if fallback else []), *branches) for stage in branch.stages]
         refinements = [stage for branch in branches for stage in branch.refinements if stage.total_samples]
         recipe = self.system.recipe
@@ -283,16 +283,21 @@ class SongSeparation:
         self.blender.filtered = BlendedBuffer(buffer, recipe.shares)
         return stage
 
-    def _fallback(self, first: SongStages) -> tuple[SongStages, Mapping[str, float]] | None:
-        """The fallback's stages and shares if the first branch would not end in time and the fallback costs little."""
+    def _fallback(self, first: Sequence[SongStages]) -> tuple[SongStages, Mapping[str, float]] | None:
+        """The fallback's stages and shares if the first complete answer would not end in time and it costs little."""
         if not self.budget.is_limited:
             return None
         forecast = self._forecast()
-        if forecast.has_time_for(_seconds_of(first, forecast)) or (branch := self.system.open_fallback()) is None:
+        if (
+            forecast.has_time_for(_seconds_of(*first, forecast=forecast))
+            or (branch := self.system.open_fallback()) is None
+        ):
             return None
         stages = branch.mechanism.stages(self._context(branch.name, self.mixture, branch.shares))
         left = forecast.budget.remaining()
-        return (stages, branch.shares) if _seconds_of(stages, forecast) <= (1 - FALLBACK_SHARE) * left else None
+        return (
+            (stages, branch.shares) if _seconds_of(stages, forecast=forecast) <= (1 - FALLBACK_SHARE) * left else None
+        )
 
     def _run(self) -> Iterator[Event]:
         after = self._written + FADE_SAMPLES if self._written else 0
@@ -408,5 +413,6 @@ def _blended(stages: SongStages, shares: Mapping[str, float]) -> BlendedBuffer:
     return BlendedBuffer(stages.buffer, shares, stages.mixer)
 
 
-def _seconds_of(stages: SongStages, forecast: Forecast) -> float:
-    return sum(forecast.n_seconds(stage.cost_key, stage.audio_seconds_left(forecast)) for stage in stages.stages)
+def _seconds_of(*branches: SongStages, forecast: Forecast) -> float:
+    stages = [stage for branch in branches for stage in branch.stages]
+    return sum(forecast.n_seconds(stage.cost_key, stage.audio_seconds_left(forecast)) for stage in stages)

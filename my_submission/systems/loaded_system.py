@@ -57,6 +57,16 @@ class LoadedSystem:
     weights: Mapping[str, Path]
     open_fallback: Callable[[], Branch | None] = _no_fallback
 
+    @property
+    def n_first_branches(self) -> int:
+        """Number of leading branches that together estimate every source: the first complete answer."""
+        missing = set(self.recipe.estimated)
+        for number, branch in enumerate(self.branches, 1):
+            missing -= {source for source, share in branch.shares.items() if share}
+            if not missing:
+                return number
+        return len(self.branches)
+
     def open_weights(self) -> None:
         """Open all weights now, including those that are otherwise opened when they are first needed."""
         for branch in self.branches:

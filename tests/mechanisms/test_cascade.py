@@ -10,6 +10,7 @@ import pytest
 from my_submission.events import StageStarted
 from my_submission.geometry import FadeChunking, StftGeometry
 from my_submission.mechanisms import SpectralRecipe, WienerRecipe
+from my_submission.planning import Calibration
 from my_submission.predictor import Predictor
 from my_submission.stems import DEMUCS_SOURCES
 from my_submission.systems import Branch, BranchRecipe, LoadedSystem, SystemRecipe
@@ -80,6 +81,27 @@ def test_the_filter_hears_the_mixture_minus_what_it_does_not_filter() -> None:
     for source, gain in gains.items():
         expected = (1 - shares[source]) * gain * 0.6 + shares[source] * gain**2 / squares * 0.6
         np.testing.assert_allclose(stems[source], expected * song(), atol=2e-4)
+
+
+def test_with_too_little_time_for_the_cascade_the_direct_way_is_taken() -> None:
+    """Time for the vocals and some of the rest: a cheap system that hears the mixture covers the song first."""
+    clock, cheap = FakeClock(), {"bass": 0.21, "drums": 0.23, "other": 0.26, "vocals": 0.3}
+    engines = {source: scaling(gain, lambda _: clock.pass_(0.1)) for source, gain in cheap.items()}
+    fallback = Branch("direct", spectral(engines), dict.fromkeys(cheap, 1.0))
+    whole = replace(cascade(clock), open_fallback=lambda: fallback)
+    assert whole.n_first_branches == 2
+    predictor = Predictor(whole, clock=clock, calibration=Calibration())
+    predictor.separate(song(), refine=False)
+    full_seconds = clock.now
+    for _ in range(2):  # the second time the fallback's cost is known
+        clock.now = 0.0
+        stems = predictor.separate(song(), budget_seconds=0.5 * full_seconds, refine=False)
+        assert clock.now <= 0.5 * full_seconds
+    np.testing.assert_allclose(stems["other"], cheap["other"] * song(), atol=1e-6)
+    np.testing.assert_allclose(stems["vocals"], 0.4 * song(), atol=1e-6)
+    clock.now = 0.0
+    stems = predictor.separate(song(), budget_seconds=2 * full_seconds, refine=False)
+    np.testing.assert_allclose(stems["other"], 0.2 * 0.6 * song(), atol=1e-6)
 
 
 def test_the_rest_is_the_mixture_minus_the_target() -> None:
