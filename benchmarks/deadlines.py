@@ -32,7 +32,6 @@ from my_submission.geometry import SAMPLE_RATE, OverlapChunking
 from my_submission.mechanisms import RunOptions, WaveformRecipe
 from my_submission.planning import Calibration
 from my_submission.predictor import Predictor, SeparationReport
-from my_submission.predictor.loading import DEFAULT_MODELS_DIR
 from my_submission.stems import MUSIC_SOURCES
 from my_submission.systems import BranchRecipe, SystemRecipe, find_system, load_system
 from my_submission.systems.catalogue import KUIELAB_A
@@ -128,7 +127,7 @@ def build(folder: Path, *, growth: int, channels: int, song_seconds: float) -> R
 def build_real(folder: Path, name: str, song: Path) -> Rig:
     """Open a system of the catalogue with the weights of this checkout."""
     options = RunOptions(device=Device("cpu"), threads=available_cpus())
-    system = load_system(find_system(name), ModelsFolder(DEFAULT_MODELS_DIR), options)
+    system = load_system(find_system(name), ModelsFolder(), options)
     predictor = Predictor(system, calibration=Calibration(folder / "calibration.json"))
     return Rig(predictor, song, folder / "out")
 
