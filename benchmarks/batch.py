@@ -28,6 +28,7 @@ from my_submission.batch.recipe import CatalogueRecipe, weights_by_content
 from my_submission.batch.remote_paths import Storage
 from my_submission.batch.scheduling import Policy, PoolEvent, Ready, SongScheduler
 from my_submission.batch.separation import SeparationJob
+from my_submission.systems import DEFAULT_SYSTEM
 
 
 class GatedPool(RayPool[CatalogueSong, SongOutcome]):
@@ -94,7 +95,7 @@ def _is_worker(process: psutil.Process) -> bool:
 def main() -> int:
     """Measure both and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--system", default="starter")
+    parser.add_argument("--system", default=DEFAULT_SYSTEM)
     parser.add_argument("--models-dir", default="models")
     parser.add_argument("--songs", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=20.0)

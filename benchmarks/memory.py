@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from my_submission.systems import DEFAULT_SYSTEM
+
 RATE = 44_100
 
 
@@ -42,7 +44,7 @@ def peak_megabytes(arguments: list[str]) -> float:
 def main() -> int:
     """Measure every length and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--system", default="starter")
+    parser.add_argument("--system", default=DEFAULT_SYSTEM)
     parser.add_argument("--models-dir", default="models")
     parser.add_argument("--minutes", nargs="+", type=float, default=[3, 30])
     parser.add_argument("options", nargs="*", help="after --, given to separate")

@@ -2,7 +2,7 @@
 
 import my_submission as mdx
 
-separator = mdx.load("starter")
+separator = mdx.load()                                       # or mdx.load("kuielab-a"), ...
 stems = separator.separate(mixture, sample_rate=44_100)     # {"bass": float32 (2, samples), …}
 report = separator.separate_file("song.flac", "out/song")
 """

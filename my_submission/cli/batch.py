@@ -36,7 +36,7 @@ from my_submission.cli.options import (
     write_run_report,
 )
 from my_submission.errors import DeviceError, MdxError, OutputError
-from my_submission.systems import find_system
+from my_submission.systems import DEFAULT_SYSTEM, find_system
 from terminal.lines import complain, say
 
 
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", required=True, metavar="PLACE", help="folder or URL; stems go to PLACE/<song>/"
     )
-    parser.add_argument("--system", default="starter", help="see `systems` (default: %(default)s)")
+    parser.add_argument("--system", default=DEFAULT_SYSTEM, help="see `systems` (default: %(default)s)")
     add_input_arguments(parser)
     add_run_arguments(parser)
     add_stem_arguments(parser)

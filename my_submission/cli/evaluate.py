@@ -32,6 +32,7 @@ from my_submission.errors import MdxError
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.run_manifest import run_manifest
 from my_submission.predictor.separation_record import RecordRequest, is_separated_already
+from my_submission.systems import DEFAULT_SYSTEM
 from terminal.documents import read_json
 from terminal.lines import complain
 from terminal.names import restored
@@ -47,7 +48,7 @@ _MAX_RUN_BYTES = 64 << 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="<song>/<stem>.wav folders, or .stem.mp4 files")
-    parser.add_argument("--system", nargs="+", default=["starter"], metavar="NAME", help="one or several systems")
+    parser.add_argument("--system", nargs="+", default=[DEFAULT_SYSTEM], metavar="NAME", help="one or several systems")
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("evaluation"), metavar="DIR", help="default: %(default)s"
     )

@@ -26,6 +26,7 @@ from my_submission.errors import MdxError
 from my_submission.pictures import AXES, require_matplotlib, write_pictures
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.separation_record import RecordRequest, is_separated_already
+from my_submission.systems import DEFAULT_SYSTEM
 from terminal import process
 from terminal.lines import complain
 
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="stems go to DIR/<song>/; songs of one name are told apart by their folders",
     )
-    parser.add_argument("--system", default="starter", help="see `systems` (default: %(default)s)")
+    parser.add_argument("--system", default=DEFAULT_SYSTEM, help="see `systems` (default: %(default)s)")
     add_input_arguments(parser)
     add_run_arguments(parser)
     add_stem_arguments(parser)

@@ -97,15 +97,6 @@ class StemBlender:
             stems[self.rest] -= stems[source]
         return {source: stems[source] for source in self.sources}
 
-    def is_covered(self, sources: Sequence[str]) -> bool:
-        """Whether every buffer that has a share of these sources covers them in the whole song."""
-        return all(
-            blended.buffer.coverage[source].is_whole
-            for blended in self.buffers
-            for source in sources
-            if blended.shares.get(source)
-        )
-
     def is_estimated(self, start: int, stop: int) -> bool:
         """Whether every buffer covers all of its sources there."""
         return all(blended.is_covered(1, start, stop) for blended in self.buffers)
@@ -119,6 +110,11 @@ class StemBlender:
         if self.fallback is not None:
             stems, degrees = self._over(self.fallback, stems, degrees, mixture, start, stop)
         return _filled(stems, degrees, mixture)
+
+    def known_estimates(self, start: int, stop: int) -> Stems:
+        """Return stems (2, stop − start) that fall to zero where no buffer covers them, float32."""
+        stems, degrees = self._blend(self.mixture.store.read(start, stop), start, stop)
+        return {source: _between(np.zeros_like(stem), stem, degrees[source]) for source, stem in stems.items()}
 
     def estimated_shares(self) -> dict[str, float]:
         """Return source to the share of the song that a buffer or the fallback covers, 0 … 1.

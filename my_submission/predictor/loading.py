@@ -14,7 +14,7 @@ from my_submission.mechanisms import Precision, RunOptions, Runtime
 from my_submission.planning import Calibration
 from my_submission.predictor.core import Predictor
 from my_submission.predictor.memory import within_device, within_memory
-from my_submission.systems import find_system, load_system
+from my_submission.systems import DEFAULT_SYSTEM, find_system, load_system
 from my_submission.weights import ModelsFolder
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ RUNTIMES = ("auto", "onnx", "torch")
 
 
 def load(
-    system: str = "starter",
+    system: str = DEFAULT_SYSTEM,
     *,
     models_dir: str | Path | None = None,
     device: str = "auto",

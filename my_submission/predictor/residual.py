@@ -1,4 +1,4 @@
-"""Cascades: a mixture minus the stems that are already estimated, and stages that wait for them."""
+"""Cascades: a mixture minus the stems that are already estimated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from my_submission.audio_io import Mixture, SampleStore
-from my_submission.planning import Forecast, Stage, WorkItem
 from my_submission.stems import Stems, Waveform
 
 
@@ -17,7 +16,7 @@ class ResidualStore:
 
     Args:
         mixture: samples of the song.
-        read: returns the blended estimates of the samples [start, stop).
+        read: returns the estimates of the samples [start, stop), zeros where there are none yet.
         minus: the sources that are taken out.
     """
 
@@ -58,47 +57,3 @@ class ResidualStore:
 def residual_mixture(mixture: Mixture, read: Callable[[int, int], Stems], minus: Sequence[str]) -> Mixture:
     """Return the mixture minus some estimated sources, for mechanisms that need no statistics of it."""
     return replace(mixture, store=ResidualStore(mixture.store, read, minus))
-
-
-class DependentStage(Stage):
-    """A stage that is not begun before the sources it takes out of the mixture are estimated.
-
-    Args:
-        stage: the work itself.
-        is_ready: whether it can begin.
-    """
-
-    def __init__(self, stage: Stage, is_ready: Callable[[], bool]) -> None:
-        super().__init__(stage.name, stage.cost_key, stage.runs_on, stage.total_samples)
-        self._stage = stage
-        self._is_ready = is_ready
-
-    @property
-    def covered_samples(self) -> int:
-        """Samples of the song that are done."""
-        return self._stage.covered_samples
-
-    @property
-    def is_done(self) -> bool:
-        """Whether no work is left."""
-        return self._stage.is_done
-
-    @property
-    def departure(self) -> str:
-        """As the stage itself says."""
-        return self._stage.departure
-
-    def audio_seconds_left(self, forecast: Forecast) -> float:
-        """As the stage itself says."""
-        return self._stage.audio_seconds_left(forecast)
-
-    def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
-        """The next work item, as part of this stage; None while it must wait."""
-        if not self._is_ready():
-            return None
-        item = self._stage.next_item(forecast, after=after)
-        return None if item is None else replace(item, stage=self)
-
-    def planned_departure(self, share: float, forecast: Forecast) -> str:
-        """As the stage itself says."""
-        return self._stage.planned_departure(share, forecast)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +18,7 @@ from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.planning.energy import EnergyProfile
 from my_submission.predictor.blender import BlendedBuffer, StemBlender
 from my_submission.predictor.report import NOT_SEPARATED, StageReport, is_separated
-from my_submission.predictor.residual import DependentStage, residual_mixture
+from my_submission.predictor.residual import residual_mixture
 from my_submission.predictor.worker import OverrunError, Worker, is_abandoned
 from my_submission.stems import Stems
 from my_submission.systems import Branch, LoadedSystem
@@ -236,23 +236,20 @@ class SongSeparation:
 
     def _branch_stages(self, branch: Branch) -> SongStages:
         """The stages of a branch; their buffer joins those that are blended."""
-        mixture, earlier = self._without(branch.minus)
+        mixture = self._without(branch.minus)
         stages = branch.mechanism.stages(self._context(branch.name, mixture, branch.shares))
-        if branch.minus:
-
-            def is_ready() -> bool:
-                return earlier.is_covered(branch.minus)
-
-            waiting = tuple(DependentStage(stage, is_ready) for stage in stages.stages)
-            refining = tuple(DependentStage(stage, is_ready) for stage in stages.refinements)
-            stages = replace(stages, stages=waiting, refinements=refining)
         self._buffers.append(_blended(stages, branch.shares))
         return stages
 
-    def _without(self, minus: tuple[str, ...]) -> tuple[Mixture, StemBlender]:
-        """The mixture minus some sources, and the blend of the branches so far that estimates them."""
+    def _without(self, minus: tuple[str, ...]) -> Mixture:
+        """The mixture minus some sources, as far as the branches so far have estimated them.
+
+        Branches come one after the other, so the whole song is estimated, unless a deadline leaves no time for more.
+        """
+        if not minus:
+            return self.mixture
         earlier = StemBlender(minus, self.mixture, tuple(self._buffers))
-        return residual_mixture(self.mixture, earlier.estimates, minus) if minus else self.mixture, earlier
+        return residual_mixture(self.mixture, earlier.known_estimates, minus)
 
     def _context(self, name: str, mixture: Mixture, shares: Mapping[str, float]) -> SongContext:
         return SongContext(
@@ -273,7 +270,7 @@ class SongSeparation:
         recipe = self.system.recipe.wiener
         if recipe is None:
             return None
-        mixture, _ = self._without(recipe.minus)
+        mixture = self._without(recipe.minus)
         buffer, stage = recipe.stage(
             self._context("joint filter", mixture, recipe.shares),
             read=self.blender.estimates,

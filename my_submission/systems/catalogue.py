@@ -73,6 +73,10 @@ SYSTEMS: dict[str, SystemRecipe] = {
 }
 
 
+DEFAULT_SYSTEM = "starter-plus"
+"""What is separated with where no system is named; its weights are in the repository."""
+
+
 def find_system(name: str) -> SystemRecipe:
     """The system of a name.
 

@@ -18,8 +18,8 @@ class BranchRecipe:
         name: shown in plans and reports.
         recipe: the mechanism.
         shares: source to this branch's share of the blend; a source without one is not blended in.
-        minus: sources, estimated by earlier branches, that are taken out of the mixture that this branch hears. Its
-            work begins when they are estimated in the whole song.
+        minus: sources, estimated by earlier branches, that are taken out of the mixture before this branch runs on it.
+            What a deadline left unestimated is not taken out.
     """
 
     name: str

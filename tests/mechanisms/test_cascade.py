@@ -55,7 +55,7 @@ def test_later_branches_hear_the_mixture_minus_what_is_estimated(budget: float |
     np.testing.assert_allclose(sum(stems.values()), song(), atol=1e-6)
 
 
-def test_a_branch_waits_for_what_it_takes_out() -> None:
+def test_later_branches_come_after_what_they_take_out() -> None:
     """With time for part of the vocals only, the accompaniment is not begun and the stems still add up."""
     clock = FakeClock()
     events = list(Predictor(cascade(clock), clock=clock).stream(song(), budget_seconds=8.0, refine=False))
@@ -65,6 +65,26 @@ def test_a_branch_waits_for_what_it_takes_out() -> None:
     difference = np.abs(sum(events[-1].result.values()) - song())
     assert difference.max() < 0.02  # on the ramp where the vocals end
     assert np.mean(difference > 1e-5) < 0.1
+
+
+def test_where_nothing_is_estimated_nothing_is_taken_out() -> None:
+    """Vocals of 4 s a chunk, bass of 0.05 s: where no vocals fit into the time, the bass network hears the mixture."""
+    clock = FakeClock()
+    front = Branch("vocals", spectral({"vocals": scaling(0.4, lambda _: clock.pass_(4.0))}), {"vocals": 1.0})
+    back = Branch("bass", spectral({"bass": scaling(0.5, lambda _: clock.pass_(0.05))}), {"bass": 1.0}, ("vocals",))
+    made = system((front, back), ("bass", "vocals"))
+    predictor = Predictor(made, clock=clock, calibration=Calibration())
+    predictor.separate(song(), refine=False)
+    clock.now = 0.0
+    stems = predictor.separate(song(), budget_seconds=24.0, refine=False)
+    assert clock.now <= 24.0
+    gains = stems["bass"] / song()
+    low, high = (np.isclose(gains, gain, atol=1e-4).mean() for gain in (0.5 * 0.6, 0.5))
+    assert low > 0.15
+    assert high > 0.5
+    assert low + high > 0.8  # in between, on ramps: between the two
+    assert gains.min() > 0.5 * 0.6 - 1e-3
+    assert gains.max() < 0.5 + 1e-3
 
 
 def test_the_filter_hears_the_mixture_minus_what_it_does_not_filter() -> None:
