@@ -329,7 +329,7 @@ def test_no_song_is_replaced_by_a_stem_or_a_document(
     assert "it is an input" in str(outcome.error)
     models = str(recipe.load_settings["models_dir"])
     where = ["-o", str(tmp_path / "new"), "--report", str(path)] if report else ["-o", str(tmp_path / "out")]
-    assert main(["batch", str(path), "--models-dir", models, *where]) == 1
+    assert main(["batch", str(path), "--system", "starter", "--models-dir", models, *where]) == 1
     assert "it is an input" in capsys.readouterr().err
     assert path.read_bytes() == before
     assert sorted(path.name for path in path.parent.iterdir()) == ["bass.flac"]
@@ -629,7 +629,8 @@ def test_a_dry_run_says_what_there_is_to_do_and_starts_nothing(
 ) -> None:
     monkeypatch.setattr("my_submission.cli.batch.connected", None)
     write_song(tmp_path / "in" / "one.wav")
-    words = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--models-dir", str(tiny_models)]
+    words = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--system", "starter"]
+    words += ["--models-dir", str(tiny_models)]
     assert main([*words, "--dry-run"]) == 0
     printed = capfd.readouterr().out
     assert "one: to be separated" in printed

@@ -106,7 +106,7 @@ def test_every_song_once_though_a_worker_and_the_driver_are_killed(
 ) -> None:
     out, log = tmp_path / "out", tmp_path / "log.txt"
     command = [sys.executable, "-m", "my_submission", "batch", str(catalogue), "-o", str(out)]
-    command += ["--models-dir", str(tiny_models), "--workers", "2"]
+    command += ["--system", "starter", "--models-dir", str(tiny_models), "--workers", "2"]
 
     def manifests() -> list[Path]:
         return sorted(out.glob("song */separation.json"))
@@ -158,7 +158,7 @@ def separated_alone(catalogue: Path, models: Path, tmp_path: Path, *names: str) 
     """Songs as one process of `separate` makes them, with as many threads as a worker has."""
     songs = [str(catalogue / f"{name}.wav") for name in names] or sorted(map(str, catalogue.glob("*.wav")))
     command = [sys.executable, "-m", "my_submission", "separate", *songs, "-o", str(tmp_path / "alone")]
-    command += ["--models-dir", str(models), "--device", "cpu", "--threads", "1"]
+    command += ["--system", "starter", "--models-dir", str(models), "--device", "cpu", "--threads", "1"]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     subprocess.run(command, cwd=ROOT, env={**os.environ, **threads}, capture_output=True, check=False)
     return tmp_path / "alone"
@@ -178,8 +178,15 @@ def test_an_object_store_as_input_and_output(
     store.mkdir("music")
     for name in ("song 00", "song 01", "song 07"):
         store.put_file(str(catalogue / f"{name}.wav"), f"music/in/{name}.wav")
-    words = ["batch", "s3://music/in", "-o", "s3://music/out", "--s3-endpoint", s3_endpoint, "--models-dir"]
-    words += [str(tiny_models), "--scratch", str(tmp_path / "scratch"), "--report", str(tmp_path / "report.json")]
+    words = ["batch", "s3://music/in", "-o", "s3://music/out", "--s3-endpoint", s3_endpoint, "--system", "starter"]
+    words += [
+        "--models-dir",
+        str(tiny_models),
+        "--scratch",
+        str(tmp_path / "scratch"),
+        "--report",
+        str(tmp_path / "report.json"),
+    ]
     assert main(words) == 1
     alone = separated_alone(catalogue, tiny_models, tmp_path, "song 00", "song 01")
     for name in ("song 00", "song 01"):
@@ -216,7 +223,8 @@ def test_scores_over_the_cluster_are_those_of_the_evaluator(cluster: str, tiny_m
     (tmp_path / "set" / "three" / "bass.wav").unlink()
     references, out = str(tmp_path / "set"), str(tmp_path / "out")
     metrics = ["--metric", "mdx", "bsseval-sdr"]
-    words = ["batch", references, "-o", out, "--models-dir", str(tiny_models), "--score", references, *metrics]
+    words = ["batch", references, "-o", out, "--system", "starter", "--models-dir", str(tiny_models)]
+    words += ["--score", references, *metrics]
     assert main([*words, "--scores", str(tmp_path / "ours.json")]) == 1
     alone = ["score", references, out, *metrics, "--system", "starter", "--no-results", "--jobs", "1"]
     assert evaluator_cli.main([*alone, "--json", str(tmp_path / "alone.json")]) == 1

@@ -32,7 +32,7 @@ def run(tiny_models: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., t
 
     def call(*arguments: object) -> tuple[int, str, str]:
         capfd.readouterr()
-        code = main(["separate", "--models-dir", str(tiny_models), *map(str, arguments)])
+        code = main(["separate", "--system", "starter", "--models-dir", str(tiny_models), *map(str, arguments)])
         out, err = capfd.readouterr()
         return code, out, err
 
@@ -271,7 +271,8 @@ def test_a_full_disk(tiny_models: Path, tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000));"
         "from my_submission.cli import main; sys.exit(main(sys.argv[1:]))"
     )
-    arguments = ["separate", str(song), "-o", str(tmp_path / "out"), "--models-dir", str(tiny_models)]
+    where = ["--system", "starter", "--models-dir", str(tiny_models)]
+    arguments = ["separate", str(song), "-o", str(tmp_path / "out"), *where]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT, check=False
     )
@@ -414,7 +415,8 @@ def test_a_kill_in_the_middle_leaves_no_stem_and_the_next_run_cleans_up(tiny_mod
     song = write_song(tmp_path / "song.wav", samples=44_100 * 120)
     out = tmp_path / "out" / "song"
     command = [sys.executable, "-m", "my_submission", "separate", str(song), "-o", str(tmp_path / "out")]
-    process = subprocess.Popen([*command, "--models-dir", str(tiny_models)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    where = ["--system", "starter", "--models-dir", str(tiny_models)]
+    process = subprocess.Popen([*command, *where], cwd=ROOT, stderr=subprocess.DEVNULL)
     while process.poll() is None and not list(out.glob(".*.part")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -422,7 +424,7 @@ def test_a_kill_in_the_middle_leaves_no_stem_and_the_next_run_cleans_up(tiny_mod
     assert list(out.glob(".*.part"))
     assert not list(out.glob("[!.]*"))
     write_song(song)
-    assert main(["separate", str(song), "-o", str(tmp_path / "out"), "--models-dir", str(tiny_models)]) == 0
+    assert main(["separate", str(song), "-o", str(tmp_path / "out"), *where]) == 0
     assert stems_of(out) == SET
 
 

@@ -36,7 +36,8 @@ def evaluate(dataset: Path, tiny_models: Path, tmp_path: Path, capfd: pytest.Cap
 
     def call(*more: object, models: Path = tiny_models, code: int = 0) -> str:
         capfd.readouterr()
-        arguments = ["evaluate", str(dataset), "-o", str(tmp_path / "out"), "--models-dir", str(models)]
+        arguments = ["evaluate", str(dataset), "-o", str(tmp_path / "out"), "--system", "starter"]
+        arguments += ["--models-dir", str(models)]
         assert main([*arguments, *map(str, more)]) == code
         printed, said = capfd.readouterr()
         return printed + said
@@ -99,5 +100,5 @@ def test_a_broken_song_is_reported_and_the_other_scored(
 
 def test_a_folder_without_songs(tiny_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "hollow").mkdir()
-    assert main(["evaluate", str(tmp_path / "hollow"), "--models-dir", str(tiny_models)]) == 1
+    assert main(["evaluate", str(tmp_path / "hollow"), "--system", "starter", "--models-dir", str(tiny_models)]) == 1
     assert "no songs here" in capfd.readouterr().err

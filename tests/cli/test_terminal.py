@@ -77,7 +77,8 @@ def test_songs_of_any_name_are_separated_reported_and_shown(
     songs[1].write_bytes(b"no sound" * 100)
     write_song(songs[2])
     report = tmp_path / "report.json"
-    words = ["separate", *map(str, songs), "-o", str(tmp_path / "out"), "--models-dir", str(tiny_models)]
+    words = ["separate", *map(str, songs), "-o", str(tmp_path / "out"), "--system", "starter"]
+    words += ["--models-dir", str(tiny_models)]
     assert main([*words, "--report", str(report)]) == 1
     out, err = capfd.readouterr()
     assert HARMLESS.replace("/", "") in out
@@ -238,7 +239,8 @@ def test_the_first_song_s_time_begins_with_the_process(
     """A start that took 100 s leaves nothing of the first song's 60; the second has all of its own."""
     monkeypatch.setattr(process, "began", lambda: time.monotonic() - 100)
     songs = [str(write_song(tmp_path / name)) for name in ("first.wav", "second.wav")]
-    words = ["separate", *songs, "-o", str(tmp_path / "out"), "--models-dir", str(tiny_models), "--budget", "60"]
+    words = ["separate", *songs, "-o", str(tmp_path / "out"), "--system", "starter"]
+    words += ["--models-dir", str(tiny_models), "--budget", "60"]
     assert main([*words, "--report", str(tmp_path / "report.json")]) == 1
     out, err = capfd.readouterr()
     assert "1 song(s) not separated for want of time" in err

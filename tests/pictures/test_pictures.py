@@ -68,7 +68,7 @@ def test_separate_writes_pictures_and_a_page_that_opens_anywhere(
     tiny_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     song = write_audio(tmp_path / "a <song> & more.wav", noise(2, RATE))
-    options = ["--models-dir", str(tiny_models), "--pictures", "--frequency-axis", "linear"]
+    options = ["--system", "starter", "--models-dir", str(tiny_models), "--pictures", "--frequency-axis", "linear"]
     assert main(["separate", str(song), "-o", str(tmp_path / "out"), *options]) == 0
     folder = tmp_path / "out" / "a <song> & more"
     expected = {f"{name}.png" for name in ("mixture", *MUSIC_SOURCES)} | {"report.html", "separation.json"}
