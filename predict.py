@@ -92,7 +92,7 @@ class SubmissionPredictor(MusicDemixingPredictor):
             logger.info("%s: %s", mixture_file_path, note)
         for warning in report.warnings():
             logger.warning("%s: %s", mixture_file_path, warning)
-        record_song(report.as_json())
+        record_song(report)
 
     def _separate(self, mixture: Path, targets: dict[str, Path], budget: Budget) -> SeparationReport:
         """Write the stems in place where they have the package's own names, else by way of a hidden folder."""

@@ -21,7 +21,7 @@ from my_submission.engines.fake_engine import FakeEngine
 from my_submission.geometry import StftGeometry
 from my_submission.mechanisms import MaskingMechanism
 from my_submission.mechanisms.masked_song import MaskedSong, mask_store_shape
-from my_submission.predictor.report import peak_memory_bytes
+from my_submission.predictor.peak_memory import peak_memory_bytes
 from my_submission.systems.aimless import MASK_STRETCHES, WienerSettings
 
 STFT = StftGeometry(4096, 1024, 2049)

@@ -1,18 +1,23 @@
-"""Progress as a stream of small values; each door shows them its own way."""
+"""Progress of a separation as a stream of small values; every entry point shows them its own way."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic, TypeAlias, TypeVar
+
+from my_submission.reports import SeparationReport
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True)
 class Planned:
-    """The first event: what there is to do.
+    """The first event of a song.
 
     Attributes:
-        parts: name of every part, in the order of work, to the seconds it is expected to take.
+        parts: name of every stage, in the order of work, to the seconds that it is expected to take.
     """
 
     parts: Mapping[str, float]
@@ -20,11 +25,11 @@ class Planned:
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A part of the plan begins.
+    """A stage begins.
 
     Attributes:
-        part: its name, such as "vocals network", "mixer", "demucs".
-        samples: how many samples of the song it will go through.
+        part: its name, for people, such as "networks: vocals" or "demucs".
+        samples: samples of the song that it has to cover.
     """
 
     part: str
@@ -33,7 +38,7 @@ class StageStarted:
 
 @dataclass(frozen=True)
 class StageAdvanced:
-    """A part has finished the song up to ``done`` of ``samples``."""
+    """A stage has covered ``done`` of ``samples`` samples of the song."""
 
     part: str
     done: int
@@ -42,53 +47,54 @@ class StageAdvanced:
 
 @dataclass(frozen=True)
 class StageFinished:
-    """A part is over, complete or stopped by the deadline.
+    """A stage is over: complete, or stopped by the deadline.
 
     Attributes:
-        seconds: how long it took.
-        done: samples of the song it covered; less than ``samples`` when the deadline stopped it.
+        seconds: its duration.
+        done: samples of the song that it covered; fewer than ``samples`` if the deadline stopped it.
+        branch: name of the system's branch that it belongs to; empty for a filter over all branches.
     """
 
     part: str
     seconds: float
     done: int
     samples: int
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing was left out."""
-        return self.done >= self.samples
-
-
-@dataclass(frozen=True)
-class Estimated:
-    """How much of the song the system has estimated; the rest of every stem is a share of the mixture.
-
-    Attributes:
-        shares: stem to the share of the song that an estimate covers, 0 … 1.
-    """
-
-    shares: Mapping[str, float]
+    branch: str = ""
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something a user should know that is not an error, such as a fallback or a cut-off."""
+    """A remark for the user that is no error, such as a fallback."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Finished:
+class Finished(Generic[T_co]):
     """The last event of a stream.
 
     Attributes:
-        result: what the caller asked for.
-        late_by_seconds: how long after the deadline; 0 in time, and where there is none.
+        result: the stems of a waveform, or the report of a file.
+        report: how the song was separated.
     """
 
-    result: Any = field(repr=False)
-    late_by_seconds: float = 0.0
+    result: T_co = field(repr=False)
+    report: SeparationReport = field(repr=False)
 
 
-Event = Planned | StageStarted | StageAdvanced | StageFinished | Estimated | Note | Finished
+Event: TypeAlias = Planned | StageStarted | StageAdvanced | StageFinished | Note
+"""An event before the end of a stream."""
+
+EventStream: TypeAlias = Generator[Event | Finished[T]]
+"""Events of one song; the last one is ``Finished``."""
+
+
+def last_event(events: Iterable[Event | Finished[T]]) -> Finished[T]:
+    """Run a stream to its end and return its last event."""
+    finished = None
+    for event in events:
+        if isinstance(event, Finished):
+            finished = event
+    if finished is None:
+        raise ValueError("the stream of events ended without Finished")
+    return finished

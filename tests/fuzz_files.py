@@ -42,7 +42,6 @@ from my_submission.errors import MdxError
 from my_submission.networks.lightning_checkpoints import read_settings
 from my_submission.networks.state_dict import load_state_dict, map_state_dict
 from my_submission.planning.calibration import Calibration
-from my_submission.submission.results import done_share
 from my_submission.weights import ModelsFolder, check_checksums, fetch, read_state_dict, read_tensor_shapes
 from my_submission.weights.archives import extract_member
 from tests.graph_fixtures import BINS, FRAMES, saved_with_companion, scaling_graph
@@ -272,7 +271,7 @@ def _documents() -> list[Target]:
     manifest = {"schema": 1, "artefacts": [entry(), entry(name="mine/drums", path="mine/drums.onnx")]}
     aicrowd = {"challenge_id": "x", "authors": ["a"], "description": "d", "external_dataset_used": False, "gpu": False}
     part = {"name": "a", "done_samples": 1, "samples": 2, "complete": False, "is_refinement": False}
-    report = {"complete": False, "is_as_published": False, "left_out": ["b"], "parts": [part]}
+    report = {"schema": 1, "complete": False, "is_as_published": False, "left_out": ["b"], "parts": [part]}
     configuration = b'track = "mdx21"\nauthors = ["me", "you"]\ndescription = "d"\nexternal_dataset_used = false\n'
     experiment = f"base = '{CONFIGS / 'kuielab-a/vocals.toml'}'\n[data]\nbatch = 4\n".encode()
     model = b"{class_path: models.xumx.X_UMX, init_args: {max_bins: 12, b: [1, 2.5]}}"
@@ -300,7 +299,7 @@ def _documents() -> list[Target]:
 
 
 def _shares(path: Path) -> list[float]:
-    return [done_share(report) for report in read_song_reports(path)]
+    return [report.done_share for report in read_song_reports(path)]
 
 
 def mutant(target: Target, number: int, seed: int) -> bytes:

@@ -23,6 +23,7 @@ from my_submission.mechanisms import (
     WaveformRecipe,
 )
 from my_submission.planning import Calibration, CostModel, Forecast, Schedule
+from my_submission.reports import SeparationReport, StageReport
 from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES, Stems
 from my_submission.systems import Branch, BranchRecipe, LoadedSystem, SystemRecipe
 
@@ -122,6 +123,12 @@ def two_branches(
         ),
     )
     return LoadedSystem(recipe, (Branch(names[0], networks, HALVES), Branch(names[1], demucs, HALVES)), {})
+
+
+def report_of(*parts: StageReport, **facts: object) -> SeparationReport:
+    """A report of a song with these stages."""
+    required = {"system": "s", "source_rate": 44_100, "source_samples": 100, "seconds": 1.0, "budget_seconds": 10.0}
+    return SeparationReport(parts=parts, **required, peak_memory_bytes=1, cutoffs_hz={}, weights={}, **facts)
 
 
 def with_branches(system: LoadedSystem, *numbers: int) -> LoadedSystem:

@@ -28,7 +28,7 @@ from my_submission.batch.remote_paths import RemotePath, Storage
 from my_submission.errors import InputError, MdxError, OutputError
 from my_submission.files.scratch import scratch_folder
 from my_submission.predictor import Predictor, time_limit_seconds
-from my_submission.predictor.report import peak_memory_bytes
+from my_submission.predictor.peak_memory import peak_memory_bytes
 from my_submission.predictor.separation_record import RecordRequest
 
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from my_submission.challenge.building import TREE, build_predictor, require_sources
 from my_submission.challenge.configuration import SubmissionConfiguration, active_configuration
-from my_submission.challenge.song_reports import EventReport, record_song
+from my_submission.challenge.song_reports import record_song
 from my_submission.dsp.interleaving import interleaved
 from my_submission.errors import InputError, MdxError
-from my_submission.events import Finished
+from my_submission.events import last_event
 from my_submission.predictor import Predictor
 from my_submission.stems import Stems, Waveform
 
@@ -82,15 +82,12 @@ class SeparationModel:
         return arrays, dict.fromkeys(self.instruments, sample_rate)
 
     def _separate(self, mixture: Waveform, sample_rate: int, budget_seconds: float) -> Stems:
-        report = EventReport(budget_seconds)
-        for event in self.predictor.stream(mixture, sample_rate=sample_rate, budget_seconds=budget_seconds):
-            report.take(event)
-            if isinstance(event, Finished):
-                stems: Stems = event.result
-        record_song(report.as_json())
-        for text in report.warnings():
+        stream = self.predictor.stream(mixture, sample_rate=sample_rate, budget_seconds=budget_seconds)
+        finished = last_event(stream)
+        record_song(finished.report)
+        for text in finished.report.warnings():
             logger.warning(text)
-        return stems
+        return finished.result
 
 
 def _channels_first(array: KitArray) -> Waveform:

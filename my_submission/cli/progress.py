@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +19,16 @@ from rich.progress import (
 )
 
 from my_submission.errors import MdxError
-from my_submission.events import Event, Finished, Note, StageAdvanced, StageFinished, StageStarted
+from my_submission.events import (
+    Event,
+    EventStream,
+    Finished,
+    Note,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    last_event,
+)
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.predictor import SeparationReport
 from terminal.names import shown
@@ -58,13 +68,15 @@ class SongProgress:
     ) -> None:
         self._bars.stop()
 
-    def follow(self, song: str, events: Iterable[Event]) -> SeparationReport:
-        """Show all events of a song up to its end; returns what was done, which :meth:`done` shows."""
+    def follow(self, song: str, events: EventStream[SeparationReport]) -> SeparationReport:
+        """Show all events of a song and return its report, which :meth:`done` shows."""
+        return last_event(self._shown(song, events)).result
+
+    def _shown(self, song: str, events: EventStream[SeparationReport]) -> EventStream[SeparationReport]:
         for event in events:
-            self.show(song, event)
-            if isinstance(event, Finished):
-                report: SeparationReport = event.result
-        return report
+            if not isinstance(event, Finished):
+                self.show(song, event)
+            yield event
 
     def show(self, song: str, event: Event) -> None:
         """Show one event of a song."""
@@ -86,7 +98,7 @@ class SongProgress:
 
     def done(self, song: str, report: SeparationReport) -> None:
         """Say where a song's stems are, and what became of its levels."""
-        folder = next(iter(report.outputs.values())).rpartition("/")[0]
+        folder = Path(next(iter(report.outputs.values()))).parent
         parts = "" if report.is_complete else ", not every part was done"
         parts = "".join(f", {text}" for text in report.warnings()) or parts
         speed = f"{report.seconds:.1f} s, {report.realtime_factor:.1f} x real time{parts}"

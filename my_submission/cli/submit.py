@@ -199,7 +199,7 @@ def _print_table(reports: list[RehearsalReport]) -> None:
             used = "-" if song.seconds is None else f"{song.seconds:.1f}"
             share = "-" if song.seconds is None else f"{song.seconds / song.limit_seconds:.0%}"
             setup = "-" if report.setup_seconds is None else f"{report.setup_seconds:.1f}"
-            result = "complete" if song.is_passed and not song.left_out else f"{song.done_share:.0%} of the work"
+            result = "complete" if song.is_passed and song.is_as_published else f"{song.done_share:.0%} of the work"
             if not song.is_passed:
                 result = song.error or "; ".join(song.stem_faults) or "late"
             figures = (f"{song.duration_seconds:.1f}", f"{song.limit_seconds:.1f}", used, share, setup)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import time
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from my_submission.errors import DeviceError, MdxError
 from my_submission.events import Finished, StageFinished
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.predictor import Predictor, load
-from my_submission.predictor.report import peak_memory_bytes
+from my_submission.predictor.peak_memory import peak_memory_bytes
 from my_submission.stems import Stems, Waveform
 from my_submission.systems import LoadedSystem
 
@@ -118,7 +119,7 @@ def measure(settings: TrialSettings) -> Trial:
     system = predictor.system
     mixture = trial_mixture(chunk_samples(system))
     _timed(predictor, mixture)  # the first run also allocates and compiles
-    stems, seconds, part_seconds = _timed(predictor, mixture)
+    stems, seconds, branch_seconds = _timed(predictor, mixture)
     audio_seconds = mixture.shape[-1] / SAMPLE_RATE
     return Trial(
         settings=settings,
@@ -126,7 +127,7 @@ def measure(settings: TrialSettings) -> Trial:
         load_seconds=load_seconds,
         audio_seconds=audio_seconds,
         seconds=seconds,
-        cost=long_song_seconds(system, mixture.shape[-1], part_seconds, seconds) / audio_seconds,
+        cost=long_song_seconds(system, mixture.shape[-1], branch_seconds, seconds) / audio_seconds,
         peak_bytes=peak_memory_bytes(),
         stems=stems,
     )
@@ -146,28 +147,30 @@ def trial_mixture(samples: int) -> Waveform:
     return np.asarray(0.05 * chord + 0.05 * noise, np.float32)
 
 
-def long_song_seconds(system: LoadedSystem, samples: int, part_seconds: dict[str, float], seconds: float) -> float:
-    """Return what the chunk would have cost as a part of a long song, where segments as long as it overlap.
+def long_song_seconds(system: LoadedSystem, samples: int, branch_seconds: Mapping[str, float], seconds: float) -> float:
+    """Return the cost of the chunk as a part of a long song, in which segments as long as the chunk overlap.
 
     Args:
         system: the system.
-        samples: of the chunk.
-        part_seconds: name of each stage to its seconds.
-        seconds: of the whole run.
+        samples: length of the chunk.
+        branch_seconds: name of each branch to the seconds of its stages.
+        seconds: duration of the whole run.
     """
-    extra = 0.0
-    for branch in system.branches:
-        passes = branch.mechanism.long_song_passes(samples)
-        extra += (passes - 1) * sum(cost for name, cost in part_seconds.items() if name.startswith(branch.name))
-    return seconds + extra
+    passes = {branch.name: branch.mechanism.long_song_passes(samples) for branch in system.branches}
+    return seconds + sum((passes.get(name, 1.0) - 1) * cost for name, cost in branch_seconds.items())
 
 
 def _timed(predictor: Predictor, mixture: Waveform) -> tuple[Stems, float, dict[str, float]]:
-    part_seconds: dict[str, float] = {}
+    """Return the stems, the seconds they took, and the name of each branch to the seconds of its stages."""
+    stages: dict[tuple[str, str], float] = {}
     started = time.monotonic()
     for event in predictor.stream(mixture):
         if isinstance(event, StageFinished):
-            part_seconds[event.part] = part_seconds.get(event.part, 0.0) + event.seconds
+            stages[event.branch, event.part] = event.seconds
         elif isinstance(event, Finished):
-            stems: Stems = event.result
-    return stems, time.monotonic() - started, part_seconds
+            stems = event.result
+    seconds = time.monotonic() - started
+    branch_seconds: dict[str, float] = {}
+    for (branch, _), cost in stages.items():
+        branch_seconds[branch] = branch_seconds.get(branch, 0.0) + cost
+    return stems, seconds, branch_seconds

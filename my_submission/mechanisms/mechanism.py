@@ -40,6 +40,11 @@ class SongStages:
     refinements: tuple[Stage, ...] = ()
     mixer: Mixer | None = None
 
+    @property
+    def all(self) -> tuple[Stage, ...]:
+        """Stages and refinements."""
+        return (*self.stages, *self.refinements)
+
 
 @dataclass(frozen=True)
 class Fitted(Generic[M_co]):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from my_submission.planning.cost_model import Forecast
 from my_submission.planning.stage import ClosingStage, Stage, WorkItem
+from my_submission.reports import AS_PUBLISHED
 
-AS_PUBLISHED = "everything as published"
 EQUAL_SHARES = "the mixture shared out equally"
 
 
@@ -53,13 +53,13 @@ class Schedule:
         stages: make the answer, cheapest complete answer first.
         refinements: done only when nothing of ``stages`` is left that would end in time.
         closing: begun once there is no time for refinements any more, which it would hide; its time is kept back.
-        is_blocked: whether the stage of a cost key cannot be run now.
+        is_blocked: whether a stage cannot run now.
     """
 
     stages: Sequence[Stage]
     refinements: Sequence[Stage] = ()
     closing: ClosingStage | None = None
-    is_blocked: Callable[[str], bool] = lambda key: False
+    is_blocked: Callable[[Stage], bool] = lambda stage: False
 
     @property
     def published(self) -> tuple[Stage, ...]:
@@ -85,7 +85,7 @@ class Schedule:
         return item or self._first(last, forecast, after)
 
     def _first(self, stages: Sequence[Stage], forecast: Forecast, after: int) -> WorkItem | None:
-        ready = (stage for stage in stages if not stage.is_done and not self.is_blocked(stage.cost_key))
+        ready = (stage for stage in stages if not stage.is_done and not self.is_blocked(stage))
         return next((item for stage in ready if (item := stage.next_item(forecast, after=after)) is not None), None)
 
     def plan(self, forecast: Forecast) -> Plan:

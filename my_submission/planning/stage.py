@@ -37,12 +37,18 @@ class WorkItem:
 class Stage(ABC):
     """All work items of one network, or of one filter, for one song.
 
+    Attributes:
+        is_as_published: whether the work that is done is the published one; a smaller overlap or shorter segments are
+            not.
+
     Args:
         name: shown in events, plans and reports.
         cost_key: the key of its cost in the cost model.
         runs_on: library and device.
         total_samples: samples of the song that there are to do.
     """
+
+    is_as_published: bool = True
 
     def __init__(self, name: str, cost_key: str, runs_on: str, total_samples: int) -> None:
         self.name = name
@@ -62,7 +68,7 @@ class Stage(ABC):
 
     @property
     def departure(self) -> str:
-        """How the deadline changed the published way although the whole song is covered; empty if it did not."""
+        """How the deadline changed the published way, for people, where ``is_as_published`` is False."""
         return ""
 
     @property

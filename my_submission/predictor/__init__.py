@@ -2,9 +2,9 @@
 
 from my_submission.predictor.core import Predictor
 from my_submission.predictor.loading import load
-from my_submission.predictor.report import SeparationReport, StageReport
 from my_submission.predictor.separation_record import RecordRequest
 from my_submission.predictor.time_limit import time_limit_seconds
 from my_submission.predictor.worker import leave
+from my_submission.reports import SeparationReport, StageReport
 
 __all__ = ["Predictor", "RecordRequest", "SeparationReport", "StageReport", "leave", "load", "time_limit_seconds"]

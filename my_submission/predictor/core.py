@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +29,30 @@ from my_submission.audio_io.stem_sets import SetFile
 from my_submission.budget import Budget
 from my_submission.dsp.resampling import resample
 from my_submission.engines.device_memory import PeakMemoryMeter, ReadMemory
-from my_submission.events import Estimated, Event, Finished, Note
+from my_submission.events import EventStream, Finished, Note, last_event
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore
 from my_submission.planning import Calibration, CostModel
 from my_submission.planning.calibration import part_key
+from my_submission.predictor.peak_memory import peak_memory_bytes
 from my_submission.predictor.recorder import Recorder
-from my_submission.predictor.report import SeparationReport, is_separated, outcome_warnings, peak_memory_bytes
 from my_submission.predictor.separation_record import RecordRequest, StemRecipe
-from my_submission.predictor.song_separation import SongSeparation, WriteCost
+from my_submission.predictor.song_separation import SongSeparation
+from my_submission.predictor.write_cost import WriteCost
+from my_submission.reports import SeparationReport
 from my_submission.stems import Stems
 from my_submission.systems import LoadedSystem
 
 logger = logging.getLogger(__name__)
 
 WRITING_SHARE = 4.0
-"""Writing four stems takes about this many times as long as reading the mixture did, where it was never measured."""
+"""Duration of writing four stems relative to reading the mixture, before it was measured."""
 
 MIN_WRITING_SECONDS = 0.25
-"""Opening, flushing and renaming files take their time however short the song is."""
+"""Opening, flushing and renaming files take this long for the shortest song."""
 
-COMPOSING_SECONDS_PER_SECOND = 0.005
-"""What blending a second of audio takes where it was never measured."""
+BLENDING_SECONDS_PER_SECOND = 0.005
+"""Cost of blending a second of audio before it was measured."""
 
 
 class Predictor:
@@ -126,15 +128,11 @@ class Predictor:
         Raises:
             InputError: the waveform is empty, not finite, or of another shape.
         """
-        events = self.stream(mixture, sample_rate=sample_rate, budget_seconds=budget_seconds, refine=refine)
-        for event in events:
-            if isinstance(event, Estimated):
-                shares = event.shares
-            if isinstance(event, Finished):
-                stems: Stems = event.result
-                for text in outcome_warnings(is_separated(shares), event.late_by_seconds):
-                    logger.warning(text)
-        return stems
+        stream = self.stream(mixture, sample_rate=sample_rate, budget_seconds=budget_seconds, refine=refine)
+        finished = last_event(stream)
+        for text in finished.report.warnings():
+            logger.warning(text)
+        return finished.result
 
     def stream(
         self,
@@ -143,13 +141,15 @@ class Predictor:
         sample_rate: int = SAMPLE_RATE,
         budget_seconds: float | None = None,
         refine: bool | None = None,
-    ) -> Iterator[Event]:
-        """As :meth:`separate`, as a stream of progress events; the last one is ``Finished(stems)``."""
+    ) -> EventStream[Stems]:
+        """Separate a waveform as :meth:`separate` does; the last event is ``Finished(stems, report)``."""
         budget = self._budget(budget_seconds)
         working_rate = self.system.recipe.working_rate(sample_rate)
-        with mixture_from_array(mixture, sample_rate, working_rate=working_rate) as song_mixture:
+        with contextlib.ExitStack() as stack:
+            meter = stack.enter_context(PeakMemoryMeter(self._read_device_memory))
+            song_mixture = stack.enter_context(mixture_from_array(mixture, sample_rate, working_rate=working_rate))
             samples = song_mixture.samples
-            write_cost = WriteCost(self._write_key("memory", sample_rate), COMPOSING_SECONDS_PER_SECOND, 0.0)
+            write_cost = WriteCost(self._write_key("memory", sample_rate), BLENDING_SECONDS_PER_SECOND, 0.0)
 
             def new_store(channels: int = N_CHANNELS, samples: int = samples) -> MemoryStore:
                 return MemoryStore(channels=channels, samples=samples)
@@ -173,7 +173,7 @@ class Predictor:
                     name: resample(stem, working_rate, sample_rate, samples=length) for name, stem in stems.items()
                 }
             self._learn(song, write_cost, budget.elapsed() - began)
-            yield Finished(stems, budget.late_by())
+            yield Finished(stems, self._report(song, peak_device_bytes=meter.peak_bytes))
 
     def separate_file(
         self,
@@ -221,10 +221,7 @@ class Predictor:
             reading=reading,
             record=record,
         )
-        for event in events:
-            if isinstance(event, Finished):
-                report: SeparationReport = event.result
-        return report
+        return last_event(events).report
 
     def stream_file(
         self,
@@ -238,13 +235,13 @@ class Predictor:
         refine: bool | None = None,
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
         record: RecordRequest | None = None,
-    ) -> Iterator[Event]:
-        """As :meth:`separate_file`, as a stream of progress events; the last one is ``Finished(report)``."""
+    ) -> EventStream[SeparationReport]:
+        """Separate a file as :meth:`separate_file` does; the last event is ``Finished(report, report)``."""
         budget = self._budget(budget_seconds, spent_seconds)
         path, directory = Path(path), Path(directory)
         InputFiles([path]).refuse_as_stems(directory, self.sources)
         with contextlib.ExitStack() as stack:
-            watch = stack.enter_context(PeakMemoryMeter(self._read_device_memory))
+            meter = stack.enter_context(PeakMemoryMeter(self._read_device_memory))
             recorder = None
             if record is not None:
                 given = record.settings
@@ -286,7 +283,9 @@ class Predictor:
             song.notes.extend(writer.notes)
 
             def report() -> SeparationReport:
-                return self._report(song, path, writer, reading_seconds, watch.peak_bytes)
+                return self._report(
+                    song, path, writer, reading_seconds=reading_seconds, peak_device_bytes=meter.peak_bytes
+                )
 
             with song:
                 events = song.work()
@@ -301,7 +300,7 @@ class Predictor:
             began = budget.elapsed()
         self._learn(song, write_cost, budget.elapsed() - began)
         done = report()
-        yield Finished(done, done.late_by_seconds)
+        yield Finished(done, done)
 
     def _settings(self, budget_seconds: float | None, refine: bool | None, reading: ReadOptions) -> dict[str, Any]:
         """The options of a separation, for the record of one that was asked for without a command line."""
@@ -338,26 +337,27 @@ class Predictor:
     def _report(
         self,
         song: SongSeparation,
-        path: Path,
-        writer: StemFolderWriter,
-        reading_seconds: float,
-        peak_device_bytes: int | None,
+        path: Path | None = None,
+        writer: StemFolderWriter | None = None,
+        *,
+        reading_seconds: float = 0.0,
+        peak_device_bytes: int | None = None,
     ) -> SeparationReport:
-        budget = song.budget
+        budget, parts = song.budget, song.part_reports()
         return SeparationReport(
             system=self.system.recipe.name,
             source_rate=song.mixture.source_rate,
             source_samples=song.mixture.source_samples,
-            parts=song.part_reports(),
+            parts=parts,
             seconds=budget.elapsed(),
             budget_seconds=budget.seconds if budget.is_limited else None,
             peak_memory_bytes=peak_memory_bytes(),
             peak_device_memory_bytes=peak_device_bytes,
             cutoffs_hz=self.system.cutoffs_hz,
             weights={name: str(file) for name, file in self.system.weights.items()},
-            input_path=str(path),
-            outputs={name: str(file) for name, file in writer.paths.items()},
-            levels={name: vars(level) for name, level in writer.report.items()},
+            input_path=None if path is None else str(path),
+            outputs={} if writer is None else {name: str(file) for name, file in writer.paths.items()},
+            levels={} if writer is None else {name: vars(level) for name, level in writer.report.items()},
             notes=(*song.notes, *self.system.remarks),
             input_notes=song.mixture.notes,
             plan=song.plan.quality_level,
@@ -366,7 +366,7 @@ class Predictor:
             reading_seconds=reading_seconds,
             separated_shares=song.blender.estimated_shares(),
             late_by_seconds=budget.late_by(),
-            writing_seconds=budget.elapsed() - reading_seconds - sum(part.seconds for part in song.part_reports()),
+            writing_seconds=budget.elapsed() - reading_seconds - sum(part.seconds for part in parts),
         )
 
 

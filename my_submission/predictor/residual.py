@@ -1,4 +1,4 @@
-"""Cascades: a mixture minus the stems that are already estimated."""
+"""Cascades: the mixture minus the stems that are already estimated."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from my_submission.stems import Stems, Waveform
 
 
 class ResidualStore:
-    """The samples of a mixture minus those of some estimated sources; it can only be read.
+    """Read-only samples of a mixture minus some estimated sources.
 
     Args:
         mixture: samples of the song.
         read: returns the estimates of the samples [start, stop), zeros where there are none yet.
-        minus: the sources that are taken out.
+        minus: the sources to subtract.
     """
 
     def __init__(self, mixture: SampleStore, read: Callable[[int, int], Stems], minus: Sequence[str]) -> None:
@@ -36,7 +36,7 @@ class ResidualStore:
         return self._mixture.samples
 
     def read(self, start: int, stop: int) -> Waveform:
-        """A new array float32 (channels, stop − start); zeros outside the song."""
+        """Return a new array float32 (channels, stop − start); zeros outside the song."""
         residual = self._mixture.read(start, stop)
         inside = max(0, start), min(stop, self.samples)
         if inside[0] < inside[1]:
@@ -47,11 +47,11 @@ class ResidualStore:
         return residual
 
     def write(self, start: int, block: Waveform) -> None:
-        """Refuse: a residual follows from the estimates."""
+        """Raise TypeError: a residual follows from the estimates."""
         raise TypeError("a residual cannot be written")
 
     def close(self) -> None:
-        """Nothing is held here."""
+        """Do nothing: the mixture keeps its store."""
 
 
 def residual_mixture(mixture: Mixture, read: Callable[[int, int], Stems], minus: Sequence[str]) -> Mixture:

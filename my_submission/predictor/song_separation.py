@@ -1,4 +1,4 @@
-"""One song on its way: the plan, the units of work until time is up, and what came of it."""
+"""The separation of one song: its plan, the work items until time is up, and their outcome."""
 
 from __future__ import annotations
 
@@ -10,106 +10,47 @@ from typing import Self
 
 from my_submission.audio_io import Mixture
 from my_submission.budget import Budget
-from my_submission.events import Estimated, Event, Note, Planned, StageAdvanced, StageFinished, StageStarted
+from my_submission.events import Event, Note, Planned, StageAdvanced, StageFinished, StageStarted
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore, SongContext, SongStages
 from my_submission.planning import ClosingStage, CostModel, Forecast, Plan, Schedule, Stage, WorkItem
 from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.planning.energy import EnergyProfile
 from my_submission.predictor.blender import BlendedBuffer, StemBlender
-from my_submission.predictor.report import NOT_SEPARATED, StageReport, is_separated
 from my_submission.predictor.residual import residual_mixture
 from my_submission.predictor.worker import OverrunError, Worker, is_abandoned
+from my_submission.predictor.write_cost import WriteCost, spare_seconds
+from my_submission.reports import NOT_SEPARATED, StageReport
 from my_submission.stems import Stems
 from my_submission.systems import Branch, LoadedSystem
 
 logger = logging.getLogger(__name__)
 
 FALLBACK_SHARE = 0.4
-"""The fallback is run first only if it probably leaves this much of the time, or more, to the system itself."""
-
-
-FINISH_MARGIN = 2.5
-"""Nothing can be left out of the writing, and a machine that was quick at first has taken three times as long for the
-rest of it; what was set aside in vain goes back to the work while blocks are written."""
-
-SLOW_MARGIN = 1.25
-"""So many times its likely cost are set aside for writing at least, however much the networks have raised it."""
-
-HIGH_MARGIN = 1.2
-"""What flushing to the disk took at its worst, it may take again and a little more."""
-
-SPARE_SHARE = 0.015
-"""Of the whole budget, left unused: work that was to end at the last moment has ended 0.1 % after it."""
-
-MIN_SPARE_SECONDS, MAX_SPARE_SHARE = 0.5, 0.04
-"""Of short budgets more is left unused: what a busy machine does to the last write does not shrink with the budget. Of
-8 s, a run has ended 0.2 s after it was to."""
-
-CLOSING_SHARE = 0.2
-"""Flushing files to the disk takes about this share of writing them, where it was never measured."""
+"""The fallback runs first only if it probably leaves at least this share of the time to the system itself."""
 
 
 @dataclass
-class _Done:
-    """What became of one part."""
+class _Spent:
+    """Time and engine runs spent on one stage."""
 
     seconds: float = 0.0
     n_units: int = 0
 
 
 @dataclass
-class WriteCost:
-    """Cost of what comes after the work: blending, resampling, writing and closing the files.
-
-    Attributes:
-        key: what its cost is known by.
-        prior: seconds a second of audio where it is not known.
-        min_seconds: what it takes however short the song is.
-    """
-
-    key: str
-    prior: float
-    min_seconds: float
-
-    @property
-    def closing_key(self) -> str:
-        """What the cost of closing the files is known by."""
-        return f"{self.key} closing"
-
-    def reserve(self, costs: CostModel, song_seconds: float, left_seconds: float) -> float:
-        """Seconds to set aside.
-
-        Args:
-            costs: seconds of work per second of audio.
-            song_seconds: length of the song.
-            left_seconds: as much of it as is not written yet.
-        """
-        typical, high = costs.typical(self.key, prior=self.prior), costs.high(self.key, prior=self.prior)
-        # A machine that is slow now may not be for long: what that adds is part of the margin.
-        margin = max(FINISH_MARGIN / costs.expected_slowness(self.key), SLOW_MARGIN)
-        # The slowest block seen says what a hiccup of the machine takes, not what every block will.
-        hiccup = (high - typical) * min(left_seconds, StemBlender.block_samples / SAMPLE_RATE)
-        writing = margin * max(typical, costs.known(self.key)) * left_seconds + hiccup
-        prior = CLOSING_SHARE * self.prior
-        typical, high = costs.typical(self.closing_key, prior=prior), costs.high(self.closing_key, prior=prior)
-        closing = max(FINISH_MARGIN * typical, HIGH_MARGIN * high)
-        return writing + closing * song_seconds + self.min_seconds
-
-
-@dataclass
 class SongSeparation:
-    """Everything about the song in hand; made per call, so that a predictor keeps nothing of a song.
+    """State of the separation of one song; made per call, so that a predictor keeps nothing of a song.
 
     Attributes:
         system: the system.
         mixture: the song.
-        budget: until the last byte is written.
+        budget: time until the last byte is written.
         costs: seconds of work per second of audio.
         write_cost: cost of what comes after the work.
         new_store: makes stores.
         refines: whether time that is left over is spent on refinements.
-        notes: what a reader of the report should know.
+        notes: remarks for the reader of the report.
     """
 
     system: LoadedSystem
@@ -122,7 +63,8 @@ class SongSeparation:
     notes: list[str] = field(default_factory=list)
     plan: Plan = field(init=False)
     blender: StemBlender = field(init=False)
-    _done: dict[str, _Done] = field(default_factory=dict, init=False)
+    _spent: dict[Stage, _Spent] = field(default_factory=dict, init=False)
+    _branch_of: dict[Stage, str] = field(default_factory=dict, init=False)
     _current: Stage | None = field(default=None, init=False)
     _written: int = field(default=0, init=False)
     _worker: Worker | None = field(default=None, init=False)
@@ -152,9 +94,8 @@ class SongSeparation:
 
     @property
     def is_as_published(self) -> bool:
-        """Whether the stems are those that the system gives without a deadline, or better."""
-        stages = self._schedule.published
-        return all(stage.is_covered and not stage.departure for stage in stages)
+        """Whether the stems are those that the system gives without a deadline, or refined beyond."""
+        return all(stage.is_covered and stage.is_as_published for stage in self._schedule.published)
 
     def __enter__(self) -> Self:
         if self.budget.is_limited:
@@ -168,7 +109,7 @@ class SongSeparation:
             self._worker.__exit__(kind, error, trace)
 
     def work(self) -> Iterator[Event]:
-        """Do units until everything is done or it is time to write; to be called inside a with block."""
+        """Run work items until everything is done or it is time to write; to be called inside a with block."""
         yield Planned({stage.name: stage.seconds for stage in self.plan.stages if stage.share})
         for text in self.mixture.notes:
             yield Note(text)
@@ -177,10 +118,10 @@ class SongSeparation:
         yield from self._run()
 
     def blocks(self) -> Iterator[Stems | Event]:
-        """The stems, block by block, and events of the work that still fits in between.
+        """Yield the stems, block by block, and events of the work that still fits in between.
 
-        Writing is the one thing that must not be late, so much time is set aside for it. As blocks are written, it
-        turns out how much of that is not needed, and the part of the song that is not written yet gets it.
+        Writing must not be late, so much time is set aside for it. While blocks are written, the time that turns out
+        not to be needed goes to the part of the song that is not written yet.
         """
         for start, stop in self.blender.block_bounds():
             began = self.budget.elapsed()
@@ -193,38 +134,38 @@ class SongSeparation:
         yield from self._conclude()
 
     def part_reports(self) -> tuple[StageReport, ...]:
-        """All parts of the system, and the refinements that were begun."""
-        planned = {stage.name: stage for stage in self.plan.stages}
+        """Return the stages of the system, and the refinements that were begun."""
+        stages = (*self._schedule.published, *self._schedule.refinements)
         reports = []
-        for stage in (*self._schedule.published, *self._schedule.refinements):
-            done = self._done.get(stage.name, _Done())
+        for stage, planned in zip(stages, self.plan.stages, strict=True):
+            spent = self._spent.get(stage, _Spent())
             is_refinement = stage in self._schedule.refinements
-            if is_refinement and not done.n_units:
+            if is_refinement and not spent.n_units:
                 continue
             reports.append(
                 StageReport(
                     name=stage.name,
-                    seconds=done.seconds,
+                    seconds=spent.seconds,
                     done_samples=stage.covered_samples,
                     samples=stage.total_samples,
                     runs_on=stage.runs_on,
-                    n_units=done.n_units,
-                    planned_seconds=planned[stage.name].seconds if self.budget.is_limited else None,
-                    planned_share=planned[stage.name].share,
+                    n_units=spent.n_units,
+                    planned_seconds=planned.seconds if self.budget.is_limited else None,
+                    planned_share=planned.share,
                     is_refinement=is_refinement,
                 )
             )
         return tuple(reports)
 
     def left_out(self) -> tuple[str, ...]:
-        """What the deadline took away, a sentence each."""
+        """Return what the deadline took away, one sentence each, for people."""
         left = []
         for stage in self._schedule.published:
             done, whole = stage.covered_samples / SAMPLE_RATE, stage.total_samples / SAMPLE_RATE
             if not stage.is_covered:
                 left.append(f"the deadline stopped {stage.name} after {done:.1f} of {whole:.1f} s of the song")
-            elif departure := stage.departure:
-                left.append(f"the deadline {departure}")
+            elif not stage.is_as_published:
+                left.append(f"the deadline {stage.departure}")
         return tuple(left)
 
     def _forecast(self) -> Forecast:
@@ -235,16 +176,20 @@ class SongSeparation:
         return Forecast(self.costs, self.budget.reserving(writing + spare_seconds(self.budget.seconds)))
 
     def _branch_stages(self, branch: Branch) -> SongStages:
-        """The stages of a branch; their buffer joins those that are blended."""
-        mixture = self._without(branch.minus)
-        stages = branch.mechanism.stages(self._context(branch.name, mixture, branch.shares))
+        """Return the stages of a branch, and add their buffer to those that are blended."""
+        stages = branch.mechanism.stages(self._context(branch.name, self._without(branch.minus), branch.shares))
         self._buffers.append(_blended(stages, branch.shares))
+        return self._named(stages, branch)
+
+    def _named(self, stages: SongStages, branch: Branch) -> SongStages:
+        """Remember the branch of some stages."""
+        self._branch_of.update(dict.fromkeys(stages.all, branch.name))
         return stages
 
     def _without(self, minus: tuple[str, ...]) -> Mixture:
-        """The mixture minus some sources, as far as the branches so far have estimated them.
+        """Return the mixture minus some sources, as far as the branches so far have estimated them.
 
-        Branches come one after the other, so the whole song is estimated, unless a deadline leaves no time for more.
+        Branches come one after the other, so the whole song is estimated unless a deadline leaves no time for more.
         """
         if not minus:
             return self.mixture
@@ -266,13 +211,13 @@ class SongSeparation:
         )
 
     def _wiener_stage(self) -> ClosingStage | None:
-        """The filter over the blended estimates, if the system has one."""
+        """Return the Wiener filter over the blended estimates, if the system has one."""
         recipe = self.system.recipe.wiener
         if recipe is None:
             return None
         mixture = self._without(recipe.minus)
         buffer, stage = recipe.stage(
-            self._context("joint filter", mixture, recipe.shares),
+            self._context("Wiener filter", mixture, recipe.shares),
             read=self.blender.estimates,
             is_estimated=self.blender.is_estimated,
             sources=[source for source in self.system.recipe.estimated if source not in recipe.minus],
@@ -281,7 +226,7 @@ class SongSeparation:
         return stage
 
     def _fallback(self, first: Sequence[SongStages]) -> tuple[SongStages, Mapping[str, float]] | None:
-        """The fallback's stages and shares if the first complete answer would not end in time and it costs little."""
+        """Return the fallback's stages and shares; None unless the first complete answer is late and it costs little."""
         if not self.budget.is_limited:
             return None
         forecast = self._forecast()
@@ -292,9 +237,9 @@ class SongSeparation:
             return None
         stages = branch.mechanism.stages(self._context(branch.name, self.mixture, branch.shares))
         left = forecast.budget.remaining()
-        return (
-            (stages, branch.shares) if _seconds_of(stages, forecast=forecast) <= (1 - FALLBACK_SHARE) * left else None
-        )
+        if _seconds_of(stages, forecast=forecast) > (1 - FALLBACK_SHARE) * left:
+            return None
+        return self._named(stages, branch), branch.shares
 
     def _run(self) -> Iterator[Event]:
         after = self._written + FADE_SAMPLES if self._written else 0
@@ -311,26 +256,27 @@ class SongSeparation:
             yield StageAdvanced(item.stage.name, item.stage.covered_samples, item.stage.total_samples)
 
     def _news(self) -> Iterator[Event]:
-        """What the engines found out in the last work item; reports have it from the system."""
+        """Yield the engines' new remarks as notes; reports take them from the system."""
         for remark in self.system.remarks:
             if remark not in self._told:
                 self._told.add(remark)
                 yield Note(remark)
 
-    def _is_blocked(self, key: str) -> bool:
-        return key in self._failed or is_abandoned(key)
+    def _is_blocked(self, stage: Stage) -> bool:
+        """Whether a stage cannot run now, because its engine has failed or hangs."""
+        return stage.cost_key in self._failed or is_abandoned(stage.cost_key)
 
     def _is_free(self, after: int, *, waits: bool = True) -> bool:
-        """Whether no item is overdue; one that comes back is used if it changes nothing before ``after``.
+        """Whether no item is overdue; an overdue item that returns is used if it changes nothing before ``after``.
 
-        Where units are short, any hiccup of the machine makes one overdue: it must not end the work.
+        A hiccup of the machine makes a short item overdue, and must not end the work.
         """
         if self._overdue is None or self._worker is None:
             return True
         item = self._overdue
         try:
             late = self._worker.late(timeout_seconds=self._forecast().budget.remaining() if waits else 0.0)
-        except Exception as error:  # whatever the engine raised: the song's stems are being written, and stay
+        except Exception as error:  # any error of an engine: the stems are being written and must stay
             logger.exception("%s: failed after it had been left behind", item.stage.name)
             self.notes.append(f"{item.stage.name} failed while the song was written and was left out: {error}")
             self._failed.add(item.stage.cost_key)
@@ -348,7 +294,7 @@ class SongSeparation:
         return True
 
     def _do(self, item: WorkItem) -> bool:
-        """Do a item and learn what it costs; false when it did not return in time."""
+        """Run an item and learn its cost; return False if it did not return in time."""
         began = self.budget.elapsed()
         if self._worker is None:
             result = item.compute()
@@ -366,13 +312,13 @@ class SongSeparation:
 
     def _account(self, item: WorkItem, began: float) -> float:
         seconds = self.budget.elapsed() - began
-        done = self._done.setdefault(item.stage.name, _Done())
-        done.seconds += seconds
-        done.n_units += 1
+        spent = self._spent.setdefault(item.stage, _Spent())
+        spent.seconds += seconds
+        spent.n_units += 1
         return seconds
 
     def _conclude(self) -> Iterator[Event]:
-        """Say what was not done."""
+        """Yield the end of every stage, and notes on what was left out."""
         if self._overdue is not None and not self._is_free(self.mixture.samples, waits=False):
             yield self._note(
                 f"{self._overdue.stage.name} had not returned at the deadline and was left behind: it hangs, or this "
@@ -381,29 +327,23 @@ class SongSeparation:
         if self._current is not None:
             yield self._finished(self._current)
         for stage in self._schedule.published:
-            if stage.name not in self._done:
+            if stage not in self._spent:
                 yield StageStarted(stage.name, stage.total_samples)
                 yield self._finished(stage)
         for text in self.left_out():
             yield self._note(text)
-        estimated = Estimated(self.blender.estimated_shares())
-        yield estimated
-        if not is_separated(estimated.shares):
+        if not any(self.blender.estimated_shares().values()):
             yield self._note(NOT_SEPARATED)
 
     def _finished(self, stage: Stage) -> StageFinished:
-        seconds = self._done.get(stage.name, _Done()).seconds
-        return StageFinished(stage.name, seconds, stage.covered_samples, stage.total_samples)
+        seconds = self._spent.get(stage, _Spent()).seconds
+        branch = self._branch_of.get(stage, "")
+        return StageFinished(stage.name, seconds, stage.covered_samples, stage.total_samples, branch)
 
     def _note(self, text: str) -> Note:
         logger.info(text)
         self.notes.append(text)
         return Note(text)
-
-
-def spare_seconds(budget_seconds: float) -> float:
-    """How much of a budget is left unused."""
-    return max(SPARE_SHARE * budget_seconds, min(MIN_SPARE_SECONDS, MAX_SPARE_SHARE * budget_seconds))
 
 
 def _blended(stages: SongStages, shares: Mapping[str, float]) -> BlendedBuffer:

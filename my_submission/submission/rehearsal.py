@@ -10,14 +10,14 @@ from typing import Any, NotRequired, TypedDict
 
 from my_submission.challenge import SongLimit, SubmissionConfiguration, Track
 from my_submission.challenge.limits import FACTOR_VARIABLE, SECONDS_VARIABLE, SETUP_VARIABLE
-from my_submission.challenge.song_reports import REPORT_VARIABLE, read_song_reports
+from my_submission.challenge.song_reports import REPORT_VARIABLE, SongReport, read_song_reports
 from my_submission.challenge.tracks import GraderMachine
 from my_submission.documents import has_form
 from my_submission.errors import InputError
 from my_submission.submission.confinement import ConfinedRun, Confinement, grader_file
 from my_submission.submission.entries import follow
 from my_submission.submission.environment import Environment
-from my_submission.submission.results import RehearsalReport, SongResult, done_share, left_out
+from my_submission.submission.results import RehearsalReport, SongResult
 from my_submission.submission.songs import RehearsalSong, copy_songs, make_song
 from my_submission.submission.stem_faults import find_stem_faults
 from my_submission.submission.tree import SubmissionTree
@@ -196,8 +196,7 @@ def _report(
 ) -> RehearsalReport:
     lines = _record_of(stage.record)
     by_song = {line["song"]: line for line in lines if "song" in line}
-    reports = read_song_reports(stage.reports)
-    told = dict(zip(by_song, reports, strict=False))
+    reports = dict(zip(by_song, read_song_reports(stage.reports), strict=False))
     setup = next((line["setup_seconds"] for line in lines if "setup_seconds" in line), None)
     peak = max([outcome.peak_bytes, *(line["peak_bytes"] for line in lines)])
     if environment.engine is not None and outcome.returncode == CONTAINER_KILLED:
@@ -208,7 +207,7 @@ def _report(
         setup_seconds=setup,
         songs=tuple(
             _song_result(
-                song, limit, by_song.get(song.name), told.get(song.name), find_stem_faults(results, song, track)
+                song, limit, by_song.get(song.name), reports.get(song.name), find_stem_faults(results, song, track)
             )
             for song in songs
         ),
@@ -229,6 +228,7 @@ class _SongNote(TypedDict):
     seconds: float
     peak_bytes: float
     error: str | None
+    timed_out: bool
 
 
 def _record_of(path: Path) -> list[dict[str, Any]]:
@@ -250,7 +250,7 @@ def _song_result(
     song: RehearsalSong,
     limit: SongLimit,
     line: dict[str, Any] | None,
-    told: dict[str, Any] | None,
+    report: SongReport | None,
     stem_faults: list[str],
 ) -> SongResult:
     unfinished = SongResult(
@@ -267,6 +267,6 @@ def _song_result(
         seconds=line["seconds"],
         error=line["error"] or "",
         stem_faults=() if line["error"] else tuple(stem_faults),
-        left_out=left_out(told),
-        done_share=done_share(told),
+        is_timed_out=line["timed_out"],
+        **({} if report is None else vars(report)),
     )

@@ -1,9 +1,8 @@
-"""What a rehearsal measured, and what the submission itself says about a song."""
+"""Results of a rehearsal: its measurements, and the submission's own account of each song."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from my_submission.challenge.tracks import GraderMachine
 from my_submission.submission.confinement import ConfinedRun
@@ -18,10 +17,12 @@ class SongResult:
         duration_seconds: of the song.
         seconds: used; None when the run never got there.
         limit_seconds: allowed.
-        error: what stopped it; empty when it ended.
-        stem_faults: what is wrong with the stems.
-        left_out: what the submission says it left out for want of time.
-        done_share: share of its work that the submission says was done.
+        error: message of the error that stopped it, for people; empty when it ended.
+        stem_faults: faults of the stems, one sentence each.
+        is_timed_out: whether it was stopped at the limit.
+        is_as_published: whether nothing was left out, by the submission's own account.
+        left_out: sentences of that account about what was left out, for people.
+        done_share: share of the published work that was done, 0 … 1, by the same account.
     """
 
     name: str
@@ -30,6 +31,8 @@ class SongResult:
     limit_seconds: float
     error: str = ""
     stem_faults: tuple[str, ...] = ()
+    is_timed_out: bool = False
+    is_as_published: bool = True
     left_out: tuple[str, ...] = ()
     done_share: float = 1.0
 
@@ -64,25 +67,3 @@ class RehearsalReport:
     def is_passed(self) -> bool:
         """Whether every song ended in time with complete stems."""
         return self.outcome.returncode == 0 and all(song.is_passed for song in self.songs)
-
-
-def left_out(told: dict[str, Any] | None) -> tuple[str, ...]:
-    """What the submission's own report says was left out; nothing where it writes none."""
-    if told is None or told.get("is_as_published", told.get("complete", True)):
-        return ()
-    named = told.get("left_out") or [part["name"] for part in told.get("parts", ()) if not part["complete"]]
-    return tuple(named)
-
-
-def done_share(told: dict[str, Any] | None) -> float:
-    """Share of the published work that was done, by the submission's own account."""
-    parts = [part for part in (told or {}).get("parts", ()) if not part.get("is_refinement")]
-    if not left_out(told) or not parts:
-        return 1.0
-    return sum(_part_share(part) for part in parts) / len(parts)
-
-
-def _part_share(part: dict[str, Any]) -> float:
-    if part.get("samples"):
-        return float(min(1.0, part["done_samples"] / part["samples"]))
-    return 1.0 if part["complete"] else 0.0

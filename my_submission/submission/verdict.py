@@ -47,14 +47,14 @@ def _song_findings(song: SongResult, report: RehearsalReport) -> list[Finding]:
         hint = "mend what it says on standard error"
         return [fault(CHECK, f"{song.name}: {song.error}: {_last_words(report)}", hint)]
     used = f"{song.name}: {song.seconds:.1f} s of {song.limit_seconds:.1f} s for {song.duration_seconds:.1f} s of music"
-    if "timed out" in song.error or (not song.error and song.seconds > song.limit_seconds):
+    if song.is_timed_out or (not song.error and song.seconds > song.limit_seconds):
         return [fault(CHECK, f"{used}: too slow, it was stopped at the limit", _CURE_SLOW)]
     if song.error:
         return [fault(CHECK, f"{song.name}: {song.error}", "mend what the message says")]
     findings = [fact(CHECK, used)]
     hint = "write every stem whole, at the mixture's length and rate"
     findings += [fault(CHECK, f"{song.name}: {problem}", hint) for problem in song.stem_faults]
-    if song.left_out:
+    if not song.is_as_published:
         text = f"{song.name}: {song.done_share:.0%} of the work was done in time; left out: {'; '.join(song.left_out)}"
         is_slow = song.done_share < MIN_DONE_SHARE
         findings.append(fault(CHECK, f"too slow: {text}", _CURE_SLOW) if is_slow else warning(CHECK, text, _CURE_SLOW))

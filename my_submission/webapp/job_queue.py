@@ -7,14 +7,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal
 
 from my_submission.audio_io import decode_to_wav, interleave
 from my_submission.audio_io.stem_sets import RECORD_FILE, read_record
 from my_submission.errors import InputError, MdxError
-from my_submission.events import Event, Finished
+from my_submission.events import Finished
 from my_submission.pictures import SongView, view_song
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.separation_record import RecordRequest
@@ -231,11 +231,11 @@ class JobQueue:
             spent_seconds=spent_seconds,
             record=RecordRequest(song=job.song.name, original=job.song.path),
         )
-        with contextlib.closing(cast("Generator[Event]", events)):
+        with contextlib.closing(events):
             for event in events:
                 job.check()
                 if isinstance(event, Finished):
-                    report: SeparationReport = event.result
+                    report = event.result
                 else:
                     job.moment = meter.take(event)
         return report

@@ -17,11 +17,12 @@ from my_submission.challenge import (
 )
 from my_submission.challenge.aicrowd_json import aicrowd_document, find_schema_faults, read_aicrowd_json
 from my_submission.challenge.building import require_sources
-from my_submission.challenge.song_reports import EventReport, read_song_reports, record_song
+from my_submission.challenge.song_reports import SongReport, read_song_reports, record_song
 from my_submission.errors import InputError, UnknownNameError
-from my_submission.events import Estimated, Finished, Note, StageFinished
+from my_submission.reports import StageReport
 from my_submission.stems import MUSIC_SOURCES
 from my_submission.systems import find_system
+from tests.rigs import report_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -174,37 +175,46 @@ def test_a_damaged_aicrowd_json_is_named(text: str, tmp_path: Path) -> None:
 
 def test_song_reports_are_lines_and_only_when_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "reports.jsonl"
-    record_song({"complete": True}, {})
+    record_song(report_of(), {})
     assert read_song_reports(path) == []
-    for index in range(2):
-        record_song({"song": index}, {"MDX_REPORT_PATH": str(path)})
-    assert read_song_reports(path) == [{"song": 0}, {"song": 1}]
-    record_song({}, {"MDX_REPORT_PATH": str(tmp_path / "no folder" / "x")})
-    assert json.loads(path.read_text(encoding="utf-8").splitlines()[0]) == {"song": 0}
+    late = report_of(is_as_published=False, left_out=("the end",))
+    for report in (report_of(), late):
+        record_song(report, {"MDX_REPORT_PATH": str(path)})
+    assert read_song_reports(path) == [SongReport(True), SongReport(False, ("the end",))]
+    record_song(late, {"MDX_REPORT_PATH": str(tmp_path / "no folder" / "x")})
+    assert json.loads(path.read_text(encoding="utf-8").splitlines()[1])["left_out"] == ["the end"]
 
 
-def test_a_report_from_events_tells_what_was_left_out() -> None:
-    """Part one is done, part two was stopped, part three never begun; a refinement that stopped costs nothing."""
-    report = EventReport(10.0)
-    for event in (
-        StageFinished("networks: bass", 1.0, 100, 100),
-        StageFinished("networks: drums", 1.0, 50, 100),
-        StageFinished("networks: bass, overlapped", 1.0, 3, 100),
-        StageFinished("demucs", 0.0, 0, 100),
-        Note("the deadline stopped networks: drums after 1.0 of 2.0 s of the song"),
-        Note("the deadline stopped demucs after 0.0 of 2.0 s of the song"),
-        Note("auto: there is no GPU"),
+def test_a_song_report_counts_the_published_work(tmp_path: Path) -> None:
+    """One stage is done, one was stopped, one never begun; a refinement that stopped costs nothing."""
+    path = tmp_path / "reports.jsonl"
+    bass, refined = (
+        StageReport("bass", 1.0, 100, 100, "cpu"),
+        StageReport("more", 1.0, 3, 100, "cpu", is_refinement=True),
+    )
+    stopped, never = StageReport("drums", 1.0, 50, 100, "cpu"), StageReport("demucs", 0.0, 0, 100, "cpu")
+    record_song(report_of(bass, stopped, refined, never, is_as_published=False), {"MDX_REPORT_PATH": str(path)})
+    record_song(report_of(bass, refined), {"MDX_REPORT_PATH": str(path)})
+    assert read_song_reports(path) == [SongReport(False, ("drums", "demucs"), 0.5), SongReport(True)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schema", 2),
+        ("is_as_published", "yes"),
+        ("left_out", "all"),
+        ("left_out", [1]),
+        ("parts", [{}]),
+        ("parts", None),
+    ],
+)
+def test_a_song_report_of_another_form_is_refused(key: str, value: object, tmp_path: Path) -> None:
+    path = tmp_path / "reports.jsonl"
+    for document in (
+        {**report_of().as_json(), key: value},
+        {k: v for k, v in report_of().as_json().items() if k != key},
     ):
-        report.take(event)
-    told = report.as_json()
-    assert len(told["left_out"]) == 2
-    assert not told["is_as_published"]
-    shares = [part["done_samples"] / part["samples"] for part in told["parts"] if not part["is_refinement"]]
-    assert shares == [1.0, 0.5, 0.0]
-    report.take(Estimated({"bass": 0.0, "drums": 0.0}))
-    report.take(Finished(None, late_by_seconds=0.25))
-    assert (report.as_json()["separated"], report.as_json()["late_by_seconds"]) == (False, 0.25)
-    whole = EventReport(10.0)
-    whole.take(StageFinished("networks: bass", 1.0, 100, 100))
-    whole.take(StageFinished("networks: bass, overlapped", 1.0, 3, 100))
-    assert whole.as_json()["is_as_published"]
+        path.write_text(json.dumps(document) + "\n", encoding="utf-8")
+        with pytest.raises(InputError, match=rf"reports\.jsonl: holds a line that is no song report \(.*{key}"):
+            read_song_reports(path)

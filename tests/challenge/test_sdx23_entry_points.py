@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,14 @@ from my_submission.aicrowd_wrapper import AIcrowdWrapper
 from my_submission.challenge import separation_model
 from my_submission.challenge.separation_model import SeparationModel
 from my_submission.errors import InputError
-from my_submission.events import Finished
+from my_submission.events import EventStream, Finished
 from my_submission.mechanisms import SpectralRecipe
-from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
+from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES, Stems
 from my_submission.systems import SYSTEMS, BranchRecipe, SystemRecipe
 from my_submission.user_config import MySeparationModel
 from tests.model_makers import random_network, write_manifest, write_spectral
 from tests.optional_libraries import require
+from tests.rigs import report_of
 
 RATE = 44_100
 
@@ -182,8 +182,8 @@ class Quarters:
 
     sources = CINEMA_SOURCES
 
-    def stream(self, mixture: np.ndarray, **_: object) -> Iterator[Finished]:
-        yield Finished(dict.fromkeys(self.sources, 0.25 * mixture))
+    def stream(self, mixture: np.ndarray, **_: object) -> EventStream[Stems]:
+        yield Finished(dict.fromkeys(self.sources, 0.25 * mixture), report_of())
 
 
 def test_every_cinema_form_arrives_whole(configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ def separated(made: LoadedSystem, song: np.ndarray, clock: FakeClock, budget: fl
     """Stems, and how many samples the filter has done."""
     filtered = 0
     for event in Predictor(made, clock=clock).stream(song, budget_seconds=budget, refine=False):
-        if isinstance(event, StageAdvanced) and event.part == "joint filter":
+        if isinstance(event, StageAdvanced) and event.part == "Wiener filter":
             filtered = event.done
         if isinstance(event, Finished):
             stems = event.result
@@ -128,8 +128,8 @@ def test_what_is_filtered_was_refined_before(budget: float | None) -> None:
         events = list(predictor.stream(song, budget_seconds=budget, refine=True))
     done = [event.part for event in events if isinstance(event, StageAdvanced)]
     assert any(part.endswith("overlapped") for part in done)
-    filtered = [index for index, part in enumerate(done) if part == "joint filter"]
-    assert all(part == "joint filter" for part in done[filtered[0] : filtered[-1]])
+    filtered = [index for index, part in enumerate(done) if part == "Wiener filter"]
+    assert all(part == "Wiener filter" for part in done[filtered[0] : filtered[-1]])
     assert not any(part.endswith("overlapped") for part in done[filtered[0] :])
     assert [event.done for event in events if isinstance(event, StageAdvanced)][filtered[-1]] == song.shape[1]
 

@@ -15,7 +15,7 @@ from my_submission.mechanisms.chunks import ChunkStage, in_batches
 from my_submission.mechanisms.segment_stages import SHORTEST_SHARE, SegmentStage
 from my_submission.planning import Calibration, Cost, CostModel, Forecast, SegmentBuffer
 from my_submission.predictor import Predictor
-from my_submission.predictor.song_separation import spare_seconds
+from my_submission.predictor.write_cost import spare_seconds
 from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
 from my_submission.systems import Branch
 from tests.rigs import (

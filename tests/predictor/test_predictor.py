@@ -14,7 +14,7 @@ from my_submission.events import Finished, Note, StageAdvanced, StageFinished, S
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import Mixer
 from my_submission.predictor import Predictor
-from my_submission.predictor.report import NOT_SEPARATED
+from my_submission.reports import NOT_SEPARATED
 from my_submission.stems import MUSIC_SOURCES
 from tests.rigs import CHUNKING, GAINS, SEGMENTS, WAVEFORM_GAINS, FakeClock, two_branches
 

@@ -150,12 +150,16 @@ REPORT = RehearsalReport(
         (replace(REPORT, outcome=replace(OUTCOME, end="time", returncode=-9)), "fault", "hangs or is too slow"),
         (replace(REPORT, outcome=replace(OUTCOME, returncode=7, stderr="why\n")), "fault", "exit code 7: why"),
         (replace(REPORT, songs=(replace(SONG, seconds=16.0),)), "fault", "too slow"),
-        (replace(REPORT, songs=(replace(SONG, error="SongTimeoutError: timed out"),)), "fault", "too slow"),
+        (replace(REPORT, songs=(replace(SONG, error="stopped", is_timed_out=True),)), "fault", "too slow"),
         (replace(REPORT, songs=(replace(SONG, error="ValueError: no"),)), "fault", "ValueError: no"),
         (replace(REPORT, songs=(replace(SONG, stem_faults=("bass is short",)),)), "fault", "bass is short"),
         (replace(REPORT, songs=(replace(SONG, seconds=None, error="ended"),)), "fault", "ended: it said nothing"),
-        (replace(REPORT, songs=(replace(SONG, left_out=("demucs",), done_share=0.8),)), "warning", "left out: demucs"),
-        (replace(REPORT, songs=(replace(SONG, left_out=("all",), done_share=0.1),)), "fault", "too slow: s: 10%"),
+        (
+            replace(REPORT, songs=(replace(SONG, is_as_published=False, left_out=("demucs",), done_share=0.8),)),
+            "warning",
+            "left out: demucs",
+        ),
+        (replace(REPORT, songs=(replace(SONG, is_as_published=False, done_share=0.1),)), "fault", "too slow: s: 10%"),
     ],
 )
 def test_what_a_rehearsal_means(report: RehearsalReport, severity: str, words: str) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, from_numpy
 from torch.utils.data import DataLoader, Dataset
 
-from my_submission.predictor.report import peak_memory_bytes
+from my_submission.predictor.peak_memory import peak_memory_bytes
 from training.examples.loading import RunData, RunDataModule
 from training.experiment import Experiment
 from training.loop.fitting import build_trainer, expected_warnings

@@ -107,9 +107,10 @@ class MusicDemixingPredictor:
                 raise FileNotFoundError(f"no prediction for {', '.join(missing)}")
         except BaseException as error:
             reason = f"{type(error).__name__}: {error}"
-            record(song=name, seconds=time.monotonic() - started, limit=limit, error=reason)
+            is_timeout = isinstance(error, SongTimeoutError)
+            record(song=name, seconds=time.monotonic() - started, limit=limit, error=reason, timed_out=is_timeout)
             raise
-        record(song=name, seconds=time.monotonic() - started, limit=limit, error=None)
+        record(song=name, seconds=time.monotonic() - started, limit=limit, error=None, timed_out=False)
 
     def scoring(self) -> dict[str, float]:
         """The grader scores elsewhere."""

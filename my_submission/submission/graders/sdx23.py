@@ -22,6 +22,10 @@ INSTRUMENTS = os.environ.get("REHEARSAL_INSTRUMENTS", "bass,drums,other,vocals")
 IS_CINEMA = "dialog" in INSTRUMENTS
 
 
+class SongTimeoutError(Exception):
+    """The grader's clock ran out."""
+
+
 def record(**entry: Any) -> None:
     """Append one line to the rehearsal's record."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -75,7 +79,7 @@ def main() -> int:
         limit = song_limit(folder)
 
         def stop(*_: object, limit: float = limit) -> None:
-            raise TimeoutError(f"timed out after {limit:g} s")
+            raise SongTimeoutError(f"timed out after {limit:g} s")
 
         signal.signal(signal.SIGALRM, stop)
         begun = time.monotonic()
@@ -84,11 +88,12 @@ def main() -> int:
             separate(model, folder, predictions)
         except BaseException as error:
             reason = f"{type(error).__name__}: {error}"
-            record(song=folder.name, seconds=time.monotonic() - begun, limit=limit, error=reason)
+            is_timeout = isinstance(error, SongTimeoutError)
+            record(song=folder.name, seconds=time.monotonic() - begun, limit=limit, error=reason, timed_out=is_timeout)
             raise
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        record(song=folder.name, seconds=time.monotonic() - begun, limit=limit, error=None)
+        record(song=folder.name, seconds=time.monotonic() - begun, limit=limit, error=None, timed_out=False)
     return 0
 
 

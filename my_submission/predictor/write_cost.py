@@ -1,0 +1,73 @@
+"""Time to set aside for what comes after the work: blending, resampling, writing and closing the files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from my_submission.geometry import SAMPLE_RATE
+from my_submission.planning import CostModel
+from my_submission.predictor.blender import StemBlender
+
+FINISH_MARGIN = 2.5
+"""Writing cannot be shortened, and a machine that was quick at first has taken three times as long for the rest of it.
+Time that was set aside in vain goes back to the work while blocks are written."""
+
+SLOW_MARGIN = 1.25
+"""At least this many times the likely cost of writing is set aside, however much slow networks have raised it."""
+
+HIGH_MARGIN = 1.2
+"""Flushing to the disk may take its highest cost again, and a little more."""
+
+SPARE_SHARE = 0.015
+"""Share of the whole budget that is left unused: work planned up to the last moment has ended 0.1 % after it."""
+
+MIN_SPARE_SECONDS, MAX_SPARE_SHARE = 0.5, 0.04
+"""A larger share of short budgets is left unused, because a busy machine delays the last write by the same time
+whatever the budget: a run with 8 s has ended 0.2 s late."""
+
+CLOSING_SHARE = 0.2
+"""Cost of flushing the files relative to the cost of writing them, before it was measured."""
+
+
+@dataclass(frozen=True)
+class WriteCost:
+    """Cost of what comes after the work.
+
+    Attributes:
+        key: key of its cost in the cost model.
+        prior: seconds per second of audio before it was measured.
+        min_seconds: its duration for the shortest song.
+    """
+
+    key: str
+    prior: float
+    min_seconds: float
+
+    @property
+    def closing_key(self) -> str:
+        """Key of the cost of closing the files."""
+        return f"{self.key} closing"
+
+    def reserve(self, costs: CostModel, song_seconds: float, left_seconds: float) -> float:
+        """Return the seconds to set aside.
+
+        Args:
+            costs: seconds of work per second of audio.
+            song_seconds: length of the song.
+            left_seconds: length of the part that is not written yet.
+        """
+        typical, high = costs.typical(self.key, prior=self.prior), costs.high(self.key, prior=self.prior)
+        # A machine that is slow now may recover: the extra time counts as part of the margin.
+        margin = max(FINISH_MARGIN / costs.expected_slowness(self.key), SLOW_MARGIN)
+        # The slowest block measured is what one hiccup costs, not what every block will cost.
+        hiccup = (high - typical) * min(left_seconds, StemBlender.block_samples / SAMPLE_RATE)
+        writing = margin * max(typical, costs.known(self.key)) * left_seconds + hiccup
+        prior = CLOSING_SHARE * self.prior
+        typical, high = costs.typical(self.closing_key, prior=prior), costs.high(self.closing_key, prior=prior)
+        closing = max(FINISH_MARGIN * typical, HIGH_MARGIN * high)
+        return writing + closing * song_seconds + self.min_seconds
+
+
+def spare_seconds(budget_seconds: float) -> float:
+    """Return the part of a budget that is left unused, in seconds."""
+    return max(SPARE_SHARE * budget_seconds, min(MIN_SPARE_SECONDS, MAX_SPARE_SHARE * budget_seconds))
