@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS = [
-    {"errors", "stems", "fade_weights", "geometry", "budget", "events", "files", "documents", "version"},
+    {"errors", "stems", "fade_weights", "geometry", "budget", "events", "reports", "files", "documents", "version"},
     {"dsp", "audio_io", "weights"},
     {"graphs"},
     {"networks"},

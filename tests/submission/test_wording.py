@@ -18,7 +18,7 @@ from my_submission.submission.verdict import rehearsal_findings
 from tests.rigs import FakeClock, two_branches
 from tests.submission.test_rehearsal import REPORT, SONG
 
-SECONDS = 4.0
+SECONDS = 1.0
 N_SAMPLES = round(SECONDS * 44_100)
 
 
@@ -52,7 +52,7 @@ def reword(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_verdict_survives_other_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A song done whole and refined, one at a smaller overlap, one with little left out, one with most left out."""
-    budgets = (100.0, 20.0, 14.0, 1.0)
+    budgets = (12.0, 5.0, 4.0, 0.2)
     path = tmp_path / "reports.jsonl"
     before = [separated(seconds) for seconds in budgets]
     assert severities(path, *before) == [{"fact"}, {"fact", "warning"}, {"fact", "warning"}, {"fact", "fault"}]
