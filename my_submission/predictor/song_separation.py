@@ -226,7 +226,7 @@ class SongSeparation:
         return stage
 
     def _fallback(self, first: Sequence[SongStages]) -> tuple[SongStages, Mapping[str, float]] | None:
-        """Return the fallback's stages and shares; None unless the first complete answer is late and it costs little."""
+        """Return the fallback's stages and shares; None unless the first complete answer is late and it is cheap."""
         if not self.budget.is_limited:
             return None
         forecast = self._forecast()
