@@ -1,7 +1,7 @@
-"""Scores folders of stems and replays published leaderboards; stands alone on numpy and soundfile.
+"""Score folders of stems and compare the scores with published leaderboards.
 
-Nothing here imports the separation library, so the organisers' own evaluator may replace this package
-at grading time. Doors: ``python -m evaluator`` and :mod:`evaluator.music_demixing`.
+This package imports nothing of ``my_submission``, because the organisers' own evaluator may replace it at grading.
+Entry points: ``python -m evaluator`` and :mod:`evaluator.music_demixing`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["EstimateOptions", "EvaluationError", "GlobalSdr", "SiSdr", "global_s
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first asked for: importing the package stays fast."""
+    """Import a public name on first use, so that importing the package stays fast."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from evaluator import errors, fitting, metrics

@@ -1,4 +1,4 @@
-"""Stems as streams of blocks, (channels, samples) float64: a file, or a weighted sum of files."""
+"""Stems as streams of float64 blocks (channels, samples), from one file or from a weighted sum of files."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from terminal.names import system_name
 
 Floats = npt.NDArray[np.float64]
 
-_HASH_BYTES = 1 << 20
-
-_READABLE = "write it as WAV or FLAC, one file a source"
+_READABLE = "write it as WAV or FLAC, one file per source"
 
 
 @dataclass(frozen=True)
 class AudioShape:
-    """What must agree between a reference and its estimate."""
+    """Length, channels and sample rate, which a reference and its estimate must share."""
 
     samples: int
     channels: int
@@ -38,35 +36,35 @@ class Stem(Protocol):
 
     @property
     def where(self) -> str:
-        """The file, or the files, for messages."""
+        """Path of the file, or of the files, for messages."""
         ...
 
     def shape(self) -> AudioShape:
-        """Length, channels and rate, from the header; DatasetError when it cannot be read."""
+        """Return the shape from the header; DatasetError if it cannot be read."""
         ...
 
     def blocks(self, block_samples: int) -> Iterator[Floats]:
-        """The samples from the beginning, (channels, block_samples), the last block shorter."""
+        """Yield the samples in blocks (channels, block_samples); the last block may be shorter."""
         ...
 
     def content_key(self) -> str:
-        """A hash of what will be read: equal content, equal key."""
+        """Return a hash of the content."""
         ...
 
 
 @dataclass(frozen=True)
 class FileStem:
-    """A stem in a file libsndfile reads (WAV, FLAC, Ogg, MP3, AIFF …)."""
+    """A stem in a file that libsndfile reads (WAV, FLAC, Ogg, MP3, AIFF …)."""
 
     path: Path
 
     @property
     def where(self) -> str:
-        """The file's path."""
+        """Path of the file."""
         return str(self.path)
 
     def shape(self) -> AudioShape:
-        """Length, channels and rate; DatasetError for a file that is absent, empty or no audio."""
+        """Return the shape; DatasetError for a file that is missing, empty or not audio."""
         import soundfile
 
         try:
@@ -74,11 +72,11 @@ class FileStem:
         except (OSError, soundfile.SoundFileError) as error:
             raise DatasetError(f"cannot be read as audio ({error})", where=self.path, hint=_READABLE) from error
         if info.frames < 1:
-            raise DatasetError("holds no samples", where=self.path, hint="separate or export the song again")
+            raise DatasetError("has no samples", where=self.path, hint="separate or export the song again")
         return AudioShape(info.frames, info.channels, info.samplerate)
 
     def blocks(self, block_samples: int) -> Iterator[Floats]:
-        """The file's samples; DatasetError when it breaks off or holds NaN or infinity."""
+        """Yield the samples; DatasetError if the file ends early or has NaN or infinite samples."""
         import soundfile
 
         try:
@@ -87,56 +85,53 @@ class FileStem:
                 while remaining > 0:
                     block = file.read(min(block_samples, remaining), dtype="float64", always_2d=True).T
                     if block.shape[1] < min(block_samples, remaining):
-                        problem = f"breaks off {remaining - block.shape[1]} samples before the {file.frames} it says"
+                        problem = f"ends {remaining - block.shape[1]} samples before the {file.frames} of its header"
                         raise DatasetError(problem, where=self.path, hint="copy or export the file again")
                     if not np.isfinite(block).all():
-                        problem = "holds samples that are not finite numbers (NaN or infinity)"
-                        raise DatasetError(problem, where=self.path, hint="mend what wrote them, and write it again")
+                        problem = "has samples that are not finite (NaN or infinity)"
+                        raise DatasetError(problem, where=self.path, hint="correct the program that wrote the file")
                     remaining -= block.shape[1]
                     yield block
         except (OSError, soundfile.SoundFileError) as error:
             raise DatasetError(f"cannot be read as audio ({error})", where=self.path, hint=_READABLE) from error
 
     def content_key(self) -> str:
-        """SHA-256 of the file; DatasetError when it cannot be read."""
-        digest = hashlib.sha256()
+        """Return the SHA-256 of the file; DatasetError if it cannot be read."""
         try:
             with self.path.open("rb") as file:
-                while piece := file.read(_HASH_BYTES):
-                    digest.update(piece)
+                return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            hint = "check that the file is there and may be read"
+            hint = "check that the file exists and is readable"
             raise DatasetError(f"cannot be read ({error})", where=self.path, hint=hint) from error
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
 class SumStem:
-    """``gain`` times the sum of stems of one shape: a mixture made of its stems, or a share of a mixture."""
+    """``gain`` times the sum of stems that share one shape, such as a mixture made from its stems."""
 
     parts: tuple[Stem, ...]
     gain: float = 1.0
 
     @property
     def where(self) -> str:
-        """The parts' places."""
+        """Paths of the parts."""
         return " + ".join(part.where for part in self.parts)
 
     def shape(self) -> AudioShape:
-        """The common shape; DatasetError when the parts differ."""
+        """Return the common shape; DatasetError if the parts differ."""
         shapes = [part.shape() for part in self.parts]
         for part, shape in zip(self.parts, shapes, strict=True):
             if shape != shapes[0]:
-                problem = f"has {shape}; to be added to {self.parts[0].where} it needs {shapes[0]}"
-                raise DatasetError(problem, where=part.where, hint="export the stems of one song in one shape")
+                problem = f"has {shape}; {self.parts[0].where}, to which it is added, has {shapes[0]}"
+                raise DatasetError(problem, where=part.where, hint="export all stems of a song in one shape")
         return shapes[0]
 
     def blocks(self, block_samples: int) -> Iterator[Floats]:
-        """The weighted sum, block by block."""
+        """Yield the weighted sum."""
         for blocks in zip(*(part.blocks(block_samples) for part in self.parts), strict=True):
             yield np.asarray(self.gain * np.sum(blocks, axis=0))
 
     def content_key(self) -> str:
-        """A hash over the gain and the parts' own keys."""
+        """Return a hash of the gain and of the parts' keys."""
         text = " ".join([repr(self.gain), *(part.content_key() for part in self.parts)])
         return hashlib.sha256(text.encode()).hexdigest()

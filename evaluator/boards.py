@@ -1,7 +1,7 @@
-"""Published leaderboards as data: ``boards.csv``, one number a row with the place it was read from.
+"""Published leaderboards, read from ``boards.csv``: one number per row, with the text it was read from.
 
-``value_db`` keeps the decimals that were published. ``confidence`` is 1 for a number read in a README or a paper of
-its authors, 2 for one from a secondary text. The source ``song`` (or ``avg``) is the overall value as published.
+``value_db`` keeps the published decimals. ``confidence`` is 1 for a number from a README or paper of its authors and 2
+for one from a secondary text. The source ``song`` (or ``avg``) is the published overall value.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from evaluator.errors import ScoresError
 _OVERALL = ("song", "avg")
 
 _METRICS = {"global_sdr": ("mdx",), "museval_median_sdr": ("bsseval", "bsseval-sdr", "museval")}
-"""The published metric's name to ours; the SDR of all three framewise ones is the same number."""
+"""Published metric to our metrics; all three framewise metrics give the same SDR."""
 
 _HIDDEN_DATASETS = frozenset({"MDXDB21", "CDXDB23"})
-"""Test sets nobody outside the challenge has."""
+"""Test sets that only the challenge's organisers have."""
 
 _SONGS_IN_DATASET = {"MUSDB18": 50, "MUSDB18-HQ": 50}
-"""Test songs behind a public board's numbers."""
+"""Number of test songs per public data set."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,10 @@ class Entry:
     """One system on one board.
 
     Attributes:
-        name: its id on the board.
-        by_source: source to dB, as far as published.
-        overall: the published overall value, or the mean of all sources where none was published, or None.
-        is_overall_published: whether ``overall`` was published.
-        decimals: to how many decimals the numbers were published.
-        provenance: where they were read.
+        by_source: source to dB; only the published sources.
+        overall: the published overall value, else the mean over all sources, else None.
+        decimals: number of published decimals.
+        provenance: the text from which the numbers were read.
         confidence: 1 or 2, see the module.
     """
 
@@ -50,7 +48,7 @@ class Entry:
     confidence: int
 
     def value(self, key: str) -> float | None:
-        """The number of a source, or of ``song``."""
+        """Return the value in dB of a source, or of ``song``."""
         return self.overall if key == "song" else self.by_source.get(key)
 
 
@@ -60,7 +58,6 @@ class Board:
 
     Attributes:
         name: e.g. ``MDX21-A`` or ``MUSDB18-museval``.
-        dataset: what its numbers were computed on.
         metrics: our metrics that compute the same quantity.
         entries: best first.
     """
@@ -72,21 +69,21 @@ class Board:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether the data set is not public, so that its numbers cannot be recomputed."""
+        """Whether the data set is not public, so that nobody else can recompute the numbers."""
         return self.dataset in _HIDDEN_DATASETS
 
     @property
     def n_songs(self) -> int | None:
-        """How many songs are behind the numbers, where that is known."""
+        """Number of songs of the data set, or None if unknown."""
         return _SONGS_IN_DATASET.get(self.dataset)
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Sources of the board; all of its kind, though some entries give none of them."""
-        return CINEMA_SOURCES if self.name.startswith("CDX") else MUSIC_SOURCES
+        """Sources of the board, including those that no entry has a value for."""
+        return _sources(self.name)
 
     def entry(self, name: str) -> Entry:
-        """The entry of that name; ScoresError, which lists them, when there is none."""
+        """Return the entry of that name; ScoresError, with the list of entries, if there is none."""
         for entry in self.entries:
             if entry.name == name:
                 return entry
@@ -94,9 +91,14 @@ class Board:
         raise ScoresError(f"no entry {name!r} on {self.name}", hint=f"choose from {listed}")
 
 
+def sort_key(value: float | None) -> float:
+    """Return a key that sorts values in dB, with None below all numbers."""
+    return float("-inf") if value is None else value
+
+
 @cache
 def all_boards() -> tuple[Board, ...]:
-    """Every board of the package."""
+    """Return every board of the package."""
     text = resources.files("evaluator").joinpath("boards.csv").read_text(encoding="utf-8")
     by_board: dict[str, list[dict[str, str]]] = {}
     for row in csv.DictReader(text.splitlines()):
@@ -105,7 +107,7 @@ def all_boards() -> tuple[Board, ...]:
 
 
 def find_board(name: str) -> Board:
-    """The board of that name, any case; ScoresError, which lists them, when there is none."""
+    """Return the board of that name, case ignored; ScoresError, with the list of boards, if there is none."""
     for board in all_boards():
         if board.name.casefold() == name.casefold():
             return board
@@ -117,10 +119,13 @@ def _board(name: str, rows: list[dict[str, str]]) -> Board:
     by_entry: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         by_entry.setdefault(row["entry"], []).append(row)
-    sources = CINEMA_SOURCES if name.startswith("CDX") else MUSIC_SOURCES
-    entries = [_entry(entry, of_entry, sources) for entry, of_entry in by_entry.items()]
-    entries.sort(key=lambda entry: float("-inf") if entry.overall is None else entry.overall, reverse=True)
+    entries = [_entry(entry, of_entry, _sources(name)) for entry, of_entry in by_entry.items()]
+    entries.sort(key=lambda entry: sort_key(entry.overall), reverse=True)
     return Board(name, rows[0]["dataset"], _METRICS[rows[0]["metric"]], tuple(entries))
+
+
+def _sources(board: str) -> tuple[str, ...]:
+    return CINEMA_SOURCES if board.startswith("CDX") else MUSIC_SOURCES
 
 
 def _entry(name: str, rows: list[dict[str, str]], sources: Iterable[str]) -> Entry:

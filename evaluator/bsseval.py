@@ -1,24 +1,24 @@
 """BSSEval v4 (images, one set of filters per song): SDR, ISR, SIR and SAR of every one-second frame.
 
-Definition, as museval's defaults have it (window = hop = 1 s, 512-tap filters, no permutation). For source ``j``
+The definition is that of museval's defaults (window = hop = 1 s, 512-tap filters, no permutation). For source ``j``
 and one frame, let ``s`` be the true image, ``e`` the estimate, ``P_j e`` and ``P e`` the projections of the estimate
-on the delayed channels of source ``j`` and of all sources, their filters fitted once over the whole song and applied
-to the frame's references with their tails. Then, in dB,
+on the delayed channels of source ``j`` and of all sources. The filters are fitted once over the whole song and applied
+to the frame's references with their tails. In dB,
 
     SDR = ‖s‖² / ‖e − s‖²          ISR = ‖s‖² / ‖P_j e − s‖²
     SIR = ‖P_j e‖² / ‖P e − P_j e‖²    SAR = ‖P e‖² / ‖e − P e‖²
 
-SDR needs no filters at all. A frame in which any reference or any estimate is silent (its channels sum to zero at
-every sample) is NaN for every source. A song's value is the median over frames, a data set's the median over songs;
-frames that are not finite are left out. Source: Stöter, Liutkus, Ito, "The 2018 Signal Separation Evaluation
-Campaign", LVA/ICA 2018; Vincent et al., IEEE TASLP 14(4), 2006.
+SDR needs no filters. A frame in which any reference or any estimate is silent (its channels sum to zero at every
+sample) is NaN for every source. A song's value is the median over its finite frames, a data set's the median over its
+songs. Source: Stöter, Liutkus, Ito, "The 2018 Signal Separation Evaluation Campaign", LVA/ICA 2018; Vincent et al.,
+IEEE TASLP 14(4), 2006.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,63 +26,29 @@ import numpy.typing as npt
 from evaluator.projection import Floats, correlation_block_samples, correlations, projection_filters
 
 RATIOS = ("SDR", "ISR", "SIR", "SAR")
-"""Names of the four ratios, in the order of the arrays here."""
+"""Names of the four ratios, in the order of the arrays of this module."""
 
 FILTER_TAPS = 512
 """Length of the distortion filters: about 12 ms at 44.1 kHz."""
 
-
 _BLOCKS_PER_READ = 16
-"""Correlation blocks read from disk at once: about 1.3 s, so that reading costs little beside computing."""
+"""Correlation blocks read from disk at once: about 1.3 s, so that reading is cheap compared with computing."""
 
-
-_GLANCE = 64
-"""Samples looked at before a whole frame is summed, only to learn that it is not silent."""
+_FIRST_SAMPLES = 64
+"""Samples tested for silence before the whole frame is summed; usually enough to show that it is not silent."""
 
 
 class PairedSignal(Protocol):
-    """References and estimates of one song, readable from its beginning as often as needed."""
+    """References and estimates of one song, which can be read more than once."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(sources, channels, samples) of references and of estimates alike."""
+        """(sources, channels, samples), the same for references and estimates."""
         ...
 
     def blocks(self, block_samples: int) -> Iterator[tuple[Floats, Floats]]:
-        """Both as float64 (sources, channels, samples); every block but the last has ``block_samples`` samples."""
+        """Yield both as float64 (sources, channels, block_samples); the last block may be shorter."""
         ...
-
-
-class ArrayPair:
-    """References and estimates that are in memory.
-
-    Args:
-        references: (sources, channels, samples).
-        estimates: same shape; another one is a ValueError.
-    """
-
-    def __init__(self, references: npt.NDArray[Any], estimates: npt.NDArray[Any]) -> None:
-        if references.shape != estimates.shape or references.ndim != 3:
-            raise ValueError(
-                f"references {references.shape} and estimates {estimates.shape} must share one shape "
-                "(sources, channels, samples)"
-            )
-        self._references, self._estimates = references, estimates
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(sources, channels, samples)."""
-        n_sources, n_channels, n_samples = self._references.shape
-        return n_sources, n_channels, n_samples
-
-    def blocks(self, block_samples: int) -> Iterator[tuple[Floats, Floats]]:
-        """Both in blocks, as float64."""
-        for start in range(0, self.shape[2], block_samples):
-            window = slice(start, start + block_samples)
-            yield (
-                np.asarray(self._references[..., window], np.float64),
-                np.asarray(self._estimates[..., window], np.float64),
-            )
 
 
 @dataclass(frozen=True)
@@ -90,10 +56,10 @@ class BssEval:
     """Ratios of one song.
 
     Attributes:
-        frames: (4, sources, frames) in dB, the first axis as :data:`RATIOS`; NaN for a frame that cannot be judged
-            and for ratios that were not asked for, +inf where there is no error.
-        silent_references: indices of sources whose reference is silent throughout; left out of the comparison.
-        silent_estimates: the same of estimates.
+        frames: (4, sources, frames) in dB, first axis as :data:`RATIOS`. NaN for frames with a silent source and for
+            ratios that were not requested, +inf for frames without error.
+        silent_references: indices of sources whose reference is silent in the whole song; they are not compared.
+        silent_estimates: the same for estimates.
         window_samples: length of a frame.
     """
 
@@ -103,12 +69,12 @@ class BssEval:
     window_samples: int
 
     def medians(self) -> Floats:
-        """(4, sources): median over the finite frames, NaN where there are none."""
+        """Return the median over the finite frames, (4, sources); NaN without finite frames."""
         return finite_median(self.frames)
 
 
 def finite_median(values: Floats) -> Floats:
-    """Median along the last axis over finite values, as museval's stores take it; NaN where there are none."""
+    """Return the median of the finite values along the last axis, as museval does; NaN without finite values."""
     finite = np.where(np.isfinite(values), values, np.nan)
     has_values = np.any(np.isfinite(finite), axis=-1, keepdims=True)
     medians = np.nanmedian(np.where(has_values, finite, 0.0), axis=-1)
@@ -116,17 +82,17 @@ def finite_median(values: Floats) -> Floats:
 
 
 def bsseval_v4(pair: PairedSignal, *, window_samples: int, sdr_only: bool = False) -> BssEval:
-    """BSSEval v4 of one song, frame by frame.
+    """Compute BSSEval v4 of one song, frame by frame.
 
-    A source whose reference or estimate is silent throughout is left out, as if the song did not have it, and
-    named in the result; its own ratios are NaN. (museval raises in that case.)
+    A source whose reference or estimate is silent in the whole song is treated as absent from the song and named in
+    the result; its own ratios are NaN. (museval raises an error.)
 
     Args:
-        pair: references and estimates; read once for ``sdr_only``, twice otherwise. Memory beyond a frame is that of
-            one Gram matrix, 134 MB for four stereo sources, whatever the length.
-        window_samples: length of a frame and distance between frames; museval's default is one second. A song
-            shorter than that is one frame, an incomplete last frame is left out.
-        sdr_only: compute SDR alone, exactly and at the cost of reading the song.
+        pair: references and estimates; read once for ``sdr_only``, twice otherwise. Memory is one frame and one Gram
+            matrix, 134 MB for four stereo sources, independent of the song's length.
+        window_samples: length and hop of frames; museval's default is one second. A shorter song is one frame; an
+            incomplete last frame is dropped.
+        sdr_only: compute SDR alone, which needs no filters; the values are the same.
 
     Raises:
         ValueError: no samples, or a window below one sample.
@@ -160,8 +126,9 @@ def bsseval_v4(pair: PairedSignal, *, window_samples: int, sdr_only: bool = Fals
 class _Filters:
     """Spectra of the distortion filters at the bins of one frame's FFT.
 
-    ``on_all`` is (reference channels, estimate channels, bins) over the active sources; ``on_own`` is
-    (sources, reference channels, estimate channels, bins), each source on its own references.
+    Attributes:
+        on_all: (reference channels, estimate channels, bins), over all active sources.
+        on_own: (sources, reference channels, estimate channels, bins), each source on its own references.
     """
 
     n_fft: int
@@ -173,7 +140,7 @@ class _Filters:
         from scipy import fft
 
         n_fft = fft.next_fast_len(window_samples + FILTER_TAPS - 1, real=True)
-        n_fft += n_fft % 2  # Parseval below counts on an even length
+        n_fft += n_fft % 2  # _energy needs an even length
         own = [[j * n_channels + c for c in range(n_channels)] for j in active]
         everything = [channel for channels in own for channel in channels]
         on_all = projection_filters(correlation, everything, everything)
@@ -181,7 +148,7 @@ class _Filters:
         return cls(n_fft, fft.rfft(on_all, n_fft), fft.rfft(on_own, n_fft))
 
     def ratios(self, references: Floats, estimates: Floats) -> Floats:
-        """ISR, SIR and SAR of one frame given as (active sources, channels, samples): (3, active sources)."""
+        """Return ISR, SIR and SAR (3, active sources) of one frame (active sources, channels, samples)."""
         from scipy import fft
 
         true = fft.rfft(references, self.n_fft)
@@ -200,16 +167,18 @@ class _Filters:
         )
 
     def _energy(self, spectrum: npt.NDArray[np.complex128]) -> Floats:
-        """Energy per source of signals (sources, channels, bins), by Parseval: nothing wraps around at this length."""
-        # einsum and not a BLAS dot: threads would cost more than they bring at this size
+        """Return the energy per source of spectra (sources, channels, bins) by Parseval's theorem."""
+        # einsum instead of a BLAS dot product, whose threads cost more than they save at this size
         parts = spectrum.reshape(len(spectrum), -1).view(np.float64)
         counted_once = (np.abs(spectrum[:, :, [0, -1]]) ** 2).sum(axis=(1, 2))
         return np.asarray((2 * np.einsum("jn,jn->j", parts, parts) - counted_once) / self.n_fft)
 
 
 def _is_silent(signals: Floats) -> npt.NDArray[np.bool_]:
-    """Per source: do the channels sum to zero at every sample? The first few usually tell."""
-    return np.array([not (source[:, :_GLANCE].sum(axis=0).any() or source.sum(axis=0).any()) for source in signals])
+    """Return per source whether its channels sum to zero at every sample."""
+    return np.array(
+        [not (source[:, :_FIRST_SAMPLES].sum(axis=0).any() or source.sum(axis=0).any()) for source in signals]
+    )
 
 
 def _decibels(numerator: Floats, denominator: Floats) -> Floats:
@@ -222,7 +191,7 @@ def _frame_sdr(references: Floats, estimates: Floats) -> Floats:
 
 
 def _framewise_sdr(pair: PairedSignal, window_samples: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """SDR (sources, frames) and silence (2, sources, frames), with the incomplete last frame."""
+    """Return SDR (sources, frames) and silence (2, sources, frames), including an incomplete last frame."""
     ratios, silence = [], []
     for references, estimates in pair.blocks(window_samples):
         ratios.append(_frame_sdr(references, estimates))
@@ -233,7 +202,7 @@ def _framewise_sdr(pair: PairedSignal, window_samples: int) -> tuple[Floats, npt
 def _framewise(
     pair: PairedSignal, filters: _Filters | None, active: list[int], window_samples: int
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """All four ratios (4, sources, frames) and silence (2, sources, frames); NaN where a frame is not judged."""
+    """Return all ratios (4, sources, frames) and silence (2, sources, frames); NaN in frames with a silent source."""
     n_sources = pair.shape[0]
     ratios, silence = [], []
     for references, estimates in pair.blocks(window_samples):
@@ -248,7 +217,7 @@ def _framewise(
 
 
 def _correlate(pair: PairedSignal) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Correlations of all channels, and which references and estimates (2, sources) are silent throughout."""
+    """Return correlations of all channels, and which references and estimates (2, sources) are silent throughout."""
     n_sources, n_channels, _ = pair.shape
     silent = np.ones((2, n_sources), bool)
 

@@ -1,6 +1,6 @@
 """The command line: ``python -m evaluator score`` and ``python -m evaluator replay``.
 
-Exit codes: 0 done; 1 the work failed, or a song did (the others are scored and kept); 2 wrong usage; 130 interrupted,
+Exit codes: 0 success; 1 an error, or at least one song failed (the others are scored); 2 wrong usage; 130 interrupted;
 143 terminated.
 """
 
@@ -23,7 +23,7 @@ from evaluator.replay import DEFAULT_TOLERANCE_DB
 from evaluator.replay_page import replay_page
 from evaluator.replay_plot import replay_png
 from evaluator.replay_session import replay
-from evaluator.runner import ScoringTask, SongDone, run_jobs
+from evaluator.runner import ScoringTask, SongDone, run_tasks
 from evaluator.scores import Document, scores_document, to_json, write_atomically
 from evaluator.scoring import FRAMEWISE_METRICS, METRICS, SongScore
 from evaluator.tables import decibels, score_tables
@@ -31,19 +31,18 @@ from terminal import process
 from terminal.lines import CommandParser, complain, say
 
 RESULTS_FOLDER = ".evaluator"
-"""Finished songs are kept in this folder of the estimates, unless told otherwise."""
+"""Default folder, below the estimates, for the results of finished songs."""
+
+TaskRunner = Callable[[Sequence[ScoringTask]], Iterator[SongDone]]
+"""A function that scores songs, such as :func:`evaluator.runner.run_tasks`."""
 
 
-JobRunner = Callable[[Sequence[ScoringTask]], Iterator[SongDone]]
-"""What scores songs one by one, as :func:`evaluator.runner.run_jobs` does with processes of this machine."""
-
-
-def main(arguments: Sequence[str] | None = None, *, runner: JobRunner | None = None) -> int:
-    """Run the command line; returns the exit code.
+def main(arguments: Sequence[str] | None = None, *, runner: TaskRunner | None = None) -> int:
+    """Run the command line and return the exit code.
 
     Args:
-        arguments: the words; those of this process when not given.
-        runner: scores the songs instead of processes of this machine, such as a cluster.
+        arguments: by default those of this process.
+        runner: scores the songs, for example on a cluster; by default processes of this machine.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -54,14 +53,13 @@ def main(arguments: Sequence[str] | None = None, *, runner: JobRunner | None = N
         complain(f"evaluator: {error}")
         return 1
     except KeyboardInterrupt as stop:
-        kept = "songs already scored are kept, the same command finishes the rest"
-        complain(f"evaluator: {process.word(stop)}; {kept}")
+        complain(f"evaluator: {process.word(stop)}; run the same command again to score the remaining songs")
         return process.exit_code(stop)
     return code
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser(prog="python -m evaluator", description="Score separated stems; replay boards.")
+    parser = CommandParser(prog="python -m evaluator", description="Score stems; compare scores with leaderboards.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_score(commands)
     _add_replay(commands)
@@ -69,19 +67,24 @@ def _parser() -> CommandParser:
 
 
 def _add_replay(commands: argparse._SubParsersAction[CommandParser]) -> None:
-    command = commands.add_parser("replay", help="put scores files on published leaderboards, compare them")
-    command.add_argument("scores", type=Path, nargs="*", help="files written by score --json; two or more are compared")
-    command.add_argument("--board", nargs="+", default=[], metavar="NAME", help="default: every board that fits")
-    command.add_argument("--entry", metavar="NAME", help="take differences to this entry; default: the nearest one")
-    command.add_argument(
-        "--tolerance", type=float, default=DEFAULT_TOLERANCE_DB, metavar="DB", help="default: %(default)s"
+    command = commands.add_parser("replay", help="rank scores files on published leaderboards and compare them")
+    add = command.add_argument
+    add("scores", type=Path, nargs="*", help="files written by score --json; two or more are compared song by song")
+    add("--board", nargs="+", default=[], metavar="NAME", help="boards to show; default: all with the same metric")
+    add("--entry", metavar="NAME", help="entry to compare with; default: the one with the nearest overall value")
+    add(
+        "--tolerance",
+        type=float,
+        default=DEFAULT_TOLERANCE_DB,
+        metavar="DB",
+        help="largest difference that counts as equal; default: %(default)s",
     )
-    command.add_argument("--html", type=Path, metavar="FILE", help="write a page with sortable tables and plots")
-    command.add_argument("--plot", type=Path, metavar="FILE.png", help="write a picture (needs matplotlib)")
-    command.add_argument("--seed", type=int, default=0, help="of the bootstrap; default: %(default)s")
-    command.add_argument("--resamples", type=int, default=10_000, metavar="N", help="default: %(default)s")
-    command.add_argument("--confidence", type=float, default=0.95, metavar="P", help="default: %(default)s")
-    command.add_argument("--list", action="store_true", help="list boards and entries, and end")
+    add("--html", type=Path, metavar="FILE", help="write a page with sortable tables and plots")
+    add("--plot", type=Path, metavar="FILE.png", help="write a picture (needs matplotlib)")
+    add("--seed", type=int, default=0, help="seed of the bootstrap; default: %(default)s")
+    add("--resamples", type=int, default=10_000, metavar="N", help="bootstrap resamples; default: %(default)s")
+    add("--confidence", type=float, default=0.95, metavar="P", help="confidence level; default: %(default)s")
+    add("--list", action="store_true", help="list boards and entries, then exit")
     command.set_defaults(command=_replay)
 
 
@@ -94,7 +97,7 @@ def _replay(options: argparse.Namespace, parser: CommandParser) -> int:
     if not options.scores:
         parser.error("give at least one scores file, or --list")
     if not 0 < options.confidence < 1 or options.resamples < 1 or not options.tolerance >= 0:
-        parser.error("--confidence lies between 0 and 1, --resamples is at least 1, --tolerance at least 0")
+        parser.error("--confidence must be between 0 and 1, --resamples at least 1, --tolerance at least 0")
     outcome = replay(
         options.scores,
         boards=options.board,
@@ -114,44 +117,37 @@ def _replay(options: argparse.Namespace, parser: CommandParser) -> int:
 
 def _add_score(commands: argparse._SubParsersAction[CommandParser]) -> None:
     score = commands.add_parser("score", help="score a folder of stems against a data set")
-    score.add_argument("references", type=Path, help="data set: <song>/<source>.wav, or MUSDB18 .stem.mp4 files")
-    score.add_argument("estimates", type=Path, nargs="?", help="separations: <song>/<source>.wav")
-    score.add_argument("--baseline", action="store_true", help="score mixture / number of sources instead of ESTIMATES")
-    score.add_argument(
-        "--metric", nargs="+", choices=METRICS, default=["mdx"], help="default: mdx, the challenge's SDR"
-    )
-    score.add_argument(
+    add = score.add_argument
+    add("references", type=Path, help="data set: <song>/<source>.wav, or MUSDB18 .stem.mp4 files")
+    add("estimates", type=Path, nargs="?", help="separated stems: <song>/<source>.wav")
+    add("--baseline", action="store_true", help="score mixture / number of sources instead of ESTIMATES")
+    add("--metric", nargs="+", choices=METRICS, default=["mdx"], help="default: mdx, the challenge's SDR")
+    add(
         "--sources",
         metavar="A,B,…",
-        help="what to score; default: what most songs hold; accompaniment and instrumental are all but the vocals",
+        help="sources to score; default: those of most songs; accompaniment and instrumental are all but the vocals",
     )
-    score.add_argument(
+    add(
         "--length",
         choices=LENGTHS,
         default="exact",
-        help="pad: fill short estimates with zeros and cut long ones, as museval does (default: refuse them)",
+        help="pad: zero-pad short estimates and cut long ones, as museval does; default: another length is an error",
     )
-    score.add_argument("--resample", action="store_true", help="bring estimates to the sample rate of the references")
-    score.add_argument(
+    add("--resample", action="store_true", help="resample estimates to the sample rate of the references")
+    add(
         "--channels",
         choices=CHANNELS,
         default="exact",
-        help="match: repeat a mono estimate on every channel, average to a mono reference (default: refuse them)",
+        help="match: repeat a mono estimate on every channel, average to a mono reference; default: an error",
     )
-    score.add_argument("--dataset", help="name of the data set for replay; default: the folder's name")
-    score.add_argument("--system", help="name of the separator; default: the folder's name")
-    score.add_argument("--json", type=Path, metavar="FILE", help="write a scores file")
-    score.add_argument("--csv", type=Path, metavar="FILE", help="write one row a number")
-    score.add_argument(
-        "--museval-json", type=Path, metavar="DIR", help="write museval's per-track JSON (framewise metrics)"
-    )
-    score.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="songs at a time; default: cores"
-    )
-    score.add_argument(
-        "--results", type=Path, metavar="DIR", help=f"keep finished songs here; default: ESTIMATES/{RESULTS_FOLDER}"
-    )
-    score.add_argument("--no-results", action="store_true", help="keep no finished songs, score all anew")
+    add("--dataset", help="name of the data set for replay; default: the folder's name")
+    add("--system", help="name of the separator; default: the folder's name")
+    add("--json", type=Path, metavar="FILE", help="write a scores file")
+    add("--csv", type=Path, metavar="FILE", help="write one row per number")
+    add("--museval-json", type=Path, metavar="DIR", help="write museval's per-track JSON (framewise metrics)")
+    add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="songs at a time; default: all cores")
+    add("--results", type=Path, metavar="DIR", help=f"folder of finished songs; default: ESTIMATES/{RESULTS_FOLDER}")
+    add("--no-results", action="store_true", help="neither read nor write finished songs")
     score.set_defaults(command=_score)
 
 
@@ -175,7 +171,7 @@ def _score(options: argparse.Namespace, parser: CommandParser) -> int:
     failed = dict(plan.failed)
     for song, reason in failed.items():
         complain(f"{song}: {reason}")
-    songs = _run(plan, metrics, failed, options.runner or partial(run_jobs, n_processes=options.jobs))
+    songs = _run(plan, metrics, failed, options.runner or partial(run_tasks, n_processes=options.jobs))
     document = scores_document(
         songs,
         dataset=options.dataset or options.references.resolve().name,
@@ -186,7 +182,7 @@ def _score(options: argparse.Namespace, parser: CommandParser) -> int:
     )
     _write_and_print(options, document, songs)
     if failed:
-        n_done = len(plan.jobs) + len(plan.failed) - len(failed)
+        n_done = len(plan.tasks) + len(plan.failed) - len(failed)
         complain(f"evaluator: {len(failed)} songs not scored ({', '.join(failed)}); {n_done} done")
     return 1 if failed else 0
 
@@ -201,17 +197,17 @@ def _results_dir(options: argparse.Namespace) -> Path | None:
 
 
 def _run(
-    plan: Comparison, metrics: Sequence[str], failed: dict[str, str], run: JobRunner
+    plan: Comparison, metrics: Sequence[str], failed: dict[str, str], run: TaskRunner
 ) -> dict[str, dict[str, SongScore]]:
-    """Score every song, telling of each; failures are added to ``failed``."""
+    """Score every song and print its progress line; failures are added to ``failed``."""
     songs: dict[str, dict[str, SongScore]] = {metric: {} for metric in metrics}
-    for done in run(plan.jobs):
+    for done in run(plan.tasks):
         complain(_progress(done))
         if done.failure is not None:
             failed[done.name] = done.failure
         for metric, score in done.scores.items():
             songs[metric][done.name] = score
-    order = [job.name for job in plan.jobs]
+    order = [task.name for task in plan.tasks]
     return {metric: {name: by_song[name] for name in order if name in by_song} for metric, by_song in songs.items()}
 
 
@@ -219,18 +215,11 @@ def _progress(done: SongDone) -> str:
     head = f"[{done.index}/{done.total}] {done.name}"
     if done.failure is not None:
         return f"{head}: {done.failure}"
-    silent = [
-        f"{side} {', '.join(names)} silent throughout"
-        for side, names in _silences(next(iter(done.scores.values()))).items()
-        if names
-    ]
-    notes = [*next(iter(done.scores.values())).notes, *silent]
-    notes += [f"{', '.join(done.reused)} known already"] if done.reused else []
+    score = next(iter(done.scores.values()))
+    silent = {"reference": score.silent_references, "estimate": score.silent_estimates}
+    notes = [*score.notes, *(f"{side} {', '.join(names)} is silent" for side, names in silent.items() if names)]
+    notes += [f"{', '.join(done.reused)} already scored"] if done.reused else []
     return f"{head}: {'; '.join(notes)}" if notes else head
-
-
-def _silences(score: SongScore) -> dict[str, tuple[str, ...]]:
-    return {"reference": score.silent_references, "estimate": score.silent_estimates}
 
 
 def _write_and_print(options: argparse.Namespace, document: Document, songs: dict[str, dict[str, SongScore]]) -> None:

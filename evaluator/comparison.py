@@ -1,4 +1,4 @@
-"""From two folders to jobs: which songs, which sources, which estimate belongs to which reference."""
+"""Pairs the songs of a data set with their estimates and lists the songs to score."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from evaluator.targets import ACCOMPANIMENT_NAMES
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is to be scored.
+    """The songs to score.
 
     Attributes:
-        sources: in the order of the tables.
-        jobs: one a song that has an estimate (or a baseline).
-        failed: songs that cannot be scored, and why.
+        tasks: one per song that can be scored.
+        failed: songs that cannot be scored, with the reason.
     """
 
     sources: tuple[str, ...]
-    jobs: tuple[ScoringTask, ...]
+    tasks: tuple[ScoringTask, ...]
     failed: dict[str, str]
 
 
@@ -41,29 +40,27 @@ def compare_folders(
     """Pair the songs of two folders.
 
     Args:
-        references_dir: the data set.
-        estimates_dir: the separations, or None to score the scaled mixture.
-        metrics: by which metrics.
-        sources: what to score; by default what most songs of the data set hold.
-        results_dir: where finished songs are kept, or None.
-        options: what may be done to estimates of another shape than their references; nothing by default.
+        estimates_dir: the separated songs, or None to score the scaled mixture.
+        sources: sources to score; by default those of most songs.
+        results_dir: folder of finished songs, or None.
+        options: how estimates of another shape are converted; by default they are refused.
 
     Raises:
-        DatasetError: a folder holds no songs, or none that belongs to the other's.
+        DatasetError: a folder has no songs, or no estimate has a reference.
     """
     references = find_songs(references_dir)
     chosen = tuple(sources) if sources else common_sources(references)
     if not chosen:
-        raise DatasetError("no song here has stems", where=references_dir, hint="references are stems, not mixtures")
+        raise DatasetError("no song has stems", where=references_dir, hint="references are stems, not mixtures")
     estimates: dict[str, DatasetSong] = {}
     unclear: dict[str, str] = {}
     if estimates_dir is not None:
         estimates, unclear = match_estimates(references, find_songs(estimates_dir))
         if not estimates and not unclear:
-            hint = f"its folders should be named like those of {references_dir}, e.g. {references[0].location}"
-            raise DatasetError("no song here has a reference", where=estimates_dir, hint=hint)
+            hint = f"name its folders like those of {references_dir}, e.g. {references[0].location}"
+            raise DatasetError("no song has a reference", where=estimates_dir, hint=hint)
     counts = Counter(song.name for song in references)
-    jobs, failed = [], {}
+    tasks, failed = [], {}
     for song in references:
         name = song.name if counts[song.name] == 1 else song.location
         estimate = estimates.get(song.location)
@@ -73,26 +70,26 @@ def compare_folders(
         if problem is not None:
             failed[name] = problem
         else:
-            jobs.append(
+            tasks.append(
                 ScoringTask(name, song, estimate, chosen, tuple(metrics), results_dir, options or EstimateOptions())
             )
-    return Comparison(chosen, tuple(jobs), failed)
+    return Comparison(chosen, tuple(tasks), failed)
 
 
 def _absence(reference: DatasetSong, folder: Path, sources: Sequence[str]) -> str | None:
-    """Why a song of the data set cannot be scored, or None."""
+    """Return why a song of the data set cannot be scored, or None."""
     absent = reference.absent(sources)
     if not absent:
         return None
-    hint = _other_sources(reference.sources, sources) or "add them, or take the song out of the data set"
-    place = folder / reference.location
-    return str(DatasetError(f"no reference for {', '.join(absent)}{_found(reference)}", where=place, hint=hint))
+    hint = _other_sources(reference.sources, sources) or "add them, or remove the song from the data set"
+    path = folder / reference.location
+    return str(DatasetError(f"no reference for {', '.join(absent)}{_found(reference)}", where=path, hint=hint))
 
 
 def _estimate_absence(
     reference: DatasetSong, estimate: DatasetSong | None, folder: Path, sources: Sequence[str]
 ) -> str | None:
-    """Why a song's separation cannot be scored, or None."""
+    """Return why a song's estimate cannot be scored, or None."""
     if estimate is None:
         hint = "separate the song, or name the folder of its stems like the song"
         return str(DatasetError(f"no estimate in {folder} for {reference.location}", hint=hint))
@@ -100,8 +97,8 @@ def _estimate_absence(
     if not absent:
         return None
     hint = _other_sources(estimate.sources, sources) or "separate the song again"
-    place = folder / estimate.location
-    return str(DatasetError(f"no estimate for {', '.join(absent)}{_found(estimate)}", where=place, hint=hint))
+    path = folder / estimate.location
+    return str(DatasetError(f"no estimate for {', '.join(absent)}{_found(estimate)}", where=path, hint=hint))
 
 
 def _found(song: DatasetSong) -> str:
@@ -109,7 +106,7 @@ def _found(song: DatasetSong) -> str:
 
 
 def _other_sources(found: Collection[str], asked: Sequence[str]) -> str:
-    """The cure where a song holds some of the sources, or vocals and accompaniment instead."""
+    """Return a hint if the song has some of the sources, or vocals and accompaniment instead; else an empty string."""
     common = [source for source in asked if source in found]
     common += [name for name in ACCOMPANIMENT_NAMES if name in found and name not in common]
     return f"add them, or score with --sources {','.join(common)}" if common else ""

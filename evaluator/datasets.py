@@ -1,14 +1,14 @@
-"""Songs in folders: the layouts of the challenges and data sets, or any folder with stems.
+"""Songs in folders, in the layouts of the challenges and data sets or in any folder with stems.
 
-| layout | a song |
+| layout | one song |
 |---|---|
 | MDX (MDXDB21, MUSDB18-HQ, SDX23) | ``[train/ test/] <song>/{mixture,bass,drums,other,vocals}.wav`` |
 | DnR | ``[tr/ cv/ tt/] <number>/{mix,speech,sfx,music}.wav`` |
 | CDX | ``<song>/<song>_{dialog,effect,music}.wav``, mixture ``mix.wav`` or ``_mixture_Lt.wav`` + ``_mixture_Rt.wav`` |
 | MUSDB18 | ``[train/ test/] <song>.stem.mp4``, decoded by musdb (needs ffmpeg) |
-| any | ``…/<song>/<source>.<wav, flac, ogg, mp3, aiff>``; the folder given may itself be the one song |
+| any | ``…/<song>/<source>.<wav, flac, ogg, mp3, aiff>``; the given folder may itself be the only song |
 
-A song is known by its folder's name; the path from the folder given tells two of one name apart.
+Songs are matched by folder name, and by their path below the given folder if names repeat.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ALIASES = {
 }
 
 _NOT_SOURCES = frozenset({"mixture", "mixture_lt", "mixture_rt", "linear_mixture"})
-"""Files beside the stems that are no source."""
+"""Audio files beside the stems that are not sources."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,8 @@ class DatasetSong:
     """One song of a data set, not opened yet.
 
     Attributes:
-        name: the folder's name.
-        location: its path from the data set's root, which tells songs of one name apart; ``.`` for a lone song.
-        stems: source name to stem; for a ``.stem.mp4`` empty until :meth:`decoded`.
-        mixture: the song's own mixture file, when there is one.
-        stem_mp4: the MUSDB18 file to be decoded, or None.
+        location: path below the data set's root; ``.`` if the root itself is the song.
+        stems: source to stem; empty for a ``.stem.mp4`` until :meth:`decoded`.
     """
 
     name: str
@@ -63,25 +60,24 @@ class DatasetSong:
 
     @property
     def sources(self) -> frozenset[str]:
-        """Names of the sources at hand."""
+        """Names of the available sources."""
         return frozenset(MUSIC_SOURCES) if self.stem_mp4 else frozenset(self.stems)
 
     @property
     def accompaniment_parts(self) -> tuple[str, ...]:
-        """Sources whose sum is the accompaniment: all but the vocals, the musical ones first."""
+        """Sources whose sum is the accompaniment: all but the vocals, musical ones first."""
         parts = self.sources - {VOCALS, *ACCOMPANIMENT_NAMES}
         return tuple(sorted(parts, key=lambda name: (name not in MUSIC_SOURCES, name)))
 
     def absent(self, sources: Sequence[str], *, parts: Sequence[str] | None = None) -> list[str]:
-        """Those of ``sources`` that are neither here nor to be had as a sum; ``parts`` as in :meth:`targets`."""
+        """Return those of ``sources`` that are neither files nor sums of files; ``parts`` as in :meth:`targets`."""
         return [source for source in sources if not (source in self.sources or self._made_of(source, parts))]
 
     def targets(self, sources: Sequence[str], *, parts: Sequence[str] | None = None) -> dict[str, Stem]:
-        """The stems of ``sources`` that are here; accompaniment and instrumental as a sum where there is no file.
+        """Return the available stems of ``sources``; accompaniment and instrumental are sums if they have no file.
 
         Args:
-            sources: their names.
-            parts: what an accompaniment without a file is the sum of; by default all sources but the vocals.
+            parts: sources to sum for an accompaniment without a file; by default all but the vocals.
         """
         found = {}
         for source in sources:
@@ -93,12 +89,12 @@ class DatasetSong:
         return found
 
     def sums(self, sources: Sequence[str], *, parts: Sequence[str] | None = None) -> list[str]:
-        """A clause for every target that is taken from files of other names."""
+        """Return a clause such as "accompaniment is bass + drums" per target that is made from other files."""
         made_of = {name: self._made_of(name, parts) for name in sources if name not in self.sources}
         return [f"{name} is {' + '.join(names)}" for name, names in made_of.items() if names]
 
     def _made_of(self, source: str, parts: Sequence[str] | None) -> tuple[str, ...]:
-        """Files that a target without a file is made of: the other name's, or all parts; none where one is absent."""
+        """Return the sources that an accompaniment without a file is made of; empty if one of them is missing."""
         if source not in ACCOMPANIMENT_NAMES:
             return ()
         other_name = next((name for name in ACCOMPANIMENT_NAMES if name in self.sources), None)
@@ -108,23 +104,23 @@ class DatasetSong:
         return wanted if self.sources.issuperset(wanted) else ()
 
     def mixture_or_sum(self) -> Stem:
-        """The mixture, or where there is no file of it the sum of the stems."""
+        """Return the mixture file, or the sum of the stems if there is none."""
         if self.mixture is not None:
             return self.mixture
         return SumStem(tuple(self.stems[name] for name in averaged_sources(tuple(self.stems))))
 
     def baseline(self, sources: Sequence[str]) -> dict[str, Stem]:
-        """The challenge's scaled-mixture baseline: every source is the mixture divided by their number."""
+        """Return the challenge's baseline: for every source, the mixture divided by the number of sources."""
         share = SumStem((self.mixture_or_sum(),), gain=1 / len(sources))
         return dict.fromkeys(sources, share)
 
     def content_key(
         self, sources: Sequence[str], *, with_mixture: bool = False, parts: Sequence[str] | None = None
     ) -> str:
-        """A hash of the bytes of these sources' files (of the whole file for a ``.stem.mp4``).
+        """Return a hash of the files of these sources (of the whole file for a ``.stem.mp4``).
 
         Raises:
-            DatasetError: one is absent or cannot be read.
+            DatasetError: a source is missing or cannot be read.
         """
         if self.stem_mp4 is not None:
             return FileStem(self.stem_mp4).content_key()
@@ -136,10 +132,10 @@ class DatasetSong:
         return " ".join([*keys, self.mixture_or_sum().content_key()] if with_mixture else keys)
 
     def decoded(self, scratch: Path) -> DatasetSong:
-        """This song with its stems readable: a ``.stem.mp4`` is decoded into ``scratch``, anything else is as it was.
+        """Return this song with readable stems; a ``.stem.mp4`` is decoded into ``scratch``.
 
         Raises:
-            DatasetError: musdb or ffmpeg is absent, or the file cannot be decoded.
+            DatasetError: musdb or ffmpeg is not installed, or the file cannot be decoded.
         """
         if self.stem_mp4 is None:
             return self
@@ -150,10 +146,10 @@ class DatasetSong:
 
 
 def find_songs(root: Path) -> list[DatasetSong]:
-    """Every song below a folder (hidden folders left out), sorted by location.
+    """Return every song below a folder, sorted by location; hidden folders are skipped.
 
     Raises:
-        DatasetError: the folder is absent or holds no song.
+        DatasetError: the folder does not exist or has no songs.
     """
     if not root.is_dir():
         raise DatasetError("no such folder", where=root, hint="name a folder of songs")
@@ -162,17 +158,16 @@ def find_songs(root: Path) -> list[DatasetSong]:
     except OSError as error:
         hint = "make every folder below it readable, or move it away"
         raise DatasetError(f"cannot be read ({error})", where=root, hint=hint) from error
-    if len(songs) > 1:  # audio lying about in the root of a data set is no song of it
+    if len(songs) > 1:  # audio files directly in the root of a data set are not a song
         songs = [song for song in songs if song.location != "."]
     if not songs:
-        hint = "each song is a folder of its own with one audio file a source, or a .stem.mp4 file"
+        hint = "each song is a folder with one audio file per source, or a .stem.mp4 file"
         raise DatasetError("no songs here", where=root, hint=hint)
     return sorted(songs, key=lambda song: song.location)
 
 
 def common_sources(songs: Iterable[DatasetSong]) -> tuple[str, ...]:
-    """The sources a data set is about: the musical four or the cinematic three where most songs have them,
-    otherwise the set most songs have; none where no song has any."""
+    """Return the sources that most songs have: the four of music or the three of cinema where they are complete."""
     counts: Counter[tuple[str, ...]] = Counter()
     for song in [song for song in songs if song.sources]:
         known = next((s for s in (MUSIC_SOURCES, CINEMA_SOURCES) if song.sources.issuperset(s)), None)
@@ -186,8 +181,8 @@ def match_estimates(
     """Pair songs by location, else by name.
 
     Returns:
-        Reference location to estimate, and reference location to the reason where several estimates could be meant;
-        a song without an estimate is in neither.
+        Reference location to estimate, and reference location to an error message if several estimates match; songs
+        without an estimate are in neither.
     """
     by_location = {song.location: song for song in estimates}
     by_name: dict[str, list[DatasetSong]] = {}
@@ -204,9 +199,9 @@ def match_estimates(
         elif len(candidates) == 1:
             pairs[reference.location] = candidates[0]
         elif candidates:
-            places = ", ".join(song.location for song in candidates)
+            paths = ", ".join(song.location for song in candidates)
             unclear[reference.location] = (
-                f"several estimates could be {reference.location}: {places}. Keep one of them, or put it at that path."
+                f"several estimates match {reference.location}: {paths}. Keep one of them, or move it to that path."
             )
     return pairs, unclear
 
@@ -220,7 +215,7 @@ def _folders(root: Path) -> Iterable[Path]:
 
 
 def _songs_in(folder: Path, root: Path) -> Iterable[DatasetSong]:
-    """The song a folder is, and the ``.stem.mp4`` files in it."""
+    """Yield the ``.stem.mp4`` files in a folder, and the folder itself if it has audio files."""
     stems: dict[str, Stem] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not path.is_file():
@@ -232,7 +227,7 @@ def _songs_in(folder: Path, root: Path) -> Iterable[DatasetSong]:
             stems.setdefault(_source_name(path, folder.name), FileStem(path))
     mixture = stems.get("mixture")
     sources = {name: stem for name, stem in stems.items() if name not in _NOT_SOURCES}
-    if stems:  # a lone mixture is an incomplete song, to be reported and not passed over
+    if stems:  # a mixture without stems is an incomplete song, which is reported
         yield DatasetSong(folder.resolve().name, folder.relative_to(root).as_posix(), sources, mixture)
 
 

@@ -1,4 +1,4 @@
-"""Five numbers of a distribution, for a box: what the page and the picture both draw."""
+"""Five-number summaries for box plots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WHISKER = 1.5
 
 @dataclass(frozen=True)
 class Box:
-    """A box plot's numbers: quartiles, whisker ends, and the values beyond them."""
+    """Quartiles, whisker ends (``low``, ``high``) and outliers of a box plot."""
 
     low: float
     first_quartile: float
@@ -24,7 +24,7 @@ class Box:
 
 
 def box_of(values: Collection[float]) -> Box | None:
-    """The box of some values; None when there are none."""
+    """Return the box of some values, or None without values."""
     if not values:
         return None
     ordered = np.sort(np.array(list(values), float))

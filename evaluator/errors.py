@@ -1,12 +1,12 @@
-"""The evaluator's errors: what is wrong, where, and what to do.
+"""The evaluator's errors; each names the problem, the file and how to mend it.
 
     EvaluationError
-    ├── DatasetError        a folder or song that cannot be read as reference or estimate
-    ├── ScoresError         a scores file that is not what it says, or a board that does not exist
+    ├── DatasetError        a folder or song cannot be read as reference or estimate
+    ├── ScoresError         a scores file is invalid, or a board does not exist
     ├── TimeLimitError      setup or a song took longer than the challenge allows
-    └── SongsFailedError    the work ended, and these songs are not in it
+    └── SongsFailedError    some songs failed
 
-The doors turn them into one line on standard error and exit code 1. Anything else is a bug and keeps its traceback.
+The command line prints them as one line and exits with code 1. Any other exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from os import PathLike, fspath
 
 
 class EvaluationError(Exception):
-    """A failure with a cure.
+    """Base class of all errors of this package.
 
     Args:
         problem: what is wrong, as one clause without a full stop.
-        where: the file or folder concerned, when there is one.
-        cure: what the user can do about it, as one clause without a full stop.
+        where: the file or folder, if any.
+        hint: how to mend it, as one clause without a full stop.
     """
 
     def __init__(self, problem: str, *, where: str | PathLike[str] | None = None, hint: str | None = None) -> None:
@@ -33,11 +33,11 @@ class EvaluationError(Exception):
 
 
 class DatasetError(EvaluationError):
-    """A folder holds no songs, or a song cannot be scored: a stem is absent, unreadable or unlike its reference."""
+    """A folder has no songs, or a stem is missing, unreadable or of another shape than its reference."""
 
 
 class ScoresError(EvaluationError):
-    """A scores file is damaged, of another version or of another metric; or a board or entry is unknown."""
+    """A scores file is invalid or of another version or metric, or a board or entry is unknown."""
 
 
 class TimeLimitError(EvaluationError):
@@ -45,11 +45,11 @@ class TimeLimitError(EvaluationError):
 
 
 class SongsFailedError(EvaluationError):
-    """Some songs failed; the others are done and kept.
+    """Some songs failed; the others are finished.
 
     Attributes:
-        failures: song name to the reason, in the order of failing.
-        n_done: how many songs were finished.
+        failures: song to reason, in the order of failing.
+        n_done: number of finished songs.
     """
 
     def __init__(self, failures: Mapping[str, str], *, n_done: int) -> None:

@@ -1,4 +1,4 @@
-"""Scores in other people's forms: CSV, and the per-track JSON of museval."""
+"""Exports of scores: CSV, and the per-track JSON of museval."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CSV_COLUMNS = ("dataset", "system", "metric", "song", "source", "ratio", "value_
 
 
 def to_csv(document: Document) -> str:
-    """Scores as one row a number (:data:`CSV_COLUMNS`); the summary's song is ``(mean)`` or ``(median)``."""
+    """Return one CSV row per number (:data:`CSV_COLUMNS`); summaries are songs ``(mean)`` and ``(median)``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -37,9 +37,9 @@ def to_csv(document: Document) -> str:
 
 
 def museval_track(score: SongScore) -> dict[str, Any]:
-    """One song as museval's per-track JSON (its ``musdb.schema.json``): targets, frames, metrics to 5 decimals.
+    """Return one song as museval's per-track JSON (``musdb.schema.json``), with 5 decimals.
 
-    A frame that is not finite is NaN, which museval writes and reads though strict JSON does not know it.
+    Frames that are not finite are NaN, as museval writes and reads them although strict JSON has no NaN.
     """
     targets = []
     for source, ratios in score.frames.items():
@@ -57,7 +57,7 @@ def museval_track(score: SongScore) -> dict[str, Any]:
 
 
 def write_museval_track(folder: Path, song: str, score: SongScore) -> Path:
-    """Write ``<folder>/test/<song>.json``, where museval's own stores look for it; ScoresError when that fails."""
+    """Write ``<folder>/test/<song>.json``, the path museval's stores read; ScoresError if that fails."""
     path = folder / "test" / f"{song.replace('/', '_')}.json"
     write_atomically(path, json.dumps(museval_track(score), indent=2) + "\n")
     return path

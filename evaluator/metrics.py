@@ -1,8 +1,7 @@
 """Whole-song ratios in decibels: the challenge's global SDR and the scale-invariant SDR.
 
-Both are sums of products over every sample and channel, so each has a pure function for arrays and an
-accumulator that takes a song block by block and holds three numbers. BSSEval v4, which is neither of
-them, is in :mod:`evaluator.bsseval`.
+Both are sums of products over every sample and channel. Each has a function for arrays and an accumulator for songs
+that are read block by block. BSSEval v4 is in :mod:`evaluator.bsseval`.
 """
 
 from __future__ import annotations
@@ -14,48 +13,44 @@ import numpy as np
 import numpy.typing as npt
 
 Samples: TypeAlias = npt.NDArray[np.floating[Any]]
-"""Any floating array; the evaluator's own are (channels, samples)."""
+"""Any floating array; the evaluator's arrays are (channels, samples)."""
 
 GLOBAL_SDR_EPSILON = 1e-7
-"""Added to both energies of the global SDR, as the challenge's scorer does: silence for silence is 0 dB."""
+"""Added to both energies of the global SDR, as in the challenge's scorer: silence against silence is 0 dB."""
 
 
 @dataclass
 class GlobalSdr:
-    """The global SDR of one source of one song, taken block by block.
-
-    Blocks may have any shape, as long as reference and estimate agree; energies are summed in float64.
-    """
+    """Accumulator of the global SDR of one source of one song; energies are summed in float64."""
 
     reference_energy: float = 0.0
     error_energy: float = 0.0
 
     def add(self, reference: Samples, estimate: Samples) -> None:
-        """Take one block; shapes that differ are a ValueError."""
-        reference64, error = _reference_and_error(reference, estimate)
+        """Add one block of any shape; ValueError if the shapes differ."""
+        _check_shapes(reference, estimate)
+        reference64 = np.asarray(reference, np.float64)
         self.reference_energy += _energy(reference64)
-        self.error_energy += _energy(error)
+        self.error_energy += _energy(reference64 - estimate)
 
     @property
     def decibels(self) -> float:
-        """The ratio of what was added so far, in dB."""
+        """The ratio so far, in dB."""
         numerator = self.reference_energy + GLOBAL_SDR_EPSILON
         return float(10.0 * np.log10(numerator / (self.error_energy + GLOBAL_SDR_EPSILON)))
 
 
 def global_sdr(reference: Samples, estimate: Samples) -> float:
-    """The challenge's signal-to-distortion ratio, in dB.
+    """Return the challenge's signal-to-distortion ratio in dB.
 
     ``10·log10((Σ ref² + 1e-7) / (Σ (ref − est)² + 1e-7))``, both sums over all samples and channels of the
     whole song, in float64. Source: the scorers of the Music Demixing Challenge 2021 and of the Sound
     Demixing Challenge 2023; a song's score is the mean over its sources, a board's the mean over its songs.
+    The result is 0 for silence against silence and finite for every finite input.
 
     Args:
         reference: the true stem, any shape, usually (channels, samples).
         estimate: the separated stem, same shape.
-
-    Returns:
-        Decibels; 0 for silence against silence, finite for every finite input.
 
     Raises:
         ValueError: the shapes differ.
@@ -67,14 +62,14 @@ def global_sdr(reference: Samples, estimate: Samples) -> float:
 
 @dataclass
 class SiSdr:
-    """The scale-invariant SDR of one source of one song, taken block by block."""
+    """Accumulator of the scale-invariant SDR of one source of one song."""
 
     reference_energy: float = 0.0
     estimate_energy: float = 0.0
     cross_energy: float = 0.0
 
     def add(self, reference: Samples, estimate: Samples) -> None:
-        """Take one block; shapes that differ are a ValueError."""
+        """Add one block of any shape; ValueError if the shapes differ."""
         _check_shapes(reference, estimate)
         reference64, estimate64 = np.asarray(reference, np.float64), np.asarray(estimate, np.float64)
         self.reference_energy += _energy(reference64)
@@ -83,21 +78,21 @@ class SiSdr:
 
     @property
     def decibels(self) -> float:
-        """The ratio of what was added so far, in dB; NaN where the reference is silent."""
+        """The ratio so far, in dB; NaN for a silent reference."""
         if self.reference_energy == 0.0:
             return float("nan")
         target = self.cross_energy**2 / self.reference_energy
         if target == 0.0:
             return float("-inf")
         residual = self.estimate_energy - target
-        # The subtraction cannot resolve less than rounding of the estimate's own energy.
+        # The subtraction cannot resolve less than the rounding of the estimate's energy.
         if residual <= np.finfo(np.float64).eps * self.estimate_energy:
             return float("inf")
         return float(10.0 * np.log10(target / residual))
 
 
 def si_sdr(reference: Samples, estimate: Samples) -> float:
-    """The scale-invariant signal-to-distortion ratio, in dB.
+    """Return the scale-invariant signal-to-distortion ratio in dB.
 
     ``10·log10(‖α·ref‖² / ‖α·ref − est‖²)`` with ``α = ⟨est, ref⟩ / ‖ref‖²``, over all samples and channels
     at once, without removing a mean. Source: Le Roux, Wisdom, Erdogan, Hershey, "SDR: half-baked or well
@@ -108,7 +103,7 @@ def si_sdr(reference: Samples, estimate: Samples) -> float:
         estimate: the separated stem, same shape.
 
     Returns:
-        Decibels; NaN for a silent reference, -inf for a silent or orthogonal estimate, +inf for a scaled copy.
+        dB; NaN for a silent reference, -inf for a silent or orthogonal estimate, +inf for a scaled copy.
 
     Raises:
         ValueError: the shapes differ.
@@ -119,7 +114,7 @@ def si_sdr(reference: Samples, estimate: Samples) -> float:
 
 
 def _inner(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
-    # einsum and not a BLAS dot: on a busy machine its threads wait for each other longer than they work
+    # einsum instead of a BLAS dot product, whose threads wait for each other on a busy machine
     return float(np.einsum("i,i->", first.reshape(-1), second.reshape(-1)))
 
 
@@ -130,11 +125,3 @@ def _energy(samples: npt.NDArray[np.float64]) -> float:
 def _check_shapes(reference: Samples, estimate: Samples) -> None:
     if reference.shape != estimate.shape:
         raise ValueError(f"reference {reference.shape} and estimate {estimate.shape} differ in shape")
-
-
-def _reference_and_error(
-    reference: Samples, estimate: Samples
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    _check_shapes(reference, estimate)
-    reference64 = np.asarray(reference, np.float64)
-    return reference64, reference64 - estimate

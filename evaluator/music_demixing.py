@@ -1,8 +1,7 @@
-"""The 2021 challenge's door: a predictor to subclass, run over a folder of songs under the challenge's limits.
+"""Entry point of the 2021 challenge: a predictor class that runs over a folder of songs under the challenge's limits.
 
-Layout: ``<test>/<song>/mixture.wav`` in, ``<results>/<song>/{bass,drums,other,vocals}.wav`` out. The reference
-stems, where they are at hand, lie beside the mixture. Importing this file does nothing; at grading the
-organisers' own file of the same name takes its place.
+Input is ``<test>/<song>/mixture.wav``, output ``<results>/<song>/{bass,drums,other,vocals}.wav``. Reference stems, if
+available, are beside the mixture. At grading the organisers' own file of the same name replaces this one.
 
 | environment variable | meaning | default |
 |---|---|---|
@@ -10,7 +9,7 @@ organisers' own file of the same name takes its place.
 | RESULTS_DATASET_PATH | folder for the stems | ``./data/results/`` |
 | INFERENCE_SETUP_TIMEOUT_SECONDS | limit of ``prediction_setup`` | 900 |
 | INFERENCE_PER_MUSIC_TIMEOUT_SECONDS | limit of one ``prediction`` | 240 |
-| INFERENCE_PER_MUSIC_TIMEOUT_FACTOR | the same times the song's duration (round two: 1.57); goes first | unset |
+| INFERENCE_PER_MUSIC_TIMEOUT_FACTOR | limit as a multiple of the song's duration (round two: 1.57); overrides | unset |
 | PARTIAL_RUN_MUSIC_NAMES | comma-separated songs to run | all |
 | AICROWD_IS_GRADING, PREDICTIONS_OUTPUT_PATH | set by the grader: report progress; folder for the stems | unset |
 """
@@ -38,7 +37,7 @@ SOURCES = ("bass", "drums", "other", "vocals")
 
 SETUP_TIMEOUT_SECONDS = 900.0
 PER_MUSIC_TIMEOUT_SECONDS = 240.0
-"""The challenge's own limits: a quarter of an hour to load, four minutes a song."""
+"""The challenge's limits: 15 minutes to load, four minutes per song."""
 
 _BLOCK_SAMPLES = 1 << 18
 """Samples read at once while scoring, about 6 s at 44.1 kHz."""
@@ -50,14 +49,12 @@ class MusicDemixingPredictor:
     """Base class of a 2021 submission: override ``prediction_setup`` and ``prediction``, then call ``run``.
 
     Args:
-        model_name: a folder below the results folder, so that several systems keep apart; none by default.
+        model_name: a subfolder of the results folder; none by default.
 
     Attributes:
-        test_data_path: folder of songs.
-        results_data_path: folder the stems are written to, with ``model_name`` appended.
-        partial_run: comma-separated song names, or None for all.
-        inference_setup_timeout: seconds allowed to ``prediction_setup``.
-        inference_per_music_timeout: seconds allowed to one ``prediction``.
+        results_data_path: folder for the stems, with ``model_name`` appended.
+        inference_setup_timeout: limit of ``prediction_setup`` in seconds.
+        inference_per_music_timeout: limit of one ``prediction`` in seconds.
         inference_per_music_timeout_factor: the same as a multiple of the song's duration, or None.
     """
 
@@ -78,8 +75,8 @@ class MusicDemixingPredictor:
         )
 
     def prediction_setup(self) -> None:
-        """Load what every song needs; called once, within ``inference_setup_timeout`` seconds."""
-        raise NotImplementedError("prediction_setup is the submission's to write")
+        """Load the models; called once, within ``inference_setup_timeout`` seconds."""
+        raise NotImplementedError("a submission must define prediction_setup")
 
     def prediction(
         self,
@@ -90,32 +87,31 @@ class MusicDemixingPredictor:
         vocals_file_path: str,
     ) -> None:
         """Separate one song: read the first path, write the four others."""
-        raise NotImplementedError("prediction is the submission's to write")
+        raise NotImplementedError("a submission must define prediction")
 
     def get_all_music_names(self) -> list[str]:
-        """Names of the songs to run, sorted: every folder with a mixture, or those of PARTIAL_RUN_MUSIC_NAMES.
+        """Return the songs to run: every folder with a mixture, sorted, or those of PARTIAL_RUN_MUSIC_NAMES.
 
         Raises:
-            DatasetError: there is no such folder, no song in it, or a song asked for is absent.
+            DatasetError: the folder does not exist or has no songs, or a requested song is missing.
         """
         if not self.test_data_path.is_dir():
             raise DatasetError("no such folder of songs", where=self.test_data_path, hint="set TEST_DATASET_PATH")
         found = sorted(path.parent.name for path in self.test_data_path.glob("*/mixture.wav"))
         if not found:
-            hint = "put each song into a folder of its own, as <song>/mixture.wav"
+            hint = "put each song into its own folder, as <song>/mixture.wav"
             raise DatasetError("no songs here", where=self.test_data_path, hint=hint)
         if self.partial_run is None:
             return found
         asked = [name.strip() for name in self.partial_run.split(",") if name.strip()]
         absent = [name for name in asked if name not in found]
         if absent:
-            raise DatasetError(
-                f"PARTIAL_RUN_MUSIC_NAMES asks for {', '.join(absent)}, which is not here", where=self.test_data_path
-            )
+            problem = f"has no song {', '.join(absent)}, which PARTIAL_RUN_MUSIC_NAMES asks for"
+            raise DatasetError(problem, where=self.test_data_path)
         return asked
 
     def get_music_file_location(self, music_name: str, instrument: str | None = None) -> str:
-        """Path of a song's mixture, or of the stem to be written for ``instrument``; makes the stem's folder."""
+        """Return the path of a song's mixture, or of its stem ``instrument``, whose folder is created."""
         if instrument is None:
             return str(self.test_data_path / music_name / "mixture.wav")
         folder = self.results_data_path / music_name
@@ -123,14 +119,12 @@ class MusicDemixingPredictor:
         return str(folder / f"{instrument}.wav")
 
     def run(self) -> None:
-        """Set up, separate every song, check that the stems are there.
-
-        A song that fails is reported and the others go on.
+        """Set up, separate every song and check that its stems exist; a failed song does not stop the others.
 
         Raises:
             TimeLimitError: setup took too long.
             DatasetError: there are no songs.
-            SongsFailedError: at the end, when at least one song failed or left no stems.
+            SongsFailedError: at the end, if at least one song failed.
         """
         names = self.get_all_music_names()
         _tell_grader("execution_started", songs=len(names))
@@ -155,22 +149,21 @@ class MusicDemixingPredictor:
         """Check that a song's four stems exist.
 
         Raises:
-            DatasetError: at least one is absent.
+            DatasetError: at least one is missing.
         """
         absent = [source for source in SOURCES if not self._stem_path(music_name, source).is_file()]
         if absent:
-            raise DatasetError(
-                f"no {', '.join(absent)} written for {music_name}", where=self.results_data_path / music_name
-            )
+            problem = f"no {', '.join(absent)} written for {music_name}"
+            raise DatasetError(problem, where=self.results_data_path / music_name)
 
     def scoring(self) -> dict[str, dict[str, float]]:
-        """Print and return the challenge's SDR of every song whose reference stems lie beside its mixture.
+        """Print and return the challenge's SDR of every song that has reference stems beside its mixture.
 
         Returns:
-            Song to ``{"bass": dB, …, "song": mean of the four}``; songs without references are left out.
+            Song to ``{"bass": dB, …, "song": mean of the four}``; songs without references are skipped.
 
         Raises:
-            EvaluationError: a stem is absent or does not fit its reference.
+            EvaluationError: a stem is missing or differs in shape from its reference.
         """
         scores: dict[str, dict[str, float]] = {}
         for name in self.get_all_music_names():
@@ -200,14 +193,14 @@ class MusicDemixingPredictor:
         return float(self.inference_per_music_timeout_factor * info.frames / info.samplerate)
 
     def _predict_one(self, name: str) -> str | None:
-        """Separate one song; the reason of a failure, or None."""
+        """Separate one song and return why it failed, or None."""
         started = time.monotonic()
         try:
             paths = {f"{source}_file_path": self.get_music_file_location(name, source) for source in SOURCES}
             with time_limit(self._song_limit(name), what=f"song {name}"):
                 self.prediction(mixture_file_path=self.get_music_file_location(name), **paths)
             self.verify_results(name)
-        except Exception as error:  # whatever a submission raises costs this song only, and is reported
+        except Exception as error:  # any error of a submission fails this song only
             if not isinstance(error, EvaluationError):
                 log.debug("traceback of %s", name, exc_info=True)
             return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -233,7 +226,7 @@ def _seconds(variable: str, default: float) -> float:
 
 
 def _tell_grader(message: str, **payload: Any) -> None:
-    """Report to the organisers' client; outside grading, or without the client, nothing happens."""
+    """Report to the organisers' client, if this is a grading run and the client is installed."""
     if not _is_grading():
         return
     try:
@@ -247,20 +240,16 @@ def _tell_grader(message: str, **payload: Any) -> None:
 
 
 def _file_sdr(reference_path: Path, estimate_path: Path) -> float:
-    """Global SDR of two files of one shape and rate, read block by block."""
+    """Return the global SDR of two files, read block by block; DatasetError if their shapes differ."""
     score = GlobalSdr()
     true_name, name = system_name(reference_path), system_name(estimate_path)
     with soundfile.SoundFile(true_name) as reference, soundfile.SoundFile(name) as estimate:
-        ours = (estimate.frames, estimate.channels, estimate.samplerate)
-        theirs = (reference.frames, reference.channels, reference.samplerate)
-        if ours != theirs:
-            problem = f"(samples, channels, Hz) is {ours}, the reference's is {theirs}"
+        found, expected = ((file.frames, file.channels, file.samplerate) for file in (estimate, reference))
+        if found != expected:
+            problem = f"(samples, channels, Hz) is {found}, the reference's is {expected}"
             raise DatasetError(problem, where=estimate_path)
         for _ in range(0, reference.frames, _BLOCK_SAMPLES):
-            score.add(
-                reference.read(_BLOCK_SAMPLES, dtype="float32", always_2d=True),
-                estimate.read(_BLOCK_SAMPLES, dtype="float32", always_2d=True),
-            )
+            score.add(*(file.read(_BLOCK_SAMPLES, dtype="float32", always_2d=True) for file in (reference, estimate)))
     return score.decibels
 
 

@@ -1,4 +1,4 @@
-"""References and estimates of one song, paired in one shape."""
+"""References and estimates of one song, paired and in one shape."""
 
 from __future__ import annotations
 
@@ -15,14 +15,11 @@ from evaluator.fitting import EstimateOptions, fit_estimate
 
 @dataclass(frozen=True)
 class StemPair:
-    """References and estimates of one song, read from disk together, block by block, in the order of ``sources``.
+    """References and estimates of one song, in the order of ``sources`` and all of one shape.
 
     Attributes:
-        sources: names, in the order of the other two.
-        references: the true stems, all of one shape.
-        estimates: the separated stems, in that shape.
-        audio: the shape.
-        notes: what was done to stems before they were compared, one sentence each.
+        audio: the common shape.
+        notes: conversions of estimates, one sentence each.
     """
 
     sources: tuple[str, ...]
@@ -39,10 +36,10 @@ class StemPair:
         sources: Sequence[str],
         options: EstimateOptions | None = None,
     ) -> StemPair:
-        """Pair the stems of ``sources``, bring estimates into their references' shape where the options say so.
+        """Pair the stems of ``sources`` and convert estimates to the references' shape as ``options`` allow.
 
         Raises:
-            DatasetError: a stem is absent, cannot be read, or differs in length, channels or sample rate.
+            DatasetError: a stem is missing, cannot be read, or has a shape that the options do not allow.
         """
         for side, stems in (("reference", references), ("estimate", estimates)):
             absent = [source for source in sources if source not in stems]
@@ -62,7 +59,7 @@ class StemPair:
         return cls(tuple(sources), tuple(references[s] for s in sources), tuple(fitted), audio, tuple(notes))
 
     def only(self, sources: Sequence[str]) -> StemPair:
-        """The pair with some of its sources."""
+        """Return the pair with some of its sources."""
         chosen = [self.sources.index(source) for source in sources]
         sides = [tuple(side[index] for index in chosen) for side in (self.references, self.estimates)]
         return replace(self, sources=tuple(sources), references=sides[0], estimates=sides[1])
@@ -73,7 +70,7 @@ class StemPair:
         return len(self.sources), self.audio.channels, self.audio.samples
 
     def blocks(self, block_samples: int) -> Iterator[tuple[Floats, Floats]]:
-        """References and estimates, each (sources, channels, samples)."""
+        """Yield references and estimates, each (sources, channels, samples)."""
         n_sources = len(self.sources)
         with ExitStack() as stack:
             streams = [stem.blocks(block_samples) for stem in (*self.references, *self.estimates)]
@@ -87,4 +84,4 @@ def _check_reference(stem: Stem, expected: AudioShape, source: str, of_whom: str
     found = stem.shape()
     if found != expected:
         problem = f"reference {source} has {found}; {of_whom} has {expected}"
-        raise DatasetError(problem, where=stem.where, hint="references of one song are of one shape: export them again")
+        raise DatasetError(problem, where=stem.where, hint="export the references of a song in one shape")

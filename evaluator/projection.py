@@ -1,10 +1,10 @@
 """Least-squares distortion filters of BSSEval: batched FFT correlations, one factorised Gram matrix for all sources.
 
-With references ``a`` (every channel of every source) and lags ``0 … L-1``, the filters that bring the delayed
-references closest to an estimate ``e`` solve ``G x = d`` where ``G[(a,i),(b,k)] = R_ab(i − k)``,
-``d[(a,i)] = R_ae(i)`` and ``R_ab(l) = Σ_n a(n)·b(n + l)``. Both are summed over the whole song, block by block:
-memory is that of ``G`` alone, (sources·channels·L)² doubles, whatever the song's length. Source: Vincent, Gribonval,
-Févotte, "Performance measurement in blind audio source separation", IEEE TASLP 14(4), 2006, section III.
+For references ``a`` (every channel of every source) and lags ``0 … L-1``, the filters that bring the delayed
+references closest to an estimate ``e`` solve ``G x = d`` with ``G[(a,i),(b,k)] = R_ab(i − k)``,
+``d[(a,i)] = R_ae(i)`` and ``R_ab(l) = Σ_n a(n)·b(n + l)``. Both are summed over the whole song, block by block, so
+memory is that of ``G``: (sources·channels·L)² doubles for any length. Source: Vincent, Gribonval, Févotte,
+"Performance measurement in blind audio source separation", IEEE TASLP 14(4), 2006, section III.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ RIDGE = float(np.finfo(np.float64).eps)
 """Added to the Gram matrix's diagonal, as museval does."""
 
 _SAME_CHANNEL = 1e-12
-"""Two channels whose squared correlation is this close to 1 are one: far below the difference 16-bit rounding makes."""
+"""Channels with a squared correlation this close to 1 count as one; 16-bit rounding makes a far larger difference."""
 
 _N_FFT = 4096
-"""Length of a correlation FFT: long against 512 lags, short enough to stay in the processor's cache."""
+"""Length of a correlation FFT: long compared with 512 lags, and small enough for the processor's cache."""
 
 _BATCH_BLOCKS = 16
-"""Blocks transformed at once: enough for one matrix product per bin, about 25 MB for four stereo sources."""
+"""Blocks transformed at once, for one matrix product per bin: about 25 MB for four stereo sources."""
 
 log = logging.getLogger(__name__)
 
 
 def correlation_block_samples(n_lags: int) -> int:
-    """Samples per block that :func:`correlations` wants for ``n_lags`` lags; fewer than ``n_lags`` never."""
+    """Return the samples per block that :func:`correlations` expects; at least ``n_lags``."""
     n_fft = max(_N_FFT, 1 << (2 * n_lags - 1).bit_length())
     return n_fft - n_lags + 1
 
 
 def correlations(blocks: Iterable[tuple[Floats, Floats]], *, n_lags: int) -> Floats:
-    """Correlate reference channels with themselves and with estimate channels, over a song given in blocks.
+    """Correlate reference channels with each other and with estimate channels, over a song in blocks.
 
     Args:
         blocks: (references, estimates), each (channels, samples) in song order; every block but the last has
@@ -57,7 +57,7 @@ def correlations(blocks: Iterable[tuple[Floats, Floats]], *, n_lags: int) -> Flo
     n_fft = block_samples + n_lags - 1
     spectrum: npt.NDArray[np.complex128] | None = None
     for block, extended in _batches(_with_lookahead(blocks, block_samples, n_lags)):
-        # (blocks, channels, bins) -> one matrix product over the blocks at every bin
+        # (blocks, channels, bins) becomes one matrix product over the blocks per bin
         left = np.fft.rfft(block, n_fft).transpose(2, 1, 0)
         right = np.fft.rfft(extended, n_fft).transpose(2, 0, 1)
         product = np.ascontiguousarray(left.conj()) @ np.ascontiguousarray(right)
@@ -70,21 +70,21 @@ def correlations(blocks: Iterable[tuple[Floats, Floats]], *, n_lags: int) -> Flo
 def projection_filters(
     correlation: Floats, reference_channels: Sequence[int], estimate_channels: Sequence[int]
 ) -> Floats:
-    """Filters that project estimates on the delayed references of some channels.
+    """Return filters that project estimates on the delayed references of some channels.
 
     Args:
-        correlation: what :func:`correlations` returned.
+        correlation: result of :func:`correlations`.
         reference_channels: rows that span the subspace.
         estimate_channels: columns (counted after the references) to project.
 
     Returns:
-        (reference channels, estimate channels, lags). A channel that is silent or a multiple of an earlier one adds
-        nothing to the subspace and gets filters of zeros: a source panned to the middle costs no singular matrix.
+        (reference channels, estimate channels, lags). A channel that is silent or a multiple of an earlier one gets
+        zero filters, so that a source panned to the middle does not make the matrix singular.
     """
     n_references, _, n_lags = correlation.shape
     wanted = list(reference_channels)
     kept = _independent(correlation, wanted)
-    rows = [wanted[place] for place in kept]
+    rows = [wanted[index] for index in kept]
     targets = correlation[np.ix_(rows, [n_references + column for column in estimate_channels])]
     right_side = np.asfortranarray(targets.transpose(0, 2, 1).reshape(len(rows) * n_lags, -1))
     with _one_blas_thread():
@@ -95,7 +95,7 @@ def projection_filters(
 
 
 def gram_matrix(correlation: Floats) -> Floats:
-    """The block-Toeplitz Gram matrix of delayed references, with the ridge, in Fortran order.
+    """Return the block-Toeplitz Gram matrix of delayed references, with the ridge, in Fortran order.
 
     Args:
         correlation: (references, references, lags).
@@ -103,36 +103,36 @@ def gram_matrix(correlation: Floats) -> Floats:
     Returns:
         (references · lags, references · lags), symmetric.
     """
+    from scipy import linalg
+
     n_references, _, n_lags = correlation.shape
     gram = np.empty((n_references * n_lags, n_references * n_lags), order="F")
     for a in range(n_references):
         for b in range(n_references):
-            # lag i − k runs from -(L-1) to L-1 along the diagonals of one block
-            both_sides = np.concatenate((correlation[b, a, :0:-1], correlation[a, b]))
-            toeplitz = np.lib.stride_tricks.sliding_window_view(both_sides, n_lags)[:, ::-1]
-            gram[a * n_lags : (a + 1) * n_lags, b * n_lags : (b + 1) * n_lags] = toeplitz
+            block = linalg.toeplitz(correlation[a, b], correlation[b, a])
+            gram[a * n_lags : (a + 1) * n_lags, b * n_lags : (b + 1) * n_lags] = block
     gram[np.diag_indices_from(gram)] += RIDGE
     return gram
 
 
 def _independent(correlation: Floats, rows: list[int]) -> list[int]:
-    """Places in ``rows`` of channels that are neither silent nor a multiple of a channel kept before."""
+    """Return the indices in ``rows`` of channels that are neither silent nor a multiple of an earlier kept channel."""
     at_lag_0 = correlation[:, :, 0]
     kept: list[int] = []
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         energy = at_lag_0[row, row]
         bounds = [at_lag_0[rows[k], row] ** 2 / at_lag_0[rows[k], rows[k]] for k in kept]
         if energy > 0 and max(bounds, default=0.0) < (1 - _SAME_CHANNEL) * energy:
-            kept.append(place)
+            kept.append(index)
     return kept
 
 
 @contextmanager
 def _one_blas_thread() -> Iterator[None]:
-    """Factorise with one thread, where threadpoolctl is there to say so.
+    """Factorise with one thread, if threadpoolctl is installed.
 
-    One thread needs a second for four stereo sources. Several need less on an idle machine, but on a busy one
-    they spin while they wait for each other: ten times more was measured.
+    One thread takes a second for four stereo sources. Several threads are faster on an idle machine, but on a busy
+    one they spin while they wait for each other, which was measured to take ten times as long.
     """
     try:
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
@@ -145,7 +145,7 @@ def _one_blas_thread() -> Iterator[None]:
 
 
 def _solve_positive(correlation: Floats, right_side: Floats) -> Floats:
-    """Solve with the Gram matrix: by Cholesky, and where rounding left it indefinite by LU, then least squares."""
+    """Solve with the Gram matrix by Cholesky; if rounding made it indefinite by LU, if singular by least squares."""
     from scipy import linalg
 
     factor, failed = linalg.lapack.dpotrf(gram_matrix(correlation), lower=1, overwrite_a=1, clean=0)
@@ -164,20 +164,20 @@ def _solve_positive(correlation: Floats, right_side: Floats) -> Floats:
 def _with_lookahead(
     blocks: Iterable[tuple[Floats, Floats]], block_samples: int, n_lags: int
 ) -> Iterator[tuple[Floats, Floats]]:
-    """Pair every block of references with the same samples of all channels and ``n_lags - 1`` more, zero-filled."""
+    """Pair every block of references with the same samples of all channels plus ``n_lags - 1`` more, zero-padded."""
     before: Floats | None = None
     n_references = 0
     for references, estimates in blocks:
         n_references = len(references)
         both = np.concatenate((references, estimates))
         if before is not None:
-            yield _zero_filled(before, both[:, : n_lags - 1], n_references, block_samples, n_lags)
+            yield _zero_padded(before, both[:, : n_lags - 1], n_references, block_samples, n_lags)
         before = both
     if before is not None:
-        yield _zero_filled(before, before[:, :0], n_references, block_samples, n_lags)
+        yield _zero_padded(before, before[:, :0], n_references, block_samples, n_lags)
 
 
-def _zero_filled(
+def _zero_padded(
     block: Floats, following: Floats, n_references: int, block_samples: int, n_lags: int
 ) -> tuple[Floats, Floats]:
     extended = np.zeros((len(block), block_samples + n_lags - 1))

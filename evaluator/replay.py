@@ -1,4 +1,4 @@
-"""A local run among the entries of a published board: rank, differences, and what they are worth."""
+"""Ranks a local run on a published board and says whether the comparison is valid."""
 
 from __future__ import annotations
 
@@ -13,22 +13,18 @@ from evaluator.scoring import FRAMEWISE_METRICS
 from evaluator.targets import averaged_sources
 
 DEFAULT_TOLERANCE_DB = 0.02
-"""What 16-bit files and another back end may move a score by; a board's own rounding is added."""
+"""Difference that 16-bit files and another back end may cause; a board's own rounding is added."""
 
 
 @dataclass(frozen=True)
 class LocalRun:
-    """A scores file, reduced to what a board can be compared with.
+    """The values of a scores file under one metric.
 
     Attributes:
-        name: the system.
-        dataset: what it was scored on.
-        metric: by which of our metrics.
-        n_songs: over how many songs.
         by_source: source to dB over the data set.
         overall: the mean over sources (of the song means for ``mdx``).
         per_song: source (and ``song``) to song to dB.
-        options: what was allowed to be done to estimates, as words of the command line; empty for nothing.
+        options: conversions allowed for estimates, as words of the command line.
     """
 
     name: str
@@ -41,7 +37,7 @@ class LocalRun:
     options: str = ""
 
     def value(self, key: str) -> float | None:
-        """The number of a source, or of ``song``."""
+        """Return the value in dB of a source, or of ``song``."""
         return self.overall if key == "song" else self.by_source.get(key)
 
 
@@ -50,11 +46,9 @@ class Placement:
     """A run on a board.
 
     Attributes:
-        board: the board.
-        run: the run.
         rank: 1 + the number of entries with a higher overall value; None without an overall value.
         is_comparable: whether the run was scored on the board's own data.
-        banner: what the reader must know before reading the rank.
+        banner: a sentence that says whether rank and differences are valid.
     """
 
     board: Board
@@ -63,23 +57,30 @@ class Placement:
     is_comparable: bool
     banner: str
 
+    @property
+    def shown_rank(self) -> str:
+        """The rank as text, in brackets if the run is not comparable; a dash without an overall value."""
+        if self.rank is None:
+            return "–"
+        return str(self.rank) if self.is_comparable else f"({self.rank})"
+
     def differences(self, entry: Entry) -> dict[str, float | None]:
-        """Run minus entry in dB, per source and for ``song``; None where either has no number."""
+        """Return run minus entry in dB, per source and for ``song``; None if either has no value."""
         pairs = {key: (self.run.value(key), entry.value(key)) for key in (*self.board.sources, "song")}
         return {key: None if a is None or b is None else a - b for key, (a, b) in pairs.items()}
 
     def agreement(self, entry: Entry, *, tolerance_db: float) -> bool:
-        """Whether every published number of the entry is met within the tolerance plus its own rounding."""
+        """Return whether every published value of the entry agrees within the tolerance plus its rounding."""
         allowed = tolerance_db + (0.01 if entry.decimals <= 2 else 0.001)
         found = [difference for difference in self.differences(entry).values() if difference is not None]
         return bool(found) and all(abs(difference) <= allowed + 1e-9 for difference in found)
 
 
 def local_run(document: Document, metric: str) -> LocalRun:
-    """Reduce a scores file to one metric; ScoresError when it does not hold it."""
+    """Return the values of a scores file under one metric; ScoresError if it does not have the metric."""
     if metric not in document["metrics"]:
         listed = ", ".join(document["metrics"])
-        raise ScoresError(f"holds no {metric}", where=str(document.get("system", "")), hint=f"it holds {listed}")
+        raise ScoresError(f"has no {metric}", where=str(document.get("system", "")), hint=f"its metrics are {listed}")
     block = document["metrics"][metric]
     summary = block[summary_name(metric)]
     sources = document.get("sources") or [key for key in summary if key != "song"]
@@ -104,22 +105,22 @@ def local_run(document: Document, metric: str) -> LocalRun:
 
 
 def matching_boards(document: Document) -> list[tuple[Board, str]]:
-    """Boards a scores file can be shown on, each with the metric to use: same quantity, same sources."""
+    """Return the boards with a metric and sources of the scores file, each with the metric to use."""
     found = []
     for board in all_boards():
-        metric = next((name for name in board.metrics if name in document["metrics"]), None)
+        metric = _shared_metric(document, board)
         if metric is not None and set(board.sources) <= set(local_run(document, metric).by_source):
             found.append((board, metric))
     return found
 
 
-def place(document: Document, board: Board) -> Placement:
-    """Put a run on a board.
+def place_run(document: Document, board: Board) -> Placement:
+    """Rank a run on a board.
 
     Raises:
-        ScoresError: the file holds no metric of the board's kind, or other sources.
+        ScoresError: the file has no metric of the board, or other sources.
     """
-    metric = next((name for name in board.metrics if name in document["metrics"]), None)
+    metric = _shared_metric(document, board)
     if metric is None:
         raise ScoresError(
             f"{board.name} is a board of {' or '.join(board.metrics)}, the scores are {', '.join(document['metrics'])}",
@@ -128,7 +129,7 @@ def place(document: Document, board: Board) -> Placement:
     run = local_run(document, metric)
     absent = [source for source in board.sources if source not in run.by_source]
     if absent:
-        raise ScoresError(f"{board.name} is about {', '.join(board.sources)}; the scores hold no {', '.join(absent)}")
+        raise ScoresError(f"{board.name} is about {', '.join(board.sources)}; the scores have no {', '.join(absent)}")
     rank = None
     if run.overall is not None:
         rank = 1 + sum(e.overall is not None and e.overall > run.overall for e in board.entries)
@@ -137,12 +138,16 @@ def place(document: Document, board: Board) -> Placement:
 
 
 def nearest_entry(placement: Placement) -> Entry:
-    """The entry whose overall value is closest to the run's (the board's first when the run has none)."""
+    """Return the entry whose overall value is closest to the run's (the board's first if the run has none)."""
     entries: Sequence[Entry] = [entry for entry in placement.board.entries if entry.overall is not None]
     overall = placement.run.overall
     if overall is None:
         return entries[0]
     return min(entries, key=lambda entry: abs((entry.overall or 0.0) - overall))
+
+
+def _shared_metric(document: Document, board: Board) -> str | None:
+    return next((name for name in board.metrics if name in document["metrics"]), None)
 
 
 def _is_same_data(run: LocalRun, board: Board) -> bool:
@@ -155,14 +160,10 @@ def _banner(run: LocalRun, board: Board, *, is_comparable: bool) -> str:
     with_options = f" with {run.options}" if run.options else ""
     here = f"This run was scored on “{run.dataset}” ({songs}){with_options}"
     if is_comparable:
-        return f"{here}, the data of {board.name}: by name and number of songs the same. Rank and differences count."
-    if board.is_hidden:
-        return (
-            f"{here}. {board.name} was scored on {board.dataset}, which is hidden: its numbers can be shown, never "
-            f"recomputed, and this run is not a {board.dataset} score. The rank is for orientation only."
-        )
+        return f"{here}, the same data as {board.name} by name and number of songs. Rank and differences are valid."
     n_songs = f" ({board.n_songs} test songs)" if board.n_songs else ""
+    why = "which is hidden, so its values cannot be recomputed" if board.is_hidden else "which is other data"
     return (
-        f"{here}. {board.name} was scored on {board.dataset}{n_songs}: other data, so this run is not a "
-        f"{board.dataset} score. The rank is for orientation only."
+        f"{here}. {board.name} was scored on {board.dataset}{n_songs}, {why}. "
+        f"This run is not a {board.dataset} score; the rank is for orientation only."
     )

@@ -1,4 +1,4 @@
-"""Replay as one HTML file: banners, sortable tables, inline plots; no script or font from elsewhere."""
+"""Replay as one HTML file with sortable tables and inline plots; it loads nothing from other servers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from string import Template
 
-from evaluator.boards import Entry
+from evaluator.boards import Entry, sort_key
 from evaluator.bootstrap import PairedDifference
 from evaluator.distribution import box_of
 from evaluator.replay import LocalRun, Placement
@@ -20,18 +20,17 @@ Comparisons = Mapping[tuple[str, str, str], Mapping[str, PairedDifference]]
 """(first run, second run, metric) to source to difference."""
 
 MAX_SHOWN_SONGS = 2000
-"""Of the table of songs: a row takes half a kilobyte per run, and a browser sorts a few thousand of them."""
+"""Songs in the table: a row takes half a kilobyte per run, and browsers sort a few thousand rows."""
 
 Cell = tuple[str, str | float | None]
-"""What a table cell shows, and what it is sorted by."""
+"""Text and sort key of a table cell."""
 
 
 def replay_page(placements: Sequence[tuple[Sequence[Placement], Entry]], comparisons: Comparisons) -> str:
-    """The whole page.
+    """Return the whole page.
 
     Args:
-        placements: for each board, every run on it and the entry the first run is compared with.
-        comparisons: runs compared with each other.
+        placements: per board, every run on it and the entry to compare with.
     """
     runs = list({(p.run.name, p.run.metric): p.run for group, _ in placements for p in group}.values())
     sections = [_board_section(group, entry) for group, entry in placements]
@@ -49,34 +48,34 @@ def _in_order(runs: Sequence[LocalRun]) -> list[str]:
 def _board_section(group: Sequence[Placement], entry: Entry) -> str:
     board, metric = group[0].board, group[0].run.metric
     banners = "".join(f'<p class="banner">{as_html(text)}</p>' for text in dict.fromkeys(p.banner for p in group))
-    ranks = "; ".join(f"{p.run.name}: {_rank(p)} of {len(board.entries) + 1}" for p in group)
+    ranks = "; ".join(f"{p.run.name}: {p.shown_rank} of {len(board.entries) + 1}" for p in group)
     bars = [Bar(e.name, e.overall) for e in board.entries if e.overall is not None]
     bars += [Bar(p.run.name, p.run.overall, is_local=True) for p in group if p.run.overall is not None]
     bars.sort(key=lambda bar: bar.value, reverse=True)
     plot = bar_plot(bars, title=f"Overall values on {board.name}, dB") if bars else ""
     return (
         f"<h2>{as_html(board.name)} — {as_html(board.dataset)}</h2>{banners}"
-        f"<p>Rank — {as_html(ranks)}.</p>"
-        f'<p class="soft">{as_html(metric)}: {as_html(DEFINITIONS[metric])}. Numbers in dB.</p>'
-        f"{_board_table(group)}{plot}<h3>Minus {as_html(entry.name)}</h3>{_difference_table(group, entry)}"
-        f'<p class="soft">{as_html(entry.name)} was read in: {as_html(entry.provenance)}</p>'
+        f"<p>Rank: {as_html(ranks)}.</p>"
+        f'<p class="soft">{as_html(metric)}: {as_html(DEFINITIONS[metric])}. All values in dB.</p>'
+        f"{_board_table(group)}{plot}<h3>Difference to {as_html(entry.name)}</h3>{_difference_table(group, entry)}"
+        f'<p class="soft">Source of {as_html(entry.name)}: {as_html(entry.provenance)}</p>'
     )
 
 
 def _board_table(group: Sequence[Placement]) -> str:
     board = group[0].board
     keys = (*board.sources, "song")
-    lines: list[tuple[float, bool, list[Cell]]] = []
+    lines: list[tuple[float | None, bool, list[Cell]]] = []
     for entry in board.entries:
         cells: list[Cell] = [(entry.name, entry.name)]
         cells += [(published(entry, key), entry.value(key)) for key in keys]
-        lines.append((_sort_value(entry.overall), False, [*cells, (_provenance(entry), entry.provenance)]))
+        lines.append((entry.overall, False, [*cells, (_provenance(entry), entry.provenance)]))
     for placement in group:
         run = placement.run
         cells = [(f"▶ {run.name}", run.name), *((decibels(run.value(key)), run.value(key)) for key in keys)]
-        lines.append((_sort_value(run.overall), True, [*cells, (f"local, {run.dataset}", "local")]))
-    lines.sort(key=lambda line: line[0], reverse=True)
-    header = ["entry", *board.sources, "overall", "read in"]
+        lines.append((run.overall, True, [*cells, (f"local, {run.dataset}", "local")]))
+    lines.sort(key=lambda line: sort_key(line[0]), reverse=True)
+    header = ["entry", *board.sources, "overall", "source of the values"]
     return _table(header, [(cells, is_local) for _, is_local, cells in lines], text_columns=(0, len(header) - 1))
 
 
@@ -98,15 +97,15 @@ def _comparison_section(key: tuple[str, str, str], differences: Mapping[str, Pai
         cells += [(decibels(x, sign=True), x) for x in (found.difference, found.low, found.high)]
         rows.append(([*cells, ("yes" if found.is_clear else "no", float(found.is_clear))], False))
     share = next(iter(differences.values())).confidence
-    header = ["source", "songs", "difference", f"{share:.0%} from", "to", "clear of zero"]
+    header = ["source", "songs", "difference", f"{share:.0%} interval from", "to", "excludes zero"]
     return (
-        f"<h2>{as_html(second)} minus {as_html(first)}, {as_html(metric)}</h2><p>Paired bootstrap over songs, dB.</p>"
-        + (_table(header, rows))
+        f"<h2>{as_html(second)} minus {as_html(first)}, {as_html(metric)}</h2>"
+        f"<p>Paired bootstrap over songs, values in dB.</p>{_table(header, rows)}"
     )
 
 
 def _songs_section(runs: Sequence[LocalRun]) -> str:
-    """A box per source and the table of songs, for the runs of one metric."""
+    """Return a box plot per source and the table of songs, for the runs of one metric."""
     keys = list(dict.fromkeys(key for run in runs for key in run.per_song))
     groups = [(key, [(run.name, box_of(run.per_song.get(key, {}).values())) for run in runs]) for key in keys]
     legend = " ".join(f'<span class="run{index}">■</span> {as_html(run.name)}' for index, run in enumerate(runs))
@@ -118,7 +117,7 @@ def _songs_section(runs: Sequence[LocalRun]) -> str:
             rows.append(([(song, song), (run.name, run.name), *((decibels(v), v) for v in values)], False))
     metric = runs[0].metric
     is_cut = len(songs) > MAX_SHOWN_SONGS
-    cut = f"The first {MAX_SHOWN_SONGS} of {len(songs)} songs; the scores files hold all of them." if is_cut else ""
+    cut = f"The first {MAX_SHOWN_SONGS} of {len(songs)} songs; the scores files have all of them." if is_cut else ""
     return (
         f"<h2>Song by song, {as_html(metric)}</h2><p>{legend}</p>{cut and f'<p>{cut}</p>'}"
         f"{box_plot(groups, title=f'{metric} over songs, dB')}"
@@ -150,15 +149,5 @@ def _cell(shown: str, value: str | float | None, kind: str) -> str:
     return f'<td class="{kind}" data-value="{as_html(sort_by)}">{as_html(shown)}</td>'
 
 
-def _rank(placement: Placement) -> str:
-    if placement.rank is None:
-        return "no overall value"
-    return str(placement.rank) if placement.is_comparable else f"({placement.rank})"
-
-
 def _provenance(entry: Entry) -> str:
     return entry.provenance if entry.confidence == 1 else f"{entry.provenance} (?)"
-
-
-def _sort_value(value: float | None) -> float:
-    return float("-inf") if value is None else value

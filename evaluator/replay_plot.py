@@ -1,4 +1,4 @@
-"""Replay as a picture: a box per source of every run, a bar per entry of every board. Needs matplotlib."""
+"""Replay as a picture: a bar per entry of every board, a box per source of every run. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from evaluator.replay import LocalRun, Placement
 from terminal.names import shown
 
 INK, SOFT, LINE, PAPER, MUTED = "#1b1f24", "#59636e", "#d8dee4", "#ffffff", "#9fb3c8"
-"""Text, lesser text, lines, background and published entries: those of the page, and of the pictures of songs."""
+"""Colours of text, secondary text, lines, background and published entries, as on the page."""
 
 SERIES = ("#b4540a", "#1f6f8b", "#5b7f1e", "#7a4b9c")
-"""Runs; the first is the local one among a board's entries."""
+"""Colours of runs; the first is also that of local bars on a board."""
+
+_DOTS_PER_INCH = 120
 
 
-def replay_png(placements: Sequence[Sequence[Placement]], *, dots_per_inch: int = 120) -> bytes:
-    """Draw every board, one below the other, and the runs' songs beside it.
+def replay_png(placements: Sequence[Sequence[Placement]]) -> bytes:
+    """Draw every board, one below the other, with the runs' songs beside it, and return a PNG.
 
     Args:
-        placements: for each board, every run on it.
-        dots_per_inch: resolution of the picture.
+        placements: per board, every run on it.
 
     Raises:
         EvaluationError: matplotlib is not installed.
@@ -35,20 +36,16 @@ def replay_png(placements: Sequence[Sequence[Placement]], *, dots_per_inch: int 
         raise EvaluationError(
             "a plot needs matplotlib", hint="install it (pip install matplotlib), or use --html"
         ) from error
-    with rc_context({"text.parse_math": False}):  # a dollar sign in a name is a dollar sign
-        return _drawn(placements, Figure, FigureCanvasAgg, dots_per_inch)
-
-
-def _drawn(placements: Sequence[Sequence[Placement]], new_figure: Any, new_canvas: Any, dots_per_inch: int) -> bytes:
     heights = [0.9 + 0.26 * (len(group[0].board.entries) + len(group)) for group in placements]
-    figure = new_figure(figsize=(12, max(sum(heights), 3.0)), layout="constrained", facecolor=PAPER)
-    new_canvas(figure)
-    axes = figure.subplots(len(placements), 2, squeeze=False, height_ratios=heights)
-    for (bars, boxes), group in zip(axes, placements, strict=True):
-        _draw_bars(bars, group)
-        _draw_boxes(boxes, [placement.run for placement in group])
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=dots_per_inch)
+    with rc_context({"text.parse_math": False}):  # names may contain dollar signs
+        figure = Figure(figsize=(12, max(sum(heights), 3.0)), layout="constrained", facecolor=PAPER)
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(len(placements), 2, squeeze=False, height_ratios=heights)
+        for (bars, boxes), group in zip(axes, placements, strict=True):
+            _draw_bars(bars, group)
+            _draw_boxes(boxes, [placement.run for placement in group])
+        figure.savefig(picture, format="png", dpi=_DOTS_PER_INCH)
     return picture.getvalue()
 
 
@@ -64,14 +61,10 @@ def _draw_bars(axes: Any, group: Sequence[Placement]) -> None:
     axes.margins(x=0.12)
     axes.grid(axis="x", color=LINE, linewidth=0.6)
     _plain(axes)
-    note = (
-        ""
-        if group[0].is_comparable
-        else f"\nlocal runs: other data ({shown(group[0].run.dataset)}), for orientation only"
-    )
-    axes.set_title(
-        f"{board.name}, {board.dataset}: {group[0].run.metric} [dB]{note}", fontsize=9, color=INK, loc="left"
-    )
+    title = f"{board.name}, {board.dataset}: {group[0].run.metric} [dB]"
+    if not group[0].is_comparable:
+        title += f"\nlocal runs: other data ({shown(group[0].run.dataset)}), for orientation only"
+    axes.set_title(title, fontsize=9, color=INK, loc="left")
 
 
 def _draw_boxes(axes: Any, runs: Sequence[LocalRun]) -> None:
@@ -79,10 +72,10 @@ def _draw_boxes(axes: Any, runs: Sequence[LocalRun]) -> None:
     width = 0.8 / len(runs)
     for index, run in enumerate(runs):
         colour = SERIES[index % len(SERIES)]
-        places = [place + (index - (len(runs) - 1) / 2) * width for place in range(len(keys))]
+        positions = [position + (index - (len(runs) - 1) / 2) * width for position in range(len(keys))]
         values = [list(run.per_song.get(key, {}).values()) for key in keys]
         drawn = axes.boxplot(
-            values, positions=places, widths=0.8 * width, patch_artist=True, medianprops={"color": INK}
+            values, positions=positions, widths=0.8 * width, patch_artist=True, medianprops={"color": INK}
         )
         for box in drawn["boxes"]:
             box.set(facecolor=colour, alpha=0.55, edgecolor=colour)

@@ -1,4 +1,4 @@
-"""What ``replay`` does: read scores files, put them on boards, compare them with each other."""
+"""The ``replay`` command: reads scores files, ranks them on boards and compares them with each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from evaluator.boards import Board, Entry, find_board
 from evaluator.bootstrap import PairedDifference, paired_bootstrap, refuse_long_bootstrap
 from evaluator.errors import ScoresError
-from evaluator.replay import LocalRun, Placement, local_run, matching_boards, nearest_entry, place
+from evaluator.replay import LocalRun, Placement, local_run, matching_boards, nearest_entry, place_run
 from evaluator.replay_text import board_text, comparison_text
 from evaluator.scores import Document, read_scores, summary_name
 from terminal.names import shown
@@ -20,12 +20,12 @@ from terminal.names import shown
 
 @dataclass(frozen=True)
 class Replay:
-    """The outcome of a replay.
+    """The result of a replay.
 
     Attributes:
-        placements: for each board, every run on it and the entry the first run is compared with.
+        placements: per board, every run on it and the entry to compare with.
         comparisons: (first run, second run, metric) to source to difference.
-        notes: what could not be compared, and why.
+        notes: comparisons that were not possible, with the reason.
     """
 
     placements: list[tuple[list[Placement], Entry]]
@@ -33,7 +33,7 @@ class Replay:
     notes: list[str]
 
     def text(self, *, tolerance_db: float) -> str:
-        """Everything, for a terminal."""
+        """Return the whole result as text for a terminal."""
         parts = [board_text(group, entry, tolerance_db=tolerance_db) for group, entry in self.placements]
         parts += [comparison_text(*key, differences) for key, differences in self.comparisons.items()]
         return "\n\n".join([*parts, *self.notes])
@@ -48,24 +48,21 @@ def replay(
     n_resamples: int = 10_000,
     confidence: float = 0.95,
 ) -> Replay:
-    """Replay scores files on boards.
+    """Rank scores files on boards and compare them with each other.
 
     Args:
-        paths: scores files; more than one are also compared pairwise, song by song.
-        boards: names of boards; by default all that hold the same quantity for the same sources.
-        entry: the entry to take differences to, where a board has it; otherwise the one nearest to the first run.
-        rng: source of randomness of the bootstrap.
-        n_resamples: how often it resamples.
-        confidence: share of resamples inside an interval.
+        paths: scores files; several are also compared pairwise, song by song.
+        boards: names of boards; by default all with the same metric and sources.
+        entry: the entry to compare with; by default, and on boards without it, the one nearest to the first run.
 
     Raises:
-        ScoresError: a file is no scores file, or no board or entry fits.
+        ScoresError: a file is not a scores file, or there is no such board or entry.
     """
     documents = _named_apart([read_scores(path) for path in paths], paths)
     refuse_long_bootstrap(_songs_of_intervals(documents), n_resamples)
     groups: list[tuple[list[Placement], Entry]] = []
     for board in _chosen_boards(documents, boards):
-        group = [place(document, board) for document in documents]
+        group = [place_run(document, board) for document in documents]
         asked = next((e for e in board.entries if e.name == entry), None)
         groups.append((group, asked or nearest_entry(group[0])))
     if entry is not None and not any(named.name == entry for _, named in groups):
@@ -88,7 +85,7 @@ def replay(
 
 
 def _songs_of_intervals(documents: Sequence[Document]) -> list[int]:
-    """Songs behind each interval between two of the runs: one interval per metric and source that both have."""
+    """Return the number of songs of each interval; there is one per pair of runs, shared metric and shared source."""
     counts = []
     for first, second in combinations(documents, 2):
         for metric in first["metrics"].keys() & second["metrics"].keys():
@@ -99,7 +96,7 @@ def _songs_of_intervals(documents: Sequence[Document]) -> list[int]:
 
 
 def _option_notes(first: LocalRun, second: LocalRun) -> list[str]:
-    """A sentence where two runs were scored with different options."""
+    """Return a sentence if two runs were scored with different options."""
     if first.options == second.options:
         return []
     words = [run.options or "estimates as they are" for run in (second, first)]
@@ -131,12 +128,12 @@ def _chosen_boards(documents: Sequence[Document], names: Sequence[str]) -> list[
     found = [board for board, _ in matching_boards(documents[0]) if board.name in common]
     if not found:
         hint = "score all of bass, drums, other, vocals (or dialog, effect, music) with --metric mdx or bsseval"
-        raise ScoresError("no board holds the same quantity for the same sources", hint=hint)
+        raise ScoresError("no board has the same metric and sources", hint=hint)
     return found
 
 
 def _named_apart(documents: Sequence[Document], paths: Sequence[Path]) -> list[Document]:
-    """Give runs of one system name the name of their files as well."""
+    """Add the file name to the system name where several runs have the same system name."""
     names = [shown(str(document.get("system") or path.stem)) for document, path in zip(documents, paths, strict=True)]
     return [
         {**document, "system": name if names.count(name) == 1 else f"{name} ({path.name})"}

@@ -1,11 +1,11 @@
-"""Replay for a terminal: the board with the run in its place, differences, and two runs compared."""
+"""Replay as text for a terminal: boards with the local runs, differences, and comparisons of runs."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
 
-from evaluator.boards import Entry
+from evaluator.boards import Entry, sort_key
 from evaluator.bootstrap import PairedDifference
 from evaluator.replay import Placement
 from evaluator.tables import decibels, text_table
@@ -14,7 +14,7 @@ LOCAL_MARK = "▶"
 
 
 def board_text(group: Sequence[Placement], entry: Entry, *, tolerance_db: float) -> str:
-    """One board with every run on it: banners, table, and the runs' differences to one entry."""
+    """Return one board with every run on it: banners, table, and the runs' differences to one entry."""
     board, metric = group[0].board, group[0].run.metric
     banners = [textwrap.fill(f"! {p.banner}", 110, subsequent_indent="  ") for p in group]
     differences = [_difference_text(placement, entry, tolerance_db=tolerance_db) for placement in group]
@@ -26,19 +26,19 @@ def board_text(group: Sequence[Placement], entry: Entry, *, tolerance_db: float)
             _board_table(group),
             "",
             *differences,
-            f"  {entry.name} was read in: {entry.provenance}",
+            f"  source of {entry.name}: {entry.provenance}",
         ]
     )
 
 
 def published(entry: Entry, key: str) -> str:
-    """An entry's number with the decimals it was published with; ``≈`` before an overall value that is our mean."""
+    """Return an entry's value with its published decimals; ``≈`` marks an overall value that is our mean."""
     text = decibels(entry.value(key), digits=entry.decimals)
     return f"≈{text}" if key == "song" and entry.overall is not None and not entry.is_overall_published else text
 
 
 def comparison_text(name: str, other: str, metric: str, differences: dict[str, PairedDifference]) -> str:
-    """Two runs song by song: difference and confidence interval per source."""
+    """Return the comparison of two runs: difference and confidence interval per source."""
     any_one = next(iter(differences.values()))
     rows = [
         [
@@ -62,10 +62,10 @@ def _board_table(group: Sequence[Placement]) -> str:
         for rank, entry in enumerate(board.entries, start=1)
     ]
     rows += [
-        (p.run.overall, [_rank(p), f"{LOCAL_MARK} {p.run.name}", *(decibels(p.run.value(key)) for key in keys)])
+        (p.run.overall, [p.shown_rank, f"{LOCAL_MARK} {p.run.name}", *(decibels(p.run.value(key)) for key in keys)])
         for p in group
     ]
-    rows.sort(key=lambda row: float("-inf") if row[0] is None else row[0], reverse=True)
+    rows.sort(key=lambda row: sort_key(row[0]), reverse=True)
     return text_table(["rank", "entry", *board.sources, "overall"], [cells for _, cells in rows], n_left=2)
 
 
@@ -78,12 +78,6 @@ def _difference_text(placement: Placement, entry: Entry, *, tolerance_db: float)
     return (
         f"{placement.run.name} minus {entry.name}: {listed}  ({verdict} {tolerance_db:g} dB and the entry's rounding)"
     )
-
-
-def _rank(placement: Placement) -> str:
-    if placement.rank is None:
-        return "–"
-    return str(placement.rank) if placement.is_comparable else f"({placement.rank})"
 
 
 def _name(entry: Entry) -> str:

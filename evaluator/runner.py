@@ -1,8 +1,8 @@
-"""Many songs, many processes: score what is not scored yet, keep every finished song, go on past failures.
+"""Scores songs in several processes and keeps the result of every finished song.
 
-Every finished song and metric is a small JSON file named by the song and by a hash of what went into it (metric,
-its version, sources, the bytes of every stem), so a run that was interrupted finishes the rest, a changed stem is
-scored anew, and nothing depends on time stamps.
+The result of one song and metric is a small JSON file. Its name contains a hash of the metric, its version, the sources
+and the bytes of every stem. An interrupted run therefore continues with the remaining songs, and a changed stem is
+scored again.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache, partial
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -32,7 +33,7 @@ from terminal import process
 from terminal.documents import read_json
 
 _RESULT_VERSION = 2
-"""Raised when a metric's numbers or a result file's form change, so that old files are not taken for new ones."""
+"""Increased whenever a metric's values or the format of result files change, so that old files are ignored."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -42,13 +43,9 @@ class ScoringTask:
     """One song to score.
 
     Attributes:
-        name: the song's name in tables and files.
-        reference: the song of the data set.
-        estimate: its separation, or None for the scaled-mixture baseline.
-        sources: what to score.
-        metrics: by which metrics.
-        results_dir: folder of finished songs, or None to keep none.
-        options: what may be done to estimates of another shape than their references.
+        estimate: the separated song, or None for the scaled-mixture baseline.
+        results_dir: folder for the results of finished songs, or None.
+        options: conversions allowed for estimates of another shape.
     """
 
     name: str
@@ -61,7 +58,7 @@ class ScoringTask:
 
     @property
     def accompaniment_parts(self) -> tuple[str, ...] | None:
-        """What an estimate's accompaniment without a file is the sum of: what the reference's is."""
+        """Sources to sum for an estimate's accompaniment without a file: the same as for the reference."""
         return self.reference.accompaniment_parts or None
 
 
@@ -70,12 +67,10 @@ class SongDone:
     """An event: one song is scored, or has failed.
 
     Attributes:
-        name: the song.
-        index: how many songs are through, this one included.
-        total: how many there are.
+        index: number of songs finished so far, this one included.
         scores: metric to score; empty after a failure.
-        reused: metrics whose numbers were there already.
-        failure: why there is no score, or None.
+        reused: metrics whose results existed already.
+        failure: the reason of a failure, or None.
     """
 
     name: str
@@ -86,65 +81,62 @@ class SongDone:
     failure: str | None = None
 
 
-Outcome = tuple[dict[str, SongScore], tuple[str, ...], str | None]
+TaskResult = tuple[dict[str, SongScore], tuple[str, ...], str | None]
+"""Scores, reused metrics and failure of one task, as in :class:`SongDone`."""
 
 
-def run_jobs(jobs: Sequence[ScoringTask], *, n_processes: int) -> Iterator[SongDone]:
-    """Score songs, in processes of their own when more than one is allowed, and say so song by song as they end.
+def run_tasks(tasks: Sequence[ScoringTask], *, n_processes: int) -> Iterator[SongDone]:
+    """Score songs, in several processes if allowed, and yield an event per finished song.
 
-    Each process computes with one thread when there are several. Closing the iterator early cancels what has not
-    started. Anything but an :class:`EvaluationError` is a bug and is raised.
+    Several processes use one thread each. Closing the iterator early cancels tasks that have not started.
 
     Raises:
         ValueError: fewer than one process.
-        EvaluationError: a process was killed from outside.
+        EvaluationError: a process was killed.
     """
     if n_processes < 1:
-        raise ValueError(f"{n_processes} processes can do no work")
-    if n_processes == 1 or len(jobs) < 2:
-        for index, job in enumerate(jobs, start=1):
-            yield SongDone(job.name, index, len(jobs), *run_job(job))
+        raise ValueError(f"cannot score with {n_processes} processes")
+    if n_processes == 1 or len(tasks) < 2:
+        for index, task in enumerate(tasks, start=1):
+            yield SongDone(task.name, index, len(tasks), *run_task(task))
         return
-    workers = min(n_processes, len(jobs))
+    workers = min(n_processes, len(tasks))
     with _one_thread_each(), _pool(workers) as pool:
-        with process.signals_held():  # processes started here never see what ends this one: no tracebacks of theirs
-            futures: dict[Future[Outcome], str] = {pool.submit(run_job, job): job.name for job in jobs}
+        with process.signals_held():  # child processes never receive these signals, so they print no tracebacks
+            futures: dict[Future[TaskResult], str] = {pool.submit(run_task, task): task.name for task in tasks}
         try:
             for index, future in enumerate(as_completed(futures), start=1):
-                yield SongDone(futures[future], index, len(jobs), *future.result())
+                yield SongDone(futures[future], index, len(tasks), *future.result())
         except BrokenProcessPool as error:
             hint = "run it again with fewer --jobs; songs already scored are kept"
-            raise EvaluationError("a scoring process was killed, perhaps for want of memory", hint=hint) from error
+            raise EvaluationError("a scoring process was killed, perhaps for lack of memory", hint=hint) from error
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            for child in active_children():  # a song may take minutes; its files are written whole or not at all
+            for child in active_children():  # a song may take minutes; result files are written atomically
                 child.kill()
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def run_job(job: ScoringTask) -> Outcome:
-    """Score one song by every metric: scores, which of them were reused, and why it failed (or None)."""
+def run_task(task: ScoringTask) -> TaskResult:
+    """Score one song by every metric."""
     try:
         with tempfile.TemporaryDirectory(prefix="evaluator-") as scratch:
-            return _score(job, Path(scratch))
+            return _score(task, Path(scratch))
     except EvaluationError as error:
         return {}, (), str(error)
 
 
-def _score(job: ScoringTask, scratch: Path) -> Outcome:
-    (scratch / "reference").mkdir()
-    (scratch / "estimate").mkdir()
-    open_pair = _opener(job, scratch)
-    if job.results_dir is None:
-        pair = open_pair()
-        return {metric: score_song(pair, metric) for metric in job.metrics}, (), None
-    key = _content_key(job)
+def _score(task: ScoringTask, scratch: Path) -> TaskResult:
+    open_pair = cache(partial(_open_pair, task, scratch))  # opened only if needed: decoding a .stem.mp4 takes a while
+    if task.results_dir is None:
+        return {metric: score_song(open_pair(), metric) for metric in task.metrics}, (), None
+    key = _content_key(task)
     scores: dict[str, SongScore] = {}
     reused: list[str] = []
-    for metric in job.metrics:
-        path = result_path(job.results_dir, job.name, metric, key)
+    for metric in task.metrics:
+        path = result_path(task.results_dir, task.name, metric, key)
         found = _read_result(path, metric)
         if found is None:
             scores[metric] = score_song(open_pair(), metric)
@@ -156,49 +148,39 @@ def _score(job: ScoringTask, scratch: Path) -> Outcome:
 
 
 def result_path(results_dir: Path, song: str, metric: str, key: str) -> Path:
-    """Where a finished song lies: a readable name and the hash that counts."""
+    """Return the path of a song's result: a readable name and a hash."""
     readable = re.sub(r"[^\w.\- ]+", "_", song).strip(" .") or "song"
     return results_dir / metric / f"{readable[:80]}-{key[:20]}.json"
 
 
-def _opener(job: ScoringTask, scratch: Path) -> Callable[[], StemPair]:
-    """Open the pair once, and only when some metric needs it: decoding a ``.stem.mp4`` takes a while."""
-    opened: list[StemPair] = []
-
-    def open_pair() -> StemPair:
-        if not opened:
-            opened.append(_open_pair(job, scratch))
-        return opened[0]
-
-    return open_pair
-
-
-def _open_pair(job: ScoringTask, scratch: Path) -> StemPair:
-    reference = job.reference.decoded(scratch / "reference")
-    sums = [f"reference {clause}" for clause in reference.sums(job.sources)]
-    if job.estimate is None:
-        estimates = reference.baseline(job.sources)
+def _open_pair(task: ScoringTask, scratch: Path) -> StemPair:
+    for name in ("reference", "estimate"):
+        (scratch / name).mkdir()
+    reference = task.reference.decoded(scratch / "reference")
+    sums = [f"reference {clause}" for clause in reference.sums(task.sources)]
+    if task.estimate is None:
+        estimates = reference.baseline(task.sources)
     else:
-        estimate, parts = job.estimate.decoded(scratch / "estimate"), job.accompaniment_parts
-        estimates = estimate.targets(job.sources, parts=parts)
-        sums += [f"estimate {clause}" for clause in estimate.sums(job.sources, parts=parts)]
-    pair = StemPair.open(reference.targets(job.sources), estimates, job.sources, job.options)
+        estimate, parts = task.estimate.decoded(scratch / "estimate"), task.accompaniment_parts
+        estimates = estimate.targets(task.sources, parts=parts)
+        sums += [f"estimate {clause}" for clause in estimate.sums(task.sources, parts=parts)]
+    pair = StemPair.open(reference.targets(task.sources), estimates, task.sources, task.options)
     return replace(pair, notes=(*sums, *pair.notes))
 
 
-def _content_key(job: ScoringTask) -> str:
-    """A hash over sources, options and the bytes of every stem of this job."""
-    digest = hashlib.sha256(f"{_RESULT_VERSION} {' '.join(job.sources)} {job.options}".encode())
-    digest.update(job.reference.content_key(job.sources, with_mixture=job.estimate is None).encode())
-    if job.estimate is None:
+def _content_key(task: ScoringTask) -> str:
+    """Return a hash of sources, options and the bytes of every stem."""
+    digest = hashlib.sha256(f"{_RESULT_VERSION} {' '.join(task.sources)} {task.options}".encode())
+    digest.update(task.reference.content_key(task.sources, with_mixture=task.estimate is None).encode())
+    if task.estimate is None:
         digest.update(b"baseline")
     else:
-        digest.update(job.estimate.content_key(job.sources, parts=job.accompaniment_parts).encode())
+        digest.update(task.estimate.content_key(task.sources, parts=task.accompaniment_parts).encode())
     return digest.hexdigest()
 
 
 def _read_result(path: Path, metric: str) -> SongScore | None:
-    """A finished song, or None when it is not there; one that cannot be understood is scored again."""
+    """Return a stored result, or None if there is none; an invalid file is deleted."""
     try:
         stored = read_json(path, max_bytes=MAX_BYTES)
         if stored.pop("version") != _RESULT_VERSION:
@@ -227,7 +209,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it is gone: a killed run leaves nothing behind that works on."""
+    """End this process when its parent ends, so that a killed run leaves no processes behind."""
     parent = parent_process()
     if parent is not None:
         Thread(target=_wait_and_exit, args=(parent,), name="end-with-parent", daemon=True).start()
@@ -240,7 +222,7 @@ def _wait_and_exit(parent: BaseProcess) -> None:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Let processes started in the body compute with one thread: several processes with all threads are slower."""
+    """Make processes started in the body compute with one thread; several processes with all threads are slower."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
     try:

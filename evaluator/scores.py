@@ -1,4 +1,4 @@
-"""The scores file: made, checked, read and written; version 1.
+"""The scores file, version 1: how it is built, checked, read and written.
 
     {"schema": 1, "dataset": "…", "system": "…", "sources": [...], "n_songs": 2, "definitions": {"mdx": "…"},
      "metrics": {"mdx": {"songs": {"<song>": {"bass": 7.1, …, "song": 6.8}}, "mean": {"bass": 7.1, …}},
@@ -6,9 +6,8 @@
      "silent": {"<song>": {"references": ["bass"], "estimates": []}}, "failed": {"<song>": "why"},
      "options": {"length": "exact", "resample": false, "channels": "exact"}, "notes": {"<song>": ["…"]}}
 
-``options`` say what was allowed to be done to estimates of another shape, ``notes`` what was done to a song's stems.
-
-Decibels are numbers; null stands for one that is not finite. Keys a reader does not know are left alone.
+``options`` are the conversions allowed for estimates of another shape, ``notes`` those applied to a song. Values are
+in dB; null stands for a value that is not finite. Unknown keys are ignored.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ MAX_BYTES = 64 << 20
 """A scores file takes about 250 bytes per song and metric of four sources: this is a quarter of a million songs."""
 
 _MAX_SOURCES = 64
-"""Of one file: songs are compared source by source."""
+"""Sources per file, which bounds the work of comparing songs source by source."""
 
 _MAX_DECIBELS = 10_000
-"""Ten times the logarithm of the square of the largest float is 6165."""
+"""Above 20·log10 of the largest float, 6165 dB."""
 
 
 def scores_document(
@@ -52,15 +51,12 @@ def scores_document(
     failed: Mapping[str, str],
     options: EstimateOptions | None = None,
 ) -> Document:
-    """Make a scores file from scored songs.
+    """Build a scores file from scored songs.
 
     Args:
         songs: metric to song to score.
-        dataset: what the songs are, e.g. ``MUSDB18-HQ test``; replay compares it with a board's.
-        system: what made the estimates.
-        sources: names of the sources, in the order of the tables.
-        failed: songs that could not be scored, and why.
-        options: what was allowed to be done to estimates.
+        dataset: name of the data set, e.g. ``MUSDB18-HQ test``; replay compares it with a board's.
+        options: conversions allowed for estimates.
     """
     notes = {name: list(score.notes) for by_song in songs.values() for name, score in by_song.items() if score.notes}
     silent = {
@@ -92,12 +88,12 @@ def scores_document(
 
 
 def summary_name(metric: str) -> str:
-    """How a metric goes from songs to a data set: ``mean`` or ``median``."""
+    """Return the statistic over songs that a metric uses: ``mean`` or ``median``."""
     return "median" if metric in FRAMEWISE_METRICS else "mean"
 
 
 def summarise(metric: str, rows: Sequence[Row], sources: Sequence[str]) -> Row:
-    """Mean or median over songs of every number, those that are null left out; null where all are."""
+    """Return the mean or median over songs of every value, without nulls; null if all are null."""
     if metric not in FRAMEWISE_METRICS:
         return {key: _over_songs([row.get(key) for row in rows], np.mean) for key in (*sources, "song")}
     return {
@@ -107,9 +103,9 @@ def summarise(metric: str, rows: Sequence[Row], sources: Sequence[str]) -> Row:
 
 
 def column(document: Document, metric: str, key: str) -> dict[str, float]:
-    """Song to decibels of one source (or ``song``) of one metric; the SDR of framewise metrics; nulls left out.
+    """Return song to dB of one source (or ``song``) under one metric, without nulls.
 
-    For framewise metrics ``song`` is the mean of the song's SDR over its sources.
+    For framewise metrics this is the SDR, and ``song`` is its mean over the song's sources.
     """
     rows = document["metrics"][metric]["songs"]
     values = {name: _cell(row, metric, key) for name, row in rows.items()}
@@ -117,16 +113,16 @@ def column(document: Document, metric: str, key: str) -> dict[str, float]:
 
 
 def check_scores(document: object, *, where: str | Path | None = None) -> Document:
-    """The document, when it is a scores file of this version.
+    """Check that a document is a scores file of this version, and return it.
 
     Raises:
-        ScoresError: it is not; the message says at which key.
+        ScoresError: it is not; the message names the key.
     """
     if not isinstance(document, dict):
         raise _no_scores("is not a JSON object", where)
     version = document.get("schema")
     is_read = type(version) is int and version == SCHEMA
-    _expect(is_read, f"schema is {repr(version)[:40]}, this program reads {SCHEMA}", where)
+    _expect(is_read, f"schema is {repr(version)[:40]}; this program reads {SCHEMA}", where)
     _expect(isinstance(document.get("dataset"), str), "dataset is not a string", where)
     _expect(isinstance(document.get("system") or "", str), "system is not a string", where)
     sources = document.get("sources") or []
@@ -137,31 +133,31 @@ def check_scores(document: object, *, where: str | Path | None = None) -> Docume
     if not isinstance(metrics, dict) or not metrics:
         raise _no_scores("metrics is empty or not an object", where)
     for metric, block in metrics.items():
-        _expect(metric in METRICS, f"metrics.{metric[:40]} is no metric of this program", where)
+        _expect(metric in METRICS, f"metrics.{metric[:40]} is not a metric of this program", where)
         _check_block(metric, block, sources, where)
     return document
 
 
 def read_scores(path: Path) -> Document:
-    """Read and check a scores file; ScoresError when it is absent, no JSON, or of another kind."""
+    """Read and check a scores file; ScoresError if it is missing or invalid."""
     try:
         return check_scores(read_json(path, max_bytes=MAX_BYTES), where=path)
     except OSError as error:
         raise ScoresError(f"cannot be read ({error.strerror})", where=path) from error
     except DocumentError as error:
-        raise _no_scores(f"is not JSON of scores ({error})", path) from error
+        raise _no_scores(f"is not a JSON scores file ({error})", path) from error
 
 
 def parse_scores(content: bytes, *, where: str | Path) -> Document:
-    """Check the bytes of a scores file, such as an upload; errors as :func:`read_scores`."""
+    """Read a scores file from bytes, such as an upload; errors as for :func:`read_scores`."""
     try:
         return check_scores(parse_json(content, max_bytes=MAX_BYTES), where=where)
     except DocumentError as error:
-        raise _no_scores(f"is not JSON of scores ({error})", where) from error
+        raise _no_scores(f"is not a JSON scores file ({error})", where) from error
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file (text as UTF-8) under a temporary name and rename it; ScoresError when that cannot be done."""
+    """Write a file (text as UTF-8) under a temporary name and rename it; ScoresError if that fails."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -175,7 +171,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def to_json(document: object) -> str:
-    """Strict JSON, readable, ending in a newline; names are as :func:`terminal.names.stored` gives them."""
+    """Return strict, indented JSON with a final newline; names are escaped by :func:`terminal.names.stored`."""
     return json.dumps(storable(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -193,7 +189,7 @@ def _cell(row: Row, metric: str, key: str) -> float | None:
 
 
 def find_row_fault(metric: str, row: object) -> str | None:
-    """Return why ``row`` is no row of the metric, as one clause; None when it is one."""
+    """Return why ``row`` is not a valid row of the metric, as one clause, or None."""
     if not isinstance(row, dict) or not row:
         return "is not a row of numbers"
     if len(row) > _MAX_SOURCES + 1:
@@ -208,20 +204,20 @@ def find_row_fault(metric: str, row: object) -> str | None:
             if cell is not None and type(cell) not in (int, float):
                 return f"{key[:40]} is not a number or null"
             if cell is not None and not abs(cell) <= _MAX_DECIBELS:
-                return f"{key[:40]} is {cell}, which are no decibels"
+                return f"{key[:40]} is {cell}, which is not a value in dB"
     return None
 
 
 def _check_block(metric: str, block: object, sources: Sequence[str], where: str | Path | None) -> None:
-    place, summary = f"metrics.{metric}", summary_name(metric)
+    key, summary = f"metrics.{metric}", summary_name(metric)
     if not isinstance(block, dict) or not isinstance(block.get("songs"), dict):
-        raise _no_scores(f"{place}.songs is not an object", where)
+        raise _no_scores(f"{key}.songs is not an object", where)
     for name, row in [*block["songs"].items(), (f"({summary})", block.get(summary))]:
         fault = find_row_fault(metric, row)
-        _expect(fault is None, f"{place}: {name[:80]}: {fault}", where)
+        _expect(fault is None, f"{key}: {name[:80]}: {fault}", where)
     needed = {*sources} if metric in FRAMEWISE_METRICS else {*sources, "song"}
     absent = sorted(needed - block[summary].keys())
-    _expect(not absent, f"{place}.{summary} lacks {', '.join(absent[:5])[:80]}", where)
+    _expect(not absent, f"{key}.{summary} lacks {', '.join(absent[:5])[:80]}", where)
 
 
 def _expect(is_so: bool, problem: str, where: str | Path | None) -> None:

@@ -1,15 +1,15 @@
-"""One song, one metric: the row of numbers a scores file holds.
+"""The score of one song by one metric.
 
-| metric | what | song to data set |
+| metric | definition | over songs |
 |---|---|---|
 | mdx | the challenge's global SDR | mean |
 | bsseval | BSSEval v4: SDR, ISR, SIR, SAR, median over 1-s frames | median |
-| bsseval-sdr | the SDR of bsseval alone: exact, no filters | median |
+| bsseval-sdr | the SDR of bsseval alone: same values, no filters | median |
 | museval | the same four by the museval package (slow) | median |
 | si-sdr | scale-invariant SDR | mean |
 
-Accompaniment and instrumental overlap with the sources they are the sum of. A song's mean leaves them out beside
-those; framewise metrics judge them with the vocals in a scenario of their own, as museval does.
+Accompaniment and instrumental overlap with the sources they are the sum of. A song's mean excludes them if those
+sources are scored too. Framewise metrics compare them together with the vocals only, as museval does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.audio import Floats
 from evaluator.bsseval import RATIOS, BssEval, bsseval_v4
 from evaluator.errors import EvaluationError
 from evaluator.metrics import GlobalSdr, SiSdr
@@ -40,25 +39,24 @@ DEFINITIONS = {
     "si-sdr": "scale-invariant SDR (Le Roux et al. 2019) over a whole song; mean over sources and songs",
     "museval": "BSSEval v4 as the museval package computes it; median over frames, then over songs",
 }
-"""One sentence a metric, printed with every table."""
+"""One sentence per metric, printed with every table."""
 
 Row = dict[str, Any]
-"""Source to decibels and ``song`` to their mean, or source to ``{ratio: decibels}``; null where not finite."""
+"""Source to dB and ``song`` to their mean, or source to ``{ratio: dB}``; None if not finite."""
 
 BLOCK_SAMPLES = 1 << 17
 
 
 @dataclass(frozen=True)
 class SongScore:
-    """What one metric says about one song.
+    """The score of one song by one metric.
 
     Attributes:
         row: see :data:`Row`.
-        silent_references: sources whose reference is silent throughout.
-        silent_estimates: sources whose estimate is silent throughout.
-        frames: for framewise metrics, source to ratio to one number a frame.
-        window_seconds: length of those frames.
-        notes: what was done to stems before they were compared, one sentence each.
+        silent_references: sources whose reference is silent in the whole song.
+        silent_estimates: the same for estimates.
+        frames: for framewise metrics, source to ratio to one value per frame.
+        notes: conversions of estimates, one sentence each.
     """
 
     row: Row
@@ -73,7 +71,7 @@ def score_song(pair: StemPair, metric: str) -> SongScore:
     """Score one song.
 
     Raises:
-        EvaluationError: no such metric, or museval is asked for and not installed.
+        EvaluationError: no such metric, or museval is not installed.
         DatasetError: a file cannot be read to its end.
     """
     if metric in WHOLE_SONG_METRICS:
@@ -86,7 +84,7 @@ def score_song(pair: StemPair, metric: str) -> SongScore:
 
 
 def finite_or_none(value: float) -> float | None:
-    """The number as JSON can hold it."""
+    """Return the number, or None if it is not finite."""
     return float(value) if math.isfinite(value) else None
 
 
@@ -106,7 +104,7 @@ def _whole_song(pair: StemPair, kind: type[GlobalSdr] | type[SiSdr]) -> SongScor
 
 
 def _by_scenario(pair: StemPair, metric: str) -> SongScore:
-    """Sources that overlap in scenarios of their own, the numbers of each source from one of them."""
+    """Score each scenario of sources that do not overlap, and take each source's values from one of them."""
     found: dict[str, SongScore] = {}
     for scenario in scenarios(pair.sources):
         part = pair if scenario.sources == pair.sources else pair.only(scenario.sources)
@@ -141,10 +139,10 @@ def _framewise(pair: StemPair, result: BssEval) -> SongScore:
 
 
 def _museval(pair: StemPair) -> BssEval:
-    """museval's own numbers, the whole song in memory; sources silent throughout are left out, as museval demands."""
+    """Return museval's values; the whole song is in memory, and silent sources are excluded as museval requires."""
     try:
         import museval
-    except (ImportError, RuntimeError) as error:  # stempeg raises RuntimeError where ffmpeg is absent
+    except (ImportError, RuntimeError) as error:  # stempeg raises RuntimeError without ffmpeg
         hint = "install museval and ffmpeg, or use --metric bsseval, which needs neither"
         raise EvaluationError(f"museval cannot be imported ({error})", hint=hint) from error
     blocks = list(pair.blocks(BLOCK_SAMPLES))
@@ -152,13 +150,11 @@ def _museval(pair: StemPair) -> BssEval:
     silent = [[j for j in range(len(side)) if not side[j].sum(axis=0).any()] for side in (references, estimates)]
     active = [j for j in range(len(references)) if j not in silent[0] and j not in silent[1]]
     rate = pair.audio.sample_rate
-    frames: Floats
+    values = np.empty((len(RATIOS), 0, 1))
     if active:
         sides = [side[active].transpose(0, 2, 1) for side in (references, estimates)]
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.stack(museval.evaluate(*sides, win=rate, hop=rate, mode="v4"))
-        frames = np.full((len(RATIOS), len(references), values.shape[2]), np.nan)
-        frames[:, active] = values
-    else:
-        frames = np.full((len(RATIOS), len(references), 1), np.nan)
+    frames = np.full((len(RATIOS), len(references), values.shape[2]), np.nan)
+    frames[:, active] = values
     return BssEval(frames, tuple(silent[0]), tuple(silent[1]), min(rate, references.shape[2]))

@@ -1,4 +1,4 @@
-"""Two small plots as SVG text: bars of a board, boxes of runs. Colours come from the page's style sheet by class."""
+"""Bar plot and box plot as SVG text; the page's style sheet sets the colours by class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BOX_WIDTH, _BOX_PITCH, _BOX_PLOT_HEIGHT, _MARGIN = 22, 30, 260, 46
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: what stands beside it, its length in dB, and whether it is the local run's."""
+    """One bar: label, length in dB, and whether it belongs to a local run."""
 
     label: str
     value: float
@@ -23,7 +23,7 @@ class Bar:
 
 
 def bar_plot(bars: Sequence[Bar], *, title: str) -> str:
-    """Horizontal bars from zero, longest value to the full width; dB at the end of each."""
+    """Return horizontal bars from zero, scaled to the full width, with the value in dB at the end of each."""
     low, high = min(0.0, *(bar.value for bar in bars)), max(0.0, *(bar.value for bar in bars))
     scale = _PLOT_WIDTH / ((high - low) or 1.0)
     zero = _LABEL_WIDTH - low * scale
@@ -42,11 +42,11 @@ def bar_plot(bars: Sequence[Bar], *, title: str) -> str:
 
 
 def box_plot(groups: Sequence[tuple[str, Sequence[tuple[str, Box | None]]]], *, title: str) -> str:
-    """Boxes side by side, a group per source and a box per run, over a dB axis.
+    """Return boxes side by side on a dB axis, one group per source and one box per run.
 
     Args:
-        groups: source to (run, box); a run's place in its group decides its colour class ``run0``, ``run1`` …
-        title: what is drawn, read out by screen readers.
+        groups: source to (run, box); the run's index in its group gives its colour class ``run0``, ``run1`` …
+        title: description for screen readers.
     """
     values = [value for _, boxes in groups for _, box in boxes if box for value in (box.low, box.high, *box.outliers)]
     low, high = (math.floor(min(values)), math.ceil(max(values))) if values else (0, 1)

@@ -1,4 +1,4 @@
-"""Plain text tables for a terminal or a log: no colour, no dependency, columns aligned."""
+"""Plain text tables with aligned columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from terminal.names import shown
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_left: int = 1) -> str:
-    """Rows under a header; the first ``n_left`` columns to the left, the others to the right; no trailing newline."""
+    """Return a table without final newline; the first ``n_left`` columns are left-aligned, the others right-aligned."""
     everything = [[shown(cell) for cell in row] for row in (header, *rows)]
     widths = [max(_width(row[index]) for row in everything) for index in range(len(header))]
     lines = [_line(row, widths, n_left).rstrip() for row in everything]
@@ -23,18 +23,18 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, n_left: 
 
 
 def decibels(value: float | None, *, sign: bool = False, digits: int = 3) -> str:
-    """A number for a table; a dash where there is none."""
+    """Return a number for a table; a dash for None or a number that is not finite."""
     if value is None or not math.isfinite(value):
         return "–"
     return f"{value:{'+' if sign else ''}.{digits}f}"
 
 
 def score_tables(document: Document) -> str:
-    """Every metric of a scores file as a table of its own, under its definition."""
+    """Return one table per metric of a scores file, under its definition."""
     tables = [_metric_table(document, metric) for metric in document["metrics"]]
     words = options_in_words(document.get("options"))
     changed = document.get("notes", {})
-    notes = [f"scored with {words}; of {len(changed)} songs stems were changed or summed"] if words else []
+    notes = [f"scored with {words}; stems of {len(changed)} songs were converted or summed"] if words else []
     return "\n\n".join([*tables, *notes])
 
 
@@ -65,7 +65,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], n_left: int) -> str:
 
 
 def _width(text: str) -> int:
-    """Terminal columns of a text: wide letters count two, combining marks none."""
+    """Return the terminal columns of a text: two for wide characters, none for combining marks."""
     return sum(
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text

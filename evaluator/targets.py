@@ -1,4 +1,4 @@
-"""Targets that overlap: accompaniment and instrumental, two names for everything but the vocals."""
+"""Overlapping targets: accompaniment and instrumental, two names for the sum of all sources but the vocals."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ ACCOMPANIMENT_NAMES = ("accompaniment", "instrumental")
 
 @dataclass(frozen=True)
 class Scenario:
-    """Sources that are judged together by a framewise metric.
+    """Sources that a framewise metric compares together.
 
     Attributes:
-        sources: what the projections are made of; no two of them share a part.
-        reported: those of them whose numbers are kept.
+        sources: sources of the projections; no two of them overlap.
+        reported: those whose values are kept.
     """
 
     sources: tuple[str, ...]
@@ -25,10 +25,10 @@ class Scenario:
 
 
 def scenarios(sources: Sequence[str]) -> list[Scenario]:
-    """Sources in groups that do not overlap, as museval judges them.
+    """Return groups of sources that do not overlap, as in museval.
 
-    Vocals and accompaniment are a scenario of their own, and the vocals' numbers are those of that scenario; the
-    other sources are judged together with the vocals. Source: ``museval.eval_mus_track``.
+    Vocals and accompaniment form one scenario, from which the vocals' values are taken. The other sources are compared
+    together with the vocals. Source: ``museval.eval_mus_track``.
     """
     wholes = [source for source in sources if source in ACCOMPANIMENT_NAMES]
     others = tuple(source for source in sources if source not in wholes)
@@ -43,7 +43,7 @@ def scenarios(sources: Sequence[str]) -> list[Scenario]:
 
 
 def averaged_sources(sources: Sequence[str]) -> tuple[str, ...]:
-    """The sources that a song's mean is taken over: none of them twice, alone and as a part of the accompaniment."""
+    """Return the sources of a song's mean, so that no source counts twice, alone and in the accompaniment."""
     wholes = [source for source in sources if source in ACCOMPANIMENT_NAMES]
     others = tuple(source for source in sources if source not in wholes)
     if not wholes or set(others) - {VOCALS}:

@@ -1,4 +1,4 @@
-"""A time limit for one piece of work: an alarm where the platform has one, a check afterwards where not."""
+"""A wall-clock time limit for a block of code: an alarm on POSIX, a check afterwards elsewhere."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from types import FrameType
 from evaluator.errors import TimeLimitError
 
 LONGEST_SECONDS = 1e8
-"""Three years: what timers of every system can hold."""
+"""Three years, which timers of all systems support."""
 
 
 @contextmanager
 def time_limit(seconds: float, *, what: str) -> Iterator[None]:
-    """Run the body of a ``with`` under a limit of wall-clock time.
+    """Limit the wall-clock time of the body of a ``with``.
 
-    On the main thread of a platform with SIGALRM the body is interrupted when the time is up; elsewhere it
-    runs to its end and is judged then. A handler or timer that was set before is put back.
+    On the main thread of a platform with SIGALRM the body is interrupted at the limit; elsewhere its time is checked
+    at its end. A previous handler or timer is restored.
 
     Args:
         seconds: the limit, greater than 0.
-        what: what is being limited, for the message.
+        what: the limited work, for the message.
 
     Raises:
         TimeLimitError: the body took longer.
         ValueError: the limit is not positive.
     """
     if not seconds > 0:
-        raise ValueError(f"a limit of {seconds} s leaves no time")
+        raise ValueError(f"a time limit of {seconds} s is not positive")
     error = TimeLimitError(f"{what} took longer than the {seconds:g} s allowed")
     started = time.monotonic()
     if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():

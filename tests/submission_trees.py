@@ -156,21 +156,21 @@ BREAKS = (
     Break(
         "oversized file outside LFS",
         lambda tree: (tree / "models/starter/older.bin").write_bytes(bytes(5_100_000)),
-        r"models/starter/older\.bin has 5\.1 MB and is outside Git LFS",
+        r"models/starter/older\.bin has 5\.1 MB and is not in Git LFS",
         'git lfs track "models/starter/older.bin"',
     ),
     Break("missing requirement", _drop_requirement, r"does not name soundfile", r"add soundfile to requirements\.txt"),
     Break(
         "network call at import",
         lambda tree: _append(tree, "my_submission/challenge/limits.py", _NETWORK),
-        r"my_submission/challenge/limits\.py:\d+ reaches for the network when imported",
-        "move it out of the import",
+        r"my_submission/challenge/limits\.py:\d+ uses the network when imported",
+        "load weights from the tree",
     ),
     Break(
         "system too slow",
         lambda tree: _in_prediction(tree, "time.sleep(600)"),
         r"too slow, it was stopped at the limit",
-        "choose a cheaper system",
+        "choose a faster system",
         ("--limit-seconds", "1"),
     ),
     Break(
@@ -203,13 +203,13 @@ STATIC_BREAKS = (
     Break(
         "version that is not there",
         lambda tree: (tree / "requirements.txt").write_text("torch==99\n", encoding="utf-8"),
-        r"asks for torch==99: there is no such version",
+        r"requires torch==99: there is no such version",
         r"such as torch==2\.13\.0, 2\.12\.0",
     ),
     Break(
         "name that is not there",
         lambda tree: _append(tree, "requirements.txt", "no-such-distribution-at-all\n"),
-        r"asks for no-such-distribution-at-all: the package index has no",
+        r"requires no-such-distribution-at-all: the package index has no",
         "correct the name",
     ),
     Break(
@@ -225,15 +225,24 @@ STATIC_BREAKS = (
         "#!/usr/bin/env",
     ),
     Break(
-        "interpreter absent", lambda tree: _first_line(tree, "#!/opt/bash"), r"names /opt/bash, which is not", "#!/usr"
+        "interpreter absent",
+        lambda tree: _first_line(tree, "#!/opt/bash"),
+        r"names /opt/bash, which",
+        "#!/usr",
     ),
     Break(
-        "relative interpreter", lambda tree: _first_line(tree, "#!bash"), r"names bash, which is no absolute", "#!/usr"
+        "relative interpreter",
+        lambda tree: _first_line(tree, "#!bash"),
+        r"names bash, .* absolute",
+        "#!/usr",
     ),
     Break("two words", lambda tree: _first_line(tree, "#!/usr/bin/env bash -e"), r"more than one word", "#!/usr"),
-    Break("byte order mark", lambda tree: _first_line(tree, "\ufeff#!/bin/bash"), "byte order mark", "without a mark"),
+    Break("byte order mark", lambda tree: _first_line(tree, "\ufeff#!/bin/bash"), "byte order mark", "without BOM"),
     Break(
-        "no shell script", lambda tree: _append(tree, "run.sh", "\nif true; then\n"), r"no shell script: .*line", "mend"
+        "no shell script",
+        lambda tree: _append(tree, "run.sh", "\nif true; then\n"),
+        r"not a valid shell script: ",
+        "correct",
     ),
     Break(
         "absolute link",
@@ -246,18 +255,21 @@ STATIC_BREAKS = (
         "folder outside", lambda tree: _link(tree, "more", "/etc"), r"more is a link to /etc, outside", "file itself"
     ),
     Break(
-        "nothing there", lambda tree: _link(tree, "x.py", "gone.py"), r"and gone\.py is not there", r"restore gone\.py"
+        "nothing there",
+        lambda tree: _link(tree, "x.py", "gone.py"),
+        r"gone\.py does not exist",
+        r"restore gone\.py",
     ),
     Break(
         "circle",
         _link_in_a_circle,
-        "leads in a circle",
+        "which is circular",
         "file itself",
     ),
     Break(
         "link to what stays behind",
         _link_to_ignored,
-        r"\.gitignore keeps ignored\.py out",
+        r"\.gitignore excludes ignored\.py",
         "file itself",
     ),
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from evaluator.runner import Outcome, ScoringTask, SongDone, run_job
+from evaluator.runner import ScoringTask, SongDone, TaskResult, run_task
 from my_submission.batch.ray_cluster import RayPool, WorkerNeeds
 from my_submission.batch.scheduling import Policy, SongScheduler, outcome_of
 
@@ -16,13 +16,13 @@ from my_submission.batch.scheduling import Policy, SongScheduler, outcome_of
 class ScoringJob:
     """What a worker needs to know before its first song: nothing."""
 
-    def __call__(self) -> Callable[[ScoringTask], Outcome]:
+    def __call__(self) -> Callable[[ScoringTask], TaskResult]:
         """A function that scores one song."""
-        return run_job
+        return run_task
 
 
 def run_jobs_over_cluster(jobs: Sequence[ScoringTask], needs: WorkerNeeds, policy: Policy) -> Iterator[SongDone]:
-    """As :func:`evaluator.runner.run_jobs`, over the cluster that this process is connected to.
+    """As :func:`evaluator.runner.run_tasks`, over the cluster that this process is connected to.
 
     Every machine must see the songs under the same paths.
 
@@ -34,7 +34,7 @@ def run_jobs_over_cluster(jobs: Sequence[ScoringTask], needs: WorkerNeeds, polic
     Raises:
         MdxError: no worker can be had.
     """
-    pool: RayPool[ScoringTask, Outcome] = RayPool(ScoringJob(), needs)
+    pool: RayPool[ScoringTask, TaskResult] = RayPool(ScoringJob(), needs)
     index = 0
     with closing(pool):
         for progress in SongScheduler(pool, jobs, policy, clock=time.monotonic).run():

@@ -1,4 +1,4 @@
-"""How far apart the ways to compute a system are, in dB."""
+"""Differences in dB between the devices, runtimes and precisions that can compute a system."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from my_submission.errors import MdxError
 from my_submission.stems import Stems
 
 ALIKE_DB = 60.0
-"""Stems whose difference lies this far below them score the same to a hundredth of a decibel."""
+"""Stems whose difference is this far below them have the same score to 0.01 dB."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One way to compute a system against the reference, which is fp32 on the CPU.
+    """One variant of a system compared with the reference, fp32 on the CPU.
 
     Attributes:
         name: device, runtime and precision.
-        decibels: of the stems over the difference, worst source; infinite for the same bytes, None if it cannot run.
-        seconds: it took for the chunk; None if it cannot run.
-        reason: why it cannot run.
+        decibels: energy of the stem over that of its difference, in dB, for the worst source; infinite if equal, None
+            if the variant cannot run.
+        seconds: time for the chunk, or None if the variant cannot run.
     """
 
     name: str
@@ -34,27 +34,25 @@ class Difference:
 
 
 def measure_differences(reference: Trial, *, has_cuda: bool) -> list[Difference]:
-    """Try a system in every way that this machine has.
+    """Try every device, runtime and precision of this machine.
 
     Args:
         reference: a trial on the CPU in fp32.
-        has_cuda: whether to try the GPU.
     """
-    return [_difference(reference, settings) for settings in _ways(reference.settings, has_cuda=has_cuda)]
+    return [_difference(reference, settings) for settings in _variants(reference.settings, has_cuda=has_cuda)]
 
 
 def worst_decibels(reference: Stems, estimate: Stems) -> float:
-    """Energy of each stem over that of its difference, in dB, for the source where it is least."""
+    """Return the energy of a stem over that of its difference, in dB, for the worst source."""
     return min(_decibels(stem, estimate[source]) for source, stem in reference.items())
 
 
-def _ways(settings: TrialSettings, *, has_cuda: bool) -> Sequence[TrialSettings]:
-    ways = [replace(settings, device="cpu", runtime="torch", precision="fp32")]
+def _variants(settings: TrialSettings, *, has_cuda: bool) -> Sequence[TrialSettings]:
+    choices = [("cpu", "torch", "fp32")]
     if has_cuda:
-        for precision in ("fp32", "auto"):
-            ways += [replace(settings, device="cuda", runtime=name, precision=precision) for name in ("onnx", "torch")]
-        ways.append(replace(settings, device="cuda", runtime="torch", precision="bf16"))
-    return ways
+        choices += [("cuda", runtime, precision) for precision in ("fp32", "auto") for runtime in ("onnx", "torch")]
+        choices.append(("cuda", "torch", "bf16"))
+    return [replace(settings, device=device, runtime=name, precision=precision) for device, name, precision in choices]
 
 
 def _difference(reference: Trial, settings: TrialSettings) -> Difference:

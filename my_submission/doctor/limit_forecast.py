@@ -1,4 +1,4 @@
-"""Whether the challenges' limits would hold for songs of some lengths."""
+"""Forecasts whether a system meets the challenges' time limits."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ class LimitForecast:
     """One song under one limit.
 
     Attributes:
-        song_seconds: its duration.
-        limit: what applies.
-        needed_seconds: for the whole system as published.
-        allowed_seconds: of the limit, after its safety margin.
+        needed_seconds: time of the whole system as published.
+        allowed_seconds: the limit less its safety margin.
     """
 
     song_seconds: float
@@ -32,7 +30,7 @@ class LimitForecast:
 
     @property
     def holds(self) -> bool:
-        """Whether everything would be done in time."""
+        """Whether all work would be done in time."""
         return self.needed_seconds <= self.allowed_seconds
 
     @property
@@ -44,12 +42,10 @@ class LimitForecast:
 def forecast(
     cost: float, *, songs: Sequence[float] = SONG_SECONDS, limits: Sequence[SongLimit] = LIMITS
 ) -> list[LimitForecast]:
-    """What a system of a known cost would do with songs of some lengths.
+    """Forecast a system of known cost for songs of some lengths.
 
     Args:
-        cost: seconds of work a second of song.
-        songs: durations in seconds.
-        limits: to compare with.
+        cost: seconds of work per second of song.
     """
     return [
         LimitForecast(seconds, limit, cost * seconds, limit.planned_seconds(seconds))

@@ -1,4 +1,4 @@
-"""The machine and what is installed on it."""
+"""The machine and the inference runtimes installed on it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,12 @@ from my_submission.submission.findings import Finding, fact, fault, warning
 
 @dataclass(frozen=True)
 class Machine:
-    """What a process may use here.
+    """The resources of this machine.
 
     Attributes:
-        system: operating system and processor.
-        n_cpus: processors this process may really use.
-        memory_bytes: of the machine.
-        free_bytes: of it, available now.
-        n_gpus: that the NVIDIA driver shows.
-        gpu_note: why none, where there is none.
-        load: processes that wanted a processor in the last minute, on average.
+        n_gpus: GPUs that the NVIDIA driver lists.
+        gpu_note: why there is no GPU, or empty.
+        load: load average of the last minute.
     """
 
     system: str
@@ -38,12 +34,12 @@ class Machine:
 
     @property
     def is_busy(self) -> bool:
-        """Whether other work keeps more than a quarter of the processors."""
+        """Whether other processes use more than a quarter of the processors."""
         return self.load > 0.25 * self.n_cpus
 
 
 def describe_machine() -> Machine:
-    """Look at the machine."""
+    """Return the resources of this machine."""
     memory = psutil.virtual_memory()
     n_gpus, note = cuda_devices()
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
@@ -53,17 +49,15 @@ def describe_machine() -> Machine:
 def runtime_findings(
     runtimes: Mapping[str, str], providers: Sequence[ProviderState], machine: Machine
 ) -> Iterator[Finding]:
-    """What the installed runtimes can do: faults where nothing runs or two packages spoil each other.
+    """Check the installed runtimes and their providers.
 
     Args:
-        runtimes: installed onnxruntime distributions and their versions.
-        providers: what became of each provider.
-        machine: decides whether a GPU that cannot be used matters.
+        machine: an unusable CUDA provider is a warning only on a machine with a GPU.
     """
     named = ", ".join(f"{name} {version}" for name, version in runtimes.items())
     if len(runtimes) > 1:
         names = " ".join(runtimes)
-        text = f"{named} are installed at once; they share one folder, and the one installed last overwrote the others"
+        text = f"{named} are installed at once; they share a folder, and the last one overwrote the others"
         yield fault("onnxruntime", text, f"pip uninstall -y {names} && pip install onnxruntime-gpu")
     elif not runtimes:
         yield fault("onnxruntime", "it is not installed", "pip install onnxruntime-gpu")
@@ -71,7 +65,7 @@ def runtime_findings(
         yield fact("onnxruntime", named)
     for state in providers:
         if state.is_usable:
-            yield fact("provider", f"{state.name}: loads and computes")
+            yield fact("provider", f"{state.name}: works")
         elif state.name == "CPU":
             yield fault("provider", f"CPU: {state.reason}", state.hint)
         elif state.name == "CUDA" and machine.n_gpus:

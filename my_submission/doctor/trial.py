@@ -1,4 +1,4 @@
-"""One chunk of audio through a system, in a process of its own: its speed and memory, and the stems to compare."""
+"""Runs one chunk of audio through a system in a separate process and measures its speed and memory."""
 
 from __future__ import annotations
 
@@ -24,21 +24,12 @@ from my_submission.systems import LoadedSystem
 logger = logging.getLogger(__name__)
 
 MIN_SECONDS = 12.0
-"""What a system without spectral chunks is tried with: as long as a chunk of the published networks."""
+"""Length of the chunk for systems without spectral chunks: that of the published networks' chunks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialSettings:
-    """What to try.
-
-    Attributes:
-        system: its name.
-        models_dir: where its weights are; this checkout's when not given.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        runtime: "auto", "onnx" or "torch".
-        precision: "auto", "fp32", "bf16" or "fp16".
-        allow_unverified: accept weights of another hash.
-    """
+    """Settings of a trial, with the meanings of :func:`my_submission.load`."""
 
     system: str
     models_dir: Path | None = None
@@ -50,17 +41,14 @@ class TrialSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What a trial measured.
+    """The result of a trial.
 
     Attributes:
-        settings: what was tried.
         runs_on: libraries and devices.
-        load_seconds: checking and opening the weights.
-        audio_seconds: length of the chunk.
-        seconds: to separate it, without what the first run alone costs.
-        cost: seconds of work a second of a long song, overlaps included.
-        peak_bytes: the largest resident memory.
-        stems: what came out.
+        load_seconds: time to check and open the weights.
+        seconds: time to separate the chunk, in the second run.
+        cost: seconds of work per second of a long song, overlaps included.
+        peak_bytes: peak resident memory.
     """
 
     settings: TrialSettings
@@ -74,10 +62,10 @@ class Trial:
 
 
 def try_system(settings: TrialSettings) -> Trial:
-    """Run one chunk through a system, in a process of its own so that its memory is its own.
+    """Run one chunk through a system, in a separate process so that its memory can be measured.
 
     Raises:
-        MdxError: the system cannot be loaded or run; the message says why.
+        MdxError: the system cannot be loaded or run.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
@@ -85,7 +73,7 @@ def try_system(settings: TrialSettings) -> Trial:
             outcome = pool.submit(_measure, settings).result()
         except BrokenProcessPool as error:
             raise DeviceError(
-                f"the process that tried {settings.system} died, perhaps for want of memory",
+                f"the process that tried {settings.system} was killed, perhaps for lack of memory",
                 hint="free memory, or try another system",
             ) from error
     if isinstance(outcome, Trial):
@@ -94,18 +82,18 @@ def try_system(settings: TrialSettings) -> Trial:
 
 
 def _measure(settings: TrialSettings) -> Trial | str:
-    """The trial, or what was wrong; an error of ours does not survive the way between processes."""
+    """Return the trial or an error message, because MdxError cannot be pickled between processes."""
     try:
         return measure(settings)
     except (MdxError, ImportError) as error:
         return str(error).rstrip(".")
-    except Exception as error:  # whatever a library raises on a device: it becomes a row that says so
+    except Exception as error:  # any error of a library on a device is reported for this variant only
         logger.exception("%s cannot be tried", settings.system)
         return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".")
 
 
 def measure(settings: TrialSettings) -> Trial:
-    """The trial itself, in this process."""
+    """Run the trial in this process."""
     started = time.monotonic()
     predictor = load(
         settings.system,
@@ -118,7 +106,7 @@ def measure(settings: TrialSettings) -> Trial:
     load_seconds = time.monotonic() - started
     system = predictor.system
     mixture = trial_mixture(chunk_samples(system))
-    _timed(predictor, mixture)  # the first run also allocates and compiles
+    _timed(predictor, mixture)  # the first run includes allocation and compilation
     stems, seconds, branch_seconds = _timed(predictor, mixture)
     audio_seconds = mixture.shape[-1] / SAMPLE_RATE
     return Trial(
@@ -134,13 +122,13 @@ def measure(settings: TrialSettings) -> Trial:
 
 
 def chunk_samples(system: LoadedSystem) -> int:
-    """Return the samples that every network of fixed chunks takes in one run."""
+    """Return the chunk length in samples for a trial: the shortest that a mechanism asks for, or the default."""
     samples = [branch.mechanism.trial_samples for branch in system.branches]
     return min((each for each in samples if each is not None), default=round(MIN_SECONDS * SAMPLE_RATE))
 
 
 def trial_mixture(samples: int) -> Waveform:
-    """Noise over a chord, float32 (2, samples): sound in every bin, always the same."""
+    """Return noise over a chord, float32 (2, samples), always the same, with energy in every bin."""
     time_axis = np.arange(samples) / SAMPLE_RATE
     chord = sum(np.sin(2 * np.pi * hertz * time_axis) for hertz in (110.0, 277.2, 1_318.5))
     noise = np.random.default_rng(0).standard_normal((2, samples))
@@ -148,14 +136,7 @@ def trial_mixture(samples: int) -> Waveform:
 
 
 def long_song_seconds(system: LoadedSystem, samples: int, branch_seconds: Mapping[str, float], seconds: float) -> float:
-    """Return the cost of the chunk as a part of a long song, in which segments as long as the chunk overlap.
-
-    Args:
-        system: the system.
-        samples: length of the chunk.
-        branch_seconds: name of each branch to the seconds of its stages.
-        seconds: duration of the whole run.
-    """
+    """Return the time of the chunk as part of a long song, in which segments overlap."""
     passes = {branch.name: branch.mechanism.long_song_passes(samples) for branch in system.branches}
     return seconds + sum((passes.get(name, 1.0) - 1) * cost for name, cost in branch_seconds.items())
 

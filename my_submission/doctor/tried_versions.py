@@ -1,4 +1,4 @@
-"""Which versions the tests ran with: constraints.txt, compared with what is installed."""
+"""Compares installed versions with those that the tests ran with (constraints.txt)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from my_submission.submission.findings import Finding, fact, warning
 from my_submission.submission.requirement_names import CONSTRAINTS_NAME, canonical
 
 CONSTRAINTS_PATH = Path(__file__).resolve().parents[2] / CONSTRAINTS_NAME
-"""Beside the package in a clone and in a packed submission; an installed package has none."""
+"""The file is beside the package in a clone and in a packed submission; an installed package has none."""
 
 _PYTHONS = re.compile(r"# Pythons: ([\d. ]+)")
 _LINE = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?:; (?P<marker>[^#]*?))?(?:  # on (?P<pythons>[\d. ]+))?")
@@ -25,7 +25,7 @@ class TriedVersions:
     """Versions that the tests ran with.
 
     Attributes:
-        pythons: versions of Python such as "3.11".
+        pythons: versions of Python, such as "3.11".
         packages: canonical name to Python to version.
     """
 
@@ -37,7 +37,7 @@ def read_tried_versions(path: Path) -> TriedVersions:
     """Read constraints.txt.
 
     Raises:
-        InputError: a line is none of those that scripts/update-dependencies writes.
+        InputError: a line is not in the format of scripts/update-dependencies.
     """
     pythons: tuple[str, ...] = ()
     packages: dict[str, dict[str, str]] = {}
@@ -48,18 +48,18 @@ def read_tried_versions(path: Path) -> TriedVersions:
             continue
         match = _LINE.fullmatch(line)
         if match is None:
-            hint = "write the file anew with scripts/update-dependencies"
-            raise InputError(f"the line {line!r} is no version that was tried", where=path, hint=hint)
+            hint = "write the file again with scripts/update-dependencies"
+            raise InputError(f"the line {line!r} is not a tried version", where=path, hint=hint)
         tried = match["pythons"].split() if match["pythons"] else pythons
         packages.setdefault(canonical(match["name"]), {}).update(dict.fromkeys(tried, match["version"]))
     return TriedVersions(pythons, packages)
 
 
 def constraint_lines(tried: TriedVersions) -> list[str]:
-    """The lines of constraints.txt.
+    """Return the lines of constraints.txt.
 
-    A version that was tried on some Pythons only holds for the others as well where there is no better one: it is the
-    best guess there, and the line names the Pythons.
+    A version that was tried on some Pythons only also applies to Pythons without a tried version, as the best guess;
+    the line names the Pythons it was tried on.
     """
     lines = [
         "# Versions that the tests ran with, written by scripts/update-dependencies: pip install -c constraints.txt",
@@ -81,7 +81,7 @@ def constraint_lines(tried: TriedVersions) -> list[str]:
 
 
 def installed_versions() -> dict[str, str]:
-    """Canonical name to version of every installed distribution, without a build's own part such as ``+cpu``."""
+    """Return canonical name to version of every installed distribution, without local parts such as ``+cpu``."""
     return {
         canonical(found.metadata["Name"]): found.version.partition("+")[0]
         for found in metadata.distributions()
@@ -92,24 +92,20 @@ def installed_versions() -> dict[str, str]:
 def version_findings(
     path: Path = CONSTRAINTS_PATH, python: str | None = None, installed: Mapping[str, str] | None = None
 ) -> Iterator[Finding]:
-    """Warnings for a Python and for versions that the tests never ran with.
+    """Warn about a Python and about versions that the tests never ran with.
 
     Args:
-        path: of constraints.txt.
-        python: version such as "3.12"; the running one by default.
-        installed: canonical name to version; those of this environment by default.
+        python: version such as "3.12"; by default the running one.
+        installed: canonical name to version; by default those of this environment.
     """
     if not path.is_file():
-        yield fact(
-            "versions", f"{CONSTRAINTS_NAME} is not here, so versions were not compared with those that were tried"
-        )
+        yield fact("versions", f"there is no {CONSTRAINTS_NAME}, so installed versions were not compared with it")
         return
     tried = read_tried_versions(path)
     python = python or f"{sys.version_info.major}.{sys.version_info.minor}"
     if python not in tried.pythons:
-        text = f"Python {python} was never tried; the tests have run on {', '.join(tried.pythons)}"
-        newest = tried.pythons[-1]
-        yield warning("versions", text, f"make the environment anew: PYTHON=python{newest} scripts/setup")
+        text = f"Python {python} was never tried; the tests ran on {', '.join(tried.pythons)}"
+        yield warning("versions", text, f"create the environment again: PYTHON=python{tried.pythons[-1]} scripts/setup")
         return
     present = {name: version for name, version in (installed or installed_versions()).items() if name in tried.packages}
     others, elsewhere = [], []
@@ -121,10 +117,11 @@ def version_findings(
             elsewhere.append(f"{name} {version}")
     if others:
         hint = f"pip install -r requirements.txt -c {CONSTRAINTS_NAME}, or run the tests with these: scripts/test"
-        yield warning("versions", f"not tried (tried in brackets): {', '.join(others)}", hint)
+        yield warning("versions", f"never tried (tried versions in brackets): {', '.join(others)}", hint)
     if elsewhere:
         yield fact("versions", f"tried on another Python only: {', '.join(elsewhere)}")
     if not others:
-        yield fact(
-            "versions", f"the tests ran on Python {python} with the {len(present) - len(elsewhere)} packages here"
+        text = (
+            f"the tests ran on Python {python} with the versions of {len(present) - len(elsewhere)} installed packages"
         )
+        yield fact("versions", text)

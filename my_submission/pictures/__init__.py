@@ -1,4 +1,4 @@
-"""Pictures of songs and stems: waveforms, spectrograms, level reports, and a page a song."""
+"""Pictures of songs and stems: waveforms, spectrograms, level reports, and one page per song."""
 
 from my_submission.pictures.drawing import AXES, FrequencyAxis, draw_track, require_matplotlib
 from my_submission.pictures.look import colour_of

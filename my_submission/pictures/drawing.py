@@ -1,4 +1,4 @@
-"""One track as a PNG: its waveform above its spectrogram. Needs matplotlib."""
+"""Draws one track as a PNG, waveform above spectrogram. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FrequencyAxis = Literal["log", "linear"]
 AXES: tuple[FrequencyAxis, ...] = get_args(FrequencyAxis)
 
 PLOT_LEFT, PLOT_RIGHT = 0.058, 0.945
-"""Where the time axis begins and ends, as shares of the picture's width: a page that draws a playhead needs to know."""
+"""Start and end of the time axis as shares of the picture's width; the page's playhead uses them."""
 
 LOWEST_HZ = 30.0
-"""Below it there is hardly any music: the lowest string of a double bass has 41 Hz."""
+"""Lower end of the logarithmic axis; the lowest string of a double bass has 41 Hz."""
 
 _LOG_TICKS_HZ = (50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 _LINEAR_TICKS_HZ = tuple(range(0, 96_001, 5_000))
@@ -32,15 +32,11 @@ _INCHES = (12.0, 3.5)
 _DOTS_PER_INCH = 110
 
 _drawing = threading.Lock()
-"""Matplotlib's font cache is shared by all figures and is not made for threads."""
+"""Matplotlib's font cache is shared by all figures and is not thread-safe."""
 
 
 def require_matplotlib() -> None:
-    """Say what is missing before any work begins.
-
-    Raises:
-        MdxError: matplotlib is not installed.
-    """
+    """Raise MdxError if matplotlib is not installed; called before any work begins."""
     if find_spec("matplotlib") is None:
         raise MdxError("pictures need matplotlib", hint="run pip install -e '.[plot]'")
 
@@ -48,17 +44,11 @@ def require_matplotlib() -> None:
 def draw_track(
     overview: Overview, *, title: str = "", colour: str, cutoff_hz: float | None = None, axis: FrequencyAxis = "log"
 ) -> bytes:
-    """Draw a track.
+    """Draw a track and return a PNG of 1320 × 385 pixels.
 
     Args:
-        overview: of the track.
-        title: above the picture; without one the plots are taller.
-        colour: of the waveform.
-        cutoff_hz: where the network that made the track is silent above; a line is drawn there.
-        axis: how frequencies lie.
-
-    Returns:
-        A PNG of 1320 × 385 dots.
+        title: text above the picture; without it the plots are taller.
+        cutoff_hz: frequency above which the network outputs nothing, drawn as a line.
 
     Raises:
         MdxError: matplotlib is not installed.
@@ -68,7 +58,7 @@ def draw_track(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with _drawing, rc_context({"text.parse_math": False}):  # a dollar sign in a name is a dollar sign
+    with _drawing, rc_context({"text.parse_math": False}):  # names may contain dollar signs
         figure = Figure(figsize=_INCHES, facecolor=PAPER)
         FigureCanvasAgg(figure)
         grid = {"height_ratios": (1, 2.3), "hspace": 0.08, "left": PLOT_LEFT, "right": PLOT_RIGHT}
@@ -117,11 +107,11 @@ def _draw_spectrogram(axes: Any, overview: Overview, axis: FrequencyAxis, cutoff
     axes.set_ylabel("Hz", color=SOFT, fontsize=8, labelpad=1)
     axes.set_xlabel("s", color=SOFT, fontsize=8, labelpad=0)
     if cutoff_hz is not None and cutoff_hz < nyquist:
-        place = np.log10(cutoff_hz) if axis == "log" else cutoff_hz
-        axes.axhline(place, color=CUTOFF, linewidth=1.1, linestyle=(0, (6, 4)))
+        height = np.log10(cutoff_hz) if axis == "log" else cutoff_hz
+        axes.axhline(height, color=CUTOFF, linewidth=1.1, linestyle=(0, (6, 4)))
         axes.annotate(
-            f"network's cutoff {cutoff_hz / 1000:.1f} kHz",
-            (0.995, place),
+            f"network cutoff {cutoff_hz / 1000:.1f} kHz",
+            (0.995, height),
             xycoords=("axes fraction", "data"),
             xytext=(0, -3),
             textcoords="offset points",

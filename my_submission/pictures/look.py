@@ -1,21 +1,21 @@
-"""Colours that pictures, pages and the evaluator's plots have in common; a test compares them with the evaluator's."""
+"""Colours of pictures and pages; a test checks that they equal those of the evaluator's plots."""
 
 from __future__ import annotations
 
 INK, SOFT, LINE, PAPER, WASH = "#1b1f24", "#59636e", "#d8dee4", "#ffffff", "#f5f7f9"
-"""Text, lesser text, lines, background, and a background that sets something apart."""
+"""Text, secondary text, lines, background and secondary background."""
 
 SERIES = ("#b4540a", "#1f6f8b", "#5b7f1e", "#7a4b9c")
-"""Things side by side."""
+"""Series in one plot."""
 
 MUTED = "#9fb3c8"
-"""What stands beside them for comparison."""
+"""Published entries beside local runs."""
 
 CUTOFF = "#ffffff"
-"""A line on the spectrogram."""
+"""Cutoff line on the spectrogram."""
 
 SPECTROGRAM_MAP = "magma"
-"""Dark to light without a jump in brightness, also for colour-blind readers."""
+"""A colour map with monotonic brightness, also for colour-blind readers."""
 
 _SOURCE_COLOURS = {
     "vocals": SERIES[0],
@@ -29,5 +29,5 @@ _SOURCE_COLOURS = {
 
 
 def colour_of(track: str) -> str:
-    """The colour of a source; that of the mixture for any other name."""
+    """Return the colour of a source, or that of the mixture for any other name."""
     return _SOURCE_COLOURS.get(track, SOFT)

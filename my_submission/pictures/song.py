@@ -1,8 +1,7 @@
-"""A song and its stems at a glance: what pictures, level reports and pages are made from."""
+"""Overviews of a song's mixture and stems, for pictures, level reports and pages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +18,8 @@ class TrackView:
 
     Attributes:
         name: "mixture", or the source.
-        path: its file.
-        overview: what it looks like.
-        clipped_samples: values beyond ±1 before they were converted for the file, over both channels.
-        cutoff_hz: where its spectral network is silent above, if it has one.
+        clipped_samples: values beyond ±1 before conversion to the file's format, over both channels.
+        cutoff_hz: frequency above which its network outputs nothing, or None.
     """
 
     name: str
@@ -38,7 +35,7 @@ class SongView:
 
     Attributes:
         tracks: the mixture first.
-        residual_db: energy of mixture − Σ stems over that of the mixture; −inf where they add up exactly, None for
+        residual_db: energy of mixture − Σ stems over that of the mixture, in dB; −inf if they add up exactly, None for
             a silent mixture.
     """
 
@@ -46,7 +43,7 @@ class SongView:
     residual_db: float | None
 
     def track(self, name: str) -> TrackView:
-        """The track of that name; KeyError when there is none."""
+        """Return the track of that name; KeyError if there is none."""
         for track in self.tracks:
             if track.name == name:
                 return track
@@ -54,19 +51,18 @@ class SongView:
 
 
 def view_song(report: SeparationReport, *, mixture: str | Path | None = None) -> SongView:
-    """Look at the mixture and every stem of a separation from file to file.
+    """Read the mixture and every stem of a separation from file to file.
 
     Args:
-        report: of the separation; its outputs are read.
-        mixture: the file that was separated; the report's own when not given.
+        mixture: the mixture's file; by default the report's input.
 
     Raises:
-        InputError: a file cannot be read any more.
-        ValueError: the report is of a waveform, which left no files.
+        InputError: a file cannot be read.
+        ValueError: the report is of a waveform in memory.
     """
     source = mixture or report.input_path
     if source is None:
-        raise ValueError("a waveform's separation leaves no files to look at")
+        raise ValueError("the separation of a waveform in memory has no files")
     rate, samples = report.source_rate, report.source_samples
     whole = overview_of(read_blocks(source), rate, samples)
     tracks = [TrackView(MIXTURE, Path(source), whole, whole.beyond_full_scale)]
@@ -76,9 +72,5 @@ def view_song(report: SeparationReport, *, mixture: str | Path | None = None) ->
         tracks.append(
             TrackView(name, Path(path), overview, max(clipped, overview.beyond_full_scale), report.cutoffs_hz.get(name))
         )
-    return SongView(tuple(tracks), residual_of(source, report.outputs))
-
-
-def residual_of(mixture: str | Path, stems: Mapping[str, str]) -> float | None:
-    """Energy of mixture − Σ stems over that of the mixture, in dB, as :func:`residual_db` says."""
-    return residual_db(read_blocks(mixture), [read_blocks(path) for path in stems.values()])
+    residual = residual_db(read_blocks(source), [read_blocks(path) for path in report.outputs.values()])
+    return SongView(tuple(tracks), residual)

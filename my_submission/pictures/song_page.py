@@ -1,4 +1,4 @@
-"""Pictures and a page of one song, written beside its stems."""
+"""Writes the pictures and the page of a song beside its stems."""
 
 from __future__ import annotations
 
@@ -24,17 +24,13 @@ def write_pictures(
 ) -> dict[str, Path]:
     """Write ``<track>.png`` for the mixture and every stem, and ``report.html``.
 
-    The page holds the pictures themselves and refers to the stems beside it, so it opens anywhere, and plays wherever
-    the stems went with it.
+    The page embeds the pictures and links to the stems beside it.
 
     Args:
-        report: of a separation from file to file.
-        directory: where its stems are.
-        song: its name, the page's title.
-        axis: how frequencies lie.
+        song: the song's name, used as the page's title.
 
     Returns:
-        Track to PNG, and ``"page"`` to the page.
+        Track to path of its PNG, and ``"page"`` to the path of the page.
 
     Raises:
         MdxError: matplotlib is not installed.
@@ -53,7 +49,7 @@ def write_pictures(
 
 
 def picture_of(track: TrackView, *, axis: FrequencyAxis, song: str | None = None) -> bytes:
-    """The PNG of a track, with a title where the song's name is given."""
+    """Return the PNG of a track, with a title if the song's name is given."""
     title = "" if song is None else f"{track.name} · {song}"
     colour = look.colour_of(track.name)
     return draw_track(track.overview, title=title, colour=colour, cutoff_hz=track.cutoff_hz, axis=axis)
@@ -62,14 +58,10 @@ def picture_of(track: TrackView, *, axis: FrequencyAxis, song: str | None = None
 def song_page(
     view: SongView, report: SeparationReport, pictures: Mapping[str, bytes], *, song: str, links: Mapping[str, str]
 ) -> str:
-    """The page.
+    """Return the page as HTML.
 
     Args:
-        view: of the song.
-        report: what was done.
-        pictures: track to PNG.
-        song: its name.
-        links: track to the relative address of its audio, for those that have one.
+        links: track to the relative URL of its audio file, if it has one.
     """
     template = Template(resources.files("my_submission.pictures").joinpath("song_page.html").read_text("utf-8"))
     seconds = report.source_samples / report.source_rate
@@ -87,7 +79,7 @@ def song_page(
 
 
 def level_rows(view: SongView) -> list[dict[str, str]]:
-    """The level report: a row a track, column to text."""
+    """Return the level report: one row per track, as column to text."""
     return [
         {
             "track": track.name,
@@ -113,12 +105,12 @@ def _facts(view: SongView, report: SeparationReport) -> list[tuple[str, str]]:
     facts = [
         ("mixture − Σ stems", wording.residual(view.residual_db)),
         ("time", f"{wording.clock(report.seconds)}, {report.realtime_factor:.1f} × real time; budget: {budget}"),
-        ("done", "as published" if report.is_as_published else "; ".join(report.left_out) or report.plan),
+        ("work", "as published" if report.is_as_published else "; ".join(report.left_out) or report.plan),
         ("ran on", ", ".join(dict.fromkeys(part.runs_on for part in report.parts))),
     ]
     if any(share < 1 for share in report.separated_shares.values()):
         shares = ", ".join(f"{stem} {share:.0%}" for stem, share in report.separated_shares.items())
-        facts.insert(2, ("estimated", f"{shares} of the song; the rest is shares of the mixture"))
+        facts.insert(2, ("estimated", f"{shares} of the song; the rest is an equal share of the mixture"))
     warnings = report.warnings()
     notes = [note for note in report.notes if note not in warnings]
     return [*(("warning", text) for text in warnings), *facts, *(("note", note) for note in notes)]

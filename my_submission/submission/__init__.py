@@ -1,4 +1,4 @@
-"""A submission that cannot be pushed broken: check the tree, pack it, rehearse it under the grader's limits."""
+"""Checks a submission, packs it, and rehearses it under the grader's limits before it is pushed."""
 
 from my_submission.submission.check import check_submission
 from my_submission.submission.findings import Finding, has_fault

@@ -1,4 +1,4 @@
-"""The doctor of a submission tree: every check in order, the quick ones first."""
+"""All checks of a submission tree, the quick ones first."""
 
 from __future__ import annotations
 
@@ -23,18 +23,16 @@ from my_submission.submission.tree_checks import (
 from my_submission.submission.verdict import rehearsal_findings
 
 EnvironmentMaker = Callable[[Path], Environment]
-"""Builds or finds the environment of a tree."""
+"""Builds or finds the Python environment of a tree."""
 
 
 def check_submission(
     root: Path, make_environment: EnvironmentMaker | None, settings: RehearsalSettings | None = None
 ) -> Iterator[Finding]:
-    """Check a tree; findings come as they are made.
+    """Check a tree and yield each finding as it is made.
 
     Args:
-        root: top of the tree.
-        make_environment: how to get the Python that the submission runs in; None checks files and code alone.
-        settings: of the rehearsal.
+        make_environment: returns the Python that the submission runs in; None checks files and code only.
 
     Raises:
         InputError: there is no such folder.
@@ -48,7 +46,7 @@ def check_submission(
     yield fact("configuration", f"{configuration.system} for the track {configuration.track}")
     if configuration.challenge_track.assumed:
         yield fact("configuration", configuration.challenge_track.assumed)
-    faults = False
+    is_faulty = False
     for findings in (
         link_findings(tree),
         required_file_findings(tree, configuration),
@@ -60,12 +58,12 @@ def check_submission(
         script_findings(tree, configuration),
     ):
         for finding in findings:
-            faults |= has_fault([finding])
+            is_faulty |= has_fault([finding])
             yield finding
     if make_environment is None:
-        yield fact("rehearsal", "not asked for: requirements, time and memory are not proven")
+        yield fact("rehearsal", "not requested: requirements, time and memory are untested")
         return
-    if faults:
+    if is_faulty:
         yield fact("rehearsal", "not run, because of the faults above")
         return
     try:

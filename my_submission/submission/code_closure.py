@@ -1,4 +1,4 @@
-"""Which modules the doors reach, and which libraries these import: read from the source, nothing is run."""
+"""Finds the modules that the entry points import and the libraries these import, from the source alone."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _CAN_HOLD_IMPORTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
 
 @dataclass(frozen=True)
 class LibraryImport:
-    """One place where a library is imported.
+    """One import of a library.
 
     Attributes:
         library: top-level name, such as "soundfile".
-        where: the module's path below the tree.
-        is_certain: whether importing the module alone needs it; false inside functions and where its absence is caught.
+        where: the importing module's path below the tree.
+        is_certain: whether importing the module needs the library; False inside functions and if ImportError is caught.
     """
 
     library: str
@@ -31,11 +31,11 @@ class LibraryImport:
 
 @dataclass
 class CodeClosure:
-    """Everything reachable from some modules.
+    """Everything that some modules import, directly or indirectly.
 
     Attributes:
-        files: the tree's own modules, paths below the tree.
-        imports: of libraries from elsewhere; the standard library is left out.
+        files: the tree's own modules, as paths below the tree.
+        imports: imports of libraries other than the standard library.
     """
 
     files: set[str] = field(default_factory=set)
@@ -43,7 +43,7 @@ class CodeClosure:
 
     @property
     def libraries(self) -> set[str]:
-        """Names of all libraries, needed for certain or not."""
+        """Names of all libraries, certain or not."""
         return {entry.library for entry in self.imports}
 
 
@@ -51,7 +51,6 @@ def code_closure(root: Path, entries: Sequence[str]) -> CodeClosure:
     """Follow imports from the entry modules through the tree.
 
     Args:
-        root: top of the tree; its packages and modules are the tree's own.
         entries: paths of Python files below the root.
 
     Raises:
@@ -75,11 +74,11 @@ def code_closure(root: Path, entries: Sequence[str]) -> CodeClosure:
 
 
 def _imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Dotted names of everything a module imports, with whether it does so for certain when imported itself."""
+    """Yield the dotted name of every import of a module, and whether importing the module needs it."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise InputError(f"is not Python ({error})", where=path, hint="mend the file") from error
+        raise InputError(f"is not Python ({error})", where=path, hint="correct the file") from error
     yield from _walk(tree, is_certain=True)
 
 
@@ -107,7 +106,7 @@ def _catches_absence(handler: ast.ExceptHandler) -> bool:
 
 
 def _own_files(root: Path, dotted: str) -> list[str]:
-    """Files that importing a dotted name runs: the module and every package above it; none for foreign names."""
+    """Return the tree's files that importing a dotted name runs: the module and the packages above it."""
     steps = dotted.split(".")
     found = []
     for n_steps in range(1, len(steps) + 1):

@@ -1,4 +1,4 @@
-"""A command under the grader's resources: processors, memory, time, no network."""
+"""Runs a command with the grader's processors, memory and time, and without a network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import psutil
 from my_submission.challenge.tracks import GraderMachine
 
 POLL_SECONDS = 0.05
-"""How often time and, where no control group is to be had, memory are looked at."""
+"""Interval at which time is checked, and memory too without a control group."""
 
 STDERR_TAIL_CHARACTERS = 4_000
 
@@ -30,15 +30,12 @@ End = Literal["exit", "time", "memory"]
 
 @dataclass(frozen=True, kw_only=True)
 class ConfinedRun:
-    """How a confined command ended.
+    """The result of a confined command.
 
     Attributes:
-        returncode: of the command; negative for a signal.
+        returncode: exit code; negative for a signal.
         end: why it ended: by itself, or stopped for time or memory.
-        seconds: wall-clock time.
-        peak_bytes: the largest resident memory of any of its processes.
-        stderr: the end of what it wrote to standard error.
-        stdout: what it wrote to standard output.
+        peak_bytes: peak resident memory of the command and its children.
     """
 
     returncode: int
@@ -51,12 +48,12 @@ class ConfinedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Confinement:
-    """The resources a command gets.
+    """The resources of a command.
 
     Attributes:
-        machine: the grader's.
-        allow_network: whether it may reach out; a grader's submission may not.
-        use_cgroup: have the kernel count memory where that is permitted; else resident memory is watched.
+        machine: processors and memory of the grader.
+        allow_network: whether the command may use the network; a submission may not.
+        use_cgroup: limit memory by a control group if permitted; otherwise resident memory is polled.
     """
 
     machine: GraderMachine
@@ -64,24 +61,22 @@ class Confinement:
     use_cgroup: bool = True
 
     def describe(self) -> list[str]:
-        """How each resource is really limited on this machine, one line each."""
+        """Return one line per resource that says how it is limited on this machine."""
         wanted, given = self.machine.n_cpus, len(self.cpus)
-        cpus = (
-            f"{given} processors, as the grader" if given == wanted else f"{given} processors of the grader's {wanted}"
-        )
+        cpus = f"{given} processors" + (", as the grader" if given == wanted else f" of the grader's {wanted}")
         limit = f"{self.machine.memory_bytes / 2**30:.3g} GiB"
-        by = "by a control group" if self.use_cgroup and cgroup_root() is not None else "by watching resident memory"
+        by = "by a control group" if self.use_cgroup and cgroup_root() is not None else "by polling resident memory"
         if self.allow_network:
             network = "network: open"
         elif unshare_prefix() is not None:
-            network = "no network: a network namespace of its own"
+            network = "no network: separate network namespace"
         else:
             network = "no network: sockets refused inside Python (network namespaces are not permitted here)"
         return [cpus, f"{limit} of memory, {by}", network]
 
     @property
     def cpus(self) -> tuple[int, ...]:
-        """The processors it may use; fewer than the grader's where this machine has fewer."""
+        """Numbers of the processors to use; fewer than the grader's if this machine has fewer."""
         if not hasattr(os, "sched_getaffinity"):
             return tuple(range(os.cpu_count() or 1))[: self.machine.n_cpus]
         return tuple(sorted(os.sched_getaffinity(0))[: self.machine.n_cpus])
@@ -89,15 +84,7 @@ class Confinement:
     def run(
         self, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], scratch: Path, seconds: float
     ) -> ConfinedRun:
-        """Run a command to its end, or until its time or memory is used up.
-
-        Args:
-            command: program and arguments.
-            cwd: where it runs.
-            environment: all of its variables.
-            scratch: a folder for what it prints.
-            seconds: when it is stopped.
-        """
+        """Run a command until it ends or exceeds its time or memory."""
         with _cgroup(self.machine.memory_bytes if self.use_cgroup else None) as cgroup:
             prefix = [] if self.allow_network else list(unshare_prefix() or [])
             launcher = [sys.executable, "-I", str(grader_file("launcher.py"))]
@@ -112,13 +99,13 @@ class Confinement:
 
 
 def grader_file(name: str) -> Path:
-    """A file of the package's graders folder, on disk."""
+    """Return the path of a file in the package's graders folder."""
     return Path(str(resources.files("my_submission.submission.graders").joinpath(name)))
 
 
 @lru_cache(maxsize=1)
 def unshare_prefix() -> tuple[str, ...] | None:
-    """What to put before a command so that it has no network; None where that is not permitted."""
+    """Return the command prefix that removes the network, or None if that is not permitted."""
     if shutil.which("unshare") is None:
         return None
     for prefix in (("unshare", "--net"), ("unshare", "--map-current-user", "--net")):
@@ -129,7 +116,7 @@ def unshare_prefix() -> tuple[str, ...] | None:
 
 @lru_cache(maxsize=1)
 def cgroup_root() -> tuple[Path, str] | None:
-    """Where a control group for memory can be made, and the file of its limit; None where none can."""
+    """Return the folder in which a memory control group can be created and the name of its limit file, or None."""
     for root, limit_file in (
         (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
         (Path("/sys/fs/cgroup"), "memory.max"),
@@ -148,12 +135,12 @@ def cgroup_root() -> tuple[Path, str] | None:
 
 @contextmanager
 def _cgroup(memory_bytes: int | None) -> Iterator[Path | None]:
-    """A control group with a memory limit for as long as the ``with`` lasts."""
-    place = cgroup_root() if memory_bytes is not None else None
-    if place is None:
+    """Create a control group with a memory limit for the body of a ``with``; None if that is not possible."""
+    found = cgroup_root() if memory_bytes is not None else None
+    if found is None:
         yield None
         return
-    root, limit_file = place
+    root, limit_file = found
     group = root / f"mdx-rehearsal-{os.getpid()}-{time.monotonic_ns()}"
     group.mkdir()
     try:
@@ -167,7 +154,7 @@ def _cgroup(memory_bytes: int | None) -> Iterator[Path | None]:
 
 
 def _remove_group(group: Path) -> None:
-    """Remove an emptied group; its last process may need a moment to be reaped."""
+    """Remove an empty group; retried, because its last process may not be reaped yet."""
     for _ in range(100):
         try:
             group.rmdir()
@@ -230,7 +217,7 @@ def _run(
 
 
 def _watch(process: subprocess.Popen[bytes], deadline: float, watched_bytes: int | None) -> tuple[End, int]:
-    """Wait for the end; stop it for time, or for memory where that is watched. Returns why, and the peak memory."""
+    """Wait for a process, kill it over its limits, and return the reason and the peak memory."""
     end: End = "exit"
     peak = 0
     while process.poll() is None:
@@ -241,20 +228,16 @@ def _watch(process: subprocess.Popen[bytes], deadline: float, watched_bytes: int
         elif time.monotonic() > deadline:
             end = "time"
         if end != "exit":
-            _kill_session(process)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             break
         time.sleep(POLL_SECONDS)
     return end, peak
 
 
-def _kill_session(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
 def _resident_bytes(pid: int) -> int:
-    """Resident memory of a process and its children, right now."""
+    """Return the current resident memory of a process and its children."""
     try:
         root = psutil.Process(pid)
         family = [root, *root.children(recursive=True)]

@@ -1,7 +1,4 @@
-"""What lies in a tree: ordinary files, links, and what git cannot carry. Links are looked at, never trusted.
-
-Two names of one file (hard links) cannot be told from a file of its own: such content travels as that of any file.
-"""
+"""Lists the files, links and special files of a tree. Hard links count as ordinary files."""
 
 from __future__ import annotations
 
@@ -15,22 +12,22 @@ from typing import Literal
 from my_submission.submission import git
 
 NEVER_PUSHED = {".git", ".venv", "venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "data"}
-"""Folders that are left out where no git says what belongs to the tree."""
+"""Folders to skip in a tree that is not a git repository."""
 
 _MAX_LINKS = 40
-"""Links on the way to a file; Linux gives up there as well."""
+"""Links that are followed on one path, as in Linux."""
 
 _LINK_MODE, _SUBMODULE_MODE = "120000", "160000"
 
 
 @dataclass(frozen=True)
 class TreeEntries:
-    """The names of a tree, relative, with forward slashes, sorted.
+    """Names in a tree, as sorted relative paths with forward slashes.
 
     Attributes:
-        files: ordinary files that a push would carry.
-        links: symbolic links that a push would carry as links, with their targets.
-        submodules: commits of other repositories, which a push names but does not bring.
+        files: ordinary files in the push.
+        links: symbolic links in the push, with their targets.
+        submodules: submodules; a push contains their commit but not their files.
         specials: named pipes, sockets and devices, with their kind.
     """
 
@@ -41,7 +38,7 @@ class TreeEntries:
 
 
 def find_entries(root: Path, *, is_repository: bool) -> TreeEntries:
-    """Look at every name of a tree without following a link.
+    """List every name of a tree without following links.
 
     Raises:
         InputError: git fails.
@@ -69,21 +66,21 @@ def find_entries(root: Path, *, is_repository: bool) -> TreeEntries:
 
 @dataclass(frozen=True)
 class LinkEnd:
-    """What a path comes to when its links are followed inside a tree.
+    """The end of a path whose links were followed inside a tree.
 
     Attributes:
-        kind: a file, a folder, nothing, a way out of the tree, or a circle.
-        place: relative path of what was reached; for a way out the target that leads there.
+        kind: "nothing" if the end does not exist, "outside" if a link leaves the tree, "circle" for circular links.
+        path: relative path of the end; for "outside" the target of the link.
         links: relative paths of the links on the way.
     """
 
     kind: Literal["file", "folder", "nothing", "outside", "circle"]
-    place: str
+    path: str
     links: list[str] = field(default_factory=list)
 
 
 def follow(root: Path, name: str) -> LinkEnd:
-    """Follow the links of a relative path one by one; a target that leaves the tree is never followed."""
+    """Follow the links of a relative path one by one; links that leave the tree are not followed."""
     reached: list[str] = []
     waiting = list(PurePosixPath(name).parts)
     links: list[str] = []
@@ -112,10 +109,10 @@ def follow(root: Path, name: str) -> LinkEnd:
 
 def _walked(root: Path) -> Iterator[str]:
     for folder, folders, files in os.walk(root):
-        place = Path(folder).relative_to(root)
+        relative = Path(folder).relative_to(root)
         linked = [name for name in folders if (Path(folder) / name).is_symlink()]
         folders[:] = [name for name in folders if name not in NEVER_PUSHED]
-        yield from ((place / name).as_posix() for name in (*files, *linked) if name not in NEVER_PUSHED)
+        yield from ((relative / name).as_posix() for name in (*files, *linked) if name not in NEVER_PUSHED)
 
 
 def _specials(root: Path) -> Iterator[tuple[str, str]]:
@@ -132,7 +129,7 @@ def _specials(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _is_behind_link(root: Path, folder: str, known: dict[str, bool]) -> bool:
-    """Whether a folder of the tree, or one above it, is a link."""
+    """Return whether a folder of the tree, or one above it, is a link."""
     folder = "" if folder == "." else folder
     if folder not in known:
         parent = str(PurePosixPath(folder).parent)

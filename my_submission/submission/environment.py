@@ -1,4 +1,4 @@
-"""Where a submission runs in a rehearsal: a clean virtual environment from its requirements alone, or a container."""
+"""Python environments for a rehearsal: a virtual environment or container with the submission's requirements only."""
 
 from __future__ import annotations
 
@@ -17,24 +17,22 @@ from my_submission.files.cache import cache_folder
 from my_submission.submission.requirement_names import CONSTRAINTS_NAME, debian_packages
 
 PYTHON_IMAGE = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
-"""What a container is built on: this Python's version, so that the same wheels fit."""
+"""Base image of containers, with this Python's version, so that the same wheels fit."""
 
 _ERROR_LINES = 15
 
 
 class EnvironmentBuildError(MdxError):
-    """The environment of a submission cannot be built from its own files."""
+    """The environment of a submission cannot be built from its requirements."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A Python that has a submission's requirements.
+    """A Python with a submission's requirements.
 
     Attributes:
         python: path of the interpreter, or "python" inside a container.
-        description: for the report.
-        engine: the container engine's command; None for an interpreter of this machine.
-        image: of the container.
+        engine: the container engine's command, or None.
     """
 
     python: str
@@ -45,7 +43,7 @@ class Environment:
     def command(
         self, command: list[str], *, work: Path, cwd: Path, environment: Mapping[str, str], machine: GraderMachine
     ) -> list[str]:
-        """The command that runs ``command`` here; a container gets ``work`` mounted at its own path."""
+        """Return the command that runs ``command`` in this environment; containers mount ``work`` at the same path."""
         if self.engine is None:
             return command
         variables = [word for name, value in environment.items() for word in ("--env", f"{name}={value}")]
@@ -55,12 +53,12 @@ class Environment:
 
 
 def current_environment() -> Environment:
-    """The interpreter that runs this: quick, but no proof that the requirements are enough."""
-    return Environment(sys.executable, f"this interpreter ({sys.executable}); requirements.txt is not proven")
+    """Return the running interpreter: quick, but requirements.txt is not tested."""
+    return Environment(sys.executable, f"this interpreter ({sys.executable}); requirements.txt is not tested")
 
 
 def find_container_engine() -> str | None:
-    """Docker or Podman, where its engine answers."""
+    """Return the path of Docker or Podman if one is installed and running, or None."""
     for name in ("docker", "podman"):
         path = shutil.which(name)
         if path and subprocess.run([path, "info"], capture_output=True, check=False).returncode == 0:
@@ -69,10 +67,10 @@ def find_container_engine() -> str | None:
 
 
 def container_environment(tree: Path, engine: str) -> Environment:
-    """Build an image from requirements.txt and apt.txt alone.
+    """Build an image from requirements.txt and apt.txt.
 
     Raises:
-        EnvironmentBuildError: it cannot be built; the message holds the end of what was printed.
+        EnvironmentBuildError: it cannot be built; the message has the end of the output.
     """
     packages = " ".join(debian_packages(tree / "apt.txt"))
     install = f"RUN apt-get update && apt-get install -y --no-install-recommends {packages}\n" if packages else ""
@@ -85,22 +83,21 @@ def container_environment(tree: Path, engine: str) -> Environment:
 
 
 def fresh_environment(tree: Path, *, rebuild: bool = False) -> Environment:
-    """A virtual environment with nothing but what requirements.txt asks for; kept for the next rehearsal.
+    """Create a virtual environment with the requirements of requirements.txt only, or reuse the one created before.
 
     Args:
-        tree: holds requirements.txt.
-        rebuild: make it anew even if one of the same requirements is there.
+        rebuild: create it again even if one with the same requirements exists.
 
     Raises:
-        EnvironmentBuildError: a requirement cannot be installed; the message holds the end of what pip printed.
+        EnvironmentBuildError: a requirement cannot be installed; the message has the end of pip's output.
     """
     requirements = tree / "requirements.txt"
     if not requirements.is_file():
-        raise EnvironmentBuildError("is missing", where=requirements, hint="list what the submission imports")
+        raise EnvironmentBuildError("is missing", where=requirements, hint="list the libraries the submission imports")
     digest = hashlib.sha256(_requirements(tree) + sys.version.encode()).hexdigest()[:16]
     folder = cache_folder() / "environments" / digest
     stamp, python = folder / "complete", folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    described = f"clean virtual environment from requirements.txt alone ({folder})"
+    described = f"clean virtual environment from requirements.txt ({folder})"
     if stamp.is_file() and not rebuild:
         return Environment(str(python), described)
     shutil.rmtree(folder, ignore_errors=True)
@@ -113,7 +110,7 @@ def fresh_environment(tree: Path, *, rebuild: bool = False) -> Environment:
 
 
 def _requirement_files(tree: Path) -> list[Path]:
-    """requirements.txt, and the versions that it may point to."""
+    """Return the paths of requirements.txt and constraints.txt that exist."""
     return [path for path in (tree / "requirements.txt", tree / CONSTRAINTS_NAME) if path.is_file()]
 
 
@@ -125,5 +122,5 @@ def _build(command: list[str], what: str, *, stdin: str = "") -> None:
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         tail = "\n".join((done.stderr or done.stdout).splitlines()[-_ERROR_LINES:])
-        hint = "correct the line that the installer names; it must be installable from the package index alone"
+        hint = "correct the requirement in the message; it must be installable from the package index"
         raise EnvironmentBuildError(f"{what} cannot be installed:\n{tail}\n", hint=hint)

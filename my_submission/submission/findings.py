@@ -1,4 +1,4 @@
-"""What a check found: a fault with its cure, a warning, or a fact worth knowing."""
+"""Findings of checks: faults with hints, warnings and facts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ class Finding:
     """One result of one check.
 
     Attributes:
-        check: which check, in a word or two.
-        severity: a fault makes the submission fail; a warning may; a fact is for the record.
-        text: what was found, naming the file or value.
-        hint: what to do about it; empty for facts.
+        severity: a fault makes the submission fail, a warning may, a fact does not.
+        hint: how to mend it; empty for facts.
     """
 
     check: str
@@ -33,26 +31,26 @@ class Finding:
 
 
 def fault(check: str, text: str, hint: str) -> Finding:
-    """Something that makes the submission fail."""
+    """Return a finding that makes the submission fail."""
     return Finding(check=check, severity="fault", text=text, hint=hint)
 
 
 def warning(check: str, text: str, hint: str = "") -> Finding:
-    """Something that may cost the submission time or points."""
+    """Return a finding that may cost the submission time or points."""
     return Finding(check=check, severity="warning", text=text, hint=hint)
 
 
 def fact(check: str, text: str) -> Finding:
-    """Something for the record."""
+    """Return a finding for the record."""
     return Finding(check=check, severity="fact", text=text)
 
 
 def fault_of(check: str, error: MdxError) -> Finding:
-    """A fault from an error that names its place and cure."""
+    """Return a fault from an error."""
     text = error.problem if error.where is None else f"{error.where}: {error.problem}"
     return fault(check, text, error.hint or "see the message")
 
 
 def has_fault(findings: Iterable[Finding]) -> bool:
-    """Whether any of them is a fault."""
+    """Return whether any finding is a fault."""
     return any(finding.severity == "fault" for finding in findings)

@@ -1,4 +1,4 @@
-"""The few git commands that a submission needs."""
+"""The git commands that a submission needs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from my_submission.errors import InputError
 
 
 def run_git(root: Path, *arguments: str, stdin: str = "") -> str:
-    """Run git in a folder and return what it printed.
+    """Run git in a folder and return its output.
 
     Raises:
-        InputError: git is not installed, or the command failed; the message holds what git said.
+        InputError: git is not installed, or the command failed; the message has git's error.
     """
     if shutil.which("git") is None:
         raise InputError("git is not installed", hint="install git: a submission is pushed with it")
@@ -24,43 +24,43 @@ def run_git(root: Path, *arguments: str, stdin: str = "") -> str:
         input=stdin,
         capture_output=True,
         encoding="utf-8",
-        errors="surrogateescape",  # names of files need not be UTF-8
+        errors="surrogateescape",  # file names need not be UTF-8
         check=False,
     )
     if done.returncode:
         problem = f"git {arguments[0]} failed ({' '.join(done.stderr.split()) or done.returncode})"
-        raise InputError(problem, where=root, hint="mend what git says, then try again")
+        raise InputError(problem, where=root, hint="solve the problem in git's message, then try again")
     return done.stdout
 
 
 def has_git_lfs() -> bool:
-    """Whether Git LFS is installed here."""
+    """Return whether Git LFS is installed."""
     return shutil.which("git-lfs") is not None
 
 
 def is_repository(root: Path) -> bool:
-    """Whether ``root`` is the top of a git working tree."""
+    """Return whether ``root`` is the top of a git working tree."""
     return shutil.which("git") is not None and (root / ".git").exists()
 
 
 def pushed_names(root: Path) -> list[str]:
-    """Names that git would carry from a working tree: tracked, or new and not ignored; relative, sorted.
+    """Return the names git would add from a working tree: tracked, or new and not ignored; relative and sorted.
 
-    Files and links alike; what is tracked but gone, and what lies behind a link, is among them too.
+    Includes links, tracked files that no longer exist, and files behind links.
     """
     listed = run_git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     return sorted({name for name in listed.split("\0") if name})
 
 
 def index_modes(root: Path) -> dict[str, str]:
-    """Mode of every tracked file as git keeps it: 100644, 100755 (can be run), 120000 (link) or 160000 (submodule)."""
+    """Return the git mode of every tracked file: 100644, 100755 (executable), 120000 (link) or 160000 (submodule)."""
     listed = run_git(root, "ls-files", "-s", "-z")
     fields = (line.partition("\t") for line in listed.split("\0") if line)
     return {name: facts.split()[0] for facts, _, name in fields}
 
 
 def index_line_endings(root: Path, names: Sequence[str]) -> dict[str, str]:
-    """Line endings of tracked files as git keeps them: lf, crlf, mixed, none or -text."""
+    """Return the line endings of tracked files in git's index: lf, crlf, mixed, none or -text."""
     if not names:
         return {}
     listed = run_git(root, "ls-files", "--eol", "-z", "--", *(f":(literal){name}" for name in names))
@@ -69,7 +69,7 @@ def index_line_endings(root: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def setting(root: Path, name: str) -> str:
-    """A setting of the repository; empty where there is none."""
+    """Return a setting of the repository; empty if it is not set."""
     try:
         return run_git(root, "config", "--get", name).strip()
     except InputError:
@@ -77,7 +77,7 @@ def setting(root: Path, name: str) -> str:
 
 
 def lfs_tracked(root: Path, names: Iterable[str]) -> set[str]:
-    """Those of ``names`` that .gitattributes gives to Git LFS; works outside a repository too."""
+    """Return those of ``names`` that .gitattributes assigns to Git LFS; works outside a repository too."""
     asked = "\0".join(names)
     if not asked:
         return set()
@@ -93,7 +93,7 @@ def lfs_tracked(root: Path, names: Iterable[str]) -> set[str]:
 
 
 def committed_sizes(root: Path) -> dict[str, int]:
-    """Bytes of every file as the last commit holds it (an LFS pointer counts as the pointer); none before a commit."""
+    """Return the size in bytes of every file in the last commit (of the pointer for Git LFS); empty without commits."""
     try:
         listed = run_git(root, "ls-tree", "-r", "-l", "-z", "HEAD")
     except InputError:

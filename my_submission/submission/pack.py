@@ -1,4 +1,4 @@
-"""The exact tree to push: only what the chosen system and track need, as a git repository with LFS attributes."""
+"""Packs a submission: the files that the chosen system and track need, as a git repository with LFS attributes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from my_submission.weights.manifest import MANIFEST_NAME
 from terminal.documents import read_json
 
 COMPANIONS = ("LICENSE", "README.md", "apt.txt", CONSTRAINTS_NAME, CONFIGURATION_NAME)
-"""Files that go along as they are."""
+"""Files that are copied unchanged."""
 
-RUNNING_TEXT = ("*.sh", "*.py", "*.toml", "*.json", "*.csv", "*.txt", "*.md")
-"""Patterns of the text files of a submission, which git hands out with line feeds alone everywhere."""
+TEXT_PATTERNS = ("*.sh", "*.py", "*.toml", "*.json", "*.csv", "*.txt", "*.md")
+"""Text files, for which .gitattributes requires Linux line endings."""
 
 _IGNORED = ".venv/\n__pycache__/\ndata/\npublic_dataset/\nevaluator_outputs/\n"
 
@@ -35,11 +35,10 @@ class PackResult:
     """A packed submission.
 
     Attributes:
-        directory: where it is.
-        files: relative path to bytes, sorted.
-        lfs_files: those that go by Git LFS.
-        is_committed: whether everything is committed; false where LFS files wait for git-lfs.
-        notes: what a reader should know.
+        files: relative path to size in bytes, sorted.
+        lfs_files: files in Git LFS.
+        is_committed: whether everything is committed; False if git-lfs is needed and not installed.
+        notes: instructions for the user.
     """
 
     directory: Path
@@ -50,21 +49,20 @@ class PackResult:
 
     @property
     def n_bytes(self) -> int:
-        """Size of all files together."""
+        """Total size of all files."""
         return sum(self.files.values())
 
 
 def pack_submission(tree: SubmissionTree, directory: Path) -> PackResult:
-    """Write the tree to push. Links inside the tree are packed as the files they lead to.
+    """Write the tree to push; links inside the tree are replaced by their targets.
 
     Args:
-        tree: where the submission is developed.
-        directory: new or empty, outside the tree.
+        directory: a new or empty folder outside the tree.
 
     Raises:
-        InputError: the configuration, the system or git is not there, or a link leads out of the tree.
-        WeightsError: an artefact is missing or not what its name promises.
-        OutputError: the directory holds something already, lies in the tree, or cannot be written.
+        InputError: the configuration, the system or git is missing, or a link leads out of the tree.
+        WeightsError: an artefact is missing or has another hash.
+        OutputError: the directory is not empty, is inside the tree, or cannot be written.
     """
     _require_free(directory, tree)
     configuration = tree.configuration()
@@ -89,7 +87,7 @@ def pack_submission(tree: SubmissionTree, directory: Path) -> PackResult:
         lfs_files = _write_attributes(directory)
         (directory / ".gitignore").write_text(_IGNORED, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"cannot be written ({error})", where=directory, hint="name another folder") from error
+        raise OutputError(f"cannot be written ({error})", where=directory, hint="choose another folder") from error
     is_committed = _commit(directory, configuration, lfs_files)
     paths = sorted(path for path in directory.rglob("*") if path.is_file() and ".git" not in path.parts)
     return PackResult(
@@ -102,33 +100,33 @@ def pack_submission(tree: SubmissionTree, directory: Path) -> PackResult:
 
 
 def _require_free(directory: Path, tree: SubmissionTree) -> None:
-    """OutputError unless the directory is new or empty and lies outside the tree, whatever links lead there."""
-    hint = "name a new folder outside the tree"
+    """Raise OutputError unless the directory, with links resolved, is new or empty and outside the tree."""
+    hint = "choose a new folder outside the tree"
     try:
         real = directory.resolve()
         if real.is_relative_to(tree.root):
-            raise OutputError(f"lies in the tree that is packed ({tree.root})", where=directory, hint=hint)
+            raise OutputError(f"is inside the tree that is packed ({tree.root})", where=directory, hint=hint)
         if not real.exists() and directory.is_symlink():
-            raise OutputError(f"is a link to {real}, which is not there", where=directory, hint=hint)
+            raise OutputError(f"is a link to {real}, which does not exist", where=directory, hint=hint)
         if real.exists() and (not real.is_dir() or any(real.iterdir())):
-            raise OutputError("is not empty", where=directory, hint="name a new folder")
-    except (OSError, RuntimeError) as error:  # links in a circle, no permission
+            raise OutputError("is not empty", where=directory, hint="choose a new folder")
+    except (OSError, RuntimeError) as error:  # circular links, no permission
         raise OutputError(f"cannot be used ({error})", where=directory, hint=hint) from error
 
 
 def _code_files(tree: SubmissionTree, configuration: SubmissionConfiguration, closure: CodeClosure) -> dict[str, Path]:
-    """Relative path to file: every module that the doors reach, the data files these name, and what goes along."""
+    """Return relative path to file: the imported modules, the data files they name, and the companions."""
     root = tree.root
     wanted = {*closure.files, *configuration.challenge_track.entry_files, *_data_files(root, closure)}
     wanted |= {name for name in COMPANIONS if (root / name).is_file()}
     for name in sorted(wanted):
         if not (root / name).is_file():
-            raise InputError("is missing", where=root / name, hint="restore it: the track needs it")
+            raise InputError("is missing", where=root / name, hint="restore it; the track needs it")
     return {name: root / name for name in sorted(wanted)}
 
 
 def _model_files(models: ModelsFolder, weights: dict[str, Path]) -> dict[str, Path]:
-    """Relative path to file: the artefacts, what belongs to them, and the notes that lie beside them."""
+    """Return relative path to file: the artefacts, their companion files and their README.md."""
     found = {}
     for name, path in weights.items():
         packed = PurePosixPath("models") / models.artefact(name).path
@@ -148,7 +146,7 @@ def _copy(sources: dict[str, Path], directory: Path) -> None:
 
 
 def _data_files(root: Path, closure: CodeClosure) -> set[str]:
-    """Files beside the modules that a module of the same folder mentions by name."""
+    """Return the JSON and CSV files that a module of the same folder mentions by name."""
     found = set()
     for module in closure.files:
         text = (root / module).read_text(encoding="utf-8")
@@ -158,7 +156,7 @@ def _data_files(root: Path, closure: CodeClosure) -> set[str]:
 
 
 def _requirements_text(root: Path, closure: CodeClosure) -> str:
-    """Those requirements whose libraries the packed modules import, in the versions that were tried."""
+    """Return requirements.txt reduced to the libraries that the packed modules import."""
     needed = {name for library in closure.libraries for name in distributions_of(library)}
     lines = [line for name, line in requirement_lines(root / "requirements.txt").items() if name in needed]
     if (root / CONSTRAINTS_NAME).is_file():
@@ -167,37 +165,37 @@ def _requirements_text(root: Path, closure: CodeClosure) -> str:
 
 
 def _manifest_text(models: ModelsFolder, weights: dict[str, Path]) -> str:
-    """The manifest with the packed artefacts' entries alone."""
-    manifest = read_json(models.directory / MANIFEST_NAME)  # checked when the folder was opened
+    """Return the manifest reduced to the packed artefacts."""
+    manifest = read_json(models.directory / MANIFEST_NAME)  # validated when the folder was opened
     manifest["artefacts"] = [entry for entry in manifest["artefacts"] if entry["name"] in weights]
     return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
 
 
 def _point_to_models(path: Path, configuration: SubmissionConfiguration) -> None:
-    """The packed weights are always in ``models``."""
+    """Change models_dir to "models", where packed weights always are."""
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace(json.dumps(configuration.models_dir), '"models"'), encoding="utf-8")
     if SubmissionTree(path.parent).configuration() != replace(configuration, models_dir="models"):
-        raise InputError("its models_dir cannot be pointed to models", where=path, hint='write models_dir = "models"')
+        raise InputError("its models_dir cannot be changed to models", where=path, hint='write models_dir = "models"')
 
 
 def _write_attributes(directory: Path) -> list[str]:
-    """Give every file over the limit to Git LFS."""
+    """Write .gitattributes, and return the files over the size limit, which it assigns to Git LFS."""
     large = sorted(
         path.relative_to(directory).as_posix()
         for path in directory.rglob("*")
         if path.is_file() and path.stat().st_size > LFS_THRESHOLD_BYTES
     )
-    lines = ["# What runs on Linux keeps Linux line endings."]
-    lines += [f"{pattern} text eol=lf" for pattern in RUNNING_TEXT]
-    lines += ["# Files over 5 MB travel by Git LFS.", "*.onnx binary", "*.ckpt binary"]
+    lines = ["# The grader runs Linux: text files need Linux line endings."]
+    lines += [f"{pattern} text eol=lf" for pattern in TEXT_PATTERNS]
+    lines += ["# Files over 5 MB must be in Git LFS.", "*.onnx binary", "*.ckpt binary"]
     lines += [f"{name.replace(' ', '[[:space:]]')} filter=lfs diff=lfs merge=lfs -text" for name in large]
     (directory / ".gitattributes").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return large
 
 
 def _commit(directory: Path, configuration: SubmissionConfiguration, lfs_files: list[str]) -> bool:
-    """Make the repository and commit; large files only where git-lfs can turn them into pointers."""
+    """Create the repository and commit; large files are committed only if git-lfs is installed."""
     git.run_git(directory, "init", "--quiet", "--initial-branch=master")
     can_commit_all = not lfs_files or git.has_git_lfs()
     if lfs_files and can_commit_all:
@@ -210,7 +208,7 @@ def _commit(directory: Path, configuration: SubmissionConfiguration, lfs_files: 
 
 
 def _identity(directory: Path, configuration: SubmissionConfiguration) -> list[str]:
-    """The user's own git identity, or the first author where git knows none."""
+    """Return git options that set the first author as identity if the user has none."""
     try:
         git.run_git(directory, "config", "user.email")
     except InputError:

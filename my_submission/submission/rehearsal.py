@@ -1,10 +1,10 @@
-"""A submission built and run the way the grader does it: its own files, its own environment, the grader's limits."""
+"""Runs a submission as the grader does: its own files, its own environment, the grader's limits."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -24,26 +24,26 @@ from my_submission.submission.tree import SubmissionTree
 from terminal.documents import DocumentError, read_json_lines
 
 SETUP_SECONDS = 900.0
-"""For loading, where the track states nothing; the 2021 kit's figure."""
+"""Default limit for loading, that of the 2021 kit."""
 
 GRACE_SECONDS = 60.0
-"""A run that hangs is given up this long after all of its limits together."""
+"""Time after the sum of all limits until a run is killed."""
 
 CONTAINER_KILLED = 137
-"""How a container ends that went over its memory."""
+"""Exit code of a container that exceeded its memory."""
+
+_RECORD_NAME, _REPORTS_NAME = "record.jsonl", "reports.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RehearsalSettings:
-    """What to rehearse with.
+    """Settings of a rehearsal.
 
     Attributes:
-        dataset: folder of songs in the track's layout; a made-up song when not given.
-        only_longest: of the data set, its longest song alone.
-        song_seconds: duration of the made-up song.
-        limit: replaces the configuration's limit of a song.
+        dataset: folder of songs in the track's layout; by default a synthetic song.
+        limit: replaces the configuration's limit per song.
         machine: replaces the track's machine.
-        use_cgroup: have the kernel count memory where that is permitted.
+        use_cgroup: limit memory by a control group if permitted.
     """
 
     dataset: Path | None = None
@@ -55,31 +55,130 @@ class RehearsalSettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.song_seconds < float("inf"):
-            raise ValueError(f"song_seconds={self.song_seconds} is no duration")
+            raise ValueError(f"song_seconds={self.song_seconds} is not a duration")
 
 
 @dataclass(frozen=True)
-class _Stage:
-    """The folders of one rehearsal."""
+class _Rehearsal:
+    """Folders, environment and limits of one rehearsal."""
 
     work: Path
-    tree: Path = field(init=False)
-    songs: Path = field(init=False)
-    results: Path = field(init=False)
+    track: Track
+    environment: Environment
+    confinement: Confinement
+    limit: SongLimit
 
     def __post_init__(self) -> None:
-        for name in ("tree", "songs", "results"):
-            object.__setattr__(self, name, self.work / name)
         for name in ("songs", "results/predictions", "home", "tmp"):
             (self.work / name).mkdir(parents=True)
 
     @property
-    def record(self) -> Path:
-        return self.work / "record.jsonl"
+    def tree(self) -> Path:
+        return self.work / "tree"
 
     @property
-    def reports(self) -> Path:
-        return self.work / "reports.jsonl"
+    def songs(self) -> Path:
+        return self.work / "songs"
+
+    @property
+    def results(self) -> Path:
+        return self.work / "results"
+
+    def copy_tree(self, tree: SubmissionTree) -> None:
+        """Copy the files and links that a push contains, and the runner that stands in for the grader."""
+        for name in tree.files:
+            (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(tree.root / name, self.tree / name)
+        for name, link in tree.entries.links.items():  # as links, because a push contains only the link
+            if follow(tree.root, name).kind in {"file", "folder"}:
+                (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
+                (self.tree / name).symlink_to(link)
+        if self.track.name == "mdx21":
+            shutil.rmtree(self.tree / "evaluator", ignore_errors=True)
+            (self.tree / "evaluator").mkdir()
+            shutil.copy(grader_file("mdx21.py"), self.tree / "evaluator" / "music_demixing.py")
+        else:
+            shutil.copy(grader_file("sdx23.py"), self.work / "grader.py")
+
+    def run(self, songs: list[RehearsalSong]) -> ConfinedRun:
+        variables = {**self._base_variables(), **self._track_variables()}
+        runner = [self.environment.python, str(self.work / "grader.py")]
+        command = self.environment.command(
+            ["bash", "run.sh"] if self.track.name == "mdx21" else runner,
+            work=self.work,
+            cwd=self.tree,
+            environment=variables,
+            machine=self.confinement.machine,
+        )
+        confinement = self.confinement
+        if self.environment.engine is not None:  # the container engine sets the limits; it needs network and memory
+            confinement = Confinement(machine=confinement.machine, allow_network=True, use_cgroup=False)
+        seconds = GRACE_SECONDS + (self.track.setup_seconds or SETUP_SECONDS)
+        seconds += sum(self.limit.seconds_for(song.seconds) for song in songs)
+        return confinement.run(command, cwd=self.tree, environment=variables, scratch=self.work, seconds=seconds)
+
+    def _base_variables(self) -> dict[str, str]:
+        """Return environment variables as on a fresh machine, without the user's caches and settings."""
+        found = [str(Path(self.environment.python).parent)] if self.environment.engine is None else []
+        return {
+            "PATH": ":".join([*found, "/usr/local/bin", "/usr/bin", "/bin"]),
+            "HOME": str(self.work / "home"),
+            "TMPDIR": str(self.work / "tmp"),
+            "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "AICROWD_IS_GRADING": "true",
+            "REHEARSAL_RECORD": str(self.work / _RECORD_NAME),
+            REPORT_VARIABLE: str(self.work / _REPORTS_NAME),
+        }
+
+    def _track_variables(self) -> dict[str, str]:
+        """Return the environment variables that the grader of the track sets."""
+        seconds, factor = self.limit.seconds, self.limit.duration_factor
+        if self.track.name == "mdx21":
+            limits = {SECONDS_VARIABLE: seconds, FACTOR_VARIABLE: factor, SETUP_VARIABLE: self.track.setup_seconds}
+            paths = {"TEST_DATASET_PATH": str(self.songs), "RESULTS_DATASET_PATH": str(self.results)}
+        else:
+            limits = {"REHEARSAL_SECONDS": seconds, "REHEARSAL_FACTOR": factor}
+            paths = {"AICROWD_DATASET_DIR": str(self.songs), "AICROWD_PUBLIC_SHARED_DIR": str(self.results)}
+            paths["REHEARSAL_INSTRUMENTS"] = ",".join(self.track.sources)
+        return {**paths, **{name: f"{value:.12g}" for name, value in limits.items() if value is not None}}
+
+    def report(self, songs: list[RehearsalSong], outcome: ConfinedRun) -> RehearsalReport:
+        notes = _record_of(self.work / _RECORD_NAME)
+        by_song = {note["song"]: note for note in notes if "song" in note}
+        report_of = dict(zip(by_song, read_song_reports(self.work / _REPORTS_NAME), strict=False))
+        is_container = self.environment.engine is not None
+        if is_container and outcome.returncode == CONTAINER_KILLED:
+            outcome = replace(outcome, end="memory")
+        conditions = ["limits by the container engine"] if is_container else self.confinement.describe()
+        return RehearsalReport(
+            conditions=(self.environment.description, *conditions, str(self.limit)),
+            setup_seconds=next((note["setup_seconds"] for note in notes if "setup_seconds" in note), None),
+            songs=tuple(self._song_result(song, by_song.get(song.name), report_of.get(song.name)) for song in songs),
+            outcome=outcome,
+            peak_bytes=max([outcome.peak_bytes, *(note["peak_bytes"] for note in notes)]),
+            machine=self.confinement.machine,
+        )
+
+    def _song_result(self, song: RehearsalSong, note: dict[str, Any] | None, report: SongReport | None) -> SongResult:
+        unfinished = SongResult(
+            name=song.name,
+            duration_seconds=song.seconds,
+            seconds=None,
+            limit_seconds=self.limit.seconds_for(song.seconds),
+            error="the run ended before this song did",
+        )
+        if note is None:
+            return unfinished
+        results = self.results if self.track.name == "mdx21" else self.results / "predictions"
+        return replace(
+            unfinished,
+            seconds=note["seconds"],
+            error=note["error"] or "",
+            stem_faults=() if note["error"] else tuple(find_stem_faults(results, song, self.track)),
+            is_timed_out=note["timed_out"],
+            **({} if report is None else vars(report)),
+        )
 
 
 def rehearse(
@@ -90,131 +189,21 @@ def rehearse(
 ) -> RehearsalReport:
     """Run a copy of the tree over songs under the grader's limits.
 
-    Args:
-        tree: what would be pushed; only files that a push carries are copied.
-        configuration: the tree's own.
-        environment: the Python it runs in.
-        settings: songs, limits, machine.
-
     Raises:
-        InputError: there are no songs to rehearse with.
+        InputError: the data set has no songs.
     """
     settings = settings or RehearsalSettings()
     track = configuration.challenge_track
     limit = settings.limit or configuration.limit
     confinement = Confinement(machine=settings.machine or track.machine, use_cgroup=settings.use_cgroup)
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as scratch:
-        stage = _Stage(Path(scratch).resolve())
-        _copy_tree(tree, stage.tree, track)
-        songs = _songs(stage, track, settings)
-        results = stage.results if track.name == "mdx21" else stage.results / "predictions"
-        outcome = _run(stage, track, environment, confinement, limit, songs)
-        return _report(stage, track, environment, confinement, limit, songs, results, outcome)
-
-
-def _copy_tree(tree: SubmissionTree, target: Path, track: Track) -> None:
-    """Copy what a push carries, and put the grader's own runner in its place."""
-    for name in tree.files:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(tree.root / name, target / name)
-    for name, link in tree.entries.links.items():  # as links, for a push carries no more of them
-        if follow(tree.root, name).kind in {"file", "folder"}:
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            (target / name).symlink_to(link)
-    if track.name == "mdx21":
-        shutil.rmtree(target / "evaluator", ignore_errors=True)
-        (target / "evaluator").mkdir()
-        shutil.copy(grader_file("mdx21.py"), target / "evaluator" / "music_demixing.py")
-    else:
-        shutil.copy(grader_file("sdx23.py"), target.parent / "grader.py")
-
-
-def _songs(stage: _Stage, track: Track, settings: RehearsalSettings) -> list[RehearsalSong]:
-    if settings.dataset is None:
-        return make_song(track, stage.songs, settings.song_seconds)
-    return copy_songs(settings.dataset, track, stage.songs, only_longest=settings.only_longest)
-
-
-def _run(
-    stage: _Stage,
-    track: Track,
-    environment: Environment,
-    confinement: Confinement,
-    limit: SongLimit,
-    songs: list[RehearsalSong],
-) -> ConfinedRun:
-    variables = {**_base_variables(stage, environment), **_track_variables(stage, track, limit)}
-    inner = ["bash", "run.sh"] if track.name == "mdx21" else [environment.python, str(stage.work / "grader.py")]
-    command = environment.command(
-        inner, work=stage.work, cwd=stage.tree, environment=variables, machine=confinement.machine
-    )
-    if environment.engine is not None:  # the engine itself confines, and needs its own network and memory
-        confinement = Confinement(machine=confinement.machine, allow_network=True, use_cgroup=False)
-    seconds = (track.setup_seconds or SETUP_SECONDS) + sum(limit.seconds_for(song.seconds) for song in songs)
-    return confinement.run(
-        command, cwd=stage.tree, environment=variables, scratch=stage.work, seconds=seconds + GRACE_SECONDS
-    )
-
-
-def _base_variables(stage: _Stage, environment: Environment) -> dict[str, str]:
-    """A bare environment, as on a machine that has never seen the submission: no caches, no settings of the user."""
-    found = [str(Path(environment.python).parent)] if environment.engine is None else []
-    return {
-        "PATH": ":".join([*found, "/usr/local/bin", "/usr/bin", "/bin"]),
-        "HOME": str(stage.work / "home"),
-        "TMPDIR": str(stage.work / "tmp"),
-        "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "AICROWD_IS_GRADING": "true",
-        "REHEARSAL_RECORD": str(stage.record),
-        REPORT_VARIABLE: str(stage.reports),
-    }
-
-
-def _track_variables(stage: _Stage, track: Track, limit: SongLimit) -> dict[str, str]:
-    """What the grader of the track sets."""
-    seconds, factor = limit.seconds, limit.duration_factor
-    if track.name == "mdx21":
-        limits = {SECONDS_VARIABLE: seconds, FACTOR_VARIABLE: factor, SETUP_VARIABLE: track.setup_seconds}
-        paths = {"TEST_DATASET_PATH": str(stage.songs), "RESULTS_DATASET_PATH": str(stage.results)}
-    else:
-        limits = {"REHEARSAL_SECONDS": seconds, "REHEARSAL_FACTOR": factor}
-        paths = {"AICROWD_DATASET_DIR": str(stage.songs), "AICROWD_PUBLIC_SHARED_DIR": str(stage.results)}
-        paths["REHEARSAL_INSTRUMENTS"] = ",".join(track.sources)
-    return {**paths, **{name: f"{value:.12g}" for name, value in limits.items() if value is not None}}
-
-
-def _report(
-    stage: _Stage,
-    track: Track,
-    environment: Environment,
-    confinement: Confinement,
-    limit: SongLimit,
-    songs: list[RehearsalSong],
-    results: Path,
-    outcome: ConfinedRun,
-) -> RehearsalReport:
-    lines = _record_of(stage.record)
-    by_song = {line["song"]: line for line in lines if "song" in line}
-    reports = dict(zip(by_song, read_song_reports(stage.reports), strict=False))
-    setup = next((line["setup_seconds"] for line in lines if "setup_seconds" in line), None)
-    peak = max([outcome.peak_bytes, *(line["peak_bytes"] for line in lines)])
-    if environment.engine is not None and outcome.returncode == CONTAINER_KILLED:
-        outcome = replace(outcome, end="memory")
-    conditions = confinement.describe() if environment.engine is None else ["limits by the container engine"]
-    return RehearsalReport(
-        conditions=(environment.description, *conditions, str(limit)),
-        setup_seconds=setup,
-        songs=tuple(
-            _song_result(
-                song, limit, by_song.get(song.name), reports.get(song.name), find_stem_faults(results, song, track)
-            )
-            for song in songs
-        ),
-        outcome=outcome,
-        peak_bytes=peak,
-        machine=confinement.machine,
-    )
+        rehearsal = _Rehearsal(Path(scratch).resolve(), track, environment, confinement, limit)
+        rehearsal.copy_tree(tree)
+        if settings.dataset is None:
+            songs = make_song(track, rehearsal.songs, settings.song_seconds)
+        else:
+            songs = copy_songs(settings.dataset, track, rehearsal.songs, only_longest=settings.only_longest)
+        return rehearsal.report(songs, rehearsal.run(songs))
 
 
 class _SetupNote(TypedDict):
@@ -232,41 +221,15 @@ class _SongNote(TypedDict):
 
 
 def _record_of(path: Path) -> list[dict[str, Any]]:
-    """Return what the runner noted of setup and songs."""
+    """Return the runner's record of setup and songs."""
     if not path.is_file():
         return []
     try:
         lines = read_json_lines(path)
         if all(has_form(_SongNote if "song" in line else _SetupNote, line) for line in lines):
             return lines
-        problem = "a note is not what the runner writes"
+        problem = "a line is not one of the runner's"
     except DocumentError as error:
         problem = str(error)
-    hint = "leave the file that REHEARSAL_RECORD names to the runner"
-    raise InputError(f"the record of the rehearsal cannot be used ({problem})", where=path, hint=hint)
-
-
-def _song_result(
-    song: RehearsalSong,
-    limit: SongLimit,
-    line: dict[str, Any] | None,
-    report: SongReport | None,
-    stem_faults: list[str],
-) -> SongResult:
-    unfinished = SongResult(
-        name=song.name,
-        duration_seconds=song.seconds,
-        seconds=None,
-        limit_seconds=limit.seconds_for(song.seconds),
-        error="the run ended before this song did",
-    )
-    if line is None:
-        return unfinished
-    return replace(
-        unfinished,
-        seconds=line["seconds"],
-        error=line["error"] or "",
-        stem_faults=() if line["error"] else tuple(stem_faults),
-        is_timed_out=line["timed_out"],
-        **({} if report is None else vars(report)),
-    )
+    hint = "make sure that the submission does not write to the file REHEARSAL_RECORD"
+    raise InputError(f"the record of the rehearsal is invalid ({problem})", where=path, hint=hint)

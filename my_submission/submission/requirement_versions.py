@@ -1,4 +1,4 @@
-"""Versions that requirements.txt asks for: known here, known to the package index, or not to be had."""
+"""Checks that the versions in requirements.txt exist: installed here, or in the package index."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _SHOWN_VERSIONS = 5
 
 @dataclass(frozen=True)
 class IndexAnswer:
-    """What the package index says of a name.
+    """The package index's answer about a name.
 
     Attributes:
-        versions: those that this Python can install, newest first; none where the index has no such name.
-        failure: why the index could not be asked; empty where it was.
+        versions: versions that this Python can install, newest first; empty if the index has no such name.
+        failure: why the index could not be queried, or empty.
     """
 
     versions: tuple[str, ...] = ()
@@ -40,11 +40,11 @@ class IndexAnswer:
 
 
 AskIndex = Callable[[str, Sequence[str]], IndexAnswer]
-"""Name of a distribution and options of pip to what the index says."""
+"""Queries the index about a distribution, with options of pip."""
 
 
 def ask_pip(name: str, options: Sequence[str]) -> IndexAnswer:
-    """Ask the indices of pip's settings and of the options which versions there are; no package is fetched."""
+    """Query pip's package indices for the available versions; nothing is downloaded."""
     quick = ["--retries", "1", "--timeout", _CONNECTION_SECONDS, "--disable-pip-version-check", "--no-input"]
     command = [sys.executable, "-m", "pip", "index", "versions", "--pre", *quick, *options, name]
     try:
@@ -65,34 +65,33 @@ def ask_pip(name: str, options: Sequence[str]) -> IndexAnswer:
 
 
 def version_findings(tree: SubmissionTree, ask_index: AskIndex | None = None) -> Iterator[Finding]:
-    """Requirements that nothing can meet are faults; those that could not be looked up are told.
+    """Check that every requirement can be met; requirements that could not be checked are facts.
 
-    A version that is installed here is known to exist; the index is asked for the others alone.
+    Installed versions are known to exist; only the others are looked up in the index.
 
     Args:
-        tree: holds requirements.txt.
-        ask_index: asks the package index, as :func:`ask_pip` does.
+        ask_index: queries the package index; by default :func:`ask_pip`.
     """
     path = tree.root / "requirements.txt"
     try:
         lines, options = list(requirement_lines(path).values()), requirement_options(path)
     except MdxError:
-        return  # told by the check of names
+        return  # requirement_findings reports this
     ask = ask_index or ask_pip
     unchecked: dict[str, list[str]] = {}
     for line in lines:
         outcome = _look_up(line, options, ask)
         if outcome.problem:
-            yield fault(_CHECK, f"requirements.txt asks for {line}: {outcome.problem}", outcome.hint)
+            yield fault(_CHECK, f"requirements.txt requires {line}: {outcome.problem}", outcome.hint)
         elif outcome.failure:
             unchecked.setdefault(outcome.failure, []).append(line)
     for failure, those in unchecked.items():
-        yield fact(_CHECK, f"not checked whether there is {', '.join(those)}: {failure}")
+        yield fact(_CHECK, f"not checked: {', '.join(those)}: {failure}")
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """A problem with its cure, or why nothing is known; all empty where a requirement can be met."""
+    """A problem with a hint, or the reason of a failed check; all empty if the requirement can be met."""
 
     problem: str = ""
     hint: str = ""
@@ -107,9 +106,9 @@ def _look_up(line: str, options: Sequence[str], ask: AskIndex) -> _Outcome:
     try:
         requirement = Requirement(line)
     except InvalidRequirement as error:
-        return _Outcome(f"that is no requirement ({str(error).splitlines()[0]})", "correct the line")
+        return _Outcome(f"this is not a requirement ({str(error).splitlines()[0]})", "correct the line")
     if requirement.url is not None:
-        return _Outcome(failure="it is fetched from an address of its own")
+        return _Outcome(failure="it is a URL")
     is_for_others = requirement.marker is not None and not requirement.marker.evaluate()
     if is_for_others or _is_installed(requirement):
         return _Outcome()
@@ -133,4 +132,4 @@ def _judged(requirement: Requirement, answer: IndexAnswer) -> _Outcome:
     if any(requirement.specifier.filter(answer.versions, prereleases=True)):
         return _Outcome()
     newest = ", ".join(answer.versions[:_SHOWN_VERSIONS])
-    return _Outcome("there is no such version", f"choose one that there is, such as {requirement.name}=={newest}")
+    return _Outcome("there is no such version", f"choose an existing one, such as {requirement.name}=={newest}")

@@ -1,4 +1,4 @@
-"""Results of a rehearsal: its measurements, and the submission's own account of each song."""
+"""Results of a rehearsal: its measurements, and the submission's own report of each song."""
 
 from __future__ import annotations
 
@@ -13,16 +13,13 @@ class SongResult:
     """One song of a rehearsal.
 
     Attributes:
-        name: of its folder.
-        duration_seconds: of the song.
-        seconds: used; None when the run never got there.
-        limit_seconds: allowed.
-        error: message of the error that stopped it, for people; empty when it ended.
-        stem_faults: faults of the stems, one sentence each.
+        seconds: time used, or None if the run ended before this song did.
+        error: the error that stopped it, or empty.
+        stem_faults: problems of its stems, one clause each.
         is_timed_out: whether it was stopped at the limit.
-        is_as_published: whether nothing was left out, by the submission's own account.
-        left_out: sentences of that account about what was left out, for people.
-        done_share: share of the published work that was done, 0 … 1, by the same account.
+        is_as_published: whether the submission reports that nothing was left out.
+        left_out: sentences of that report about work left out.
+        done_share: share of the published work done according to that report, 0 … 1.
     """
 
     name: str
@@ -38,22 +35,18 @@ class SongResult:
 
     @property
     def is_passed(self) -> bool:
-        """Whether the grader would take it."""
+        """Whether the grader would accept it."""
         ended = self.seconds is not None and self.seconds <= self.limit_seconds
         return ended and not self.error and not self.stem_faults
 
 
 @dataclass(frozen=True, kw_only=True)
 class RehearsalReport:
-    """What a rehearsal showed.
+    """The result of a rehearsal.
 
     Attributes:
-        conditions: under what it ran, one line each.
-        setup_seconds: for loading; None when it never ended.
-        songs: in order.
-        outcome: of the process.
-        peak_bytes: the largest resident memory.
-        machine: the grader's.
+        conditions: environment and limits, one line each.
+        setup_seconds: time for loading, or None if it did not end.
     """
 
     conditions: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Songs for a rehearsal: the longest of a data set, or one that is made up."""
+"""Songs for a rehearsal: those of a data set, or a synthetic one."""
 
 from __future__ import annotations
 
@@ -19,13 +19,7 @@ _BLOCK_SECONDS = 10
 
 @dataclass(frozen=True)
 class RehearsalSong:
-    """A song as it lies in the rehearsal's data set.
-
-    Attributes:
-        name: of its folder.
-        samples: length.
-        sample_rate: in Hz.
-    """
+    """A song of the rehearsal, named like its folder."""
 
     name: str
     samples: int
@@ -33,18 +27,12 @@ class RehearsalSong:
 
     @property
     def seconds(self) -> float:
-        """Duration."""
+        """Duration in seconds."""
         return self.samples / self.sample_rate
 
 
 def copy_songs(dataset: Path, track: Track, target: Path, *, only_longest: bool) -> list[RehearsalSong]:
-    """Bring mixtures of a data set, and nothing else of it, into the rehearsal's own folder.
-
-    Args:
-        dataset: folder of songs in the layout of the track.
-        track: decides which files are mixtures.
-        target: made here.
-        only_longest: take the longest song alone.
+    """Copy the mixtures of a data set into the rehearsal's folder ``target``.
 
     Raises:
         InputError: there are no songs.
@@ -59,14 +47,8 @@ def copy_songs(dataset: Path, track: Track, target: Path, *, only_longest: bool)
 
 
 def make_song(track: Track, target: Path, seconds: float) -> list[RehearsalSong]:
-    """Write one song of noise with a beat, which no network can take for silence.
-
-    Args:
-        track: decides the file's name.
-        target: folder of songs, made here.
-        seconds: duration.
-    """
-    name = f"made up, {seconds:g} s"
+    """Write one song of noise with a beat and a tone, so that no network finds silence."""
+    name = f"synthetic, {seconds:g} s"
     folder = target / name
     folder.mkdir(parents=True)
     n_samples = max(1, round(seconds * RATE))

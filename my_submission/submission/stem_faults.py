@@ -1,4 +1,4 @@
-"""Whether the stems of a song are all there, whole, and of the mixture's shape."""
+"""Checks that the stems of a song exist, are finite and have the mixture's shape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLOCK_SAMPLES = 1 << 20
 
 
 def find_stem_faults(results: Path, song: RehearsalSong, track: Track) -> list[str]:
-    """What is wrong with the stems of a song, one clause each; empty when nothing is."""
+    """Return the problems of a song's stems, one clause each."""
     faults = []
     for source in track.sources:
         path = stem_path(results, song.name, source, track)
@@ -36,7 +36,7 @@ def _problem(path: Path, song: RehearsalSong) -> str:
                 return f"has {found[0]} samples, {found[1]} channels, {found[2]} Hz instead of {wanted}"
             for block in file.blocks(_BLOCK_SAMPLES, dtype="float32"):
                 if not np.isfinite(block).all():
-                    return "holds values that are not finite"
+                    return "has values that are not finite"
     except soundfile.LibsndfileError as error:
         return f"cannot be read ({error.error_string})"
     return ""

@@ -1,4 +1,4 @@
-"""Checks of a tree that run nothing of it: files, configuration, aicrowd.json, weights, sizes, Git LFS."""
+"""Checks of a tree's files: configuration, aicrowd.json, weights, sizes, Git LFS."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ _PACK = "python -m my_submission submit pack DIR"
 
 
 def required_file_findings(tree: SubmissionTree, configuration: SubmissionConfiguration) -> Iterator[Finding]:
-    """Everything the grader calls or reads is in the push."""
+    """Check that the push contains every file the grader needs."""
     track = configuration.challenge_track
     wanted = (*track.entry_files, "aicrowd.json", "requirements.txt", "apt.txt", "my_submission/__init__.py")
     for name in wanted:
         if not (tree.root / name).is_file():
             yield fault("tree", f"{name} is missing; the track {track.name} needs it", f"restore it, or use {_PACK}")
-        elif not tree.carries(name) and not _is_told_as_link(tree, name):
-            yield fault("tree", f"{name} is there but .gitignore keeps it out of the push", "take it out of .gitignore")
+        elif not tree.carries(name) and not _is_reported_link(tree, name):
+            yield fault("tree", f"{name} exists but .gitignore excludes it from the push", "remove it from .gitignore")
     if tree.is_repository:
         yield fact("tree", f"{len(tree.files)} files would be pushed")
     else:
-        yield warning("tree", f"{tree.root} is no git repository", f"git init there, or use {_PACK}")
+        yield warning("tree", f"{tree.root} is not a git repository", f"git init there, or use {_PACK}")
 
 
-def _is_told_as_link(tree: SubmissionTree, name: str) -> bool:
-    """Whether the way to a file is through a link of the push, which the check of links has judged."""
+def _is_reported_link(tree: SubmissionTree, name: str) -> bool:
+    """Return whether a path goes through a link of the push, which link_findings reports."""
     links = follow(tree.root, name).links
     return bool(links) and links[0] in tree.entries.links
 
 
 def aicrowd_findings(tree: SubmissionTree, configuration: SubmissionConfiguration) -> Iterator[Finding]:
-    """aicrowd.json fits its track's schema and says what the configuration says."""
-    check, hint = "aicrowd.json", "python -m my_submission submit configure writes it anew from submission.toml"
+    """Check aicrowd.json against its track's schema and against the configuration."""
+    check, hint = "aicrowd.json", "run python -m my_submission submit configure, which writes it from submission.toml"
     try:
         document = read_aicrowd_json(tree.root / "aicrowd.json")
     except MdxError as error:
@@ -50,7 +50,7 @@ def aicrowd_findings(tree: SubmissionTree, configuration: SubmissionConfiguratio
         return
     faults = find_schema_faults(document, configuration.challenge_track)
     for problem in faults:
-        yield fault(check, f"not right for the track {configuration.track}: {problem}", hint)
+        yield fault(check, f"invalid for the track {configuration.track}: {problem}", hint)
     expected = aicrowd_document(configuration)
     differing = [key for key in expected if key in document and document[key] != expected[key]]
     if differing and not faults:
@@ -58,7 +58,7 @@ def aicrowd_findings(tree: SubmissionTree, configuration: SubmissionConfiguratio
 
 
 def system_findings(tree: SubmissionTree, configuration: SubmissionConfiguration) -> Iterator[Finding]:
-    """The system exists, separates the track's sources, and its weights are whole and part of the push."""
+    """Check that the system exists, has the track's sources, and that its weights are valid and in the push."""
     try:
         system = find_system(configuration.system)
         require_sources(configuration, system.sources)
@@ -72,8 +72,8 @@ def system_findings(tree: SubmissionTree, configuration: SubmissionConfiguration
     names = [f"{prefix}{models.artefact(name).path}" for name in system.artefacts]
     present = [name for name in names if (tree.root / name).is_file()]
     for name in present:
-        if not tree.carries(name) and not _is_told_as_link(tree, name):
-            yield fault("weights", f"{name} is there but .gitignore keeps it out of the push", f"use {_PACK}")
+        if not tree.carries(name) and not _is_reported_link(tree, name):
+            yield fault("weights", f"{name} exists but .gitignore excludes it from the push", f"use {_PACK}")
     yield from _research_findings(system)
 
 
@@ -94,7 +94,7 @@ def _research_findings(system: SystemRecipe) -> Iterator[Finding]:
 
 
 def size_findings(tree: SubmissionTree) -> Iterator[Finding]:
-    """Large files go by Git LFS, and no pointer stands where a file should."""
+    """Check that large files are in Git LFS and that no LFS pointer replaces a file."""
     is_lfs_used = False
     committed = git.committed_sizes(tree.root) if tree.is_repository else {}
     for name in tree.files:
@@ -102,16 +102,15 @@ def size_findings(tree: SubmissionTree) -> Iterator[Finding]:
         n_bytes, is_tracked = path.stat().st_size, name in tree.lfs_files
         is_lfs_used |= is_tracked
         if is_lfs_pointer(path):
-            hint = "run git lfs pull, so that the file itself is there"
+            hint = "run git lfs pull to get the file itself"
             yield fault("git lfs", f"{name} is a Git LFS pointer, not the file itself", hint)
         elif n_bytes > LFS_THRESHOLD_BYTES and not is_tracked:
-            hint = f'git lfs track "{name}", then git add .gitattributes {name}; or push what {_PACK} makes'
-            yield fault(
-                "git lfs", f"{name} has {n_bytes / 1e6:.1f} MB and is outside Git LFS (the limit is 5 MB)", hint
-            )
+            hint = f'git lfs track "{name}", then git add .gitattributes {name}; or use {_PACK}'
+            text = f"{name} has {n_bytes / 1e6:.1f} MB and is not in Git LFS (the limit is 5 MB)"
+            yield fault("git lfs", text, hint)
         elif is_tracked and committed.get(name, 0) > LFS_THRESHOLD_BYTES:
             hint = f"install git-lfs, then git lfs migrate import --no-rewrite {name}"
-            text = f"{name} is to go by Git LFS but was committed as a plain file of {committed[name] / 1e6:.1f} MB"
+            text = f"{name} belongs to Git LFS but was committed as a plain file of {committed[name] / 1e6:.1f} MB"
             yield fault("git lfs", text, hint)
     if is_lfs_used and not git.has_git_lfs():
-        yield fault("git lfs", "files are to go by Git LFS, but git-lfs is not installed here", "install git-lfs")
+        yield fault("git lfs", "the tree uses Git LFS, but git-lfs is not installed here", "install git-lfs")

@@ -1,1 +1,1 @@
-"""The page: a song in, stems to look at, listen to, mix and take away. Streamlit is imported nowhere else."""
+"""The web page: upload a song, then view, play, mix and download its stems. The only package that imports Streamlit."""

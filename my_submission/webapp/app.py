@@ -1,4 +1,4 @@
-"""What all visitors share: settings, weights, the queue, and the list of who is there."""
+"""State shared by all browser sessions: settings, weights, the job queue, uploads and the sessions themselves."""
 
 from __future__ import annotations
 
@@ -21,58 +21,53 @@ logger = logging.getLogger(__name__)
 
 
 class App:
-    """One server's page.
+    """The application behind one server.
 
     Args:
-        settings: of the server.
-        load: from a system's name to its predictor.
+        load: loads the predictor of a system by name.
 
     Raises:
-        MdxError: the models folder has no manifest, samples are missing, or no temporary folder can be made.
+        MdxError: the models folder has no manifest, samples are missing, or no temporary folder can be created.
     """
 
     def __init__(self, settings: PageSettings, load: Callable[[str], Predictor]) -> None:
         self.settings = settings
         self.models = ModelsFolder(settings.models_dir)
         self.samples = find_samples(settings.sample_inputs)
-        self.visits = BrowserSessions(settings.scratch_dir, grace_seconds=settings.grace_seconds)
-        self.uploads = UploadStore(self.visits.uploads_folder, settings.upload_limits)
-        self.workshop = JobQueue(load, max_seconds=settings.max_song_seconds, max_waiting=settings.max_waiting)
+        self.sessions = BrowserSessions(settings.scratch_dir, grace_seconds=settings.grace_seconds)
+        self.uploads = UploadStore(self.sessions.uploads_folder, settings.upload_limits)
+        self.queue = JobQueue(load, max_seconds=settings.max_song_seconds, max_waiting=settings.max_waiting)
 
     def systems(self) -> list[tuple[SystemRecipe, bool]]:
-        """Every system, and whether its weights are here; those that are ready come first."""
+        """Return every system and whether its weights are present, present ones first."""
         rows = [(system, not self.models.missing(system.artefacts)) for system in SYSTEMS.values()]
         return sorted(rows, key=lambda row: not row[1])
 
     def close(self) -> None:
-        """Stop the queue and remove everything of every visitor."""
-        self.workshop.close()
-        self.visits.close()
+        """Stop the queue and delete the files of all sessions."""
+        self.queue.close()
+        self.sessions.close()
 
 
-_studios: list[App] = []
-"""The studio of this process: Streamlit runs its script anew for every visitor and click, with no arguments."""
+_apps: list[App] = []
+"""The application of this process, because Streamlit runs its script without arguments for every session and click."""
 
 
-def open_studio(settings: PageSettings, load: Callable[[str], Predictor]) -> App:
-    """Make the studio that :func:`studio` returns from now on."""
-    _studios[:] = [App(settings, load)]
-    return _studios[0]
+def open_app(settings: PageSettings, load: Callable[[str], Predictor]) -> App:
+    """Create the application that :func:`current_app` returns from now on."""
+    _apps[:] = [App(settings, load)]
+    return _apps[0]
 
 
-def studio() -> App:
-    """The studio of this process.
-
-    Raises:
-        MdxError: the page was started by other means than its command.
-    """
-    if not _studios:
+def current_app() -> App:
+    """Return the application of this process; MdxError if the page was not started by its command."""
+    if not _apps:
         raise MdxError("the page has no settings", hint="start it with: python -m my_submission web")
-    return _studios[0]
+    return _apps[0]
 
 
 def find_samples(inputs: Sequence[Path]) -> list[SongInput]:
-    """Songs a visitor may choose: those given, or the MUSDB18 excerpt of the package stempeg where it is installed."""
+    """Return the sample songs: those given, or the MUSDB18 excerpt of the package stempeg if it is installed."""
     if inputs:
         return find_songs(inputs)
     package = find_spec("stempeg")

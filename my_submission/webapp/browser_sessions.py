@@ -1,4 +1,4 @@
-"""Visitors and their songs: a folder each, known by a token nobody can guess, gone when the visit is."""
+"""Browser sessions and their songs; each song has a folder with a secret name, deleted when the session ends."""
 
 from __future__ import annotations
 
@@ -23,26 +23,23 @@ from terminal.names import shown
 
 FOLDER_PREFIX = "mdx-page-"
 UPLOADS_FOLDER = "uploads"
-"""Files that no song has been made of yet; beside the songs' folders, so that moving one is renaming it."""
+"""Folder of uploads that are not songs yet, beside the songs' folders so that a file is moved by renaming."""
 
 UPLOAD_FOLDER = "upload"
 MAX_NAME_LETTERS = 60
-"""Of a file's name, its end: file systems take 255 bytes."""
+"""Characters kept of a file name, from its end; file systems allow 255 bytes."""
 
 logger = logging.getLogger(__name__)
 
 
 class SessionSong:
-    """A song of one visitor and what became of it.
+    """A song of one browser session and the result of its separation.
 
     Attributes:
-        token: part of the addresses its files are served under.
-        folder: everything of the song lies here.
-        name: what the visitor calls it.
-        path: the file that was given.
-        seconds: its length, where the header tells it.
-        upload: the file's place among all uploads, to be released with the song; None for a sample.
-        record: what the stems were made of.
+        token: secret part of the URLs of its files.
+        seconds: length from the header, if it has one.
+        upload: the upload to release with the song; None for a sample.
+        record: contents of the stems' separation.json.
     """
 
     def __init__(
@@ -56,44 +53,40 @@ class SessionSong:
         self.lock = threading.Lock()
         self._state = threading.Lock()
         self._n_users = 0
-        self._is_given_up = False
+        self._is_discarded = False
 
     @property
-    def is_given_up(self) -> bool:
-        """Whether the visitor has left or chosen another song."""
-        return self._is_given_up
+    def is_discarded(self) -> bool:
+        """Whether the session ended or chose another song."""
+        return self._is_discarded
 
     @property
     def stems(self) -> dict[str, Path]:
-        """Source to its file in 32-bit float, as far as the visitor wanted it; empty before the separation."""
+        """Source to its file in 32-bit float, for the requested stems; empty before the separation."""
         view = self.view
         return {} if view is None else {track.name: track.path for track in view.tracks[1:]}
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep the files for as long as someone works on them.
-
-        Raises:
-            InputError: the song was given up.
-        """
+        """Keep the files during the body of a ``with``; InputError if the song was discarded."""
         with self._state:
-            if self._is_given_up:
-                raise InputError("this song is no longer here", where=self.name, hint="upload it again")
+            if self._is_discarded:
+                raise InputError("this song was deleted", where=self.name, hint="upload it again")
             self._n_users += 1
         try:
             yield
         finally:
             with self._state:
                 self._n_users -= 1
-                is_last = self._is_given_up and not self._n_users
+                is_last = self._is_discarded and not self._n_users
             if is_last:
                 self._remove()
 
-    def give_up(self) -> None:
-        """Remove all files, now or when the work on them has stopped."""
+    def discard(self) -> None:
+        """Delete all files, now or when they are no longer in use."""
         with self._state:
-            is_idle = not self._n_users and not self._is_given_up
-            self._is_given_up = True
+            is_idle = not self._n_users and not self._is_discarded
+            self._is_discarded = True
         if is_idle:
             self._remove()
 
@@ -107,12 +100,7 @@ class SessionSong:
 
 
 class BrowserSession:
-    """One visitor's stay: at most one song at a time.
-
-    Attributes:
-        token: what the visitor's session knows it by.
-        song: the song in hand.
-    """
+    """One browser session, with at most one song at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.token = new_token()
@@ -120,15 +108,15 @@ class BrowserSession:
         self._folder = folder
 
     def take(self, upload: Upload, *, max_seconds: float) -> SessionSong:
-        """Make an upload the song in hand; the one before is given up.
+        """Make an upload the current song and discard the previous one.
 
         Args:
-            upload: taken from the store of uploads; from now on it is this visit's to release.
-            max_seconds: of its audio.
+            upload: an upload taken from the store; this session releases it.
+            max_seconds: longest audio allowed.
 
         Raises:
-            InputError: too long, too many channels, or no audio; nothing of it is kept.
-            OutputError: the disk cannot take it.
+            InputError: the file is too long, has too many channels or is not audio; it is deleted.
+            OutputError: the disk is full or not writable.
         """
         file_name = _file_name(upload.name)
         try:
@@ -142,28 +130,28 @@ class BrowserSession:
         except BaseException:
             upload.release()
             raise
-        self.give_up_song()
-        name = shown(song_name(Path("/") / file_name))  # no folder of this machine lends its name to a mixture.wav
+        self.discard_song()
+        name = shown(song_name(Path("/") / file_name))  # a mixture.wav is not named after a folder of the server
         self.song = SessionSong(folder, name, upload.path, seconds, upload)
         return self.song
 
     def take_sample(self, name: str, path: Path, *, max_seconds: float) -> SessionSong:
-        """Make a song of the server's the song in hand; it is read where it is, errors as for :meth:`take`."""
+        """Make a sample the current song, read in place; errors as for :meth:`take`."""
         seconds = _checked(path, max_seconds=max_seconds)
-        self.give_up_song()
+        self.discard_song()
         self.song = SessionSong(_new_folder(self._folder), name, path, seconds)
         return self.song
 
     def renew(self) -> SessionSong:
-        """The song in hand once more, as it was given: under a new token, with nothing of what became of it.
+        """Return the current song under a new token and without results, to separate it again.
 
         Raises:
-            InputError: there is no song in hand.
-            OutputError: the disk cannot take it.
+            InputError: there is no current song.
+            OutputError: the disk is full or not writable.
         """
         old = self.song
         if old is None:
-            raise InputError("there is no song in hand", hint="upload it again")
+            raise InputError("this page has no song", hint="upload it again")
         folder = _new_folder(self._folder)
         path, upload = old.path, old.upload
         if upload is not None:
@@ -171,28 +159,28 @@ class BrowserSession:
             _move(upload, path)
             old.upload = None
         self.song = SessionSong(folder, old.name, path, old.seconds, upload)
-        old.give_up()
+        old.discard()
         return self.song
 
-    def give_up_song(self) -> None:
-        """Remove the song in hand, if there is one."""
+    def discard_song(self) -> None:
+        """Discard the current song, if there is one."""
         if self.song is not None:
-            self.song.give_up()
+            self.song.discard()
             self.song = None
 
 
 class BrowserSessions:
-    """All visits of a server, below one folder that is removed with it.
+    """All browser sessions of a server, in one folder that is deleted when the server ends.
 
-    The folder is locked for as long as the server lives. Those of servers that were killed are found by their open
-    locks and removed when the next one starts.
+    The server holds a lock on the folder. Folders of killed servers have no lock holder and are deleted when the next
+    server starts.
 
     Args:
-        scratch_dir: where the folder is made; the system's temporary folder when None.
-        grace_seconds: how long a visitor whose connection broke may come back.
+        scratch_dir: parent of the folder; by default the system's temporary folder.
+        grace_seconds: time to reconnect after a lost connection.
 
     Raises:
-        OutputError: no folder can be made there.
+        OutputError: the folder cannot be created.
     """
 
     def __init__(self, scratch_dir: Path | None = None, *, grace_seconds: float = 30.0) -> None:
@@ -203,53 +191,53 @@ class BrowserSessions:
         self.uploads_folder.mkdir(mode=0o700)
         self._grace_seconds = grace_seconds
         self._lock = threading.Lock()
-        self._visits: dict[str, BrowserSession] = {}
+        self._sessions: dict[str, BrowserSession] = {}
         self._leaving: dict[str, threading.Timer] = {}
 
     def enter(self, token: str | None = None) -> BrowserSession:
-        """The visit of that token if it may still be continued, else a new one."""
+        """Return the session with that token if it has not ended, else a new one."""
         with self._lock:
             timer = self._leaving.pop(token or "", None)
             if timer is not None:
                 timer.cancel()
-            if token in self._visits:
-                return self._visits[token]
-            visit = BrowserSession(self.folder)
-            self._visits[visit.token] = visit
-            return visit
+            if token in self._sessions:
+                return self._sessions[token]
+            session = BrowserSession(self.folder)
+            self._sessions[session.token] = session
+            return session
 
-    def leave(self, visit: BrowserSession) -> None:
-        """The visitor's connection is gone: remove everything, unless the visitor is back in time."""
-        timer = threading.Timer(self._grace_seconds, self._close, (visit,))
+    def leave(self, session: BrowserSession) -> None:
+        """End a session after the grace time, unless the browser reconnects before."""
+        timer = threading.Timer(self._grace_seconds, self._close, (session,))
         timer.daemon = True
         with self._lock:
-            self._leaving[visit.token] = timer
+            self._leaving[session.token] = timer
         timer.start()
 
     def song(self, token: str) -> SessionSong | None:
-        """The song of a token, as long as it is anybody's."""
+        """Return the song with that token, or None."""
         with self._lock:
-            songs = [visit.song for visit in self._visits.values()]
+            songs = [session.song for session in self._sessions.values()]
         return next((song for song in songs if song is not None and is_same_secret(song.token, token)), None)
 
     def close(self) -> None:
-        """Remove everything of everyone."""
+        """End all sessions and delete their files."""
         with self._lock:
-            timers, visits = list(self._leaving.values()), list(self._visits.values())
+            timers, sessions = list(self._leaving.values()), list(self._sessions.values())
             self._leaving.clear()
-            self._visits.clear()
+            self._sessions.clear()
         for timer in timers:
             timer.cancel()
-        for visit in visits:
-            visit.give_up_song()
+        for session in sessions:
+            session.discard_song()
         self._resources.close()
 
-    def _close(self, visit: BrowserSession) -> None:
+    def _close(self, session: BrowserSession) -> None:
         with self._lock:
-            if self._leaving.pop(visit.token, None) is None:
+            if self._leaving.pop(session.token, None) is None:
                 return
-            self._visits.pop(visit.token, None)
-        visit.give_up_song()
+            self._sessions.pop(session.token, None)
+        session.discard_song()
 
 
 def _new_folder(parent: Path) -> Path:
@@ -262,25 +250,24 @@ def _new_folder(parent: Path) -> Path:
 
 
 def _file_name(given: str) -> str:
-    """The end of a file's name, as visitors' machines call it: no folders, nothing a file system refuses."""
+    """Return the end of an uploaded file's name, without folders and characters that file systems refuse."""
     letters = (letter if letter.isprintable() else "_" for letter in Path(given.replace("\\", "/")).name)
     return folder_name("".join(letters)[-MAX_NAME_LETTERS:])
 
 
 def _move(upload: Upload, path: Path) -> None:
-    """Move an upload's file into a folder that does not exist yet."""
+    """Move an upload's file into a new folder."""
     try:
         path.parent.mkdir()
         upload.path.replace(path)
     except OSError as error:
-        raise OutputError(
-            f"the upload cannot be kept ({error.strerror})", hint="rename the file, or try again later"
-        ) from error
+        problem = f"the upload cannot be stored ({error.strerror})"
+        raise OutputError(problem, hint="rename the file, or try again later") from error
     upload.path = path
 
 
 def _checked(path: Path, *, max_seconds: float) -> float | None:
-    """What the header tells of a song's length; errors name the file without its place on the server."""
+    """Return a song's length from its header, if it has one; errors hide the path on the server."""
     try:
         return check_song(path, max_seconds=max_seconds)
     except InputError as error:

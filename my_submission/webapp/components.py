@@ -1,7 +1,4 @@
-"""The parts of the page that play sound: plain HTML, CSS and JavaScript that come with the package.
-
-They are given addresses of this very server and fetch nothing from elsewhere.
-"""
+"""The page's mixer and track cards: HTML, CSS and JavaScript of this package, which load data from this server only."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from my_submission.pictures import FrequencyAxis, colour_of
+from my_submission.pictures import FrequencyAxis, SongView, colour_of
 from my_submission.pictures.drawing import PLOT_LEFT, PLOT_RIGHT
 from my_submission.pictures.song import TrackView
 from my_submission.pictures.wording import decibels, loudness
@@ -22,7 +19,6 @@ from my_submission.webapp.routes import (
     mixer_address,
     picture_address,
 )
-from my_submission.webapp.tokens import component_key
 
 
 def _text(name: str) -> str:
@@ -37,11 +33,9 @@ _mixer = st.components.v2.component(
 )
 
 
-def show_tracks(song: SessionSong, *, axis: FrequencyAxis, form: str) -> None:
-    """A card for the mixture and every stem: levels, player, picture with a playhead, download."""
-    if song.view is None:
-        return
-    tracks = song.view.tracks
+def show_tracks(song: SessionSong, view: SongView, *, axis: FrequencyAxis, form: str) -> None:
+    """Draw one card per track: levels, player, picture with playhead, download."""
+    tracks = view.tracks
     data = {
         "song": song.token,
         "left": PLOT_LEFT,
@@ -50,17 +44,15 @@ def show_tracks(song: SessionSong, *, axis: FrequencyAxis, form: str) -> None:
         "tracks": [_card(song, track, axis=axis, form=form, is_stem=index > 0) for index, track in enumerate(tracks)],
         "all": download_address(song, ALL_STEMS, form),
     }
-    _tracks(data=data, key=component_key("tracks", song.token))
+    _tracks(data=data, key=f"tracks-{song.token}")
 
 
-def show_mixer(song: SessionSong) -> None:
-    """All stems in step: mute, solo and gain for each."""
-    if song.view is None:
-        return
-    strips = [{"name": track.name, "colour": colour_of(track.name)} for track in song.view.tracks[1:]]
-    seconds = song.view.tracks[0].overview.power.seconds
+def show_mixer(song: SessionSong, view: SongView) -> None:
+    """Draw the mixer, which plays all stems in sync with mute, solo and gain per stem."""
+    strips = [{"name": track.name, "colour": colour_of(track.name)} for track in view.tracks[1:]]
+    seconds = view.tracks[0].overview.power.seconds
     data = {"song": song.token, "address": mixer_address(song), "seconds": seconds, "strips": strips}
-    _mixer(data=data, key=component_key("mixer", song.token))
+    _mixer(data=data, key=f"mixer-{song.token}")
 
 
 def _card(song: SessionSong, track: TrackView, *, axis: FrequencyAxis, form: str, is_stem: bool) -> dict[str, Any]:
@@ -70,7 +62,7 @@ def _card(song: SessionSong, track: TrackView, *, axis: FrequencyAxis, form: str
         "name": track.name,
         "colour": colour_of(track.name),
         "levels": f"peak {decibels(overview.peak)} · {loudness(overview.loudness_lufs)}",
-        "warning": f"{clipped} samples beyond full scale" if clipped else "",
+        "warning": f"{clipped} clipped samples" if clipped else "",
         "audio": audio_address(song, track.name),
         "picture": picture_address(song, track.name, axis),
         "download": download_address(song, track.name, form) if is_stem else "",

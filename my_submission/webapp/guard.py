@@ -1,8 +1,7 @@
-"""What stands before every address of the page: who may ask, and what browsers are told to keep to.
+"""ASGI middleware that checks the Host and Origin of every request and adds security headers to every response.
 
-It knows nothing of the page itself: an ASGI application around another one. A request is heard when it asks for this
-server by a name that is this server's. A name that is not belongs to a page of somebody else, whose name was made to
-point here (DNS rebinding), and which would read everything as its own.
+A request must name this server by one of its own host names. Any other name may belong to another site whose DNS entry
+was changed to this server's address (DNS rebinding), and whose pages could then read every response.
 """
 
 from __future__ import annotations
@@ -23,13 +22,12 @@ logger = logging.getLogger(__name__)
 
 
 class Guard:
-    """Hears requests for this server alone, and puts headers on every answer, those to refused requests as well.
+    """Refuses requests for other hosts or from other origins, and sets headers on every response.
 
     Args:
-        app: the application behind it.
-        rule: which names are this server's.
-        headers: names and values that every answer gets, in place of the application's own.
-        closed: paths, each with everything below it, that the application has and nobody here needs.
+        rule: the server's host names.
+        headers: headers of every response; they replace the application's own.
+        closed: paths of the application, with everything below them, that answer 404.
     """
 
     def __init__(self, app: ASGIApp, rule: HostRule, *, headers: Mapping[str, str], closed: Iterable[str] = ()) -> None:
@@ -59,26 +57,24 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     def _refusal(self, scope: Scope) -> Response | None:
-        """The answer to a request that is not heard; None for one that is."""
+        """Return the response to a refused request, or None."""
         headers = Headers(scope=scope)
         stated = headers.getlist("host")
         host = parse_host(stated[0]) if len(stated) == 1 else None
-        if host is None or not self._rule.is_ours(host):
+        if host is None or not self._rule.accepts_host(host):
             self._log(stated)
-            return PlainTextResponse(
-                "This server does not go by that name. Whoever runs it can add one with --allow-host.", 403
-            )
+            return PlainTextResponse("Unknown host name. The server's owner can add it with --allow-host.", 403)
         sends = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
-        if sends and not all(self._rule.may_ask(origin, host) for origin in headers.getlist("origin")):
-            return PlainTextResponse("Pages of other servers may not ask this one.", 403)
+        if sends and not all(self._rule.accepts_origin(origin, host) for origin in headers.getlist("origin")):
+            return PlainTextResponse("Requests from pages of other servers are refused.", 403)
         if any(scope["path"] == path or scope["path"].startswith(f"{path}/") for path in self._closed):
-            return PlainTextResponse("There is no such address.", 404)
+            return PlainTextResponse("There is no such page.", 404)
         return None
 
     def _with_own_origin(self, scope: Scope) -> Scope:
-        """A web socket's request as one of this server's own pages would make it.
+        """Return a web socket request with this server as origin.
 
-        Its origin has been judged. An application that judged once more by other rules might refuse a proxy's name.
+        The origin was checked already; the application's own check might refuse the name of a proxy.
         """
         headers = Headers(scope=scope)
         if scope["type"] != "websocket" or "origin" not in headers:
@@ -87,7 +83,7 @@ class Guard:
         return {**scope, "headers": [(name, own if name == b"origin" else value) for name, value in scope["headers"]]}
 
     def _log(self, stated: list[str]) -> None:
-        """Tell whoever runs the server what was refused, once a name and not without end."""
+        """Log a refused host once, for a limited number of hosts."""
         name = ", ".join(stated)[:100]
         if name not in self._logged and len(self._logged) < MAX_NAMES_LOGGED:
             self._logged.add(name)

@@ -1,4 +1,4 @@
-"""Which names a server goes by, and which pages may speak to it. Standard library alone."""
+"""Host names of the server and origins that may send requests to it."""
 
 from __future__ import annotations
 
@@ -19,24 +19,19 @@ _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 @dataclass(frozen=True)
 class Host:
-    """A host and its port, as a Host header or an origin states them.
-
-    Attributes:
-        name: in lower case, without the brackets of an IPv6 address.
-        port: None where none is stated.
-    """
+    """Host and port of a Host header or an origin; ``name`` is in lower case and without IPv6 brackets."""
 
     name: str
     port: int | None = None
 
     @property
     def is_address(self) -> bool:
-        """Whether it is an IP address, not a name."""
+        """Whether it is an IP address."""
         return _as_address(self.name) is not None
 
 
 def parse_host(text: str) -> Host | None:
-    """A host from ``name``, ``name:port``, ``[address]`` or ``[address]:port``; None where it is none of them."""
+    """Parse ``name``, ``name:port``, ``[address]`` or ``[address]:port``; None for other text."""
     if text.startswith("["):
         name, bracket, rest = text[1:].partition("]")
         address = _as_address(name)
@@ -57,34 +52,33 @@ def parse_host(text: str) -> Host | None:
 
 
 def is_host_name(text: str) -> bool:
-    """Whether a text is a name or an IP address, without a port."""
+    """Return whether a text is a host name or IP address without a port."""
     host = parse_host(f"[{text}]" if ":" in text else text)
     return host is not None and host.port is None
 
 
 @dataclass(frozen=True)
 class HostRule:
-    """Which names are this server's.
+    """The server's host names.
 
     Attributes:
         names: names and addresses.
-        granted: of them, those that whoever started the page has added; pages of these origins may ask as well, for
-            a proxy may rename what it passes on.
-        any_address: whether every IP address is good; a page that is reached by an address has no name to rebind.
+        allowed: names added by --allow-host; as origins they are accepted too, because a proxy may change the Host.
+        accepts_any_address: whether every IP address is accepted; DNS rebinding needs a name.
     """
 
     names: frozenset[str]
-    granted: frozenset[str] = frozenset()
-    any_address: bool = False
+    allowed: frozenset[str] = frozenset()
+    accepts_any_address: bool = False
 
     @classmethod
-    def listening(cls, address: str, *, granted: Iterable[str] = ()) -> HostRule:
-        """The rule for a server that listens on an address.
+    def listening(cls, address: str, *, allowed: Iterable[str] = ()) -> HostRule:
+        """Return the rule for a server that listens on an address.
 
-        This machine's own names are always good; so is the address listened on. Where that is every address of the
-        machine (``0.0.0.0``, ``::``), all IP addresses are, and the name the machine calls itself.
+        Local names and the address itself are accepted. For ``0.0.0.0`` and ``::`` so are all IP addresses and the
+        machine's host name.
         """
-        added = frozenset(_normal(name) for name in granted)
+        added = frozenset(_normal(name) for name in allowed)
         names = LOCAL_NAMES | added | {_normal(address)}
         found = _as_address(address)
         is_everything = found is not None and ipaddress.ip_address(found).is_unspecified
@@ -93,12 +87,12 @@ class HostRule:
             names |= {own, f"{own.partition('.')[0]}.local"}
         return cls(names, added, is_everything)
 
-    def is_ours(self, host: Host | None) -> bool:
-        """Whether a request for this host is heard."""
-        return host is not None and (host.name in self.names or (self.any_address and host.is_address))
+    def accepts_host(self, host: Host | None) -> bool:
+        """Return whether requests for this host are accepted."""
+        return host is not None and (host.name in self.names or (self.accepts_any_address and host.is_address))
 
-    def may_ask(self, origin: str, host: Host) -> bool:
-        """Whether a page of an origin may open web sockets, or send anything, to this host."""
+    def accepts_origin(self, origin: str, host: Host) -> bool:
+        """Return whether a page of an origin may open web sockets or send data to this host."""
         try:
             parts = urlsplit(origin)
         except ValueError:
@@ -108,7 +102,7 @@ class HostRule:
             return False
         default = _DEFAULT_PORTS[parts.scheme]
         is_same = (asking.name, asking.port or default) == (host.name, host.port or default)
-        return is_same or asking.name in self.granted
+        return is_same or asking.name in self.allowed
 
 
 def _normal(name: str) -> str:

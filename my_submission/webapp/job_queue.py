@@ -1,4 +1,4 @@
-"""The queue: visitors share one loaded system, a song at a time, in the order in which they came."""
+"""The job queue: separates one song at a time, in order of arrival, with one loaded system."""
 
 from __future__ import annotations
 
@@ -28,12 +28,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SeparationRequest:
-    """What a visitor asked for.
+    """A request to separate a song.
 
     Attributes:
-        system: name of the system.
-        sources: stems to keep.
-        budget_seconds: time limit of the separation, without the wait for it; None for none.
+        budget_seconds: time limit of the separation, without waiting time; None for no limit.
     """
 
     system: str
@@ -42,52 +40,41 @@ class SeparationRequest:
 
 
 class _StoppedError(Exception):
-    """The visitor stopped the job."""
+    """The job was stopped from the page."""
 
 
 class QueuedJob:
-    """One song to be separated as wished.
+    """A song in the queue; ``error`` says why it failed."""
 
-    Attributes:
-        song: whose files it works on.
-        wish: how.
-        state: where it is in its life.
-        moment: how far it is.
-        error: why it failed.
-    """
-
-    def __init__(self, song: SessionSong, wish: SeparationRequest) -> None:
-        self.song, self.wish = song, wish
+    def __init__(self, song: SessionSong, request: SeparationRequest) -> None:
+        self.song, self.request = song, request
         self.state: State = "waiting"
-        self.moment = Progress("Waiting")
+        self.progress = Progress("Waiting")
         self.error = ""
         self._stop = threading.Event()
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the job has ended."""
         return self.state in {"done", "stopped", "failed"}
 
     def stop(self) -> None:
-        """Ask for an end after the chunk in hand."""
+        """Request an end after the current chunk."""
         self._stop.set()
 
     def check(self) -> None:
-        """To be called between chunks; ends the job when that was asked for or nobody waits for it any more."""
-        if self._stop.is_set() or self.song.is_given_up:
+        """Raise _StoppedError if a stop was requested or the song was discarded; called between chunks."""
+        if self._stop.is_set() or self.song.is_discarded:
             raise _StoppedError
 
 
 class JobQueue:
-    """Separates one song at a time in a thread of its own.
-
-    The system in use stays loaded for the next visitor; another one takes its place when it is asked for.
+    """Separates one song at a time in its own thread; a system stays loaded until another one is requested.
 
     Args:
-        load: from a system's name to its predictor.
-        max_seconds: longest song.
-        max_waiting: jobs that may wait.
-        clock: monotonic seconds.
+        load: loads the predictor of a system by name.
+        max_seconds: longest song allowed.
+        max_waiting: number of jobs that may wait.
     """
 
     def __init__(
@@ -98,7 +85,7 @@ class JobQueue:
         max_waiting: int = 8,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._load, self._most_seconds, self._most_waiting, self._clock = load, max_seconds, max_waiting, clock
+        self._load, self._max_seconds, self._max_waiting, self._clock = load, max_seconds, max_waiting, clock
         self._loaded: tuple[str, Predictor] | None = None
         self._waiting: deque[QueuedJob] = deque()
         self._running: QueuedJob | None = None
@@ -107,23 +94,19 @@ class JobQueue:
         self._thread = threading.Thread(target=self._serve, name="mdx-page", daemon=True)
         self._thread.start()
 
-    def submit(self, song: SessionSong, wish: SeparationRequest) -> QueuedJob:
-        """Put a song into the queue.
-
-        Raises:
-            MdxError: too many are waiting already.
-        """
+    def submit(self, song: SessionSong, request: SeparationRequest) -> QueuedJob:
+        """Add a song to the queue; MdxError if the queue is full."""
         with self._changed:
             self._drop_stopped()
-            if len(self._waiting) >= self._most_waiting:
+            if len(self._waiting) >= self._max_waiting:
                 raise MdxError(f"{len(self._waiting)} songs are waiting already", hint="try again in a few minutes")
-            job = QueuedJob(song, wish)
+            job = QueuedJob(song, request)
             self._waiting.append(job)
             self._changed.notify_all()
         return job
 
     def n_ahead(self, job: QueuedJob) -> int:
-        """How many songs come before this one."""
+        """Return the number of songs before this one."""
         with self._changed:
             self._drop_stopped()
             if job not in self._waiting:
@@ -131,12 +114,12 @@ class JobQueue:
             return self._waiting.index(job) + (self._running is not None)
 
     def wait(self, job: QueuedJob, timeout_seconds: float) -> bool:
-        """Wait until a job is over; whether it is."""
+        """Wait until a job ends, and return whether it did."""
         with self._changed:
             return self._changed.wait_for(lambda: job.is_over, timeout_seconds)
 
     def close(self) -> None:
-        """Stop what is being done and take nothing more."""
+        """Stop all jobs and the queue."""
         with self._changed:
             self._is_closed = True
             for job in [*self._waiting, *([self._running] if self._running else [])]:
@@ -144,7 +127,7 @@ class JobQueue:
             self._changed.notify_all()
 
     def _drop_stopped(self) -> None:
-        """Those who left the queue do not count; to be called with the lock held."""
+        """Remove stopped jobs from the queue; called with the lock held."""
         for job in list(self._waiting):
             try:
                 job.check()
@@ -184,8 +167,8 @@ class JobQueue:
         except MdxError as error:
             return "failed", str(error)
         except Exception:
-            logger.exception("%s: the separation broke", job.song.name)
-            return "failed", "Something broke that should not; the server's log says what."
+            logger.exception("%s: internal error during the separation", job.song.name)
+            return "failed", "Internal error; see the server's log."
         return "done", ""
 
     def _do(self, job: QueuedJob) -> None:
@@ -193,35 +176,35 @@ class JobQueue:
         song, began = job.song, self._clock()
         mixture = song.folder / "mixture.wav"
 
-        def heard(seconds: float) -> None:
+        def on_progress(seconds: float) -> None:
             job.check()
-            job.moment = replace(job.moment, part_seconds=seconds, song_seconds=song.seconds or 0.0)
+            job.progress = replace(job.progress, part_seconds=seconds, song_seconds=song.seconds or 0.0)
 
-        job.moment = Progress("Reading")
-        notes = decode_to_wav(song.path, mixture, max_seconds=self._most_seconds, on_progress=heard)
+        job.progress = Progress("Reading")
+        notes = decode_to_wav(song.path, mixture, max_seconds=self._max_seconds, on_progress=on_progress)
         report = self._separate(job, predictor, self._clock() - began)
         report = replace(report, notes=(*notes, *report.notes), input_notes=notes)
         job.check()
-        job.moment = Progress("Measuring the stems", share=1.0, notes=job.moment.notes)
+        job.progress = Progress("Measuring the stems", share=1.0, notes=job.progress.notes)
         record = read_record(song.folder / "stems")
-        view = _only(view_song(report, mixture=mixture), job.wish.sources)
+        view = _only(view_song(report, mixture=mixture), job.request.sources)
         for name, path in report.outputs.items():
-            if name not in job.wish.sources:
+            if name not in job.request.sources:
                 (song.folder / path).unlink()
         interleave({track.name: track.path for track in view.tracks[1:]}, song.folder / "mixer.wav")
-        (song.folder / "stems" / RECORD_FILE).unlink()  # it would list stems that nobody wanted
+        (song.folder / "stems" / RECORD_FILE).unlink()  # it lists stems that were not requested
         song.report, song.view, song.record = report, view, record
 
     def _predictor(self, job: QueuedJob) -> Predictor:
-        name = job.wish.system
+        name = job.request.system
         if self._loaded is None or self._loaded[0] != name:
-            job.moment = Progress(f"Loading {name}")
-            self._loaded = None  # two systems at once may be more than the machine holds
+            job.progress = Progress(f"Loading {name}")
+            self._loaded = None  # two systems at once may not fit into memory
             self._loaded = (name, self._load(name))
         return self._loaded[1]
 
     def _separate(self, job: QueuedJob, predictor: Predictor, spent_seconds: float) -> SeparationReport:
-        budget = job.wish.budget_seconds
+        budget = job.request.budget_seconds
         meter = ProgressMeter(self._clock, None if budget is None else max(0.0, budget - spent_seconds))
         events = predictor.stream_file(
             job.song.folder / "mixture.wav",
@@ -237,11 +220,11 @@ class JobQueue:
                 if isinstance(event, Finished):
                     report = event.result
                 else:
-                    job.moment = meter.take(event)
+                    job.progress = meter.take(event)
         return report
 
 
 def _only(view: SongView, sources: Sequence[str]) -> SongView:
-    """The view of the mixture and some stems; the residual stays that of all stems."""
+    """Return the view with some of the stems; the residual stays that of all stems."""
     mixture, *stems = view.tracks
     return replace(view, tracks=(mixture, *(track for track in stems if track.name in sources)))

@@ -1,4 +1,4 @@
-"""Text of others in Streamlit's Markdown: names of files, of runs, of data sets."""
+"""Escapes untrusted text, such as file names, for Streamlit's Markdown."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in string.punctuation})
 
 
 def plain(text: str) -> str:
-    """The text with every mark escaped, nothing invisible: none of it is a link, a picture or a directive."""
+    """Return the text with all punctuation escaped, so that it contains no markup."""
     return shown(text).translate(_ESCAPED)

@@ -1,4 +1,4 @@
-// The mixer: one file holds all stems side by side, two channels each, so that they cannot drift apart.
+// The mixer: one file has all stems as pairs of channels, so that they stay in sync.
 const PLAYING = "mdx-playing";
 const LOWEST_DB = -40;
 
@@ -57,13 +57,13 @@ const build = (root, data) => {
   const audio = element("audio", { preload: "none", src: data.address });
   const play = element("button", { type: "button", className: "play", textContent: "▶" });
   play.setAttribute("aria-label", "play the mix");
-  const place = element("input", { type: "range", className: "place", min: 0, max: data.seconds, step: 0.01, value: 0 });
-  place.setAttribute("aria-label", "position");
+  const position = element("input", { type: "range", className: "position", min: 0, max: data.seconds, step: 0.01, value: 0 });
+  position.setAttribute("aria-label", "position");
   const time = element("output", { className: "time" });
   const reset = element("button", { type: "button", className: "reset", textContent: "Reset" });
   const strips = data.strips.map(makeStrip);
   root.replaceChildren(
-    element("div", { className: "transport" }, play, place, time, reset),
+    element("div", { className: "transport" }, play, position, time, reset),
     ...strips.map(({ row }) => row), audio,
   );
 
@@ -72,15 +72,15 @@ const build = (root, data) => {
     const isAnySolo = strips.some(({ solo }) => isOn(solo));
     for (const strip of strips) {
       const db = Number(strip.gain.value);
-      const isHeard = !isOn(strip.mute) && (!isAnySolo || isOn(strip.solo)) && db > LOWEST_DB;
+      const isAudible = !isOn(strip.mute) && (!isAnySolo || isOn(strip.solo)) && db > LOWEST_DB;
       strip.shown.textContent = db > LOWEST_DB ? `${db > 0 ? "+" : ""}${db.toFixed(1).replace("-", "−")} dB` : "off";
-      strip.row.classList.toggle("silent", !isHeard);
-      if (context) strip.node.gain.setTargetAtTime(isHeard ? 10 ** (db / 20) : 0, context.currentTime, 0.015);
+      strip.row.classList.toggle("silent", !isAudible);
+      if (context) strip.node.gain.setTargetAtTime(isAudible ? 10 ** (db / 20) : 0, context.currentTime, 0.015);
     }
   };
   const show = () => {
     time.textContent = `${clock(audio.currentTime)} / ${clock(data.seconds)}`;
-    if (!root.isSeeking) place.value = audio.currentTime;
+    if (!root.isSeeking) position.value = audio.currentTime;
   };
   const samples = new Float32Array(2048);
   let frame = 0;
@@ -88,7 +88,7 @@ const build = (root, data) => {
     show();
     for (const { row, analyser, fill } of strips) {
       analyser.getFloatTimeDomainData(samples);
-      const peak = audio.paused ? 0 : samples.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const peak = audio.paused ? 0 : samples.reduce((highest, value) => Math.max(highest, Math.abs(value)), 0);
       row.dataset.level = peak.toFixed(5);
       fill.style.width = `${100 * Math.max(0, 1 + (20 * Math.log10(peak + 1e-9)) / 60)}%`;
     }
@@ -113,8 +113,8 @@ const build = (root, data) => {
   });
   for (const event of ["pause", "ended"]) audio.addEventListener(event, isPlayingShown);
   audio.addEventListener("seeked", show);
-  place.addEventListener("input", () => { root.isSeeking = true; });
-  place.addEventListener("change", () => { audio.currentTime = Number(place.value); root.isSeeking = false; });
+  position.addEventListener("input", () => { root.isSeeking = true; });
+  position.addEventListener("change", () => { audio.currentTime = Number(position.value); root.isSeeking = false; });
   for (const { mute, solo, gain } of strips) {
     for (const button of [mute, solo]) {
       button.addEventListener("click", () => { button.setAttribute("aria-pressed", String(!isOn(button))); apply(); });
@@ -138,16 +138,16 @@ const build = (root, data) => {
 export default function (component) {
   const { data, parentElement } = component;
   const root = parentElement.querySelector(".mixer");
-  if (!root.desk || root.dataset.song !== data.song) {
-    if (root.desk) root.desk.close();
+  if (!root.mixer || root.dataset.song !== data.song) {
+    if (root.mixer) root.mixer.close();
     root.dataset.song = data.song;
-    root.desk = build(root, data);
+    root.mixer = build(root, data);
   }
-  const stop = (event) => { if (event.detail !== root.desk.audio) root.desk.audio.pause(); };
+  const stop = (event) => { if (event.detail !== root.mixer.audio) root.mixer.audio.pause(); };
   document.addEventListener(PLAYING, stop);
   return () => {
     document.removeEventListener(PLAYING, stop);
-    root.desk.close();
-    root.desk = null;
+    root.mixer.close();
+    root.mixer = null;
   };
 }

@@ -1,4 +1,4 @@
-"""The script that Streamlit runs for every visitor and every click."""
+"""The script that Streamlit runs for every browser session and every click."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from my_submission.webapp import scores_page, separation_page
 
 STYLE = """<style>
 .stMainBlockContainer { max-width: 78rem; padding-top: 4.2rem; }
-/* Streamlit's own sign of work has a "Stop" beside it that would not stop a separation. */
+/* The "Stop" button of Streamlit's status widget does not stop a separation. */
 [data-testid="stStatusWidget"] { display: none; }
-/* Why a file was refused would otherwise show only under the mouse. */
+/* Show the reason of a refused upload; by default it is only a tooltip. */
 [data-testid="stFileChip"] [role="alert"] { position: static; width: auto; height: auto; clip: auto; clip-path: none;
   overflow: visible; white-space: normal; margin: 0 .6rem; }
 </style>"""

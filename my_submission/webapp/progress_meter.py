@@ -1,4 +1,4 @@
-"""How far a separation is and how long it will take, from its stream of events."""
+"""Estimates the progress and remaining time of a separation from its events."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from my_submission.geometry import SAMPLE_RATE
 
 @dataclass(frozen=True)
 class Progress:
-    """A moment of a separation.
+    """Progress of a separation.
 
     Attributes:
-        stage: what is being done, for a reader.
-        share: of the work, 0 … 1.
-        left_seconds: how long the separation will probably take from now on; None before the first chunk is done.
-        part: the part in hand.
-        part_seconds: seconds of the song that this part has done.
-        song_seconds: seconds of the song it has to do.
-        n_chunks: chunks done, over all parts.
-        notes: what the visitor should know.
+        stage: the current activity, shown on the page.
+        share: share of the work done, 0 … 1.
+        left_seconds: estimated remaining time; None before the first chunk is done.
+        part: the current stage of the system.
+        part_seconds: seconds of audio that this stage has processed.
+        song_seconds: seconds of audio that it processes in total.
+        n_chunks: chunks done, over all stages.
     """
 
     stage: str
@@ -36,25 +35,23 @@ class Progress:
 
 @dataclass
 class ProgressMeter:
-    """Turns events into moments.
+    """Converts events to progress.
 
-    The plan says what each part is expected to take. What the parts have taken so far corrects it: a machine that is
-    twice as slow as expected is taken to stay so.
+    The remaining time is the planned time of the remaining work, scaled by actual over planned time so far.
 
     Attributes:
-        clock: monotonic seconds.
-        budget_seconds: from the first event on; nothing takes longer.
+        budget_seconds: time limit from the first event on.
     """
 
     clock: Callable[[], float]
     budget_seconds: float | None = None
-    moment: Progress = Progress("Separating")
+    progress: Progress = Progress("Separating")
     _expected: dict[str, float] = field(default_factory=dict)
     _done: dict[str, float] = field(default_factory=dict)
     _began: float | None = None
 
     def take(self, event: Event) -> Progress:
-        """The moment after an event."""
+        """Return the progress after an event."""
         now = self.clock()
         if self._began is None:
             self._began = now
@@ -63,17 +60,17 @@ class ProgressMeter:
         elif isinstance(event, StageStarted):
             self._expected.setdefault(event.part, max(self._expected.values(), default=1.0))
             song_seconds = event.samples / SAMPLE_RATE
-            self.moment = replace(self.moment, part=event.part, part_seconds=0.0, song_seconds=song_seconds)
+            self.progress = replace(self.progress, part=event.part, part_seconds=0.0, song_seconds=song_seconds)
         elif isinstance(event, StageAdvanced):
             self._done[event.part] = event.done / max(1, event.samples)
-            n_chunks, done = self.moment.n_chunks + 1, event.done / SAMPLE_RATE
-            self.moment = replace(self.moment, part_seconds=done, n_chunks=n_chunks)
+            n_chunks, done = self.progress.n_chunks + 1, event.done / SAMPLE_RATE
+            self.progress = replace(self.progress, part_seconds=done, n_chunks=n_chunks)
         elif isinstance(event, StageFinished):
             self._done[event.part] = 1.0
         elif isinstance(event, Note):
-            self.moment = replace(self.moment, notes=(*self.moment.notes, event.text))
-        self.moment = replace(self.moment, share=self._share(), left_seconds=self._left(now - self._began))
-        return self.moment
+            self.progress = replace(self.progress, notes=(*self.progress.notes, event.text))
+        self.progress = replace(self.progress, share=self._share(), left_seconds=self._left(now - self._began))
+        return self.progress
 
     def _share(self) -> float:
         whole = sum(self._expected.values())

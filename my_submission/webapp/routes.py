@@ -1,7 +1,4 @@
-"""What the page serves beside itself: sound in ranges, pictures, downloads; all under a song's secret token.
-
-Files are sent from the disk, so that no song is held in memory, and nobody without the token finds them.
-"""
+"""Routes for audio, pictures and downloads of a song, under its secret token; files are sent from disk."""
 
 from __future__ import annotations
 
@@ -20,14 +17,14 @@ from my_submission.audio_io.stem_sets import RECORD_FILE, SetFile
 from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES
 from my_submission.errors import InputError, MdxError
 from my_submission.files.part_files import write_whole, written_whole
-from my_submission.pictures import FrequencyAxis
+from my_submission.pictures import FrequencyAxis, SongView
 from my_submission.pictures.song_page import PAGE_NAME, picture_of, song_page
 from my_submission.predictor.separation_record import record_of_copy
-from my_submission.webapp.app import studio
+from my_submission.webapp.app import current_app
 from my_submission.webapp.browser_sessions import SessionSong
 
 PRIVATE = {"Cache-Control": "private, no-store"}
-"""No cache on the way keeps a visitor's song."""
+"""Prevents caches from storing songs."""
 
 ALL_STEMS = "all"
 
@@ -36,14 +33,14 @@ FORMATS = {
     for file_format, subtypes in FORMAT_SUBTYPES.items()
     for subtype in subtypes
 }
-"""Formats of a download, by the name they have in an address."""
+"""Download formats by their name in URLs."""
 
 _drawing = ThreadPoolExecutor(1, thread_name_prefix="mdx-pictures")
-"""One thread draws for all: matplotlib keeps fonts open for every thread that it has drawn in."""
+"""One thread draws all pictures, because matplotlib keeps fonts open per thread."""
 
 
 def routes(base_path: str = "") -> list[Route]:
-    """The addresses, for the server; all begin with the base path."""
+    """Return the routes; all paths begin with the base path."""
     song = f"{base_path}/song/{{token}}"
     return [
         Route(f"{song}/audio/{{track}}.wav", _answering(_audio)),
@@ -54,57 +51,59 @@ def routes(base_path: str = "") -> list[Route]:
 
 
 def _address(song: SessionSong) -> str:
-    return f"{studio().settings.base_path}/song/{song.token}"
+    return f"{current_app().settings.base_path}/song/{song.token}"
 
 
 def audio_address(song: SessionSong, track: str) -> str:
-    """Where a track can be heard."""
+    """Return the URL of a track's audio."""
     return f"{_address(song)}/audio/{track}.wav"
 
 
 def mixer_address(song: SessionSong) -> str:
-    """Where all stems can be heard in step."""
+    """Return the URL of the file with all stems for the mixer."""
     return f"{_address(song)}/mixer.wav"
 
 
 def picture_address(song: SessionSong, track: str, axis: FrequencyAxis) -> str:
-    """Where a track can be seen."""
+    """Return the URL of a track's picture."""
     return f"{_address(song)}/picture/{axis}/{track}.png"
 
 
 def download_address(song: SessionSong, what: str, form: str) -> str:
-    """Where a stem, or ``ALL_STEMS``, can be had in one of ``FORMATS``."""
+    """Return the download URL of a stem, or of ``ALL_STEMS``, in one of ``FORMATS``."""
     return f"{_address(song)}/download/{form}/{what}"
 
 
 def _answering(answer: Callable[[Request, SessionSong], Response]) -> Callable[[Request], Response]:
-    """An endpoint for a song that is there; Starlette runs it in a thread."""
+    """Return an endpoint that looks up the song and handles errors; Starlette runs it in a thread."""
 
     def endpoint(request: Request) -> Response:
-        song = studio().visits.song(request.path_params["token"])
+        song = current_app().sessions.song(request.path_params["token"])
         if song is None:
-            return PlainTextResponse("This song is no longer here.", 404)
+            return PlainTextResponse("This song was deleted.", 404)
         try:
             with song.in_use():
                 return answer(request, song)
         except (InputError, KeyError):
-            return PlainTextResponse("There is no such track of this song.", 404)
+            return PlainTextResponse("This song has no such track.", 404)
         except MdxError as error:
             return PlainTextResponse(str(error), 500)
 
     return endpoint
 
 
-def _audio(request: Request, song: SessionSong) -> Response:
-    view = song.view
-    if view is None:
+def _view(song: SessionSong) -> SongView:
+    if song.view is None:
         raise KeyError(song.token)
-    return FileResponse(view.track(request.path_params["track"]).path, media_type="audio/wav", headers=PRIVATE)
+    return song.view
+
+
+def _audio(request: Request, song: SessionSong) -> Response:
+    return FileResponse(_view(song).track(request.path_params["track"]).path, media_type="audio/wav", headers=PRIVATE)
 
 
 def _mixer(_: Request, song: SessionSong) -> Response:
-    if song.view is None:
-        raise KeyError(song.token)
+    _view(song)
     return FileResponse(song.folder / "mixer.wav", media_type="audio/wav", headers=PRIVATE)
 
 
@@ -117,10 +116,8 @@ def _picture(request: Request, song: SessionSong) -> Response:
 
 
 def _drawn(song: SessionSong, name: str, axis: FrequencyAxis) -> Path:
-    """The PNG of a track, drawn when it is first asked for."""
-    if song.view is None:
-        raise KeyError(song.token)
-    track = song.view.track(name)
+    """Return the path of a track's PNG, which is drawn on the first request."""
+    track = _view(song).track(name)
     path = song.folder / f"{name}.{axis}.png"
     with song.lock:
         if not path.exists():
@@ -152,11 +149,11 @@ def _download(request: Request, song: SessionSong) -> Response:
 
 
 def _zipped(song: SessionSong, form: str) -> Path:
-    """All stems of a format and the song's page, in one file."""
+    """Return the path of a ZIP with all stems in a format and the song's page."""
     path = song.folder / f"{form}.zip"
     name = folder_name(song.name)
-    view, report = song.view, song.report
-    if view is None or report is None:
+    view, report = _view(song), song.report
+    if report is None:
         raise KeyError(song.token)
     pictures = {track.name: _drawn(song, track.name, "log").read_bytes() for track in view.tracks}
     files = sorted((song.folder / form).iterdir())
@@ -164,7 +161,7 @@ def _zipped(song: SessionSong, form: str) -> Path:
     page = song_page(view, report, pictures, song=song.name, links=links)
     with song.lock:
         if not path.exists():
-            # FLAC is compressed already, and WAV hardly shrinks
+            # audio hardly compresses
             with (
                 written_whole(path, is_flushed=False) as part,
                 zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive,

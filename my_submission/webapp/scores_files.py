@@ -1,4 +1,4 @@
-"""Scores files for the scores page: those of the server's folders, and of each that cannot be shown, why."""
+"""Finds and reads scores files for the scores page."""
 
 from __future__ import annotations
 
@@ -13,28 +13,20 @@ from evaluator.scores import Document, parse_scores
 from terminal.documents import DocumentError, parse_json
 
 MAX_BYTES = 32 << 20
-"""Of one file: a scores file of a thousand songs has a tenth of that."""
-
-_DOCUMENTS = "*.json"
-_MEANT = "scores"
+"""Largest scores file; a thousand songs take a tenth of it."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class ScoresFiles:
-    """What was found.
-
-    Attributes:
-        documents: scores files by the name they are listed under.
-        problems: of files that cannot be shown, name and reason.
-    """
+    """Scores files by the name shown on the page, and the files that cannot be shown with the reason."""
 
     documents: dict[str, Document] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, content: bytes) -> None:
-        """Take one file in, among the documents or the problems."""
+        """Add one file to the documents or to the problems."""
         try:
             self.documents[name] = scores_of(content, name)
         except EvaluationError as error:
@@ -44,11 +36,11 @@ class ScoresFiles:
 def find_scores(folders: Iterable[Path]) -> ScoresFiles:
     """Read every scores file below some folders.
 
-    Other JSON lies there too, such as the manifest of a run. What reads as JSON, holds no metrics and does not have
-    "scores" in its name is taken for such and left out without a word.
+    Other JSON files, such as the manifest of a run, are skipped: those without metrics and without "scores" in their
+    name.
     """
     found = ScoresFiles()
-    for path in (path for folder in folders for path in sorted(folder.rglob(_DOCUMENTS))):
+    for path in (path for folder in folders for path in sorted(folder.rglob("*.json"))):
         label = "/".join(path.parts[-3:])
         same = sum(name.startswith(label) for name in (*found.documents, *found.problems))
         name = f"{label} ({same + 1})" if same else label
@@ -59,17 +51,17 @@ def find_scores(folders: Iterable[Path]) -> ScoresFiles:
             found.problems[name] = f"cannot be read ({error.strerror})"
             continue
         if size > MAX_BYTES:
-            found.problems[name] = f"has {size >> 20} MiB, which no scores file has"
+            found.problems[name] = f"has {size >> 20} MiB; the limit is {MAX_BYTES >> 20} MiB"
         elif not _is_other(path.name, content):
             found.add(name, content)
     return found
 
 
 def scores_of(content: bytes, name: str) -> Document:
-    """The document of a scores file whose every number can be shown.
+    """Return a checked scores file.
 
     Raises:
-        EvaluationError: it is no scores file, or a damaged one.
+        EvaluationError: it is not a scores file, or it is damaged.
     """
     try:
         document = parse_scores(content, where=name)
@@ -77,15 +69,15 @@ def scores_of(content: bytes, name: str) -> Document:
             local_run(document, metric)
     except EvaluationError:
         raise
-    except Exception as error:  # one file of someone else's must not take the page from all others
-        logger.exception("%s: this scores file broke what shows it", name)
+    except Exception as error:  # one file must not break the page for all others
+        logger.exception("%s: cannot show this scores file", name)
         raise EvaluationError(f"is damaged ({type(error).__name__}: {str(error)[:200]})", where=name) from error
     return document
 
 
 def _is_other(name: str, content: bytes) -> bool:
-    """Whether a file is a document of another kind."""
-    if _MEANT in name.casefold():
+    """Return whether a file is valid JSON but not a scores file."""
+    if "scores" in name.casefold():
         return False
     try:
         document = parse_json(content)

@@ -1,4 +1,4 @@
-"""The scores page: local runs among the published boards."""
+"""The scores page: local runs on published leaderboards."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import altair
 import streamlit as st
 
-from evaluator.boards import Board, all_boards
+from evaluator.boards import Board, all_boards, sort_key
 from evaluator.errors import EvaluationError
-from evaluator.replay import LocalRun, Placement, nearest_entry, place
+from evaluator.replay import LocalRun, Placement, nearest_entry, place_run
 from evaluator.scores import Document
 from evaluator.scoring import DEFINITIONS
 from my_submission.pictures import look
-from my_submission.webapp.app import studio
+from my_submission.webapp.app import current_app
 from my_submission.webapp.markdown import plain
 from my_submission.webapp.scores_files import find_scores
 from my_submission.webapp.session_uploads import content
@@ -25,7 +25,7 @@ LOCAL, PUBLISHED = "local run", "published"
 
 def show() -> None:
     """Draw the page."""
-    st.title("Scores among the published boards", anchor=False)
+    st.title("Scores and leaderboards", anchor=False)
     with st.sidebar:
         documents = _documents()
     columns = st.columns([2, 3], vertical_alignment="bottom")
@@ -38,28 +38,28 @@ def show() -> None:
     for banner in dict.fromkeys(placement.banner for placement in placements):
         st.warning(plain(banner), icon=":material/info:")
     if not placements:
-        st.info("No local run fits this board. `python -m my_submission evaluate DATASET` makes one.")
+        st.info("There is no local run for this board. Create one with `python -m my_submission evaluate DATASET`.")
     st.altair_chart(_bars(board, placements, key), width="stretch")
-    st.caption(f"{board.metrics[0]}: {DEFINITIONS[board.metrics[0]]}. Numbers in dB.")
+    st.caption(f"{board.metrics[0]}: {DEFINITIONS[board.metrics[0]]}. All values in dB.")
     st.dataframe(_table(board, placements), hide_index=True, width="stretch", height="content")
     if placements:
         _show_differences(board, placements)
-        st.subheader("Song by song", anchor=False)
+        st.subheader("Scores per song", anchor=False)
         st.altair_chart(_songs([placement.run for placement in placements]), width="stretch")
 
 
 def _documents() -> dict[str, Document]:
-    """Scores files of the server's folders and the visitor's own, by the name they are listed under."""
+    """Return the chosen scores files of the server's folders and the uploaded one, by name."""
     st.subheader("Runs", anchor=False)
-    found = find_scores(studio().settings.scores_dirs)
+    found = find_scores(current_app().settings.scores_dirs)
     field = st.file_uploader(
-        "A scores file", type="json", max_upload_size=SCORES_BYTES >> 20, help="from `evaluator score --json`"
+        "Upload a scores file", type="json", max_upload_size=SCORES_BYTES >> 20, help="from `evaluator score --json`"
     )
     if field is not None and (uploaded := content(field)) is not None:
         found.add(field.name, uploaded)
     for name, problem in found.problems.items():
         st.warning(plain(f"{name}: {problem}"), icon=":material/warning:")
-    chosen = st.multiselect("Shown", list(found.documents), default=list(found.documents), key="runs")
+    chosen = st.multiselect("Show", list(found.documents), default=list(found.documents), key="runs")
     return {name: found.documents[name] for name in chosen}
 
 
@@ -67,8 +67,8 @@ def _placements(documents: dict[str, Document], board: Board) -> list[Placement]
     placements = []
     for document in documents.values():
         try:
-            placements.append(place(document, board))
-        except EvaluationError:  # of another metric or other sources: it belongs to another board
+            placements.append(place_run(document, board))
+        except EvaluationError:  # another metric or other sources than the board
             continue
     return placements
 
@@ -79,11 +79,16 @@ def _key_name(key: str) -> str:
 
 def _rows(board: Board, placements: Sequence[Placement], key: str) -> list[dict[str, Any]]:
     rows = [
-        {"name": entry.name, "dB": entry.value(key), "kind": PUBLISHED, "read in": entry.provenance}
+        {"name": entry.name, "dB": entry.value(key), "kind": PUBLISHED, "source of values": entry.provenance}
         for entry in board.entries
     ]
     rows += [
-        {"name": f"▶ {p.run.name}", "dB": p.run.value(key), "kind": LOCAL, "read in": f"local, {p.run.dataset}"}
+        {
+            "name": f"▶ {p.run.name}",
+            "dB": p.run.value(key),
+            "kind": LOCAL,
+            "source of values": f"local, {p.run.dataset}",
+        }
         for p in placements
     ]
     return sorted((row for row in rows if row["dB"] is not None), key=lambda row: row["dB"], reverse=True)
@@ -95,7 +100,7 @@ def _bars(board: Board, placements: Sequence[Placement], key: str) -> altair.Lay
     base = altair.Chart(_data(rows)).encode(
         y=altair.Y("name:N", sort=in_order, title=None, axis=altair.Axis(labelLimit=260, ticks=False, domain=False)),
         x=altair.X("dB:Q", title=f"{_key_name(key)}, dB"),
-        tooltip=["name:N", altair.Tooltip("dB:Q", format=".3f"), "kind:N", "read in:N"],
+        tooltip=["name:N", altair.Tooltip("dB:Q", format=".3f"), "kind:N", "source of values:N"],
     )
     colours = altair.Scale(domain=[PUBLISHED, LOCAL], range=[look.MUTED, look.SERIES[0]])
     bars = base.mark_bar(cornerRadius=3).encode(color=altair.Color("kind:N", scale=colours, legend=None))
@@ -107,38 +112,35 @@ def _bars(board: Board, placements: Sequence[Placement], key: str) -> altair.Lay
 def _table(board: Board, placements: Sequence[Placement]) -> list[dict[str, Any]]:
     keys = ("song", *board.sources)
     rows: list[dict[str, Any]] = [
-        {"entry": entry.name, **{_key_name(key): entry.value(key) for key in keys}, "read in": entry.provenance}
+        {
+            "entry": entry.name,
+            **{_key_name(key): entry.value(key) for key in keys},
+            "source of values": entry.provenance,
+        }
         for entry in board.entries
     ]
     rows += [
         {
             "entry": f"▶ {p.run.name}",
-            **{_key_name(key): _rounded(p.run.value(key)) for key in keys},
-            "read in": f"local, {p.run.dataset}",
+            **{_key_name(key): None if (db := p.run.value(key)) is None else round(db, 3) for key in keys},
+            "source of values": f"local, {p.run.dataset}",
         }
         for p in placements
     ]
-    return sorted(rows, key=lambda row: -1e9 if row["overall"] is None else row["overall"], reverse=True)
+    return sorted(rows, key=lambda row: sort_key(row["overall"]), reverse=True)
 
 
 def _show_differences(board: Board, placements: Sequence[Placement]) -> None:
     names = [entry.name for entry in board.entries]
     nearest = names.index(nearest_entry(placements[0]).name)
-    entry = board.entry(st.selectbox("Compared with", names, index=nearest, key=f"entry-{board.name}"))
+    entry = board.entry(st.selectbox("Difference to", names, index=nearest, key=f"entry-{board.name}"))
     rows = []
     for placement in placements:
         found = placement.differences(entry)
         differences = {_key_name(key): _signed(found[key]) for key in ("song", *board.sources)}
-        rows.append({"run": placement.run.name, "rank": _rank(placement), **differences})
+        rank = f"{placement.shown_rank} of {len(board.entries) + 1}"
+        rows.append({"run": placement.run.name, "rank": rank, **differences})
     st.dataframe(rows, hide_index=True, width="stretch")
-
-
-def _rank(placement: Placement) -> str:
-    """The rank; in brackets where it is for orientation only."""
-    if placement.rank is None:
-        return "—"
-    rank = str(placement.rank) if placement.is_comparable else f"({placement.rank})"
-    return f"{rank} of {len(placement.board.entries) + 1}"
 
 
 def _signed(db: float | None) -> str:
@@ -167,7 +169,3 @@ def _songs(runs: Sequence[LocalRun]) -> altair.Chart:
 
 def _data(rows: list[dict[str, Any]]) -> altair.Data:
     return altair.Data(values=rows)  # type: ignore[no-untyped-call]
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)

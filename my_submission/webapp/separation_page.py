@@ -1,4 +1,4 @@
-"""The main page: choose a song, watch it being separated, look, listen, mix, take it away."""
+"""The main page: upload a song, separate it, then view, play, mix and download its stems."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import streamlit as st
 
 from my_submission.audio_io import SongInput
 from my_submission.errors import MdxError
-from my_submission.pictures import AXES, FrequencyAxis
+from my_submission.pictures import AXES, FrequencyAxis, SongView
 from my_submission.pictures.song_page import level_rows
 from my_submission.pictures.wording import clock, residual
+from my_submission.predictor import SeparationReport
 from my_submission.systems import SystemRecipe
-from my_submission.webapp.app import studio
+from my_submission.webapp.app import current_app
 from my_submission.webapp.browser_sessions import BrowserSession, SessionSong
 from my_submission.webapp.components import show_mixer, show_tracks
 from my_submission.webapp.job_queue import QueuedJob, SeparationRequest
@@ -34,67 +35,66 @@ FORMAT_NAMES = {
 
 @dataclass
 class SessionState:
-    """What a visitor's session has on its desk.
+    """State of one browser session between runs of the script.
 
     Attributes:
-        visit: the visitor.
-        job: the separation asked for last.
-        message: what went wrong, to be shown once.
-        n_uploads: makes every upload field a new one, so that Streamlit lets go of the file before.
+        job: the last separation.
+        message: an error to show once.
+        n_uploads: part of the upload field's key; with a new key Streamlit drops the old file.
     """
 
-    visit: BrowserSession
+    session: BrowserSession
     job: QueuedJob | None = None
     message: str = ""
     n_uploads: int = 0
 
 
-def _leave(visit: BrowserSession) -> None:
-    studio().visits.leave(visit)
+def _leave(session: BrowserSession) -> None:
+    current_app().sessions.leave(session)
 
 
 @st.cache_resource(scope="session", on_release=_leave, show_spinner=False)
-def _visit() -> BrowserSession:
-    """The visit of this session; its end is told to the studio when the connection is gone."""
-    visit = studio().visits.enter(st.session_state.get("visit"))
-    st.session_state["visit"] = visit.token
-    return visit
+def _browser_session() -> BrowserSession:
+    """Return the browser session; Streamlit calls ``on_release`` when its connection ends."""
+    session = current_app().sessions.enter(st.session_state.get("session"))
+    st.session_state["session"] = session.token
+    return session
 
 
-def _desk() -> SessionState:
-    visit = _visit()
-    desk: SessionState | None = st.session_state.get("desk")
-    if desk is None or desk.visit is not visit:
-        desk = st.session_state["desk"] = SessionState(visit)
-    return desk
+def _session_state() -> SessionState:
+    session = _browser_session()
+    state: SessionState | None = st.session_state.get("state")
+    if state is None or state.session is not session:
+        state = st.session_state["state"] = SessionState(session)
+    return state
 
 
 def show() -> None:
     """Draw the page."""
-    desk = _desk()
+    state = _session_state()
     with st.sidebar:
-        wish = _choose_system()
-    st.title("Take a song apart", anchor=False)
-    if desk.message:
-        st.error(plain(desk.message), icon=":material/error:")
-        desk.message = ""
-    song, job = desk.visit.song, desk.job
+        request = _choose_system()
+    st.title("Separate a song into stems", anchor=False)
+    if state.message:
+        st.error(plain(state.message), icon=":material/error:")
+        state.message = ""
+    song, job = state.session.song, state.job
     if song is None:
-        _choose_song(desk)
+        _choose_song(state)
     elif job is not None and job.song is song and not job.is_over:
         _show_head(song)
-        _follow(job)
+        _show_progress(job)
     else:
         _show_head(song)
-        _offer(desk, song, wish)
+        _show_actions(state, song, request)
         if job is not None and job.song is song:
             _show_outcome(job, song)
 
 
 def _choose_system() -> SeparationRequest | None:
-    """Ask how to separate; None where it cannot be done so."""
-    st.subheader("How", anchor=False)
-    systems = studio().systems()
+    """Show the options and return the request, or None if it is not possible."""
+    st.subheader("Options", anchor=False)
+    systems = current_app().systems()
     ready = {system.name for system, is_ready in systems if is_ready}
     system: SystemRecipe = st.selectbox(
         "System",
@@ -109,17 +109,16 @@ def _choose_system() -> SeparationRequest | None:
         selection_mode="multi",
         default=system.sources,
         key=f"sources-{system.name}",
-        help="The stems to keep. All are computed, because they depend on each other.",
+        help="The stems to keep. All stems are computed in any case, because they depend on each other.",
     )
     budget = st.number_input(
-        "Time budget in seconds",
+        "Time limit in seconds",
         min_value=1.0,
         value=None,
         step=10.0,
         format="%.0f",
         placeholder="no limit",
-        help="Counts from the start of the work, not from the queue. The cheapest complete answer comes first and is "
-        "refined while there is time.",
+        help="Waiting in the queue does not count. With a limit, quality depends on the available time.",
         key="budget",
     )
     if system.published:
@@ -128,7 +127,7 @@ def _choose_system() -> SeparationRequest | None:
     st.caption(f"Licence: {system.licence}")
     problems = []
     if system.name not in ready:
-        problems.append(f"The weights are not here. On the server: `python -m my_submission fetch {system.name}`")
+        problems.append(f"The weights are missing. Run on the server: `python -m my_submission fetch {system.name}`")
     if not sources:
         problems.append("Choose at least one stem.")
     for problem in problems:
@@ -137,42 +136,44 @@ def _choose_system() -> SeparationRequest | None:
     return None if problems else SeparationRequest(system.name, chosen, budget)
 
 
-def _choose_song(desk: SessionState) -> None:
-    place = studio()
-    limits = place.settings
+def _choose_song(state: SessionState) -> None:
+    app = current_app()
+    limits = app.settings
     st.write(
-        "Upload a song and get its stems to look at, listen to, mix and take away. Your files stay on this server "
-        "only for as long as this page is open."
+        "Upload a song, then view, play, mix and download its stems. "
+        "Your files are deleted from the server when you close this page."
     )
     upload_column, sample_column = st.columns([2, 1], gap="large", vertical_alignment="top")
     with upload_column:
         upload = st.file_uploader(
-            f"A song: WAV, FLAC, Ogg, MP3, M4A, MP4, .stem.mp4 … up to {limits.max_upload_mib} MiB and "
+            f"Audio file: WAV, FLAC, Ogg, MP3, M4A, MP4, .stem.mp4 and others, up to {limits.max_upload_mib} MiB and "
             f"{clock(limits.max_song_seconds)}",
-            key=f"upload-{desk.n_uploads}",
+            key=f"upload-{state.n_uploads}",
         )
-        if not place.uploads.has_room:
-            st.warning("There is no room for another upload now. Try again in a few minutes.", icon=":material/info:")
+        if not app.uploads.has_room:
+            st.warning("The server cannot take another upload now. Try again in a few minutes.", icon=":material/info:")
     if upload is not None:
         try:
-            desk.visit.take(taken(upload), max_seconds=limits.max_song_seconds)
+            state.session.take(taken(upload), max_seconds=limits.max_song_seconds)
         except MdxError as error:
-            desk.message = str(error)
-        desk.n_uploads += 1
+            state.message = str(error)
+        state.n_uploads += 1
         st.rerun()
     with sample_column:
-        _choose_sample(desk, place.samples)
+        _choose_sample(state, app.samples)
 
 
-def _choose_sample(desk: SessionState, samples: list[SongInput]) -> None:
+def _choose_sample(state: SessionState, samples: list[SongInput]) -> None:
     if not samples:
         return
-    sample = st.selectbox("Or a sample", samples, format_func=lambda song: shown(song.name), key="sample")
-    if st.button("Take this sample", key="take-sample", width="stretch"):
+    sample = st.selectbox("Or choose a sample", samples, format_func=lambda song: shown(song.name), key="sample")
+    if st.button("Use this sample", key="take-sample", width="stretch"):
         try:
-            desk.visit.take_sample(shown(sample.name), sample.path, max_seconds=studio().settings.max_song_seconds)
+            state.session.take_sample(
+                shown(sample.name), sample.path, max_seconds=current_app().settings.max_song_seconds
+            )
         except MdxError as error:
-            desk.message = str(error)
+            state.message = str(error)
         st.rerun()
 
 
@@ -181,46 +182,46 @@ def _show_head(song: SessionSong) -> None:
     st.subheader(f"{plain(song.name)}{length}", anchor=False)
 
 
-def _offer(desk: SessionState, song: SessionSong, wish: SeparationRequest | None) -> None:
-    """What can be done with the song while nothing is running."""
-    is_again = desk.job is not None and desk.job.song is song
+def _show_actions(state: SessionState, song: SessionSong, request: SeparationRequest | None) -> None:
+    """Show the buttons of a song that is not being separated."""
+    is_again = state.job is not None and state.job.song is song
     with st.container(horizontal=True):
         label = "Separate again" if is_again else "Separate"
-        if st.button(label, type="primary", disabled=wish is None, key="separate"):
-            _start(desk, song, wish)
+        if st.button(label, type="primary", disabled=request is None, key="separate"):
+            _start(state, song, request)
         if st.button("Another song", key="another"):
-            desk.visit.give_up_song()
-            desk.job = None
+            state.session.discard_song()
+            state.job = None
             st.rerun()
 
 
-def _start(desk: SessionState, song: SessionSong, wish: SeparationRequest | None) -> None:
-    if wish is None:
+def _start(state: SessionState, song: SessionSong, request: SeparationRequest | None) -> None:
+    if request is None:
         return
     try:
-        if desk.job is not None and desk.job.song is song:
-            song = desk.visit.renew()
-        desk.job = studio().workshop.submit(song, wish)
+        if state.job is not None and state.job.song is song:
+            song = state.session.renew()
+        state.job = current_app().queue.submit(song, request)
     except MdxError as error:
-        desk.message = str(error)
+        state.message = str(error)
     st.rerun()
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def _follow(job: QueuedJob) -> None:
-    """Progress, time left, and a way out."""
+def _show_progress(job: QueuedJob) -> None:
+    """Show progress, remaining time and a stop button."""
     if job.is_over:
         st.rerun()
-    moment = job.moment
+    progress = job.progress
     with st.container(border=True):
         if job.state == "waiting":
-            ahead = studio().workshop.n_ahead(job)
-            st.progress(0.0, text=f"Waiting: {ahead} song{'' if ahead == 1 else 's'} ahead of yours")
+            ahead = current_app().queue.n_ahead(job)
+            st.progress(0.0, text=f"Waiting: {ahead} song{'' if ahead == 1 else 's'} before yours")
         else:
-            left = "" if moment.left_seconds is None else f" · about {clock(moment.left_seconds)} left"
-            st.progress(moment.share, text=f"**{moment.stage}**{left}")
-        where = f"{clock(moment.part_seconds)} of {clock(moment.song_seconds)}" if moment.song_seconds else ""
-        facts = [moment.part, where, f"{moment.n_chunks} chunks done" if moment.n_chunks else "", *moment.notes]
+            left = "" if progress.left_seconds is None else f" · about {clock(progress.left_seconds)} left"
+            st.progress(progress.share, text=f"**{progress.stage}**{left}")
+        where = f"{clock(progress.part_seconds)} of {clock(progress.song_seconds)}" if progress.song_seconds else ""
+        facts = [progress.part, where, f"{progress.n_chunks} chunks done" if progress.n_chunks else "", *progress.notes]
         st.caption(" · ".join(plain(fact) for fact in facts if fact) or "…")
         if st.button("Stop", key="stop", icon=":material/stop_circle:"):
             job.stop()
@@ -230,15 +231,12 @@ def _show_outcome(job: QueuedJob, song: SessionSong) -> None:
     if job.state == "failed":
         st.error(plain(job.error), icon=":material/error:")
     elif job.state == "stopped":
-        st.info("Stopped. Nothing of the separation was kept.", icon=":material/stop_circle:")
+        st.info("Stopped. There are no stems.", icon=":material/stop_circle:")
     elif song.view is not None and song.report is not None:
-        _show_stems(song)
+        _show_stems(song, song.view, song.report)
 
 
-def _show_stems(song: SessionSong) -> None:
-    report, view = song.report, song.view
-    if report is None or view is None:
-        return
+def _show_stems(song: SessionSong, view: SongView, report: SeparationReport) -> None:
     st.caption(
         f"{report.system} · {clock(report.seconds)}, {report.realtime_factor:.1f} × real time · "
         f"{report.source_rate / 1000:g} kHz"
@@ -248,17 +246,17 @@ def _show_stems(song: SessionSong) -> None:
     for line in report.left_out:
         st.warning(plain(f"Left out: {line}"), icon=":material/timer:")
     st.subheader("Mixer", anchor=False)
-    show_mixer(song)
+    show_mixer(song, view)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.subheader("Tracks", anchor=False)
         axis: FrequencyAxis | None = st.segmented_control("Frequency axis", AXES, default="log", key="axis")
         form = st.selectbox(
             "Download as", list(FORMATS), format_func=lambda name: FORMAT_NAMES[name], key="form", width=220
         )
-    show_tracks(song, axis=axis or "log", form=form)
+    show_tracks(song, view, axis=axis or "log", form=form)
     st.subheader("Levels", anchor=False)
     st.dataframe(level_rows(view), hide_index=True, width="stretch")
     st.caption(
-        f"Mixture − Σ stems: {residual(view.residual_db)}, over all stems of the system. Clipped samples are values "
-        "beyond full scale, which a 16- or 24-bit file cannot hold; 32-bit float keeps them."
+        f"Mixture − Σ stems: {residual(view.residual_db)}, over all stems of the system. Clipped samples are beyond "
+        "full scale: 16- and 24-bit files cut them, 32-bit float files keep them."
     )

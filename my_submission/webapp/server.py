@@ -1,4 +1,4 @@
-"""The server behind the page: Streamlit's own, with our routes beside it and a guard before it."""
+"""The server of the page: Streamlit's server with additional routes, behind the guard."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from typing import Any
 from my_submission.errors import MdxError
 from my_submission.pictures import look, require_matplotlib
 from my_submission.predictor import Predictor
-from my_submission.webapp.app import open_studio
+from my_submission.webapp.app import open_app
 from my_submission.webapp.hosts import HostRule
 from my_submission.webapp.settings import PageSettings
 
 SCRIPT = Path(__file__).with_name("page.py")
 MAX_MESSAGE_MIB = 16
-"""Of a message by web socket, either way; sound, pictures and uploads go by addresses of their own."""
+"""Largest web socket message; audio, pictures and uploads use HTTP."""
 
 
 def serve(settings: PageSettings, load: Callable[[str], Predictor]) -> None:
-    """Serve the page until the process is told to end.
+    """Serve the page until the process ends.
 
     Args:
-        settings: limits and places.
-        load: from a system's name to its predictor.
+        load: loads the predictor of a system by name.
 
     Raises:
-        MdxError: Streamlit or matplotlib is missing, or something of the settings is not there.
+        MdxError: Streamlit or matplotlib is not installed, or a file of the settings is missing.
         SystemExit: the port cannot be used.
     """
     if find_spec("streamlit") is None:
@@ -41,20 +40,20 @@ def serve(settings: PageSettings, load: Callable[[str], Predictor]) -> None:
         from my_submission.webapp.streamlit_app import PageApp
     except ImportError as error:
         raise MdxError(
-            f"this Streamlit is not one the page was written for ({error})",
+            f"this version of Streamlit is not supported ({error})",
             hint="run pip install -U -e '.[web]'",
         ) from error
-    studio = open_studio(settings, load)
+    current_app = open_app(settings, load)
     threading.Thread(target=_warm_up, daemon=True).start()
     try:
         app = PageApp(
             SCRIPT,
             routes=routes(settings.base_path),
-            uploads=studio.uploads,
-            rule=HostRule.listening(settings.host, granted=settings.allowed_hosts),
+            uploads=current_app.uploads,
+            rule=HostRule.listening(settings.host, allowed=settings.allowed_hosts),
             base_path=settings.base_path,
             grace_seconds=settings.grace_seconds,
-            on_end=studio.close,
+            on_end=current_app.close,
         )
         try:
             app.run(config=configuration(settings))
@@ -63,17 +62,17 @@ def serve(settings: PageSettings, load: Callable[[str], Predictor]) -> None:
                 raise app.problem from None
             raise
     finally:
-        studio.close()
+        current_app.close()
 
 
 def _warm_up() -> None:
-    """Import what the first visitor would wait for: more than a second of a processor."""
+    """Import modules that would delay the first page by more than a second."""
     for name in ("scipy.signal", "matplotlib.backends.backend_agg"):
         importlib.import_module(name)
 
 
 def configuration(settings: PageSettings) -> dict[str, Any]:
-    """Streamlit's options: where to listen, no telemetry, no files watched, the look of the pictures."""
+    """Return Streamlit's options: address, no telemetry, no file watcher, the colours of the pictures."""
     return {
         "server.address": settings.host,
         "server.port": settings.port,

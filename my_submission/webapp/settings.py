@@ -1,4 +1,4 @@
-"""What whoever starts the page decides for all visitors."""
+"""Settings of the server."""
 
 from __future__ import annotations
 
@@ -12,35 +12,32 @@ from my_submission.webapp.uploads import UploadLimits
 from my_submission.weights.folder import DEFAULT_MODELS_DIR
 
 DEFAULT_PORT = 8501
-UPLOADS_OF_A_VISITOR = 3
-"""A song on its way, another that replaces it, a scores file."""
+UPLOADS_PER_VISITOR = 3
+"""A song, another one that replaces it, and a scores file."""
 
 SCORES_BYTES = 5 << 20
-"""Largest scores file a visitor may look at."""
+"""Largest scores file that can be uploaded."""
 
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 
 
 @dataclass(frozen=True)
 class PageSettings:
-    """Limits and places.
+    """Settings of the server.
 
     Attributes:
-        host: address to listen on; the default lets only this machine in.
-        port: TCP port; 0 for any that is free.
-        allowed_hosts: further names this server goes by, such as that of a proxy before it.
-        base_path: what every address begins with, such as ``/mdx``; empty for none.
-        max_upload_mib: largest file a visitor may upload.
-        max_uploads: files of all visitors that may be here at once, songs in hand included.
-        max_uploads_mib: their size together.
-        max_song_seconds: longest song; a longer one is refused before it is decoded where its header tells its
-            length, and as soon as decoding shows it elsewhere.
-        max_waiting: songs that may wait for their turn; further visitors are asked to come back.
-        models_dir: where the weights are.
-        sample_inputs: files and folders of songs that visitors may choose instead of an upload.
-        scores_dirs: folders in which the scores page looks for scores files.
-        scratch_dir: where visitors' folders are made; the system's temporary folder when None.
-        grace_seconds: a visitor whose connection broke may come back for so long before the songs are removed.
+        host: address to listen on; the default accepts only this machine.
+        port: TCP port; 0 for any free port.
+        allowed_hosts: additional host names of this server, such as that of a proxy.
+        base_path: prefix of all paths, such as ``/mdx``; empty for none.
+        max_uploads: uploads of all visitors stored at once, current songs included.
+        max_uploads_mib: their total size.
+        max_song_seconds: longest song; checked from the header before decoding, else while decoding.
+        max_waiting: songs that may wait in the queue.
+        sample_inputs: files and folders of songs offered as samples.
+        scores_dirs: folders of scores files for the scores page.
+        scratch_dir: parent of the sessions' folders; by default the system's temporary folder.
+        grace_seconds: time to reconnect after a lost connection, before the session's files are deleted.
     """
 
     host: str = "127.0.0.1"
@@ -59,33 +56,31 @@ class PageSettings:
     grace_seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        most = (self.max_upload_mib, self.max_uploads, self.max_uploads_mib, self.max_waiting)
-        if min(most) < 1 or self.max_song_seconds <= 0 or self.grace_seconds < 0:
+        counts = (self.max_upload_mib, self.max_uploads, self.max_uploads_mib, self.max_waiting)
+        if min(counts) < 1 or self.max_song_seconds <= 0 or self.grace_seconds < 0:
             raise ValueError(f"limits of the page must be above zero: {self}")
         if self.max_uploads_mib < self.max_upload_mib:
             raise MdxError(
-                f"one upload may have {self.max_upload_mib} MiB and all together {self.max_uploads_mib}",
+                f"one upload may have {self.max_upload_mib} MiB, but all uploads together {self.max_uploads_mib}",
                 hint="raise --max-uploads-size, or lower --max-upload",
             )
         for name in self.allowed_hosts:
             if not is_host_name(name):
-                raise MdxError(
-                    f"{name!r} is not the name of a host", hint="give a name or an IP address without port or scheme"
-                )
+                raise MdxError(f"{name!r} is not a host name", hint="give a name or IP address without port or scheme")
         if self.base_path and not _BASE_PATH.fullmatch(self.base_path):
             raise MdxError(
-                f"{self.base_path!r} is not a path for addresses to begin with",
-                hint="give one like /mdx: letters, digits, '-', '_', '.' and '/', with no '/' at the end",
+                f"{self.base_path!r} is not a valid base path",
+                hint="give one like /mdx: letters, digits, '-', '_', '.' and '/', without a '/' at the end",
             )
 
     @property
     def upload_limits(self) -> UploadLimits:
-        """Bounds of the uploads."""
+        """Limits of uploads."""
         file_bytes = self.max_upload_mib << 20
         return UploadLimits(
             file_bytes=file_bytes,
             visitor_bytes=file_bytes + SCORES_BYTES,
-            visitor_files=UPLOADS_OF_A_VISITOR,
+            visitor_files=UPLOADS_PER_VISITOR,
             all_bytes=self.max_uploads_mib << 20,
             all_files=self.max_uploads,
         )

@@ -1,7 +1,7 @@
-"""Streamlit's server as this page uses it: behind the guard, with uploads on the disk instead of in memory.
+"""Streamlit's server behind the guard, with uploads on disk instead of in memory.
 
-This is the one place that reaches into Streamlit's insides. What it relies on is checked before and while the server
-starts, so that another Streamlit is refused and never serves without protection.
+Only this module uses Streamlit's internals. They are checked before and during the start of the server, so that an
+incompatible version of Streamlit is refused instead of serving without protection.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ _POLICY = (
 )
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
-MAX_LEAVING = 128
+MAX_DISCONNECTED = 128
 UPLOAD_PATH = "/_stcore/upload_file"
 CLOSED = ("/_stcore/metrics", "/_stcore/agent", "/_stcore/script-health-check")
-"""What Streamlit offers to programs: this page has no use for it."""
+"""Paths of Streamlit's server that this page does not use."""
 
 
 def protective_headers() -> dict[str, str]:
-    """What every answer tells browsers: to load from this server alone, and to let no other one frame it.
+    """Return security headers: browsers load from this server only, and other sites cannot frame the page.
 
-    Scripts that stand in Streamlit's page itself are allowed by their hashes.
+    Inline scripts of Streamlit's page are allowed by their hashes.
     """
     page = Path(file_util.get_static_dir(), "index.html").read_text("utf-8")
     digests = (hashlib.sha256(script.encode()).digest() for script in _INLINE_SCRIPT.findall(page))
@@ -73,17 +73,14 @@ def protective_headers() -> dict[str, str]:
 
 
 class DiskUploads(MemoryUploadedFileManager):
-    """Streamlit's list of uploads, kept by our store: of each file it knows the name, and the content lies on the disk.
-
-    A page that wants the content takes the file from the store.
-    """
+    """Streamlit's upload manager over the upload store; it knows only names, and pages read content from the store."""
 
     def __init__(self, store: UploadStore) -> None:
         super().__init__(UPLOAD_PATH)
         self._store = store
 
     def get_files(self, session_id: str, file_ids: Sequence[str]) -> list[UploadedFileRec]:
-        """The files of a session that are there, without their content."""
+        """Return the uploaded files of a session, without content."""
         found = [(file_id, self._store.find(session_id, file_id)) for file_id in file_ids]
         return [
             UploadedFileRec(file_id, upload.name, upload.content_type, b"")
@@ -92,55 +89,55 @@ class DiskUploads(MemoryUploadedFileManager):
         ]
 
     def add_file(self, session_id: str, file: UploadedFileRec) -> None:
-        """Never: files come in by a route of our own."""
-        raise RuntimeError(f"an upload of {len(file.data)} bytes came in by Streamlit's own route")
+        """Raise RuntimeError, because uploads use :class:`UploadRoute`."""
+        raise RuntimeError(f"an upload of {len(file.data)} bytes used Streamlit's own route")
 
     def remove_file(self, session_id: str, file_id: str) -> None:
-        """Remove a file."""
+        """Delete a file."""
         self._store.remove(session_id, file_id)
 
     def remove_session_files(self, session_id: str) -> None:
-        """Remove all files of a session."""
+        """Delete all files of a session."""
         self._store.remove_visitor(session_id)
 
 
-class LeavingSessions(SessionStorage):
-    """Sessions whose connection broke, until they come back or their time is over.
+class DisconnectedSessions(SessionStorage):
+    """Disconnected Streamlit sessions that may still reconnect.
 
-    Streamlit's own storage only forgets that a session is over, when the next one breaks. This one ends it at its
-    time, with its files and its memory.
+    Streamlit's own storage removes expired sessions only when another one disconnects. This one ends each session on
+    time, which frees its files and memory.
 
     Args:
-        seconds: how long a session may come back.
-        most: sessions kept; the oldest ends when there are more.
+        seconds: time to reconnect.
+        max_sessions: sessions kept; the oldest ends when there are more.
     """
 
-    def __init__(self, seconds: float, *, most: int = MAX_LEAVING) -> None:
-        self._seconds, self._most = seconds, most
+    def __init__(self, seconds: float, *, max_sessions: int = MAX_DISCONNECTED) -> None:
+        self._seconds, self._max_sessions = seconds, max_sessions
         self._kept: dict[str, tuple[SessionInfo, asyncio.TimerHandle]] = {}
 
     def get(self, session_id: str) -> SessionInfo | None:
-        """A session that may still come back."""
+        """Return a disconnected session, or None."""
         found = self._kept.get(session_id)
         return None if found is None else found[0]
 
     def save(self, session_info: SessionInfo) -> None:
-        """Keep a session for its time; called in the server's event loop."""
+        """Keep a session until its time is over; called in the server's event loop."""
         session_id = session_info.session.id
         self.delete(session_id)
         timer = asyncio.get_running_loop().call_later(self._seconds, self._end, session_id)
         self._kept[session_id] = session_info, timer
-        while len(self._kept) > self._most:
+        while len(self._kept) > self._max_sessions:
             self._end(next(iter(self._kept)))
 
     def delete(self, session_id: str) -> None:
-        """Forget a session that came back."""
+        """Remove a session that reconnected."""
         _, timer = self._kept.pop(session_id, (None, None))
         if timer is not None:
             timer.cancel()
 
     def list(self) -> list[SessionInfo]:
-        """All sessions that may still come back."""
+        """Return all disconnected sessions."""
         return [info for info, _ in self._kept.values()]
 
     def _end(self, session_id: str) -> None:
@@ -154,16 +151,12 @@ class PageApp(streamlit.App):
     """Streamlit's application behind the guard.
 
     Args:
-        script: what Streamlit runs for every visitor and click.
-        routes: our own addresses.
-        uploads: where uploads go.
-        rule: which names are this server's.
-        base_path: what every address begins with, such as ``/mdx``; empty for none.
-        grace_seconds: how long a visitor whose connection broke may come back.
-        on_end: called when the server ends, by a signal as well.
+        base_path: prefix of all paths, such as ``/mdx``; empty for none.
+        grace_seconds: time to reconnect after a lost connection.
+        on_end: called when the server ends, also by a signal.
 
     Raises:
-        MdxError: this Streamlit works in another way than the one this was written for.
+        MdxError: this version of Streamlit is not supported.
     """
 
     def __init__(
@@ -178,22 +171,22 @@ class PageApp(streamlit.App):
         on_end: Callable[[], None],
     ) -> None:
         if not hasattr(streamlit.App, "_create_runtime"):
-            raise _unknown_streamlit("it makes its runtime in another way")
+            raise _unknown_streamlit("it has no App._create_runtime")
         super().__init__(script, routes=routes, lifespan=self._checked)
         self._uploads = DiskUploads(uploads)
         self._is_guarding = False
         self._grace_seconds, self._on_end = grace_seconds, on_end
-        route = UploadRoute(super().__call__, uploads, prefix=base_path + UPLOAD_PATH, objection=_objection)
+        route = UploadRoute(super().__call__, uploads, prefix=base_path + UPLOAD_PATH, refusal=_refusal)
         self._guard = Guard(route, rule, headers=protective_headers(), closed=[base_path + path for path in CLOSED])
         self.problem: MdxError | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         self._is_guarding = True
         await self._guard(scope, receive, send)
 
     def _create_runtime(self) -> runtime.Runtime:
-        """Streamlit's runtime with our list of uploads in place of its own."""
+        """Return Streamlit's runtime with the upload manager and session storage of this module."""
         from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
         from streamlit.web.cache_storage_manager_config import create_default_cache_storage_manager
 
@@ -203,15 +196,15 @@ class PageApp(streamlit.App):
                 media_file_storage=MemoryMediaFileStorage("/media"),
                 uploaded_file_manager=self._uploads,
                 cache_storage_manager=create_default_cache_storage_manager(),
-                session_storage=LeavingSessions(self._grace_seconds),
+                session_storage=DisconnectedSessions(self._grace_seconds),
             )
         )
 
     @asynccontextmanager
     async def _checked(self, _: streamlit.App) -> AsyncIterator[dict[str, Any] | None]:
-        """Refuse to serve where the guard or the list of uploads is not in its place."""
+        """Refuse to serve if the guard or the upload manager is bypassed."""
         if not self._is_guarding:
-            self.problem = _unknown_streamlit("it serves past the guard")
+            self.problem = _unknown_streamlit("it bypasses the guard")
         elif runtime.get_instance().uploaded_file_mgr is not self._uploads:
             self.problem = _unknown_streamlit("it keeps uploads in memory")
         if self.problem is not None:
@@ -222,15 +215,15 @@ class PageApp(streamlit.App):
             self._on_end()
 
 
-def _objection(request: Request, session_id: str) -> Response | None:
-    """Why an upload is not heard: it does not come from a page of this server, or that page is gone."""
+def _refusal(request: Request, session_id: str) -> Response | None:
+    """Return the response to an upload that does not come from a connected page of this server, or None."""
     from streamlit.web.server.server_util import is_xsrf_enabled
     from streamlit.web.server.starlette.starlette_app_utils import validate_xsrf_token
     from streamlit.web.server.starlette.starlette_server_config import XSRF_COOKIE_NAME
 
     stated, cookie = request.headers.get("X-Xsrftoken"), request.cookies.get(XSRF_COOKIE_NAME)
     if is_xsrf_enabled() and not validate_xsrf_token(stated, cookie):
-        return PlainTextResponse("The page has to be loaded from this server first.", 403)
+        return PlainTextResponse("Load the page from this server first.", 403)
     if not runtime.get_instance().is_active_session(session_id):
         return PlainTextResponse("This page is no longer connected. Load it again.", 400)
     return None
@@ -238,6 +231,6 @@ def _objection(request: Request, session_id: str) -> Response | None:
 
 def _unknown_streamlit(what: str) -> MdxError:
     return MdxError(
-        f"Streamlit {version('streamlit')} is not one this page can protect its visitors with ({what})",
+        f"Streamlit {version('streamlit')} is not supported, because the page would be unprotected ({what})",
         hint="run pip install 'streamlit>=1.67,<1.68'",
     )

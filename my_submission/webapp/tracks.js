@@ -1,4 +1,4 @@
-// Cards of the mixture and the stems. Whatever starts to play stops the others.
+// Cards of the mixture and the stems; a player that starts stops all others.
 const PLAYING = "mdx-playing";
 
 const element = (tag, properties = {}, ...children) => {
@@ -24,23 +24,23 @@ const card = (track, data) => {
   section.dataset.track = track.name;
   section.style.setProperty("--track", track.colour);
 
-  const place = () => {
+  const movePlayhead = () => {
     const share = Math.min(1, audio.currentTime / data.seconds);
     playhead.style.left = `${100 * (data.left + share * (data.right - data.left))}%`;
     playhead.hidden = audio.paused && audio.currentTime === 0;
   };
   let frame = 0;
-  const follow = () => { place(); frame = audio.paused ? 0 : requestAnimationFrame(follow); };
+  const follow = () => { movePlayhead(); frame = audio.paused ? 0 : requestAnimationFrame(follow); };
   audio.addEventListener("play", () => {
     document.dispatchEvent(new CustomEvent(PLAYING, { detail: audio }));
     if (!frame) follow();
   });
-  audio.addEventListener("seeked", place);
+  audio.addEventListener("seeked", movePlayhead);
   picture.addEventListener("click", (event) => {
     const box = picture.getBoundingClientRect();
     const share = ((event.clientX - box.left) / box.width - data.left) / (data.right - data.left);
     audio.currentTime = Math.min(1, Math.max(0, share)) * data.seconds;
-    place();
+    movePlayhead();
   });
   const update = (now) => {
     if (image.getAttribute("src") !== now.picture) image.src = now.picture;

@@ -1,4 +1,4 @@
-"""The address that uploads come in by: a form with one file, written to the disk as it arrives."""
+"""The route for uploads: a form with one file, written to disk as it arrives."""
 
 from __future__ import annotations
 
@@ -19,28 +19,26 @@ from my_submission.webapp.uploads import Upload, UploadRefusedError, UploadStore
 WRITE_BYTES = 1 << 20
 MAX_NAME_LETTERS = 255
 MAX_DIGITS = 15
-MAX_SILENT_SECONDS = 30.0
-SLOWEST_BYTES_PER_SECOND = 1 << 15
-"""Who is slower than this holds a place that others wait for."""
+MAX_IDLE_SECONDS = 30.0
+MIN_BYTES_PER_SECOND = 1 << 15
+"""Slower uploads are refused, because they occupy space that others wait for."""
 
 
 class UploadRoute:
-    """Takes ``PUT <prefix>/<visitor>/<file id>`` and leaves everything else to another application.
+    """Handles ``PUT <prefix>/<visitor>/<file id>`` and passes all other requests on.
 
     Args:
-        app: the other application.
-        store: where files go.
-        prefix: path before the visitor.
-        objection: why a request of a visitor is not heard, None where it is.
+        prefix: path before the visitor's id.
+        refusal: returns the response to a refused upload, or None.
     """
 
     def __init__(
-        self, app: ASGIApp, store: UploadStore, *, prefix: str, objection: Callable[[Request, str], Response | None]
+        self, app: ASGIApp, store: UploadStore, *, prefix: str, refusal: Callable[[Request, str], Response | None]
     ) -> None:
-        self._app, self._store, self._prefix, self._objection = app, store, f"{prefix}/", objection
+        self._app, self._store, self._prefix, self._refusal = app, store, f"{prefix}/", refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         is_upload = scope["type"] == "http" and scope["method"] == "PUT" and scope["path"].startswith(self._prefix)
         if not is_upload:
             await self._app(scope, receive, send)
@@ -55,10 +53,10 @@ class UploadRoute:
         path: str = request.scope["path"]
         visitor, _, file_id = path.removeprefix(self._prefix).partition("/")
         if not visitor or not file_id or "/" in file_id:
-            return PlainTextResponse("There is no such address.", 404)
-        objection = self._objection(request, visitor)
-        if objection is not None:
-            return objection
+            return PlainTextResponse("There is no such page.", 404)
+        refusal = self._refusal(request, visitor)
+        if refusal is not None:
+            return refusal
         problem, status = "", HTTPStatus.NO_CONTENT
         try:
             await self._take(request, visitor, file_id)
@@ -69,18 +67,17 @@ class UploadRoute:
         except TimeoutError:
             problem, status = "The upload took too long.", HTTPStatus.REQUEST_TIMEOUT
         except FormParserError:
-            problem, status = "This is not a form with one file.", HTTPStatus.BAD_REQUEST
+            problem, status = "The request is not a form with one file.", HTTPStatus.BAD_REQUEST
         return PlainTextResponse(problem, status) if problem else Response(status_code=status)
 
     async def _take(self, request: Request, visitor: str, file_id: str) -> None:
         stated = request.headers.get("content-length", "")
         if not (stated.isascii() and stated.isdigit() and len(stated) <= MAX_DIGITS):
-            raise UploadRefusedError(
-                "the length of the upload is not stated", status=HTTPStatus.LENGTH_REQUIRED, hint="state it"
-            )
+            problem = "the upload has no Content-Length"
+            raise UploadRefusedError(problem, status=HTTPStatus.LENGTH_REQUIRED, hint="send the header")
         upload = self._store.announce(visitor, file_id, int(stated))
         try:
-            await _receive(request, upload, max_seconds=60 + int(stated) / SLOWEST_BYTES_PER_SECOND)
+            await _receive(request, upload, max_seconds=60 + int(stated) / MIN_BYTES_PER_SECOND)
         except BaseException:
             upload.release()
             raise
@@ -90,9 +87,9 @@ async def _receive(request: Request, upload: Upload, *, max_seconds: float) -> N
     """Write the file of a form into an upload.
 
     Raises:
-        FormParserError: the body is no form with one file.
-        TimeoutError: it came too slowly.
-        MdxError: what :meth:`Upload.write` raises.
+        FormParserError: the body is not a form with one file.
+        TimeoutError: the upload was too slow.
+        MdxError: as for :meth:`Upload.write`.
     """
     form = _FileForm(request.headers.get("content-type", ""))
     async with asyncio.timeout(max_seconds):
@@ -106,10 +103,10 @@ async def _receive(request: Request, upload: Upload, *, max_seconds: float) -> N
 
 
 async def _blocks(request: Request) -> AsyncIterator[bytes]:
-    """The body of a request, as it comes."""
+    """Yield the body of a request as it arrives."""
     stream = request.stream()
     while True:
-        async with asyncio.timeout(MAX_SILENT_SECONDS):
+        async with asyncio.timeout(MAX_IDLE_SECONDS):
             block = await anext(stream, None)
         if block is None:
             return
@@ -117,7 +114,7 @@ async def _blocks(request: Request) -> AsyncIterator[bytes]:
 
 
 class _FileForm:
-    """A body of ``multipart/form-data`` with one file, read block by block."""
+    """Parser of ``multipart/form-data`` with one file, fed block by block."""
 
     def __init__(self, content_type: str) -> None:
         kind, options = parse_options_header(content_type)
@@ -142,17 +139,17 @@ class _FileForm:
         )
 
     def feed(self, block: bytes) -> None:
-        """Read on; what belongs to the file is in ``waiting`` then."""
+        """Parse a block; the file's content is appended to ``waiting``."""
         self._parser.write(block)
 
     def take(self) -> bytes:
-        """What has come of the file since the last time."""
+        """Return and clear the content in ``waiting``."""
         taken = bytes(self.waiting)
         self.waiting.clear()
         return taken
 
     def finish(self) -> None:
-        """Raises FormParserError where there was not exactly one file, or no end of the form."""
+        """Raise FormParserError unless the form is complete and had exactly one file."""
         self._parser.finalize()
         if self._n_files != 1 or not self._is_at_end:
             raise FormParserError("no form with one file")

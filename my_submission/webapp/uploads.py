@@ -1,7 +1,7 @@
-"""Files on their way in: on the disk from the first block on, with bounds a visitor and in all.
+"""Uploaded files on disk, with limits per visitor and in total.
 
-An upload counts from the moment it is announced until nobody holds it any more: it was refused, replaced by the same
-visitor's next, given up, or its visitor left. What does not fit is refused before a byte of it is read.
+An upload counts from its announcement until it is refused, replaced by a newer upload of the same visitor, discarded,
+or its visitor leaves. An upload that exceeds a limit is refused before its content is read.
 """
 
 from __future__ import annotations
@@ -18,20 +18,14 @@ from my_submission.errors import MdxError, OutputError
 from my_submission.webapp.tokens import new_token
 
 FRAMING_BYTES = 1 << 16
-"""An announced length counts the lines around the file too."""
+"""Allowance for the form around the file, which the announced length includes."""
 
 UNUSED_SECONDS = 300.0
-"""An upload that no page has asked for during this time gives way to another visitor's when space is short."""
+"""An upload that was not used for this time is deleted when another visitor needs the space."""
 
 
 class UploadRefusedError(MdxError):
-    """An upload that is not taken.
-
-    Args:
-        problem: why, as one clause.
-        status: what HTTP calls it.
-        hint: what the visitor can do.
-    """
+    """An upload is refused, with an HTTP status."""
 
     def __init__(self, problem: str, *, status: HTTPStatus, hint: str) -> None:
         super().__init__(problem, hint=hint)
@@ -40,14 +34,14 @@ class UploadRefusedError(MdxError):
 
 @dataclass(frozen=True)
 class UploadLimits:
-    """Bounds in bytes and in files.
+    """Limits in bytes and in files.
 
     Attributes:
         file_bytes: largest file.
-        visitor_bytes: of one visitor, as long as no song has been made of them; what is new replaces what is oldest.
-        visitor_files: of one visitor, likewise.
-        all_bytes: of all visitors together, songs in hand included.
-        all_files: of all visitors together, songs in hand included.
+        visitor_bytes: uploads per visitor that are not songs yet; a new upload replaces the oldest.
+        visitor_files: number of such uploads per visitor.
+        all_bytes: uploads of all visitors, current songs included.
+        all_files: number of these uploads.
     """
 
     file_bytes: int
@@ -58,14 +52,11 @@ class UploadLimits:
 
 
 class Upload:
-    """One file of a visitor: on its way in, there, or in use as a song.
+    """One uploaded file: incomplete, complete, or in use as a song.
 
     Attributes:
-        visitor: whose it is.
-        file_id: what the visitor's page calls it.
-        path: where its content lies.
-        name: of the file, as the visitor's machine calls it.
-        content_type: as the visitor's machine says.
+        visitor: id of the visitor's Streamlit session.
+        name: file name on the visitor's machine.
     """
 
     def __init__(self, store: UploadStore, visitor: str, file_id: str, path: Path, n_bytes: int) -> None:
@@ -85,8 +76,8 @@ class Upload:
         """Append a block of the file.
 
         Raises:
-            UploadRefusedError: the upload was replaced meanwhile, or is larger than allowed or announced.
-            OutputError: the disk cannot take it.
+            UploadRefusedError: the upload was replaced, or is larger than allowed or announced.
+            OutputError: the disk is full or not writable.
         """
         with self._lock:
             if self.is_released:
@@ -104,11 +95,11 @@ class Upload:
                 raise _disk_error(error) from error
 
     def complete(self, name: str, content_type: str) -> None:
-        """All of it is there; from now on the visitor's page finds it.
+        """Mark the upload as complete, so that the visitor's page finds it.
 
         Raises:
-            UploadRefusedError: the upload was replaced meanwhile, or its visitor has left.
-            OutputError: the disk cannot take it.
+            UploadRefusedError: the upload was replaced, or its visitor has left.
+            OutputError: the disk is full or not writable.
         """
         with self._lock:
             try:
@@ -118,26 +109,20 @@ class Upload:
         self._store.complete(self, name, content_type, self._n_written)
 
     def release(self) -> None:
-        """Remove it, wherever it has got to, and give its space to others; once more does nothing."""
+        """Delete the file and free its space; a second call does nothing."""
         self._store.release(self)
 
     def discard(self) -> None:
-        """Remove the file; for the store."""
+        """Delete the file; called by the store."""
         with self._lock:
             self.is_released = True
-            with contextlib.suppress(OSError):  # what was not written is not wanted either
+            with contextlib.suppress(OSError):  # unwritten data is not needed
                 self._file.close()
             self.path.unlink(missing_ok=True)
 
 
 class UploadStore:
-    """All uploads of a server.
-
-    Args:
-        folder: an existing folder for the files.
-        limits: how much it takes.
-        clock: monotonic seconds.
-    """
+    """All uploads of a server."""
 
     def __init__(self, folder: Path, limits: UploadLimits, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder, self.limits, self._clock = folder, limits, clock
@@ -147,27 +132,27 @@ class UploadStore:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes that count now."""
+        """Size of all uploads."""
         with self._lock:
             return self._sum()
 
     @property
     def n_files(self) -> int:
-        """Files that count now."""
+        """Number of uploads."""
         with self._lock:
             return len(self._held)
 
     @property
     def has_room(self) -> bool:
-        """Whether another file may come; how large it may be shows when it is announced."""
+        """Whether another upload is possible; its size is checked when it is announced."""
         with self._lock:
             return len(self._held) < self.limits.all_files and self._sum() < self.limits.all_bytes
 
     def announce(self, visitor: str, file_id: str, n_bytes: int) -> Upload:
-        """Make room for a file of so many bytes; older ones of the same visitor may have to go for it.
+        """Reserve space for a file; older uploads of the same visitor may be deleted.
 
         Raises:
-            UploadRefusedError: it is too large, or there is no room in all.
+            UploadRefusedError: the file is too large, or there is no space.
         """
         limits = self.limits
         if n_bytes > limits.file_bytes + FRAMING_BYTES:
@@ -188,7 +173,7 @@ class UploadStore:
         return upload
 
     def complete(self, upload: Upload, name: str, content_type: str, n_bytes: int) -> None:
-        """What :meth:`Upload.complete` does."""
+        """Mark an upload as complete; called by :meth:`Upload.complete`."""
         with self._lock:
             if upload.is_released:
                 raise _gone("was replaced")
@@ -196,7 +181,7 @@ class UploadStore:
             upload.used_at, upload.is_complete = self._clock(), True
 
     def find(self, visitor: str, file_id: str) -> Upload | None:
-        """A visitor's file that is there and was not taken; None where there is none."""
+        """Return a visitor's complete upload that was not taken, or None."""
         with self._lock:
             upload = self._waiting.get((visitor, file_id))
             if upload is None or not upload.is_complete:
@@ -205,31 +190,27 @@ class UploadStore:
             return upload
 
     def take(self, visitor: str, file_id: str) -> Upload:
-        """Hand a file over to whom it now belongs; its space counts until it is released.
-
-        Raises:
-            UploadRefusedError: it is no longer there.
-        """
+        """Take a complete upload out of the store; the caller must release it. UploadRefusedError if it was deleted."""
         with self._lock:
             upload = self._waiting.get((visitor, file_id))
             if upload is None or not upload.is_complete:
-                raise _gone("is no longer here")
+                raise _gone("was deleted")
             del self._waiting[visitor, file_id]
             return upload
 
     def remove(self, visitor: str, file_id: str) -> None:
-        """Remove a file that was not taken; nothing where there is none."""
+        """Delete an upload that was not taken, if there is one."""
         with self._lock:
             self._drop(self._waiting.get((visitor, file_id)))
 
     def remove_visitor(self, visitor: str) -> None:
-        """Remove every file of a visitor that was not taken, those on their way in as well."""
+        """Delete all uploads of a visitor that were not taken, incomplete ones included."""
         with self._lock:
             for upload in [one for one in self._waiting.values() if one.visitor == visitor]:
                 self._drop(upload)
 
     def release(self, upload: Upload) -> None:
-        """What :meth:`Upload.release` does."""
+        """Delete an upload; called by :meth:`Upload.release`."""
         with self._lock:
             self._drop(upload)
 
@@ -237,20 +218,20 @@ class UploadStore:
         return sum(upload.reserved_bytes for upload in self._held)
 
     def _make_room(self, n_bytes: int) -> None:
-        """Drop what nobody asks for while there is no room; to be called with the lock held."""
+        """Delete unused uploads until there is space; called with the lock held."""
         horizon = self._clock() - UNUSED_SECONDS
         idle = sorted((one for one in self._waiting.values() if one.used_at < horizon), key=lambda one: one.used_at)
         while len(self._held) >= self.limits.all_files or self._sum() + n_bytes > self.limits.all_bytes:
             if not idle:
                 raise UploadRefusedError(
-                    "this page has no room for another file now",
+                    "the server cannot take another upload now",
                     status=HTTPStatus.SERVICE_UNAVAILABLE,
                     hint="try again in a few minutes",
                 )
             self._drop(idle.pop(0))
 
     def _drop(self, upload: Upload | None) -> None:
-        """Forget and remove a file; to be called with the lock held."""
+        """Remove an upload and delete its file; called with the lock held."""
         if upload is None or upload.is_released:
             return
         upload.discard()
@@ -261,9 +242,9 @@ class UploadStore:
 
 def _too_large(limits: UploadLimits) -> UploadRefusedError:
     return UploadRefusedError(
-        f"the file is larger than the {limits.file_bytes / 2**20:g} MiB that are allowed here",
+        f"the file is larger than the limit of {limits.file_bytes / 2**20:g} MiB",
         status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        hint="compress it (FLAC, M4A), or cut it",
+        hint="compress it (FLAC, M4A), or shorten it",
     )
 
 
@@ -272,4 +253,4 @@ def _gone(what_happened: str) -> UploadRefusedError:
 
 
 def _disk_error(error: OSError) -> OutputError:
-    return OutputError(f"the upload cannot be kept ({error.strerror})", hint="try again later")
+    return OutputError(f"the upload cannot be stored ({error.strerror})", hint="try again later")

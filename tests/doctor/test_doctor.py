@@ -194,7 +194,7 @@ def test_the_command_prints_and_writes_what_it_found(
     printed = capsys.readouterr().out
     assert code == 0, printed
     for word in (
-        "CPU: loads and computes",
+        "CPU: works",
         "starter",
         "real time",
         "peak memory",

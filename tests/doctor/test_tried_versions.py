@@ -71,11 +71,16 @@ def test_a_line_of_another_hand_is_refused_by_name(constraints: Path) -> None:
 @pytest.mark.parametrize(
     ("python", "installed", "severity", "words"),
     [
-        ("3.11", {"av": "18.1.0", "torch": "2.13.0", "other": "1"}, "fact", "the tests ran on Python 3.11 with the 2"),
+        (
+            "3.11",
+            {"av": "18.1.0", "torch": "2.13.0", "other": "1"},
+            "fact",
+            "the tests ran on Python 3.11 with the versions of 2",
+        ),
         ("3.12", {"av": "18.1.0", "numpy": "2.5.0"}, "warning", "av 18.1.0 (19.0.2), numpy 2.5.0 (2.4.6)"),
         ("3.12", {"torch": "2.13.0"}, "fact", "tried on another Python only: torch 2.13.0"),
         ("3.12", {"torch": "2.14.0"}, "warning", "torch 2.14.0 (2.13.0)"),
-        ("3.14", {}, "warning", "Python 3.14 was never tried; the tests have run on 3.11, 3.12"),
+        ("3.14", {}, "warning", "Python 3.14 was never tried; the tests ran on 3.11, 3.12"),
     ],
 )
 def test_the_doctor_names_what_was_not_tried(

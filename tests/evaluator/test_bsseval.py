@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from evaluator.bsseval import FILTER_TAPS, RATIOS, ArrayPair, BssEval, bsseval_v4, finite_median
+from evaluator.bsseval import FILTER_TAPS, RATIOS, BssEval, bsseval_v4, finite_median
 from evaluator.projection import correlation_block_samples, correlations, gram_matrix, projection_filters
 from evaluator.stem_mp4 import decode_stem_mp4
+from tests.array_pair import ArrayPair
 
 RATE = 4000
 """Frames of 4000 samples: the definition knows samples only, and the oracle is slow."""

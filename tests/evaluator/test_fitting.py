@@ -14,7 +14,7 @@ import soundfile
 
 from evaluator import EstimateOptions
 from evaluator.audio import AudioShape, FileStem, Stem, SumStem
-from evaluator.bsseval import RATIOS, ArrayPair, bsseval_v4
+from evaluator.bsseval import RATIOS, bsseval_v4
 from evaluator.cli import main
 from evaluator.datasets import find_songs
 from evaluator.errors import DatasetError
@@ -25,6 +25,7 @@ from evaluator.replay_session import replay
 from evaluator.scores import read_scores
 from evaluator.scoring import score_song
 from evaluator.targets import averaged_sources, scenarios
+from tests.array_pair import ArrayPair
 
 RATE = 2000
 SOURCES = ("bass", "drums", "other", "vocals")
@@ -57,7 +58,7 @@ def fitted(stem: Stem, expected: AudioShape, **options: object) -> tuple[np.ndar
     return read(found), notes
 
 
-@pytest.mark.parametrize(("samples", "note"), [(3210, "filled with 1790 zeros"), (6001, "cut by 1001 samples")])
+@pytest.mark.parametrize(("samples", "note"), [(3210, "padded with 1790 zeros"), (6001, "cut by 1001 samples")])
 def test_lengths_are_padded_or_cut_at_the_end(samples: int, note: str, tmp_path: Path) -> None:
     audio = noise(1, samples)
     found, notes = fitted(write(tmp_path / "x.wav", audio), AudioShape(SAMPLES, 2, RATE), length="pad")
@@ -70,7 +71,7 @@ def test_one_channel_is_repeated_and_two_are_averaged(tmp_path: Path) -> None:
     mono, stereo = noise(1, channels=1), noise(2)
     found, notes = fitted(write(tmp_path / "m.wav", mono), AudioShape(SAMPLES, 2, RATE), channels="match")
     assert np.array_equal(found, np.repeat(mono, 2, axis=1))
-    assert notes == ["estimate x brought from 1 to 2 channel(s)"]
+    assert notes == ["estimate x converted from 1 to 2 channel(s)"]
     found, _ = fitted(write(tmp_path / "s.wav", stereo), AudioShape(SAMPLES, 1, RATE), channels="match")
     assert np.allclose(found, stereo.mean(axis=1, keepdims=True), rtol=0, atol=1e-16)
 
@@ -98,7 +99,7 @@ def test_a_resampled_estimate_of_another_duration_needs_pad_as_well(tmp_path: Pa
     _, notes = fitted(stem, AudioShape(SAMPLES, 2, RATE), resample=True, length="pad")
     assert [note.split("estimate x ")[1] for note in notes] == [
         "resampled from 4000 to 2000 Hz",
-        "filled with 1000 zeros at its end",
+        "padded with 1000 zeros at its end",
     ]
 
 
@@ -225,12 +226,12 @@ def test_options_are_recorded_and_shown_by_replay(tmp_path: Path, capsys: pytest
     assert score(references, estimates, "--json", plain) == 1
     options = ("--length", "pad", "--channels", "match")
     assert score(references, estimates, *options, "--system", "fitted", "--json", fitting) == 0
-    assert "scored with --length pad --channels match; of 1 songs stems were changed" in capsys.readouterr().out
+    assert "scored with --length pad --channels match; stems of 1 songs were converted" in capsys.readouterr().out
     documents = [read_scores(path) for path in (plain, fitting)]
     assert documents[0]["options"] == {"length": "exact", "resample": False, "channels": "exact"}
     assert documents[1]["options"] == {"length": "pad", "resample": False, "channels": "match"}
     assert documents[1]["notes"] == {
-        "b": ["estimate bass brought from 1 to 2 channel(s)", "estimate bass filled with 1000 zeros at its end"]
+        "b": ["estimate bass converted from 1 to 2 channel(s)", "estimate bass padded with 1000 zeros at its end"]
     }
     expected = np.pad(np.repeat(noise(10, 4000, 1), 2, axis=1), ((0, 1000), (0, 0)))
     assert documents[1]["metrics"]["mdx"]["songs"]["b"]["bass"] == pytest.approx(global_sdr(noise(10), expected))

@@ -18,7 +18,7 @@ from evaluator.bootstrap import paired_bootstrap, refuse_long_bootstrap
 from evaluator.cli import main
 from evaluator.distribution import box_of
 from evaluator.errors import ScoresError
-from evaluator.replay import local_run, matching_boards, nearest_entry, place
+from evaluator.replay import local_run, matching_boards, nearest_entry, place_run
 from evaluator.replay_session import replay
 from evaluator.replay_text import published as published_text
 from evaluator.scores import Document, scores_document
@@ -84,7 +84,7 @@ def test_unknown_names_are_refused_with_the_list() -> None:
 
 def test_rank_and_differences() -> None:
     values = {source: value - 0.5 for source, value in published("MDX21-A", "kuielab_mdxnet_A_151907").items()}
-    placement = place(document(values), find_board("MDX21-A"))
+    placement = place_run(document(values), find_board("MDX21-A"))
     assert placement.rank == 5  # 6.7355: below hybrid_demucs, kuielab, music_ai and improved_demucs
     board = placement.board
     found = placement.differences(board.entry("kuielab_mdxnet_A_151907"))
@@ -96,12 +96,12 @@ def test_rank_and_differences() -> None:
 @pytest.mark.parametrize(("offset", "is_met"), [(0.0, True), (0.0205, True), (0.0215, False), (-0.03, False)])
 def test_tolerance_adds_the_boards_rounding(offset: float, is_met: bool) -> None:
     entry = find_board("MDX21-A").entry("umx")
-    placement = place(document({s: v + offset for s, v in entry.by_source.items()}), find_board("MDX21-A"))
+    placement = place_run(document({s: v + offset for s, v in entry.by_source.items()}), find_board("MDX21-A"))
     assert placement.agreement(entry, tolerance_db=0.02) is is_met
 
 
 def test_hidden_data_is_never_called_comparable() -> None:
-    placement = place(document(published("MDX21-A", "umx"), dataset="MDXDB21"), find_board("MDX21-A"))
+    placement = place_run(document(published("MDX21-A", "umx"), dataset="MDXDB21"), find_board("MDX21-A"))
     assert not placement.is_comparable
     assert "hidden" in placement.banner
     assert "not a MDXDB21 score" in placement.banner
@@ -119,7 +119,7 @@ def test_hidden_data_is_never_called_comparable() -> None:
 )
 def test_public_data_counts_only_when_name_and_number_agree(dataset: str, n_songs: int, is_comparable: bool) -> None:
     values = published("MUSDB18-HQ-museval", "hybrid_demucs")
-    placement = place(document(values, dataset=dataset, n_songs=n_songs), find_board("MUSDB18-HQ-museval"))
+    placement = place_run(document(values, dataset=dataset, n_songs=n_songs), find_board("MUSDB18-HQ-museval"))
     assert placement.run.metric == "bsseval"
     assert placement.is_comparable is is_comparable
     assert ("other data" in placement.banner) is not is_comparable
@@ -134,19 +134,19 @@ def test_metrics_and_sources_are_never_mixed() -> None:
     }
     cinema = document(dict.fromkeys(("dialog", "effect", "music"), 4.0))
     assert {board.name for board, _ in matching_boards(cinema)} == {"CDX23-A", "CDX23-B"}
-    with pytest.raises(ScoresError, match="hold no bass"):
-        place(cinema, find_board("MDX21-A"))
+    with pytest.raises(ScoresError, match="have no bass"):
+        place_run(cinema, find_board("MDX21-A"))
     del music["metrics"]["mdx"]
     with pytest.raises(ScoresError, match="board of mdx"):
-        place(music, find_board("MDX21-A"))
-    with pytest.raises(ScoresError, match="holds no si-sdr"):
+        place_run(music, find_board("MDX21-A"))
+    with pytest.raises(ScoresError, match="has no si-sdr"):
         local_run(music, "si-sdr")
 
 
 def test_a_run_without_some_source_has_no_rank() -> None:
     scores = document(dict.fromkeys(MUSIC, 6.0))
     scores["metrics"]["bsseval"]["median"]["bass"]["SDR"] = None
-    placement = place(scores, find_board("MUSDB18-museval"))
+    placement = place_run(scores, find_board("MUSDB18-museval"))
     assert placement.rank is None
     assert placement.differences(placement.board.entries[0])["bass"] is None
 
@@ -353,8 +353,8 @@ def test_an_interval_does_not_depend_on_how_many_resamples_are_held_at_once(monk
 def test_a_page_of_many_songs_shows_some_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_page, "MAX_SHOWN_SONGS", 3)
     board = find_board("MDX21-A")
-    placement = place(document(dict.fromkeys(MUSIC, 5.0), n_songs=5), board)
+    placement = place_run(document(dict.fromkeys(MUSIC, 5.0), n_songs=5), board)
     page = replay_page.replay_page([([placement], nearest_entry(placement))], {})
     assert "song 2" in page
     assert "song 3" not in page
-    assert "The first 3 of 5 songs; the scores files hold all of them." in page
+    assert "The first 3 of 5 songs; the scores files have all of them." in page

@@ -81,7 +81,7 @@ def test_conditions_say_how_each_resource_is_limited(monkeypatch: pytest.MonkeyP
     machine = GraderMachine(n_cpus=10_000, memory_bytes=16 << 30)
     cpus, memory, network = Confinement(machine=machine, use_cgroup=False).describe()
     assert "of the grader's 10000" in cpus
-    assert memory == "16 GiB of memory, by watching resident memory"
+    assert memory == "16 GiB of memory, by polling resident memory"
     assert network.startswith("no network: ")
     monkeypatch.setattr(confinement, "unshare_prefix", lambda: None)
     assert "inside Python" in Confinement(machine=machine).describe()[2]

@@ -153,7 +153,7 @@ REPORT = RehearsalReport(
         (replace(REPORT, songs=(replace(SONG, error="stopped", is_timed_out=True),)), "fault", "too slow"),
         (replace(REPORT, songs=(replace(SONG, error="ValueError: no"),)), "fault", "ValueError: no"),
         (replace(REPORT, songs=(replace(SONG, stem_faults=("bass is short",)),)), "fault", "bass is short"),
-        (replace(REPORT, songs=(replace(SONG, seconds=None, error="ended"),)), "fault", "ended: it said nothing"),
+        (replace(REPORT, songs=(replace(SONG, seconds=None, error="ended"),)), "fault", "ended: it printed no error"),
         (
             replace(REPORT, songs=(replace(SONG, is_as_published=False, left_out=("demucs",), done_share=0.8),)),
             "warning",

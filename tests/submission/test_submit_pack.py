@@ -135,7 +135,7 @@ def test_git_failures_are_told(tmp_path: Path) -> None:
 def test_a_link_out_of_the_tree_is_never_followed(name: str, tree: Path, tmp_path: Path) -> None:
     (tree / name).rename(tmp_path / "secret")
     (tree / name).symlink_to(tmp_path / "secret")
-    with pytest.raises(InputError, match=r"lies? outside|leads out of the tree.*Put") as caught:
+    with pytest.raises(InputError, match=r"is outside|leads out of the tree.*Replace") as caught:
         pack_submission(SubmissionTree(tree), tmp_path / "packed")
     assert str(tmp_path / "secret") in str(caught.value)
     assert not (tmp_path / "packed").exists()
@@ -163,7 +163,7 @@ def test_packing_into_the_tree_itself_is_refused(place: str, tree: Path, tmp_pat
     (tmp_path / "link").symlink_to(tree)
     (tmp_path / "other").mkdir()
     before = sorted(tree.rglob("*"))
-    with pytest.raises(OutputError, match=r"lies in the tree that is packed.*outside the tree"):
+    with pytest.raises(OutputError, match=r"is inside the tree that is packed.*outside the tree"):
         pack_submission(SubmissionTree(tree), tmp_path / place)
     assert sorted(tree.rglob("*")) == before
 
@@ -171,7 +171,7 @@ def test_packing_into_the_tree_itself_is_refused(place: str, tree: Path, tmp_pat
 @pytest.mark.parametrize("target", ["nowhere", "packed"])
 def test_a_directory_that_is_a_link_to_nothing_or_to_itself(target: str, tree: Path, tmp_path: Path) -> None:
     (tmp_path / "packed").symlink_to(tmp_path / target)
-    with pytest.raises(OutputError, match=r"which is not there|cannot be used|is a link"):
+    with pytest.raises(OutputError, match=r"which does not exist|cannot be used|is a link"):
         pack_submission(SubmissionTree(tree), tmp_path / "packed")
 
 

@@ -210,7 +210,7 @@ def test_a_wav_from_upload_to_download(new_visitor: Any, server: Server, songs: 
     folder = next(server.scratch.glob("mdx-page-*/*/stems")).parent
     assert page.context.pages == [page]
     visitor.context.close()
-    until(lambda: not folder.exists(), "the end of the visit")
+    until(lambda: not folder.exists(), "the end of the session")
 
 
 def test_the_mixer_mutes_solos_and_plays_in_step(new_visitor: Any, songs: Path) -> None:
@@ -288,10 +288,10 @@ def test_two_visitors_get_their_own_songs(new_visitor: Any, songs: Path) -> None
 def test_a_separation_is_stopped(new_visitor: Any, server: Server, songs: Path) -> None:
     visitor = new_visitor()
     visitor.open()
-    visitor.button("Take this sample").click()
+    visitor.button("Use this sample").click()
     visitor.button("Separate").click()
     visitor.button("Stop").click()
-    visitor.page.get_by_text("Nothing of the separation was kept").or_(visitor.track("mixture")).first.wait_for()
+    visitor.page.get_by_text("There are no stems").or_(visitor.track("mixture")).first.wait_for()
     visitor.shoot("7-stopped")
 
 

@@ -69,7 +69,7 @@ def test_a_host_is_read_as_browsers_state_it(text: str, host: Host | None) -> No
 
 
 @pytest.mark.parametrize(
-    ("address", "granted", "ours", "others"),
+    ("address", "allowed", "ours", "others"),
     [
         ("127.0.0.1", (), ("localhost", "127.0.0.1:8501", "[::1]"), ("evil.example", "192.168.1.5", "0.0.0.0", "")),
         ("192.168.1.5", (), ("192.168.1.5", "localhost"), ("192.168.1.6", "evil.example")),
@@ -80,11 +80,11 @@ def test_a_host_is_read_as_browsers_state_it(text: str, host: Host | None) -> No
     ],
 )
 def test_a_server_goes_by_its_own_names(
-    address: str, granted: tuple[str, ...], ours: tuple[str, ...], others: tuple[str, ...]
+    address: str, allowed: tuple[str, ...], ours: tuple[str, ...], others: tuple[str, ...]
 ) -> None:
-    rule = HostRule.listening(address, granted=granted)
-    assert [name for name in ours if not rule.is_ours(parse_host(name))] == []
-    assert [name for name in others if rule.is_ours(parse_host(name))] == []
+    rule = HostRule.listening(address, allowed=allowed)
+    assert [name for name in ours if not rule.accepts_host(parse_host(name))] == []
+    assert [name for name in others if rule.accepts_host(parse_host(name))] == []
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_server_goes_by_its_own_names(
         ("http://localhost:8501", "localhost:8501", True),
         ("https://localhost", "localhost:443", True),
         ("http://localhost", "localhost", True),
-        ("https://demo.example.org", "127.0.0.1:8501", True),  # granted: a proxy renames what it passes on
+        ("https://demo.example.org", "127.0.0.1:8501", True),  # allowed: a proxy renames what it passes on
         ("http://localhost:3000", "localhost:8501", False),
         ("http://127.0.0.1:8501", "localhost:8501", False),
         ("http://evil.example:8501", "localhost:8501", False),
@@ -105,15 +105,15 @@ def test_a_server_goes_by_its_own_names(
     ],
 )
 def test_pages_of_this_server_alone_may_speak_to_it(origin: str, host: str, may: bool) -> None:
-    rule = HostRule.listening("127.0.0.1", granted=["demo.example.org"])
+    rule = HostRule.listening("127.0.0.1", allowed=["demo.example.org"])
     found = parse_host(host)
     assert found is not None
-    assert rule.may_ask(origin, found) is may
+    assert rule.accepts_origin(origin, found) is may
 
 
 def guarded(**request: Any) -> tuple[Answer, Behind]:
     behind = Behind()
-    rule = HostRule.listening("127.0.0.1", granted=["demo.example.org"])
+    rule = HostRule.listening("127.0.0.1", allowed=["demo.example.org"])
     return ask(Guard(behind, rule, headers=HEADERS, closed=["/_stcore/metrics"]), **request), behind
 
 

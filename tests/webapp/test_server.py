@@ -17,7 +17,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from my_submission.errors import MdxError
 from my_submission.webapp.hosts import HostRule
 from my_submission.webapp.server import SCRIPT
-from my_submission.webapp.streamlit_app import LeavingSessions, PageApp
+from my_submission.webapp.streamlit_app import DisconnectedSessions, PageApp
 from my_submission.webapp.uploads import UploadLimits, UploadStore
 from tests.page_server import Caller, Server, running_page, until
 
@@ -160,14 +160,14 @@ def test_a_session_ends_at_its_time_unless_it_came_back() -> None:
         return SessionInfo(client=None, session=session, script_run_count=1)  # type: ignore[arg-type]
 
     async def leave() -> None:
-        kept = LeavingSessions(3_600, most=2)
+        kept = DisconnectedSessions(3_600, max_sessions=2)
         for session in sessions[:3]:
             kept.save(info(session))
         assert [one.session.id for one in kept.list()] == ["1", "2"]
         kept.delete("2")
         kept.delete("never there")
         assert kept.get("2") is None
-        ending = LeavingSessions(0)
+        ending = DisconnectedSessions(0)
         ending.save(info(sessions[3]))
         while ending.list():
             await asyncio.sleep(0)
@@ -177,9 +177,7 @@ def test_a_session_ends_at_its_time_unless_it_came_back() -> None:
     assert [session.is_over for session in sessions] == [True, False, False, True]
 
 
-@pytest.mark.parametrize(
-    ("is_guarding", "problem"), [(False, "serves past the guard"), (True, "keeps uploads in memory")]
-)
+@pytest.mark.parametrize(("is_guarding", "problem"), [(False, "bypasses the guard"), (True, "keeps uploads in memory")])
 def test_a_streamlit_that_cannot_be_protected_is_refused(
     is_guarding: bool, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,7 +77,7 @@ def test_what_is_taken_counts_in_all_and_no_longer_for_its_visitor(store: Upload
     assert store.find("ann", "1") is None
     put(store, "ann", "2", 64 * KIB)
     assert store.n_bytes == 128 * KIB
-    with pytest.raises(UploadRefusedError, match="no longer here"):
+    with pytest.raises(UploadRefusedError, match="was deleted"):
         store.take("ann", "1")
     store.remove_visitor("ann")
     assert store.n_bytes == 64 * KIB
@@ -92,7 +92,7 @@ def test_no_more_than_so_much_in_all(store: UploadStore, clock: FakeClock, n_byt
         assert store.has_room
         put(store, f"visitor {index}", "1", n_bytes)
     assert not store.has_room
-    with pytest.raises(UploadRefusedError, match="no room for another file now") as caught:
+    with pytest.raises(UploadRefusedError, match="cannot take another upload now") as caught:
         store.announce("late", "1", n_bytes)
     assert caught.value.status == HTTPStatus.SERVICE_UNAVAILABLE
     store.remove("visitor 1", "1")
@@ -105,7 +105,7 @@ def test_no_more_than_so_much_in_all(store: UploadStore, clock: FakeClock, n_byt
 
 
 def test_a_file_is_as_long_as_announced_at_most_and_never_too_large(store: UploadStore, tmp_path: Path) -> None:
-    with pytest.raises(UploadRefusedError, match=r"larger than the 0\.0625 MiB") as caught:
+    with pytest.raises(UploadRefusedError, match=r"larger than the limit of 0\.0625 MiB") as caught:
         store.announce("ann", "1", 1 << 20)
     assert caught.value.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     assert list(tmp_path.iterdir()) == []
@@ -132,7 +132,7 @@ def test_an_upload_that_was_replaced_on_its_way_ends_there(store: UploadStore, t
 
 def test_a_disk_that_takes_nothing_is_told_without_its_place(store: UploadStore, tmp_path: Path) -> None:
     tmp_path.rmdir()
-    with pytest.raises(OutputError, match="cannot be kept") as caught:
+    with pytest.raises(OutputError, match="cannot be stored") as caught:
         store.announce("ann", "1", KIB)
     assert str(tmp_path) not in str(caught.value)
     assert (store.n_files, store.n_bytes) == (0, 0)
@@ -152,14 +152,14 @@ def upload(store: UploadStore, body: bytes, *, step: int = 1000, path: str = "/u
     async def elsewhere(scope: Any, receive: Any, send: Any) -> None:
         await PlainTextResponse("elsewhere")(scope, receive, send)
 
-    def objection(_: Request, visitor: str) -> Response | None:
+    def refusal(_: Request, visitor: str) -> Response | None:
         return PlainTextResponse("no", 403) if visitor == "mallory" else None
 
     headers = {
         "content-length": request.pop("content_length", str(len(body))),
         "content-type": request.pop("content_type", "multipart/form-data; boundary=b0undary"),
     }
-    route = UploadRoute(elsewhere, store, prefix="/up", objection=objection)
+    route = UploadRoute(elsewhere, store, prefix="/up", refusal=refusal)
     blocks = [body[start : start + step] for start in range(0, len(body), step)] or [b""]
     return ask(route, path, method="PUT", headers=headers, body=blocks, **request)
 
@@ -227,7 +227,7 @@ def test_a_connection_that_breaks_leaves_nothing(store: UploadStore, tmp_path: P
 def test_a_visitor_who_sends_nothing_more_is_let_go(
     store: UploadStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upload_route, "MAX_SILENT_SECONDS", 0.0)
+    monkeypatch.setattr(upload_route, "MAX_IDLE_SECONDS", 0.0)
     assert upload(store, GOOD[:1500], content_length=str(len(GOOD)), end="silence").status == 408
     assert (store.n_files, list(tmp_path.iterdir())) == (0, [])
 

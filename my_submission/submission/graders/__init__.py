@@ -1,5 +1,5 @@
-"""What stands for the grader in a rehearsal: written from the contracts, independent of the rest of the package.
+"""Runners that stand in for the grader in a rehearsal, written from the challenges' contracts.
 
-Each file is copied or run beside a submission in the submission's own environment, so it imports nothing of ours.
-Every song's time goes as one JSON line into the file that REHEARSAL_RECORD names.
+Each file is copied or run beside a submission in the submission's environment, so it imports nothing of this package.
+The runners append one JSON line per song to the file REHEARSAL_RECORD.
 """

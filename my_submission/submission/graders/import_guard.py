@@ -1,7 +1,6 @@
-"""Imports modules of a submission and reports every reach for the network: ``python import_guard.py MODULE…``.
+"""Imports modules of a submission and reports every network call: ``python import_guard.py MODULE…``.
 
-One JSON object on standard output: ``{"calls": [{"what", "where"}], "error": text or null}``. The call itself is
-refused, so that nothing leaves the machine.
+Prints one JSON object: ``{"calls": [{"what", "where"}], "error": text or null}``. The calls themselves are refused.
 """
 
 import importlib
@@ -15,7 +14,7 @@ NETWORK_EVENTS = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname"
 
 
 def refuse(event: str, arguments: tuple[object, ...]) -> None:
-    """An audit hook: note who asked, then refuse."""
+    """Audit hook: record the caller of a network call, then refuse the call."""
     if event not in NETWORK_EVENTS:
         return
     tree = os.getcwd()
@@ -26,14 +25,14 @@ def refuse(event: str, arguments: tuple[object, ...]) -> None:
 
 
 def main() -> int:
-    """Import every module named."""
+    """Import the modules given as arguments."""
     sys.path.insert(0, os.getcwd())
     sys.addaudithook(refuse)
     error = None
     try:
         for name in sys.argv[1:]:
             importlib.import_module(name)
-    except BaseException as failure:  # a submission may raise anything, SystemExit included: all of it is reported
+    except BaseException as failure:  # a submission may raise anything, SystemExit included
         error = f"{type(failure).__name__}: {failure}"
     sys.stdout.write("\n" + json.dumps({"calls": CALLS, "error": error}) + "\n")
     return 0

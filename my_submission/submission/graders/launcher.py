@@ -1,4 +1,4 @@
-"""Confines itself, then becomes the command: ``python launcher.py [--cpus 0,1] [--cgroup DIR] -- COMMAND…``."""
+"""Limits its own resources, then executes a command: ``python launcher.py [--cpus 0,1] [--cgroup DIR] -- COMMAND…``."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Apply every limit asked for; any that fails is an error, never passed over."""
+    """Apply the limits given as options; a limit that cannot be applied is an error."""
     options, command = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
     settings = dict(zip(options[0::2], options[1::2], strict=True))
     if cpus := settings.get("--cpus"):

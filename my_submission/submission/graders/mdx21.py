@@ -1,7 +1,7 @@
-"""The 2021 runner from its contract: takes the place of evaluator/music_demixing.py in a rehearsal.
+"""The runner of 2021, written from its contract; replaces evaluator/music_demixing.py in a rehearsal.
 
-Setup within INFERENCE_SETUP_TIMEOUT_SECONDS, each song within INFERENCE_PER_MUSIC_TIMEOUT_SECONDS or within
-INFERENCE_PER_MUSIC_TIMEOUT_FACTOR times its duration, both enforced by SIGALRM; the first failure ends the run.
+The limits are INFERENCE_SETUP_TIMEOUT_SECONDS for the setup and INFERENCE_PER_MUSIC_TIMEOUT_SECONDS, or
+INFERENCE_PER_MUSIC_TIMEOUT_FACTOR times its duration, per song. SIGALRM enforces them; the first failure ends the run.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ SOURCES = ("bass", "drums", "other", "vocals")
 
 
 class SongTimeoutError(Exception):
-    """The grader's clock ran out."""
+    """A time limit of the grader was exceeded."""
 
 
 @contextlib.contextmanager
@@ -39,7 +39,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def record(**entry: Any) -> None:
-    """Append one line to the rehearsal's record."""
+    """Append one line to the record of the rehearsal."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     if path := os.environ.get("REHEARSAL_RECORD"):
         with Path(path).open("a", encoding="utf-8") as file:
@@ -47,7 +47,7 @@ def record(**entry: Any) -> None:
 
 
 class MusicDemixingPredictor:
-    """The base class a submission derives from."""
+    """Base class of a submission."""
 
     def __init__(self) -> None:
         here = Path.cwd()
@@ -74,13 +74,13 @@ class MusicDemixingPredictor:
         raise NotImplementedError
 
     def get_all_music_names(self) -> list[str]:
-        """Songs to run."""
+        """Return the names of the songs to run."""
         if self.partial_run:
             return [name.strip() for name in self.partial_run.split(",")]
         return sorted(path.name for path in self.test_data_path.iterdir() if path.is_dir())
 
     def run(self) -> None:
-        """Set up, then song by song."""
+        """Run the setup, then every song."""
         names = self.get_all_music_names()
         started = time.monotonic()
         with time_limit(self.inference_setup_timeout):
@@ -90,7 +90,7 @@ class MusicDemixingPredictor:
             self.run_song(name)
 
     def run_song(self, name: str) -> None:
-        """One song inside its limit; its stems must be there afterwards."""
+        """Separate one song within its limit and check that its stems exist."""
         mixture = self.test_data_path / name / "mixture.wav"
         limit = self.inference_per_music_timeout
         if self.duration_factor:
@@ -113,5 +113,5 @@ class MusicDemixingPredictor:
         record(song=name, seconds=time.monotonic() - started, limit=limit, error=None, timed_out=False)
 
     def scoring(self) -> dict[str, float]:
-        """The grader scores elsewhere."""
+        """Return nothing; the grader scores elsewhere."""
         return {}

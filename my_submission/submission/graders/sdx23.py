@@ -1,8 +1,8 @@
-"""The 2023 runner from its contract: drives my_submission.user_config.MySeparationModel through a wrapper of its own.
+"""The runner of 2023, written from its contract; runs my_submission.user_config.MySeparationModel as a script.
 
-Run beside a submission as a script. Each song must end within REHEARSAL_FACTOR times its duration (or
-REHEARSAL_SECONDS), enforced by SIGALRM; the first failure ends the run. REHEARSAL_INSTRUMENTS names the stems; where
-dialog is among them the song is cinema: ``mix.wav`` or two halves in, ``<song>_<instrument>.wav`` out.
+The limit per song is REHEARSAL_FACTOR times its duration, or REHEARSAL_SECONDS. SIGALRM enforces it; the first failure
+ends the run. REHEARSAL_INSTRUMENTS are the stems. With dialog among them the song is cinema: input is ``mix.wav`` or
+one file per channel, output ``<song>_<instrument>.wav``.
 """
 
 import importlib
@@ -27,14 +27,14 @@ class SongTimeoutError(Exception):
 
 
 def record(**entry: Any) -> None:
-    """Append one line to the rehearsal's record."""
+    """Append one line to the record of the rehearsal."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     with Path(os.environ["REHEARSAL_RECORD"]).open("a", encoding="utf-8") as file:
         file.write(json.dumps({**entry, "peak_bytes": peak}) + "\n")
 
 
 def read(folder: Path) -> tuple[Any, int]:
-    """The mixture as soundfile gives it: float64 (samples, 2), or (samples,) for mono music."""
+    """Return the mixture, float64 (samples, 2) or (samples,) for mono music, and its sample rate."""
     if not IS_CINEMA:
         sound, rate = soundfile.read(str(folder / "mixture.wav"))
         return sound, rate
@@ -47,7 +47,7 @@ def read(folder: Path) -> tuple[Any, int]:
 
 
 def separate(model: Any, folder: Path, predictions: Path) -> None:
-    """One song, as the kit's wrapper does it."""
+    """Separate one song as the starter kit's wrapper does."""
     sound, rate = read(folder)
     stems, rates = model.separate_music_file(sound, rate)
     if set(stems) != set(INSTRUMENTS):
@@ -61,7 +61,7 @@ def separate(model: Any, folder: Path, predictions: Path) -> None:
 
 
 def song_limit(folder: Path) -> float:
-    """Seconds this song may take."""
+    """Return the time limit of a song in seconds."""
     if seconds := os.environ.get("REHEARSAL_SECONDS"):
         return float(seconds)
     mixture = next(path for path in sorted(folder.iterdir()) if "mix" in path.name)
@@ -69,7 +69,7 @@ def song_limit(folder: Path) -> float:
 
 
 def main() -> int:
-    """All songs, in order."""
+    """Separate all songs in order."""
     dataset, predictions = Path(os.environ["AICROWD_DATASET_DIR"]), Path(os.environ["AICROWD_PUBLIC_SHARED_DIR"])
     predictions = predictions / "predictions"
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Refuses the network inside Python, where the kernel's way is not permitted; runs as ``sitecustomize``."""
+"""Refuses network calls inside Python, for machines without network namespaces; runs as ``sitecustomize``."""
 
 import sys
 
@@ -6,7 +6,7 @@ NETWORK_EVENTS = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname"
 
 
 def refuse(event: str, _: tuple[object, ...]) -> None:
-    """An audit hook."""
+    """Audit hook: refuse network calls."""
     if event in NETWORK_EVENTS:
         raise OSError(f"there is no network at grading ({event})")
 
