@@ -52,7 +52,7 @@ def check_submission(
         required_file_findings(tree, configuration),
         aicrowd_findings(tree, configuration),
         system_findings(tree, configuration),
-        size_findings(tree),
+        size_findings(tree, configuration),
         requirement_findings(tree, configuration),
         version_findings(tree),
         script_findings(tree, configuration),

@@ -75,6 +75,12 @@ def system_findings(tree: SubmissionTree, configuration: SubmissionConfiguration
         if not tree.carries(name) and not _is_reported_link(tree, name):
             yield fault("weights", f"{name} exists but .gitignore excludes it from the push", f"use {_PACK}")
     yield from _research_findings(system)
+    if system.uses_external_data and not configuration.external_dataset_used:
+        hint = (
+            "set external_dataset_used = true in submission.toml, or choose another system where the leaderboard "
+            "allows no external data (A of mdx21, A and B of mdx23)"
+        )
+        yield fault("configuration", f"the weights of {system.name} were trained on external data", hint)
 
 
 def _weight_findings(models: ModelsFolder, results: list[VerifyResult]) -> Iterator[Finding]:
@@ -93,9 +99,13 @@ def _research_findings(system: SystemRecipe) -> Iterator[Finding]:
         yield warning("weights", f"licence of {system.name}: {system.licence}", "make sure the challenge allows it")
 
 
-def size_findings(tree: SubmissionTree) -> Iterator[Finding]:
-    """Check that large files are in Git LFS and that no LFS pointer replaces a file."""
+def size_findings(tree: SubmissionTree, configuration: SubmissionConfiguration) -> Iterator[Finding]:
+    """Check that large files are in Git LFS and that no LFS pointer replaces a file.
+
+    Weights that the system does not need are a warning only, because ``submit pack`` leaves them out.
+    """
     is_lfs_used = False
+    unneeded = _unneeded_weights(tree, configuration)
     committed = git.committed_sizes(tree.root) if tree.is_repository else {}
     for name in tree.files:
         path = tree.root / name
@@ -105,12 +115,26 @@ def size_findings(tree: SubmissionTree) -> Iterator[Finding]:
             hint = "run git lfs pull to get the file itself"
             yield fault("git lfs", f"{name} is a Git LFS pointer, not the file itself", hint)
         elif n_bytes > LFS_THRESHOLD_BYTES and not is_tracked:
-            hint = f'git lfs track "{name}", then git add .gitattributes {name}; or use {_PACK}'
             text = f"{name} has {n_bytes / 1e6:.1f} MB and is not in Git LFS (the limit is 5 MB)"
-            yield fault("git lfs", text, hint)
+            if name in unneeded:
+                hint = f"use {_PACK}, which leaves it out"
+                yield warning("git lfs", f"{text}; {configuration.system} does not need it", hint)
+            else:
+                hint = f'use {_PACK}; or git lfs track "{name}", then git add .gitattributes {name}'
+                yield fault("git lfs", text, hint)
         elif is_tracked and committed.get(name, 0) > LFS_THRESHOLD_BYTES:
             hint = f"install git-lfs, then git lfs migrate import --no-rewrite {name}"
             text = f"{name} belongs to Git LFS but was committed as a plain file of {committed[name] / 1e6:.1f} MB"
             yield fault("git lfs", text, hint)
     if is_lfs_used and not git.has_git_lfs():
         yield fault("git lfs", "the tree uses Git LFS, but git-lfs is not installed here", "install git-lfs")
+
+
+def _unneeded_weights(tree: SubmissionTree, configuration: SubmissionConfiguration) -> set[str]:
+    """Return the paths of all artefacts that the system does not use; none if the system cannot be read."""
+    try:
+        system = find_system(configuration.system)
+        models, prefix = ModelsFolder(tree.root / configuration.models_dir), tree.models_prefix(configuration)
+        return {f"{prefix}{artefact.path}" for artefact in models.artefacts if artefact.name not in system.artefacts}
+    except MdxError:  # system_findings reports it
+        return set()

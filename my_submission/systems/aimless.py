@@ -122,6 +122,7 @@ HDEMUCS_MUSDB_PLUS = SystemRecipe(
     branches=_alone("hdemucs", WaveformRecipe("hdemucs/musdb-plus", DEMUCS_SOURCES, "mono", PAGE_SEGMENTS)),
     licence="non-commercial: the weights are not for commercial use",
     fallback=STARTER,
+    uses_external_data=True,
 )
 
 AIMLESS_SYSTEMS = (CDX_A, CDX_A_WHOLE, MDX_A, X_UMX, DEMUCS_SPLIT, HDEMUCS_MUSDB_PLUS)

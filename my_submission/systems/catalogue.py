@@ -55,6 +55,7 @@ KUIELAB_B = SystemRecipe(
     board="MDXDB21, leaderboard B",
     licence=KUIELAB_LICENCE,
     fallback=STARTER,
+    uses_external_data=True,
 )
 
 KUIELAB_A_NETWORKS = SystemRecipe(

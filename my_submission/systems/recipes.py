@@ -45,6 +45,7 @@ class SystemRecipe:
             are there.
         wiener: the filter over the blended estimates; none if not given.
         rest: the source that is the mixture minus all others, as in systems of a target and an accompaniment.
+        uses_external_data: whether its weights were trained on other data than the challenges gave out.
         keeps_native_rate: hear every song at its own sample rate, as if it were 44.1 kHz, instead of resampling it.
     """
 
@@ -58,6 +59,7 @@ class SystemRecipe:
     fallback: SystemRecipe | None = None
     wiener: WienerRecipe | None = None
     rest: str | None = None
+    uses_external_data: bool = False
     keeps_native_rate: bool = False
 
     def __post_init__(self) -> None:

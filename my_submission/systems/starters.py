@@ -34,6 +34,7 @@ STARTER = SystemRecipe(
     sources=MUSIC_SOURCES,
     branches=(BranchRecipe("networks", SpectralRecipe(networks_of("starter"), mixer="starter/mixer"), all_of(1.0)),),
     wiener=WIENER,
+    uses_external_data=True,
 )
 
 CONDITIONED_TRIM = 2048
@@ -47,6 +48,7 @@ STARTER_CONDITIONED = SystemRecipe(
     sources=MUSIC_SOURCES,
     branches=(BranchRecipe("network", _CONDITIONED, all_of(1.0)),),
     wiener=WIENER,
+    uses_external_data=True,
 )
 
 CONDITIONED_SHARES = all_of(0.5)
@@ -65,6 +67,7 @@ STARTER_BLEND = SystemRecipe(
         BranchRecipe("conditioned", _CONDITIONED, CONDITIONED_SHARES),
     ),
     wiener=WIENER,
+    uses_external_data=True,
 )
 
 ACCOMPANIMENT = ("bass", "drums", "other")
@@ -94,6 +97,7 @@ STARTER_PLUS = SystemRecipe(
     ),
     wiener=PLUS_WIENER,
     fallback=STARTER,
+    uses_external_data=True,
 )
 
 STARTER_CINEMA = SystemRecipe(
@@ -106,6 +110,7 @@ STARTER_CINEMA = SystemRecipe(
         ),
     ),
     wiener=_wiener(all_of(0.6, CINEMA_SOURCES)),
+    uses_external_data=True,
 )
 
 STARTERS = (STARTER_PLUS, STARTER, STARTER_CONDITIONED, STARTER_BLEND, STARTER_CINEMA)

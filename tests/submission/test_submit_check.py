@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -130,6 +131,36 @@ def test_a_large_file_inside_lfs_passes_and_one_committed_as_it_is_does_not(tree
     subprocess.run(["git", "-C", str(tree), *plain, *who, "commit", "--quiet", "-m", "weights"], check=True)
     assert len(faults()) == 1
     assert "committed as a plain file of 5.1 MB" in faults()[0]
+
+
+def test_large_weights_that_the_system_does_not_need_are_a_warning_that_names_pack(tree: Path) -> None:
+    large = tree / "models/starter-plus/large.onnx"
+    large.parent.mkdir()
+    large.write_bytes(bytes(5_100_000))
+    manifest = tree / "models/manifest.json"
+    document = json.loads(manifest.read_text("utf-8"))
+    artefact = {**document["artefacts"][0], "name": "starter-plus/large", "path": "starter-plus/large.onnx"}
+    document["artefacts"].append({**artefact, "sha256": None, "bytes": None})
+    manifest.write_text(json.dumps(document), encoding="utf-8")
+    findings = list(check_submission(tree, None))
+    assert not has_fault(findings), findings
+    (told,) = (finding for finding in findings if "5.1 MB" in finding.text)
+    assert told.severity == "warning"
+    assert "starter does not need it" in told.text
+    assert "submit pack DIR, which leaves it out" in told.hint
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_weights_from_external_data_must_be_declared(tree: Path, used: bool) -> None:
+    path = tree / "submission.toml"
+    text = path.read_text("utf-8").replace("external_dataset_used = true", f"external_dataset_used = {used}".lower())
+    path.write_text(text, encoding="utf-8")
+    assert main(["submit", "configure", str(tree)]) == 0
+    faults = [finding for finding in check_submission(tree, None) if finding.severity == "fault"]
+    assert [fault.text for fault in faults] == (
+        [] if used else ["the weights of starter were trained on external data"]
+    )
+    assert all("external_dataset_used = true" in fault.hint for fault in faults)
 
 
 def test_a_pointer_that_no_system_needs_is_found_too(tree: Path) -> None:
