@@ -124,7 +124,9 @@ def tables(scores: Scores) -> dict[str, str]:
     return {
         "means": _table(means),
         "stems": _stem_table(scores, rows),
-        **{name: _stem_table(scores, [QUARTER, name]) for name in SYSTEMS},
+        "starter": _stem_table(scores, [QUARTER, "starter"]),
+        "starter-conditioned": _stem_table(scores, [QUARTER, "starter-conditioned", "starter-blend"]),
+        "starter-plus": _stem_table(scores, [QUARTER, FRONT_END, "starter-plus"]),
     }
 
 

@@ -1,8 +1,8 @@
 """AIMLESS' systems of the Sound Demixing Challenge 2023, and the Hybrid Demucs of its web page.
 
-Published: the arithmetic of leaderboard CDX-A (submission 220319) and that of the web page. Ours: the segments in which
-``aimless-cdx-a`` takes a film, and all of how ``aimless-mdx-a``, ``aimless-xumx`` and ``aimless-demucs`` are applied,
-since no program that does it was published.
+The arithmetic of leaderboard CDX-A (submission 220319) and that of the web page are published. The segments of
+``aimless-cdx-a`` are our choice, and so is the inference of ``aimless-mdx-a``, ``aimless-xumx`` and ``aimless-demucs``,
+because no program for it was published.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.systems.starters import STARTER, STARTER_CINEMA
 
 PAGE_SEGMENTS = FadeChunking(stride_samples=485_100, fade_samples=4_410)
-"""Of the web page and torchaudio's example: ten seconds and a tenth, joined by cross-fades of a tenth of a second."""
+"""Segments of the web page and of torchaudio's example, joined by cross-fades of 0.1 s."""
 
 BOTTOM_STRIDE = 2_048
-"""Samples between two frames at the bottom of Hybrid Demucs. Segments that begin at its multiples have the frames that
-the whole song has; others are some 12 dB from it with random weights, these more than 35 dB."""
+"""Samples between two frames of Hybrid Demucs' innermost level. Segments that begin at multiples of it have the frames
+of the whole song: with random weights they agree with it to more than 35 dB, others to about 12 dB."""
 
 MUSIC_SEGMENTS = OverlapChunking(segment_samples=240 * BOTTOM_STRIDE, overlap_ratio=0.25)
-"""Eleven seconds, about as long as the networks were trained on; at both overlaps they begin at the right places."""
+"""Segments of 11 s, about the length in training; at both overlaps they begin at multiples of ``BOTTOM_STRIDE``."""
 
 CINEMA_SEGMENTS = OverlapChunking(segment_samples=440 * BOTTOM_STRIDE, overlap_ratio=0.25)
-"""Twenty seconds, where training had six: nearer to the whole film, at a gigabyte and a half of memory."""
+"""Segments of 20 s, where training had 6 s: closer to the result on the whole film, in 1.5 GB of memory."""
 
 MASK_STRETCHES = FrameChunking(frames=860, overlap_frames=86)
-"""Twenty seconds, two of them shared."""
+"""Stretches of 20 s, of which neighbours share 2 s."""
 
 REDUCED_OVERLAPS = (0.1,)
-"""What is left of the overlap when time is short."""
+"""Overlap ratios to use instead when time is short."""
 
 MUSIC_MASK_SHARE = 0.5
-"""Of the masked music in the blend; Hybrid Demucs has the rest."""
+"""Share of the masked music in the blend; Hybrid Demucs has the rest."""
 
 PUBLISHED_CDX_A = {"song": 4.345}
-"""The mean; the values a source were not published."""
+"""The mean in dB; no values per source were published."""
 
 UNPUBLISHED = "not stated; the weights were not published by their authors"
 
@@ -105,7 +105,7 @@ X_UMX = SystemRecipe(
 
 DEMUCS_SPLIT = SystemRecipe(
     name="aimless-demucs",
-    title="AIMLESS' DemucsSplit: one encoder, a decoder a source",
+    title="AIMLESS' DemucsSplit: one encoder, one decoder per source",
     sources=MUSIC_SOURCES,
     branches=_alone(
         "demucs",

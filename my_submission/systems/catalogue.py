@@ -14,7 +14,7 @@ from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.systems.starters import STARTER, STARTERS, all_of, networks_of
 
 DEMUCS_CHUNKING = OverlapChunking(segment_samples=40 * 44_100, overlap_ratio=0.5)
-"""Demucs v2 was trained on 40-s segments and applied by both leaderboard entries with half of each overlapping."""
+"""Segments of 40 s, as in training of Demucs v2, half overlapping, as in both leaderboard entries."""
 
 KUIELAB_SHARES = {"bass": 0.5, "drums": 0.5, "other": 0.7, "vocals": 0.9}
 """Share of the spectral networks in the blend of leaderboards A and B; the rest is Demucs."""
@@ -79,10 +79,10 @@ DEFAULT_SYSTEM = "starter-plus"
 
 
 def find_system(name: str) -> SystemRecipe:
-    """The system of a name.
+    """Return the system of a name.
 
     Raises:
-        UnknownNameError: there is none; near matches are named.
+        UnknownNameError: there is none; the hint names near matches.
     """
     if name in SYSTEMS:
         return SYSTEMS[name]

@@ -1,4 +1,4 @@
-"""Recipes made real: artefacts checked, mechanisms opened, once."""
+"""Systems ready to run: artefacts checked, mechanisms opened."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Branch:
         name: as in the recipe.
         mechanism: estimates every source of ``shares``.
         shares: source to share of the blend.
-        minus: sources that are taken out of the mixture that it hears.
+        minus: sources that are taken out of its input.
     """
 
     name: str
@@ -45,11 +45,10 @@ class LoadedSystem:
     """A system ready to run.
 
     Attributes:
-        recipe: what it was opened from.
+        recipe: the recipe that it was opened from.
         branches: in the order of work.
         weights: artefact name to the file in use.
-        open_fallback: opens the first branch of the recipe's fallback when time is short, None if its artefacts are
-            not there; called again, it returns the same branch.
+        open_fallback: opens the first branch of the recipe's fallback once; returns None if its artefacts are missing.
     """
 
     recipe: SystemRecipe
@@ -74,12 +73,12 @@ class LoadedSystem:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the engines have found out so far: arithmetic that was compared, batches that did not fit."""
+        """Remarks of the engines so far, such as precision checks and batches that did not fit."""
         return tuple(remark for branch in self.branches for remark in branch.mechanism.remarks)
 
     @property
     def runs_on(self) -> tuple[str, ...]:
-        """Libraries and devices of all networks, each once, sorted."""
+        """Libraries and devices of all networks, sorted, without duplicates."""
         return tuple(sorted({name for branch in self.branches for name in branch.mechanism.runs_on}))
 
     @property
@@ -94,14 +93,14 @@ class LoadedSystem:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the content of all weights, hexadecimal: measured costs belong to it."""
+        """SHA-256 over the content of all weights, hexadecimal; the key of measured costs."""
         return hashlib.sha256(json.dumps(self.weight_digests).encode()).hexdigest()
 
 
 def load_system(
     recipe: SystemRecipe, models: ModelsFolder, options: RunOptions, *, allow_unverified: bool = False
 ) -> LoadedSystem:
-    """Check every artefact of a system, then open it.
+    """Check every artefact of a system and open it.
 
     Args:
         recipe: the system.
@@ -124,7 +123,7 @@ def _opened(branch: BranchRecipe, opening: Opening) -> Branch:
 
 
 def _fallback_opener(recipe: SystemRecipe, models: ModelsFolder, options: RunOptions) -> Callable[[], Branch | None]:
-    """A function that opens the fallback of a system once, when it is first called."""
+    """Return a function that opens the fallback of a system when it is first called."""
 
     @lru_cache(maxsize=1)
     def opened() -> Branch | None:
@@ -134,7 +133,7 @@ def _fallback_opener(recipe: SystemRecipe, models: ModelsFolder, options: RunOpt
         try:
             weights = {name: models.require(name) for name in first.recipe.artefacts}
         except (UnknownNameError, WeightsError) as error:
-            logger.info("%s cannot stand in where time is short: %s", recipe.fallback.name, error)
+            logger.info("%s cannot be used as a fallback: %s", recipe.fallback.name, error)
             return None
         return _opened(replace(first, name=recipe.fallback.name), Opening(models, weights, options))
 

@@ -1,4 +1,4 @@
-"""What a system is made of: mechanisms, shares and their order, as frozen values."""
+"""Systems as frozen values: mechanisms, their order and their shares."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from my_submission.mechanisms import Recipe, WienerRecipe
 
 @dataclass(frozen=True)
 class BranchRecipe:
-    """A way to estimate sources, and its share in the blend.
+    """A mechanism and its share of the blend.
 
     Attributes:
         name: shown in plans and reports.
         recipe: the mechanism.
-        shares: source to this branch's share of the blend; a source without one is not blended in.
-        minus: sources, estimated by earlier branches, that are taken out of the mixture before this branch runs on it.
-            What a deadline left unestimated is not taken out.
+        shares: source to the share of the blend; sources without a share are not blended.
+        minus: sources, estimated by earlier branches, that are subtracted from the mixture before this branch runs on
+            it. Where a deadline left them unestimated nothing is subtracted.
     """
 
     name: str
@@ -33,20 +33,20 @@ class SystemRecipe:
     """A published system, or one of ours.
 
     Attributes:
-        name: what a user types.
-        title: one line for people.
-        sources: stems that come out, in the order of the challenge's tables.
-        branches: in the order of work; the first one, or the first ones in a cascade, are a complete answer that all
-            others refine.
+        name: the name of the command line.
+        title: one line of description.
+        sources: output stems, in the order of the challenge's tables.
+        branches: in the order of work. The first ones that together estimate all sources are a complete answer, which
+            the others refine.
         published: source (and "song") to the published global SDR in dB, with its board.
-        board: where the numbers were published.
+        board: the leaderboard of the published numbers.
         licence: of the weights.
-        fallback: a cheaper system for the parts of a song that the first branch cannot reach in time, if its artefacts
-            are there.
-        wiener: the filter over the blended estimates; none if not given.
+        fallback: a cheaper system whose first branch is run where there is no time for a complete answer, if its
+            artefacts are there.
+        wiener: the filter over the blended estimates.
         rest: the source that is the mixture minus all others, as in systems of a target and an accompaniment.
         uses_external_data: whether its weights were trained on other data than the challenges gave out.
-        keeps_native_rate: hear every song at its own sample rate, as if it were 44.1 kHz, instead of resampling it.
+        keeps_native_rate: process every song at its own sample rate, as if it were 44.1 kHz, without resampling.
     """
 
     name: str
@@ -73,7 +73,7 @@ class SystemRecipe:
 
     @property
     def estimated(self) -> tuple[str, ...]:
-        """Sources that branches estimate: all but the rest."""
+        """Sources that branches estimate: all but ``rest``."""
         return tuple(source for source in self.sources if source != self.rest)
 
     def _check_source(self, source: str) -> None:
@@ -81,7 +81,7 @@ class SystemRecipe:
         if min(shares) < 0 or not math.isclose(sum(shares), 1.0, abs_tol=1e-9):
             raise ValueError(f"the shares of {source!r} in {self.name!r} are {shares} and must add up to 1")
         if self.fallback is not None and source not in self.fallback.branches[0].shares:
-            raise ValueError(f"{self.fallback.name!r} cannot stand in for {self.name!r}: it has no {source!r}")
+            raise ValueError(f"{self.fallback.name!r} cannot be the fallback of {self.name!r}: it has no {source!r}")
         if self.wiener is not None and source not in {*self.wiener.shares, *self.wiener.minus}:
             raise ValueError(f"the Wiener filter of {self.name!r} has no share of {source!r}")
 
@@ -92,7 +92,7 @@ class SystemRecipe:
                 names = ", ".join(sorted(unknown))
                 raise ValueError(f"no branch before {branch.name!r} of {self.name!r} estimates {names}")
             if branch.minus and branch.recipe.needs_statistics:
-                problem = "needs statistics of what it hears before the work begins, and a residual has none yet"
+                problem = "needs statistics of its input before the work begins, and a residual has none yet"
                 raise ValueError(f"the branch {branch.name!r} of {self.name!r} {problem}")
             known |= {source for source, share in branch.shares.items() if share > 0}
         if self.wiener is not None and not set(self.wiener.minus) <= known:
@@ -100,9 +100,9 @@ class SystemRecipe:
 
     @property
     def artefacts(self) -> tuple[str, ...]:
-        """Names of every artefact that the system needs, in the order of use."""
+        """Names of all artefacts of the system, in the order of use."""
         return tuple(name for branch in self.branches for name in branch.recipe.artefacts)
 
     def working_rate(self, sample_rate: int) -> int:
-        """The rate, in Hz, that a song of some rate is separated at."""
+        """Return the sample rate, in Hz, at which a song is separated."""
         return sample_rate if self.keeps_native_rate else SAMPLE_RATE

@@ -1,4 +1,4 @@
-"""The starters: small networks of our own, which run with no download and stand in where others are too slow."""
+"""The starters: systems whose weights are in the repository; some are fallbacks where others are too slow."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 
 
 def networks_of(folder: str, sources: tuple[str, ...] = MUSIC_SOURCES) -> dict[str, str]:
-    """Source to artefact name, for one network a source in a folder of them."""
+    """Return source to artefact name, for a folder with one network per source."""
     return {source: f"{folder}/{source}" for source in sources}
 
 
 def all_of(share: float, sources: tuple[str, ...] = MUSIC_SOURCES) -> dict[str, float]:
-    """The same share of every source."""
+    """Return the same share for every source."""
     return dict.fromkeys(sources, share)
 
 
@@ -26,7 +26,7 @@ def _wiener(shares: Mapping[str, float], minus: tuple[str, ...] = ()) -> WienerR
 
 
 WIENER = _wiener({"bass": 0.6, "drums": 0.9, "other": 0.4, "vocals": 0.6})
-"""Shares that did best on two excerpts of 20 s of each of the six songs the starter was trained on, to a tenth."""
+"""Best shares, to a tenth, on two excerpts of 20 s of each of the six songs that the starter was trained on."""
 
 STARTER = SystemRecipe(
     name="starter",
@@ -38,13 +38,13 @@ STARTER = SystemRecipe(
 )
 
 CONDITIONED_TRIM = 2048
-"""Half of the transform's length, as the starter's other networks trim."""
+"""Trim in samples: half of n_fft, as for the starter's other networks."""
 
 _CONDITIONED = ConditionedRecipe("starter-conditioned/network", MUSIC_SOURCES, CONDITIONED_TRIM, overlap_ratio=0.25)
 
 STARTER_CONDITIONED = SystemRecipe(
     name="starter-conditioned",
-    title="one small network of our own that is asked for each source; runs with no download",
+    title="one small network of our own, conditioned on the source; runs with no download",
     sources=MUSIC_SOURCES,
     branches=(BranchRecipe("network", _CONDITIONED, all_of(1.0)),),
     wiener=WIENER,
@@ -52,7 +52,7 @@ STARTER_CONDITIONED = SystemRecipe(
 )
 
 CONDITIONED_SHARES = all_of(0.5)
-"""Of the conditioned network in the blend: halves, not fitted. Both know the songs there are to fit on too well."""
+"""Shares of the conditioned network in the blend: halves. Both were trained on the songs, so no fit."""
 
 STARTER_BLEND = SystemRecipe(
     name="starter-blend",
@@ -73,14 +73,14 @@ STARTER_BLEND = SystemRecipe(
 ACCOMPANIMENT = ("bass", "drums", "other")
 
 PLUS_SHARES = all_of(0.5, ACCOMPANIMENT)
-"""Of each of the two branches after the vocals: halves, as in ``starter-blend``. On the dev songs that neither branch
-was trained on, no quarter is better by more than 0.06 dB for any source."""
+"""Shares of each of the two branches after the vocals: halves, as in ``starter-blend``. No multiple of a quarter is
+better by more than 0.06 dB on the dev songs that neither branch was trained on."""
 
 PLUS_CONDITIONED = replace(_CONDITIONED, sources=ACCOMPANIMENT, overlap_ratio=0.0)
-"""Overlaps would gain 0.01 dB on the dev songs and take a third more time."""
+"""Without overlaps, which gain at most 0.03 dB on the dev songs and take a third more time."""
 
 PLUS_WIENER = _wiener({"bass": 0.4, "drums": 0.8, "other": 1.0}, minus=("vocals",))
-"""Shares that did best, to a tenth, on the dev songs that no network was trained on: Sodium and four rendered bands."""
+"""Best shares, to a tenth, on the dev songs that no network was trained on: Sodium and four rendered bands."""
 
 STARTER_PLUS = SystemRecipe(
     name="starter-plus",

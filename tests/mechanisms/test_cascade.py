@@ -145,5 +145,5 @@ def test_what_cannot_be_said_is_refused() -> None:
     demucs = KUIELAB_A.branches[1]
     scaled = BranchRecipe("demucs", demucs.recipe, dict.fromkeys(("bass", "drums", "other"), 1.0), ("vocals",))
     first = BranchRecipe("vocals", SpectralRecipe({"vocals": "fake"}), {"vocals": 1.0})
-    with pytest.raises(ValueError, match="needs statistics of what it hears"):
+    with pytest.raises(ValueError, match="needs statistics of its input"):
         SystemRecipe("cascade", "for tests", DEMUCS_SOURCES, (first, scaled))
