@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import inspect
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import my_submission as mdx
+from my_submission.challenge.tracks import LFS_THRESHOLD_BYTES, TRACKS
+from my_submission.cli import batch, evaluate, separate
 from my_submission.engines import Device, devices
 from my_submission.errors import DeviceError, UnknownNameError
 from my_submission.mechanisms import RunOptions, SpectralRecipe, WaveformRecipe
 from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES, canonical_source, stack_stems, unstack_stems
-from my_submission.systems import SYSTEMS, BranchRecipe, SystemRecipe, find_system
+from my_submission.systems import DEFAULT_SYSTEM, SYSTEMS, BranchRecipe, SystemRecipe, find_system
 from my_submission.systems.catalogue import KUIELAB_A, KUIELAB_B
 from my_submission.weights import ModelsFolder
 
@@ -66,6 +70,20 @@ def test_shares_must_add_up(shares: dict[str, float]) -> None:
 def test_unknown_systems_name_the_near_ones() -> None:
     with pytest.raises(UnknownNameError, match="kuielab-a"):
         find_system("kuielab_a")
+
+
+def test_the_default_system_is_the_same_everywhere() -> None:
+    assert next(iter(SYSTEMS)) == DEFAULT_SYSTEM  # the page offers the first system that is ready
+    assert inspect.signature(mdx.load).parameters["system"].default == DEFAULT_SYSTEM
+    for command, default in ((separate, DEFAULT_SYSTEM), (batch, DEFAULT_SYSTEM), (evaluate, [DEFAULT_SYSTEM])):
+        parser = argparse.ArgumentParser()
+        command.add_arguments(parser)
+        assert parser.get_default("system") == default
+    for track in TRACKS.values():  # what is submitted can be pushed as it is: no file needs Git LFS
+        system = find_system(track.default_system)
+        sizes = [ModelsFolder(ROOT / "models").artefact(name).n_bytes or 0 for name in system.artefacts]
+        assert max(sizes) <= LFS_THRESHOLD_BYTES
+        assert set(system.sources) == set(track.sources)
 
 
 def test_options_refuse_nonsense_and_choose_a_runtime() -> None:
