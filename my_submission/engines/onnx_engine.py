@@ -280,6 +280,8 @@ def open_session(
     options.add_session_config_entry("session.use_env_allocators", "1")
     # Otherwise threads of a session that has just run keep the processor busy while the next one runs.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    # Weights of few bits are converted once, when the session opens, instead of in every run.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     if weights:
         values = [runtime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
         options.add_external_initializers(list(weights), values)
