@@ -102,7 +102,7 @@ def test_a_silent_fall_back_and_a_crash_are_told() -> None:
     assert any(f.severity == "fault" for f in runtime_findings({}, broken, CPU_ONLY))
 
 
-def test_two_runtimes_at_once_are_a_fault_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runtimes_at_once_are_a_fault_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two distributions that both own the folder ``onnxruntime``, as pip leaves them."""
     for name, version in (("onnxruntime", "1.20.0"), ("onnxruntime_gpu", "1.21.0"), ("onnxruntime_extensions", "1.0")):
         info = tmp_path / f"{name}-{version}.dist-info"

@@ -56,7 +56,7 @@ def test_a_good_tree_passes(tree: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", BREAKS, ids=[broken.name for broken in BREAKS])
-def test_each_broken_tree_is_told_its_fault_and_cure(
+def test_each_broken_tree_reports_its_fault_and_hint(
     broken: Break, tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken.apply(tree)

@@ -1,4 +1,4 @@
-"""What the page stands on, without a browser: visits, the queue, progress, addresses, settings."""
+"""The page without a browser: sessions, the job queue, progress, URLs, settings."""
 
 from __future__ import annotations
 
