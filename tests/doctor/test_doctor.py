@@ -171,7 +171,7 @@ def test_whatever_a_library_raises_becomes_a_reason(monkeypatch: pytest.MonkeyPa
 
 
 def test_every_way_of_a_card_is_tried() -> None:
-    ways = differences._ways(TrialSettings(system="starter"), has_cuda=True)
+    ways = differences._variants(TrialSettings(system="starter"), has_cuda=True)
     assert {(way.device, way.runtime, way.precision) for way in ways if way.device == "cuda"} == {
         ("cuda", "onnx", "fp32"),
         ("cuda", "torch", "fp32"),
