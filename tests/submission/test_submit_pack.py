@@ -51,7 +51,9 @@ def test_only_what_the_system_and_track_need_goes_along(track: str, tree: Path, 
     configure(tree, track=track)
     result = pack_submission(SubmissionTree(tree), tmp_path / "packed")
     names = set(result.files)
-    entry_points = {"predict.py", "run.sh"} if track == "mdx21" else {"my_submission/user_config.py", "evaluate_locally.py"}
+    entry_points = (
+        {"predict.py", "run.sh"} if track == "mdx21" else {"my_submission/user_config.py", "evaluate_locally.py"}
+    )
     assert entry_points <= names
     assert {"aicrowd.json", "apt.txt", "requirements.txt", "submission.toml", "LICENSE"} <= names
     assert not [name for name in names if name.startswith(("tests/", "training/", "my_submission/cli/", "data/"))]
