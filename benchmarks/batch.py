@@ -26,7 +26,7 @@ from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.ray_cluster import RayPool, WorkerNeeds, connected
 from my_submission.batch.recipe import CatalogueRecipe, weights_by_content
 from my_submission.batch.remote_paths import Storage
-from my_submission.batch.scheduling import Policy, PoolEvent, Ready, SongScheduler
+from my_submission.batch.scheduling import Policy, PoolEvent, SongScheduler, WorkerReady
 from my_submission.batch.separation import SeparationJob
 from my_submission.systems import DEFAULT_SYSTEM
 
@@ -39,7 +39,7 @@ class GatedPool(RayPool[CatalogueSong, SongOutcome]):
     def wait(self, timeout_seconds: float) -> list[PoolEvent[SongOutcome]]:
         """As the pool itself, once all workers are ready."""
         events = super().wait(timeout_seconds)
-        while self.gate and any(isinstance(event, Ready) for event in events) and len(events) < self.gate:
+        while self.gate and any(isinstance(event, WorkerReady) for event in events) and len(events) < self.gate:
             events += super().wait(timeout_seconds)
         if self.gate and len(events) == self.gate:
             self.gate = 0

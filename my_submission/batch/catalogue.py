@@ -1,4 +1,4 @@
-"""Which songs a catalogue holds: files, folders, patterns and lists, on any file system."""
+"""The songs of a catalogue: files, folders, patterns and lists, on any file system."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ def find_catalogue(
     output: RemotePath | None = None,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> list[CatalogueSong]:
-    """The songs that paths, URLs, patterns and lists stand for, each folder in natural order.
+    """Return the songs of paths, URLs, patterns and lists, those of a folder in natural order.
 
-    A folder stands for the songs in it in the challenge's layout (``<song>/mixture.wav``) and for its ``.stem.mp4``
-    files, at any depth, or is one song itself when it holds ``mixture.wav``; one with neither stands for every audio
-    file below it. Songs of a folder are named by their path in it. Hidden entries and whatever lies in ``output``
-    are left out. A list is a text file with a path or URL a line, relative ones from the list's own folder; a name
-    and a tab may stand before it. Blank lines and those that begin with # are left out.
+    A folder with ``mixture.wav`` is one song. Any other folder stands for the songs below it in the challenge's layout
+    (``<song>/mixture.wav``) and the ``.stem.mp4`` files, at any depth, or for every audio file below it where there
+    are none of those. Such songs are named by their path in the folder. Hidden entries and files in ``output`` are
+    left out. A list is a text file with one path or URL per line, optionally after a name and a tab; relative paths
+    start from the folder of the list. Blank lines and lines that begin with # are left out.
 
-    A file that is named and absent is a song too: it fails when its turn comes, and the others are done. A song that
-    is found twice is done once. Songs of one name are told apart by the folders they lie in, and by their suffix
-    where they lie in one; names that stand in a list are never changed.
+    A named file that does not exist is a song as well: it fails in its turn, and the others are separated. A song that
+    is found twice is separated once. Songs of the same name get the names of their folders in front, or their suffix
+    if they are in one folder; names in a list are never changed.
 
     Args:
         inputs: paths, URLs and patterns.
         lists: text files.
-        storage: how places are reached.
-        output: where stems go.
-        on_note: told which names were made longer, which songs were found twice, and what was passed over.
+        storage: access to files and folders.
+        output: folder of the stems.
+        on_note: called with notes on names that were made longer, songs found twice, and files that were skipped.
 
     Raises:
         InputError: a folder or pattern holds no song, a list is absent or empty, or lists give several songs the
-            same name; all such names are told at once.
+            same name; the message names all of them.
         StorageError: a folder or list cannot be reached.
-        UnknownNameError: an input is of a protocol that is not known.
+        UnknownNameError: the protocol of an input is unknown.
     """
     avoided = None if output is None else output.url.rstrip("/") + "/"
     found = [_Found(song) for given in inputs for song in _songs_of(storage.place(given), avoided, on_note)]
@@ -61,7 +61,7 @@ def find_catalogue(
     for entry, count in counts.items():
         if count > 1:
             on_note(f"{entry.song.url} was found {count} times; it is separated once")
-    songs = _told_apart(list(counts), on_note)
+    songs = _with_distinct_names(list(counts), on_note)
     for song in songs:
         _check_name(song)
     return songs
@@ -69,21 +69,21 @@ def find_catalogue(
 
 @dataclass(frozen=True)
 class _Found:
-    """A song, and whether a list says what it is called."""
+    """A song, and whether its name comes from a list."""
 
     song: CatalogueSong
     is_named: bool = False
 
 
-def _told_apart(found: Sequence[_Found], on_note: Callable[[str], None]) -> list[CatalogueSong]:
-    """The songs under names of which no two are alike.
+def _with_distinct_names(found: Sequence[_Found], on_note: Callable[[str], None]) -> list[CatalogueSong]:
+    """Return the songs under different names.
 
     Raises:
         InputError: lists give one name to several songs.
     """
     _refuse_same_names([entry.song for entry in found if entry.is_named])
     before = [entry.song.name for entry in found]
-    # A name from a list is taken for a path of its own: it has no longer form, so the other song's name changes.
+    # A name from a list is a path without folders: it cannot be made longer, so the name of the other song changes.
     paths = [PurePosixPath(entry.song.name) if entry.is_named else _path_of(entry.song) for entry in found]
     names = distinct_names(before, paths)
     tell_longer_names(before, names, on_note)
@@ -91,7 +91,7 @@ def _told_apart(found: Sequence[_Found], on_note: Callable[[str], None]) -> list
 
 
 def _path_of(song: CatalogueSong) -> PurePosixPath:
-    """Folders and file of a song, for names; of a URL without its protocol."""
+    """Return folders and file of a song, for names; a URL without its protocol."""
     split = urlsplit(song.url)
     return PurePosixPath(f"{split.netloc}{unquote(split.path)}" if split.scheme else song.url)
 
@@ -107,9 +107,9 @@ def _refuse_same_names(named: Sequence[CatalogueSong]) -> None:
         places.setdefault(song.name, []).append(song.url)
     alike = {name: urls for name, urls in places.items() if len(urls) > 1}
     if alike:
-        told = "; ".join(f"{name!r}: {', '.join(urls)}" for name, urls in alike.items())
+        listed = "; ".join(f"{name!r}: {', '.join(urls)}" for name, urls in alike.items())
         raise InputError(
-            f"songs of the same name in the lists would overwrite each other: {told}", hint="give each its own name"
+            f"songs of the same name in the lists would overwrite each other: {listed}", hint="give each its own name"
         )
 
 
@@ -127,7 +127,7 @@ def _songs_of(place: RemotePath, avoided: str | None, on_note: Callable[[str], N
 
 
 def _is_file_by_name(place: RemotePath) -> bool:
-    """Whether a name is enough, so that a store is not asked for every line of a long list."""
+    """Whether the name tells that this is a file, so that a store is not queried for every line of a long list."""
     is_plain = not _PATTERN_SIGNS & set(place.file_name)
     return is_plain and not place.is_local and is_audio(PurePosixPath(place.file_name))
 
@@ -179,21 +179,21 @@ def _songs_of_list(
 
 
 def _name_of(place: RemotePath) -> str:
-    """The name of a song that is a file named by itself, or a folder that is one song."""
+    """Return the name of a song that is one file, or a folder with one song."""
     if place.file_name.lower() == MIXTURE_FILE:
         return folder_name(place.parent.file_name)
     return name_of_file(place.file_name)
 
 
 def _name_below(path: PurePosixPath) -> PurePosixPath:
-    """The name of a song by its path in the folder that was searched."""
+    """Return the name of a song by its path in the folder that was searched."""
     folders = [folder_name(part) for part in path.parent.parts]
     is_folder = path.name.lower() == MIXTURE_FILE
     return PurePosixPath(*folders) if is_folder else PurePosixPath(*folders, name_of_file(path.name))
 
 
 def _check_name(song: CatalogueSong) -> None:
-    """Refuse names that would lead out of the output folder or into its hidden part."""
+    """Refuse names outside the output folder or in its hidden part."""
     parts = PurePosixPath(song.name).parts
     if not parts or song.name.startswith("/") or any(part in {".", ".."} for part in parts) or parts[0] == ".batch":
         raise InputError(

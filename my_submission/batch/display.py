@@ -1,4 +1,4 @@
-"""How a run shows itself on standard error: a live table on a terminal, a line an event elsewhere."""
+"""Progress of a run on standard error: a live table on a terminal, one line per event elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from terminal.rich_lines import rich_line
 
 @dataclass
 class _WorkerRow:
-    """What is known of one worker."""
+    """State of one worker."""
 
     state: str = "starting"
     song: str = ""
@@ -36,8 +36,8 @@ class BatchDisplay:
     """Shows a run of songs as a context manager.
 
     Args:
-        n_songs: how many there are, those that are done already included.
-        console: where to; standard error when not given.
+        n_songs: number of songs, including those that are done already.
+        console: output; standard error when not given.
     """
 
     def __init__(self, n_songs: int, *, console: Console | None = None) -> None:
@@ -75,7 +75,7 @@ class BatchDisplay:
         self.say(f"starting {n_workers} worker(s), {needs} each", "dim")
 
     def show(self, progress: WorkerProgress[CatalogueSong, SongOutcome]) -> None:
-        """Take in one event; the line of a song that is through is shown by :meth:`through`."""
+        """Show one step; :meth:`finished` shows the line of a finished song."""
         if progress.worker is None:
             return
         row = self._workers.setdefault(progress.worker, _WorkerRow())
@@ -88,12 +88,12 @@ class BatchDisplay:
             row.state = "lost"
             self.say(f"worker {progress.worker} was lost ({progress.reason})", "yellow")
         elif progress.kind == "retried":
-            self.say(f"{song}: attempt {progress.attempts} failed, to be tried again ({progress.reason})", "yellow")
+            self.say(f"{song}: attempt {progress.attempts} failed and will be repeated ({progress.reason})", "yellow")
         if progress.kind in {"returned", "retried", "failed"} and row.state != "lost":
             row.state, row.song = "idle", ""
 
-    def through(self, outcome: SongOutcome) -> None:
-        """Count and show a song that is through."""
+    def finished(self, outcome: SongOutcome) -> None:
+        """Count and show a finished song."""
         self._counts[outcome.status] += 1
         self._music_seconds += outcome.music_seconds if outcome.status == "done" else 0.0
         if outcome.worker in self._workers:
@@ -107,7 +107,7 @@ class BatchDisplay:
             self.say(f"{head}: failed ({outcome.error})", "red")
         elif not self._console.is_terminal:
             speed = outcome.music_seconds / max(outcome.seconds, 1e-9)
-            what = "is as it was, reused" if outcome.status == "reused" else f"{speed:.1f} x real time"
+            what = "unchanged, reused" if outcome.status == "reused" else f"{speed:.1f} x real time"
             what += "" if outcome.is_separated else ", not separated: there was no time"
             self.say(f"{head}: {what} ({outcome.seconds:.1f} s, worker {outcome.worker})")
         for note in outcome.input_notes:
@@ -115,19 +115,19 @@ class BatchDisplay:
 
     def _table(self) -> RenderableType:
         elapsed = time.monotonic() - self._began
-        n_through = sum(self._counts.values())
+        n_finished = sum(self._counts.values())
         table = Table(box=None, pad_edge=False)
         for name in ("worker", "machine", "state", "song", "s", "songs", "music", "peak"):
             table.add_column(name, justify="right" if name in {"s", "songs", "music", "peak"} else "left")
         for number, row in sorted(self._workers.items()):
             if row.state != "lost":
                 table.add_row(*self._cells(number, row))
-        left = self._n_songs - n_through
+        left = self._n_songs - n_finished
         rate = self._music_seconds / max(elapsed, 1e-9)
         n_done = self._counts["done"]
         time_left = f"{elapsed / n_done * left / 60:.0f} min left" if n_done and left else ""
         totals = Table.grid()
-        totals.add_row(ProgressBar(total=max(1, self._n_songs), completed=n_through))
+        totals.add_row(ProgressBar(total=max(1, self._n_songs), completed=n_finished))
         totals.add_row(
             f"{n_done} done, {self._counts['reused']} before, {self._counts['failed']} failed, {left} to go; "
             f"{elapsed:.0f} s, {rate:.1f} x real time  {time_left}"

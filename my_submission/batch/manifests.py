@@ -1,10 +1,9 @@
-"""What is done already: the record beside the stems of every song, written last, and notes of songs that are broken.
+"""Results of earlier runs: the record beside the stems of every song, written last, and notes on broken songs.
 
-The record is the ``separation.json`` of every separation, with the URL of the song and a stamp of its own kind.
-A song counts as done when its record names the key that this run would give it and every stem it lists is there
-with the size it states. The key stands for the content of the song, the weights, the options and the version. Reading
-a whole catalogue to learn its content again would take long, so a record also keeps the stamp of the file it was
-made from; while that is the same, so is the content.
+The record is the ``separation.json`` of every separation, with the URL and the stamp of the song. A song counts as done
+when its record has the key of this run and every listed stem exists with the listed size. The key stands for the
+content of the song, the weights, the options and the version. Reading a whole catalogue again would take long, so a
+song whose stamp has not changed counts as unchanged.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ from my_submission.files.part_files import PartFile
 from my_submission.predictor.separation_record import is_made_by
 
 HIDDEN_FOLDER = ".batch"
-"""Below the output: notes of broken songs, and on a file system the scratch of running workers."""
+"""Folder below the output with notes on broken songs and the scratch folders of running workers."""
 
 SCRATCH_PREFIX = "mdx-batch-"
-"""Of the folders that workers make for songs in the making."""
+"""Prefix of the workers' scratch folders."""
 
 
 class _SongContent(TypedDict):
@@ -82,13 +81,13 @@ class _Report(TypedDict):
 
 
 @dataclass(frozen=True)
-class Known:
-    """What earlier runs say of a song.
+class EarlierResult:
+    """The result of an earlier run for one song.
 
     Attributes:
-        manifest: of its stems, when they are whole and of this recipe.
-        failure: why it cannot be separated, when that was found out with this recipe.
-        is_current: whether the song is certainly still the same; otherwise its content must be looked at.
+        manifest: of its stems, when they are complete and of this recipe.
+        failure: note on why this recipe cannot separate it.
+        is_current: whether the song is certainly unchanged; otherwise its content must be compared.
     """
 
     manifest: dict[str, Any] | None = None
@@ -96,22 +95,24 @@ class Known:
     is_current: bool = False
 
 
-def known_of(song: CatalogueSong, output: RemotePath, recipe: CatalogueRecipe, state: FileState | None) -> Known:
-    """What earlier runs left of a song: stems, or a note that it is broken."""
+def earlier_result(
+    song: CatalogueSong, output: RemotePath, recipe: CatalogueRecipe, state: FileState | None
+) -> EarlierResult:
+    """Return the result of earlier runs for a song: stems, a note that it is broken, or nothing."""
     stamp = None if state is None else state.stamp
     manifest = read_manifest(output.child(song.name))
     if manifest is not None and is_made_by(manifest, recipe.digest):
-        return Known(manifest=manifest, is_current=_is_same_file(manifest["input"], song, stamp))
+        return EarlierResult(manifest=manifest, is_current=_is_same_file(manifest["input"], song, stamp))
     failure = _read_note(_failure_place(output, song))
     if failure is not None and failure["recipe"] == recipe.digest:
-        return Known(failure=failure, is_current=_is_same_file(failure["input"], song, stamp))
-    return Known()
+        return EarlierResult(failure=failure, is_current=_is_same_file(failure["input"], song, stamp))
+    return EarlierResult()
 
 
 def read_manifest(folder: RemotePath) -> dict[str, Any] | None:
-    """The record of a song's folder, when there is one and its stems are all there; None otherwise.
+    """Return the record of a song's folder when all its stems exist; None otherwise.
 
-    A replacement that was interrupted is none either; a worker finishes it before it looks.
+    An interrupted replacement counts as none; a worker finishes it first.
     """
     content = folder.child(RECORD_FILE).read()
     record = None if content is None else parse_record(content)
@@ -123,38 +124,38 @@ def read_manifest(folder: RemotePath) -> dict[str, Any] | None:
 
 
 def content_of(song: CatalogueSong, state: FileState | None, path: Path) -> dict[str, Any]:
-    """What a song was when it was read.
+    """Return name, URL, size, stamp and hash of a song.
 
     Args:
-        song: whose place is told.
-        state: of that place.
-        path: its file on this machine.
+        song: the song.
+        state: size and stamp of its file.
+        path: the file on this machine.
     """
     size, stamp = (None, None) if state is None else (state.n_bytes, state.stamp)
     return {"name": path.name, "url": song.url, "bytes": size, "stamp": stamp, "sha256": sha256_of_file(path)}
 
 
 def publish(folder: RemotePath, staging: Path, manifest: Mapping[str, Any]) -> None:
-    """Give stems that lie in scratch their final place, and their record last.
+    """Move stems from scratch to their final folder, and their record last.
 
-    Where the folder is new and on a file system, all of them appear in one rename. Where it is not new, they replace
-    the old set as in :mod:`my_submission.audio_io.stem_sets`. In an object store the old record goes first, so that at
-    no time a record stands beside stems that it does not describe.
+    A new local folder appears in one rename. In an existing local folder the stems replace the old set as in
+    :mod:`my_submission.audio_io.stem_sets`. In an object store the old record is removed first, so that a record never
+    stands beside stems that it does not describe.
 
     Args:
-        folder: the song's own, below the output.
-        staging: a folder on the same file system (for an object store: on this machine) with nothing but the stems and
-            their record; it is used up.
+        folder: the song's folder below the output.
+        staging: a folder with the stems and their record only, on the same file system (for an object store: on this
+            machine); its files are moved.
         manifest: the record.
 
     Raises:
-        OutputError, StorageError: the place cannot be written; the song does not count as done.
+        OutputError, StorageError: the folder cannot be written; the song does not count as done.
     """
     if folder.is_local and _takes_name(staging, folder.local):
         return
     earlier = read_manifest(folder)
     if earlier is not None and earlier["key"] == manifest["key"]:
-        return  # another worker has just finished the same work
+        return  # another worker has just finished the same song
     names = [stem.file for stem in stems_of(manifest)]
     if folder.is_local:
         settle(folder.local)
@@ -175,7 +176,7 @@ def publish(folder: RemotePath, staging: Path, manifest: Mapping[str, Any]) -> N
 
 
 def renew_stamp(folder: RemotePath, manifest: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
-    """Note that stems were made of a file that has another stamp or place now and the same content still."""
+    """Update stamp and URL in the record of stems whose song has the same content as before."""
     renewed = {**manifest, "input": dict(content)}
     folder.child(RECORD_FILE).write(to_json(renewed))
     return renewed
@@ -184,7 +185,7 @@ def renew_stamp(folder: RemotePath, manifest: Mapping[str, Any], content: Mappin
 def note_failure(
     output: RemotePath, song: CatalogueSong, recipe: CatalogueRecipe, content: Mapping[str, Any], error: str
 ) -> None:
-    """Note that a song cannot be separated, so that no later run tries it again while it is the same file."""
+    """Note that a song cannot be separated, so that later runs skip it while its file is unchanged."""
     note = {"schema": RECORD_SCHEMA, "song": song.name, "recipe": recipe.digest, "input": dict(content), "error": error}
     _failure_place(output, song).write(to_json(note))
 
@@ -203,7 +204,7 @@ def _is_same_file(content: Mapping[str, Any], song: CatalogueSong, stamp: str | 
 
 
 def _takes_name(staging: Path, final: Path) -> bool:
-    """Rename a whole folder; False where another is in its place that is not empty."""
+    """Rename a whole folder; return False where a folder that is not empty has its name."""
     make_directory(final.parent)
     try:
         os.rename(staging, final)
@@ -216,13 +217,13 @@ def _takes_name(staging: Path, final: Path) -> bool:
 
 
 def _read_record(folder: RemotePath) -> dict[str, Any] | None:
-    """The record in a folder of an object store, whether or not the stems are as it says."""
+    """Return the record in a folder of an object store, whether or not the stems match it."""
     content = folder.child(RECORD_FILE).read()
     return None if content is None else parse_record(content)
 
 
 def _read_note(place: RemotePath) -> dict[str, Any] | None:
-    """The note of a broken song, or None: one that is damaged or of another version is as good as none."""
+    """Return the note on a broken song; None where there is none, or a damaged one, or one of another version."""
     content = place.read()
     note: Any = None if content is None else parse_json(content)
     return note if has_form(_FailureNote, note) else None

@@ -1,4 +1,4 @@
-"""What is sent to a worker for a song, and what comes back."""
+"""The song that is sent to a worker, and the outcome that comes back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class CatalogueSong:
 
     Attributes:
         name: folder of its stems below the output, with "/" where the catalogue has folders of its own.
-        url: where its mixture lies.
+        url: of its mixture.
     """
 
     name: str
@@ -23,18 +23,18 @@ class CatalogueSong:
 
 @dataclass(frozen=True)
 class SongOutcome:
-    """What became of a song.
+    """The outcome of one song.
 
     Attributes:
-        song: which.
-        status: "done" by this run, "reused" from an earlier one with the same content, system and options, "failed".
+        song: the song.
+        status: "done" by this run, "reused" from an earlier one with the same content, system and options, or "failed".
         manifest: of its stems, as plain values; None after a failure.
         error: why it failed.
-        is_final: a failure that no further try can mend, such as a broken file.
-        seconds: what this attempt took in its worker, fetching and publishing included.
-        peak_memory_bytes: the largest resident memory of that worker so far.
+        is_final: whether another attempt cannot help, as with a broken file.
+        seconds: duration of this attempt in its worker, fetching and publishing included.
+        peak_memory_bytes: largest resident memory of that worker so far.
         node: name of the machine.
-        attempts: how often it was begun, this run.
+        attempts: how often it was begun in this run.
         worker: number of the worker, or None where none was needed.
     """
 
@@ -51,17 +51,17 @@ class SongOutcome:
 
     @property
     def retry_reason(self) -> str | None:
-        """Why another attempt may help, or None."""
+        """The reason to try again; None where another attempt cannot help."""
         return self.error if self.status == "failed" and not self.is_final else None
 
     @property
     def is_separated(self) -> bool:
-        """Whether its stems, if there are any, are more than shares of the mixture; earlier versions did not say."""
+        """Whether its stems, if there are any, are more than shares of the mixture; true where unknown."""
         return self.manifest is None or bool(self.manifest["report"].get("separated", True))
 
     @property
     def input_notes(self) -> list[str]:
-        """What a user should know of how the song was read; manifests of older versions have none."""
+        """Notes on how the song was read; manifests of older versions have none."""
         return [] if self.manifest is None else list(self.manifest["report"].get("input_notes", []))
 
     @property

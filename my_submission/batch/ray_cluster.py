@@ -1,4 +1,4 @@
-"""Workers as Ray actors, and the cluster they live on; the only file that knows Ray."""
+"""Workers as Ray actors, and the cluster they run on; the only file that imports Ray."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import psutil
 
-from my_submission.batch.scheduling import Lost, PoolEvent, Raised, Ready, Refused, Returned
+from my_submission.batch.scheduling import PoolEvent, StartRefused, TaskRaised, TaskReturned, WorkerLost, WorkerReady
 from my_submission.errors import MdxError
 from terminal import process
 
@@ -20,10 +20,10 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 OBJECT_STORE_BYTES = 128 << 20
-"""Ray's shared memory on a local cluster: songs never travel through it, only their names and reports."""
+"""Ray's shared memory on a local cluster; only names and reports of songs pass through it."""
 
 LOCAL_STARTS = 3
-"""Ray gives its own processes 30 s to start, which on a crowded machine is not always enough."""
+"""Attempts to start a local cluster: Ray allows 30 s, which a busy machine can exceed."""
 
 _logger = logging.getLogger(__name__)
 
@@ -32,13 +32,13 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 @dataclass(frozen=True)
 class WorkerNeeds:
-    """What one worker takes of the machine it runs on, as Ray counts it.
+    """Resources of one worker, as Ray counts them.
 
     Attributes:
         cpus: processors; fractions let several workers share one.
         gpus: graphics processors; fractions let several workers share one.
-        memory_bytes: set aside for it, or None.
-        threads: how many its libraries start; as many as it has processors when not given.
+        memory_bytes: reserved for it, or None.
+        threads: number of threads of its libraries; as many as it has processors when not given.
     """
 
     cpus: float = 1.0
@@ -48,7 +48,7 @@ class WorkerNeeds:
 
     @property
     def n_threads(self) -> int:
-        """How many threads its libraries start."""
+        """Number of threads of its libraries."""
         return self.threads or max(1, int(self.cpus))
 
 
@@ -59,8 +59,8 @@ class Cluster:
     Attributes:
         cpus: of all its machines.
         gpus: of all its machines.
-        n_nodes: how many machines.
-        is_local: whether it is this machine alone, for this run alone.
+        n_nodes: number of machines.
+        is_local: whether it is this machine only, started for this run.
     """
 
     cpus: float
@@ -69,21 +69,21 @@ class Cluster:
     is_local: bool
 
     def n_workers(self, needs: WorkerNeeds) -> int:
-        """How many workers fit at once, by what the machines have in total."""
+        """Return how many workers fit at once, by the total resources of all machines."""
         limits = [amount / need for amount, need in ((self.cpus, needs.cpus), (self.gpus, needs.gpus)) if need]
         return int(min(limits, default=1))
 
 
 @contextmanager
 def connected(address: str | None = None, *, is_verbose: bool = False) -> Iterator[Cluster]:
-    """A connection to a running cluster, or a cluster of this machine that ends with the block.
+    """Connect to a running cluster, or start one on this machine that ends with the block.
 
-    A process that is connected already keeps its connection, whatever the address. Usage statistics are off, and
-    a local cluster of ours is locked with a secret of its own.
+    A process that is connected already keeps its connection and ignores the address. Usage statistics are off, and a
+    local cluster is protected by a random secret.
 
     Args:
         address: such as "auto", "host:6379" or "ray://host:10001"; None starts a local cluster.
-        is_verbose: show what workers log.
+        is_verbose: show the log of the workers.
 
     Raises:
         MdxError: Ray is not installed, or no cluster answers.
@@ -139,7 +139,7 @@ class RayPool(Generic[Task, Result]):
     Args:
         job: called once in every worker, before its first task; its result is called with every task. It and the
             tasks are pickled.
-        needs: what a worker takes.
+        needs: resources of a worker.
     """
 
     def __init__(self, job: Callable[[], Callable[[Task], Result]], needs: WorkerNeeds) -> None:
@@ -171,7 +171,7 @@ class RayPool(Generic[Task, Result]):
         self._waited[self._actors[worker].run.remote(task)] = (worker, False)
 
     def wait(self, timeout_seconds: float) -> list[PoolEvent[Result]]:
-        """What has happened since, oldest first as far as Ray tells."""
+        """Return the events since the last call, oldest first as far as Ray reports it."""
         done, _ = self._ray.wait(list(self._waited), num_returns=1, timeout=timeout_seconds)
         events = []
         for reference in done:
@@ -180,7 +180,7 @@ class RayPool(Generic[Task, Result]):
         return events
 
     def close(self) -> None:
-        """End all actors; what they hold of the machine is free again."""
+        """End all actors and free their resources."""
         for actor in self._actors.values():
             self._ray.kill(actor)
         self._actors.clear()
@@ -192,23 +192,23 @@ class RayPool(Generic[Task, Result]):
             answer = self._ray.get(reference)
         except errors.RayTaskError as error:
             reason = _last_line(error)
-            return Refused(worker, reason) if is_begin else Raised(worker, reason)
+            return StartRefused(worker, reason) if is_begin else TaskRaised(worker, reason)
         except errors.RayError as error:
             self._actors.pop(worker)
-            return Lost(worker, _first_line(error))
+            return WorkerLost(worker, _first_line(error))
         if not is_begin:
-            return Returned(worker, answer)
-        return Ready(worker) if answer is None else Refused(worker, answer)
+            return TaskReturned(worker, answer)
+        return WorkerReady(worker) if answer is None else StartRefused(worker, answer)
 
 
 class _Actor:
-    """What runs in a worker's process."""
+    """The object in a worker's process."""
 
     def __init__(self, job: Callable[[], Callable[[Any], Any]]) -> None:
         self._job = job
 
     def begin(self) -> str | None:
-        """Load what the work needs; why that cannot be, or None."""
+        """Load the system; return the error message where that fails."""
         try:
             self._work = self._job()
         except MdxError as error:
@@ -240,6 +240,6 @@ def _first_line(error: Exception) -> str:
 
 
 def _last_line(error: Exception) -> str:
-    """The last line of a remote traceback says what was raised."""
+    """Return the last line of a remote traceback, which names the error."""
     lines = str(error).strip().splitlines()
     return lines[-1] if lines else type(error).__name__

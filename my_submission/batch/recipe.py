@@ -1,4 +1,4 @@
-"""What is done to every song of a run, as one frozen value that travels to the workers."""
+"""System and options of a run, as one frozen value that is sent to the workers."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class CatalogueRecipe:
 
     Attributes:
         system: its name.
-        load_settings: what :func:`my_submission.predictor.load` takes beside the name; paths are absolute.
-        settings: everything that can change a sample, as plain values; part of every key.
+        load_settings: other arguments of :func:`my_submission.predictor.load`; paths are absolute.
+        settings: the options that can change a sample, as plain values; part of every key.
         weights: artefact name to SHA-256.
         subtype: "PCM_16", "PCM_24" or "FLOAT".
         file_format: "wav" or "flac".
-        budget_seconds: time limit a song, or None.
+        budget_seconds: time limit per song, or None.
         budget_factor: time limit as a multiple of the song's length, or None.
         refine: as for :meth:`my_submission.predictor.Predictor.separate`.
-        reading: which track of a file to read, and whether more than two channels are mixed down.
+        reading: the track of a file, and whether more than two channels are mixed down.
     """
 
     system: str
@@ -45,7 +45,7 @@ class CatalogueRecipe:
 
     @property
     def digest(self) -> str:
-        """A hash of system, weights, settings, format and version: what stems depend on beside their song."""
+        """A hash of system, weights, settings, format and version: everything but the song that stems depend on."""
         recipe = StemRecipe(
             system=self.system,
             weights=self.weights,
@@ -56,25 +56,25 @@ class CatalogueRecipe:
         return recipe.digest
 
     def open(self) -> Predictor:
-        """The predictor, when the weights here are those that the run was planned with.
+        """Load the predictor.
 
         Raises:
-            WeightsError: an artefact is missing, damaged, or not the one that the driver has.
-            DeviceError: the device is not there.
+            WeightsError: an artefact is missing, damaged, or differs from that of the driver.
+            DeviceError: the device is not available.
         """
         predictor = load(self.system, **self.load_settings)
         found = {name: remembered_sha256_of(path) for name, path in predictor.system.weights.items()}
         different = sorted(name for name in found if found[name] != self.weights.get(name))
         if different:
             raise WeightsError(
-                f"the weights of {', '.join(different)} on this machine are not those that the run was planned with",
+                f"the weights of {', '.join(different)} on this machine differ from those of the driver",
                 hint="give every machine of the cluster the same models folder",
             )
         return predictor
 
 
 def weights_by_content(system: str, load_settings: Mapping[str, Any]) -> dict[str, str]:
-    """The hashes of all weights of a system, which is not opened for it.
+    """Return the hashes of all weights of a system, without loading it.
 
     Raises:
         UnknownNameError: there is no such system.

@@ -1,6 +1,6 @@
-"""Files wherever fsspec reaches: in folders, in S3-compatible stores, on the web.
+"""Files on any file system of fsspec: local folders, S3-compatible stores, the web.
 
-A file appears under its name whole or not at all: in a folder by a rename, in an object store by its very nature.
+Files are replaced in one step: in a local folder by a rename, in an object store by the upload itself.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from my_submission.files.part_files import write_whole
 _S3_PROTOCOLS = ("s3", "s3a")
 
 _WEB_PROTOCOLS = ("http", "https")
-"""There a folder is told from a file by the slash at its end alone."""
+"""Their folders end in a slash; nothing else distinguishes them from files."""
 
 _CHECKSUM_KEYS = ("ETag", "etag", "Content-MD5", "md5Hash", "crc32c", "checksum")
-"""What stores call the mark that changes with a file's content."""
+"""Keys of the file information whose value changes with the content, in different stores."""
 
 
 @dataclass(frozen=True)
 class FileState:
-    """What can be told of a file without reading it.
+    """Size and stamp of a file, known without reading it.
 
     Attributes:
-        n_bytes: its size, or None where the server does not say.
-        stamp: changes whenever the content does; None where there is no such mark.
+        n_bytes: size in bytes, or None where the server does not say.
+        stamp: a text that changes whenever the content does, or None where the server has none.
     """
 
     n_bytes: int | None
@@ -46,19 +46,19 @@ class FileState:
 
 @dataclass(frozen=True)
 class Storage:
-    """How to reach places. Credentials come from the environment, as each store's own tools take them.
+    """Access to file systems. Credentials come from the environment, as for each store's own tools.
 
     Attributes:
-        s3_endpoint: address of an S3-compatible store; Amazon's (or ``AWS_ENDPOINT_URL``) when not given.
+        s3_endpoint: address of an S3-compatible store; ``AWS_ENDPOINT_URL`` or Amazon when not given.
     """
 
     s3_endpoint: str | None = None
 
     def place(self, url: str | os.PathLike[str]) -> RemotePath:
-        """The place that a path or URL names; nothing is asked of it yet.
+        """Return the file or folder of a path or URL, without accessing it.
 
         Raises:
-            UnknownNameError: no file system is known for this protocol, or its package is not installed.
+            UnknownNameError: fsspec has no file system for this protocol, or its package is not installed.
         """
         text = os.fspath(url)
         protocol = text.partition("://")[0] if "://" in text else "file"
@@ -69,7 +69,7 @@ class Storage:
             system, path = url_to_fs(text, **options)
         except (ImportError, ValueError) as error:
             known = "a path, s3://bucket/key, https://host/path or another URL that fsspec knows"
-            raise UnknownNameError(f"this place cannot be used ({error})", where=text, hint=f"give {known}") from error
+            raise UnknownNameError(f"cannot be used ({error})", where=text, hint=f"give {known}") from error
         return RemotePath(system, str(path), protocol)
 
 
@@ -79,7 +79,7 @@ class RemotePath:
 
     Attributes:
         system: the file system.
-        path: as that file system names it.
+        path: its path on that file system.
         protocol: such as "file", "s3" or "https".
     """
 
@@ -89,12 +89,12 @@ class RemotePath:
 
     @property
     def is_on_the_web(self) -> bool:
-        """Whether it can only be read."""
+        """Whether it is on a web server, where it can only be read."""
         return self.protocol in _WEB_PROTOCOLS
 
     @property
     def is_local(self) -> bool:
-        """Whether it lies on a file system of this machine."""
+        """Whether it is on a file system of this machine."""
         return self.protocol in {"file", "local"}
 
     @property
@@ -106,44 +106,44 @@ class RemotePath:
 
     @cached_property
     def url(self) -> str:
-        """What users are told, and what :meth:`Storage.place` takes again."""
+        """The path or URL for messages and for :meth:`Storage.place`."""
         return self.path if self.is_local or "://" in self.path else f"{self.protocol}://{self.path}"
 
     @property
     def file_name(self) -> str:
-        """The last part of its path, without what a web address carries behind it."""
+        """The last part of its path, without the query of a web address."""
         path = unquote(urlsplit(self.path).path) if self.is_on_the_web else self.path
         return PurePosixPath(path).name
 
     def child(self, relative: str) -> RemotePath:
-        """A place below this one."""
+        """Return a file or folder below this folder."""
         return RemotePath(self.system, f"{self.path.rstrip('/')}/{relative}", self.protocol)
 
     @property
     def parent(self) -> RemotePath:
-        """The folder it lies in."""
+        """The folder that holds it."""
         return RemotePath(self.system, self.path.rstrip("/").rpartition("/")[0], self.protocol)
 
     def is_folder(self) -> bool:
-        """Whether files lie below it."""
+        """Return whether it is a folder."""
         if self.is_on_the_web:
             return self.path.endswith("/")
         with _reaching(self.url):
             return bool(self.system.isdir(self.path))
 
     def files(self) -> list[str]:
-        """Paths of all files below, relative to here, in no particular order."""
+        """Return the paths of all files below, relative to this folder, in no particular order."""
         root = self.path.rstrip("/") + "/"
         with _reaching(self.url):
             return [path.removeprefix(root) for path in self.system.find(self.path) if path.startswith(root)]
 
     def matches(self) -> list[RemotePath]:
-        """The files and folders that this place means when its name is a pattern."""
+        """Return the files and folders that its path matches as a pattern."""
         with _reaching(self.url):
             return [RemotePath(self.system, str(path), self.protocol) for path in sorted(self.system.glob(self.path))]
 
     def state(self) -> FileState | None:
-        """Size and stamp of a file; None when there is none."""
+        """Return size and stamp of the file; None when it does not exist."""
         try:
             with _reaching(self.url):
                 if self.is_local:
@@ -155,7 +155,7 @@ class RemotePath:
         return FileState(info.get("size"), None if mark is None else f"{info.get('size')}-{mark}")
 
     def sizes(self) -> dict[str, int]:
-        """Name to size of the files that lie in this folder; none where there is no folder."""
+        """Return name to size in bytes of the files in this folder; empty where it does not exist."""
         try:
             with _reaching(self.url):
                 entries = self.system.ls(self.path, detail=True)
@@ -164,7 +164,7 @@ class RemotePath:
         return {str(entry["name"]).rpartition("/")[2]: entry["size"] for entry in entries if entry["type"] == "file"}
 
     def read(self) -> bytes | None:
-        """The content of a file; None when there is none."""
+        """Return the content of the file; None when it does not exist."""
         try:
             with _reaching(self.url):
                 content: bytes = self.system.cat_file(self.path)
@@ -173,12 +173,12 @@ class RemotePath:
         return content
 
     def download(self, target: Path) -> None:
-        """Copy a file here to ``target``."""
+        """Copy the file to a local path."""
         with _reaching(self.url):
             self.system.get_file(self.path, str(target))
 
     def write(self, content: bytes) -> None:
-        """Make or replace a file, whole or not at all.
+        """Make or replace the file in one step.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -191,7 +191,7 @@ class RemotePath:
         write_whole(self.local, content)
 
     def take(self, file: Path) -> None:
-        """Move a local file here, replacing what was here; a folder takes it by a rename, a store by an upload."""
+        """Replace this file by a local one, which is renamed or uploaded."""
         if self.is_local:
             try:
                 os.replace(file, self.local)
@@ -202,7 +202,7 @@ class RemotePath:
                 self.system.put_file(str(file), self.path)
 
     def remove(self) -> None:
-        """Remove a file, if it is there."""
+        """Remove the file, if it exists."""
         try:
             with _reaching(self.url):
                 self.system.rm_file(self.path)
@@ -211,14 +211,14 @@ class RemotePath:
 
 
 def sha256_of_file(path: Path) -> str:
-    """The hash of a local file's content; InputError or StorageError where it cannot be read."""
+    """Return the SHA-256 of a local file; InputError or StorageError where it cannot be read."""
     with _reaching(str(path)):
         return sha256_of(path)
 
 
 @contextmanager
 def _reaching(url: str) -> Iterator[None]:
-    """Say of whatever a file system raises what it means: the file is not there, or cannot be had now."""
+    """Translate errors of file systems into InputError (no such file) and StorageError (not reachable now)."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -1,4 +1,4 @@
-"""A whole run: what there is, what of it is done, and the rest over the workers."""
+"""A whole run: compare the catalogue with the output, and separate the remaining songs over the workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from my_submission.batch.manifests import HIDDEN_FOLDER, SCRATCH_PREFIX, Known, known_of
+from my_submission.batch.manifests import HIDDEN_FOLDER, SCRATCH_PREFIX, EarlierResult, earlier_result
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.ray_cluster import RayPool, WorkerNeeds
 from my_submission.batch.recipe import CatalogueRecipe
@@ -20,17 +20,17 @@ from my_submission.files.scratch import remove_abandoned
 SongProgress = WorkerProgress[CatalogueSong, SongOutcome]
 
 LOOKUPS_AT_A_TIME = 32
-"""Looking a song up is three small requests; a store answers each after some time, and many at a time."""
+"""Concurrent look-ups of songs; each is three small requests, and an object store answers many at once."""
 
 
 @dataclass(frozen=True)
 class CataloguePlan:
-    """What is to be done.
+    """The songs of a run and the outcomes that are known before it.
 
     Attributes:
         songs: the whole catalogue, in its order.
-        waiting: songs for the workers; of some of them the worker will find that they are done after all.
-        known: outcomes of the others: stems that are there, and files known to be broken.
+        waiting: songs for the workers; some may turn out to be done when their content is read.
+        known: outcomes of the other songs: existing stems, and files known to be broken.
     """
 
     songs: Sequence[CatalogueSong]
@@ -46,21 +46,21 @@ def make_plan(
     *,
     retries_failed: bool = False,
 ) -> CataloguePlan:
-    """Compare a catalogue with what lies in the output; nothing is read of the songs but their stamps.
+    """Compare a catalogue with the output; of the songs only their stamps are read.
 
     Args:
         songs: the catalogue.
         output: where stems go.
-        recipe: what is to be done to each.
-        storage: how songs are reached.
-        retries_failed: try songs again that were found broken before.
+        recipe: system and options.
+        storage: access to the songs.
+        retries_failed: whether to try songs again that an earlier run found broken.
 
     Raises:
         StorageError: the output or a song cannot be reached.
     """
 
-    def look_up(song: CatalogueSong) -> Known:
-        return known_of(song, output, recipe, storage.place(song.url).state())
+    def look_up(song: CatalogueSong) -> EarlierResult:
+        return earlier_result(song, output, recipe, storage.place(song.url).state())
 
     plan = CataloguePlan(songs)
     with ThreadPoolExecutor(LOOKUPS_AT_A_TIME) as threads:
@@ -84,17 +84,17 @@ def run_plan(
     *,
     show: Callable[[SongProgress], None] = lambda progress: None,
 ) -> Iterator[SongOutcome]:
-    """Separate what is waiting, over the cluster that this process is connected to; an outcome a song, as they end.
+    """Separate the waiting songs over the connected cluster; yield one outcome per song, as they finish.
 
     Args:
         plan: see :func:`make_plan`.
-        job: what a worker does.
-        needs: what a worker takes.
-        policy: how many workers, how many tries.
-        show: is told of every step.
+        job: the work of a worker.
+        needs: resources of a worker.
+        policy: number of workers and retries.
+        show: called with every step.
 
     Raises:
-        MdxError: no worker can be had.
+        MdxError: no worker can be started.
     """
     pool: RayPool[CatalogueSong, SongOutcome] = RayPool(job, needs)
     schedule = SongScheduler(
@@ -117,6 +117,6 @@ def run_plan(
 
 
 def in_order(plan: CataloguePlan, outcomes: Sequence[SongOutcome]) -> list[SongOutcome]:
-    """Outcomes in the order of the catalogue, those of the plan included; songs without one are left out."""
+    """Return outcomes in the order of the catalogue, those of the plan included; songs without one are left out."""
     by_name = {outcome.song.name: outcome for outcome in (*plan.known, *outcomes)}
     return [by_name[song.name] for song in plan.songs if song.name in by_name]

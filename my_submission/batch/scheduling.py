@@ -1,6 +1,6 @@
-"""Which worker does what and when: one task a worker at a time, lost workers replaced, failures tried again.
+"""Schedule of tasks over workers: one task per worker at a time, lost workers replaced, failures tried again.
 
-Nothing here knows what a worker is; :class:`Pool` says what it must be able to do.
+:class:`Pool` is the interface of the workers; this module is independent of Ray.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ PoolTask_contra = TypeVar("PoolTask_contra", contravariant=True)
 PoolResult = TypeVar("PoolResult")
 
 WAKE_SECONDS = 1.0
-"""How long a pool is waited for at a time; a display may want to show the time that passes."""
+"""Longest wait for an event of the pool, so that a display can show the time that passes."""
 
 
 @dataclass(frozen=True)
-class Ready:
+class WorkerReady:
     """A worker has loaded what it needs."""
 
     worker: int
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A worker could not load what it needs, for a reason that someone can mend."""
+class StartRefused:
+    """A worker could not load what it needs, for a reason that the user can fix."""
 
     worker: int
     reason: str
 
 
 @dataclass(frozen=True)
-class Returned(Generic[Result]):
+class TaskReturned(Generic[Result]):
     """A worker has done its task."""
 
     worker: int
@@ -45,47 +45,47 @@ class Returned(Generic[Result]):
 
 
 @dataclass(frozen=True)
-class Raised:
-    """A task ended in an error that its code does not foresee; the worker is still there."""
+class TaskRaised:
+    """A task ended in an unexpected error; the worker is still there."""
 
     worker: int
     reason: str
 
 
 @dataclass(frozen=True)
-class Lost:
-    """A worker is gone, and with it whatever it did."""
+class WorkerLost:
+    """A worker is gone, with the task that it ran."""
 
     worker: int
     reason: str
 
 
-PoolEvent = Ready | Refused | Returned[Result] | Raised | Lost
+PoolEvent = WorkerReady | StartRefused | TaskReturned[Result] | TaskRaised | WorkerLost
 
 
 class Pool(Protocol[PoolTask_contra, PoolResult]):
     """Workers that do one task at a time."""
 
     def start(self) -> int:
-        """Begin to start a worker; its number. It is :class:`Ready` some time later."""
+        """Begin to start a worker and return its number; a :class:`WorkerReady` event follows."""
 
     def submit(self, worker: int, task: PoolTask_contra) -> None:
-        """Give a ready and idle worker something to do."""
+        """Give a task to an idle worker."""
 
     def wait(self, timeout_seconds: float) -> list[PoolEvent[PoolResult]]:
-        """What has happened since; empty after ``timeout_seconds`` without anything."""
+        """Return the events since the last call; an empty list after ``timeout_seconds`` without any."""
 
 
 @dataclass(frozen=True)
 class WorkerProgress(Generic[Task, Result]):
-    """What a run tells about itself as it goes on.
+    """One step of a run, for displays.
 
     Attributes:
-        kind: "ready", "started", "returned", "retried", "failed", "lost" or "tick" (nothing has happened).
-        worker: which worker, where one is concerned.
-        task: which task, where one is concerned.
+        kind: "ready", "started", "returned", "retried", "failed", "lost" or "tick" (no event).
+        worker: number of the worker concerned, if any.
+        task: the task concerned, if any.
         result: of a task that returned.
-        reason: why something failed or was lost.
+        reason: of a failure or loss.
         attempts: how often the task was begun.
     """
 
@@ -99,13 +99,13 @@ class WorkerProgress(Generic[Task, Result]):
 
 @dataclass(frozen=True)
 class Policy:
-    """How much patience a run has.
+    """Number of workers and limits on retries.
 
     Attributes:
-        n_workers: as many at a time.
-        n_retries: how often a task is begun again after a failure that another try may mend, or a lost worker.
-        start_seconds: how long the first worker may take to be ready.
-        n_lost_starts: how many workers in a row may be lost before they are ready.
+        n_workers: largest number of workers at a time.
+        n_retries: how often a task is repeated after a temporary failure or a lost worker.
+        start_seconds: time limit until the first worker is ready.
+        n_lost_starts: the run ends after so many workers in a row were lost before they were ready.
     """
 
     n_workers: int
@@ -121,15 +121,15 @@ class Policy:
 class SongScheduler(Generic[Task, Result]):
     """One run of tasks over a pool.
 
-    As many tasks are in flight as there are workers, so that a catalogue of any length keeps no queue anywhere but
-    here. A task that is tried again goes to the end of the line.
+    No more tasks are in flight than there are workers, so the only queue is here. A task that is repeated goes to the
+    end of the queue.
 
     Args:
         pool: the workers.
-        tasks: what is to be done.
-        policy: how many workers, how many tries.
+        tasks: the tasks, in order.
+        policy: number of workers and retries.
         clock: monotonic seconds.
-        retry_reason: why a result is worth another try; None when it is not.
+        retry_reason: returns why a task should be repeated after this result, or None.
     """
 
     def __init__(
@@ -153,64 +153,64 @@ class SongScheduler(Generic[Task, Result]):
         self._has_started = False
 
     def run(self) -> Iterator[WorkerProgress[Task, Result]]:
-        """Do all tasks; every one of them ends in "returned" or "failed".
+        """Run all tasks; every one of them ends in "returned" or "failed".
 
         Raises:
-            MdxError: no worker can be had, so that the rest cannot be done.
+            MdxError: no worker can be started, so the remaining tasks cannot run.
         """
         began = self._clock()
-        self._hire()
+        self._start_workers()
         while self._waiting or self._running:
             events = self._pool.wait(WAKE_SECONDS)
             if not events:
                 if not self._has_started and self._clock() - began > self._policy.start_seconds:
                     raise MdxError(
                         f"no worker was ready after {self._policy.start_seconds:.0f} s",
-                        hint="look at `ray status` for what is missing, or ask for less a worker",
+                        hint="check `ray status` for missing resources, or request less per worker",
                     )
                 yield WorkerProgress("tick")
             for event in events:
                 yield from self._react(event)
-            self._hire()
-            yield from self._deal()
+            self._start_workers()
+            yield from self._assign_tasks()
 
     def _react(self, event: PoolEvent[Result]) -> Iterator[WorkerProgress[Task, Result]]:
         worker = event.worker
         self._starting.discard(worker)
-        if isinstance(event, Ready):
+        if isinstance(event, WorkerReady):
             self._has_started = True
             self._n_lost_starts = 0
             self._idle.add(worker)
             yield WorkerProgress("ready", worker)
-        elif isinstance(event, Refused):
+        elif isinstance(event, StartRefused):
             raise MdxError(event.reason)
-        elif isinstance(event, Returned):
+        elif isinstance(event, TaskReturned):
             task, attempts = self._running.pop(worker)
             self._idle.add(worker)
             reason = self._retry_reason(event.result)
             if reason is not None and attempts <= self._policy.n_retries:
-                yield self._again(worker, task, attempts, reason)
+                yield self._requeue(worker, task, attempts, reason)
             else:
                 yield WorkerProgress("returned", worker, task, event.result, reason, attempts)
-        elif isinstance(event, Raised):
+        elif isinstance(event, TaskRaised):
             self._idle.add(worker)
-            yield self._after_accident(worker, event.reason)
+            yield self._retry_or_fail(worker, event.reason)
         else:
             yield WorkerProgress("lost", worker, reason=event.reason)
             if worker in self._running:
-                yield self._after_accident(worker, f"its worker was lost ({event.reason})")
+                yield self._retry_or_fail(worker, f"its worker was lost ({event.reason})")
             elif worker in self._idle:
                 self._idle.remove(worker)
             else:
                 self._count_lost_start(event.reason)
 
-    def _after_accident(self, worker: int, reason: str) -> WorkerProgress[Task, Result]:
+    def _retry_or_fail(self, worker: int, reason: str) -> WorkerProgress[Task, Result]:
         task, attempts = self._running.pop(worker)
         if attempts <= self._policy.n_retries:
-            return self._again(worker, task, attempts, reason)
+            return self._requeue(worker, task, attempts, reason)
         return WorkerProgress("failed", worker, task, reason=f"{reason}; tried {attempts} times", attempts=attempts)
 
-    def _again(self, worker: int, task: Task, attempts: int, reason: str) -> WorkerProgress[Task, Result]:
+    def _requeue(self, worker: int, task: Task, attempts: int, reason: str) -> WorkerProgress[Task, Result]:
         self._waiting.append((task, attempts + 1))
         return WorkerProgress("retried", worker, task, reason=reason, attempts=attempts)
 
@@ -222,13 +222,13 @@ class SongScheduler(Generic[Task, Result]):
                 hint="they may need more memory: use fewer --workers or more --cpus-per-worker",
             )
 
-    def _hire(self) -> None:
-        """Have as many workers as there is work for."""
+    def _start_workers(self) -> None:
+        """Start workers up to the number of unfinished tasks or the limit of the policy."""
         wanted = min(self._policy.n_workers, len(self._waiting) + len(self._running))
         for _ in range(wanted - len(self._running) - len(self._idle) - len(self._starting)):
             self._starting.add(self._pool.start())
 
-    def _deal(self) -> Iterator[WorkerProgress[Task, Result]]:
+    def _assign_tasks(self) -> Iterator[WorkerProgress[Task, Result]]:
         while self._waiting and self._idle:
             worker = min(self._idle)
             self._idle.remove(worker)
@@ -239,7 +239,7 @@ class SongScheduler(Generic[Task, Result]):
 
 
 def outcome_of(progress: WorkerProgress[Any, Result]) -> Result:
-    """The result of a "returned" progress."""
+    """Return the result of a "returned" step."""
     if progress.result is None:
         raise ValueError(f"no result in {progress}")
     return progress.result

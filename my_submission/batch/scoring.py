@@ -1,4 +1,4 @@
-"""Scoring over the cluster: the evaluator's own jobs, a song a task, with the evaluator's own numbers."""
+"""Scoring over the cluster: one task per song, computed by the evaluator itself."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from my_submission.batch.scheduling import Policy, SongScheduler, outcome_of
 
 @dataclass(frozen=True)
 class ScoringJob:
-    """What a worker needs to know before its first song: nothing."""
+    """Start of a scoring worker, which loads nothing."""
 
     def __call__(self) -> Callable[[ScoringTask], TaskResult]:
-        """A function that scores one song."""
+        """Return a function that scores one song."""
         return run_task
 
 
@@ -28,11 +28,11 @@ def run_jobs_over_cluster(jobs: Sequence[ScoringTask], needs: WorkerNeeds, polic
 
     Args:
         jobs: songs to score.
-        needs: what a worker takes.
-        policy: how many workers, how many tries.
+        needs: resources of a worker.
+        policy: number of workers and retries.
 
     Raises:
-        MdxError: no worker can be had.
+        MdxError: no worker can be started.
     """
     pool: RayPool[ScoringTask, TaskResult] = RayPool(ScoringJob(), needs)
     index = 0

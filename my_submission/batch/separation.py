@@ -1,4 +1,4 @@
-"""What a worker does: one predictor, loaded once, and song after song from its place to its stems' place."""
+"""The work of one worker: load the predictor once, then fetch, separate and publish song after song."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from my_submission.batch.manifests import (
     HIDDEN_FOLDER,
     SCRATCH_PREFIX,
     content_of,
+    earlier_result,
     forget_failure,
-    known_of,
     note_failure,
     publish,
     renew_stamp,
@@ -34,13 +34,13 @@ from my_submission.predictor.separation_record import RecordRequest
 
 @dataclass(frozen=True)
 class SeparationJob:
-    """All that a worker needs to know before its first song; calling it loads the system.
+    """Everything that a worker needs before its first song; calling it loads the system.
 
     Attributes:
-        recipe: what is done to every song.
+        recipe: system and options.
         output: URL of the folder of all stems.
-        storage: how places are reached.
-        scratch_dir: folder for copies of songs from elsewhere; the system's when not given.
+        storage: access to songs and output.
+        scratch_dir: folder for copies of remote songs; the system's temporary folder when not given.
         retries_failed: whether songs that were found broken before are tried again.
     """
 
@@ -51,7 +51,7 @@ class SeparationJob:
     retries_failed: bool = False
 
     def __call__(self) -> Callable[[CatalogueSong], SongOutcome]:
-        """A function that separates one song."""
+        """Return a function that separates one song."""
         return _SongSeparator(self, self.recipe.open())
 
 
@@ -62,7 +62,7 @@ class _SongSeparator:
         self._output = job.storage.place(job.output)
 
     def __call__(self, song: CatalogueSong) -> SongOutcome:
-        """Separate a song unless that is done; a failure that someone can mend comes back as a value."""
+        """Separate a song unless it is done; an :class:`MdxError` is returned as a failed outcome."""
         began = time.monotonic()
         facts: dict[str, Any]
         try:
@@ -89,7 +89,7 @@ class _SongSeparator:
             content = content_of(song, state, path)
             if folder.is_local:
                 settle(folder.local)
-            known = known_of(song, self._output, self._job.recipe, state)
+            known = earlier_result(song, self._output, self._job.recipe, state)
             if known.manifest is not None and known.manifest["input"]["sha256"] == content["sha256"]:
                 return {"status": "reused", "manifest": renew_stamp(folder, known.manifest, content)}
             if known.failure is not None:
@@ -107,13 +107,13 @@ class _SongSeparator:
         return {"status": "done", "manifest": manifest}
 
     def _scratch_base(self) -> Path:
-        """Where stems come into being: beside their final place, so that a rename suffices, or on this machine."""
+        """Return the parent of scratch folders: below a local output, where a rename publishes, else local."""
         if self._output.is_local:
             return self._output.child(f"{HIDDEN_FOLDER}/scratch").local
         return Path(self._job.scratch_dir or tempfile.gettempdir())
 
     def _fetched(self, place: RemotePath, scratch: Path) -> Path:
-        """The song as a file of this machine, under its own name: its suffix may say how to read it."""
+        """Return the song as a local file under its own name, because its suffix may select the decoder."""
         if place.is_local:
             return place.local
         path = scratch / "song" / (place.file_name or "song")

@@ -1,4 +1,4 @@
-"""One row a song: the summary of a run as a Parquet table."""
+"""Summary of a run as a Parquet table, one row per song."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def write_summary(place: RemotePath, outcomes: Sequence[SongOutcome]) -> None:
     Columns: song, input, status (done, reused, failed), error, attempts, worker, node, seconds, music_seconds,
     realtime_factor, peak_memory_bytes (of the worker so far), sample_rate, samples, input_sha256, key, system,
     is_as_published, is_complete, is_separated, late_by_seconds, clipped_samples, and peak and rms of every stem
-    (``<stem>_peak``, ``<stem>_rms``). What is not known is null; what an earlier run measured is its measurement.
+    (``<stem>_peak``, ``<stem>_rms``). Unknown values are null; measurements of an earlier run are kept.
     Names are as :func:`terminal.names.stored` gives them.
 
     Raises:
-        OutputError, StorageError: the place cannot be written.
+        OutputError, StorageError: the file cannot be written.
     """
     pyarrow, parquet = import_pyarrow()
     rows = [storable(_row(outcome)) for outcome in outcomes]
@@ -37,7 +37,7 @@ def write_summary(place: RemotePath, outcomes: Sequence[SongOutcome]) -> None:
 
 
 def import_pyarrow() -> tuple[Any, Any]:
-    """pyarrow and its Parquet writer; MdxError where they are not installed."""
+    """Return pyarrow and its Parquet writer; MdxError where they are not installed."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -96,4 +96,4 @@ _TYPES: dict[str, type] = {
     "is_complete": bool,
     "is_separated": bool,
 }
-"""Types of columns that are no float64; given, so that a column of nulls has the same one."""
+"""Types of columns other than float64; fixed, so that a column of nulls has its usual type."""

@@ -1,4 +1,4 @@
-"""The command line: a thin door over the predictor and the weights."""
+"""The command line: arguments, terminal output and exit codes around the library."""
 
 from my_submission.cli.main import main
 

@@ -1,4 +1,4 @@
-"""What ``fetch`` and ``verify`` share: names of systems stand for their artefacts."""
+"""Artefacts named on the command line, for ``fetch``, ``verify`` and others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from my_submission.weights.folder import DEFAULT_MODELS_DIR
 
 
 def add_models_dir(parser: argparse.ArgumentParser) -> None:
-    """The argument every command about weights has."""
+    """Add ``--models-dir``."""
     parser.add_argument(
         "--models-dir",
         type=Path,
@@ -33,16 +33,16 @@ def add_models_dir(parser: argparse.ArgumentParser) -> None:
 
 
 def expand(names: Iterable[str]) -> list[str]:
-    """Artefact names, each once; the name of a system becomes those of its artefacts."""
+    """Return artefact names, each once; the name of a system becomes the names of its artefacts."""
     expanded = [artefact for name in names for artefact in (SYSTEMS[name].artefacts if name in SYSTEMS else (name,))]
     return list(dict.fromkeys(expanded))
 
 
 def open_graph(artefact: Artefact, path: Path) -> None:
-    """Open an ONNX graph as what its manifest entry says.
+    """Open an ONNX graph as the architecture of its manifest entry.
 
     Raises:
-        WeightsError: it is no graph, or not one of that entry; the message says how they differ.
+        WeightsError: it is no graph, or differs from the entry; the message says how.
     """
     if is_conditioned(artefact):
         spectra_of(artefact, path, device=Device("cpu"))
@@ -56,7 +56,7 @@ def open_network(artefact: Artefact, path: Path) -> None:
     """Open a file of weights as the network that its manifest entry names, on the CPU.
 
     Raises:
-        WeightsError: it is another network; the message says how they differ.
+        WeightsError: it is another network; the message says how it differs.
     """
     if artefact.format == "onnx":
         open_graph(artefact, path)

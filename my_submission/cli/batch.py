@@ -1,4 +1,4 @@
-"""``batch``: a whole catalogue over a Ray cluster or this machine; see :mod:`my_submission.batch`."""
+"""``batch``: separate a whole catalogue over a Ray cluster or this machine; see :mod:`my_submission.batch`."""
 
 from __future__ import annotations
 
@@ -41,15 +41,19 @@ from terminal.lines import complain, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the command."""
+    """Add the arguments of the command."""
     parser.add_argument(
         "inputs", nargs="*", metavar="INPUT", help="a file, a folder, a pattern, or a URL of one (s3://, https://, …)"
     )
     parser.add_argument(
-        "--list", action="append", default=[], metavar="FILE", help="a text file with a path or URL a line; repeatable"
+        "--list",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a text file with one path or URL per line; repeatable",
     )
     parser.add_argument(
-        "-o", "--output", required=True, metavar="PLACE", help="folder or URL; stems go to PLACE/<song>/"
+        "-o", "--output", required=True, metavar="PLACE", help="folder or URL; stems are written to PLACE/<song>/"
     )
     parser.add_argument("--system", default=DEFAULT_SYSTEM, help="see `systems` (default: %(default)s)")
     add_input_arguments(parser)
@@ -57,55 +61,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stem_arguments(parser)
     _add_cluster_arguments(parser)
     parser.add_argument("--s3-endpoint", metavar="URL", help="address of an S3-compatible store")
-    parser.add_argument("--scratch", type=Path, metavar="DIR", help="where workers keep copies of songs from elsewhere")
+    parser.add_argument("--scratch", type=Path, metavar="DIR", help="folder for workers' copies of remote songs")
     parser.add_argument(
         "--retries",
         type=_count,
         default=2,
         metavar="N",
-        help="tries after a lost worker or store (default: %(default)s)",
+        help="attempts after a lost worker or an unreachable store (default: %(default)s)",
     )
-    parser.add_argument("--retry-failed", action="store_true", help="try files again that an earlier run found broken")
-    parser.add_argument("--dry-run", action="store_true", help="say what there is to do, and end")
+    parser.add_argument("--retry-failed", action="store_true", help="retry files that an earlier run found broken")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and exit")
     parser.add_argument(
-        "--summary", metavar="PLACE", help=f"a row a song, as Parquet (default: {SUMMARY_FILE} in the output)"
+        "--summary",
+        metavar="PLACE",
+        help=f"Parquet table with one row per song (default: {SUMMARY_FILE} in the output)",
     )
-    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write what was done")
+    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write a report")
     parser.add_argument(
-        "--score", type=Path, metavar="DATASET", help="then score the output against these references, over the cluster"
+        "--score",
+        type=Path,
+        metavar="DATASET",
+        help="afterwards score the output against these references, over the cluster",
     )
     parser.add_argument("--metric", nargs="+", choices=METRICS, default=["mdx"], help="default: mdx")
     parser.add_argument("--scores", type=Path, metavar="FILE.json", help="write the scores")
 
 
 def _add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--address", help="of a running Ray cluster, such as auto or host:6379 (default: this machine)")
-    parser.add_argument("--workers", type=positive_integer, metavar="N", help="default: as many as fit")
+    parser.add_argument("--address", help="a running Ray cluster, such as auto or host:6379 (default: this machine)")
     parser.add_argument(
-        "--cpus-per-worker", type=positive_number, default=1.0, metavar="N", help="and threads (default: %(default)s)"
+        "--workers", type=positive_integer, metavar="N", help="number of workers (default: as many as fit)"
+    )
+    parser.add_argument(
+        "--cpus-per-worker",
+        type=positive_number,
+        default=1.0,
+        metavar="N",
+        help="processors and threads per worker (default: %(default)s)",
     )
     parser.add_argument(
         "--gpus-per-worker",
         type=_amount,
         metavar="N",
-        help="fractions share one (default: 1 with --device cuda, else 0)",
+        help="a fraction shares a GPU (default: 1 with --device cuda, else 0)",
     )
     parser.add_argument(
         "--start-timeout",
         type=positive_number,
         default=600.0,
         metavar="SECONDS",
-        help="how long until the first worker is ready (default: %(default)s)",
+        help="time limit until the first worker is ready (default: %(default)s)",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Separate what is not done yet, then score if asked to; 1 when a song failed anywhere."""
+    """Separate the remaining songs, then score if requested; return 1 when a song failed."""
     import_pyarrow()
     storage = Storage(options.s3_endpoint)
     output = storage.place(options.output)
     if output.is_on_the_web:
-        raise OutputError("the web can be read and not written", where=output.url, hint="use a folder or s3://")
+        raise OutputError("a web server cannot be written to", where=output.url, hint="use a folder or s3://")
     if options.score is not None and not output.is_local:
         hint = "write the stems to a folder that every machine sees"
         raise OutputError("stems in an object store are not scored", where=output.url, hint=hint)
@@ -153,10 +168,10 @@ def _refuse_inputs_as_outputs(songs: Sequence[CatalogueSong], job: SeparationJob
 
 
 def _needs(options: argparse.Namespace) -> WorkerNeeds:
-    """What a worker takes; a GPU when the device is one.
+    """Return the resources of a worker.
 
     Raises:
-        DeviceError: device and GPUs contradict each other.
+        DeviceError: ``--device`` and ``--gpus-per-worker`` contradict each other.
     """
     gpus = options.gpus_per_worker
     if options.device not in {"auto", "cpu", "cuda"}:
@@ -170,7 +185,7 @@ def _needs(options: argparse.Namespace) -> WorkerNeeds:
 
 
 def _job(options: argparse.Namespace, needs: WorkerNeeds, storage: Storage, output: RemotePath) -> SeparationJob:
-    """What a worker does; paths are absolute, because workers run elsewhere."""
+    """Return the work of a worker; paths are absolute, because workers run in other folders."""
     device = "cuda" if needs.gpus else "cpu"
     settings = {
         **load_settings(options),
@@ -197,7 +212,7 @@ def _job(options: argparse.Namespace, needs: WorkerNeeds, storage: Storage, outp
 def _separate(
     plan: CataloguePlan, job: SeparationJob, needs: WorkerNeeds, cluster: Cluster | None, options: argparse.Namespace
 ) -> int:
-    """Separate what is waiting; whatever ends the run, the summary says how far it came."""
+    """Separate the waiting songs; summary and report are written however the run ends."""
     outcomes: list[SongOutcome] = []
     with BatchDisplay(len(plan.songs)) as display:
         display.known(plan.known)
@@ -207,17 +222,19 @@ def _separate(
                 _say_resources(display, cluster, needs, policy)
                 for outcome in run_plan(plan, job, needs, policy, show=display.show):
                     outcomes.append(outcome)
-                    display.through(outcome)
+                    display.finished(outcome)
         finally:
             everything = in_order(plan, outcomes)
             place = job.storage.place(options.summary or f"{job.output.rstrip('/')}/{SUMMARY_FILE}")
             write_summary(place, everything)
-            _write_report(options.report, everything)
+            songs = [outcome.manifest["report"] for outcome in everything if outcome.manifest is not None]
+            failed = [_failure(outcome) for outcome in everything if outcome.status == "failed"]
+            write_run_report(options.report, songs, failed)
     return _conclude(everything, place)
 
 
 def _policy(cluster: Cluster, needs: WorkerNeeds, options: argparse.Namespace, *, n_tasks: int) -> Policy:
-    """How many workers there will be.
+    """Return the number of workers and the limits on retries.
 
     Raises:
         MdxError: this machine has no room for them.
@@ -246,7 +263,7 @@ def _described(needs: WorkerNeeds) -> str:
 
 
 def _score(needs: WorkerNeeds, cluster: Cluster, options: argparse.Namespace) -> int:
-    """The evaluator's own command, its songs spread over the cluster."""
+    """Run the evaluator's own command with its songs spread over the cluster."""
     without_gpus = WorkerNeeds(needs.cpus, threads=needs.threads)
     policy = Policy(
         options.workers or max(1, cluster.n_workers(without_gpus)),
@@ -263,7 +280,7 @@ def _score(needs: WorkerNeeds, cluster: Cluster, options: argparse.Namespace) ->
 
 
 def _print_plan(plan: CataloguePlan, needs: WorkerNeeds) -> int:
-    """What a run would do; songs whose content must be looked at first may turn out to be done."""
+    """Show the plan; songs whose content must be compared first may turn out to be done."""
     for song in plan.waiting:
         say(f"{song.name}: to be separated ({song.url})")
     failed = [outcome for outcome in plan.known if outcome.status == "failed"]
@@ -275,11 +292,6 @@ def _print_plan(plan: CataloguePlan, needs: WorkerNeeds) -> int:
         f"be broken; a worker takes {_described(needs)}"
     )
     return 0
-
-
-def _write_report(path: Path | None, outcomes: list[SongOutcome]) -> None:
-    songs = [outcome.manifest["report"] for outcome in outcomes if outcome.manifest is not None]
-    write_run_report(path, songs, [_failure(outcome) for outcome in outcomes if outcome.status == "failed"])
 
 
 def _failure(outcome: SongOutcome) -> dict[str, Any]:
@@ -294,7 +306,9 @@ def _conclude(outcomes: list[SongOutcome], summary: RemotePath) -> int:
     n_done = len(outcomes) - n_reused - len(failed)
     n_unseparated = sum(not outcome.is_separated for outcome in outcomes)
     if n_unseparated:
-        complain(f"error: {n_unseparated} song(s) not separated for want of time; give more with --budget")
+        complain(
+            f"error: {n_unseparated} song(s) not separated because the time was too short; give more with --budget"
+        )
     say(f"{n_done} done, {n_reused} done before, {len(failed)} failed; {summary.url}")
     return 1 if failed or n_unseparated else 0
 
@@ -309,5 +323,5 @@ def _count(text: str) -> int:
 def _amount(text: str) -> float:
     value = float(text)
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no amount")
+        raise argparse.ArgumentTypeError(f"{text} is negative or infinite")
     return value

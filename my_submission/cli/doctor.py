@@ -1,4 +1,4 @@
-"""``doctor``: what this machine can run, how fast, and whether the challenges' limits would hold."""
+"""``doctor``: check which systems this machine can run, how fast, and whether the challenges' limits would be met."""
 
 from __future__ import annotations
 
@@ -35,16 +35,20 @@ from my_submission.weights import ModelsFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the command."""
+    """Add the arguments of the command."""
     parser.add_argument(
         "--system", nargs="+", metavar="NAME", help="systems to try (default: all whose weights are here)"
     )
-    parser.add_argument("--no-trial", action="store_true", help="look at the machine and the runtimes, run no system")
+    parser.add_argument(
+        "--no-trial", action="store_true", help="check the machine and the runtimes only, run no system"
+    )
     parser.add_argument(
         "--device", default="auto", help="for the trials: auto, cpu, cuda or cuda:N (default: %(default)s)"
     )
-    parser.add_argument("--allow-unverified", action="store_true", help="accept weights of another hash")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found")
+    parser.add_argument(
+        "--allow-unverified", action="store_true", help="accept weights without a known or matching hash"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings")
     add_models_dir(parser)
 
 
@@ -56,7 +60,7 @@ def _row(value: Finding | ProviderState) -> dict[str, Any]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Examine the machine; 1 when something that must work does not."""
+    """Examine the machine; return 1 on a fault."""
     machine = describe_machine()
     providers = probe_providers()
     _show_machine(machine)
@@ -74,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _try_systems(options: argparse.Namespace, *, has_cuda: bool) -> tuple[list[dict[str, Any]], int]:
-    """Try every system asked for, or present; what was measured, and how many could not run."""
+    """Try the named systems, or those present; return the measurements and the number of failures."""
     measured, n_failed = [], 0
     for name in _chosen(options):
         settings = TrialSettings(
@@ -111,13 +115,13 @@ def _show_machine(machine: Machine) -> None:
     memory = f"{machine.memory_bytes / 2**30:.1f} GiB of memory, {machine.free_bytes / 2**30:.1f} free"
     print(f"{machine.system}; {machine.n_cpus} processors, {memory}, {gpu}")
     if machine.is_busy:
-        print(f"other work is running (load {machine.load:.1f}): speeds below are those of a busy machine")
+        print(f"the machine is busy (load {machine.load:.1f}): the speeds below are too low")
 
 
 def _show_trial(trial: Trial, forecasts: list[LimitForecast], differences: list[Difference]) -> None:
     console = Console(soft_wrap=True, highlight=False)
     console.print(trial.settings.system, style="bold", markup=False)
-    speed = f"{1 / trial.cost:.2f} x real time" if trial.cost else "no time at all"
+    speed = f"{1 / trial.cost:.2f} x real time" if trial.cost else "immeasurably fast"
     console.print(f"    {speed}: {trial.seconds:.2f} s for a chunk of {trial.audio_seconds:.1f} s", markup=False)
     console.print(
         f"    loads in {trial.load_seconds:.1f} s, peak memory {trial.peak_bytes / 2**20:.0f} MiB", markup=False

@@ -1,4 +1,4 @@
-"""``evaluate``: separate a data set, score it, and place the scores among the published boards."""
+"""``evaluate``: separate a data set, score it, and compare the scores with the published leaderboards."""
 
 from __future__ import annotations
 
@@ -46,19 +46,21 @@ _MAX_RUN_BYTES = 64 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the command."""
+    """Add the arguments of the command."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="<song>/<stem>.wav folders, or .stem.mp4 files")
-    parser.add_argument("--system", nargs="+", default=[DEFAULT_SYSTEM], metavar="NAME", help="one or several systems")
+    parser.add_argument(
+        "--system", nargs="+", default=[DEFAULT_SYSTEM], metavar="NAME", help="systems to evaluate (default: starter)"
+    )
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("evaluation"), metavar="DIR", help="default: %(default)s"
     )
     parser.add_argument("--metric", nargs="+", choices=METRICS, default=["mdx"], help="default: mdx")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the replay as a page")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the comparison as an HTML page")
     add_run_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Separate, score, replay; 1 when a song failed anywhere."""
+    """Separate, score and compare; return 1 when a song failed."""
     try:
         songs = find_songs(options.dataset)
     except EvaluationError as error:
@@ -80,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _separate_all(system: str, songs: list[DatasetSong], folder: Path, options: argparse.Namespace) -> int:
-    """Separate what is not there yet, one song at a time; the manifest grows song by song."""
+    """Separate the remaining songs one by one; ``run.json`` is written after each."""
     predictor = load_predictor(system, options)
     manifest = run_manifest(predictor.system, settings_of(options))
     done = _done_before(folder / "run.json", manifest)
@@ -100,18 +102,20 @@ def _separate_all(system: str, songs: list[DatasetSong], folder: Path, options: 
                 complain(f"error: {name}: {error}")
             write_json(folder / "run.json", {**manifest, "songs": done, "failed": failed})
     if n_unseparated:
-        complain(f"error: {n_unseparated} song(s) not separated for want of time; give more with --budget")
+        complain(
+            f"error: {n_unseparated} song(s) not separated because the time was too short; give more with --budget"
+        )
     return 1 if failed or n_unseparated else 0
 
 
 def _folder_names(songs: Sequence[DatasetSong]) -> list[str]:
-    """The output folder of every song: its name, or its place in the data set where another has the same name."""
+    """Return the output folder of every song: its name, or its path in the data set where names repeat."""
     counts = Counter(song.name for song in songs)
     return [folder_name(song.name) if counts[song.name] == 1 else song.location for song in songs]
 
 
 def _done_before(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Reports of an earlier run's songs, if it was made of the same weights with the same settings."""
+    """Return the reports of an earlier run by song, if it had the same weights and settings."""
     try:
         earlier = read_json(path, max_bytes=_MAX_RUN_BYTES)
     except FileNotFoundError:
@@ -120,7 +124,7 @@ def _done_before(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         logger.warning("%s is damaged; every song is separated again", path)
         return {}
     if not isinstance(earlier, dict) or not isinstance(earlier.get("songs"), dict):
-        logger.warning("%s is no record of a run; every song is separated again", path)
+        logger.warning("%s is not the run.json of an evaluation; every song is separated again", path)
         return {}
     if any(earlier.get(key) != manifest[key] for key in ("schema", "system", "settings", "weights")):
         logger.warning("%s was made with other weights or settings; every song is separated again", path)
@@ -138,7 +142,7 @@ def _separate(
     *,
     may_skip: bool,
 ) -> SeparationReport | None:
-    """Separate one song, unless its stems are there, complete and of this very run."""
+    """Separate one song, unless its stems exist, complete and made with the same recipe."""
     with _mixture_file(song) as path:
         settings = settings_of(options)
         recipe = predictor.recipe(settings, file_format="wav", subtype="PCM_16")
@@ -155,7 +159,7 @@ def _separate(
 
 @contextmanager
 def _mixture_file(song: DatasetSong) -> Iterator[Path]:
-    """The song's mixture as a file: its own, or the sum of its stems where it has none."""
+    """Yield the mixture of a song as a file: its own, or the sum of its stems where it has none."""
     mixture = song.mixture
     if song.stem_mp4 is not None:
         yield song.stem_mp4

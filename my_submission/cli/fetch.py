@@ -1,4 +1,4 @@
-"""``fetch``: weights into the models folder."""
+"""``fetch``: download or copy weights into the models folder."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from terminal.names import shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the command."""
+    """Add the arguments of the command."""
     parser.add_argument("names", nargs="+", metavar="NAME", help="a system (kuielab-a) or an artefact (kuielab-a/bass)")
     parser.add_argument(
         "--from",
         dest="source",
         metavar="FILE_OR_ZIP_OR_FOLDER_OR_URL",
-        help="bring them from here instead of their published addresses",
+        help="take them from here instead of their published addresses",
     )
     add_models_dir(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Fetch every artefact named."""
+    """Fetch the named artefacts."""
     is_url = options.source is not None and options.source.startswith(("http://", "https://"))
     console = Console(stderr=True, soft_wrap=True)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _outcome(result: FetchResult) -> str:
     if result.source is None:
-        return "was there already, verified" if result.is_verified else "was there already, not verified"
+        return "present, verified" if result.is_verified else "present, not verified"
     if result.is_verified:
         return f"from {result.source}, verified"
-    return f"from {result.source}, taken, not verified: no hash is known of all of it; use it with --allow-unverified"
+    return f"from {result.source}, not verified because no complete hash is known; use it with --allow-unverified"

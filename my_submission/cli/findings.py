@@ -1,4 +1,4 @@
-"""How findings look on a terminal."""
+"""Findings of checks on a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STYLES = {"fault": "bold red", "warning": "yellow", "fact": "dim"}
 
 
 def show_findings(findings: Iterable[Finding]) -> int:
-    """Print findings as they come, each with its cure; returns the number of faults."""
+    """Print findings as they come, each with its hint; return the number of faults."""
     console = Console(soft_wrap=True, highlight=False)
     n_faults = 0
     for finding in findings:

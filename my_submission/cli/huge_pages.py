@@ -1,8 +1,8 @@
-"""Working memory in pages of 2 MiB, on systems that give them to programs that ask.
+"""Memory in pages of 2 MiB, on systems that offer them to programs on request.
 
-A song's work takes and returns gigabytes. In pages of 4 KiB each gigabyte is a quarter of a million interrupts: a
-twentieth to a tenth of a song's time in a virtual machine. glibc asks for larger pages when its tunable says so, and it
-reads its tunables only once, when a process starts.
+A separation allocates and frees gigabytes. With pages of 4 KiB each gigabyte causes a quarter of a million page faults,
+which took 5 to 10 % of the time per song in a virtual machine. A tunable of glibc requests larger pages; glibc reads
+its tunables only once, when a process starts.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ logger = logging.getLogger(__name__)
 
 TUNABLES = "GLIBC_TUNABLES"
 HUGE_PAGES = "glibc.malloc.hugetlb"
-"""The tunable: 1 asks for transparent huge pages, 0 does not."""
+"""The tunable: 1 requests transparent huge pages."""
 
 FIRST_GLIBC = (2, 35)
-"""The first release that has it."""
+"""The first release of glibc with this tunable."""
 
 POLICY = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def restart_with_huge_pages() -> None:
-    """Start the running command again, in the same process, with the tunable set; return where that would not help.
+    """Restart the running command in the same process with the tunable set; return if that would not help.
 
-    A program that calls this must have done nothing yet. It is left alone where the tunable is set already, to
-    whatever value, and where the system gives huge pages to all programs or to none.
+    The caller must not have done anything yet. The tunable is not changed where it is set already, to any value, or
+    where the system gives huge pages to all programs or to none.
     """
     environment = environment_with_huge_pages(os.environ)
     if environment is None:
@@ -42,11 +42,11 @@ def restart_with_huge_pages() -> None:
         with process.signals_held():  # until the command has begun again: the interpreter would show a traceback
             os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
     except OSError as error:
-        logger.info("working memory stays in small pages: %s cannot be started again (%s)", sys.executable, error)
+        logger.info("huge pages are not used: %s cannot be restarted (%s)", sys.executable, error)
 
 
 def environment_with_huge_pages(environment: Mapping[str, str], policy: Path = POLICY) -> dict[str, str] | None:
-    """A copy of an environment under which glibc asks for huge pages; None where that is said already or no use."""
+    """Return a copy of an environment with the tunable set; None where it is set already or has no effect."""
     set_already = environment.get(TUNABLES, "")
     if HUGE_PAGES in set_already or not _has_tunable() or not _is_given_on_request(policy):
         return None

@@ -1,4 +1,4 @@
-"""Commands, their arguments, and what becomes of their errors."""
+"""Commands, their arguments, and the exit codes of their errors."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from terminal.lines import CommandParser, complain, log_to_stderr
 
 COMMANDS = {
     "separate": "separate songs into stems",
-    "evaluate": "separate a data set, score it and place the scores among the published boards",
-    "web": "serve a page on which songs are separated, seen, heard, mixed and downloaded",
+    "evaluate": "separate a data set, score it and compare the scores with the published leaderboards",
+    "web": "serve a web page that separates songs, shows and plays the stems, mixes and downloads them",
     "batch": "separate a whole catalogue over a Ray cluster or this machine, and score a data set",
     "systems": "list every system: sources, weights, cutoffs, published score, licence",
-    "fetch": "download weights, with resume and check",
-    "verify": "check the weights that are there",
-    "doctor": "say what this machine can run, how fast, and whether the challenges' limits would hold",
+    "fetch": "download weights, with resume and verification",
+    "verify": "check the weights in the models folder",
+    "doctor": "check which systems this machine can run, how fast, and whether the challenges' limits would be met",
     "submit": "check, pack and rehearse a submission before it is pushed",
 }
 
 SEPARATING = frozenset({"separate", "evaluate", "web", "batch", "doctor"})
-"""Commands that separate songs, and so work with gigabytes."""
+"""Commands that separate songs, and so allocate gigabytes."""
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 
 def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
-    """The parser. Only the chosen command's module is imported, so that help is quick and each stands alone."""
+    """Return the parser. Only the module of the chosen command is imported, so that help is quick."""
     parser = CommandParser(prog="my_submission", description="Music demixing inside a time limit.")
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("-v", "--verbose", action="store_true", help="log what is done on standard error")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log progress to standard error")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[:1].upper() + summary[1:] + ".")
@@ -68,5 +68,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(f"error: {error}")
         return EXIT_FAILED
     except KeyboardInterrupt as stop:
-        complain(f"{process.word(stop)}; what was complete is kept")
+        complain(f"{process.word(stop)}; completed songs are kept")
         return process.exit_code(stop)

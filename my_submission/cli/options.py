@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and what becomes of them."""
+"""Arguments that several commands share, and the settings made of them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from my_submission.predictor.loading import PRECISIONS, RUNTIMES
 Number = TypeVar("Number", int, float)
 
 REFINE: dict[str, bool | None] = {"auto": None, "always": True, "never": False}
-"""What ``--refine`` means to the predictor."""
+"""``--refine`` as the predictor takes it."""
 
 SETTINGS = ("budget", "budget_factor", "refine", "device", "precision", "runtime", "batch_chunks", "max_memory")
-"""Options of a run that can change a sample; stems made with others are made again."""
+"""Options that can change a sample; stems made with other values are made again."""
 
 
 def positive_number(text: str) -> float:
-    """A number above zero, for argparse."""
+    """Return a number above zero, for argparse."""
     value = _number(float, text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a number above zero")
@@ -33,7 +33,7 @@ def positive_number(text: str) -> float:
 
 
 def positive_integer(text: str) -> int:
-    """A whole number above zero, for argparse."""
+    """Return a whole number above zero, for argparse."""
     value = _number(int, text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number above zero")
@@ -48,9 +48,9 @@ def _number(kind: Callable[[str], Number], text: str) -> Number:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """How to run a system on songs: limits of time, device, arithmetic, weights."""
+    """Add arguments for time limits, refinement, device, precision and weights."""
     limit = parser.add_mutually_exclusive_group()
-    limit.add_argument("--budget", type=positive_number, metavar="SECONDS", help="time limit a song")
+    limit.add_argument("--budget", type=positive_number, metavar="SECONDS", help="time limit per song")
     limit.add_argument(
         "--budget-factor", type=positive_number, metavar="FACTOR", help="time limit as a multiple of the song's length"
     )
@@ -58,42 +58,46 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--refine",
         default="auto",
         choices=sorted(REFINE),
-        help="go beyond what was published: chunks overlapped, shifted passes averaged (auto: with time that is left "
-        "of a budget; default: %(default)s)",
+        help="improve on the published system by overlapping chunks and averaging shifted passes (auto: with the "
+        "remaining time of a budget; default: %(default)s)",
     )
     add_engine_arguments(parser)
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """How to load a system: device, arithmetic, weights, memory."""
+    """Add arguments for device, precision, weights and memory."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--precision", default="auto", choices=PRECISIONS, help="default: %(default)s")
     parser.add_argument(
-        "--runtime", default="auto", choices=RUNTIMES, help="what runs spectral networks (default: %(default)s)"
+        "--runtime", default="auto", choices=RUNTIMES, help="runtime of spectral networks (default: %(default)s)"
     )
     parser.add_argument("--models-dir", type=Path, metavar="DIR", help="a folder with a manifest.json")
     parser.add_argument(
         "--threads",
         type=positive_integer,
-        help="at most the processors this process may use (default: OMP_NUM_THREADS, else all)",
+        help="number of threads, at most the available processors (default: OMP_NUM_THREADS, else all)",
     )
-    parser.add_argument("--batch-chunks", type=positive_integer, metavar="N", help="spectral chunks in one run")
+    parser.add_argument(
+        "--batch-chunks", type=positive_integer, metavar="N", help="batch size of spectral networks, in chunks"
+    )
     parser.add_argument(
         "--max-memory",
         type=positive_integer,
         metavar="MIB",
-        help="keep the process below this: fewer chunks a run, shorter Demucs segments, or a refusal (host memory)",
+        help="limit on host memory: smaller batches, shorter Demucs segments, or an error if that is not enough",
     )
-    parser.add_argument("--allow-unverified", action="store_true", help="accept weights of another hash")
+    parser.add_argument(
+        "--allow-unverified", action="store_true", help="accept weights without a known or matching hash"
+    )
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
-    """How songs are read."""
+    """Add arguments for reading songs."""
     parser.add_argument(
         "--audio-track",
         type=positive_integer,
         metavar="N",
-        help="of a file with several, from 1 (default: the one marked as default, else the first with 1 or 2 channels)",
+        help="audio track, from 1 (default: the one marked as default, else the first with 1 or 2 channels)",
     )
     parser.add_argument(
         "--downmix", action="store_true", help="mix more than two channels down to stereo (ITU-R BS.775, without LFE)"
@@ -101,24 +105,24 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_options(options: argparse.Namespace) -> ReadOptions:
-    """How songs are to be read; as usual for a command without these arguments."""
+    """Return how songs are read; the defaults for a command without these arguments."""
     return ReadOptions(getattr(options, "audio_track", None), getattr(options, "downmix", False))
 
 
 def read_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of reading that differ from the usual; stems made with others are made again."""
+    """Return the arguments of reading that differ from the defaults."""
     reading = read_options(options)
     return {name: value for name, value in vars(reading).items() if value != getattr(DEFAULT_READ_OPTIONS, name)}
 
 
 def add_stem_arguments(parser: argparse.ArgumentParser) -> None:
-    """How stems are written."""
+    """Add arguments for writing stems."""
     parser.add_argument("--subtype", default="PCM_16", choices=tuple(SUBTYPE_BYTES), help="default: %(default)s")
     parser.add_argument("--format", default="wav", choices=tuple(FORMAT_SUBTYPES), help="default: %(default)s")
 
 
 def load_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The arguments as :func:`my_submission.predictor.load` takes them, beside the system's name."""
+    """Return the arguments of :func:`my_submission.predictor.load` other than the name of the system."""
     return {
         "models_dir": options.models_dir,
         "device": options.device,
@@ -132,12 +136,12 @@ def load_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def load_predictor(system: str, options: argparse.Namespace) -> Predictor:
-    """The predictor that the arguments describe."""
+    """Load the predictor."""
     return load(system, **load_settings(options))
 
 
 def budget_seconds(options: argparse.Namespace, path: Path) -> float | None:
-    """The time limit for a song; see :func:`my_submission.predictor.time_limit_seconds`."""
+    """Return the time limit for a song; see :func:`my_submission.predictor.time_limit_seconds`."""
     return time_limit_seconds(
         path,
         budget_seconds=options.budget,
@@ -147,16 +151,16 @@ def budget_seconds(options: argparse.Namespace, path: Path) -> float | None:
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
-    """The options of a run that can change a sample, as records of stems hold them."""
+    """Return the options that can change a sample, as in records of stems."""
     return {**{name: getattr(options, name) for name in SETTINGS}, **read_settings(options)}
 
 
 def write_run_report(path: Path | None, songs: list[dict[str, Any]], failed: list[dict[str, str]]) -> None:
-    """Write what was done, where a report is asked for.
+    """Write the report of a run, if one is requested.
 
     Args:
         path: the file, or None.
-        songs: the reports of the songs that are done.
+        songs: reports of the separated songs.
         failed: ``song``, ``path`` and ``error`` of the others.
     """
     if path is not None:
@@ -164,9 +168,9 @@ def write_run_report(path: Path | None, songs: list[dict[str, Any]], failed: lis
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write a document under its final name, whole or not at all; names are as ``terminal.names.stored`` gives them.
+    """Write a JSON document in one step; names are as ``terminal.names.stored`` gives them.
 
     Raises:
-        OutputError: the place cannot be written.
+        OutputError: the file cannot be written.
     """
     write_whole(path, to_json(document))

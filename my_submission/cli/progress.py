@@ -1,4 +1,4 @@
-"""How the command line shows the stream of events: bars on a terminal, lines elsewhere."""
+"""Progress of a separation: bars on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SongProgress:
     """Shows progress on standard error; results go to standard output.
 
     Args:
-        n_songs: how many songs there will be.
+        n_songs: number of songs.
     """
 
     def __init__(self, n_songs: int) -> None:
@@ -92,14 +92,14 @@ class SongProgress:
             self._note(f"{song}: {event.text}")
 
     def notes(self, texts: Iterable[str]) -> None:
-        """Show what holds for all songs, such as why the CPU was chosen."""
+        """Show notes on all songs, such as why the CPU was chosen."""
         for text in texts:
             self._note(text)
 
     def done(self, song: str, report: SeparationReport) -> None:
-        """Say where a song's stems are, and what became of its levels."""
+        """Show the folder of a song's stems, and warnings."""
         folder = Path(next(iter(report.outputs.values()))).parent
-        parts = "" if report.is_complete else ", not every part was done"
+        parts = "" if report.is_complete else ", incomplete"
         parts = "".join(f", {text}" for text in report.warnings()) or parts
         speed = f"{report.seconds:.1f} s, {report.realtime_factor:.1f} x real time{parts}"
         self._out.print(rich_line(f"{song} -> {folder} ({speed})"))
@@ -111,13 +111,13 @@ class SongProgress:
                 self._note(f"{song}: {clipped}", "yellow")
 
     def skipped(self, song: str) -> None:
-        """Say that a song was there already."""
-        self._out.print(rich_line(f"{song}: complete already, skipped"))
+        """Show that a song was separated before."""
+        self._out.print(rich_line(f"{song}: already complete, skipped"))
 
     def failed(self, song: str, error: MdxError) -> None:
-        """Say at once that a song failed, where there are more to come."""
+        """Show at once that a song failed, if there are several songs."""
         if self._n_songs > 1:
-            self._note(f"{song}: failed, going on with the next ({error.problem})", "red")
+            self._note(f"{song}: failed, continuing with the next song ({error.problem})", "red")
 
     def _note(self, text: str, style: str = "dim") -> None:
         self._err.print(rich_line(text, style))

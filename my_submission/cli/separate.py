@@ -1,4 +1,4 @@
-"""``separate``: songs in, folders of stems out."""
+"""``separate``: write the stems of songs to folders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Failures = list[tuple[SongInput, MdxError]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the command."""
+    """Add the arguments of the command."""
     parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="an audio file, or a folder of songs")
     parser.add_argument(
         "-o",
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="DIR",
-        help="stems go to DIR/<song>/; songs of one name are told apart by their folders",
+        help="stems are written to DIR/<song>/; songs of the same name get their folders' names in front",
     )
     parser.add_argument("--system", default=DEFAULT_SYSTEM, help="see `systems` (default: %(default)s)")
     add_input_arguments(parser)
@@ -51,11 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-existing",
         action="store_true",
-        help="leave songs alone whose separation.json says that they are of this song, system, weights and options",
+        help="skip songs whose separation.json shows the same song, system, weights and options",
     )
-    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write what was done")
+    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write a report")
     parser.add_argument(
-        "--pictures", action="store_true", help="beside the stems: a PNG of every track and report.html (needs [plot])"
+        "--pictures", action="store_true", help="also write a PNG of every track and report.html (needs [plot])"
     )
     parser.add_argument(
         "--frequency-axis", choices=AXES, default="log", help="of the pictures' spectrograms (default: %(default)s)"
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Separate every song; one that fails does not stop the others. The first song's budget begins with the process."""
+    """Separate every song, even if others fail. The first song's budget begins with the process."""
     began = process.began()
     if options.pictures:
         require_matplotlib()
@@ -102,7 +102,8 @@ def run(options: argparse.Namespace) -> int:
             except MdxError as error:
                 failures.append((song, error))
                 progress.failed(song.name, error)
-            _write_report(options.report, reports, failures)
+            failed = [{"song": song.name, "path": str(song.path), "error": str(error)} for song, error in failures]
+            write_run_report(options.report, [report.as_json() for report in reports], failed)
     return _conclude(reports, failures, n_skipped)
 
 
@@ -130,7 +131,7 @@ def _separate(
 
 
 def _conclude(reports: list[SeparationReport], failures: Failures, n_skipped: int) -> int:
-    """Say what failed; the exit code."""
+    """Show failures and return the exit code."""
     for song, reason in failures:
         complain(f"error: {song.name}: {reason}")
     if failures:
@@ -138,13 +139,7 @@ def _conclude(reports: list[SeparationReport], failures: Failures, n_skipped: in
     n_unseparated = sum(not report.is_separated for report in reports)
     if n_unseparated:
         complain(
-            f"error: {n_unseparated} song(s) not separated for want of time; the stems are shares of the mixture. "
-            "Give more time with --budget or --budget-factor."
+            f"error: {n_unseparated} song(s) not separated because the time was too short; "
+            "the stems are shares of the mixture. Give more time with --budget or --budget-factor."
         )
     return 1 if failures or n_unseparated else 0
-
-
-def _write_report(path: Path | None, reports: list[SeparationReport], failures: Failures) -> None:
-    """Write the report of all songs so far."""
-    failed = [{"song": song.name, "path": str(song.path), "error": str(error)} for song, error in failures]
-    write_run_report(path, [report.as_json() for report in reports], failed)

@@ -36,19 +36,19 @@ from terminal.lines import say
 from terminal.rich_lines import rich_line
 
 MIN_TABLE_WIDTH = 120
-"""Columns that the table of a rehearsal needs to be read, also in a log."""
+"""Columns that the table of a rehearsal needs, also in a log."""
 
 ENVIRONMENTS = ("auto", "container", "fresh", "current")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the command."""
+    """Add the arguments of the command."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = actions.add_parser(
-        "check", help="find every fault of a tree, with a hint how to mend it; exit code 1 on a fault"
+        "check", help="find all faults of a tree, with hints for fixing them; exit code 1 on a fault"
     )
     _add_tree(check)
-    check.add_argument("--no-run", action="store_true", help="check files and code alone, run nothing")
+    check.add_argument("--no-run", action="store_true", help="check files and code only, run nothing")
     _add_rehearsal(check)
     pack = actions.add_parser("pack", help="write the exact tree to push, as a git repository, and check it")
     pack.add_argument("directory", type=Path, metavar="DIR", help="a new folder")
@@ -56,13 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pack.add_argument(
         "--tag", default="submission-1", help="tag to push, starting with submission- (default: %(default)s)"
     )
-    pack.add_argument("--no-run", action="store_true", help="check files and code of the packed tree alone")
+    pack.add_argument("--no-run", action="store_true", help="check files and code of the packed tree only")
     _add_rehearsal(pack)
-    rehearsal = actions.add_parser("rehearse", help="build it and run it the way the grader does")
+    rehearsal = actions.add_parser("rehearse", help="build and run it as the grader does")
     _add_tree(rehearsal)
     _add_rehearsal(rehearsal)
     rehearsal.add_argument("--repeat", type=positive_integer, default=1, metavar="N", help="runs (default: 1)")
-    rehearsal.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
+    rehearsal.add_argument("--json", type=Path, metavar="FILE", help="write the measurements")
     configure = actions.add_parser("configure", help="write aicrowd.json from submission.toml")
     _add_tree(configure)
 
@@ -73,16 +73,18 @@ def _add_tree(parser: argparse.ArgumentParser) -> None:
 
 def _add_rehearsal(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--dataset", type=Path, metavar="DIR", help="songs; the longest is run (default: a made-up one)"
+        "--dataset", type=Path, metavar="DIR", help="songs; the longest is run (default: a generated song)"
     )
     parser.add_argument("--all-songs", action="store_true", help="run every song of the data set")
     parser.add_argument(
-        "--song-seconds", type=positive_number, default=300.0, help="of the made-up song (default: 300)"
+        "--song-seconds", type=positive_number, default=300.0, help="length of the generated song (default: 300)"
     )
     parser.add_argument(
-        "--limit-seconds", type=positive_number, metavar="S", help="limit of a song, not the track's own"
+        "--limit-seconds", type=positive_number, metavar="S", help="time limit per song instead of the track's"
     )
-    parser.add_argument("--limit-factor", type=positive_number, metavar="F", help="the same, times the song's duration")
+    parser.add_argument(
+        "--limit-factor", type=positive_number, metavar="F", help="the same, as a multiple of the song's duration"
+    )
     parser.add_argument("--cpus", type=positive_integer, metavar="N", help="processors (default: the grader's)")
     parser.add_argument("--memory-gib", type=positive_number, metavar="GIB", help="memory (default: the grader's)")
     parser.add_argument(
@@ -96,7 +98,7 @@ def _add_rehearsal(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run one action; 1 on a fault."""
+    """Run one action; return 1 on a fault."""
     actions = {"check": _check, "pack": _pack, "rehearse": _rehearse, "configure": _configure}
     return actions[options.action](options)
 

@@ -1,4 +1,4 @@
-"""``systems``: what there is to choose from, and what of it is ready."""
+"""``systems``: list the systems and whether their weights are present."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from terminal.rich_lines import rich_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the command."""
+    """Add the arguments of the command."""
     add_models_dir(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print every system."""
+    """Print all systems."""
     models = ModelsFolder(options.models_dir)
     described = [describe(system, models) for system in SYSTEMS.values()]
     if options.json:
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def describe(system: SystemRecipe, models: ModelsFolder) -> dict[str, Any]:
-    """A system as plain values."""
+    """Return a system as plain values."""
     missing = models.missing(system.artefacts)
     return {
         "name": system.name,
@@ -56,7 +56,7 @@ def describe(system: SystemRecipe, models: ModelsFolder) -> dict[str, Any]:
 
 
 def _cutoffs(system: SystemRecipe, models: ModelsFolder, missing: list[str]) -> dict[str, float | None]:
-    """Cutoff of every source's spectral network, from the graph itself; None where the graph is not there."""
+    """Return the cutoff of every source's spectral network, from its graph; None where the graph is missing."""
     cutoffs: dict[str, float | None] = {}
     for branch in system.branches:
         for source, name in branch.recipe.cutoff_artefacts.items():
@@ -78,7 +78,7 @@ def _lines(row: dict[str, Any]) -> list[str]:
     facts = {
         "stems": ", ".join(row["sources"]),
         "weights": weights,
-        "cutoffs": cutoffs or ("read from the graphs once they are there" if row["cutoffs_hz"] else "none"),
+        "cutoffs": cutoffs or ("read from the graphs once they are present" if row["cutoffs_hz"] else "none"),
         "published": f"{scores} dB global SDR ({row['board']})" if scores else "—",
         "licence": row["licence"],
     }

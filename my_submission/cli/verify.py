@@ -1,4 +1,4 @@
-"""``verify``: are the weights what they say?"""
+"""``verify``: compare the weights with the manifest."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from terminal.rich_lines import rich_line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the command."""
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="systems or artefacts; without any, all that are there are checked"
-    )
+    """Add the arguments of the command."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="systems or artefacts (default: all that are present)")
     add_models_dir(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check hash, size, format and graph; 1 when something is damaged, or missing although it was named."""
+    """Check hash, size, format and graph; return 1 when an artefact is damaged, or named and missing."""
     results = verify(
         ModelsFolder(options.models_dir), expand(options.names) if options.names else None, graph_check=open_graph
     )

@@ -1,4 +1,4 @@
-"""``web``: the page, on this machine unless told otherwise."""
+"""``web``: serve the web page, by default on this machine only."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ DEFAULTS = PageSettings()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the command."""
+    """Add the arguments of the command."""
     _add_addresses(parser)
     _add_limits(parser)
     parser.add_argument(
-        "--samples", nargs="+", type=Path, metavar="SONG", default=(), help="songs offered beside an upload"
+        "--samples", nargs="+", type=Path, metavar="SONG", default=(), help="sample songs offered beside an upload"
     )
     parser.add_argument(
         "--scores",
@@ -32,29 +32,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULTS.scores_dirs,
         help="folders with scores files for the scores page (default: evaluation)",
     )
-    parser.add_argument("--scratch", type=Path, metavar="DIR", help="where visitors' files live while they are here")
+    parser.add_argument("--scratch", type=Path, metavar="DIR", help="folder for visitors' files during their session")
     parser.add_argument(
         "--grace",
         type=positive_number,
         metavar="SECONDS",
         default=DEFAULTS.grace_seconds,
-        help="how long a visitor whose connection broke may come back (default: %(default)s)",
+        help="how long a session survives a lost connection (default: %(default)s)",
     )
     add_engine_arguments(parser)
 
 
 def _add_addresses(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default=DEFAULTS.host, help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=_port, default=DEFAULTS.port, help="0: any that is free (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=DEFAULTS.port, help="0: any free port (default: %(default)s)")
     parser.add_argument(
         "--allow-host",
         action="append",
         metavar="NAME",
         default=[],
-        help="a further name this server goes by, such as a proxy's; repeatable",
+        help="another host name of this server, such as a proxy's; repeatable",
     )
     parser.add_argument(
-        "--base-path", metavar="/PATH", default=DEFAULTS.base_path, help="what every address begins with, for a proxy"
+        "--base-path", metavar="/PATH", default=DEFAULTS.base_path, help="prefix of every address, for a proxy"
     )
 
 
@@ -71,7 +71,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         type=positive_integer,
         metavar="N",
         default=DEFAULTS.max_uploads,
-        help="files of all visitors at once, their songs in hand included (default: %(default)s)",
+        help="files of all visitors together, current songs included (default: %(default)s)",
     )
     parser.add_argument(
         "--max-uploads-size",
@@ -92,12 +92,12 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         type=positive_integer,
         metavar="N",
         default=DEFAULTS.max_waiting,
-        help="songs that may wait for their turn (default: %(default)s)",
+        help="songs that may wait in the queue (default: %(default)s)",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until interrupted."""
+    """Serve the page until interrupted."""
     settings = PageSettings(
         host=options.host,
         port=options.port,
@@ -116,10 +116,10 @@ def run(options: argparse.Namespace) -> int:
     )
     if not _is_this_machine(settings.host):
         print(
-            f"warning: everyone who reaches {settings.host} can use this page; it asks nobody who they are",
+            f"warning: everyone who can reach {settings.host} can use this page; it has no login",
             file=sys.stderr,
         )
-    with contextlib.suppress(KeyboardInterrupt):  # how one ends it
+    with contextlib.suppress(KeyboardInterrupt):  # the usual end
         serve(settings, lambda system: load_predictor(system, options))
     return 0
 

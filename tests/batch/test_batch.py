@@ -26,15 +26,15 @@ from my_submission.batch.recipe import CatalogueRecipe, weights_by_content
 from my_submission.batch.remote_paths import Storage
 from my_submission.batch.run import make_plan
 from my_submission.batch.scheduling import (
-    Lost,
     Policy,
     PoolEvent,
-    Raised,
-    Ready,
-    Refused,
-    Returned,
     SongScheduler,
+    StartRefused,
+    TaskRaised,
+    TaskReturned,
+    WorkerLost,
     WorkerProgress,
+    WorkerReady,
 )
 from my_submission.batch.separation import SeparationJob
 from my_submission.cli import main
@@ -449,9 +449,9 @@ class FakePool:
     def start(self) -> int:
         self.n_started += 1
         made = {
-            "ready": Ready(self.n_started),
-            "lost": Lost(self.n_started, "no memory"),
-            "refused": Refused(self.n_started, "no weights"),
+            "ready": WorkerReady(self.n_started),
+            "lost": WorkerLost(self.n_started, "no memory"),
+            "refused": StartRefused(self.n_started, "no weights"),
         }
         if self.start_kind in made:
             self.events.append(made[self.start_kind])
@@ -462,14 +462,14 @@ class FakePool:
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
         self.attempts[task] = self.attempts.get(task, 0) + 1
         kind = self.script.get((task, self.attempts[task]), "ok")
-        event = {"lost": Lost(worker, "killed"), "raised": Raised(worker, "ValueError: bug")}
-        self.events.append(event.get(kind, Returned(worker, f"{task}:{kind}")))
+        event = {"lost": WorkerLost(worker, "killed"), "raised": TaskRaised(worker, "ValueError: bug")}
+        self.events.append(event.get(kind, TaskReturned(worker, f"{task}:{kind}")))
 
     def wait(self, timeout_seconds: float) -> list[PoolEvent[str]]:
         if not self.events:
             return []
         event = self.events.pop(0)
-        if not isinstance(event, Ready | Refused) and self.in_flight:
+        if not isinstance(event, WorkerReady | StartRefused) and self.in_flight:
             self.in_flight -= 1
         return [event]
 
@@ -552,13 +552,13 @@ def display_of(*, is_terminal: bool) -> str:
         display.show(WorkerProgress("ready", 1))
         display.show(WorkerProgress("started", 1, song, attempts=1))
         display.show(WorkerProgress("returned", 1, song, attempts=1))
-        display.through(SongOutcome(song, "done", {"report": report}, seconds=2.0, peak_memory_bytes=10**8, worker=1))
+        display.finished(SongOutcome(song, "done", {"report": report}, seconds=2.0, peak_memory_bytes=10**8, worker=1))
         display.show(WorkerProgress("ready", 2))
         display.show(WorkerProgress("started", 2, bad, attempts=1))
         display.show(WorkerProgress("lost", 2, reason="killed"))
         display.show(WorkerProgress("retried", 2, bad, reason="killed", attempts=1))
         display.show(WorkerProgress("started", 1, bad, attempts=2))
-        display.through(SongOutcome(bad, "failed", error="broken", worker=1))
+        display.finished(SongOutcome(bad, "failed", error="broken", worker=1))
         display.show(WorkerProgress("tick"))
     return out.getvalue()
 
@@ -568,7 +568,7 @@ def test_lines_where_there_is_no_terminal() -> None:
         "starting 2 worker(s), 1 CPU(s) each",
         "[1/3] a [b]: 30.0 x real time (2.0 s, worker 1)",
         "worker 2 was lost (killed)",
-        "bad: attempt 1 failed, to be tried again (killed)",
+        "bad: attempt 1 failed and will be repeated (killed)",
         "[2/3] bad: failed (broken)",
     ]
 
@@ -644,7 +644,7 @@ def test_a_dry_run_says_what_there_is_to_do_and_starts_nothing(
         (["--device", "cuda:1"], "Ray chooses which GPU"),
         (["--device", "cpu", "--gpus-per-worker", "1"], "--device cpu with --gpus-per-worker 1"),
         (["--device", "cuda", "--gpus-per-worker", "0"], "--device cuda with --gpus-per-worker 0"),
-        (["-o", "https://host.example/out"], "the web can be read and not written"),
+        (["-o", "https://host.example/out"], "a web server cannot be written to"),
         (["-o", "s3://bucket/out", "--score", "refs"], "object store are not scored"),
         (["--models-dir", "nowhere"], "nowhere"),
     ],

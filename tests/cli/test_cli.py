@@ -111,7 +111,7 @@ def test_a_folder_in_the_challenge_s_layout_with_report_and_skip(
     (tmp_path / "out" / "song 10" / "bass.wav").write_bytes(b"cut")
     code, out, _ = run(tmp_path / "set", "-o", tmp_path / "out", "--skip-existing")
     assert code == 0
-    assert "song 2: complete already, skipped" in out
+    assert "song 2: already complete, skipped" in out
     assert "song 10: complete" not in out
     assert (tmp_path / "out" / "song 2" / "bass.wav").stat().st_mtime_ns == before
     assert soundfile.info(tmp_path / "out" / "song 10" / "bass.wav").frames == 12_345
@@ -157,7 +157,7 @@ def test_skipping_believes_the_record_and_nothing_else(
     def is_skipped(*more: object) -> bool:
         code, printed, err = run(song, *skip, *more)
         assert code == 0, err
-        return "song: complete already, skipped" in printed
+        return "song: already complete, skipped" in printed
 
     assert not is_skipped()
     assert is_skipped()

@@ -68,7 +68,7 @@ def test_a_second_run_finishes_the_rest_and_scores_the_same(evaluate: Callable[.
     manifest_path.write_text(json.dumps(manifest), encoding="utf-8")
     shutil.rmtree(tmp_path / "out" / "starter" / "two")
     printed = evaluate()
-    assert "one: complete already, skipped" in printed
+    assert "one: already complete, skipped" in printed
     record = json.loads((tmp_path / "out" / "starter" / "one" / "separation.json").read_text(encoding="utf-8"))
     assert (record["system"], record["input"]["name"]) == ("starter", "mixture.wav")
     assert "two: complete already" not in printed

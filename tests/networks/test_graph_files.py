@@ -298,7 +298,7 @@ def test_the_command_says_taken_and_not_verified(tmp_path: Path, capsys: pytest.
     assert main(command) == 0
     assert "taken, not verified: no hash is known" in capsys.readouterr().out
     assert main(command) == 0
-    assert "was there already, not verified" in capsys.readouterr().out
+    assert "present, not verified" in capsys.readouterr().out
 
 
 @pytest.mark.needs("torch")
