@@ -1,8 +1,8 @@
-"""The 2023 kits' local evaluation: separates a folder of songs as the grader does, and scores what has references.
+"""Local evaluation of the 2023 kits: separates a folder of songs as the grader does, and scores songs with references.
 
 ``python evaluate_locally.py [--data DIR] [--output DIR]``: songs of ``./public_dataset/MUSDB18-7-WAV/test/`` (music)
-or ``./public_dataset/`` (cinema) go through the wrapper, each under the track's limit; stems go to
-``./evaluator_outputs``. Scores are the challenge's global SDR, for every song whose true stems lie beside its mixture.
+or ``./public_dataset/`` (cinema) are separated by the wrapper, each within the track's time limit, to
+``./evaluator_outputs``. Scores are the challenge's global SDR, for every song with true stems beside its mixture.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from terminal import early
 
 if __name__ == "__main__":
-    early.listen()  # an interruption is one line from here on, whatever is being imported
+    early.listen()  # an interruption is one line from here on, even during imports
 
 import logging
 import time
@@ -38,7 +38,7 @@ CINEMA_DATA = "./public_dataset/"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Separate and score; 1 when a song failed."""
+    """Separate and score; return 1 when a song failed."""
     parser = CommandParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", metavar="DIR", help=f"folder of songs (default: {MUSIC_DATA}, cinema: {CINEMA_DATA})")
     parser.add_argument("--output", default="./evaluator_outputs/", metavar="DIR", help="default: %(default)s")
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(f"error: {error}")
         return 1
     except KeyboardInterrupt as stop:
-        complain(f"{process.word(stop)}; songs that were complete are kept")
+        complain(f"{process.word(stop)}; completed songs are kept")
         return process.exit_code(stop)
 
 
@@ -78,12 +78,12 @@ def _evaluate(data: str | None, output: Path) -> int:
 
 
 def _default_data() -> str:
-    """The kit's folder of the configured track."""
+    """Return the kit's folder of the configured track."""
     return CINEMA_DATA if is_cinema(active_configuration(TREE).challenge_track) else MUSIC_DATA
 
 
 def _separate(wrapper: AIcrowdWrapper, song: str) -> tuple[float, float]:
-    """Seconds used and seconds allowed."""
+    """Separate one song; return seconds used and seconds allowed."""
     info = soundfile.info(system_name(mixture_files(wrapper.dataset_dir / song, wrapper.track)[0]))
     allowed = wrapper.model.configuration.limit.seconds_for(info.frames / info.samplerate)
     started = time.monotonic()
@@ -93,7 +93,7 @@ def _separate(wrapper: AIcrowdWrapper, song: str) -> tuple[float, float]:
 
 
 def _score(folder: Path, predictions: Path, track: Track) -> dict[str, float]:
-    """Instrument to global SDR in dB, and their mean; empty where not every true stem is there."""
+    """Return instrument to global SDR in dB, and their mean; empty where a true stem is missing."""
     true_stems = {canonical_source(path.stem.removeprefix(f"{folder.name}_")): path for path in folder.glob("*.wav")}
     if not set(track.sources) <= set(true_stems):
         return {}

@@ -1,8 +1,8 @@
-"""The 2021 door: what the Music Demixing Challenge's grader runs, and a smoke test on a desk.
+"""Entry point of the 2021 challenge: the Music Demixing Challenge's grader runs it; it also works as a local test.
 
 ``python predict.py`` separates every ``<song>/mixture.wav`` of TEST_DATASET_PATH (``data/test``) into
-``RESULTS_DATASET_PATH/<song>/{bass,drums,other,vocals}.wav`` (``data/results``), 16-bit PCM, inside the time limit a
-song. submission.toml chooses the system; MDX_SYSTEM, MDX_DEVICE and MDX_MODELS_DIR go before it on a desk.
+``RESULTS_DATASET_PATH/<song>/{bass,drums,other,vocals}.wav`` (``data/results``), 16-bit PCM, inside the time limit
+per song. submission.toml chooses the system; MDX_SYSTEM, MDX_DEVICE and MDX_MODELS_DIR override it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from terminal import early
 
 if __name__ == "__main__":
-    early.listen()  # an interruption is one line from here on, whatever is being imported
+    early.listen()  # an interruption is one line from here on, even during imports
 
 import logging
 import os
@@ -32,7 +32,7 @@ from terminal.lines import complain, log_to_stderr
 
 try:
     from evaluator.errors import EvaluationError
-except ImportError:  # the organisers' own evaluator is in place and raises what it likes
+except ImportError:  # the organisers' own evaluator, which has other errors
 
     class EvaluationError(Exception):  # type: ignore[no-redef]
         """Never raised."""
@@ -41,10 +41,10 @@ except ImportError:  # the organisers' own evaluator is in place and raises what
 logger = logging.getLogger("predict")
 
 GRADING_VARIABLE = "AICROWD_IS_GRADING"
-"""The grader sets it."""
+"""Environment variable that the grader sets."""
 
 SETUP_WARNING_SHARE = 0.5
-"""Loading that takes more than this share of its limit is worth a warning: the grader's disk may be slower."""
+"""Loading that takes more than this share of its limit causes a warning, because the grader's disk may be slower."""
 
 
 class SubmissionPredictor(MusicDemixingPredictor):
@@ -55,9 +55,9 @@ class SubmissionPredictor(MusicDemixingPredictor):
     first_began: float | None = None
 
     def prediction_setup(self) -> None:
-        """Open the weights once, before the first song.
+        """Load the system once, before the first song.
 
-        A grader gives this a limit of its own. Elsewhere nobody does, and the first song's time began with the process.
+        A grader limits this separately. Elsewhere it counts as time of the first song, which began with the process.
         """
         started = process.began()
         self.first_began = None if _has_setup_limit() else started
@@ -78,7 +78,7 @@ class SubmissionPredictor(MusicDemixingPredictor):
         other_file_path: str,
         vocals_file_path: str,
     ) -> None:
-        """Separate one song and put every stem where the challenge wants it."""
+        """Separate one song and write every stem to its path."""
         targets = {
             "bass": Path(bass_file_path),
             "drums": Path(drums_file_path),
@@ -95,7 +95,7 @@ class SubmissionPredictor(MusicDemixingPredictor):
         record_song(report)
 
     def _separate(self, mixture: Path, targets: dict[str, Path], budget: Budget) -> SeparationReport:
-        """Write the stems in place where they have the package's own names, else by way of a hidden folder."""
+        """Write the stems directly if they have the default names, else through a hidden folder."""
         folder = targets["bass"].parent
         if all(path == folder / f"{source}.wav" for source, path in targets.items()):
             return self._separate_into(folder, mixture, budget)
@@ -114,22 +114,22 @@ class SubmissionPredictor(MusicDemixingPredictor):
 
 
 def _has_setup_limit() -> bool:
-    """Whether whoever runs this limits loading by itself, as graders do."""
+    """Return whether loading has its own time limit, as under a grader."""
     return bool(os.environ.get(SETUP_VARIABLE) or os.environ.get(GRADING_VARIABLE))
 
 
 def _duration_seconds(mixture: Path, limit: SongLimit) -> float:
-    """The song's duration, read only where the limit depends on it."""
+    """Return the song's duration, or 0 where the limit does not depend on it."""
     if limit.duration_factor is None:
         return 0.0
     info = probe(mixture)
     if info.samples is None:
-        raise MdxError("its length is not known before it is decoded", where=mixture, hint="give a WAV file")
+        raise MdxError("its length is unknown before decoding", where=mixture, hint="give a WAV file")
     return info.samples / info.sample_rate
 
 
 def main() -> int:
-    """Run the whole test set; 1 when something failed."""
+    """Separate the whole test set; return 1 on a failure."""
     log_to_stderr(logging.INFO)
     try:
         SubmissionPredictor().run()
@@ -137,7 +137,7 @@ def main() -> int:
         complain(f"error: {error}")
         return 1
     except KeyboardInterrupt as stop:
-        complain(f"{process.word(stop)}; songs that were complete are kept")
+        complain(f"{process.word(stop)}; completed songs are kept")
         return process.exit_code(stop)
     return 0
 

@@ -1,4 +1,4 @@
-"""``python -m my_submission``, and the console script: the command line."""
+"""The command line: ``python -m my_submission`` and the console script."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Between the organisers' evaluator and the model of 2023: reads a song, checks and writes its stems.
+"""Wrapper between the organisers' evaluator and the model of 2023: reads a song, checks and writes its stems.
 
-At grading the organisers' own file of the same name may take its place.
+The organisers may replace this file with their own for grading.
 
 | environment variable | meaning | default |
 |---|---|---|
@@ -46,10 +46,10 @@ class AIcrowdWrapper:
                 raise InputError("there is no such folder", where=folder, hint="make it before the run")
 
     def raise_aicrowd_error(self, msg: str) -> NoReturn:
-        """Tell the organisers' evaluator what went wrong.
+        """Report an error to the organisers' evaluator.
 
         Raises:
-            NameError: always; that is the kits' contract.
+            NameError: always, as the kits require.
         """
         raise NameError(msg)
 
@@ -70,14 +70,16 @@ class AIcrowdWrapper:
         return True
 
     def check_output(self, separated_music_arrays: Mapping[str, Any], output_sample_rates: Mapping[str, int]) -> None:
-        """Refuse anything but the track's own instruments.
+        """Check that the stems are those of the track.
 
         Raises:
-            NameError: an instrument is missing, or one too many is there.
+            NameError: an instrument is missing or unknown.
         """
         for what, found in (("stems", separated_music_arrays), ("sample rates", output_sample_rates)):
             if set(found) != set(self.instruments):
-                self.raise_aicrowd_error(f"the model gave {what} {sorted(found)} instead of {sorted(self.instruments)}")
+                self.raise_aicrowd_error(
+                    f"the model returned {what} {sorted(found)} instead of {sorted(self.instruments)}"
+                )
 
     def save_prediction(
         self,

@@ -1,16 +1,16 @@
-"""The error tree: every failure a user can mend says what is wrong, where, and what to do.
+"""Errors that a user can fix: each says what is wrong, where, and what to do.
 
     MdxError
     ├── InputError        a file or array that cannot be separated
-    ├── OutputError       a place that cannot be written
-    ├── StorageError      files elsewhere that cannot be reached now
+    ├── OutputError       a file or folder that cannot be written
+    ├── StorageError      remote files that cannot be reached now
     ├── WeightsError      an artefact that is missing, damaged, unsafe or of the wrong shape
-    ├── DeviceError       a device asked for that is not there
+    ├── DeviceError       a requested device that is not available
     │   └── DeviceMemoryError   a device that has too little memory for a batch
     └── UnknownNameError  a system, source, artefact or option that does not exist
 
-Doors turn any ``MdxError`` into one line on standard error and exit code 1. Anything else is a bug
-and keeps its traceback.
+Entry points turn any ``MdxError`` into one line on standard error and exit code 1. Any other exception is a bug and
+keeps its traceback.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from os import PathLike, fspath
 
 
 class MdxError(Exception):
-    """A failure with a cure.
+    """A failure that a user can fix.
 
     Args:
         problem: what is wrong, as one clause without a full stop.
         where: the file, folder or URL concerned, when there is one.
-        hint: what the user can do about it, as one clause without a full stop.
+        hint: how to fix it, as one clause without a full stop.
     """
 
     def __init__(self, problem: str, *, where: str | PathLike[str] | None = None, hint: str | None = None) -> None:
@@ -36,23 +36,23 @@ class MdxError(Exception):
 
 
 class InputError(MdxError):
-    """The audio given cannot be separated: unreadable, empty, not finite, or too many channels."""
+    """The audio cannot be separated: unreadable, empty, not finite, or too many channels."""
 
 
 class OutputError(MdxError):
-    """A result cannot be written: no permission, no space, or a file in the way."""
+    """A file or folder cannot be written: no permission, no space, or another file has its name."""
 
 
 class StorageError(MdxError):
-    """A file system or object store does not answer or refuses; unlike a bad input, it may answer later."""
+    """A file system or object store cannot be reached; unlike a broken input, this may be temporary."""
 
 
 class WeightsError(MdxError):
-    """An artefact is missing, damaged, unsafe to open, or does not fit the network it claims to be."""
+    """An artefact is missing, damaged, unsafe to open, or does not fit its network."""
 
 
 class DeviceError(MdxError):
-    """The device asked for is not there or refuses the network."""
+    """The requested device is not available or cannot run the network."""
 
 
 class DeviceMemoryError(DeviceError):

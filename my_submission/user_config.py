@@ -1,6 +1,6 @@
-"""The 2023 kits' door: the organisers import ``MySeparationModel`` from here.
+"""Entry point of the 2023 kits: the organisers import ``MySeparationModel`` from this module.
 
-What it separates, and by which system, stands in submission.toml.
+submission.toml chooses track and system.
 """
 
 from my_submission.challenge.separation_model import SeparationModel

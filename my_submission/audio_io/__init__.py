@@ -1,4 +1,4 @@
-"""Reading songs of any format into stereo at 44.1 kHz, and writing stems so that none is ever half-written."""
+"""Reading songs of any format as stereo at 44.1 kHz, and writing complete sets of stems."""
 
 from my_submission.audio_io.copies import check_song, convert_stems, decode_to_wav, interleave
 from my_submission.audio_io.decode import probe, read_blocks

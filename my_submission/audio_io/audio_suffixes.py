@@ -1,4 +1,4 @@
-"""Which files of a folder are taken for songs by their names, and how what is passed over is told."""
+"""Suffixes of audio files, and the note on files of a folder that are skipped."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ _LOSSY = ".mp3 .mp2 .mpga .ogg .opus .spx .aac .adts .ac3 .eac3 .dts .mpc .amr .
 _CONTAINERS = ".m4a .m4b .m4r .mp4 .m4v .mov .3gp .mka .mkv .webm .weba .asf .wmv .avi .flv .ogv .mpg .mpeg .ts .m2ts"
 
 AUDIO_SUFFIXES = frozenset(f"{_PLAIN} {_LOSSLESS} {_LOSSY} {_CONTAINERS}".split())
-"""Suffixes of what libsndfile or FFmpeg decode, and of what a search takes for songs; a file named by itself may have
-any other."""
+"""Suffixes of files that a search takes for songs; a file that is named explicitly may have any other."""
 
 
 def is_audio(file: PurePath) -> bool:
-    """Whether a file is taken for audio by its name alone."""
+    """Whether a file is taken for audio by its name."""
     return file.suffix.lower() in AUDIO_SUFFIXES
 
 
 def passed_over(place: object, files: Iterable[PurePath], *, n_folders: int = 0) -> str | None:
-    """What a search left out, as a line with counts by suffix; None where it left out nothing."""
+    """Return a note on the files that a search skipped, with counts by suffix; None where it skipped none."""
     counts = Counter(file.suffix.lower() for file in files)
     kinds = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts.most_common()]
     told = []
@@ -30,4 +29,4 @@ def passed_over(place: object, files: Iterable[PurePath], *, n_folders: int = 0)
         told.append(f"{sum(counts.values())} file(s) ({', '.join(kinds)})")
     if n_folders:
         told.append(f"{n_folders} folder(s)")
-    return f"{place}: passed over {' and '.join(told)}; name them one by one if they are songs" if told else None
+    return f"{place}: skipped {' and '.join(told)}; name them one by one if they are songs" if told else None

@@ -1,7 +1,7 @@
 """Containers of chunks: RIFF and RIFX, RF64 and BW64 (EBU 3306, ITU-R BS.2088), AIFF, IFF, Wave64, CAF, Sun AU.
 
-Whatever a header says of the length of its audio is compared with what the file holds: a size of 32 bits wraps at
-4 GiB, and a recorder that was killed leaves a size of 0 behind.
+The length in a header is compared with the file, because a size of 32 bits wraps at 4 GiB, and a recorder that was
+killed leaves a size of 0.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from my_submission.audio_io.file_facts import HEADER_SLACK_BYTES, DataSpan, File
 from my_submission.audio_io.file_part import is_silent, size_of
 
 _STREAMED_SIZES = {0x7FFFF000, 0x7FFFFFFF, 0x80000000, *range(0xFFFFFF00, 0x100000000)}
-"""Sizes that FFmpeg, SoX, arecord and others write into a pipe, where the length is not known beforehand."""
+"""Sizes that FFmpeg, SoX, arecord and others write to a pipe, where the length is unknown."""
 
 _MAX_CHUNKS = 1_000_000
-"""A file of more chunks than this is not walked to its end: a hostile one could hold a chunk every eight bytes."""
+"""Limit on chunks; a hostile file could hold one every eight bytes."""
 
 _MAX_CHUNKS_FOR_LIBSNDFILE = 1_000
 """It looks for every chunk among all those before."""
 
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
-"""What taggers append to any file."""
+"""Names of tags that programs append to any file."""
 
 _METADATA = {b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"axml", b"_PMX", b"JUNK", b"junk", b"PAD ", b"FLLR", b"cue "}
-"""Chunks that may follow the audio; a cut one takes no audio with it."""
+"""Chunks that may follow the audio; cutting them loses no audio."""
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a chunked container is laid out: chunk name, chunk size, content, padding."""
+    """Layout of a chunked container: chunk name, chunk size, content, padding."""
 
     first_chunk: int
     name_bytes: int
@@ -41,7 +41,7 @@ class _Layout:
     size_counts_header: bool = False
     alignment: int = 1
     lead_bytes: int = 0
-    """Bytes at the start of the data chunk that are no audio."""
+    """Bytes at the start of the data chunk before the audio."""
 
     @property
     def header_bytes(self) -> int:
@@ -66,11 +66,11 @@ class _Chunk:
     name: bytes
     start: int
     size: int
-    """As the file states it; without the header even where the file counts that."""
+    """Size as the file states it, without the header."""
 
 
 def chunk_facts(file: BinaryIO) -> FileFacts:
-    """Facts of a file in one of these containers; no facts for any other, or where no audio is found."""
+    """Return facts of a file in one of these containers; no facts for any other file, or without audio."""
     file.seek(0)
     head = file.read(12)
     if head[:4] in {b".snd", b"dns."}:
@@ -109,7 +109,7 @@ def _data_facts(file: BinaryIO, head: bytes, layout: _Layout, data: _Chunk, n_ch
         if surplus:
             surplus += end - start - declared
         span = DataSpan(start, declared, available, surplus, n_chunks)
-    missing = f"the header promises {span.declared} bytes of audio and {span.available} are there"
+    missing = f"the header states {span.declared} bytes of audio and the file has {span.available}"
     is_long = n_chunks > _MAX_CHUNKS_FOR_LIBSNDFILE
     return FileFacts(
         missing=missing if span.missing else None,
@@ -128,7 +128,7 @@ def _lead_bytes(file: BinaryIO, head: bytes, layout: _Layout, data: _Chunk) -> i
 
 
 def _chunks(file: BinaryIO, layout: _Layout, position: int, file_bytes: int) -> Iterator[_Chunk]:
-    """The chunks from a position on; ends where no header fits or a size cannot be."""
+    """Yield the chunks from a position on, up to the first invalid header or size."""
     for _ in range(_MAX_CHUNKS):
         if position + layout.header_bytes > file_bytes:
             return
@@ -144,9 +144,9 @@ def _chunks(file: BinaryIO, layout: _Layout, position: int, file_bytes: int) -> 
 
 
 def _behind(file: BinaryIO, head: bytes, layout: _Layout, end: int, file_bytes: int) -> tuple[int, int | None]:
-    """What lies behind the audio that a header promises: bytes of more audio, and where a joined file begins."""
+    """Return the bytes of audio behind the length in the header, and the offset of a joined file."""
     if struct.calcsize(layout.size_format) == 4:
-        for wraps in range((file_bytes - end) >> 32, 0, -1):  # a size of 32 bits that wrapped, with chunks behind
+        for wraps in range((file_bytes - end) >> 32, 0, -1):  # a wrapped 32-bit size, with chunks behind
             is_all, next_at = _trailer(file, head, layout, end + (wraps << 32), file_bytes)
             if is_all:
                 return wraps << 32, next_at
@@ -155,7 +155,7 @@ def _behind(file: BinaryIO, head: bytes, layout: _Layout, end: int, file_bytes: 
 
 
 def _trailer(file: BinaryIO, head: bytes, layout: _Layout, start: int, file_bytes: int) -> tuple[bool, int | None]:
-    """Whether all from ``start`` on is something else than audio, and where in it a joined file begins."""
+    """Return whether everything from ``start`` on is no audio, and the offset of a joined file in it."""
     if _is_tag_or_rest(file, start, file_bytes) or is_silent(file, start):
         return True, None
     position = start
@@ -176,7 +176,7 @@ def _is_tag_or_rest(file: BinaryIO, position: int, file_bytes: int) -> bool:
 
 
 def _is_open(file: BinaryIO, head: bytes, size: int) -> bool:
-    """Whether a data size is a placeholder. A size of 0 is one only where the whole file's size is one too."""
+    """Whether a data size is a placeholder; 0 is one only if the size of the whole file is one as well."""
     if head[:4] == b"caff":
         return size < 0
     if size:
@@ -195,7 +195,7 @@ def _au_facts(file: BinaryIO, head: bytes) -> FileFacts:
     rest = available - size
     surplus = rest if rest > HEADER_SLACK_BYTES and not is_silent(file, offset + size) else 0
     span = DataSpan(offset, size, available, surplus)
-    missing = f"the header promises {size} bytes of audio and {available} are there"
+    missing = f"the header states {size} bytes of audio and the file has {available}"
     return FileFacts(missing=missing if span.missing else None, span=span)
 
 

@@ -18,7 +18,7 @@ _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 
 
 def cut_container(file: BinaryIO) -> str | None:
-    """What tells that the end of such a file is missing, as a clause; None where nothing does or it is another file."""
+    """Return evidence that the end of such a file is missing, as a clause; None where there is none."""
     file.seek(0)
     head = file.read(16)
     if is_mp4_cut(file):
@@ -44,7 +44,7 @@ def is_mp4_cut(file: BinaryIO) -> bool:
         (size,) = struct.unpack(">I", file.read(4))
         if size == 1:
             size = struct.unpack(">4xQ", file.read(12).ljust(12, b"\0"))[0]
-        if size == 0:  # the last box, as long as the file
+        if size == 0:  # the last box, which extends to the end of the file
             return False
         if size < 8:
             return True
@@ -53,7 +53,7 @@ def is_mp4_cut(file: BinaryIO) -> bool:
 
 
 def _matroska_missing(file: BinaryIO) -> int:
-    """How many bytes the elements of a Matroska or WebM file reach beyond its end."""
+    """Return how many bytes the elements of a Matroska or WebM file reach beyond its end."""
     file_bytes, position = size_of(file), 0
     for _ in range(_MAX_PARTS):
         if position >= file_bytes:
@@ -74,7 +74,7 @@ def _matroska_missing(file: BinaryIO) -> int:
 
 
 def _variable_number(data: bytes, *, keeps_marker: bool) -> tuple[int | None, int]:
-    """A number of EBML and how many bytes it takes."""
+    """Return a number of EBML and its size in bytes."""
     if not data or not data[0]:
         return None, 0
     n_bytes = 9 - data[0].bit_length()
@@ -85,7 +85,7 @@ def _variable_number(data: bytes, *, keeps_marker: bool) -> tuple[int | None, in
 
 
 def _asf_missing(file: BinaryIO) -> int:
-    """How many bytes the data of an ASF file reach beyond its end."""
+    """Return how many bytes the data of an ASF file reach beyond its end."""
     file_bytes, position = size_of(file), 0
     for _ in range(_MAX_PARTS):
         file.seek(position)
@@ -93,7 +93,7 @@ def _asf_missing(file: BinaryIO) -> int:
         if len(head) < 24:
             break
         (size,) = struct.unpack("<Q", head[16:])
-        if size < 24:  # a stream that was not closed leaves its length open
+        if size < 24:  # a stream that was not closed states no length
             break
         if head[:16] == _ASF_DATA:
             return max(0, position + int(size) - file_bytes)

@@ -1,4 +1,4 @@
-"""Songs and stems copied from one file format to another, block by block."""
+"""Conversion of songs and stems between file formats, block by block."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def decode_to_wav(
     max_seconds: float = math.inf,
     on_progress: Callable[[float], None] = lambda seconds: None,
 ) -> tuple[str, ...]:
-    """Decode any song into a WAV of 32-bit float, so that the samples stay what they are.
+    """Decode any song to a WAV of 32-bit float without changing its samples.
 
     Args:
-        source: anything that can be read, one or two channels; one is doubled.
-        target: the file to be made.
-        max_seconds: a longer song is refused as soon as that shows, whatever its header says.
-        on_progress: told how many seconds are done, after every block.
+        source: any readable file of one or two channels; a mono file becomes stereo.
+        target: the new file.
+        max_seconds: longer songs are refused while decoding, whatever the header states.
+        on_progress: called with the seconds decoded so far, after every block.
 
     Returns:
-        What a user should know of how the song was read, a clause each.
+        Notes on how the song was read, one clause each.
 
     Raises:
         InputError: the song cannot be read, has more than two channels or is too long.
@@ -60,11 +60,11 @@ def decode_to_wav(
 
 
 def check_song(path: str | PathLike[str], *, max_seconds: float) -> float | None:
-    """The length of a song in seconds as its header tells it, None where it does not, before anything is decoded.
+    """Return the length of a song in seconds by its header, or None, without decoding.
 
     Raises:
-        InputError: the header tells already that this cannot be separated: no audio, more than two channels, a rate
-            that no recording has, or too long.
+        InputError: the header shows that the song cannot be separated: no audio, more than two channels, an impossible
+            sample rate, or too long.
     """
     info = probe(path)
     if info.channels > N_CHANNELS:
@@ -78,9 +78,9 @@ def check_song(path: str | PathLike[str], *, max_seconds: float) -> float | None
 def convert_stems(
     stems: Mapping[str, Path], directory: Path, *, subtype: str, file_format: str, describe: Describe | None = None
 ) -> dict[str, Path]:
-    """Copy stereo stems of one rate and length into ``directory/<name>.<file_format>``, all of them or none.
+    """Copy stereo stems of one rate and length to ``directory/<name>.<file_format>``, all of them or none.
 
-    The files are those that a separation straight into this format would have written.
+    The files are the same as those of a separation directly to this format.
 
     Args:
         stems: name to file.
@@ -113,9 +113,9 @@ def convert_stems(
 
 
 def interleave(stems: Mapping[str, Path], target: Path) -> None:
-    """Put stereo stems of one rate and length side by side into one WAV of 2 · n channels, 16 bit.
+    """Write stereo stems of one rate and length to one WAV of 2 · n channels, 16 bit.
 
-    One file with all stems plays them in step to the sample, which several players cannot.
+    One file keeps all stems in sync when played, which several players cannot.
 
     Raises:
         InputError: a stem cannot be read.
@@ -129,7 +129,7 @@ def interleave(stems: Mapping[str, Path], target: Path) -> None:
 
 
 class _WavFile:
-    """An open WAV; errors of libsndfile become errors of this package."""
+    """An open WAV; errors of libsndfile are raised as OutputError."""
 
     def __init__(self, file: soundfile.SoundFile, final: Path) -> None:
         self._file, self._final = file, final
@@ -145,7 +145,7 @@ class _WavFile:
 
 @contextmanager
 def _wav(final: Path, sample_rate: int, channels: int, subtype: str, *, seconds: float | None) -> Iterator[_WavFile]:
-    """A WAV that gets its name once it is complete; an RF64 where its length is not known or too much for a WAV."""
+    """Yield a WAV that gets its name once it is complete; RF64 where its length is unknown or too large for WAV."""
     size = math.inf if seconds is None else seconds * sample_rate * channels * SUBTYPE_BYTES[subtype]
     container = "WAV" if size < WAV_LIMIT_BYTES else "RF64"
     try:
@@ -162,7 +162,7 @@ def _wav(final: Path, sample_rate: int, channels: int, subtype: str, *, seconds:
 def _too_long(path: str | PathLike[str], max_seconds: float, seconds: float | None = None) -> InputError:
     length = "" if seconds is None else f" of {seconds:.0f} s"
     return InputError(
-        f"the song{length} is longer than the {max_seconds:g} s that are allowed here",
+        f"the song{length} is longer than the limit of {max_seconds:g} s",
         where=path,
         hint="cut it, or raise the limit",
     )

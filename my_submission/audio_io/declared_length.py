@@ -1,7 +1,7 @@
-"""What a file's structure promises, against what the file holds.
+"""Comparison of the length that a file's structure states with the content of the file.
 
-libsndfile and FFmpeg shorten files silently when their end is missing, when a size in a header is too small, or when
-another recording follows the first one.
+libsndfile and FFmpeg silently shorten files whose end is missing, whose header has too small a size, or that contain
+several recordings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NO_FACTS = FileFacts()
 
 
 def file_facts(file: BinaryIO) -> FileFacts:
-    """Facts of an open file, or of the first of several that were joined; nothing is decoded."""
+    """Return facts of an open file, or of the first of several joined ones, without decoding."""
     for look in (chunk_facts, ogg_facts, flac_facts, mpeg_facts):
         facts = look(file)
         if facts != NO_FACTS:

@@ -1,4 +1,4 @@
-"""Reading audio files in blocks, whatever their format, in bounded memory."""
+"""Decoding of audio files of any format in blocks, in bounded memory."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from my_submission.errors import InputError
 from my_submission.stems import Waveform
 
 BLOCK_SAMPLES = 262_144
-"""Six seconds at 44.1 kHz: 2 MiB of stereo float32."""
+"""Default block: six seconds at 44.1 kHz, 2 MiB of stereo float32."""
 
 _MAX_RECORDINGS = 10_000
-"""In one file; a hostile one could hold one every hundred bytes."""
+"""Limit on joined recordings in a file; a hostile one could hold one every hundred bytes."""
 
 _Recording = tuple[FilePart, FileFacts]
 
@@ -41,10 +41,10 @@ _logger = logging.getLogger(__name__)
 
 
 def probe(path: str | PathLike[str], options: ReadOptions = DEFAULT_READ_OPTIONS) -> AudioInfo:
-    """Facts of an audio file, without decoding it all.
+    """Return facts of an audio file without decoding all of it.
 
     Raises:
-        InputError: the file is missing, unreadable, empty, cut (where its header tells) or not audio.
+        InputError: the file is missing, unreadable, empty, cut (if its header shows it) or not audio.
     """
     with open_decoder(path, options) as decoder:
         return decoder.info
@@ -56,7 +56,7 @@ def read_blocks(path: str | PathLike[str], *, block_samples: int = BLOCK_SAMPLES
     Integer samples are scaled as libsndfile does (16 bit: by 32768); float samples beyond ±1 are kept.
 
     Raises:
-        InputError: as ``probe``; also in the middle, when the file turns out to be damaged or cut.
+        InputError: as :func:`probe`; also while decoding, when the file turns out to be damaged or cut.
     """
     if block_samples < 1:
         raise ValueError(f"block_samples={block_samples} must be at least 1")
@@ -65,7 +65,7 @@ def read_blocks(path: str | PathLike[str], *, block_samples: int = BLOCK_SAMPLES
 
 
 def checked_blocks(decoder: Decoder, block_samples: int) -> Iterator[Waveform]:
-    """The blocks of an open file, which must hold at least one sample."""
+    """Yield the blocks of an open file, which must hold at least one sample."""
     is_empty = True
     for block in decoder.blocks(block_samples):
         is_empty = False
@@ -76,7 +76,7 @@ def checked_blocks(decoder: Decoder, block_samples: int) -> Iterator[Waveform]:
 
 @contextmanager
 def open_decoder(path: str | PathLike[str], options: ReadOptions = DEFAULT_READ_OPTIONS) -> Iterator[Decoder]:
-    """Open a file with libsndfile, or with FFmpeg's libraries where libsndfile declines or would not read it whole."""
+    """Open a file with libsndfile, or with FFmpeg's libraries where libsndfile cannot read all of it."""
     file = Path(path)
     with _reading(file):
         _check_readable(file)
@@ -100,7 +100,7 @@ def _open_part(part: FilePart, facts: FileFacts, options: ReadOptions) -> Decode
     try:
         decoder = SoundFileDecoder(part, facts)
     except NotForLibsndfileError as error:
-        _logger.debug("%s: libsndfile declines (%s), trying FFmpeg", part.path, error)
+        _logger.debug("%s: libsndfile cannot read it (%s), trying FFmpeg", part.path, error)
         return MediaDecoder(part, facts, options)
     try:
         check_single_track(part.path, options)
@@ -109,12 +109,12 @@ def _open_part(part: FilePart, facts: FileFacts, options: ReadOptions) -> Decode
         raise
     if not options.downmix or decoder.info.channels <= 2:
         return decoder
-    decoder.close()  # libsndfile does not tell which channel is which
+    decoder.close()  # libsndfile does not name the channels
     return MediaDecoder(part, facts, options)
 
 
 def _recordings(path: Path) -> list[_Recording]:
-    """The recordings that follow one another in a file, of which nothing is missing as far as its structure tells."""
+    """Return the joined recordings of a file; refuse it where its structure shows that something is missing."""
     recordings: list[_Recording] = []
     start: int | None = 0
     while start is not None:
@@ -125,7 +125,7 @@ def _recordings(path: Path) -> list[_Recording]:
         recordings.append((FilePart(path, start, stop), facts))
         start = stop
         if len(recordings) > _MAX_RECORDINGS:
-            raise unreadable_error(path, f"more than {_MAX_RECORDINGS} recordings follow one another in it")
+            raise unreadable_error(path, f"it contains more than {_MAX_RECORDINGS} joined recordings")
     return recordings
 
 
@@ -140,7 +140,7 @@ def _refuse_broken(path: Path, facts: FileFacts) -> None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn errors of the operating system into errors that say what to do."""
+    """Translate errors of the operating system into InputError."""
     try:
         yield
     except FileNotFoundError as error:
@@ -148,7 +148,7 @@ def _reading(path: Path) -> Iterator[None]:
     except IsADirectoryError as error:
         raise InputError("this is a folder, not an audio file", where=path, hint="name a file in it") from error
     except PermissionError as error:
-        if path.is_dir():  # what Windows says of a folder
+        if path.is_dir():  # the error of Windows for a folder
             raise InputError("this is a folder, not an audio file", where=path, hint="name a file in it") from error
         raise InputError(
             "there is no permission to read this file",
@@ -161,11 +161,11 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _check_readable(path: Path) -> None:
-    """Refuse what is not a readable, non-empty regular file, or has no header."""
+    """Refuse anything but a readable, non-empty regular file with a header."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise InputError("this is a pipe or device, not a file", where=path, hint="write its audio to a file first")
     with path.open("rb") as file:
         if not file.read(1):
             raise InputError("the file is empty (0 bytes)", where=path, hint="copy or download it again")
     if path.suffix.lower() == ".raw":
-        raise InputError("raw samples have no header that says how to read them", where=path, hint="convert it to WAV")
+        raise InputError("raw samples have no header with their format", where=path, hint="convert it to WAV")

@@ -1,4 +1,4 @@
-"""What every decoder offers: facts of a file, then its samples in blocks; and the errors they share."""
+"""Interface of decoders: facts of a file, then its samples in blocks; and their common errors."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from my_submission.stems import Waveform
 
 _LOWEST_RATE_HZ = 1_000
 _HIGHEST_RATE_HZ = 1_536_000
-"""Telephone recordings have 8 kHz, the fastest converters 1.536 MHz; outside that range a header is damaged."""
+"""Valid sample rates in Hz: telephone recordings have 8 kHz, the fastest converters 1.536 MHz."""
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read a file of several audio tracks, or of more than two channels.
+    """Options for files with several audio tracks or more than two channels.
 
     Attributes:
-        audio_track: which track, counted from 1; None for the default one, or else the first with one or two channels.
-        downmix: whether more than two channels are mixed down to stereo; else they are refused.
+        audio_track: number of the track, from 1; None for the default one, or else the first with one or two channels.
+        downmix: whether more than two channels are mixed down to stereo instead of refused.
     """
 
     audio_track: int | None = None
@@ -41,11 +41,11 @@ class AudioInfo:
     Attributes:
         path: the file.
         sample_rate: in Hz.
-        channels: how many.
-        samples: length in samples of each channel; None where only decoding tells.
+        channels: number of channels.
+        samples: length in samples per channel; None where it is known only after decoding.
         container: the file format, such as "WAV", "FLAC" or "mov,mp4,m4a,3gp,3g2,mj2".
-        codec: how samples are stored, such as "PCM_16", "VORBIS" or "aac".
-        declared_seconds: length as the file states it, rounded where ``samples`` is None; None where it states none.
+        codec: encoding of the samples, such as "PCM_16", "VORBIS" or "aac".
+        declared_seconds: length that the file states, rounded where ``samples`` is None; None where it states none.
     """
 
     path: Path
@@ -59,7 +59,7 @@ class AudioInfo:
     def __post_init__(self) -> None:
         if not _LOWEST_RATE_HZ <= self.sample_rate <= _HIGHEST_RATE_HZ:
             raise InputError(
-                f"the header gives a sample rate of {self.sample_rate} Hz, which no recording has",
+                f"the header gives a sample rate of {self.sample_rate} Hz, which is impossible",
                 where=self.path,
                 hint="the file is damaged or mislabelled: export it again at 44100 Hz",
             )
@@ -78,10 +78,10 @@ class Decoder(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of how the file was read, a clause each; complete after the last block."""
+        """Notes on how the file was read, one clause each; complete after the last block."""
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
-        """The samples from the first to the last, in float32 (channels, n) of at most ``block_samples``.
+        """Yield all samples in blocks float32 (channels, n) of at most ``block_samples``.
 
         Raises:
             InputError: the file turns out to be damaged or cut.
@@ -92,7 +92,7 @@ class Decoder(Protocol):
 
 
 def in_blocks(blocks: Iterable[Waveform], block_samples: int) -> Iterator[Waveform]:
-    """The same samples in blocks of one length, but for the last."""
+    """Yield the same samples in blocks of one length, except for the last."""
     waiting: list[Waveform] = []
     n_waiting = 0
     for block in blocks:
@@ -109,7 +109,7 @@ def in_blocks(blocks: Iterable[Waveform], block_samples: int) -> Iterator[Wavefo
 
 
 def cut_error(path: Path, detail: str) -> InputError:
-    """The error for a file whose end is missing."""
+    """Return the error for a file whose end is missing."""
     return InputError(
         f"the file is truncated: {detail}",
         where=path,
@@ -118,7 +118,7 @@ def cut_error(path: Path, detail: str) -> InputError:
 
 
 def damaged_error(path: Path, detail: str) -> InputError:
-    """The error for a file of which a part is damaged."""
+    """Return the error for a damaged file."""
     return InputError(
         f"the file is damaged: {detail}",
         where=path,
@@ -127,7 +127,7 @@ def damaged_error(path: Path, detail: str) -> InputError:
 
 
 def unreadable_error(path: Path, detail: str) -> InputError:
-    """The error for a file that neither libsndfile nor FFmpeg takes for audio."""
+    """Return the error for a file that neither libsndfile nor FFmpeg can decode."""
     return InputError(
         f"this is not audio that can be decoded ({detail})",
         where=path,
@@ -136,10 +136,10 @@ def unreadable_error(path: Path, detail: str) -> InputError:
 
 
 def empty_error(path: Path) -> InputError:
-    """The error for a file without a single sample."""
+    """Return the error for a file without samples."""
     return InputError("the file holds no samples", where=path, hint="record or export it again")
 
 
 def salvage_command(path: Path) -> str:
-    """A command that writes whatever can be decoded into a new file."""
+    """Return a command that writes the decodable part to a new file."""
     return shlex.join(["ffmpeg", "-i", path.name, f"{path.stem} salvaged.wav"])

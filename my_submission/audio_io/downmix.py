@@ -1,8 +1,7 @@
-"""Surround mixed down to stereo by the coefficients of ITU-R BS.775.
+"""Downmix of surround to stereo with the coefficients of ITU-R BS.775.
 
-Left gets the front left channel, the centre and its own surrounds at −3 dB; a rear centre comes at −6 dB into both;
-the LFE channel is left out, as in every such downmix. All is scaled so that no sum can exceed full scale, as
-``ffmpeg -ac 2`` does.
+Left is the front left channel plus the centre and the left surrounds at −3 dB, and a rear centre at −6 dB; right
+likewise. The LFE channel is left out. The sum is scaled so that it cannot exceed full scale, as ``ffmpeg -ac 2`` does.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _USUAL_ORDERS = {
     7: "FL FR FC LFE BC SL SR",
     8: "FL FR FC LFE BL BR SL SR",
 }
-"""Channels of a file that does not name them, by how many there are: the order of FLAC (RFC 9639, 9.1.3)."""
+"""Default channel order by number of channels: that of FLAC (RFC 9639, 9.1.3)."""
 
 
 class Downmix:
@@ -48,7 +47,7 @@ class Downmix:
         names: FFmpeg's names of the channels, in the order of the file.
 
     Raises:
-        ValueError: they are not known, nor is there a usual order of so many channels.
+        ValueError: they are unknown, and so many channels have no default order.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -63,8 +62,8 @@ class Downmix:
 
     @property
     def note(self) -> str:
-        """What was done, as a clause."""
-        order = " ".join(self._names) + (", assumed: the file does not tell" if self._is_assumed else "")
+        """Note on the downmix, as a clause."""
+        order = " ".join(self._names) + (", assumed because the file does not name them" if self._is_assumed else "")
         level = 20 * math.log10(self._scale)
         return (
             f"{len(self._names)} channels ({order}) were mixed down to stereo: centre and surrounds at -3 dB, "

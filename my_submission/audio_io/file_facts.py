@@ -1,11 +1,11 @@
-"""What a look at a file's structure tells before anything is decoded."""
+"""Facts of a file by its structure, before decoding."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 HEADER_SLACK_BYTES = 44
-"""Some writers count the header as data; so few bytes are a third of a millisecond of CD audio."""
+"""Tolerance on the size of audio data, because some writers count the header: 1/3 ms of CD audio."""
 
 
 @dataclass(frozen=True)
@@ -13,11 +13,11 @@ class DataSpan:
     """The audio data of a file in a chunked container, in bytes.
 
     Attributes:
-        start: where it begins.
-        declared: what the header promises; None when it leaves the length open, as pipes do.
-        available: what lies between the start of the data and the end of the file.
-        surplus: audio behind what the header promises: not the chunks, tags or zeros that may follow.
-        n_chunks: chunks before it.
+        start: offset of the first byte.
+        declared: size in the header; None where it states none, as in pipes.
+        available: size from the start of the data to the end of the file.
+        surplus: audio beyond the declared size, without chunks, tags or zeros that may follow.
+        n_chunks: number of chunks before it.
     """
 
     start: int
@@ -28,30 +28,30 @@ class DataSpan:
 
     @property
     def missing(self) -> int:
-        """Bytes promised and absent; 0 when all is there or nothing was promised."""
+        """Declared bytes that the file does not have."""
         missing = 0 if self.declared is None else self.declared - self.available
         return missing if missing > HEADER_SLACK_BYTES else 0
 
     @property
     def audio(self) -> int:
-        """Bytes of audio that are there."""
+        """Bytes of audio in the file."""
         return self.available if self.declared is None else min(self.declared + self.surplus, self.available)
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What the structure of a file tells.
+    """Facts of a file by its structure.
 
     Attributes:
-        missing: what tells that the end or a part of it is missing, as a clause; None where nothing does.
-        damage: what tells that a part of it is damaged, as a clause; None where nothing does.
-        unusable: why nobody should try to read it, as a clause; None where it may be read.
-        span: where the samples of a chunked container lie.
-        next_at: where another file begins that was joined to this one; None where there is none.
-        has_exact_length: whether a count of samples in the header was compared with the file and is right.
-        declared_seconds: a length that is still to be compared with what is decoded.
-        needs_ffmpeg: why libsndfile would stop early or take long, as a clause; None where it would not.
-        notes: what a user should know, a clause each.
+        missing: evidence that a part of it is missing, as a clause; None where there is none.
+        damage: evidence that a part of it is damaged, as a clause; None where there is none.
+        unusable: reason not to read it at all, as a clause; None where it may be read.
+        span: audio data of a chunked container.
+        next_at: offset of a file that was joined to this one; None where there is none.
+        has_exact_length: whether the number of samples in the header was verified.
+        declared_seconds: a length that must still be compared with the decoded one.
+        needs_ffmpeg: why libsndfile would stop early or be slow, as a clause; None where it would not.
+        notes: notes for the user, one clause each.
     """
 
     missing: str | None = None

@@ -1,4 +1,4 @@
-"""A stretch of a file as a file of its own: one of several that were joined, or samples without their header."""
+"""A part of a file as a file object: one of several joined recordings, or samples without their header."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class FilePart:
         return not self.start and self.stop is None
 
     def open(self) -> BinaryIO:
-        """Open it for reading; positions count from ``start``."""
+        """Open it for reading; offsets count from ``start``."""
         file = self.path.open("rb")
         if self.is_whole:
             return file
@@ -70,12 +70,12 @@ class FilePart:
 
 
 def size_of(file: BinaryIO) -> int:
-    """The length of an open file or part of one, in bytes; the position is left at the end."""
+    """Return the size of an open file or part in bytes; the position moves to the end."""
     return file.seek(0, os.SEEK_END)
 
 
 def is_silent(file: BinaryIO, start: int) -> bool:
-    """Whether there are only zeros from ``start`` on, as where a file was padded to whole blocks of a disk."""
+    """Whether there are only zeros from ``start`` on, as in a file that is padded to disk blocks."""
     file.seek(start)
     while block := file.read(1 << 20):
         if block.count(0) != len(block):

@@ -1,4 +1,4 @@
-"""The last frame of a FLAC file (RFC 9639) against the number of samples that its header tells."""
+"""Comparison of the last frame of a FLAC file (RFC 9639) with the number of samples in its header."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from my_submission.audio_io.mpeg_frames import tag_bytes
 _STREAM_INFO = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 _BLOCK_BYTES = 1 << 20
 _TAIL_BYTES = 1 << 20
-"""The longest frame with eight channels of 65 535 samples is longer, but nobody makes such."""
+"""Search range for a frame; only frames of eight channels of 65 535 samples are longer, which no encoder writes."""
 
 _BLOCK_SAMPLES = {
     1: 192,
@@ -21,7 +21,7 @@ _BLOCK_SAMPLES = {
 
 
 def flac_facts(file: BinaryIO) -> FileFacts:
-    """Facts of a FLAC file, up to where another one that was joined to it begins."""
+    """Return facts of a FLAC file, up to the start of a joined one."""
     start = tag_bytes(file)
     file.seek(start)
     head = file.read(42)
@@ -33,11 +33,11 @@ def flac_facts(file: BinaryIO) -> FileFacts:
     if not n_declared or n_samples is None or n_samples <= n_declared:
         return FileFacts(next_at=next_at)
     said = f"its header counts {n_declared} samples and its last frame ends at sample {n_samples}"
-    return FileFacts(next_at=next_at, needs_ffmpeg=said, notes=(f"{said}; all that are there were read",))
+    return FileFacts(next_at=next_at, needs_ffmpeg=said, notes=(f"{said}; all of them were read",))
 
 
 def _joined_at(file: BinaryIO, position: int) -> int | None:
-    """Where another FLAC file begins."""
+    """Return the offset of a joined FLAC file."""
     file.seek(position)
     kept = b""
     while block := file.read(_BLOCK_BYTES):
@@ -53,7 +53,7 @@ def _joined_at(file: BinaryIO, position: int) -> int | None:
 
 
 def _end_sample(file: BinaryIO, stop: int, block_samples: int) -> int | None:
-    """The number of the sample behind the last frame before ``stop``; None where no whole frame ends there."""
+    """Return the sample number after the last frame before ``stop``; None where no complete frame ends there."""
     start = max(0, stop - _TAIL_BYTES)
     file.seek(start)
     tail = file.read(stop - start)
@@ -70,7 +70,7 @@ def _end_sample(file: BinaryIO, stop: int, block_samples: int) -> int | None:
 
 
 def _frame_end(header: bytes, block_samples: int) -> int | None:
-    """The number of the sample behind a frame, by its header; None where the header's checksum is wrong."""
+    """Return the sample number after a frame, by its header; None where the header's checksum is wrong."""
     if len(header) < 6:
         return None
     number, n_bytes = _coded_number(header[4:11])
@@ -87,7 +87,7 @@ def _frame_end(header: bytes, block_samples: int) -> int | None:
 
 
 def _coded_number(data: bytes) -> tuple[int | None, int]:
-    """A number written as UTF-8 writes characters, and how many bytes it takes."""
+    """Return a number that is coded like a character in UTF-8, and its size in bytes."""
     lead = data[0]
     if lead < 0x80:
         return lead, 1
@@ -114,7 +114,7 @@ _CRC_8, _CRC_16 = _crc_table(0x07, 8), _crc_table(0x8005, 16)
 
 
 def _crc(data: bytes, table: tuple[int, tuple[int, ...]]) -> int:
-    """A checksum begun at 0; that of data which end with their own is 0."""
+    """Return a checksum that starts at 0; it is 0 for data that end in their own checksum."""
     bits, entries = table
     value, mask = 0, (1 << bits) - 1
     for byte in data:

@@ -1,4 +1,4 @@
-"""Recordings that follow one another in one file: chained Ogg streams, files that were joined by ``cat``."""
+"""Joined recordings in one file: chained Ogg streams, files concatenated by ``cat``."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from my_submission.stems import Waveform
 
 
 class JoinedDecoder:
-    """Reads one recording after another; those of another sample rate are resampled, a mono one beside stereo doubled.
+    """Decoder of one recording after another, resampled to one rate, with mono copied to stereo where both occur.
 
     Args:
         path: the file.
-        openers: what opens each recording in it, in order.
+        openers: functions that open the recordings, in order.
 
     Raises:
-        InputError: one of them cannot be read, or their numbers of channels cannot be brought together.
+        InputError: one of them cannot be read, or their numbers of channels do not match.
     """
 
     def __init__(self, path: Path, openers: Sequence[Callable[[], Decoder]]) -> None:
         self._path, self._openers = path, tuple(openers)
-        self._notes = [f"{len(openers)} recordings follow one another in this file; all were read"]
+        self._notes = [f"{len(openers)} joined recordings in this file; all were read"]
         infos = []
         for number in range(len(openers)):
             with closing(self._open(number)) as decoder:
@@ -37,20 +37,20 @@ class JoinedDecoder:
 
     @property
     def info(self) -> AudioInfo:
-        """Facts of the file: the rate of its first recording, as many channels as any of them has."""
+        """Facts of the file: the rate of its first recording, the largest number of channels."""
         return self._info
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How many there are, and what those of each say."""
+        """Notes on their number, and those of each recording."""
         return tuple(self._notes)
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
-        """The samples of all recordings in blocks float32 (channels, n)."""
+        """Yield the samples of all recordings in blocks float32 (channels, n)."""
         return in_blocks(self._all_blocks(block_samples), block_samples)
 
     def close(self) -> None:
-        """Nothing is open between the recordings."""
+        """Do nothing: each recording is closed after reading."""
 
     def _describe(self) -> AudioInfo:
         first = self._infos[0]
@@ -63,7 +63,7 @@ class JoinedDecoder:
             )
         rates = {info.sample_rate for info in self._infos}
         if len(rates) > 1:
-            self._notes.append(f"recordings of another sample rate were brought to {first.sample_rate} Hz")
+            self._notes.append(f"recordings of another sample rate were resampled to {first.sample_rate} Hz")
         lengths = [info.samples for info in self._infos]
         is_known = len(rates) == 1 and None not in lengths
         samples = sum(length or 0 for length in lengths) if is_known else None

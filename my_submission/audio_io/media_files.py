@@ -1,7 +1,7 @@
 """Decoding by FFmpeg's libraries (PyAV): M4A, MP4, .stem.mp4, WebM, Matroska, WMA and the rest.
 
-Files are decoded to their end, whatever length they declare. Lengths are those that the ffmpeg command of the same
-version writes for the same file.
+Files are decoded to their end, whatever length they state. The decoded length is that of the ffmpeg command of the same
+version.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ from my_submission.errors import InputError
 from my_submission.stems import Waveform
 
 _EXACT_LENGTHS = {"wv", "tta", "flac", "ape", "tak"}
-"""Containers that state the length to the sample."""
+"""Containers that state the exact length in samples."""
 
 _LENGTH_DECLARED_BY = ("mp4", "matroska", *_EXACT_LENGTHS)
 """Containers that state the length; elsewhere FFmpeg guesses it from bit rate and file size."""
 
 _DURATION_SLACK_SECONDS = 0.25
-"""Declared lengths are rounded, and count encoder delay that is not played."""
+"""Tolerance on stated lengths, which are rounded and include encoder delay."""
 
 _SELF_SYNCHRONISING = {"mp3", "aac"}
-"""Streams of frames without a container: what lies between them, such as the tag of a joined file, is passed over."""
+"""Streams of frames without a container; other data between frames, such as tags of a joined file, are skipped."""
 
 _MAX_LOST_SECONDS, _MAX_LOST_SHARE = 0.25, 0.01
-"""So much of such a stream may be undecodable, whichever is more; beyond it the file is refused."""
+"""Limits on the undecodable part of such a stream, of which the larger holds."""
 
 
 class MediaDecoder:
-    """A file that FFmpeg reads.
+    """Decoder that uses FFmpeg.
 
     Args:
         part: an existing file, or part of one.
-        facts: what its structure tells.
-        options: which track, and whether to mix down.
+        facts: of its structure.
+        options: track and downmix.
 
     Raises:
-        InputError: it is not media, has no audio stream, or its codec is not known here.
+        InputError: it is not media, has no audio stream, or an unknown codec.
     """
 
     def __init__(self, part: FilePart, facts: FileFacts, options: ReadOptions) -> None:
@@ -86,16 +86,16 @@ class MediaDecoder:
 
     @property
     def info(self) -> AudioInfo:
-        """Facts of the file; its length is known only by decoding."""
+        """Facts of the file; its length is known only after decoding."""
         return self._info
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which track was read, what was mixed down, what was lost."""
+        """Notes on the track, the downmix and lost frames."""
         return tuple(self._notes)
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
-        """The samples in blocks float32 (channels, n); damage on the way or a missing end is an InputError."""
+        """Yield the samples in blocks float32 (channels, n); InputError where the file is damaged or cut."""
         return in_blocks(self._waveforms(), block_samples)
 
     def close(self) -> None:
@@ -199,7 +199,7 @@ class MediaDecoder:
         return self._facts.declared_seconds or _declared_seconds(self._container, self._stream)
 
     def _check_end(self, seconds: float) -> None:
-        """Compare what was decoded with what the file states, and say what could not be decoded."""
+        """Compare the decoded length with the stated one, and note frames that could not be decoded."""
         declared = self._declared_seconds()
         is_exact = self._container.format.name in _EXACT_LENGTHS
         slack = 1 / self._info.sample_rate if is_exact else _DURATION_SLACK_SECONDS
@@ -217,14 +217,14 @@ class MediaDecoder:
 
 
 class _QuietFile:
-    """A file for PyAV, which prints what a file object raises when a damaged header leads to an impossible place."""
+    """A file object that does not raise on invalid offsets of damaged headers, because PyAV prints such errors."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.read, self.tell = file.read, file.tell
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position; a negative number where it cannot be."""
+        """Move to an offset; return a negative number where it is invalid."""
         try:
             return self._file.seek(offset, whence)
         except (OSError, ValueError, OverflowError):
@@ -233,15 +233,15 @@ class _QuietFile:
 
 def _surplus_note(container: str, surplus: int, path: Path) -> str:
     if container == "wav":
-        return f"its header promises less audio than there is; the {surplus} bytes behind it were read too"
+        return f"its header states less audio than the file has; {surplus} more bytes were read"
     return (
-        f"its header promises less than there is; {surplus} bytes behind it were not read. To read them: "
+        f"its header states less audio than the file has; {surplus} more bytes were not read. To read them: "
         f"{salvage_command(path)}"
     )
 
 
 def _length_settings(facts: FileFacts) -> dict[str, str]:
-    """What makes FFmpeg read a WAV to the end of the file where its header promises less."""
+    """Return options with which FFmpeg reads a WAV to the end of the file where its header states less."""
     return {"ignore_length": "1"} if facts.span is not None and facts.span.surplus else {}
 
 
@@ -254,7 +254,7 @@ def _import_av(path: Path) -> Any:
         import av
     except ImportError as error:
         raise InputError(
-            "libsndfile does not read this file whole and PyAV, which might, is not installed",
+            "libsndfile cannot read all of this file, and PyAV is not installed",
             where=path,
             hint="pip install av, or convert the file to WAV first",
         ) from error
@@ -262,12 +262,12 @@ def _import_av(path: Path) -> Any:
 
 
 def _text_options(av: Any) -> dict[str, str]:
-    """What makes ``av.open`` keep metadata that is no UTF-8; PyAV 19 does so by itself and knows no such option."""
+    """Return options with which ``av.open`` accepts metadata that is no UTF-8; PyAV 19 needs none."""
     return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def _declared_seconds(container: Any, stream: Any) -> float | None:
-    """The length of the audio stream as the file states it, or None where that would be a guess."""
+    """Return the length of the audio stream as the file states it, or None where it would be an estimate."""
     if not any(name in container.format.name for name in _LENGTH_DECLARED_BY):
         return None
     if stream.duration is not None:
@@ -281,7 +281,7 @@ def _declared_seconds(container: Any, stream: Any) -> float | None:
 
 
 def _to_float(frame: Any) -> Waveform:
-    """A decoded frame as float32 (channels, n); integers are scaled by their full scale, as libsndfile does."""
+    """Return a decoded frame as float32 (channels, n); integers are scaled by full scale, as libsndfile does."""
     samples = _to_array(frame)
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
@@ -297,5 +297,5 @@ def _to_float(frame: Any) -> Waveform:
 def _to_array(frame: Any) -> npt.NDArray[Any]:
     if frame.format.name not in {"s64", "s64p"}:
         return np.asarray(frame.to_ndarray())
-    n_values = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)  # PyAV knows no such arrays
+    n_values = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)  # PyAV has no such arrays
     return np.stack([np.frombuffer(plane, np.int64, n_values) for plane in frame.planes])

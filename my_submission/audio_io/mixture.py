@@ -1,4 +1,4 @@
-"""The mixture as the separators want it: stereo at 44.1 kHz, readable anywhere, with its statistics."""
+"""The mixture as input of the separators: stereo at 44.1 kHz in a random-access store, with its statistics."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import Waveform
 
 N_CHANNELS = 2
-"""Every published system works on stereo."""
+"""Channels of the mixture; every published system works on stereo."""
 
 _FIRST_SAMPLES = 8 * BLOCK_SAMPLES
-"""A store begins with so many at most: a damaged header may state any length."""
+"""Limit on the initial length of a store, because a damaged header may state any length."""
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """A song ready to be separated; closing it gives its store up.
+    """A song ready to be separated; closing it closes its store.
 
     Attributes:
-        store: its samples, 2 channels at the working rate (44 100 Hz, but for systems that work at any).
+        store: its samples, 2 channels at the working rate (44 100 Hz, except for systems that work at any rate).
         samples: length at the working rate.
-        source_rate: sample rate of what was given, in Hz.
-        source_samples: length of what was given, at its own rate.
-        source_channels: channels of what was given (1 or 2; one is duplicated).
+        source_rate: original sample rate in Hz.
+        source_samples: original length in samples.
+        source_channels: original number of channels (1 or 2; mono is duplicated).
         path: the file it came from, if any.
         statistics: of the samples in ``store``.
-        notes: what a user should know of how the file was read, a clause each.
+        notes: notes on how the file was read, one clause each.
     """
 
     store: SampleStore
@@ -54,7 +54,7 @@ class Mixture:
     notes: tuple[str, ...] = ()
 
     def close(self) -> None:
-        """Give the samples up."""
+        """Close the store."""
         self.store.close()
 
     def __enter__(self) -> Self:
@@ -73,15 +73,15 @@ def load_mixture(
     working_rate: Callable[[int], int] = lambda _: SAMPLE_RATE,
     options: ReadOptions = DEFAULT_READ_OPTIONS,
 ) -> Mixture:
-    """Decode a song of 1 or 2 channels into a store, resampled to the working rate where its own differs.
+    """Decode a song of 1 or 2 channels into a store, resampled to the working rate.
 
-    The length that a header states reserves no space: the store grows with what is decoded.
+    The store grows while decoding; the length in the header reserves no space.
 
     Args:
         path: the file.
         scratch_dir: folder for a temporary file that holds the samples; None keeps them in memory.
-        working_rate: the rate to resample a song of some rate to, in Hz.
-        options: which track to read, and whether more than 2 channels are mixed down.
+        working_rate: returns the working rate for a source rate, both in Hz.
+        options: track, and whether more than 2 channels are mixed down.
 
     Raises:
         InputError: missing, unreadable, empty, cut, not audio, more than 2 channels, NaN or infinity.
@@ -114,9 +114,9 @@ def load_mixture(
 
 
 def mixture_from_array(array: npt.ArrayLike, sample_rate: int, *, working_rate: int = SAMPLE_RATE) -> Mixture:
-    """A mixture of samples in memory: float (channels, samples) with 1 or 2 channels, or (samples,) for mono.
+    """Return a mixture of samples in memory: float (channels, samples) with 1 or 2 channels, or (samples,) for mono.
 
-    The array is never changed, and not copied where it is float32 at the working rate already.
+    The array is never changed, and not copied if it is float32 at the working rate.
 
     Raises:
         InputError: another shape or type, no samples, NaN or infinity, or a sample rate below 1 Hz.
@@ -140,11 +140,11 @@ def mixture_from_array(array: npt.ArrayLike, sample_rate: int, *, working_rate: 
 
 
 class _Spool:
-    """Fills a store from its start, growing it as samples come, and gathers statistics.
+    """Writer of blocks to a growing store that computes their statistics.
 
     Args:
-        store: what is filled.
-        expected: samples that will probably come; it is grown beyond only when more do.
+        store: the store.
+        expected: probable number of samples; the store grows when there are more.
     """
 
     def __init__(self, store: MemoryStore | DiskStore, expected: int) -> None:
@@ -154,11 +154,11 @@ class _Spool:
 
     @property
     def statistics(self) -> MixtureStatistics:
-        """Of all that was written."""
+        """Statistics of all samples written."""
         return self._gatherer.result()
 
     def fill(self, blocks: Iterable[Waveform], from_rate: int, to_rate: int) -> int:
-        """Resample and write blocks of 1 or 2 channels, cut the store to fit, return how many samples came in."""
+        """Resample and write blocks of 1 or 2 channels, trim the store, and return the number of input samples."""
         resampler: StreamResampler | None = None
         source_samples = 0
         for block in blocks:
@@ -182,7 +182,7 @@ class _Spool:
 
 
 def _finite(blocks: Iterable[Waveform], sample_rate: int, path: Path | None) -> Iterator[Waveform]:
-    """Pass float blocks on as float32, refusing the first that holds NaN or infinity."""
+    """Yield the blocks as float32; InputError at the first NaN or infinity."""
     done = 0
     for block in blocks:
         with np.errstate(over="ignore"):
@@ -200,7 +200,7 @@ def _finite(blocks: Iterable[Waveform], sample_rate: int, path: Path | None) -> 
 
 
 def _checked_waveform(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
-    """The array as (channels, samples) of floats, or an InputError that says how to bring it there."""
+    """Return the array as float (channels, samples); InputError with a hint for any other array."""
     if not np.issubdtype(array.dtype, np.floating):
         raise InputError(
             f"the array holds {array.dtype}, not floating point",
@@ -222,7 +222,7 @@ def _checked_waveform(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
 
 
 def too_many_channels(channels: int, path: Path | None) -> InputError:
-    """The error for a song of more than two channels."""
+    """Return the error for a song of more than two channels."""
     hint = "downmix to stereo first"
     if path is not None:
         hint = "use --downmix (ReadOptions(downmix=True)), or downmix to stereo first: " + shlex.join(

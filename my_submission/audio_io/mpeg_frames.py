@@ -1,6 +1,6 @@
-"""The frames of an MP3 (ISO 11172-3, 13818-3), counted and compared with what its Xing or Info tag says.
+"""Number of frames of an MP3 (ISO 11172-3, 13818-3), compared with its Xing or Info tag.
 
-Only such a count tells libsndfile the length; without one it guesses from the first frames and stops there.
+libsndfile needs the count of such a tag; without it, it estimates the length by the first frames and stops there.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _SAME_STREAM = 0xFFFE0C00
 """Bits of a header that stay the same in a stream: synchronisation, version, layer, sample rate."""
 
 _MAX_MISSING_FRAMES = 2
-"""A last frame that is cut takes up to one more with it, which keeps some of its bits; players do not tell."""
+"""Tolerance in frames: a cut last frame also loses the one before, which stores some of its bits in it."""
 
 
 _BYTES_OFF = 0.01
-"""Beyond it libmpg123 writes a warning to the terminal."""
+"""Limit beyond which libmpg123 prints a warning."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class _Header:
 
 
 def mpeg_facts(file: BinaryIO) -> FileFacts:
-    """Facts of an MP3; no facts for anything else, nor for one whose first frame does not come first."""
+    """Return facts of an MP3; no facts for any other file, or where other data precede the first frame."""
     file_bytes, start = size_of(file), tag_bytes(file)
     file.seek(start)
     head = file.read(4096)
@@ -53,7 +53,7 @@ def mpeg_facts(file: BinaryIO) -> FileFacts:
     declared = _declared(head[: first.n_bytes])
     after_tag = start if declared is None else start + first.n_bytes
     if declared is None or declared[0] is None:
-        return FileFacts(needs_ffmpeg="it does not count its frames")
+        return FileFacts(needs_ffmpeg="it has no count of its frames")
     n_frames, is_unbroken = _count(file, after_tag, file_bytes)
     n_declared, n_missing = declared[0], declared[0] - n_frames
     n_bytes, n_declared_bytes = file_bytes - start, declared[1] or 0
@@ -61,18 +61,18 @@ def mpeg_facts(file: BinaryIO) -> FileFacts:
     seconds = first.n_samples / first.sample_rate
     said = f"its Xing tag counts {n_declared} frames ({n_declared * seconds:.3f} s)"
     if not is_unbroken:
-        return FileFacts(declared_seconds=n_declared * seconds, needs_ffmpeg="there is more in it than frames and tags")
+        return FileFacts(declared_seconds=n_declared * seconds, needs_ffmpeg="it contains more than frames and tags")
     if n_missing == 0 or (n_missing == 1 and has_all_bytes):  # some encoders count the frame of the tag
         is_near = not n_declared_bytes or abs(n_bytes - n_declared_bytes) < _BYTES_OFF * n_declared_bytes
         return FileFacts(has_exact_length=is_near, needs_ffmpeg=None if is_near else f"{said}, but other bytes")
     there = f"{n_frames} ({n_frames * seconds:.3f} s) are there"
     if n_missing > _MAX_MISSING_FRAMES and not has_all_bytes:
         return FileFacts(missing=f"{said} and {there}")
-    return FileFacts(needs_ffmpeg=said, notes=(f"{said}, {there}; all that are there were read",))
+    return FileFacts(needs_ffmpeg=said, notes=(f"{said}, {there}; all of them were read",))
 
 
 def tag_bytes(file: BinaryIO, start: int = 0) -> int:
-    """The length of the ID3v2 tags that a file holds from ``start`` on, in bytes."""
+    """Return the size in bytes of the ID3v2 tags from ``start`` on."""
     position = start
     while True:
         file.seek(position)
@@ -86,7 +86,7 @@ def tag_bytes(file: BinaryIO, start: int = 0) -> int:
 
 
 def _header(data: bytes) -> _Header | None:
-    """What the four bytes of a frame's header say; None where they are none, or do not tell the frame's length."""
+    """Parse the four bytes of a frame header; None where they are none, or state no frame length."""
     if len(data) < 4:
         return None
     (word,) = struct.unpack(">I", data)
@@ -103,7 +103,7 @@ def _header(data: bytes) -> _Header | None:
 
 
 def _declared(frame: bytes) -> tuple[int | None, int | None] | None:
-    """Frames and bytes by the Xing or Info tag in a first frame; None where there is no such tag."""
+    """Return frames and bytes by the Xing or Info tag in a first frame; None where there is no such tag."""
     is_first_version, is_mono = frame[1] >> 3 & 3 == 3, frame[3] >> 6 == 3
     position = 4 + ((17 if is_mono else 32) if is_first_version else (9 if is_mono else 17))
     if frame[position : position + 4] not in {b"Xing", b"Info"}:
@@ -114,7 +114,7 @@ def _declared(frame: bytes) -> tuple[int | None, int | None] | None:
 
 
 def _count(file: BinaryIO, position: int, file_bytes: int) -> tuple[int, bool]:
-    """How many whole frames follow one another from a position on, and whether there is nothing else but tags."""
+    """Return the number of complete consecutive frames from an offset on, and whether only tags follow."""
     n_frames, kept = 0, None
     while position + 4 <= file_bytes:
         file.seek(position)
@@ -136,7 +136,7 @@ def _count(file: BinaryIO, position: int, file_bytes: int) -> tuple[int, bool]:
 
 
 def _other_bytes(file: BinaryIO, position: int) -> int:
-    """The length of a tag, or of zeros up to the file's end; 0 where there is neither."""
+    """Return the size of a tag, or of zeros up to the end of the file; 0 where there is neither."""
     file.seek(position)
     head = file.read(32)
     if head[:3] == b"TAG":

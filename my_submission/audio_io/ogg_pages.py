@@ -1,7 +1,6 @@
-"""The pages of an Ogg file (RFC 3533): where one recording ends and the next begins, and whether all are there.
+"""The pages of an Ogg file (RFC 3533): the limits of its recordings, and damaged or missing pages.
 
-Decoders leave out a page that is damaged or cut without a word, and libsndfile ends with the first recording of a
-chained file.
+Decoders silently skip damaged or cut pages, and libsndfile stops after the first recording of a chained file.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class _Page:
 
 @dataclass(frozen=True)
 class _Gap:
-    """Bytes that belong to no page; ``is_end`` where they are the start of a page that is cut."""
+    """Bytes that belong to no page; ``is_end`` where they are the start of a cut page."""
 
     position: int
     n_bytes: int
@@ -48,7 +47,7 @@ class _Gap:
 
 
 def ogg_facts(file: BinaryIO) -> FileFacts:
-    """Facts of the first recording in an Ogg file, up to where another one begins."""
+    """Return facts of the first recording in an Ogg file, up to the start of the next one."""
     file.seek(0)
     if file.read(4) != b"OggS":
         return FileFacts()
@@ -97,7 +96,7 @@ def _facts(
 
 
 def _cut_page(gap: _Gap) -> str:
-    return f"the last page of an Ogg stream is cut, {gap.n_bytes} bytes of it are there"
+    return f"the last page of an Ogg stream is cut after {gap.n_bytes} bytes"
 
 
 def _pages(file: BinaryIO) -> Iterator[_Page | _Gap]:
@@ -109,7 +108,7 @@ def _pages(file: BinaryIO) -> Iterator[_Page | _Gap]:
             start, position = position, _next_page(file, position, file_bytes)
             if position < file_bytes:
                 yield _Gap(start, position - start)
-            continue  # what follows the last page and is none is a tag or padding
+            continue  # other data after the last page are a tag or padding
         if len(header) < _HEADER.size:
             yield _Gap(position, file_bytes - position, is_end=True)
             return
@@ -131,7 +130,7 @@ def _pages(file: BinaryIO) -> Iterator[_Page | _Gap]:
 
 
 def _next_page(file: BinaryIO, position: int, file_bytes: int) -> int:
-    """Where the next page begins from a position on; the file's end where there is none."""
+    """Return the offset of the next page from an offset on; the end of the file where there is none."""
     while position < file_bytes:
         file.seek(position)
         block = file.read(_SEARCH_BYTES)
@@ -143,6 +142,6 @@ def _next_page(file: BinaryIO, position: int, file_bytes: int) -> int:
 
 
 def _checksum(page: bytes) -> int:
-    """The checksum of a page: zlib's polynomial with the bits the other way round, begun at and ended with 0."""
+    """Return the checksum of a page: zlib's polynomial with reversed bits, initial and final value 0."""
     reflected = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{reflected:032b}"[::-1], 2)

@@ -1,4 +1,4 @@
-"""Files that a run must not replace: its inputs, and the references beside them."""
+"""Protection of a run's inputs, and of the references beside them, from being replaced."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from my_submission.errors import OutputError
 
 
 class InputFiles:
-    """The inputs of a run, known by what the file system says they are: links and other spellings are the same file.
+    """The inputs of a run by device and inode, so that links and other spellings are the same file.
 
     Args:
-        paths: the files; those that do not exist protect nothing.
+        paths: the files; those that do not exist are ignored.
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._identities = {identity: path for path in paths if (identity := _identity(path)) is not None}
 
     def refuse_as_stems(self, directory: Path, names: Iterable[str]) -> None:
-        """Refuse a folder where an input has the name of a stem, in any format that stems are written in.
+        """Refuse a folder in which an input has the name of a stem, in any output format.
 
         Raises:
             OutputError: there is such an input.
@@ -28,7 +28,7 @@ class InputFiles:
         self.refuse_as_outputs(_stem_files(directory, names))
 
     def refuse_as_outputs(self, files: Iterable[Path]) -> None:
-        """Refuse files to be written that are an input.
+        """Refuse output files that are inputs.
 
         Raises:
             OutputError: one is.
@@ -37,7 +37,7 @@ class InputFiles:
             path = self._identities.get(_identity(file) or (-1, -1))
             if path is not None:
                 raise OutputError(
-                    f"this file would be replaced, and it is an input: {path}",
+                    f"this file would be replaced, but it is an input: {path}",
                     where=file,
                     hint="choose another output folder or file",
                 )
@@ -46,14 +46,14 @@ class InputFiles:
 class OutputFolders:
     """The output folders of a run, so that no song replaces the stems of another one.
 
-    Names can differ and mean one folder: through links, or where a file system ignores case.
+    Different names can mean one folder through links, or where a file system ignores case.
     """
 
     def __init__(self) -> None:
         self._songs: dict[tuple[int, int], str] = {}
 
     def refuse_taken(self, directory: Path, song: str) -> None:
-        """Refuse the folder of a song that was done before.
+        """Refuse the folder of an earlier song of the run.
 
         Raises:
             OutputError: the folder is that of another song.
@@ -77,11 +77,11 @@ def refuse_own_folder(mixture: Path, directory: Path) -> None:
     """Refuse stems beside their mixture: they would replace the references of a data set.
 
     Raises:
-        OutputError: ``directory`` is where the mixture of a song in the challenge's layout lies.
+        OutputError: ``directory`` is the folder of a mixture in the challenge's layout.
     """
     if mixture.name.startswith("mixture.") and directory.resolve() == mixture.resolve().parent:
         raise OutputError(
-            "the stems would replace those that lie beside the mixture",
+            "the stems would replace the references beside the mixture",
             where=directory,
             hint="choose another output folder with -o",
         )
@@ -92,7 +92,7 @@ def _stem_files(directory: Path, names: Iterable[str]) -> Iterator[Path]:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and number of a file or folder, links followed; None where there is none."""
+    """Return device and inode of a file or folder, following links; None where it does not exist."""
     try:
         found = path.stat()
     except (OSError, ValueError):

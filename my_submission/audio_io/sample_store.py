@@ -1,6 +1,6 @@
-"""Where the samples of a song lie while it is worked on: in memory, or in an anonymous file on disk.
+"""Random-access stores of samples: in memory, or in an anonymous file on disk.
 
-Both kinds are read anywhere, also before the first and beyond the last sample, where there are zeros.
+Both can be read at any position; outside of the waveform there are zeros.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DISK_CURES = {
 
 
 class SampleStore(Protocol):
-    """Samples of one waveform (channels, samples), readable and writable anywhere."""
+    """Samples of one waveform (channels, samples) with random access."""
 
     @property
     def channels(self) -> int:
@@ -46,27 +46,27 @@ class SampleStore(Protocol):
         """Length of the waveform, in samples."""
 
     def read(self, start: int, stop: int) -> Waveform:
-        """A new array float32 (channels, stop − start); zeros outside [0, samples)."""
+        """Return a new array float32 (channels, stop − start); zeros outside [0, samples)."""
 
     def write(self, start: int, block: Waveform) -> None:
-        """Put a block (channels, n) at ``start``; it must lie inside [0, samples)."""
+        """Write a block (channels, n) at ``start``; it must be inside [0, samples)."""
 
     def close(self) -> None:
-        """Give the samples up."""
+        """Release the samples."""
 
 
 class MemoryStore:
     """Samples in memory.
 
     Args:
-        array: float array (channels, samples) to read from; it is never changed: the first write copies it.
-        channels: without an array, how many channels of zeros to begin with.
-        samples: without an array, how many zeros to begin with.
+        array: initial samples, float (channels, samples); it is never changed, because the first write copies it.
+        channels: without an array, number of channels of zeros.
+        samples: without an array, number of zeros.
     """
 
     def __init__(self, array: npt.ArrayLike | None = None, *, channels: int | None = None, samples: int | None = None):
         if (array is None) == (channels is None or samples is None):
-            raise ValueError("a MemoryStore is made either of an array or of channels and samples")
+            raise ValueError("give a MemoryStore either an array or channels and samples")
         if array is None:
             self._array: Waveform = np.zeros((channels or 0, samples or 0), np.float32)
         else:
@@ -86,27 +86,27 @@ class MemoryStore:
         return int(self._array.shape[1])
 
     def read(self, start: int, stop: int) -> Waveform:
-        """A new array float32 (channels, stop − start); zeros outside [0, samples)."""
+        """Return a new array float32 (channels, stop − start); zeros outside [0, samples)."""
         inner_start, inner_stop = _inside(start, stop, self.samples)
         block = self._array[:, inner_start:inner_stop]
         return _padded(block, start, stop, inner_start)
 
     def write(self, start: int, block: Waveform) -> None:
-        """Put a block (channels, n) at ``start``; it must lie inside [0, samples)."""
+        """Write a block (channels, n) at ``start``; it must be inside [0, samples)."""
         _check_block(self, start, block)
         if not self._is_own:
             self._array, self._is_own = self._array.copy(), True
         self._array[:, start : start + block.shape[1]] = block
 
     def resize(self, samples: int) -> None:
-        """Make the waveform longer (with zeros) or shorter."""
+        """Extend the waveform with zeros, or shorten it."""
         resized = np.zeros((self.channels, samples), np.float32)
         common = min(samples, self.samples)
         resized[:, :common] = self._array[:, :common]
         self._array, self._is_own = resized, True
 
     def close(self) -> None:
-        """Give the samples up."""
+        """Release the samples."""
         self._array, self._is_own = np.zeros((self.channels, 0), np.float32), True
 
     def __enter__(self) -> Self:
@@ -117,15 +117,15 @@ class MemoryStore:
 
 
 class DiskStore:
-    """Samples in an anonymous temporary file, which is gone when this process is, however it ends.
+    """Samples in an anonymous temporary file, which the system removes when the process ends, however it ends.
 
-    The file holds float32 frames (channel after channel). It is read and written at offsets, never mapped: mapped
-    pages would count as this process's memory. Its space is reserved when it is made, so that a full disk shows
-    before the work. Threads may read and write at the same time.
+    The file holds interleaved float32 frames. It is read and written at offsets instead of mapped, because mapped pages
+    would count as memory of the process. Its space is reserved when it is created, so that a full disk is an error
+    before the work begins. Threads may read and write at the same time.
 
     Args:
         channels: channels of the waveform.
-        samples: its length to begin with.
+        samples: its initial length.
         directory: folder of the temporary file.
 
     Raises:
@@ -160,14 +160,14 @@ class DiskStore:
         return self._samples
 
     def read(self, start: int, stop: int) -> Waveform:
-        """A new array float32 (channels, stop − start); zeros outside [0, samples)."""
+        """Return a new array float32 (channels, stop − start); zeros outside [0, samples)."""
         inner_start, inner_stop = _inside(start, stop, self._samples)
         frames = np.empty((inner_stop - inner_start, self._channels), np.float32)
         self._read_bytes(inner_start * self._frame_bytes, frames.reshape(-1).view(np.uint8).data)
         return _padded(frames.T, start, stop, inner_start)
 
     def write(self, start: int, block: Waveform) -> None:
-        """Put a block (channels, n) at ``start``; it must lie inside [0, samples)."""
+        """Write a block (channels, n) at ``start``; it must be inside [0, samples)."""
         _check_block(self, start, block)
         frames = interleaved(block)
         try:
@@ -176,7 +176,7 @@ class DiskStore:
             raise self._explain(error, self._samples) from error
 
     def resize(self, samples: int) -> None:
-        """Make the waveform longer (with zeros) or shorter; new space is reserved on the disk."""
+        """Extend the waveform with zeros, or shorten it; new space is reserved on the disk."""
         if samples < 0:
             raise ValueError(f"samples={samples} must not be negative")
         try:
@@ -189,7 +189,7 @@ class DiskStore:
         self._samples = samples
 
     def close(self) -> None:
-        """Give the samples and their disk space up."""
+        """Release the samples and their disk space."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -249,22 +249,22 @@ class DiskStore:
 
 
 def new_store(channels: int, samples: int, *, directory: str | os.PathLike[str] | None) -> MemoryStore | DiskStore:
-    """A store of zeros (channels, samples): on disk in ``directory``, or in memory when there is none."""
+    """Return a store of zeros (channels, samples): on disk in ``directory``, or in memory if it is None."""
     if directory is None:
         return MemoryStore(channels=channels, samples=samples)
     return DiskStore(channels, samples, directory=directory)
 
 
 def _inside(start: int, stop: int, samples: int) -> tuple[int, int]:
-    """The part of [start, stop) that lies in [0, samples); empty at 0 when there is none."""
+    """Return the intersection of [start, stop) and [0, samples); empty at 0 when there is none."""
     if stop < start:
-        raise ValueError(f"stop={stop} lies before start={start}")
+        raise ValueError(f"stop={stop} is before start={start}")
     inner_start, inner_stop = max(start, 0), min(stop, samples)
     return (inner_start, inner_stop) if inner_start < inner_stop else (max(0, min(start, samples)),) * 2
 
 
 def _padded(block: Waveform, start: int, stop: int, inner_start: int) -> Waveform:
-    """``block``, which begins at ``inner_start``, in a new array that spans [start, stop)."""
+    """Return a new array of [start, stop) with ``block`` at ``inner_start``."""
     if block.shape[1] == stop - start:
         return np.array(block, np.float32, order="C")
     padded = np.zeros((block.shape[0], stop - start), np.float32)

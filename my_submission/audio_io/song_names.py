@@ -1,7 +1,7 @@
 """Names of songs, which are also the names of their output folders.
 
-A name comes from a file that anybody may have named, so :func:`folder_name` keeps every output folder inside the
-folder that was asked for. Two songs of one name are told apart by :func:`distinct_names`.
+Names of files are untrusted, so :func:`folder_name` keeps every output folder inside the requested one.
+:func:`distinct_names` gives songs of the same name different ones.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from os import PathLike
 from pathlib import Path, PurePath
 
 MIXTURE_FILE = "mixture.wav"
-"""The challenge's layout: one folder a song, with the mixture under this name."""
+"""Name of the mixture in the challenge's layout of one folder per song."""
 
 STEM_FILE_SUFFIX = ".stem.mp4"
 """MUSDB18's own format: the mixture is the first of five audio streams."""
@@ -27,8 +27,8 @@ _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) 
 def song_name(path: str | PathLike[str]) -> str:
     """Return the name of a song: its file's without suffixes, or its folder's for ``<song>/mixture.wav``.
 
-    The name is that of one folder (see :func:`folder_name`). A file such as ``...wav``, of whose name only dots are
-    left without the suffix, keeps it: ``...wav``.
+    The name is that of one folder (see :func:`folder_name`). A file such as ``...wav``, whose name without suffix is
+    only dots, keeps its suffix.
     """
     file = Path(path)
     if file.name.lower() == MIXTURE_FILE:
@@ -42,10 +42,10 @@ def song_name(path: str | PathLike[str]) -> str:
 
 
 def folder_name(name: str, *, is_windows: bool = os.name == "nt") -> str:
-    """Return ``name`` as the name of one folder that lies in the folder it is joined to.
+    """Return ``name`` as the name of one folder directly inside the folder that it is joined to.
 
-    Separators become ``_``, so do the dots of a name that has nothing else, and an empty name is ``song``. On Windows
-    the characters and device names that it reserves are replaced too. All other names stay as they are.
+    Separators become ``_``, as do the dots of a name of dots only; an empty name becomes ``song``. On Windows reserved
+    characters and device names are replaced as well. All other names are unchanged.
     """
     plain = _SEPARATORS.sub("_", name)
     if is_windows:
@@ -57,15 +57,15 @@ def folder_name(name: str, *, is_windows: bool = os.name == "nt") -> str:
 
 
 def distinct_names(names: Sequence[str], places: Sequence[PurePath]) -> list[str]:
-    """Return one name per song, so that songs of one name are told apart by the folders they lie in.
+    """Return a different name for every song, with the names of its folders in front where names repeat.
 
-    A name that only one song has stays as it is. Of two songs called ``01``, in ``disc1`` and ``disc2``, the names are
-    ``disc1/01`` and ``disc2/01``, with as many folders as it takes. Songs of one folder that differ in their suffix
-    keep it: ``01.flac`` and ``01.wav``. The result depends on the songs alone, not on their order.
+    A name of only one song is unchanged. Two songs ``01`` in ``disc1`` and ``disc2`` become ``disc1/01`` and
+    ``disc2/01``, with as many folders as necessary. Songs of one folder that differ in their suffix keep it:
+    ``01.flac`` and ``01.wav``. The result does not depend on the order of the songs.
 
     Args:
-        names: of the songs, ``/`` between the folders of one.
-        places: their files; different files. For the layout ``<song>/mixture.wav`` the file ``mixture.wav``.
+        names: of the songs, with ``/`` between folders.
+        places: paths of their files, all different; ``mixture.wav`` for the layout ``<song>/mixture.wav``.
     """
     counts = Counter(names)
     beside = Counter((name, place.parent) for name, place in zip(names, places, strict=True) if counts[name] > 1)
@@ -84,7 +84,7 @@ def distinct_names(names: Sequence[str], places: Sequence[PurePath]) -> list[str
 
 
 def _longer_names(name: str, place: PurePath, *, keeps_suffix: bool) -> list[str]:
-    """The names to be tried one after the other while another song has the same, each a folder longer."""
+    """Yield names to try while another song has the same one, each with one more folder."""
     is_folder = place.name.lower() == MIXTURE_FILE and not keeps_suffix
     file = place.parent if is_folder else place
     last = folder_name(place.name) if keeps_suffix else name.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""Which songs the inputs of a run mean, and what they are called."""
+"""The songs of the inputs of a run, and their names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from my_submission.errors import InputError
 
 @dataclass(frozen=True)
 class SongInput:
-    """One song to separate: ``name`` becomes the folder of its stems, ``path`` is the mixture's file."""
+    """One song to separate: ``name`` is the folder of its stems, ``path`` the file of the mixture."""
 
     name: str
     path: Path
@@ -29,16 +29,15 @@ class SongInput:
 def find_songs(
     inputs: Iterable[str | PathLike[str]], *, on_note: Callable[[str], None] = lambda note: None
 ) -> list[SongInput]:
-    """Return the songs that files and folders stand for, folders in natural order ("song 2" before "song 10").
+    """Return the songs of files and folders, those of a folder in natural order ("song 2" before "song 10").
 
-    A folder stands for the songs in it in the challenge's layout (``<song>/mixture.wav``) and for its
-    ``.stem.mp4`` files, or is one song itself when it holds ``mixture.wav``. Hidden entries are ignored.
-    Songs of one name are told apart by the folders they lie in (:func:`distinct_names`); a file that is given twice
-    is one song.
+    A folder with ``mixture.wav`` is one song. Any other folder stands for the songs in it in the challenge's layout
+    (``<song>/mixture.wav``) and its ``.stem.mp4`` files. Hidden entries are ignored. Songs of the same name get
+    different names (:func:`distinct_names`); a file that is given twice is one song.
 
     Args:
         inputs: files and folders.
-        on_note: told which names were made longer, which files were given twice, and what was passed over.
+        on_note: called with notes on names that were made longer, files given twice, and skipped files.
 
     Raises:
         InputError: an input is missing, or a folder holds no song.
@@ -47,24 +46,24 @@ def find_songs(
     if not songs:
         raise InputError("no song was given", hint="name an audio file, or a folder with <song>/mixture.wav")
     once = _without_repeats(songs, on_note)
-    places = [Path(os.path.abspath(song.path)) for song in once]  # names are not to depend on where links lead
+    places = [Path(os.path.abspath(song.path)) for song in once]  # names must not depend on the targets of links
     names = distinct_names([song.name for song in once], places)
     tell_longer_names([song.name for song in once], names, on_note)
     return [SongInput(name, song.path) for name, song in zip(names, once, strict=True)]
 
 
 def tell_longer_names(before: Sequence[str], after: Sequence[str], on_note: Callable[[str], None]) -> None:
-    """Say of every name that several songs have what they are called instead."""
+    """Note the new names of songs that had the same name."""
     longer: dict[str, list[str]] = {}
     for old, new in zip(before, after, strict=True):
         if old != new:
             longer.setdefault(old, []).append(new)
     for name, names in longer.items():
-        on_note(f"more than one song is called {name!r}; the stems go to {', '.join(names)}")
+        on_note(f"several songs are called {name!r}; their stems are written to {', '.join(names)}")
 
 
 def _without_repeats(songs: Sequence[SongInput], on_note: Callable[[str], None]) -> list[SongInput]:
-    """The songs without those whose file was given before under the same name, be it by another path."""
+    """Return the songs without repeated files of the same name, also where the paths differ."""
     seen: set[tuple[str, int, int]] = set()
     once = []
     for song in songs:
@@ -113,11 +112,11 @@ def _songs_in_folder(folder: Path, on_note: Callable[[str], None]) -> list[SongI
 
 
 def is_mixture(file: PurePath) -> bool:
-    """Whether a file in a folder is a song by its name alone: ``mixture.wav`` or a ``.stem.mp4``."""
+    """Whether a file in a folder is a song by its name: ``mixture.wav`` or ``.stem.mp4``."""
     return file.name == MIXTURE_FILE or file.name.lower().endswith(STEM_FILE_SUFFIX)
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
-    """What names are sorted by so that numbers in them compare by value ("song 2" before "song 10")."""
+    """Return a sort key that compares numbers in names by value ("song 2" before "song 10")."""
     parts = re.split(r"(\d+)", name.casefold())  # text and digits alternate: a position always holds the same type
     return [int(part) if index % 2 else part for index, part in enumerate(parts)], name

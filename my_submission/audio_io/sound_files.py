@@ -16,42 +16,42 @@ from my_submission.stems import Waveform
 from terminal.names import system_name
 
 _UNKNOWN_FRAMES = 2**62
-"""libsndfile reports the largest 64-bit number where a FLAC header leaves the length open."""
+"""Length that libsndfile reports where a FLAC header states none: the largest 64-bit number."""
 
 _MP3_SLACK_SAMPLES = 2_304
-"""Two MP3 frames: players differ by so much in what they drop at the ends."""
+"""Tolerance on the length of an MP3: two frames, which decoders drop or keep at the ends."""
 
 _SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 _SAMPLE_BYTES |= {"ULAW": 1, "ALAW": 1}
-"""Of samples that lie one after another, so that they can be read without the header's word for how many there are."""
+"""Uncompressed formats, which can be read beyond the length in the header."""
 
 _LITTLE_ENDIAN_FORMATS = {"WAV", "WAVEX", "RF64", "W64"}
 
 
 class NotForLibsndfileError(Exception):
-    """libsndfile does not take this file; another decoder may."""
+    """libsndfile cannot read this file; another decoder may."""
 
 
 class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
-    """A sound file that is only read onwards.
+    """A sound file that is read sequentially, without seeking.
 
-    After every read soundfile seeks to where it is already, which makes libsndfile's MP3 decoder forget the bits it
-    had in reserve and return garbage at the start of each block, and which fails on a FLAC file of unknown length.
+    After every read soundfile seeks to its current position. This resets the bit reservoir of libsndfile's MP3 decoder,
+    which damages the start of each block, and fails on a FLAC file of unknown length.
     """
 
     def seekable(self) -> bool:
-        """Never: that is what keeps soundfile from seeking."""
+        """Return False, which keeps soundfile from seeking."""
         return False
 
 
 class SoundFileDecoder:
-    """A file that libsndfile reads to its end.
+    """Decoder that uses libsndfile.
 
-    Where the header of a file of plain samples promises less than is there, the samples are read without it.
+    Uncompressed samples beyond the length in the header are read as well.
 
     Args:
         part: an existing file, or part of one.
-        facts: what its structure tells.
+        facts: of its structure.
 
     Raises:
         NotForLibsndfileError: libsndfile does not know the format, or would not read all of it.
@@ -77,11 +77,11 @@ class SoundFileDecoder:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Where the header and the file differ."""
+        """Notes on differences between header and file."""
         return tuple(self._notes)
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
-        """The samples in blocks float32 (channels, n); a file that ends before its header says is an InputError."""
+        """Yield the samples in blocks float32 (channels, n); InputError where the file is too short."""
         decoded = 0
         while True:
             try:
@@ -119,7 +119,7 @@ class SoundFileDecoder:
         if container == "MP3" and not facts.has_exact_length:
             raise NotForLibsndfileError("no count of frames that agrees with the file")
         if codec.startswith("MPEG") and container != "MP3":
-            raise NotForLibsndfileError("it would guess the length of the MP3 inside")
+            raise NotForLibsndfileError("it would estimate the length of the MP3 inside")
         info = AudioInfo(
             self._part.path,
             file.samplerate,
@@ -131,10 +131,10 @@ class SoundFileDecoder:
         return info if facts.span is None else self._all_of_span(info, facts.span)
 
     def _all_of_span(self, info: AudioInfo, span: DataSpan) -> AudioInfo:
-        """Read the samples without the header where it promises fewer than are there."""
+        """Read the samples without the header where it states fewer than the file has."""
         if info.codec not in _SAMPLE_BYTES:
             if span.surplus or (span.declared is None and not info.samples and span.available):
-                raise NotForLibsndfileError("more follows than the header promises")
+                raise NotForLibsndfileError("the file has more audio than its header states")
             return info
         frame_bytes = _SAMPLE_BYTES[info.codec] * info.channels
         samples, n_by_header = span.audio // frame_bytes, info.samples or 0
@@ -142,7 +142,7 @@ class SoundFileDecoder:
             promised = min(n_by_header, span.declared // frame_bytes)
             if samples > promised:
                 self._notes.append(
-                    f"its header promises {promised / info.sample_rate:.3f} s of audio; "
+                    f"its header states {promised / info.sample_rate:.3f} s of audio; "
                     f"{(samples - promised) / info.sample_rate:.3f} s more follow and were read"
                 )
         if samples <= n_by_header:

@@ -1,7 +1,7 @@
-"""Peak, mean and standard deviation of a mixture, gathered block by block in double precision.
+"""Peak, mean and standard deviation of a mixture, accumulated block by block in double precision.
 
-Blocks are merged by the pairwise update of Chan, Golub and LeVeque (1979), which keeps the digits that a running
-sum of squares loses.
+Blocks are merged by the pairwise update of Chan, Golub and LeVeque (1979), which is numerically stable unlike a
+running sum of squares.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from my_submission.stems import Waveform
 
 @dataclass(frozen=True)
 class MixtureStatistics:
-    """What Demucs normalises by, and the peak. Deviations are unbiased (n − 1), and 0 for a single value.
+    """Mean and standard deviation, by which Demucs normalises, and the peak. Deviations are unbiased (n − 1).
 
     Attributes:
         peak: largest absolute value; 1 is full scale.
@@ -25,7 +25,7 @@ class MixtureStatistics:
         joint_std: deviation over all values of all channels.
         mono_mean: mean of the average of the channels.
         mono_std: deviation of the average of the channels.
-        are_channels_equal: whether all channels are the same to the bit.
+        are_channels_equal: whether all channels are identical.
     """
 
     peak: float
@@ -45,7 +45,7 @@ class Moments:
         self._squares = 0.0
 
     def add(self, values: npt.NDArray[np.float64]) -> None:
-        """Take in more values, of any shape."""
+        """Add values of any shape."""
         if not values.size:
             return
         mean = float(values.mean())
@@ -63,7 +63,7 @@ class Moments:
 
 
 class StatisticsAccumulator:
-    """Gathers ``MixtureStatistics`` from consecutive blocks (channels, n)."""
+    """Accumulator of :class:`MixtureStatistics` over consecutive blocks (channels, n)."""
 
     def __init__(self) -> None:
         self._peak = 0.0
@@ -71,7 +71,7 @@ class StatisticsAccumulator:
         self._are_equal = True
 
     def add(self, block: Waveform) -> None:
-        """Take in the next block."""
+        """Add the next block."""
         values = block.astype(np.float64)
         self._peak = max(self._peak, float(np.abs(values).max(initial=0.0)))
         self._joint.add(values)
@@ -79,6 +79,6 @@ class StatisticsAccumulator:
         self._are_equal = self._are_equal and bool((block == block[:1]).all())
 
     def result(self) -> MixtureStatistics:
-        """The statistics of all blocks so far."""
+        """Return the statistics of all blocks so far."""
         joint, mono = self._joint, self._mono
         return MixtureStatistics(self._peak, joint.mean, joint.std, mono.mean, mono.std, self._are_equal)

@@ -1,19 +1,19 @@
-"""The stems of one song as a set that says what it is, and that is replaced as a whole or not at all.
+"""The stems of one song as a set with a record, which is replaced completely or not at all.
 
-``separation.json`` lies beside the stems and lists them by size and hash. It is written last, and it goes first when
-the set is replaced, so it never stands beside stems that it does not describe.
+The record ``separation.json`` lists the stems by size and hash. It is written last, and removed first when the set is
+replaced, so it never stands beside stems that it does not describe.
 
-A replacement that is killed is finished by the next run:
+The next run finishes a replacement that was killed:
 
-1. All new files lie there complete, as part files.
-2. ``.separation.journal`` is put in place. It names every rename that is to come, and every file of the old set that is
-   to go. A run that is killed before this step has changed nothing.
+1. All new files are complete, as part files.
+2. ``.separation.journal`` is written. It lists the renames to do and the files of the old set to remove. A run that is
+   killed before this step has changed nothing.
 3. The old ``separation.json`` is removed, the stems get their names, files that only the old set had are removed, and
    the new ``separation.json`` gets its name.
 4. The journal is removed.
 
-Whoever finds a journal (:func:`settle`) does steps 3 and 4 again; each of them may be repeated. A lock on the folder
-keeps two processes from doing it at the same time.
+A run that finds a journal (:func:`settle`) repeats steps 3 and 4, which are idempotent. A lock on the folder excludes
+other processes.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ from terminal import documents
 from terminal.names import restored, storable
 
 RECORD_FILE = "separation.json"
-"""What the stems of a folder are, and what they were made of."""
+"""Record of the stems in a folder: system, weights, options, song and files."""
 
 RECORD_SCHEMA = 2
-"""Raised when the form of the record or of its key changes, so that old stems are not taken for new ones. Number 1 was
-``manifest.json``, which only catalogues had."""
+"""Incremented when the form of the record or of its key changes, so that old stems are not taken for new ones. Number 1
+was ``manifest.json``, which only catalogues had."""
 
 JOURNAL_FILE = ".separation.journal"
 
 MAX_RECORD_BYTES = 1 << 20
-"""A record takes some kilobytes; nobody else's file of this name is read beyond this."""
+"""Limit on the size of a record; records have some kilobytes."""
 
 PICTURE_NAMES = ("mixture", "report")
 
 _LOCK_SECONDS = 10.0
-"""Renames take milliseconds; a run that holds the folder for longer has been stopped."""
+"""Longest wait for the lock of a folder; renames take milliseconds, so a longer wait means a stopped process."""
 
 _ListedFile = Annotated[str, Meta(pattern=r"\A[^/\\\0]+\.(wav|flac|png|html)\Z")]
-"""Name of a file that a set can hold; a record that lists any other is not one of this program."""
+"""Name of a file of a set; a record that lists any other name is not one of this program."""
 
 _Size = Annotated[int, Meta(ge=0)]
 
@@ -105,14 +105,14 @@ class SetFile:
     sha256: str
 
     def is_in(self, directory: Path) -> bool:
-        """Whether a folder holds the file with this size; its content is not read."""
+        """Return whether a folder has the file with this size; its content is not read."""
         try:
             return (directory / self.file).stat().st_size == self.bytes
         except OSError:
             return False
 
     def is_unchanged_in(self, directory: Path) -> bool:
-        """Whether a folder holds the file with this content."""
+        """Return whether a folder has the file with this content."""
         try:
             return self.is_in(directory) and sha256_of(directory / self.file) == self.sha256
         except OSError:
@@ -125,13 +125,13 @@ def to_json(document: Mapping[str, Any]) -> bytes:
 
 
 def parse_record(content: bytes) -> dict[str, Any] | None:
-    """Return a record; None for what is damaged, of another version, or not a record at all."""
+    """Return a record; None if it is damaged, of another version, or no record at all."""
     document = parse_json(content)
     return document if has_form(_Record, document) else None
 
 
 def parse_json(content: bytes) -> Any:
-    """Return a document that anybody may have written, with names as they were; None for what is no strict JSON."""
+    """Return an untrusted document with its original names; None if it is no strict JSON."""
     if len(content) > MAX_RECORD_BYTES:
         return None
     try:
@@ -146,9 +146,9 @@ def files_of(record: Mapping[str, Any]) -> list[SetFile]:
 
 
 def read_record(directory: Path) -> dict[str, Any] | None:
-    """Return the record of a folder; None where there is none, or where it does not say what lies there.
+    """Return the record of a folder; None where there is none, or where the stems do not match it.
 
-    An interrupted replacement must be settled before (:func:`settle`).
+    Call :func:`settle` before, which finishes an interrupted replacement.
     """
     record = _read_any_record(directory)
     if record is None or (directory / JOURNAL_FILE).exists():
@@ -162,7 +162,7 @@ def stems_of(record: Mapping[str, Any]) -> list[SetFile]:
 
 
 def add_pictures(directory: Path, paths: Sequence[Path]) -> None:
-    """Note in the record of a folder that these files belong to its stems, and go with them.
+    """Add pictures to the record of a folder, so that they are replaced together with the stems.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -174,11 +174,11 @@ def add_pictures(directory: Path, paths: Sequence[Path]) -> None:
 
 
 def settle(directory: Path, names: Sequence[str] = ()) -> None:
-    """Finish what a killed run left in a folder: an interrupted replacement, and part files.
+    """Finish an interrupted replacement and remove part files of a killed run.
 
     Args:
         directory: the folder of a song; nothing happens where there is none.
-        names: stems beside those of the challenges.
+        names: stems other than those of the challenges.
 
     Raises:
         OutputError: the folder cannot be read or written, or another run holds it.
@@ -201,21 +201,21 @@ def settle(directory: Path, names: Sequence[str] = ()) -> None:
 
 
 def notes_before(directory: Path, files: Sequence[str]) -> tuple[str, ...]:
-    """Say which stems lie in a folder that no record describes: those of ``files`` will be replaced, others stay."""
+    """Return notes on stems in a folder that its record does not list: those of ``files`` are replaced, others kept."""
     listed = {file.file for file in files_of(_read_any_record(directory) or {}) if file.is_in(directory)}
     unknown = {name for name in os.listdir(directory) if name in _stem_files() or name in files} - listed
     notes = []
     if replaced := sorted(unknown & set(files)):
-        notes.append(f"{', '.join(replaced)} lay there without a {RECORD_FILE} that describes them; they are replaced")
+        notes.append(f"{', '.join(replaced)} existed without a {RECORD_FILE} that lists them and are replaced")
     if kept := sorted(unknown - set(files)):
-        notes.append(f"{', '.join(kept)} lie there without a {RECORD_FILE} that describes them; they are left alone")
+        notes.append(f"{', '.join(kept)} exist without a {RECORD_FILE} that lists them and are kept")
     return tuple(notes)
 
 
 def replace_set(directory: Path, parts: Sequence[PartFile], record: Mapping[str, Any] | None) -> None:
-    """Give complete part files their names, and remove what only the old set had.
+    """Give complete part files their names, and remove files that only the old set had.
 
-    Once this has begun, the part files belong to the folder, and the next run finishes what is interrupted.
+    Once the journal is written, the next run finishes an interrupted replacement.
 
     Args:
         directory: the folder of a song.
@@ -223,7 +223,7 @@ def replace_set(directory: Path, parts: Sequence[PartFile], record: Mapping[str,
         record: of the new set; None leaves no ``separation.json`` behind.
 
     Raises:
-        OutputError: the folder cannot be written. The old set is as it was, unless the message says otherwise.
+        OutputError: the folder cannot be written. The old set is unchanged, unless the message says otherwise.
     """
     with locked_folder(directory, max_wait_seconds=_LOCK_SECONDS):
         finals = {part.final.name for part in parts}
@@ -251,7 +251,7 @@ def replace_set(directory: Path, parts: Sequence[PartFile], record: Mapping[str,
             _finish(directory, journal)
         except Exception:
             raise
-        except BaseException:  # interrupted by the user: milliseconds are left to do
+        except BaseException:  # interrupted by the user: finishing takes milliseconds
             _finish(directory, journal)
             raise
 
@@ -266,7 +266,7 @@ def _journal_of(parts: Sequence[PartFile], record: PartFile | None, outdated: Se
 
 
 def _finish(directory: Path, journal: Mapping[str, Any]) -> None:
-    """Do what is left of a replacement; all of it may have been done before."""
+    """Do the remaining steps of a replacement."""
     final, record = directory / RECORD_FILE, journal["record"]
     try:
         if record is None or (directory / record).exists():
@@ -282,7 +282,7 @@ def _finish(directory: Path, journal: Mapping[str, Any]) -> None:
             if is_whole:
                 os.replace(directory / record, final)
             else:
-                _logger.warning("%s: stems of an interrupted replacement are gone", directory)
+                _logger.warning("%s: stems of an interrupted replacement are missing", directory)
                 (directory / record).unlink()
         sync_directory(directory)
         (directory / JOURNAL_FILE).unlink(missing_ok=True)
@@ -297,7 +297,7 @@ def _finish(directory: Path, journal: Mapping[str, Any]) -> None:
 
 
 def _read_journal(directory: Path) -> dict[str, Any] | None:
-    """The journal of a folder; None where there is none, or where it holds anything that a journal of ours does not."""
+    """Return the journal of a folder; None where there is none, or one that this program did not write."""
     path = directory / JOURNAL_FILE
     try:
         with path.open("rb") as file:
@@ -312,12 +312,12 @@ def _read_journal(directory: Path) -> dict[str, Any] | None:
         parts += [] if journal["record"] is None else [(journal["record"], RECORD_FILE)]
         if all(has_part_name(part, (Path(name).stem,)) for part, name in parts):
             return journal
-    _logger.warning("%s is no journal of this program and is left alone", path)
+    _logger.warning("%s is no journal of this program and is ignored", path)
     return None
 
 
 def _read_any_record(directory: Path) -> dict[str, Any] | None:
-    """The record of a folder, whether or not the stems are as it says."""
+    """Return the record of a folder, whether or not the stems match it."""
     try:
         with (directory / RECORD_FILE).open("rb") as file:
             return parse_record(file.read(MAX_RECORD_BYTES + 1))
@@ -330,7 +330,7 @@ def _file_of(entry: _FileEntry) -> SetFile:
 
 
 def _restored(document: Any) -> Any:
-    """A copy of a document with all names as :func:`to_json` was given them."""
+    """Return a copy of a document with the names that :func:`to_json` was given."""
     if isinstance(document, str):
         return restored(document)
     if isinstance(document, dict):
@@ -350,7 +350,7 @@ def _stem_files() -> frozenset[str]:
 
 
 def _part_names(directory: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """What part files of this program can be called, in a folder of stems."""
+    """Return the names, without suffix, of files that part files in a folder of stems can belong to."""
     listed = (Path(file.file).stem for file in files_of(_read_any_record(directory) or {}))
     fixed = (Path(RECORD_FILE).stem, Path(JOURNAL_FILE).stem, *PICTURE_NAMES)
     return tuple({*fixed, *names, *listed, *(name for sources in SOURCE_SETS for name in sources)})

@@ -1,4 +1,4 @@
-"""Writing the stems of one song: all of them complete, or none at all."""
+"""Writing the stems of one song, all of them or none."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ from my_submission.stems import Waveform
 from terminal.names import system_name
 
 SUBTYPE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
-"""Sample formats that can be written, and their size."""
+"""Sample formats that can be written, and their size in bytes."""
 
 FORMAT_SUBTYPES = {"wav": ("PCM_16", "PCM_24", "FLOAT"), "flac": ("PCM_16", "PCM_24")}
-"""File formats that can be written, and the sample formats each can hold."""
+"""File formats that can be written, and their sample formats."""
 
 WAV_LIMIT_BYTES = 2**32 - 2**16
-"""Sizes in a WAV header have 32 bits; beyond that (less room for the header) the file is an RF64."""
+"""Largest WAV file, because sizes in its header have 32 bits; larger files are RF64."""
 
 N_CHANNELS = 2
 
 Describe = Callable[[Mapping[str, SetFile]], Mapping[str, Any]]
-"""From the files of a set, by the names of its stems, to its record."""
+"""Returns the record of a set from its files by stem."""
 
 
 @dataclass(frozen=True)
 class StemLevels:
-    """Levels of one stem as it went into its file; 1 is full scale.
+    """Levels of one stem as written; 1 is full scale.
 
     Attributes:
         peak: largest absolute value before conversion.
-        clipped_samples: values beyond ±1 that PCM cannot hold and that were therefore clipped, over both channels.
+        clipped_samples: number of values beyond ±1, which PCM clips, over both channels.
         rms: root of the mean square, over both channels.
     """
 
@@ -61,11 +61,11 @@ class StemLevels:
 class StemFolderWriter:
     """Writes ``directory/<name>.<file_format>`` for every name, in consecutive blocks, as a context manager.
 
-    Samples go into hidden part files beside their final place. On a clean exit all of them are completed, checked
-    and flushed to disk before the first is renamed, and the set that was there before is replaced as a whole
-    (:mod:`~my_submission.audio_io.stem_sets`). On an exception they are removed, files that were there before
-    stay as they were, and folders made here are removed again. What a killed process left goes on the next run.
-    Levels are never changed; PCM clips what is beyond full scale, as the challenge's own ``soundfile.write`` did.
+    Samples are written to hidden part files in the folder. On a clean exit all of them are completed, checked and
+    flushed to disk before the first is renamed, and an existing set is replaced completely
+    (:mod:`~my_submission.audio_io.stem_sets`). On an exception they are removed, existing files are unchanged, and
+    new folders are removed again. The next run removes the files of a killed process. Levels are never changed; PCM
+    clips values beyond full scale, as ``soundfile.write`` in the challenge did.
 
     Args:
         directory: folder of the stems; made when missing.
@@ -75,12 +75,12 @@ class StemFolderWriter:
         subtype: "PCM_16", "PCM_24" or "FLOAT" (not in FLAC).
         file_format: "wav" or "flac".
         source_rate: rate of the blocks given to ``write``, in Hz; they are resampled where it differs.
-        describe: called once all stems are complete, with their files; returns what ``separation.json`` is to say.
-            When not given, no such file is left in the folder.
+        describe: called with the files of the complete stems; returns the content of ``separation.json``. When not
+            given, the folder has no such file.
 
     Raises:
         UnknownNameError: no such format, or one that cannot hold the subtype.
-        OutputError: on entering, writing or leaving: the place cannot be written, or is full.
+        OutputError: on entering, writing or leaving: the folder cannot be written, or the disk is full.
     """
 
     def __init__(
@@ -114,27 +114,27 @@ class StemFolderWriter:
 
     @property
     def paths(self) -> dict[str, Path]:
-        """Where each stem will be."""
+        """Final path of each stem."""
         return {name: self._directory / f"{name}.{self._file_format}" for name in self._names}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know of the files that were in the folder before; known on entering."""
+        """Notes on files that were in the folder before; available after entering."""
         return self._notes
 
     @property
     def report(self) -> dict[str, StemLevels]:
-        """Levels of each stem so far; complete once the writer has been left."""
+        """Levels of each stem so far; complete after leaving."""
         return {name: stem.levels for name, stem in self._stems.items()}
 
     def write(self, stems: Mapping[str, Waveform], *, waits: bool = False) -> None:
         """Append the next block float32 (2, n) of every stem, all of the same n, at ``source_rate``.
 
-        Unless this waits, the block is written while the next one is made: the arrays must not be changed any more,
-        and what goes wrong is raised by the next call or on leaving.
+        The block is written in the background: the arrays must not be changed any more, and errors are raised by the
+        next call or on leaving.
         """
         if not self._stems:
-            raise ValueError("a StemFolderWriter is written to inside its with block")
+            raise ValueError("a StemFolderWriter can be written to only inside its with block")
         if set(stems) != set(self._names):
             raise ValueError(f"stems {sorted(stems)} where {sorted(self._names)} are expected")
         shapes = {stem.shape for stem in stems.values()}
@@ -144,7 +144,7 @@ class StemFolderWriter:
         if self._taken + shape[1] > self._expected:
             raise ValueError(f"{self._taken + shape[1]} samples given where the song has {self._expected}")
         self._wait()
-        # Converting samples is most of the work; libsndfile and numpy leave the interpreter to others meanwhile.
+        # Converting samples takes most of the time; libsndfile and numpy release the interpreter lock meanwhile.
         self._writing = [self._pool.submit(self._stems[name].write, stems[name]) for name in self._names]
         self._taken += shape[1]
         if waits:
@@ -199,7 +199,7 @@ class StemFolderWriter:
             self._pool.shutdown()
 
     def _files(self) -> dict[str, SetFile]:
-        """The complete stems by size and hash."""
+        """Return the complete stems with size and hash."""
 
         def described(name: str) -> SetFile:
             path = self._stems[name].part.path
@@ -208,7 +208,7 @@ class StemFolderWriter:
         return dict(zip(self._names, self._pool.map(described, self._names), strict=True))
 
     def _wait(self) -> None:
-        """Until the block in hand is written, all stems of it; then raise the first failure."""
+        """Wait until the current block of all stems is written, and raise the first failure."""
         writing, self._writing = self._writing, []
         wait(writing)
         for one in writing:
@@ -216,11 +216,11 @@ class StemFolderWriter:
 
     @property
     def _stem_bytes(self) -> int:
-        """Size of one stem without compression."""
+        """Return the size in bytes of one stem without compression."""
         return self._samples * N_CHANNELS * SUBTYPE_BYTES[self._subtype]
 
     def _check_space(self) -> None:
-        """Refuse a disk that is surely too small; what FLAC will need is not known beforehand."""
+        """Refuse a disk that is too small; the size of FLAC is unknown beforehand."""
         need = self._stem_bytes * len(self._names)
         free = shutil.disk_usage(self._directory).free
         if self._file_format == "wav" and free < need:
@@ -237,7 +237,7 @@ class StemFolderWriter:
 
 
 class _StemFile:
-    """One stem on its way into its part file."""
+    """One stem that is written to its part file."""
 
     def __init__(
         self, final: Path, container: str, *, subtype: str, sample_rate: int, samples: int, source_rate: int
@@ -264,7 +264,7 @@ class _StemFile:
 
     @property
     def levels(self) -> StemLevels:
-        """Levels of what was written so far."""
+        """Levels of the samples so far."""
         return StemLevels(self._peak, self._clipped, math.sqrt(self._squares / max(1, self._count)))
 
     def write(self, block: Waveform) -> None:
@@ -272,7 +272,7 @@ class _StemFile:
         self._append(self._resampler.push(block))
 
     def complete(self) -> None:
-        """Write the tail, close the file, check that all of it is there, and flush it to disk."""
+        """Write the rest, close the file, check its length, and flush it to disk."""
         self._append(self._resampler.finish())
         self._file.close()
         _clear_timestamp(self.part.path)
@@ -282,7 +282,7 @@ class _StemFile:
         self.part.sync()
 
     def discard(self) -> None:
-        """Close and remove the part file; nothing happens to a stem that has its final name."""
+        """Close and remove the part file; a stem with its final name is kept."""
         with contextlib.suppress(soundfile.LibsndfileError):  # it may be closed because it could not be written
             self._file.close()
         self.part.discard()
@@ -303,7 +303,11 @@ class _StemFile:
             self._clipped += int(np.count_nonzero(np.abs(block) > 1))
         try:
             self._file.write(pcm_frames(block, bits=self._wav_bits) if self._wav_bits else interleaved(block))
-        except (soundfile.LibsndfileError, OSError, AssertionError) as error:  # soundfile asserts that all was written
+        except (
+            soundfile.LibsndfileError,
+            OSError,
+            AssertionError,
+        ) as error:  # soundfile asserts the number of samples written
             raise self._failed(str(error).strip() or "write failed") from error
 
     def _failed(self, detail: str) -> OutputError:
@@ -334,7 +338,7 @@ def _is_file_name(name: str) -> bool:
 
 
 def _clear_timestamp(path: Path) -> None:
-    """Zero the time of writing that libsndfile puts into float WAV files: same stems, same bytes."""
+    """Set the time stamp that libsndfile writes into float WAV files to zero, so that equal stems are equal files."""
     with path.open("r+b") as file:
         head = file.read(256)
         position = head.find(b"PEAK")

@@ -1,4 +1,4 @@
-"""Which of several audio tracks of a file is read."""
+"""Choice among several audio tracks of a file."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from my_submission.audio_io.decoder import ReadOptions
 from my_submission.errors import InputError
 
 _STEM_FILE_SUFFIX = ".stem.mp4"
-"""MUSDB18's own format: the mixture is always the first of five."""
+"""Suffix of MUSDB18 files, whose mixture is the first of five tracks."""
 
 _DEFAULT = 1
 """The bit of FFmpeg's dispositions that marks the default track."""
 
 
 def choose_track(path: Path, container: Any, options: ReadOptions) -> tuple[Any, str | None]:
-    """The audio stream to read of an open PyAV container, and a note where there are several.
+    """Return the audio stream to read of an open PyAV container, and a note where there are several.
 
-    It is the one asked for, else the default one where that has one or two channels or may be mixed down, else the
+    It is the requested one, else the default one where that has one or two channels or may be mixed down, else the
     first with one or two channels, else the first that can be decoded.
 
     Raises:
-        InputError: there is none, not as many as asked for, or its codec is not known.
+        InputError: there is none, the requested one does not exist, or its codec is unknown.
     """
     streams = list(container.streams.audio)
     if not streams:
@@ -50,10 +50,10 @@ def choose_track(path: Path, container: Any, options: ReadOptions) -> tuple[Any,
 
 
 def check_single_track(path: Path, options: ReadOptions) -> None:
-    """Refuse a track's number for a file that has one track.
+    """Refuse any track number but 1 for a file with one track.
 
     Raises:
-        InputError: another than the first is asked for.
+        InputError: another number is requested.
     """
     if options.audio_track is not None and options.audio_track != 1:
         raise _no_such_track(path, options.audio_track, 1)
@@ -72,7 +72,7 @@ def _n_channels(stream: Any) -> int:
 
 
 def _is_default(stream: Any) -> bool:
-    """Whether the file marks a track as the one to play; PyAV 14.0 does not tell."""
+    """Return whether the file marks a track as default; always False with PyAV 14.0."""
     disposition = getattr(stream, "disposition", 0)
     return bool(int(getattr(disposition, "value", disposition)) & _DEFAULT)
 
@@ -81,7 +81,7 @@ def _no_such_track(path: Path, number: int, n_tracks: int) -> InputError:
     return InputError(
         f"there is no audio track {number}, the file has {n_tracks}",
         where=path,
-        hint=f"give a number from 1 to {n_tracks}" if n_tracks > 1 else "leave the track's number out",
+        hint=f"give a number from 1 to {n_tracks}" if n_tracks > 1 else "omit the track number",
     )
 
 

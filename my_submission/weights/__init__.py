@@ -1,4 +1,4 @@
-"""Trained weights: where they live, how they get there, and why they can be trusted before they are opened."""
+"""Trained weights: models folders and their manifests, download, and verification before a file is opened."""
 
 from my_submission.weights.content import is_lfs_pointer, sha256_of
 from my_submission.weights.download import FetchProgress

@@ -1,4 +1,4 @@
-"""One file out of a .zip archive, by content and never by the path the archive would like to write to."""
+"""Members of .zip archives, extracted to a path of the caller's choice and never to the path in the archive."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ BROKEN_ZIP_ERRORS = (
     RuntimeError,
     ValueError,
 )
-"""What the standard library raises for a damaged, truncated, encrypted or oddly compressed archive."""
+"""Errors of the standard library for damaged, truncated, encrypted or unusually compressed archives."""
 
 _MAX_DIRECTORY_BYTES = 4 << 20
-"""The list of an archive's members takes about 100 bytes each, and half a kilobyte in memory."""
+"""Limit on the list of members; each takes about 100 bytes there, and half a kilobyte in memory."""
 
 _MAX_COMPRESSION = 100
-"""How much larger a member may be than what is stored of it: weights hardly shrink, a bomb does by a thousand."""
+"""Largest ratio of a member's size to its compressed size: weights hardly compress, a zip bomb a thousandfold."""
 
 _END_RECORD = struct.Struct("<4s4H2LH")
 _END_RECORD_64 = struct.Struct("<4sQ2H2L4Q")
@@ -40,10 +40,7 @@ _LOCATOR_64 = struct.Struct("<4sLQL")
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a file ends as a .zip archive does; a broken one counts too, and opening it says what is wrong.
-
-    A file that cannot be read is none.
-    """
+    """Whether a file ends like a .zip archive, even a broken one; False if it cannot be read."""
     try:
         return zipfile.is_zipfile(path)
     except BROKEN_ZIP_ERRORS:
@@ -52,10 +49,10 @@ def is_zip(path: Path) -> bool:
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a .zip archive whose list of members is of a sane size.
+    """Open a .zip archive after checking the size of its list of members.
 
     Raises:
-        zipfile.BadZipFile: it is no archive, or its list is too large; others of ``BROKEN_ZIP_ERRORS`` likewise.
+        zipfile.BadZipFile: it is no archive, or its list is too large; or another of ``BROKEN_ZIP_ERRORS``.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
@@ -66,7 +63,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _directory_bytes(file: IO[bytes]) -> int:
-    """Size of the list of members by the archive's last record; 0 where there is none to be found."""
+    """Return the size of the list of members by the archive's last record; 0 where there is none."""
     end = file.seek(0, os.SEEK_END)
     start = file.seek(max(0, end - _END_RECORD.size - 0xFFFF))  # a comment may follow the record
     tail = file.read()
@@ -88,10 +85,10 @@ def extract_member(archive: Path, wanted: Iterable[str], destination: Path, *, e
 
     Args:
         archive: a .zip file.
-        wanted: the member's possible names, best first. A name matches a member exactly, or by its last part when
-            only one member ends so: archives differ in whether they hold their own folder.
+        wanted: possible names of the member, best first. A name matches a member exactly, or by its last part when
+            only one member ends so, because some archives contain their own folder and some do not.
         destination: the file to write.
-        expected_bytes: the member's size, if known; another is refused before anything is unpacked.
+        expected_bytes: the member's size, if known; another size is refused before unpacking.
 
     Raises:
         WeightsError: the archive is damaged, or holds no such member, or one of another size.
@@ -123,9 +120,9 @@ def _refuse_bomb(member: zipfile.ZipInfo, archive: Path) -> None:
 
 
 def check_archive(archive: Path, expected_md5: str | None) -> None:
-    """Refuse an archive that is not the published one, or no archive at all.
+    """Refuse a file that is not the published archive.
 
-    The md5 finds damage before anything is unpacked; the sha256 of each member is what is trusted.
+    The md5 only detects damage before unpacking; the sha256 of each member proves its content.
 
     Raises:
         WeightsError: the md5 differs, or the file is not a .zip.

@@ -1,4 +1,4 @@
-"""Places an artefact can come from, as values with one method: put a copy here."""
+"""Sources of artefacts: files, archives and addresses that copy an artefact to a given path."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ProgressCallback = Callable[[FetchProgress], None]
 
 
 class ArtefactSource(Protocol):
-    """A place that may have an artefact."""
+    """A file, archive or address that may have an artefact."""
 
     @property
     def label(self) -> str:
@@ -31,17 +31,17 @@ class ArtefactSource(Protocol):
         ...
 
     def stage(self, artefact: Artefact, staged: Path, progress: ProgressCallback) -> None:
-        """Put the artefact's content, not yet trusted, into the file ``staged``; MdxError when that fails."""
+        """Copy the artefact, not yet verified, to the file ``staged``; MdxError when that fails."""
         ...
 
     def stage_beside(self, artefact: Artefact, location: str, staged: Path, *, n_bytes: int) -> None:
-        """Put a file that the artefact's graph keeps weights in into the file ``staged``; MdxError when that fails.
+        """Copy an external data file of the artefact's graph to the file ``staged``; MdxError when that fails.
 
         Args:
-            artefact: whose file it is.
-            location: the file relative to the graph's folder.
-            staged: where to put it.
-            n_bytes: how many it has at least.
+            artefact: the graph.
+            location: path of the data file, relative to the graph's folder.
+            staged: destination.
+            n_bytes: minimum size.
         """
         ...
 
@@ -54,7 +54,7 @@ class FileSource:
 
     @property
     def label(self) -> str:
-        """The file's path."""
+        """Path of the file."""
         return str(self.path)
 
     def stage(self, artefact: Artefact, staged: Path, progress: ProgressCallback) -> None:
@@ -68,12 +68,12 @@ class FileSource:
         progress(FetchProgress(artefact.name, self.label, n_bytes, n_bytes))
 
     def stage_beside(self, artefact: Artefact, location: str, staged: Path, *, n_bytes: int) -> None:
-        """Copy the file of that name beside it."""
+        """Copy the data file beside it."""
         try:
             with (self.path.parent / location).open("rb") as source:
                 copy_stream(source, staged)
         except OSError as error:
-            raise _no_companion(location, self.label, error.strerror) from error
+            raise _missing_companion(location, self.label, error.strerror) from error
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class ZipSource:
 
     @property
     def label(self) -> str:
-        """The archive's path."""
+        """Path of the archive."""
         return str(self.path)
 
     def stage(self, artefact: Artefact, staged: Path, progress: ProgressCallback) -> None:
@@ -103,7 +103,7 @@ class ZipSource:
 
 @dataclass(frozen=True)
 class UrlSource:
-    """A file behind an address."""
+    """A file at a web address."""
 
     url: str
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
@@ -114,7 +114,7 @@ class UrlSource:
         return self.url
 
     def stage(self, artefact: Artefact, staged: Path, progress: ProgressCallback) -> None:
-        """Download the file; a part that an earlier attempt left beside it is taken up."""
+        """Download the file, resuming an earlier attempt."""
         part = part_path(staged.parent, self.url)
         may_resume = has_known_digest(artefact)
         request = partial(
@@ -127,12 +127,12 @@ class UrlSource:
         )
         is_spliced = request(may_resume=may_resume)
         if is_spliced and find_damage(artefact, part) is not None:
-            logger.warning("%s: the file resumed does not match its hash; downloading it afresh", self.url)
+            logger.warning("%s: the resumed file does not match its hash; downloading it again", self.url)
             request(may_resume=False)
         part.replace(staged)
 
     def stage_beside(self, artefact: Artefact, location: str, staged: Path, *, n_bytes: int) -> None:
-        """Download the file of that name beside it: no hash will check it, so it is never taken up again."""
+        """Download the data file beside it, never resumed because no hash would detect a mixture of two versions."""
         url = urljoin(self.url, quote(location))
         part = part_path(staged.parent, url)
         largest = n_bytes + max(n_bytes // 8, 1 << 20)  # exporters align tensors
@@ -144,7 +144,7 @@ class UrlSource:
 
 @dataclass(frozen=True)
 class UrlZipSource:
-    """A .zip archive behind an address."""
+    """A .zip archive at a web address."""
 
     url: str
     archives: ArchiveStore
@@ -155,7 +155,7 @@ class UrlZipSource:
         return self.url
 
     def stage(self, artefact: Artefact, staged: Path, progress: ProgressCallback) -> None:
-        """Download the archive, unless that was done already, and unpack the artefact's member."""
+        """Download the archive unless the store has it, and unpack the artefact's member."""
         archive = self.archives.get(self.url, artefact, progress)
         try:
             extract_member(archive, member_names(artefact), staged, expected_bytes=artefact.n_bytes)
@@ -173,23 +173,23 @@ def _extract_beside(archive: Path, label: str, artefact: Artefact, location: str
     try:
         extract_member(archive, dict.fromkeys(names), staged, expected_bytes=None)
     except OSError as error:
-        raise _no_companion(location, label, error.strerror) from error
+        raise _missing_companion(location, label, error.strerror) from error
     except WeightsError as error:
-        raise _no_companion(location, label, error.problem) from error
+        raise _missing_companion(location, label, error.problem) from error
 
 
-def _no_companion(location: str, label: str, reason: str | None) -> WeightsError:
+def _missing_companion(location: str, label: str, reason: str | None) -> WeightsError:
     problem = f"its weights lie in {location!r} beside it, which cannot be had ({reason})"
     return WeightsError(problem, where=label, hint="give a folder or archive that holds both files")
 
 
 @dataclass
 class ArchiveStore:
-    """Archives downloaded for several members; each is asked for once, and removed when the store closes.
+    """Downloaded archives, each downloaded once for all its members and removed when the store closes.
 
     Attributes:
-        directory: where archives lie meanwhile.
-        timeout_seconds: longest silence of a server.
+        directory: folder of the archives.
+        timeout_seconds: longest wait for a server.
     """
 
     directory: Path
@@ -198,10 +198,10 @@ class ArchiveStore:
     _failed: dict[str, WeightsError] = field(default_factory=dict)
 
     def get(self, url: str, artefact: Artefact, progress: ProgressCallback) -> Path:
-        """The archive behind ``url``, complete and, where its md5 is known, the published one.
+        """Return the path of the complete archive of ``url``, verified if its md5 is known.
 
         Raises:
-            WeightsError: it cannot be had; the same error again when asked again.
+            WeightsError: it cannot be downloaded; later calls raise the same error.
         """
         if url in self._failed:
             raise self._failed[url]
@@ -214,7 +214,7 @@ class ArchiveStore:
         return self._complete[url]
 
     def close(self) -> None:
-        """Remove the complete archives; a part stays, to be taken up by the next attempt."""
+        """Remove the complete archives; incomplete ones stay, to be resumed by the next attempt."""
         for archive in self._complete.values():
             archive.unlink(missing_ok=True)
         self._complete.clear()
@@ -228,7 +228,7 @@ class ArchiveStore:
             check_archive(part, artefact.archive_md5)
         except WeightsError as error:
             if is_spliced:
-                logger.warning("%s: the archive resumed is damaged; downloading it afresh", url)
+                logger.warning("%s: the resumed archive is damaged; downloading it again", url)
                 request(may_resume=False)
             try:
                 check_archive(part, artefact.archive_md5)
@@ -239,25 +239,25 @@ class ArchiveStore:
 
 
 def part_path(directory: Path, url: str) -> Path:
-    """Where the growing file of an address lies: another address never continues it."""
+    """Return the path of the incomplete file of an address, different for every address."""
     digest = hashlib.sha256(url.encode()).hexdigest()
     return directory / f".{digest[:12]}-{url_file_name(url)[-64:]}.part"
 
 
 def member_names(artefact: Artefact) -> tuple[str, ...]:
-    """What the artefact may be called inside an archive, best first."""
+    """Return possible names of the artefact inside an archive, best first."""
     return tuple(dict.fromkeys(filter(None, (artefact.member, *file_names(artefact)))))
 
 
 def file_names(artefact: Artefact) -> tuple[str, ...]:
-    """What the artefact may be called below a folder or mirror, best first."""
+    """Return possible names of the artefact below a folder or mirror, best first."""
     published = (url_file_name(url) for url in artefact.sources if not is_archive(url))
     names = (artefact.path, artefact.member, *published, PurePosixPath(artefact.path).name)
     return tuple(dict.fromkeys(filter(None, names)))
 
 
 def archive_names(artefact: Artefact) -> tuple[str, ...]:
-    """What archives that hold the artefact are called."""
+    """Return the names of archives that hold the artefact."""
     return tuple(dict.fromkeys(url_file_name(url) for url in artefact.sources if is_archive(url)))
 
 

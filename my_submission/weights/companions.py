@@ -1,4 +1,4 @@
-"""Other files that an ONNX graph keeps its weights in: which, whether they are there, and where they may be put."""
+"""External data files of ONNX graphs: which there are, whether they are present, and where they may be written."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from my_submission.weights.onnx_layout import read_layout
 
 
 def companions_of(artefact: Artefact, path: Path) -> Mapping[str, int]:
-    """Return the other files that hold an artefact's weights, relative to its folder, and their least sizes in bytes.
+    """Return the external data files of an artefact, relative to its folder, with their minimum sizes in bytes.
 
-    A file that is no sound graph has none; opening it says what is wrong with it.
+    A file that is no valid graph has none; opening it raises the error.
     """
     if artefact.format != "onnx":
         return {}
@@ -25,7 +25,7 @@ def companions_of(artefact: Artefact, path: Path) -> Mapping[str, int]:
 
 
 def find_missing(artefact: Artefact, path: Path) -> str | None:
-    """Return what is wrong with the other files of an artefact that is there, as one clause; None when nothing is."""
+    """Return what is wrong with the external data files of an artefact, as one clause; None when nothing is."""
     for location, n_bytes in companions_of(artefact, path).items():
         beside = path.parent / location
         if not beside.is_file():
@@ -38,10 +38,10 @@ def find_missing(artefact: Artefact, path: Path) -> str | None:
 def refuse_clash(
     artefact: Artefact, artefacts: Iterable[Artefact], directory: Path, location: str, staged: Path
 ) -> None:
-    """Refuse to put a companion where another file lies that is not its own earlier version.
+    """Refuse to overwrite a file that is not an earlier version of this data file.
 
     Raises:
-        WeightsError: the place is taken.
+        WeightsError: there is such a file.
     """
     target = directory / artefact.path
     beside = target.parent / location
@@ -61,5 +61,5 @@ def refuse_clash(
 
 
 def _uses(artefact: Artefact, path: Path, beside: Path) -> bool:
-    """Whether a file is one that the artefact's graph, which lies at ``path``, keeps weights in."""
+    """Whether a file is an external data file of the artefact's graph at ``path``."""
     return any((path.parent / location).resolve() == beside.resolve() for location in companions_of(artefact, path))

@@ -1,4 +1,4 @@
-"""Whether a file is the artefact it claims to be: pointer, size and hash."""
+"""Comparison of files with their manifest entries: Git LFS pointers, size and hash."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from my_submission.weights.published import PUBLISHED_SHA256
 
 _LFS_SIGNATURE = b"version https://git-lfs.github.com/spec/"
 _LFS_POINTER_MAX_BYTES = 1024
-"""Git LFS itself takes nothing larger for a pointer."""
+"""Git LFS takes no larger file for a pointer."""
 
 
 def is_lfs_pointer(path: Path) -> bool:
-    """Whether ``path`` is the text that Git LFS leaves in place of a file it has not downloaded."""
+    """Whether ``path`` is the pointer that Git LFS leaves in place of a file it has not downloaded."""
     if path.stat().st_size > _LFS_POINTER_MAX_BYTES:
         return False
     with path.open("rb") as file:

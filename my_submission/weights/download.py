@@ -1,8 +1,7 @@
-"""One address into one file, taking up again where an earlier attempt stopped.
+"""Download of one address into one file, resuming an earlier attempt.
 
-The standard library does it: pooch streams into a fresh temporary file and asks for no ranges, so it cannot resume a
-gigabyte that broke off; requests decodes compressed bodies by itself, which spoils the byte count that resuming rests
-on.
+It uses the standard library because pooch downloads into a new temporary file without range requests and so cannot
+resume, and requests decodes compressed bodies, which makes the byte count for resuming wrong.
 """
 
 from __future__ import annotations
@@ -28,29 +27,29 @@ from terminal.documents import DocumentError, read_json
 logger = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
-"""How long a server may stay silent, while connecting as well as in the middle of a body."""
+"""Longest wait for a server, while connecting and within a body."""
 
 MAX_BODY_BYTES = 4 << 30
-"""Where no size is known. The largest file of weights that is published for this purpose has 1.1 GB."""
+"""Limit where no size is known; the largest published file of weights has 1.1 GB."""
 
 WAITS_SECONDS = (1.0, 2.0, 4.0)
-"""Before another try, where a server is busy or silent and does not say how long."""
+"""Waits before further attempts, where a server is busy or silent and names no time."""
 
 _BLOCK_BYTES = 1 << 18
 _MAX_INTERRUPTIONS = 5
-"""How often a body may break off in one call; only attempts that brought something are repeated."""
+"""How often a body may break off in one call; only attempts that received something are repeated."""
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-\d+|\*)/(\d{1,18}|\*)")
 
 
 @dataclass(frozen=True)
 class FetchProgress:
-    """How far the fetching of an artefact has come.
+    """Progress of fetching an artefact.
 
     Attributes:
-        name: the artefact, or the first of those that an archive is fetched for.
-        source: the address or file it comes from.
-        done_bytes: bytes there, including those of an earlier attempt.
+        name: the artefact, or the first artefact of an archive.
+        source: its address or file.
+        done_bytes: bytes received, including those of an earlier attempt.
         total_bytes: bytes expected; None when the server does not say.
     """
 
@@ -61,26 +60,26 @@ class FetchProgress:
 
 
 Report = Callable[[int, int | None], None]
-"""Called with the bytes there and the bytes expected."""
+"""Called with the bytes received and the bytes expected."""
 
 
 @dataclass(frozen=True)
 class _Version:
-    """What a server says of the file it serves: a part of another version is of no use."""
+    """Version of a file on a server, which an incomplete download must match to be resumed."""
 
     etag: str | None
     modified: str | None
     n_bytes: int | None
 
     def differs_from(self, other: _Version) -> bool:
-        """Whether both say something of the same kind, and not the same."""
+        """Whether both state a value of the same kind, and different ones."""
         pairs = ((self.etag, other.etag), (self.modified, other.modified), (self.n_bytes, other.n_bytes))
         return any(mine is not None and theirs is not None and mine != theirs for mine, theirs in pairs)
 
 
 @dataclass(frozen=True)
 class _Transfer:
-    """What stays the same over all requests of one download."""
+    """Parameters of all requests of one download."""
 
     url: str
     part: Path
@@ -91,11 +90,11 @@ class _Transfer:
 
     @property
     def note(self) -> Path:
-        """Where the version of the file that ``part`` is of is kept."""
+        """File with the version that ``part`` belongs to."""
         return self.part.with_name(f"{self.part.name}.version")
 
-    def start_afresh(self) -> None:
-        """Remove what is there."""
+    def restart(self) -> None:
+        """Remove the incomplete file."""
         self.part.unlink(missing_ok=True)
         self.note.unlink(missing_ok=True)
 
@@ -115,23 +114,23 @@ def download(
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Download ``url`` into ``part``, which is complete when this returns; what is in it stays when this raises.
+    """Download ``url`` into ``part``; after an error the incomplete file stays, to be resumed.
 
-    A server that is busy (429, 502, 503, 504) or silent is asked again, after the time it asks for or some seconds.
+    A server that is busy (429, 502, 503, 504) or silent is asked again, after the time it requests or some seconds.
 
     Args:
         url: an http or https address.
-        part: the file to grow; an earlier part of the same address is taken up if the server can do so and still has
-            the same file.
-        report: told of progress.
-        expected_bytes: the size the file must have, if known; a server that offers another is refused at once.
-        max_bytes: of a file whose size is not known.
-        may_resume: False starts afresh, for content that no hash will check.
-        timeout_seconds: longest silence of the server.
+        part: destination; an incomplete file of the same address is resumed if the server supports that and still has
+            the same version.
+        report: called with the progress.
+        expected_bytes: size of the file, if known; another size is refused at once.
+        max_bytes: limit for a file of unknown size.
+        may_resume: False starts again, for content that no hash will verify.
+        timeout_seconds: longest wait for the server.
         sleep: waits for some seconds.
 
     Returns:
-        Whether the file was put together from more than one answer of the server.
+        Whether the file consists of more than one response.
 
     Raises:
         WeightsError: the address does not answer, refuses, offers another size, sends more, or keeps breaking off.
@@ -141,8 +140,8 @@ def download(
         raise WeightsError("is not an http or https address", where=url)
     transfer = _Transfer(url, part, report, expected_bytes, expected_bytes or max_bytes, timeout_seconds)
     if not may_resume or _size(part) > transfer.max_bytes:
-        transfer.start_afresh()
-    hint = "run the command again" + (": it goes on from there" if may_resume else "")
+        transfer.restart()
+    hint = "run the command again" + (": it resumes the download" if may_resume else "")
     interruptions, waits = 0, list(WAITS_SECONDS)
     while True:
         before = _size(part)
@@ -154,21 +153,21 @@ def download(
             interruptions += 1
             if _size(part) <= before or interruptions == _MAX_INTERRUPTIONS:
                 raise WeightsError(str(error), where=url, hint=hint) from error
-            logger.info("%s: %s; going on from there", url, error)
+            logger.info("%s: %s; resuming", url, error)
         else:
             transfer.note.unlink(missing_ok=True)
             return is_spliced
 
 
 def _wait(error: BusyError, waits: list[float], url: str, sleep: Callable[[float], None]) -> None:
-    """Wait before another try; WeightsError where there have been enough, or it would take too long."""
+    """Wait before another attempt; WeightsError after the last attempt, or if the server requests too long a wait."""
     seconds = error.wait_seconds
     if not waits or (seconds or 0.0) > LONGEST_WAIT_SECONDS:
-        asked = f", and asks to wait {seconds:.0f} s" if seconds else ""
+        asked = f", and requests a wait of {seconds:.0f} s" if seconds else ""
         raise WeightsError(f"{error}{asked}", where=url, hint="try again later") from error
     default = waits.pop(0)
     seconds = default if seconds is None else seconds
-    logger.info("%s: %s; another try in %g s", url, error, seconds)
+    logger.info("%s: %s; another attempt in %g s", url, error, seconds)
     sleep(seconds)
 
 
@@ -177,7 +176,7 @@ def _size(path: Path) -> int:
 
 
 def _transfer(transfer: _Transfer) -> int:
-    """One request, or a second one when ``part`` turns out to be of no use; returns how much of ``part`` was kept."""
+    """Make one request, or two when ``part`` cannot be resumed; return how many bytes of ``part`` were kept."""
     url, part = transfer.url, transfer.part
     offset = _size(part)
     noted = _noted(transfer.note) if offset else None
@@ -188,17 +187,17 @@ def _transfer(transfer: _Transfer) -> int:
             if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not offset:
                 raise WeightsError(f"the server answered {error.code} {error.reason}", where=url) from error
             version = _version_of(error.headers, error.code)
-        if version.n_bytes == offset and not (noted and noted.differs_from(version)):  # all of it was there already
+        if version.n_bytes == offset and not (noted and noted.differs_from(version)):  # the file was complete
             transfer.report(offset, offset)
             return offset
-        transfer.start_afresh()
+        transfer.restart()
         return _transfer(transfer)
     with response:
         start, version = _start_of(response.headers, response.status), _version_of(response.headers, response.status)
         if start is None or start not in (0, offset) or (start and noted and noted.differs_from(version)):
             if not offset:
                 raise WeightsError("the server sends a part of the file where all was asked for", where=url)
-            transfer.start_afresh()
+            transfer.restart()
             return _transfer(transfer)
         _refuse_size(transfer, version.n_bytes)
         if not start:
@@ -230,7 +229,7 @@ def _refuse_size(transfer: _Transfer, n_bytes: int | None) -> None:
 
 
 def _start_of(headers: Message, status: int) -> int | None:
-    """Where the body begins in the file; None where the server does not say."""
+    """Return the offset of the body in the file; None where the server does not say."""
     if status == http.HTTPStatus.OK:
         return 0
     match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
@@ -238,7 +237,7 @@ def _start_of(headers: Message, status: int) -> int | None:
 
 
 def _version_of(headers: Message, status: int) -> _Version:
-    """What the server says of the whole file."""
+    """Return the version of the whole file by the response."""
     length = headers.get("Content-Length", "") if status == http.HTTPStatus.OK else ""
     if status != http.HTTPStatus.OK and (match := _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())):
         length = match.group(2)
@@ -247,7 +246,7 @@ def _version_of(headers: Message, status: int) -> _Version:
 
 
 def _noted(note: Path) -> _Version | None:
-    """The version noted beside a part; None where there is none that can be read."""
+    """Return the version noted beside an incomplete file; None where there is none or it cannot be read."""
     try:
         version = convert(_Version, read_json(note, max_bytes=_BLOCK_BYTES))
     except (OSError, DocumentError):
@@ -259,11 +258,11 @@ def _write_note(note: Path, version: _Version) -> None:
     try:
         note.write_text(json.dumps(asdict(version)), encoding="utf-8")
     except OSError as error:
-        logger.info("%s: cannot be written (%s); a later call may start afresh", note, error.strerror)
+        logger.info("%s: cannot be written (%s); a later call may start again", note, error.strerror)
 
 
 def _append(transfer: _Transfer, response: IO[bytes], start: int, total: int | None) -> int:
-    """Write the body behind the first ``start`` bytes of ``part``; returns the bytes there."""
+    """Write the body after the first ``start`` bytes of ``part``; return the bytes there."""
     try:
         with transfer.part.open("ab" if start else "wb") as out:
             done = start

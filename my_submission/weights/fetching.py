@@ -1,4 +1,4 @@
-"""Bring artefacts into a models folder: from their published addresses, a mirror, or files at hand."""
+"""Fetch artefacts into a models folder: from their published addresses, a mirror, or local files."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ logger = logging.getLogger(__name__)
 _LOCK_NAME = ".fetch.lock"
 
 NetworkCheck = Callable[[Artefact, Path], None]
-"""Opens a file as its entry says and raises WeightsError where it does not fit; systems know how."""
+"""Opens a file as the network of its entry; raises WeightsError where it does not fit."""
 
 
 @dataclass(frozen=True)
 class FetchResult:
-    """What became of one artefact.
+    """Result of fetching one artefact.
 
     Attributes:
         name: of the artefact.
-        path: where it lies now.
-        source: the file or address it came from; None when it was there already.
-        is_verified: whether a known hash vouches for all of it.
+        path: of its file.
+        source: the file or address it came from; None when it was present.
+        is_verified: whether a known hash verifies all of it.
     """
 
     name: str
@@ -65,39 +65,39 @@ def fetch(
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     network_check: NetworkCheck | None = None,
 ) -> tuple[FetchResult, ...]:
-    """Put artefacts into their places in a models folder, each verified before it gets its final name.
+    """Fetch artefacts into a models folder; each is verified before it gets its final name.
 
-    An artefact of which no hash is known is opened instead: a file that is not what its name wants is refused, one
-    that is becomes part of the folder and counts as not verified. Other files that a graph keeps its weights in come
-    along from the same place, and are never verified, for a hash of the graph says nothing of them.
+    An artefact without a known hash is opened instead: a file that does not fit its entry is refused, any other counts
+    as not verified. External data files of a graph are fetched from the same source and are never verified, because
+    the hash of the graph does not cover them.
 
-    What is there and verified already is left alone. Downloads resume where an earlier attempt stopped; an archive
-    that several artefacts come from is downloaded once. Another process that fetches into the same folder waits.
+    Artefacts that are present and verified are left alone. Downloads resume an earlier attempt; an archive of several
+    artefacts is downloaded once. Other processes that fetch into the same folder wait.
 
     Args:
-        models_folder: where to.
-        names: artefacts to bring, in this order.
-        from_path: bring them from here and nowhere else: the file itself, a .zip archive, or a folder that holds
-            the files or archives under the manifest's or the published names.
-        mirror: bring them from this address and nowhere else: a .zip archive, the file itself, or the address of a
-            folder laid out like the models folder or holding files and archives under their published names.
-        progress: told of every block that arrives.
-        timeout_seconds: how long a server may stay silent.
-        network_check: opens what no hash vouches for; raises WeightsError where it does not fit its entry.
+        models_folder: destination.
+        names: artefacts to fetch, in this order.
+        from_path: the only source: the file itself, a .zip archive, or a folder with the files or archives under the
+            manifest's or the published names.
+        mirror: the only source: address of the file itself, of a .zip archive, or of a folder laid out like the models
+            folder or with files and archives under their published names.
+        progress: called with every block that arrives.
+        timeout_seconds: longest wait for a server.
+        network_check: opens files without a known hash; raises WeightsError where one does not fit its entry.
 
     Returns:
-        One result a name, in the order of ``names``.
+        One result per name, in the order of ``names``.
 
     Raises:
         UnknownNameError: the manifest has no such artefact; nothing was fetched.
-        WeightsError: no place delivered the right content; artefacts before this one are in place.
+        WeightsError: no source had the right content; the artefacts before this one are complete.
         OutputError: the models folder cannot be written.
         ValueError: both ``from_path`` and ``mirror`` are given.
     """
     if from_path is not None and mirror is not None:
-        raise ValueError("from_path and mirror are two answers to one question; give one of them")
+        raise ValueError("give either from_path or mirror, not both")
     wanted = [models_folder.artefact(name) for name in dict.fromkeys(names)]
-    _refuse_one_file_for_several(wanted, from_path, mirror)
+    _refuse_single_file_for_several(wanted, from_path, mirror)
     directory = models_folder.directory
     results = []
     with exclusive(directory / _LOCK_NAME), closing(ArchiveStore(directory, timeout_seconds)) as archives:
@@ -105,12 +105,12 @@ def fetch(
             target = directory / artefact.path
             source = None
             if not _is_in_place(artefact, target):
-                offers = _offers(artefact, from_path, mirror, archives)
-                if not offers:
+                candidates = _sources_of(artefact, from_path, mirror, archives)
+                if not candidates:
                     raise WeightsError(
                         f"no address is known for {artefact.name}", where=target, hint=models_folder.hint(artefact.name)
                     )
-                source = _Placing(models_folder, artefact, progress or _ignore, network_check).place(offers)
+                source = _Placement(models_folder, artefact, progress or _ignore, network_check).place(candidates)
             is_verified = has_known_digest(artefact) and not companions_of(artefact, target)
             results.append(FetchResult(artefact.name, target, source, is_verified))
     return tuple(results)
@@ -120,7 +120,7 @@ def _ignore(_: FetchProgress) -> None:
     pass
 
 
-def _refuse_one_file_for_several(wanted: list[Artefact], from_path: Path | None, mirror: str | None) -> None:
+def _refuse_single_file_for_several(wanted: list[Artefact], from_path: Path | None, mirror: str | None) -> None:
     if len({artefact.path for artefact in wanted}) <= 1:
         return
     is_one_path = from_path is not None and from_path.is_file() and not is_archive(from_path.name)
@@ -146,11 +146,11 @@ def _is_the_file_itself(url: str, artefact: Artefact) -> bool:
     return PurePosixPath(url_file_name(url)).suffix == PurePosixPath(artefact.path).suffix
 
 
-def _offers(
+def _sources_of(
     artefact: Artefact, from_path: Path | None, mirror: str | None, archives: ArchiveStore
 ) -> list[ArtefactSource]:
     if from_path is not None:
-        return _local_offers(artefact, from_path)
+        return _local_sources(artefact, from_path)
     urls = artefact.sources if mirror is None else _mirror_urls(artefact, mirror)
     return [
         UrlZipSource(url, archives) if is_archive(url) else UrlSource(url, archives.timeout_seconds) for url in urls
@@ -163,44 +163,44 @@ def _mirror_urls(artefact: Artefact, mirror: str) -> list[str]:
     return [f"{mirror.rstrip('/')}/{name}" for name in (*file_names(artefact), *archive_names(artefact))]
 
 
-def _local_offers(artefact: Artefact, from_path: Path) -> list[ArtefactSource]:
+def _local_sources(artefact: Artefact, from_path: Path) -> list[ArtefactSource]:
     if from_path.is_file():
         return [ZipSource(from_path) if is_archive(from_path.name) else FileSource(from_path)]
     files = [from_path / name for name in file_names(artefact)]
     zips = [from_path / name for name in archive_names(artefact)]
-    offers: list[ArtefactSource] = [FileSource(path) for path in files if path.is_file()]
-    offers += [ZipSource(path) for path in zips if path.is_file()]
-    if not offers:
+    candidates: list[ArtefactSource] = [FileSource(path) for path in files if path.is_file()]
+    candidates += [ZipSource(path) for path in zips if path.is_file()]
+    if not candidates:
         problem = (
             f"holds none of {', '.join((*file_names(artefact), *archive_names(artefact)))}"
             if from_path.is_dir()
             else "is not there"
         )
         raise WeightsError(f"{artefact.name} could not be fetched: {problem}", where=from_path)
-    return offers
+    return candidates
 
 
 @dataclass(frozen=True)
-class _Placing:
-    """Bringing one artefact to its place."""
+class _Placement:
+    """Fetching of one artefact to its final path."""
 
     models_folder: ModelsFolder
     artefact: Artefact
     progress: ProgressCallback
     network_check: NetworkCheck | None
 
-    def place(self, offers: list[ArtefactSource]) -> str:
-        """Try the offers in turn; returns the label of the one that delivered."""
+    def place(self, candidates: list[ArtefactSource]) -> str:
+        """Try the sources in turn; return the label of the one that succeeded."""
         target = self.models_folder.directory / self.artefact.path
         staging = target.with_name(f".{target.name}.staged")
         failures: list[WeightsError] = []
         try:
             shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
             target.parent.mkdir(parents=True, exist_ok=True)
-            for offer in offers:
+            for candidate in candidates:
                 try:
-                    self._deliver(offer, target, staging)
-                    return offer.label
+                    self._deliver(candidate, target, staging)
+                    return candidate.label
                 except WeightsError as error:
                     logger.info("%s: %s", self.artefact.name, error)
                     failures.append(error)
@@ -210,15 +210,15 @@ class _Placing:
             raise OutputError(f"cannot be written ({error.strerror})", where=target) from error
         raise _failure(self.artefact, target, failures) from failures[-1]
 
-    def _deliver(self, offer: ArtefactSource, target: Path, staging: Path) -> None:
-        """Stage the artefact and what belongs to it in a folder of their own, check them, and give them their names."""
+    def _deliver(self, candidate: ArtefactSource, target: Path, staging: Path) -> None:
+        """Stage the artefact and its data files in a hidden folder, check them, and give them their final names."""
         arriving = target.with_name(f".{target.name}.staged.part")
         staged = staging / target.name
         try:
-            offer.stage(self.artefact, arriving, self.progress)
+            candidate.stage(self.artefact, arriving, self.progress)
             problem = find_damage(self.artefact, arriving)
             if problem is not None:
-                raise WeightsError(problem, where=offer.label)
+                raise WeightsError(problem, where=candidate.label)
             staging.mkdir()
             arriving.replace(staged)
         finally:
@@ -226,10 +226,10 @@ class _Placing:
         try:
             companions = companions_of(self.artefact, staged)
             for location, n_bytes in companions.items():
-                self._stage_beside(offer, location, arriving, staging / location, n_bytes)
+                self._stage_beside(candidate, location, arriving, staging / location, n_bytes)
             self._check(staged)
         except WeightsError as error:
-            where = _shown(error.where, staging, offer.label)
+            where = _shown(error.where, staging, candidate.label)
             raise WeightsError(error.problem, where=where, hint=error.hint) from error
         for location in companions:
             move_into_place(staging / location, target.parent / location)
@@ -238,9 +238,11 @@ class _Placing:
             digest = sha256_of(target)
             logger.warning("%s: no hash is known to compare with; its sha256 is %s", target, digest)
 
-    def _stage_beside(self, offer: ArtefactSource, location: str, arriving: Path, staged: Path, n_bytes: int) -> None:
+    def _stage_beside(
+        self, candidate: ArtefactSource, location: str, arriving: Path, staged: Path, n_bytes: int
+    ) -> None:
         try:
-            offer.stage_beside(self.artefact, location, arriving, n_bytes=n_bytes)
+            candidate.stage_beside(self.artefact, location, arriving, n_bytes=n_bytes)
             folder = self.models_folder
             refuse_clash(self.artefact, folder.artefacts, folder.directory, location, arriving)
             staged.parent.mkdir(parents=True, exist_ok=True)
@@ -249,10 +251,10 @@ class _Placing:
             arriving.unlink(missing_ok=True)
         if (found := staged.stat().st_size) < n_bytes:
             problem = f"its weights lie in {location!r}, which has {found} of at least {n_bytes} bytes"
-            raise WeightsError(problem, where=offer.label)
+            raise WeightsError(problem, where=candidate.label)
 
     def _check(self, staged: Path) -> None:
-        """Open what no hash vouches for."""
+        """Open an artefact without a known hash."""
         if has_known_digest(self.artefact):
             return
         if self.artefact.format == "torch":
@@ -262,13 +264,13 @@ class _Placing:
 
 
 def _shown(where: str | None, staging: Path, label: str) -> str:
-    """The place an error is about, as the user knows it: the staged copy stands for where it came from."""
+    """Return the file of an error for the user: the source instead of the staged copy."""
     return label if where is None or where.startswith(str(staging)) else where
 
 
 def _failure(artefact: Artefact, target: Path, failures: list[WeightsError]) -> WeightsError:
     hint = (
-        f"try again later, or bring the file from elsewhere: "
+        f"try again later, or use another source: "
         f"python -m my_submission fetch {artefact.name} --from FILE_OR_ZIP_OR_FOLDER_OR_URL"
     )
     if len(failures) == 1:
@@ -278,5 +280,5 @@ def _failure(artefact: Artefact, target: Path, failures: list[WeightsError]) -> 
         )
     listed = "; ".join(f"({number}) {error.where}: {error.problem}" for number, error in enumerate(failures, 1))
     return WeightsError(
-        f"{artefact.name} could not be fetched from any of {len(failures)} places: {listed}", where=target, hint=hint
+        f"{artefact.name} could not be fetched from any of {len(failures)} sources: {listed}", where=target, hint=hint
     )

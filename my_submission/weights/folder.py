@@ -1,4 +1,4 @@
-"""A models folder: which artefacts it should hold, and the path of one that can be trusted."""
+"""A models folder: the artefacts of its manifest, and the paths of verified ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ModelsFolder:
         directory: any folder with a manifest; this checkout's when not given.
 
     Raises:
-        WeightsError: the manifest is missing or is not one.
+        WeightsError: the manifest is missing or invalid.
     """
 
     def __init__(self, directory: str | PathLike[str] | None = None) -> None:
@@ -37,10 +37,10 @@ class ModelsFolder:
         self._by_name = {artefact.name: artefact for artefact in self.artefacts}
 
     def artefact(self, name: str) -> Artefact:
-        """The entry called ``name``.
+        """Return the entry called ``name``.
 
         Raises:
-            UnknownNameError: there is none; the message lists the names that come close.
+            UnknownNameError: there is none; the message lists similar names.
         """
         if name in self._by_name:
             return self._by_name[name]
@@ -53,28 +53,28 @@ class ModelsFolder:
         )
 
     def path(self, name: str) -> Path:
-        """Where the artefact lies or would lie."""
+        """Return the path of the artefact, present or not."""
         return self.directory / self.artefact(name).path
 
     def is_present(self, name: str) -> bool:
-        """Whether there is a file that is more than a Git LFS pointer; its content is not checked."""
+        """Return whether the file exists and is no Git LFS pointer; its content is not checked."""
         path = self.path(name)
         return path.is_file() and not is_lfs_pointer(path)
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Those artefacts that are not here, or that the manifest does not know."""
+        """Return the artefacts that are not present, or not in the manifest."""
         return [name for name in names if name not in self._by_name or not self.is_present(name)]
 
     def require(self, name: str, *, allow_unverified: bool = False) -> Path:
-        """The path of an artefact whose content is what its name promises.
+        """Return the path of an artefact after verifying its content.
 
         Args:
             name: of the artefact.
-            allow_unverified: take a file of another size or hash, or one without a known hash, with a warning.
+            allow_unverified: accept a file of another size or hash, or without a known hash, with a warning.
 
         Raises:
             UnknownNameError: no artefact has this name.
-            WeightsError: the file is missing, a Git LFS pointer, truncated, or another file.
+            WeightsError: the file is missing, a Git LFS pointer, truncated, or a different file.
         """
         artefact = self.artefact(name)
         path = self.directory / artefact.path
@@ -101,7 +101,7 @@ class ModelsFolder:
         return path
 
     def hint(self, name: str) -> str:
-        """The commands that bring an artefact here, as a clause for an error message."""
+        """Return the commands that fetch an artefact, as a clause for an error message."""
         is_default = self.directory.resolve() == DEFAULT_MODELS_DIR
         elsewhere = "" if is_default else f" --models-dir {shlex.quote(str(self.directory))}"
         command = f"python -m my_submission fetch {name}{elsewhere}"

@@ -1,4 +1,4 @@
-"""Asking a web server for a file: which addresses are followed, and which refusals are worth another try."""
+"""Requests to web servers: which redirects are followed, and which errors are temporary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from my_submission.errors import WeightsError
 from my_submission.version import __version__
 
 LONGEST_WAIT_SECONDS = 60.0
-"""A server that asks for more patience than this is given up."""
+"""Longest wait that a server may request."""
 
 _BUSY = frozenset(
     {
@@ -27,14 +27,14 @@ _BUSY = frozenset(
         http.HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
-"""Answers that may be another one in a moment. All others stay what they are."""
+"""Temporary errors; all others are final."""
 
 
 class BusyError(Exception):
-    """The server may answer later.
+    """The server is busy.
 
     Attributes:
-        wait_seconds: how long it asks to wait; None when it does not say.
+        wait_seconds: the wait that it requests; None when it does not say.
     """
 
     def __init__(self, problem: str, wait_seconds: float | None = None) -> None:
@@ -43,32 +43,32 @@ class BusyError(Exception):
 
 
 class WebRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http and https, and from https to nothing less."""
+    """Follows redirects to http and https, and from https to https only."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        """Return the request to make next.
+        """Return the next request.
 
         Raises:
-            WeightsError: the server sends on to a place that is not followed.
+            WeightsError: the redirect is not followed.
         """
         before, after = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if after not in {"http", "https"}:
-            raise WeightsError(f"the server sends on to {newurl[:200]!r}, which is no web address", where=req.full_url)
+            raise WeightsError(f"the server redirects to {newurl[:200]!r}, which is no web address", where=req.full_url)
         if before == "https" and after == "http":
-            problem = f"the server sends on to {newurl[:200]!r}, which is not encrypted as this address is"
+            problem = f"the server redirects to {newurl[:200]!r}, which is not encrypted as this address is"
             raise WeightsError(problem, where=req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def ask(url: str, headers: Mapping[str, str], timeout_seconds: float) -> Any:
-    """Return the open answer to a request for ``url``.
+    """Return the open response to a request for ``url``.
 
     Raises:
-        urllib.error.HTTPError: an answer that says no, and will the next time.
+        urllib.error.HTTPError: the server refuses for good.
         BusyError: the server is busy or silent.
-        WeightsError: it cannot be reached, or sends on to a place that is not followed.
+        WeightsError: it cannot be reached, or its redirect is not followed.
     """
     own = {"User-Agent": f"mdx-submission/{__version__}", "Accept-Encoding": "identity"}
     try:
@@ -88,7 +88,7 @@ def ask(url: str, headers: Mapping[str, str], timeout_seconds: float) -> Any:
 
 
 def retry_after(headers: Message) -> float | None:
-    """Return the seconds that a server asks to wait, by its Retry-After in seconds or as a date; None without one."""
+    """Return the wait in seconds of a Retry-After header, in seconds or as a date; None without one."""
     text = headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return float(text[:9])

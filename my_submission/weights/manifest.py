@@ -1,7 +1,7 @@
-"""The manifest of a models folder: one entry an artefact, read strictly.
+"""The manifest of a models folder, with one entry per artefact, read strictly.
 
-``manifest.json`` holds ``{"schema": 1, "artefacts": [...]}``. It says only what a file cannot say of itself: frames
-and kept bins come from an ONNX graph, channel counts from a state dict.
+``manifest.json`` holds ``{"schema": 1, "artefacts": [...]}``. It contains only facts that cannot be read from the
+files: frames and kept bins come from an ONNX graph, channel counts from a state dict.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 
 @dataclass(frozen=True)
 class ArtefactGeometry:
-    """The transform a spectral network was trained with; its file tells the frames and bins, but not this.
+    """The transform that a spectral network was trained with.
 
     Attributes:
         n_fft: window and transform length, in samples.
         hop: distance between frames, in samples.
-        frames: of one chunk; only a state dict needs it, a graph tells its own.
+        frames: of one chunk; only for a state dict, because a graph states its own.
     """
 
     n_fft: int
@@ -45,10 +45,10 @@ class ArtefactGeometry:
     frames: int | None = None
 
     def __post_init__(self) -> None:
-        self.with_kept_bins(1)  # refuses what no transform can be
+        self.with_kept_bins(1)  # refuses impossible transforms
 
     def with_kept_bins(self, kept_bins: int) -> StftGeometry:
-        """The full geometry, once the graph has told how many bins it keeps."""
+        """Return the full geometry for a number of bins, which comes from the graph."""
         return StftGeometry(self.n_fft, self.hop, kept_bins)
 
 
@@ -57,16 +57,16 @@ class Artefact:
     """One file of weights.
 
     Attributes:
-        name: what systems call it, such as "kuielab-a/bass".
-        path: where it lies below the models folder, with forward slashes.
+        name: its name in systems, such as "kuielab-a/bass".
+        path: of its file below the models folder, with forward slashes.
         sha256: of its content, 64 lower-case hexadecimal digits; None when unknown.
         n_bytes: its size; None when unknown.
         format: "onnx", or "torch" for a checkpoint of plain tensors.
         architecture: the network it belongs to, such as "tfc-tdf", "mixer", "demucs-v2".
-        target: the source it extracts; None when it gives several.
+        target: the source it estimates; None when it estimates several.
         geometry: the transform around a spectral network; None for others.
         sources: URLs it can be fetched from, best first.
-        licence: what its authors allow, as an SPDX name or a short phrase.
+        licence: an SPDX name or a short phrase.
         member: its name inside a source that is a .zip archive.
         archive_md5: of that archive.
         sha256_prefix: leading digits of its sha256 where its authors published no more.
@@ -108,7 +108,7 @@ class Artefact:
 
     @property
     def known_digest(self) -> str | None:
-        """The sha256 the manifest states, or its leading digits; None when it states neither."""
+        """The sha256 of the manifest, or its leading digits; None when it has neither."""
         return self.sha256 or self.sha256_prefix
 
 
@@ -125,20 +125,20 @@ def is_url(text: str) -> bool:
 
 
 def url_file_name(url: str) -> str:
-    """The last part of an address, without its query."""
+    """Return the last part of an address, without its query."""
     return PurePosixPath(urlsplit(url).path).name
 
 
 def is_archive(file_name_or_url: str) -> bool:
-    """Whether a file or address is a .zip archive by name; a torch checkpoint is a zip too, but one file to us."""
+    """Whether a file or address is a .zip archive by its name; torch checkpoints are zip files with other names."""
     return urlsplit(file_name_or_url).path.lower().endswith(".zip")
 
 
 def read_manifest(directory: Path) -> tuple[Artefact, ...]:
-    """The artefacts of a models folder, in the order of its manifest.
+    """Return the artefacts of a models folder, in the order of its manifest.
 
     Raises:
-        WeightsError: there is no manifest, or an entry is not what it should be; the message names the entry.
+        WeightsError: there is no manifest, or an entry is invalid; the message names the entry.
     """
     manifest = directory / MANIFEST_NAME
     try:
@@ -157,7 +157,7 @@ def read_manifest(directory: Path) -> tuple[Artefact, ...]:
 
 
 def manifest_text(artefacts: Iterable[Artefact]) -> str:
-    """The manifest that :func:`read_manifest` reads as these artefacts."""
+    """Return the manifest of these artefacts, as :func:`read_manifest` reads it."""
     entries = [_entry_of(artefact) for artefact in artefacts]
     return json.dumps({"schema": SCHEMA, "artefacts": entries}, indent=2, ensure_ascii=False) + "\n"
 

@@ -1,7 +1,7 @@
-"""What an ONNX file says of its tensors, read from its bytes without building a model.
+"""Tensors of an ONNX file, read from its bytes without building a model.
 
-The file is mapped and its protobuf fields are walked by hand, so that numbers are skipped and nothing is allocated by
-what the file claims. Field numbers are those of onnx.proto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+The file is mapped and its protobuf fields are parsed here, so that weights are skipped and no memory is allocated by
+sizes that the file claims. Field numbers are those of onnx.proto, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from pathlib import Path, PurePosixPath
 from my_submission.errors import WeightsError
 
 _MAX_MESSAGES = 200_000
-"""Nodes, attributes and tensors: half a second of reading. Published graphs have some thousands."""
+"""Limit on nodes, attributes and tensors: half a second of reading. Published graphs have some thousands."""
 
 _MAX_DEPTH = 40
-"""Graphs in attributes of nodes of graphs, and the messages around them."""
+"""Limit on nested messages, such as graphs in attributes of nodes."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 _BITS = {1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64, 15: 128, 16: 16}
 _BITS |= {**dict.fromkeys((17, 18, 19, 20, 24), 8), **dict.fromkeys((21, 22, 23), 4), **dict.fromkeys((25, 26), 2)}
-"""Of an element, by TensorProto.DataType; texts (8) have no size of their own."""
+"""Size of an element by TensorProto.DataType; strings (8) have no fixed size."""
 
 _MIN_BITS = 2
 
 _SPARSE_RATIO = 64
-"""How much more memory a sparse tensor may take when it is spread out than the file has bytes."""
+"""Largest ratio of a dense copy of a sparse tensor to the size of the file."""
 
 _CHILDREN = {
     "model": {7: "graph", 20: "training", 25: "function"},
@@ -41,23 +41,23 @@ _CHILDREN = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
-"""Kind of message to field number to the kind of message in it, as far as tensors may lie below."""
+"""Kind of message to field number to kind of the nested message, where tensors may be nested."""
 
 _TEXT = 8
 _MAX_DIMENSIONS = 64
 _MAX_TEXT_BYTES = 4096
 
 _STORED = frozenset({4, 5, 6, 7, 9, 10, 11})
-"""Fields of a tensor that hold its numbers."""
+"""Fields of a tensor with its values."""
 
 _VARIABLE = frozenset({5, 7, 11})
-"""Those whose integers take as many bytes as they need."""
+"""Fields of integers of variable length."""
 
 _CURE = "fetch the file again, or export the network again"
 
 
 class _MalformedError(ValueError):
-    """The bytes are no sound model."""
+    """The bytes are no valid model."""
 
 
 @dataclass
@@ -68,9 +68,9 @@ class StoredTensor:
         name: for messages.
         data_type: by TensorProto.DataType.
         shape: as claimed.
-        n_bytes: that hold its numbers in the file.
-        is_packed: whether those are integers of variable length.
-        is_external: whether its numbers lie in another file.
+        n_bytes: size of its values in the file.
+        is_packed: whether they are integers of variable length.
+        is_external: whether its values are in an external data file.
         place: location, offset and length there.
     """
 
@@ -84,21 +84,21 @@ class StoredTensor:
 
     @property
     def location(self) -> str:
-        """The other file, as this one names it."""
+        """Path of the external data file, relative to the graph."""
         return self.place.get("location", "")
 
     @property
     def claimed_bytes(self) -> int:
-        """What its numbers take in memory by its shape."""
+        """Size in memory by its shape."""
         return -(-math.prod(self.shape) * _BITS.get(self.data_type, _MIN_BITS) // 8)
 
     @property
     def place_end(self) -> int:
-        """How many bytes the other file has at least."""
+        """Minimum size of the external data file."""
         return self._number("offset") + max(self._number("length"), self.claimed_bytes)
 
     def check(self) -> None:
-        """Raise where it claims more than is stored, or lies where no weights may lie."""
+        """Raise where it claims more than is stored, or where its data file is outside the folder."""
         label = self.name[:80]
         if any(size < 0 for size in self.shape):
             raise _MalformedError(f"the tensor {label!r} has the shape {self.shape[:32]}")
@@ -126,12 +126,12 @@ class StoredTensor:
 
 @dataclass
 class OnnxLayout:
-    """What a file says of itself.
+    """Versions and tensors of a file.
 
     Attributes:
-        ir_version: of the form of the file.
+        ir_version: version of the file format.
         opset: of ONNX's own operators; None where none is named.
-        tensors: all of them, those of nested graphs too.
+        tensors: all tensors, including those of nested graphs.
     """
 
     ir_version: int = 0
@@ -139,7 +139,7 @@ class OnnxLayout:
     tensors: list[StoredTensor] = field(default_factory=list)
 
     def external_files(self) -> dict[str, int]:
-        """Other files that hold its weights, as it names them, and how many bytes they have at least."""
+        """External data files with their minimum sizes in bytes."""
         ends: dict[str, int] = {}
         for tensor in self.tensors:
             if tensor.is_external:
@@ -148,11 +148,11 @@ class OnnxLayout:
 
 
 def read_layout(path: Path) -> OnnxLayout:
-    """Return what an ONNX file says of its tensors, after checking that it holds what it claims.
+    """Return the tensors of an ONNX file after checking them against its size.
 
     Raises:
-        WeightsError: the file cannot be read, is no ONNX model, a tensor claims more numbers than there are, or its
-            weights lie in a file outside its own folder.
+        WeightsError: the file cannot be read, is no ONNX model, a tensor claims more values than are stored, or its
+            external data is outside its own folder.
     """
     try:
         state = path.stat()
@@ -161,13 +161,13 @@ def read_layout(path: Path) -> OnnxLayout:
         raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
     except ValueError as error:
         raise WeightsError(
-            f"cannot open this graph, which is no sound ONNX model: {error}", where=path, hint=_CURE
+            f"cannot open this graph, which is no valid ONNX model: {error}", where=path, hint=_CURE
         ) from error
 
 
 @lru_cache(maxsize=64)
 def _layout_of_state(path: Path, inode: int, n_bytes: int, mtime_ns: int) -> OnnxLayout:
-    """The layout of a file in one state; all arguments but the path are there to tell states apart."""
+    """Return the layout of a file; all arguments but the path only distinguish states of the file."""
     layout = OnnxLayout()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         _Reader(content, layout).read_message("model", 0, len(content), 0)
@@ -180,10 +180,10 @@ def _layout_of_state(path: Path, inode: int, n_bytes: int, mtime_ns: int) -> Onn
 
 
 def check_graph_file(path: Path) -> None:
-    """Refuse an ONNX file that claims more than it holds, or whose other files are absent or too short.
+    """Refuse an ONNX file that claims more than it holds, or whose external data is absent or too short.
 
     Raises:
-        WeightsError: as :func:`read_layout`, or another file that holds its weights is not beside it.
+        WeightsError: as :func:`read_layout`, or an external data file is missing.
     """
     for location, n_bytes in read_layout(path).external_files().items():
         beside = path.parent / location
@@ -198,7 +198,7 @@ def check_graph_file(path: Path) -> None:
 
 
 class _Reader:
-    """Walks the messages of a model."""
+    """Parser of the messages of a model."""
 
     def __init__(self, content: mmap.mmap, layout: OnnxLayout) -> None:
         self._content = content
@@ -206,7 +206,7 @@ class _Reader:
         self._n_messages = 0
 
     def read_message(self, kind: str, start: int, stop: int, depth: int) -> None:
-        """Gather the tensors below one message."""
+        """Collect the tensors below one message."""
         self._n_messages += 1
         if depth > _MAX_DEPTH or self._n_messages > _MAX_MESSAGES:
             raise _MalformedError("it is nested too deeply or has too many nodes")
@@ -276,7 +276,7 @@ class _Reader:
         return self._content[start : min(stop, start + _MAX_TEXT_BYTES)].decode("utf-8", "replace")
 
     def _fields(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
-        """Number, wire type, and the value, or where the bytes begin and end."""
+        """Yield field number, wire type, and the value, or start and end of its bytes."""
         at = start
         while at < stop:
             key, at = self._varint(at, stop)
@@ -294,7 +294,7 @@ class _Reader:
             at += length
 
     def _varint(self, at: int, stop: int) -> tuple[int, int]:
-        """A number of variable length, as a signed one of 64 bits, and where the next byte is."""
+        """Return an integer of variable length as a signed one of 64 bits, and the offset behind it."""
         value = 0
         for index in range(at, min(at + 10, stop)):
             byte = self._content[index]

@@ -1,8 +1,8 @@
-"""Checkpoints whose pickle holds numpy arrays themselves, read without running anything in them.
+"""Checkpoints whose pickle contains numpy arrays, read without running code from the file.
 
 ``torch.save`` of a dictionary of numpy arrays writes a zip with one record, ``<folder>/data.pkl``: a pickle of the
-arrays, their bytes spelled as Latin-1 text. Four names occur in it; each is given a stand-in that takes part of the
-description and calls nothing, and every other name is refused.
+arrays, their bytes as Latin-1 text. Four names occur in it; each is replaced by a class of this module that only stores
+its arguments, and every other name is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from my_submission.errors import WeightsError
 from my_submission.weights.archives import BROKEN_ZIP_ERRORS
 
 _MAX_PICKLE_BYTES = 256 << 20
-"""Four times what Spleeter's networks take."""
+"""Four times the size of Spleeter's networks."""
 
 _CURE = "fetch the file again, from where it was published"
 
@@ -29,7 +29,7 @@ _TYPES = {"f2": np.float16, "f4": np.float32, "f8": np.float64, "i4": np.int32, 
 
 
 def read_pickled_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a checkpoint by name, in the file's order.
+    """Return the arrays of a checkpoint by name, in the file's order.
 
     Raises:
         WeightsError: the file is no such checkpoint, is damaged, or holds anything but plain arrays.
@@ -54,11 +54,11 @@ def read_pickled_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 class _RefusedError(Exception):
-    """The pickle wants more than plain arrays; the message names what."""
+    """The pickle contains more than plain arrays; the message names it."""
 
 
 class _Type:
-    """Stands for ``numpy.dtype``: the element type, little endian."""
+    """Stand-in for ``numpy.dtype``: the element type, little endian."""
 
     def __init__(self, code: object, *_: object) -> None:
         if not isinstance(code, str) or code not in _TYPES:
@@ -71,7 +71,7 @@ class _Type:
 
 
 class _Array:
-    """Stands for an array that is being described."""
+    """Stand-in for an array."""
 
     def __init__(self) -> None:
         self.values: npt.NDArray[Any] | None = None
@@ -91,12 +91,12 @@ class _Array:
 
 
 def _new_array(*_: object) -> _Array:
-    """Stands for numpy's way to begin an array."""
+    """Stand-in for ``numpy.core.multiarray._reconstruct``."""
     return _Array()
 
 
 class _Encoding:
-    """Stands for ``codecs.encode``; all texts together hold no more than the pickle."""
+    """Stand-in for ``codecs.encode``; all texts together are no longer than the pickle."""
 
     def __init__(self, n_bytes: int) -> None:
         self._left = n_bytes
@@ -111,7 +111,7 @@ class _Encoding:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Finds the four stand-ins and nothing else, so nothing of the pickle's choice is ever called."""
+    """Finds only the four stand-ins, so the pickle can call nothing else."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content))

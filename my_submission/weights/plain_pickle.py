@@ -1,11 +1,11 @@
 """The pickle inside a checkpoint, read as a description of plain tensors and never executed.
 
-A pickle is a program for a small stack machine, and an ordinary unpickler lets it import and call anything. Here the
-opcodes that ``torch.save`` writes for a dictionary of tensors are interpreted by hand; every other opcode, and every
-name outside a short list, is refused before anything of it could run.
+A pickle is a program for a small stack machine, and an ordinary unpickler lets it import and call anything. This module
+interprets only the opcodes that ``torch.save`` writes for a dictionary of tensors; every other opcode, and every name
+outside a short list, is refused.
 
-Training frameworks write settings, schedules and the optimiser's memory beside the weights. The classes they are known
-to write there are read over: an :class:`Unread` stands in the place of each, nothing is imported, nothing is made.
+Training frameworks write settings, schedules and the optimiser's state beside the weights. The classes known to occur
+there are replaced by :class:`SkippedObject`; nothing is imported or created.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ import numpy.typing as npt
 
 
 class UnsafePickleError(Exception):
-    """The pickle wants more than plain tensors; the message names what."""
+    """The pickle contains more than plain tensors; the message names it."""
 
 
 class MalformedPickleError(Exception):
-    """The pickle is not a well-formed description of tensors."""
+    """The pickle is no valid description of tensors."""
 
 
 @dataclass(frozen=True)
 class StorageReference:
-    """A run of numbers that lies in a record of the checkpoint.
+    """A storage: the values of one record of the checkpoint.
 
     Attributes:
         key: name of the record.
-        dtype: of the numbers as stored, little endian; bfloat16 is held as its 16 bits.
+        dtype: of the values as stored, little endian; bfloat16 is held as its 16 bits.
         is_bfloat16: whether those 16 bits are the upper half of a float32.
-        n_elements: how many numbers.
+        n_elements: number of values.
     """
 
     key: str
@@ -47,7 +47,7 @@ class StorageReference:
 
     @property
     def n_bytes(self) -> int:
-        """Size of the record."""
+        """Size of the record in bytes."""
         return self.n_elements * np.dtype(self.dtype).itemsize
 
 
@@ -77,7 +77,7 @@ class TensorReference:
 
     @property
     def n_elements(self) -> int:
-        """How many numbers the tensor has."""
+        """Number of values of the tensor."""
         return math.prod(self.shape)
 
     @property
@@ -88,15 +88,15 @@ class TensorReference:
 _MAX_DIMENSIONS = 32
 
 _MAX_EMPTY_ELEMENTS = 2**31
-"""A tensor that holds nothing takes no memory whatever its other dimensions are; numpy ends at 2**63 bytes."""
+"""Limit on the other dimensions of an empty tensor; numpy refuses 2**63 bytes."""
 
 _MAX_OPCODES = 400_000
-"""About a second of reading. A tensor takes 30, so this is thirteen thousand; the largest networks have some."""
+"""Limit on opcodes: about a second of reading. A tensor takes 30, so this is thirteen thousand tensors."""
 
 
 @dataclass(frozen=True)
-class Unread:
-    """Stands for a harmless object, or its class, that is of no use here and was never made."""
+class SkippedObject:
+    """Stand-in for a harmless object or class that is not needed and was not created."""
 
     name: str
 
@@ -118,13 +118,13 @@ _READ_OVER = frozenset(
         "typing.Any",
     }
 )
-"""What Lightning checkpoints name in their settings, schedules and scores."""
+"""Names in settings, schedules and scores of Lightning checkpoints."""
 
 _READ_OVER_PACKAGES = ("lightning", "lightning_fabric", "omegaconf", "pytorch_lightning", "lasaft", "aimless")
 """Callbacks, attribute dictionaries and configurations; the last two are the packages of networks' authors."""
 
 
-def _is_read_over(name: str) -> bool:
+def _is_skipped(name: str) -> bool:
     return name in _READ_OVER or name.startswith(tuple(f"{package}." for package in _READ_OVER_PACKAGES))
 
 
@@ -152,7 +152,7 @@ _STORAGES = {
 
 @dataclass(frozen=True)
 class _Function:
-    """One of the few functions a description of tensors calls, by what it means here."""
+    """One of the few functions that a description of tensors calls."""
 
     call: Callable[[tuple[Any, ...]], object]
 
@@ -195,28 +195,28 @@ _GLOBALS: dict[str, object] = {
 def _meaning_of(name: str) -> object:
     if name in _GLOBALS:
         return _GLOBALS[name]
-    if _is_read_over(name):
-        return Unread(name)
+    if _is_skipped(name):
+        return SkippedObject(name)
     raise UnsafePickleError(name)
 
 
 def read_plain_pickle(pickled: bytes, *, max_storage_bytes: float = math.inf) -> object:
-    """What the pickle describes: dictionaries, lists, tuples, numbers, text, :class:`TensorReference`, :class:`Unread`.
+    """Return the content of a pickle: dictionaries, lists, tuples, numbers, text, tensor references, skipped objects.
 
     Args:
-        pickled: the pickle; bytes behind its end are not looked at.
-        max_storage_bytes: what all storages together may claim.
+        pickled: the pickle; bytes after its end are ignored.
+        max_storage_bytes: limit on the size of all storages together.
 
     Raises:
         UnsafePickleError: it names or calls anything but tensors.
-        MalformedPickleError: it is no complete pickle, or describes impossible tensors.
+        MalformedPickleError: it is incomplete, or describes impossible tensors.
     """
     machine = _Machine(max_storage_bytes)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)  # a string with an escape that is none is damage
+            warnings.simplefilter("error", DeprecationWarning)  # an invalid escape in a string is damage
             for count, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
-                if opcode.name in {"GLOBAL", "INST"}:  # name what it wants before any complaint of form
+                if opcode.name in {"GLOBAL", "INST"}:  # report unsafe names before errors of form
                     _meaning_of(str(argument).replace(" ", "."))
                 if count >= _MAX_OPCODES:
                     _malformed(f"its description has more than {_MAX_OPCODES} steps")
@@ -258,7 +258,7 @@ class _Machine:
             raise MalformedPickleError(f"its pickle uses {opcode}, which no description of tensors needs")
 
     def result(self) -> object:
-        """What is left when the pickle has ended."""
+        """Return the result of the pickle."""
         (only,) = self._stack
         return only
 
@@ -298,11 +298,11 @@ class _Machine:
         self._stack.append(tuple(self.pop_to_mark()))
 
     def set_items(self, items: list[Any]) -> None:
-        target = self._top(dict, Unread)
+        target = self._top(dict, SkippedObject)
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, _KEYS):
                 raise MalformedPickleError(f"a key is a {type(key).__name__}, and text is expected")
-            if not isinstance(target, Unread):
+            if not isinstance(target, SkippedObject):
                 target[key] = value
 
     def set_item(self) -> None:
@@ -310,8 +310,8 @@ class _Machine:
         self.set_items([key, value])
 
     def extend(self, items: list[Any]) -> None:
-        target = self._top(list, Unread)
-        if not isinstance(target, Unread):
+        target = self._top(list, SkippedObject)
+        if not isinstance(target, SkippedObject):
             target.extend(items)
 
     def remember(self, index: int | None) -> None:
@@ -322,20 +322,20 @@ class _Machine:
 
     def reduce(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
-        if not isinstance(function, _Function | Unread) or not isinstance(arguments, tuple):
+        if not isinstance(function, _Function | SkippedObject) or not isinstance(arguments, tuple):
             raise MalformedPickleError("a call of what is no function")
-        self._stack.append(function if isinstance(function, Unread) else function.call(arguments))
+        self._stack.append(function if isinstance(function, SkippedObject) else function.call(arguments))
 
     def make_object(self) -> None:
-        """An object made without a call: only of a class that is read over."""
-        if len(self._stack) < 2 or not isinstance(self._stack[-2], Unread):
+        """Create an object without a call, only of a class that is skipped."""
+        if len(self._stack) < 2 or not isinstance(self._stack[-2], SkippedObject):
             raise UnsafePickleError("opcode NEWOBJ")
         self._stack.pop()
 
     def drop_state(self) -> None:
-        """Attributes set on an object: torch hangs version numbers on the dictionary, which nobody needs."""
+        """Ignore attributes set on an object: torch attaches version numbers to the dictionary."""
         self._stack.pop()
-        self._top(dict, Unread)
+        self._top(dict, SkippedObject)
 
     def resolve_storage(self) -> None:
         match self._stack.pop():
@@ -367,8 +367,8 @@ def _malformed(problem: str) -> NoReturn:
     raise MalformedPickleError(problem)
 
 
-_KEYS = (str, int, float, type(None), Unread)
-"""Keys of dictionaries. Tuples are not among them: hashing one nested without end would end the process."""
+_KEYS = (str, int, float, type(None), SkippedObject)
+"""Types of dictionary keys; without tuples, because hashing a deeply nested one would end the process."""
 
 _MAKES_OBJECTS = {"INST", "OBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID"}
 _IGNORED = {"PROTO", "FRAME", "STOP"}

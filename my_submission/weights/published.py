@@ -1,4 +1,4 @@
-"""What the well-known artefacts are by content, so that no manifest can put another file under their name.
+"""Hashes of the published artefacts, so that no manifest can give their names to other files.
 
 KUIELAB-MDX-Net: the object ids of the Git LFS pointers in the authors' repository, and the md5 and size that Zenodo
 states for the Mixer. LightSAFT and LaSAFT: the object ids of the pointers in theirs. Demucs v2: the authors put the

@@ -1,4 +1,4 @@
-"""For whoever makes weights: state the content of new files in the manifest."""
+"""Entering new files of weights into a manifest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from my_submission.weights.manifest import MANIFEST_NAME, Artefact, manifest_tex
 
 
 def describe_artefact(path: Path) -> dict[str, Any]:
-    """The fields of a manifest entry that follow from a file's content: ``sha256`` and ``bytes``.
+    """Return the fields of a manifest entry that follow from a file's content: ``sha256`` and ``bytes``.
 
     Raises:
         WeightsError: the file is missing, empty, or a Git LFS pointer.
@@ -29,18 +29,18 @@ def describe_artefact(path: Path) -> dict[str, Any]:
 
 
 def record_artefacts(directory: Path, artefacts: Iterable[Artefact]) -> ModelsFolder:
-    """Enter artefacts into the manifest of ``directory``, with the hashes and sizes of the files that are there.
+    """Enter artefacts into the manifest of ``directory``, with hashes and sizes of their files.
 
     Args:
         directory: a models folder; one without a manifest gets one.
-        artefacts: what is new; an entry of the same name is replaced in its place. Their ``sha256`` and ``n_bytes``
-            are not looked at.
+        artefacts: the new entries, which replace entries of the same name. Their ``sha256`` and ``n_bytes`` are
+            ignored.
 
     Returns:
-        The folder as it reads now.
+        The folder with its new manifest.
 
     Raises:
-        WeightsError: a file is missing or no weights, or the present manifest is not one.
+        WeightsError: a file is missing or no weights, or the present manifest is invalid.
         OutputError: the manifest cannot be written.
     """
     manifest = directory / MANIFEST_NAME
@@ -53,7 +53,7 @@ def record_artefacts(directory: Path, artefacts: Iterable[Artefact]) -> ModelsFo
 
 
 def refresh_manifest(directory: Path, names: Iterable[str]) -> ModelsFolder:
-    """As :func:`record_artefacts`, for entries that are there and whose files are new.
+    """As :func:`record_artefacts`, for existing entries whose files are new.
 
     Raises:
         UnknownNameError: the manifest has no such artefact.

@@ -1,7 +1,7 @@
-"""Checkpoints of plain tensors, read without torch and without running anything in them.
+"""Checkpoints of plain tensors, read without torch and without running code from the file.
 
-``torch.save`` writes a zip of stored records: ``<folder>/data.pkl`` describes the tensors, ``<folder>/data/<key>``
-holds their numbers, ``<folder>/byteorder`` says in which order.
+``torch.save`` writes a zip of uncompressed records: ``<folder>/data.pkl`` describes the tensors,
+``<folder>/data/<key>`` holds their values, ``<folder>/byteorder`` the byte order.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from my_submission.weights.archives import BROKEN_ZIP_ERRORS, is_zip, open_zip
 from my_submission.weights.content import is_lfs_pointer
 from my_submission.weights.plain_pickle import (
     MalformedPickleError,
+    SkippedObject,
     StorageReference,
     TensorReference,
-    Unread,
     UnsafePickleError,
     read_plain_pickle,
 )
 
 _LEGACY_SIGNATURE = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-"""The magic number that torch before 1.6 wrote first, as a pickle of its own."""
+"""First pickle of files of torch before 1.6: the magic number."""
 
 _LEGACY_PREAMBLE = 3
-"""Pickles before the description: that number, the version of the form, and what the machine was like."""
+"""Pickles before the description: magic number, version of the format, and facts of the machine."""
 
 _MAX_PREAMBLE_OPCODES = 1000
 
 _MAX_PICKLE_BYTES = 8 << 20
-"""The description of a state dict takes about 200 bytes a tensor, and the largest networks have some thousands."""
+"""The description of a state dict takes about 200 bytes per tensor; the largest networks have some thousands."""
 
 _MAX_VIEWS_RATIO = 4
-"""How much more the tensors of a file may hold than the file: views overlap in tied weights, not without end."""
+"""Largest ratio of the size of all tensors to that of the file; views overlap in tied weights."""
 
 _MAX_BYTEORDER_BYTES = 16
-"""It says "little" or "big"."""
+"""Limit on the record with "little" or "big"."""
 
 _READ_BLOCK_BYTES = 1 << 20
 
@@ -60,13 +60,13 @@ def is_legacy_torch_file(path: Path) -> bool:
 
 
 def read_state_dict(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The tensors of a torch zip checkpoint by name, in the file's order.
+    """Return the tensors of a torch zip checkpoint by name, in the file's order.
 
-    A training checkpoint, which holds its tensors under ``state_dict`` beside settings and the optimiser's memory,
-    gives those tensors; the rest is neither loaded nor made.
+    Of a training checkpoint the tensors under ``state_dict`` are returned; settings and the optimiser's state are not
+    loaded.
 
-    Element types are those of the file, but bfloat16, which numpy does not know, becomes float32 (exactly). Tensors
-    that are one and the same view in the file are one and the same array here.
+    Element types are those of the file, except that bfloat16 is converted to float32, which is exact. Tensors that
+    are the same view in the file are the same array.
 
     Raises:
         WeightsError: the file is no such checkpoint, is damaged, holds anything but plain tensors, or describes
@@ -85,14 +85,13 @@ def read_state_dict(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def map_tensors(path: Path, names: Collection[str], *, is_private: bool = False) -> dict[str, npt.NDArray[Any]]:
-    """As :func:`read_state_dict`, but only the tensors of these names, and mapped from the file instead of copied.
+    """As :func:`read_state_dict`, but only the tensors of these names, memory-mapped instead of copied.
 
-    Pages of the file are in memory while an array of it is in use. The arrays are read-only unless ``is_private``:
-    then a page that is written to becomes the process's own, and the file stays as it is. Checksums are not compared;
-    the file's own hash is what vouches for it.
+    The arrays are read-only unless ``is_private``: then writing copies a page for this process, and the file is
+    unchanged. Checksums are not compared; the file must be verified by its hash.
 
     Raises:
-        WeightsError: as there; or a name is not in the file.
+        WeightsError: as :func:`read_state_dict`, or a name is not in the file.
     """
     with _open_checkpoint(path) as checkpoint:
         if missing := sorted(set(names) - set(checkpoint.tensors)):
@@ -108,7 +107,7 @@ def map_tensors(path: Path, names: Collection[str], *, is_private: bool = False)
 
 
 def read_tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of a checkpoint's tensors, without reading their numbers; errors as :func:`read_state_dict`."""
+    """Return the shapes of a checkpoint's tensors without reading them; errors as :func:`read_state_dict`."""
     with _open_checkpoint(path) as checkpoint:
         return {name: view.shape for name, view in checkpoint.tensors.items()}
 
@@ -117,7 +116,7 @@ def check_legacy_bounds(path: Path) -> None:
     """Refuse a file of torch before 1.6 that would take torch a long time or more memory than the file has bytes.
 
     Raises:
-        WeightsError: its description is too long or malformed, or its storages claim more than there is.
+        WeightsError: its description is too long or malformed, or its storages claim more than the file has.
     """
     try:
         with path.open("rb") as file:
@@ -128,7 +127,7 @@ def check_legacy_bounds(path: Path) -> None:
                     raise MalformedPickleError("it does not begin as torch began such files")
         read_plain_pickle(head.read(), max_storage_bytes=path.stat().st_size)
     except UnsafePickleError:
-        return  # torch refuses it too, and names what it wanted
+        return  # torch refuses it as well, and names the reason
     except (MalformedPickleError, ValueError) as error:
         raise WeightsError(f"is no checkpoint of plain tensors: {error}", where=path, hint=_FETCH_AGAIN) from error
 
@@ -136,7 +135,7 @@ def check_legacy_bounds(path: Path) -> None:
 def check_checksums(path: Path) -> None:
     """Read a torch zip checkpoint to its end, so that every record is compared with its checksum.
 
-    For files that no hash vouches for. Files of torch before 1.6 hold no checksums and are left alone.
+    For files without a known hash. Files of torch before 1.6 have no checksums and are not read.
 
     Raises:
         WeightsError: as :func:`read_state_dict`, or a record was changed after it was written.
@@ -154,7 +153,7 @@ def _view(numbers: npt.NDArray[Any], view: TensorReference, *, is_sole: bool) ->
     if view.n_elements == 0:
         return np.empty(view.shape, dtype=numbers.dtype)
     byte_strides = tuple(
-        stride * numbers.itemsize if length > 1 else 0  # a dimension of one is never stepped along
+        stride * numbers.itemsize if length > 1 else 0  # the stride of a dimension of one is never used
         for length, stride in zip(view.shape, view.strides, strict=True)
     )
     strided = np.lib.stride_tricks.as_strided(numbers[view.offset :], view.shape, byte_strides)
@@ -162,7 +161,7 @@ def _view(numbers: npt.NDArray[Any], view: TensorReference, *, is_sole: bool) ->
 
 
 def _widened(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """bfloat16, held as 16-bit integers, as float32."""
+    """Return bfloat16, stored as 16-bit integers, as float32."""
     return (numbers.astype("<u4") << 16).view("<f4")
 
 
@@ -190,7 +189,7 @@ class _Checkpoint:
             raise MalformedPickleError(f"its tensors would take {shown} bytes, and the file has {n_bytes}")
 
     def read_storage(self, storage: StorageReference) -> npt.NDArray[Any]:
-        """The numbers of a record, one dimension, in memory of their own."""
+        """Return the values of a record as a new array of one dimension."""
         numbers = np.empty(storage.n_elements, dtype=storage.dtype)
         target = numbers.view(np.uint8).data
         with self.archive.open(self._record(storage)) as record:
@@ -201,9 +200,9 @@ class _Checkpoint:
         return _widened(numbers) if storage.is_bfloat16 else numbers
 
     def map_storage(self, storage: StorageReference, mapping: mmap.mmap) -> npt.NDArray[Any]:
-        """The numbers of a record, one dimension, where they lie in the file."""
+        """Return the values of a record as a memory-mapped array of one dimension."""
         header = self._record(storage).header_offset
-        # The record follows its local header: 30 bytes, then a name and an extra field whose lengths end the 30.
+        # The record follows its local header: 30 bytes that end in the lengths of the name and extra field after them.
         if not 0 <= header <= len(mapping) - 30 or mapping[header : header + 4] != b"PK\3\4":
             raise MalformedPickleError(f"storage {storage.key} does not begin where the file says")
         name_and_extra = struct.unpack_from("<HH", mapping, header + 26)
@@ -234,11 +233,11 @@ def _open_checkpoint(path: Path) -> Iterator[_Checkpoint]:
             checkpoint.check()
             yield checkpoint
     except UnsafePickleError as error:
-        hint = "take the tensors out with torch on a machine you can lose, and save them alone"
+        hint = "extract the tensors with torch on an isolated machine, and save only them"
         raise WeightsError(f"contains code ({error}) and was not opened", where=path, hint=hint) from error
     except MalformedPickleError as error:
         raise WeightsError(f"is no checkpoint of plain tensors: {error}", where=path, hint=_FETCH_AGAIN) from error
-    except (*BROKEN_ZIP_ERRORS, KeyError, OSError) as error:  # OSError: a place before the file's beginning
+    except (*BROKEN_ZIP_ERRORS, KeyError, OSError) as error:  # OSError: an offset before the start of the file
         raise WeightsError(f"is a damaged checkpoint ({error})", where=path, hint=_FETCH_AGAIN) from error
 
 
@@ -264,7 +263,7 @@ def _refuse_other_files(path: Path) -> None:
 
 
 def _folder_of(archive: zipfile.ZipFile) -> str:
-    """The folder all records lie in, with its slash."""
+    """Return the folder of all records, with its slash."""
     described = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(described) != 1:
         raise MalformedPickleError("it has no data.pkl where torch.save puts one")
@@ -278,7 +277,7 @@ def _refuse_big_endian(archive: zipfile.ZipFile, folder: str) -> None:
 
 
 def _stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    """A record that lies in the file as it is: torch never compresses, and what is not compressed cannot explode."""
+    """Return an uncompressed record: torch never compresses, and an uncompressed record cannot be a zip bomb."""
     record = archive.getinfo(name)
     if record.compress_type != zipfile.ZIP_STORED or record.file_size != record.compress_size:
         raise MalformedPickleError(f"its record {name} is compressed")
@@ -297,6 +296,6 @@ def _tensors_of(described: object) -> dict[str, TensorReference]:
         if not isinstance(name, str):
             raise MalformedPickleError(f"a key is a {type(name).__name__}, and text is expected")
         if not isinstance(value, TensorReference):
-            kind = value.name if isinstance(value, Unread) else type(value).__name__
+            kind = value.name if isinstance(value, SkippedObject) else type(value).__name__
             raise MalformedPickleError(f'its "{name}" is a {kind}, and a tensor is expected')
     return described

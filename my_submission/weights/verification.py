@@ -1,4 +1,4 @@
-"""Check every artefact of a models folder: is it there, is it whole, is it what it says, can it be opened."""
+"""Verification of the artefacts of a models folder: presence, size, hash, and whether they can be opened."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from my_submission.weights.tensors import check_checksums, is_legacy_torch_file,
 Status = Literal["ok", "missing", "damaged", "unverified"]
 
 GraphCheck = Callable[[Artefact, Path], None]
-"""Opens an ONNX graph and raises WeightsError when it does not fit its entry; engines know how."""
+"""Opens an ONNX graph; raises WeightsError when it does not fit its entry."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class VerifyResult:
 
     Attributes:
         name: of the artefact.
-        status: "ok"; "missing"; "damaged": not what its name or the manifest promises, or not readable;
-            "unverified": readable as far as could be checked, but no hash of it is known.
-        detail: what was found, in a few words.
+        status: "ok"; "missing"; "damaged": differs from its hash or the manifest, or not readable; "unverified":
+            readable, but without a known hash.
+        detail: the findings in a few words.
     """
 
     name: str
@@ -39,15 +39,15 @@ class VerifyResult:
 def verify(
     models_folder: ModelsFolder, names: Iterable[str] | None = None, *, graph_check: GraphCheck | None = None
 ) -> list[VerifyResult]:
-    """Check artefacts by pointer, size, hash and format, reading every byte anew.
+    """Check artefacts by pointer, size, hash and format; every file is read again.
 
     Args:
-        models_folder: what to check.
-        names: which artefacts; all of the manifest by default.
-        graph_check: opens ONNX graphs; without it they are compared by content alone.
+        models_folder: the folder.
+        names: of the artefacts; all of the manifest by default.
+        graph_check: opens ONNX graphs; without it only their content is compared.
 
     Returns:
-        One result a name, in order.
+        One result per name, in order.
 
     Raises:
         UnknownNameError: the manifest has no such artefact.
@@ -80,7 +80,7 @@ def _verify_one(artefact: Artefact, path: Path, graph_check: GraphCheck | None) 
 
 
 def _open(artefact: Artefact, path: Path, graph_check: GraphCheck | None) -> str:
-    """Open the file as what it says it is; returns what was found."""
+    """Open the file by its format; return the findings."""
     if artefact.format == "onnx":
         if graph_check is None:
             return "graph not opened"

@@ -195,7 +195,7 @@ def test_cut_by_one_sample_block_of_flac(tmp_path: Path) -> None:
 def test_wav_header_without_any_data(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", noise(2, SAMPLES))
     path.write_bytes(path.read_bytes()[:44])
-    assert "the header promises 200004 bytes of audio and 0 are there" in str(error_of(path))
+    assert "the header states 200004 bytes of audio and the file has 0" in str(error_of(path))
     path.write_bytes(path.read_bytes()[:30])
     assert "not audio that can be decoded" in str(error_of(path))
 

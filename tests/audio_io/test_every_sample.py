@@ -104,7 +104,7 @@ def test_a_cut_mp3_is_refused_by_its_count_of_frames(tmp_path: Path) -> None:
     assert "its Xing tag counts" in problem(path)
     path = mp3(path, has_tag=True)
     path.write_bytes(path.read_bytes()[:-100])
-    assert "are there; all that are there were read" in read(path)[1][0]
+    assert "are there; all of them were read" in read(path)[1][0]
 
 
 # --- recordings that follow one another
@@ -123,7 +123,7 @@ def test_joined_recordings_are_read_one_after_another(tmp_path: Path, kind: str)
     path.write_bytes(path.read_bytes() * 3)
     got, notes = read(path)
     assert np.array_equal(got, np.concatenate([one] * 3, axis=1))
-    assert notes == ("3 recordings follow one another in this file; all were read",)
+    assert notes == ("3 joined recordings in this file; all were read",)
 
 
 def test_chained_recordings_of_other_rates_and_channels(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_chained_recordings_of_other_rates_and_channels(tmp_path: Path) -> None:
     got, notes = read(path)
     assert got.shape == (2, 2 * SAMPLES)
     assert snr_db(sines(SAMPLES, RATE, (440.0,))[:1, 3_000:-3_000], got[1:, SAMPLES + 3_000 : -3_000]) > 15
-    assert notes[1] == f"recordings of another sample rate were brought to {RATE} Hz"
+    assert notes[1] == f"recordings of another sample rate were resampled to {RATE} Hz"
 
 
 def test_a_broken_recording_in_a_chain_is_named(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_size_that_is_too_small_is_told_and_not_believed(tmp_path: Path, kind:
     assert np.array_equal(got, whole)
     promised = kept * SAMPLES / 4 / RATE
     assert notes == (
-        f"its header promises {promised:.3f} s of audio; {SAMPLES / RATE - promised:.3f} s more follow and were read",
+        f"its header states {promised:.3f} s of audio; {SAMPLES / RATE - promised:.3f} s more follow and were read",
     )
 
 
@@ -246,7 +246,7 @@ def test_compressed_samples_behind_a_wav_header_that_promises_none(tmp_path: Pat
     path.write_bytes(data)
     got, notes = read(path)
     assert got.shape[1] == whole
-    assert "its header promises less audio than there is" in notes[0]
+    assert "its header states less audio than the file has" in notes[0]
 
 
 def test_flac_that_counts_fewer_samples_than_it_holds(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_flac_that_counts_fewer_samples_than_it_holds(tmp_path: Path) -> None:
     got, notes = read(path)
     assert np.abs(got - wave).max() <= 2**-15
     said = f"its header counts {SAMPLES // 3} samples and its last frame ends at sample {SAMPLES}"
-    assert notes == (f"{said}; all that are there were read",)
+    assert notes == (f"{said}; all of them were read",)
 
 
 def test_nothing_is_reserved_on_a_header_s_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,7 +107,7 @@ def test_an_input_is_known_whatever_it_is_called(tmp_path: Path, link: str, suff
         given.hardlink_to(target)
     elif link == "folder":
         given.parent.symlink_to(target.parent)
-    with pytest.raises(OutputError, match="would be replaced, and it is an input") as caught:
+    with pytest.raises(OutputError, match="would be replaced, but it is an input") as caught:
         InputFiles([given]).refuse_as_stems(target.parent, ("bass", "drums", "vocals"))
     assert caught.value.where == str(target)
     InputFiles([given]).refuse_as_stems(target.parent, ("dialog",))

@@ -158,7 +158,7 @@ def test_the_old_set_goes_as_a_whole_and_nothing_else(tmp_path: Path) -> None:
     assert listing(tmp_path) == sorted([*kept, *(f"{name}.wav" for name in MUSIC), RECORD_FILE])
     assert (tmp_path / "bass.flac").read_bytes() == b"edited"
     assert writer.notes == (
-        f"bass.flac, dialog.wav lie there without a {RECORD_FILE} that describes them; they are left alone",
+        f"bass.flac, dialog.wav exist without a {RECORD_FILE} that describes them; they are left alone",
     )
 
 

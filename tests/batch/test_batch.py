@@ -315,7 +315,7 @@ def test_a_place_that_cannot_be_written_is_worth_another_try(recipe: CatalogueRe
 def test_stems_never_go_beside_their_mixture(recipe: CatalogueRecipe, tmp_path: Path) -> None:
     song = CatalogueSong("one", str(write_song(tmp_path / "one" / "mixture.wav")))
     outcome = job(recipe, tmp_path)()(song)
-    assert "replace those that lie beside the mixture" in str(outcome.error)
+    assert "replace the references beside the mixture" in str(outcome.error)
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["mixture.wav"]
 
 

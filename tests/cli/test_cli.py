@@ -173,7 +173,7 @@ def test_skipping_believes_the_record_and_nothing_else(
     (folder / "separation.json").unlink()
     code, _, err = run(song, *skip)
     assert code == 0
-    assert "bass.wav, drums.wav, other.wav, vocals.wav lay there without a separation.json" in err
+    assert "bass.wav, drums.wav, other.wav, vocals.wav existed without a separation.json" in err
     assert is_skipped()
     document = record_of(folder)
     document["report"]["separated"] = False  # there was no time for more than shares of the mixture
@@ -302,8 +302,8 @@ def test_a_song_is_not_replaced_by_its_own_stem(
     code, _, err = run(first, song, other, "-o", tmp_path / "out", "--format", suffix)
     assert code == 1
     assert "3 song(s) failed" not in err  # vocals.wav goes to out/vocals
-    assert f"x: {other}: this file would be replaced, and it is an input" in err
-    assert f"bass: {song}: this file would be replaced, and it is an input" in err
+    assert f"x: {other}: this file would be replaced, but it is an input" in err
+    assert f"bass: {song}: this file would be replaced, but it is an input" in err
     assert (song.read_bytes(), other.read_bytes()) == before
     assert stems_of(tmp_path / "out" / "bass") == [song.name]
     assert stems_of(tmp_path / "out" / "x") == ["vocals.wav"]
@@ -491,7 +491,7 @@ def test_what_a_header_got_wrong_is_told_and_reported(run: Callable[..., tuple[i
     report = tmp_path / "report.json"
     code, _, err = run(song, surround, "-o", tmp_path / "out", "--downmix", "--report", report)
     assert code == 0, err
-    assert "killed: its header promises 0.000 s of audio; 1.000 s more follow and were read" in err
+    assert "killed: its header states 0.000 s of audio; 1.000 s more follow and were read" in err
     first, second = json.loads(report.read_text())["songs"]
     assert first["source_samples"] == 44_100
     assert [len(each["input_notes"]) for each in (first, second)] == [1, 1]

@@ -360,10 +360,10 @@ def test_a_mirror_may_be_an_archive_or_the_file_itself(server: LocalServer, tmp_
 
 
 @pytest.mark.parametrize("offer", [FileSource, ZipSource])
-def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, offer: type[FileSource | ZipSource]) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, candidate: type[FileSource | ZipSource]) -> None:
     models = models_of(tmp_path, entry_of("bass", BASS))
     with pytest.raises(WeightsError, match="cannot be read"):
-        offer(tmp_path / "vanished").stage(models.artefact("mine/bass"), tmp_path / "staged", lambda _: None)
+        candidate(tmp_path / "vanished").stage(models.artefact("mine/bass"), tmp_path / "staged", lambda _: None)
 
 
 def test_a_file_without_address_says_how_to_bring_it(tmp_path: Path) -> None:
