@@ -101,7 +101,7 @@ def test_songs_of_one_name_are_told_apart_and_a_file_given_twice_is_one(
     assert [song.name for song in songs] == ["disc1/01", "disc2/01", "other", "link"]
     assert notes == [
         "disc1/../disc1/01.wav was given more than once; it is separated once",
-        "more than one song is called '01'; the stems go to disc1/01, disc2/01",
+        "several songs are called '01'; their stems are written to disc1/01, disc2/01",
     ]
     assert [song.name for song in find_songs([touch(tmp_path / "a.wav"), touch(tmp_path / "a.flac")])] == [
         "a.wav",
@@ -134,7 +134,7 @@ def test_what_a_search_passes_over_is_counted(tmp_path: Path) -> None:
     notes: list[str] = []
     assert [song.name for song in find_songs([tmp_path], on_note=notes.append)] == ["a", "c"]
     assert notes == [
-        f"{tmp_path}: passed over 3 file(s) (2 .wav, 1 without a suffix) and 1 folder(s); "
+        f"{tmp_path}: skipped 3 file(s) (2 .wav, 1 without a suffix) and 1 folder(s); "
         "name them one by one if they are songs"
     ]
 

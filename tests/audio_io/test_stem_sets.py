@@ -157,9 +157,7 @@ def test_the_old_set_goes_as_a_whole_and_nothing_else(tmp_path: Path) -> None:
     kept = ["bass.flac", "cover.png", "dialog.wav", "mixture.wav", "notes.txt"]
     assert listing(tmp_path) == sorted([*kept, *(f"{name}.wav" for name in MUSIC), RECORD_FILE])
     assert (tmp_path / "bass.flac").read_bytes() == b"edited"
-    assert writer.notes == (
-        f"bass.flac, dialog.wav exist without a {RECORD_FILE} that describes them; they are left alone",
-    )
+    assert writer.notes == (f"bass.flac, dialog.wav exist without a {RECORD_FILE} that lists them and are kept",)
 
 
 def test_stems_that_nothing_describes_are_replaced_with_a_note(tmp_path: Path) -> None:

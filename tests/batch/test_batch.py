@@ -139,7 +139,7 @@ def test_songs_of_one_name_are_all_done(tmp_path: Path) -> None:
     assert [song.name for song in found] == ["more/03", "01", "03"]
     assert notes == [
         f"{tmp_path / 'disc' / '01.wav'} was found 2 times; it is separated once",
-        "more than one song is called '03'; the stems go to more/03",
+        "several songs are called '03'; their stems are written to more/03",
     ]
 
 
@@ -163,13 +163,13 @@ def test_a_folder_gives_every_kind_of_audio_and_tells_what_is_passed_over(tmp_pa
     songs = find_catalogue([str(tmp_path)], [], storage=STORAGE, on_note=notes.append)
     assert [song.name for song in songs] == ["a", "b/c", "d", "e", "f", "g"]
     assert len(notes) == 1
-    assert "passed over 3 file(s) (2 .txt, 1 .jpg)" in notes[0]
+    assert "skipped 3 file(s) (2 .txt, 1 .jpg)" in notes[0]
     touch(tmp_path / "h" / "mixture.wav")
     touch(tmp_path / "h" / "bass.wav")
     notes.clear()
     songs = find_catalogue([str(tmp_path)], [], storage=STORAGE, on_note=notes.append)
     assert [song.name for song in songs] == ["h"]
-    assert "passed over 9 file(s)" in notes[0]
+    assert "skipped 9 file(s)" in notes[0]
 
 
 def test_what_is_no_catalogue_says_so(tmp_path: Path) -> None:

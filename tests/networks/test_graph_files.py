@@ -75,7 +75,7 @@ def test_a_graph_that_is_gigantic_by_its_word_is_refused(tmp_path: Path, dims: l
     model.graph.initializer[0].dims.extend(dims)
     path = saved(tmp_path / "a.onnx", model)
     for read in (load_model, lambda path: open_onnx(path, device=CPU)):
-        with pytest.raises(WeightsError, match=r"is no sound ONNX model.*Fetch the file again") as caught:
+        with pytest.raises(WeightsError, match=r"is no valid ONNX model.*Fetch the file again") as caught:
             read(path)
         assert str(path) in str(caught.value)
 
@@ -273,7 +273,7 @@ def test_an_unrelated_file_is_not_taken_for_the_artefact(tmp_path: Path) -> None
         assert str(usb) in str(caught.value)
         assert ".staged" not in str(caught.value)
     usb.write_bytes(b"twelve bytes")
-    with pytest.raises(WeightsError, match="no sound ONNX model"):
+    with pytest.raises(WeightsError, match="no valid ONNX model"):
         fetch(models, ["mine/bass"], from_path=usb, network_check=open_network)
     assert files_in(models) == []
     saved(usb, scaling_graph())

@@ -164,7 +164,7 @@ def test_a_server_says_how_long_to_wait(server: LocalServer, part: Path) -> None
     assert waited == [17]
     for header in ("86400", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"):
         url = server.add("file", Page(BODY, status=503, n_refusals=1, headers={"Retry-After": header}))
-        with pytest.raises(WeightsError, match=r"answered 503 .*, and asks to wait \d+ s"):
+        with pytest.raises(WeightsError, match=r"answered 503 .*, and requests a wait of \d+ s"):
             download(url, part.with_name("other"), report=ignore, sleep=never)
     for header in ("soon", "-5", "Wed, 21 Oct 2015 07:28:00 GMT"):
         url = server.add("file", Page(BODY, status=503, n_refusals=1, headers={"Retry-After": header}))
@@ -279,7 +279,7 @@ def test_redirects_on_the_web_are_followed_but_not_out_of_encryption(server: Loc
 @pytest.mark.parametrize("header", ["ETag", "Last-Modified"])
 def test_a_file_that_changed_on_the_server_is_not_glued_on(server: LocalServer, part: Path, header: str) -> None:
     url = server.add("file", Page(BODY, cut_after=400_000, has_ranges=False, headers={header: '"one"'}))
-    with pytest.raises(WeightsError, match="goes on from there"):
+    with pytest.raises(WeightsError, match="it resumes the download"):
         download(url, part, report=ignore)
     assert part.stat().st_size == 400_000
     changed = bytes(len(BODY))
@@ -300,7 +300,7 @@ def test_a_file_that_did_not_change_goes_on(server: LocalServer, part: Path) -> 
 
 def test_a_file_of_another_size_is_not_glued_on(server: LocalServer, part: Path) -> None:
     url = server.add("file", Page(BODY, cut_after=400_000, has_ranges=False))
-    with pytest.raises(WeightsError, match="goes on from there"):
+    with pytest.raises(WeightsError, match="it resumes the download"):
         download(url, part, report=ignore)
     longer = BODY[::-1] + b"more"
     server.add("file", longer)

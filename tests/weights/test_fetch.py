@@ -160,7 +160,7 @@ def test_when_all_mirrors_fail_every_failure_is_told(server: LocalServer, tmp_pa
     with pytest.raises(WeightsError) as caught:
         fetch(models, ["mine/bass"])
     message = str(caught.value)
-    assert "mine/bass could not be fetched from any of 3 places" in message
+    assert "mine/bass could not be fetched from any of 3 sources" in message
     for expected in (*urls, "answered 404", "is not the file of the manifest", "answered 503", "--from"):
         assert expected in message
 
