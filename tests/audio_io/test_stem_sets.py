@@ -164,7 +164,7 @@ def test_stems_that_nothing_describes_are_replaced_with_a_note(tmp_path: Path) -
     write(tmp_path, mark="no record")
     writer = write(tmp_path)
     (note,) = writer.notes
-    assert note.startswith("bass.wav, drums.wav lay there without")
+    assert note.startswith("bass.wav, drums.wav existed without")
     assert write(tmp_path).notes == ()
 
 

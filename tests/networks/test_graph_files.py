@@ -296,7 +296,7 @@ def test_the_command_says_taken_and_not_verified(tmp_path: Path, capsys: pytest.
     models = folder_of(tmp_path, usb)
     command = ["fetch", "mine/bass", "--models-dir", str(models.directory), "--from", str(usb)]
     assert main(command) == 0
-    assert "taken, not verified: no hash is known" in capsys.readouterr().out
+    assert "not verified because no complete hash is known" in capsys.readouterr().out
     assert main(command) == 0
     assert "present, not verified" in capsys.readouterr().out
 

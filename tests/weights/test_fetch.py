@@ -359,7 +359,7 @@ def test_a_mirror_may_be_an_archive_or_the_file_itself(server: LocalServer, tmp_
         fetch(two, ["mine/drums", "mine/bass"], mirror=file)
 
 
-@pytest.mark.parametrize("offer", [FileSource, ZipSource])
+@pytest.mark.parametrize("candidate", [FileSource, ZipSource])
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, candidate: type[FileSource | ZipSource]) -> None:
     models = models_of(tmp_path, entry_of("bass", BASS))
     with pytest.raises(WeightsError, match="cannot be read"):
@@ -389,7 +389,7 @@ def test_wrong_use_is_refused_before_anything_is_fetched(server: LocalServer, tm
     models = models_of(tmp_path, entry_of("bass", BASS, sources=[server.add("bass", BASS)]))
     with pytest.raises(UnknownNameError):
         fetch(models, ["mine/bass", "mine/nothing"])
-    with pytest.raises(ValueError, match="one of them"):
+    with pytest.raises(ValueError, match="not both"):
         fetch(models, ["mine/bass"], from_path=tmp_path, mirror="http://127.0.0.1:1")
     assert not server.requests
     assert files_in(models) == []
