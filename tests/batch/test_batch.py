@@ -337,7 +337,7 @@ def test_no_song_is_replaced_by_a_stem_or_a_document(
 
 def test_a_worker_with_other_weights_refuses(recipe: CatalogueRecipe) -> None:
     other = replace(recipe, weights={**recipe.weights, "starter/drums": "0" * 64})
-    with pytest.raises(WeightsError, match=r"starter/drums on this machine are not those"):
+    with pytest.raises(WeightsError, match=r"starter/drums on this machine differ from those"):
         other.open()
 
 
