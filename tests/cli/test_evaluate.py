@@ -71,7 +71,7 @@ def test_a_second_run_finishes_the_rest_and_scores_the_same(evaluate: Callable[.
     assert "one: already complete, skipped" in printed
     record = json.loads((tmp_path / "out" / "starter" / "one" / "separation.json").read_text(encoding="utf-8"))
     assert (record["system"], record["input"]["name"]) == ("starter", "mixture.wav")
-    assert "two: complete already" not in printed
+    assert "two: already complete" not in printed
     assert (tmp_path / "out" / "starter" / "scores.json").read_text(encoding="utf-8") == scores
     assert set(json.loads(manifest_path.read_text(encoding="utf-8"))["songs"]) == {"one", "two"}
 
