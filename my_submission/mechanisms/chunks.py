@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import Protocol
+from itertools import groupby, pairwise
+
+import numpy as np
 
 from my_submission.audio_io import Mixture
+from my_submission.engines import Engine
 from my_submission.geometry import SAMPLE_RATE, ChunkSpan, SpectralChunking
 from my_submission.planning import Benefit, Forecast, Stage, WorkItem
 from my_submission.stems import Waveform
 
 BYTES_PER_BIN_AND_FRAME = 600
-"""A chunk of the published networks (2048 bins, 512 frames, 32 channels) needs 623 MB at work; narrower ones less."""
+"""Working memory of a chunk: the published networks (2048 bins, 512 frames, 32 channels) need 623 MB; narrower ones
+less."""
 
 TRANSFORM_BYTES_PER_SAMPLE_AND_FRAME = 50
-"""Transforms on a GPU, per sample of n_fft and frame of a chunk: the spectrum and its copy, the frames and their
-products with the window, of two channels, counted from their shapes."""
-
-
-class ChunkEstimator(Protocol):
-    """Estimates chunks anywhere in a song."""
-
-    @property
-    def runs_on(self) -> str:
-        """Library and device."""
-        ...
-
-    def estimates(self, mixture: Mixture, spans: Sequence[ChunkSpan], *, is_last: bool = False) -> list[Waveform]:
-        """Return the kept samples of some chunks."""
-        ...
+"""Memory of the transforms on a GPU, per sample of n_fft and frame of a chunk: the spectrum and its copy, the frames
+and their products with the window, of two channels, counted from their shapes."""
 
 
 class ChunkStage(Stage):
-    """Chunks of a network, each on its own.
+    """Chunks of a network, each independent of the others.
 
     Args:
-        name: of the stage.
-        cost_key: the key of its cost.
-        estimator: estimates the chunks.
+        name: shown to people.
+        cost_key: key of its cost.
+        engine: the network, from chunks (batch, 2, samples) to estimates (batch, …, 2, samples).
+        chunking: the network's chunks.
         mixture: the song.
         batches: chunks of one run each, in the order of work.
         commit: puts the estimate of one chunk in its place.
@@ -48,15 +39,17 @@ class ChunkStage(Stage):
         self,
         name: str,
         cost_key: str,
-        estimator: ChunkEstimator,
+        engine: Engine,
+        chunking: SpectralChunking,
         mixture: Mixture,
         batches: Sequence[Sequence[ChunkSpan]],
         *,
         commit: Callable[[ChunkSpan, Waveform], None],
     ) -> None:
         total_samples = sum(span.stop - span.start for batch in batches for span in batch)
-        super().__init__(name, cost_key, estimator.runs_on, total_samples)
-        self._estimator = estimator
+        super().__init__(name, cost_key, engine.runs_on, total_samples)
+        self._engine = engine
+        self._chunking = chunking
         self._mixture = mixture
         self._batches = list(batches)
         self._commit = commit
@@ -73,11 +66,11 @@ class ChunkStage(Stage):
         return not self._batches
 
     def audio_seconds_left(self, forecast: Forecast) -> float:
-        """Audio of the chunks that are left, context included."""
+        """Return the audio of the chunks that are left, context included."""
         return sum(_input_seconds(batch) for batch in self._batches)
 
     def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
-        """The next batch, cut to as many chunks as would end in time."""
+        """Return the next batch, cut to as many chunks as would end in time."""
         index, batch = self._first_after(after)
         if not batch:
             return None
@@ -91,7 +84,7 @@ class ChunkStage(Stage):
         is_last = self.is_done
 
         def compute() -> list[Waveform]:
-            return self._estimator.estimates(self._mixture, taken, is_last=is_last)
+            return chunk_estimates(self._engine, self._chunking, self._mixture, taken, is_last=is_last)
 
         def commit(estimates: list[Waveform]) -> None:
             for span, estimate in zip(taken, estimates, strict=True):
@@ -104,7 +97,7 @@ class ChunkStage(Stage):
         return WorkItem(self, _input_seconds(taken), compute, commit, taken[0].start, drop)
 
     def _first_after(self, after: int) -> tuple[int, Sequence[ChunkSpan]]:
-        """The first batch with chunks that begin at or after a sample, and those chunks; none if there is no such."""
+        """Return the number of the first batch with chunks from a sample on, and those chunks; () if none has."""
         for index, batch in enumerate(self._batches):
             if later := [span for span in batch if span.start >= after]:
                 return index, later
@@ -115,8 +108,21 @@ def _input_seconds(batch: Sequence[ChunkSpan]) -> float:
     return sum(span.context_stop - span.context_start for span in batch) / SAMPLE_RATE
 
 
+def chunk_estimates(
+    engine: Engine, chunking: SpectralChunking, mixture: Mixture, spans: Sequence[ChunkSpan], *, is_last: bool = False
+) -> list[Waveform]:
+    """Return the kept samples (…, 2, stop − start) of chunks anywhere in the song; one run per chunk length."""
+    separated: list[Waveform] = []
+    runs = [list(run) for _, run in groupby(spans, lambda span: span.context_stop - span.context_start)]
+    for run in runs:
+        batch = np.stack([mixture.store.read(span.context_start, span.context_stop) for span in run])
+        separated.extend(engine.run(batch, is_last=is_last and run is runs[-1]))
+    trim = chunking.trim_samples
+    return [chunk[..., trim:][..., : span.stop - span.start] for span, chunk in zip(spans, separated, strict=True)]
+
+
 def shifted_spans(chunking: SpectralChunking, samples: int) -> list[ChunkSpan]:
-    """Return the chunks half-way between the published ones of a song of ``samples``."""
+    """Return the chunks half-way between the published ones of a song of ``samples`` samples."""
     starts = range(chunking.kept_samples // 2, samples, chunking.stride_samples)
     return [chunking.span_at(start, samples) for start in starts]
 

@@ -1,16 +1,12 @@
-"""One network for any source on trimmed, overlapping chunks: how the LaSAFT networks are applied."""
+"""One network for any source on trimmed, overlapping chunks, as LaSAFT applies its networks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-import numpy as np
-
-from my_submission.audio_io import Mixture
 from my_submission.engines import Engine
-from my_submission.geometry import ChunkSpan, SpectralChunking
+from my_submission.geometry import SpectralChunking
 from my_submission.mechanisms.chunks import ChunkStage, in_batches
 from my_submission.mechanisms.conditioned_networks import open_conditioned
 from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
@@ -20,18 +16,19 @@ from my_submission.mechanisms.song_context import SongContext
 from my_submission.mechanisms.spectral import fitting_batch
 from my_submission.planning import ChunkBuffer, Stage
 from my_submission.planning.coverage import FADE_SAMPLES
-from my_submission.stems import LASAFT_SOURCES, Waveform
+from my_submission.stems import LASAFT_SOURCES
 
 
 @dataclass(frozen=True)
 class ConditionedRecipe(Recipe):
-    """One network that is asked for each source by its number.
+    """One network that estimates each source by its number.
 
     Attributes:
         network: artefact name.
-        sources: sources to estimate: any choice of ``order``, at a cost that grows with their number.
+        sources: sources to estimate, a subset of ``order``; the cost grows with their number.
         trim_samples: samples dropped at each side of a chunk.
-        overlap_ratio: share of a chunk that the next one estimates again; left out first when time is short.
+        overlap_ratio: share of a chunk that the next one estimates again; the overlaps are left out first when time is
+            short.
         order: sources in the order of the network's numbers.
     """
 
@@ -80,12 +77,12 @@ class ConditionedRecipe(Recipe):
 class ConditionedMechanism(Mechanism):
     """Estimates some sources with one conditioned network, all of them in the same run.
 
-    Chunks hear the song around them, zeros only beyond its ends; where two overlap, every sample is the mean of their
-    estimates, as published. The published program errs at the end of a track, where a chunk can count twice; this one
-    does not.
+    The context of a chunk is the song around it, with zeros beyond its ends. Where two chunks overlap, every sample is
+    the mean of their estimates, as published; unlike in the published program, no chunk counts twice at the end of a
+    track.
 
     Attributes:
-        sources: what the engine's rows are.
+        sources: rows of the engine's output.
         engine: maps float32 (batch, 2, chunk samples) to (batch, sources, 2, chunk samples).
         chunking: the network's chunks.
         batch_size: chunks per run; memory grows with it.
@@ -109,48 +106,28 @@ class ConditionedMechanism(Mechanism):
 
     @property
     def trial_samples(self) -> int:
-        """Samples that the network takes in one run."""
+        """Distance between the starts of two chunks."""
         return self.chunking.stride_samples
 
     def stages(self, song: SongContext) -> SongStages:
-        """All chunks in order; under a deadline those that cover the song, then those that only overlap them."""
+        """Return all chunks in order; under a deadline first those that cover the song, then the overlapping ones."""
         fade = min(FADE_SAMPLES, self.chunking.kept_samples // 4)
         buffer = ChunkBuffer(song.stores(self.sources), song.samples, fade_samples=fade)
         commit = OverlapAverager(buffer, self.sources)
-        network = _ConditionedChunks(self.engine, self.chunking)
-        key = song.cost_key(song.name, runs_on=network.runs_on, chunking=self.chunking, batch_size=self.batch_size)
+        key = song.cost_key(song.name, runs_on=self.engine.runs_on, chunking=self.chunking, batch_size=self.batch_size)
         spans = list(self.chunking.spans(song.samples))
         covering, others = covering_first(spans) if song.has_deadline else (spans, [])
         stages: list[Stage] = []
         for name, part in ((song.name, covering), (f"{song.name}, overlaps", others)):
             if part:
                 batches = in_batches(part, self.batch_size, benefit=song.benefit)
-                stages.append(ChunkStage(name, key, network, song.mixture, batches, commit=commit))
+                stages.append(ChunkStage(name, key, self.engine, self.chunking, song.mixture, batches, commit=commit))
         return SongStages(buffer, tuple(stages))
 
     def within_device(self, limit: DeviceLimit) -> Fitted[Self]:
-        """Fewer chunks per run, unless the user has set their number; the stems stay the same."""
+        """Return the mechanism with fewer chunks per run, unless the batch size is fixed; the stems stay the same."""
         size = self.batch_size if limit.has_fixed_batches else fitting_batch(self.chunking, self.batch_size, limit)
         if size == self.batch_size:
             return Fitted(self)
         note = f"{', '.join(self.sources)} in runs of {size} instead of {self.batch_size} chunks, {limit.reason}"
         return Fitted(replace(self, batch_size=size), (note,))
-
-
-@dataclass(frozen=True)
-class _ConditionedChunks:
-    """Estimates chunks of all sources."""
-
-    engine: Engine
-    chunking: SpectralChunking
-
-    @property
-    def runs_on(self) -> str:
-        return self.engine.runs_on
-
-    def estimates(self, mixture: Mixture, spans: Sequence[ChunkSpan], *, is_last: bool = False) -> list[Waveform]:
-        """Return the kept samples (sources, 2, stop − start) of chunks anywhere in the song, in one run."""
-        batch = np.stack([mixture.store.read(span.context_start, span.context_stop) for span in spans])
-        separated = self.engine.run(batch, is_last=is_last)
-        trim = self.chunking.trim_samples
-        return [chunk[..., trim:][..., : span.stop - span.start] for span, chunk in zip(spans, separated, strict=True)]

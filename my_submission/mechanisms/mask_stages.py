@@ -1,63 +1,45 @@
-"""Masks of a song, then the filter that all of them teach: two parts of which the second waits for the first.
+"""The masks of a song, then the Wiener filter that learns from all of them, as two stages.
 
-The filter costs little. Enough time is kept back for it while masks are estimated, so whatever masks there are when
-time runs out become stems.
+The filter costs little. Time for it is kept back while masks are estimated, so the masks that exist when time runs out
+become stems.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from my_submission.geometry import SAMPLE_RATE
-from my_submission.mechanisms.masked_song import MaskedSong, MaskEstimator
+from my_submission.mechanisms.masked_song import MaskedSong
 from my_submission.planning import ChunkBuffer, Forecast, Stage, WorkItem
 from my_submission.planning.stage import probe_item
 from my_submission.stems import Stems
 
 PROBED_FRAMES = 43
-"""A second of sound at the published hop."""
+"""Frames of a probe: one second at the published hop."""
 
 FILTER_SECONDS_PER_SECOND = 0.15
-"""What filtering a second of audio is taken to cost where it was never measured: ten times as much as one core needs
-for one source."""
-
-
-class ProbedMasks(MaskEstimator, Protocol):
-    """Estimates masks and can measure its own cost."""
-
-    @property
-    def runs_on(self) -> tuple[str, ...]:
-        """Library and device."""
-        ...
-
-    def probe_cost(self) -> float:
-        """Run ``PROBED_FRAMES`` frames of noise and return their share of a stretch."""
-        ...
+"""Cost of filtering a second of audio before it was measured: ten times what one core needs for one source."""
 
 
 class MaskStage(Stage):
     """Stretches of a masking network over a song, in its order.
 
     Args:
-        name: of the stage.
-        cost_key: the key of its cost.
-        estimator: estimates the masks.
+        name: shown to people.
+        cost_key: key of its cost.
         song: the masks.
-        filter_key: the key of the filter's cost.
+        filter_key: key of the filter's cost.
     """
 
-    def __init__(self, name: str, cost_key: str, estimator: ProbedMasks, song: MaskedSong, *, filter_key: str) -> None:
-        super().__init__(name, cost_key, estimator.runs_on[0], song.samples)
+    def __init__(self, name: str, cost_key: str, song: MaskedSong, *, filter_key: str) -> None:
+        super().__init__(name, cost_key, song.mechanism.runs_on[0], song.samples)
         self.song = song
-        self.is_as_published = True
-        self._estimator = estimator
+        self._mechanism = song.mechanism
         self._filter_key = filter_key
-        self._hop_seconds = estimator.stft.hop / SAMPLE_RATE
+        self._hop_seconds = song.mechanism.stft.hop / SAMPLE_RATE
         self._is_probed = False
 
     @property
     def covered_samples(self) -> int:
-        """How much of the song is done."""
+        """Samples of the song that are done."""
         return self.song.masked_samples
 
     @property
@@ -67,26 +49,26 @@ class MaskStage(Stage):
 
     @property
     def departure(self) -> str:
-        """What the deadline made of the published way, although the whole song is covered; empty where nothing."""
-        return "" if self.is_as_published else f"cut the song into stretches for {self.name}"
+        """How the deadline changed the published way, for people."""
+        return f"cut the song into stretches for {self.name}"
 
     def audio_seconds_left(self, forecast: Forecast) -> float:
-        """Audio of the stretches that are left."""
+        """Return the audio of the stretches that are left."""
         return sum(last - first for first, last in self.song.spans) * self._hop_seconds
 
     def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
-        """The next stretch, where it and the filter would end in time."""
+        """Return the next stretch if it and the filter would end in time."""
         song = self.song
         if self.is_done or song.is_learned:
             return None
-        if after and self.song.frames.samples_of(song.next_span[1]) <= after:
+        if after and song.frames.samples_of(song.next_span[1]) <= after:
             return None  # stems of these masks would come too late
         if forecast.budget.is_limited and not self._is_probed and not forecast.costs.knows(self.cost_key):
-            probe = probe_item(self, PROBED_FRAMES * self._hop_seconds, self._estimator.probe_cost, forecast)
+            probe = probe_item(self, PROBED_FRAMES * self._hop_seconds, self._mechanism.probe_cost, forecast)
             self._is_probed = probe is not None
             return probe
-        if self._estimator.is_whole and not song.n_masked and not self._fits(forecast):
-            song.cut(self._estimator.chunking)
+        if self._mechanism.is_whole and not song.n_masked and not self._fits(forecast):
+            song.cut(self._mechanism.chunking)
             self.is_as_published = False
         if not self._fits(forecast):
             return None
@@ -94,7 +76,7 @@ class MaskStage(Stage):
         return WorkItem(self, (last - first) * self._hop_seconds, song.estimate, song.put, first_sample=None)
 
     def _fits(self, forecast: Forecast) -> bool:
-        """Whether the next stretch would end in time, and then the filter over all that is masked."""
+        """Whether the next stretch, and then the filter over all that is masked, would end in time."""
         first, last = self.song.next_span
         cost = forecast.costs.high(self._filter_key, prior=FILTER_SECONDS_PER_SECOND)
         kept_back = forecast.budget.reserving(cost * last * self._hop_seconds)
@@ -102,11 +84,11 @@ class MaskStage(Stage):
 
 
 class FilterStage(Stage):
-    """Stems of a song's masks, in its order; begins once there are no more masks to wait for.
+    """Stems of a song's masks, in its order; begins after the last mask.
 
     Args:
-        name: of the stage.
-        cost_key: the key of its cost.
+        name: shown to people.
+        cost_key: key of its cost.
         song: the masks.
         buffer: where the stems are kept.
     """
@@ -129,14 +111,14 @@ class FilterStage(Stage):
         return self._position >= self.total_samples
 
     def audio_seconds_left(self, forecast: Forecast) -> float:
-        """Audio up to the song's end, as often as it is gone through."""
+        """Return the audio up to the song's end, counted once per pass."""
         seconds = (self.total_samples - self._position) / SAMPLE_RATE
         return seconds + (0.0 if self.song.is_learned else self._learning_seconds())
 
     def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
-        """The next block; the first time, what must be learned before it.
+        """Return the next block; at first, the learning that must come before it.
 
-        To be asked only when there is no time for more masks: none can be added afterwards.
+        Call it only when there is no time for more masks, because none can be added afterwards.
         """
         song = self.song
         if not song.n_masked or self.is_done:
@@ -161,6 +143,6 @@ class FilterStage(Stage):
         return WorkItem(self, seconds, lambda: song.stems(start, stop), commit, start)
 
     def _learning_seconds(self) -> float:
-        """Audio of the passes after the first, which is made while masks are estimated."""
-        passes = max(0, self.song.estimator.wiener.iterations - 1)
+        """Return the audio of the passes after the first, which is done while masks are estimated."""
+        passes = max(0, self.song.mechanism.wiener.iterations - 1)
         return passes * self.song.masked_samples / SAMPLE_RATE

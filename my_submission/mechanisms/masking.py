@@ -106,7 +106,7 @@ class MaskingMechanism(Mechanism):
             song.cost_key(name, runs_on=self.engine.runs_on, chunking=self.chunking)
             for name in (song.name, filter_name)
         )
-        masks = MaskStage(song.name, key, self, masked, filter_key=filter_key)
+        masks = MaskStage(song.name, key, masked, filter_key=filter_key)
         return SongStages(buffer, (masks, FilterStage(filter_name, filter_key, masked, buffer)))
 
     def masks(self, spectrum: Spectrogram, *, is_last: bool = False) -> Masks:

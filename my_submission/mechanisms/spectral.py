@@ -1,15 +1,11 @@
-"""One spectral network per source on trimmed chunks: how the KUIELab-MDX-Net networks are applied."""
+"""One spectral network per source on trimmed chunks, as KUIELab-MDX-Net applies its networks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Self
 
-import numpy as np
-
-from my_submission.audio_io import Mixture
 from my_submission.engines import Engine
 from my_submission.fade_weights import trapezoid
 from my_submission.geometry import ChunkSpan, SpectralChunking
@@ -26,7 +22,7 @@ from my_submission.stems import Waveform
 
 @dataclass(frozen=True)
 class SpectralRecipe(Recipe):
-    """One spectral network per source, and a Mixer over their outputs where there is one.
+    """One spectral network per source, and optionally a Mixer over their outputs.
 
     Attributes:
         networks: source to artefact name.
@@ -48,7 +44,7 @@ class SpectralRecipe(Recipe):
 
     @property
     def cutoff_artefacts(self) -> Mapping[str, str]:
-        """Every network has a cutoff."""
+        """The network of every source."""
         return self.networks
 
     def with_sources(self, sources: tuple[str, ...]) -> Recipe:
@@ -62,7 +58,7 @@ class SpectralRecipe(Recipe):
         return replace(self, networks={source: self.networks[source] for source in sources})
 
     def open(self, opening: Opening) -> SpectralMechanism:
-        """Open the networks and the Mixer."""
+        """Open the networks, and the Mixer if there is one."""
         networks = []
         for source, name in self.networks.items():
             opened = open_spectral(opening.artefact(name), opening.path(name), opening.options)
@@ -77,7 +73,7 @@ class SpectralNetwork:
     """A network of one source.
 
     Attributes:
-        source: what the network estimates.
+        source: the source that it estimates.
         engine: maps float32 (batch, 2, chunk samples) to the same shape.
         chunking: the network's chunks, laid end to end.
         batch_size: chunks per run; memory grows with it.
@@ -91,21 +87,6 @@ class SpectralNetwork:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size} must be at least 1")
-
-    @property
-    def runs_on(self) -> str:
-        """Library and device."""
-        return self.engine.runs_on
-
-    def estimates(self, mixture: Mixture, spans: Sequence[ChunkSpan], *, is_last: bool = False) -> list[Waveform]:
-        """Return the kept samples (2, stop − start) of chunks anywhere in the song; one run per chunk length."""
-        separated: list[Waveform] = []
-        runs = [list(run) for _, run in groupby(spans, lambda span: span.context_stop - span.context_start)]
-        for run in runs:
-            batch = np.stack([mixture.store.read(span.context_start, span.context_stop) for span in run])
-            separated.extend(self.engine.run(batch, is_last=is_last and run is runs[-1]))
-        trim = self.chunking.trim_samples
-        return [chunk[:, trim:][:, : span.stop - span.start] for span, chunk in zip(spans, separated, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -122,7 +103,7 @@ class SpectralMechanism(Mechanism):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """One per network."""
+        """Source of every network."""
         return tuple(network.source for network in self.networks)
 
     @property
@@ -137,11 +118,11 @@ class SpectralMechanism(Mechanism):
 
     @property
     def trial_samples(self) -> int:
-        """Samples that every network takes in one run."""
+        """Length of a chunk of the shortest network."""
         return min(network.chunking.stride_samples for network in self.networks)
 
     def stages(self, song: SongContext) -> SongStages:
-        """One stage per network; under a deadline those of most value per second come first."""
+        """Return one stage per network; under a deadline those with the largest share per second come first."""
         fade = min([FADE_SAMPLES, *(network.chunking.kept_samples // 4 for network in self.networks)])
         buffer = ChunkBuffer(song.stores(self.sources), song.samples, fade_samples=fade)
         stages = [(network, self._stage(song, network, buffer)) for network in self.networks]
@@ -151,11 +132,11 @@ class SpectralMechanism(Mechanism):
         return SongStages(buffer, tuple(stage for _, stage in stages), refinements, self.mixer)
 
     def within_memory(self, limit: MemoryLimit) -> Fitted[Self]:
-        """Fewer chunks per run; the stems stay the same."""
+        """Return the mechanism with fewer chunks per run; the stems stay the same."""
         return Fitted(replace(self, networks=tuple(_with_batch_in(network, limit) for network in self.networks)))
 
     def within_device(self, limit: DeviceLimit) -> Fitted[Self]:
-        """Fewer chunks per run, unless the user has set their number; the stems stay the same."""
+        """Return the mechanism with fewer chunks per run, unless the batch size is fixed; the stems stay the same."""
         if limit.has_fixed_batches:
             return Fitted(self)
         networks, notes = [], []
@@ -179,7 +160,7 @@ class SpectralMechanism(Mechanism):
         return self._chunk_stage(song, network, self._name(song, network), spans, commit)
 
     def _refinement(self, song: SongContext, network: SpectralNetwork, buffer: ChunkBuffer) -> Stage:
-        """Chunks half-way between the published ones; each counts most in its middle, where those join."""
+        """Return chunks half-way between the published ones; each has most weight in its middle, where those join."""
         kept = network.chunking.kept_samples
         weights = trapezoid(kept, kept // 2)
 
@@ -199,16 +180,16 @@ class SpectralMechanism(Mechanism):
     ) -> ChunkStage:
         key = song.cost_key(
             self._name(song, network),
-            runs_on=network.runs_on,
+            runs_on=network.engine.runs_on,
             chunking=network.chunking,
             batch_size=network.batch_size,
         )
         batches = in_batches(spans, network.batch_size, benefit=song.benefit)
-        return ChunkStage(name, key, network, song.mixture, batches, commit=commit)
+        return ChunkStage(name, key, network.engine, network.chunking, song.mixture, batches, commit=commit)
 
 
 def fitting_batch(chunking: SpectralChunking, size: int, limit: DeviceLimit) -> int:
-    """Return the chunks per run, at most ``size``, that probably fit a GPU; one is tried in any case."""
+    """Return the chunks per run, 1 … ``size``, that probably fit a GPU."""
     return max(1, min(size, limit.usable_bytes // chunk_device_bytes(chunking)))
 
 

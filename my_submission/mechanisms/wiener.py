@@ -1,4 +1,4 @@
-"""The multichannel Wiener filter as the last step of a system: its recipe, and windows of the song as its work."""
+"""The multichannel Wiener filter as the last stage of a system."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from my_submission.audio_io import Mixture
-from my_submission.geometry import SAMPLE_RATE, FadeChunking, SegmentGrid, StftGeometry
+from my_submission.geometry import SAMPLE_RATE, FadeChunking, StftGeometry
 from my_submission.mechanisms.song_context import SongContext
 from my_submission.mechanisms.wiener_filter import MultichannelWienerFilter
 from my_submission.planning import ClosingStage, Forecast, SegmentBuffer, WorkItem
@@ -18,8 +17,7 @@ from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.stems import Stems, Waveform
 
 WIENER_SECONDS_PER_SECOND = 0.1
-"""What filtering a second of four sources is taken to cost where it was never measured: several times what one core
-needs."""
+"""Cost of filtering a second of four sources before it was measured: several times what one core needs."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class WienerRecipe:
         shares: source to the share of the filter's estimate; the rest stays as it was blended.
         geometry: the filter's transform.
         windows: stretches of the song that have spatial covariances of their own.
-        minus: sources that are taken out of the mixture first and are not filtered.
+        minus: sources that are subtracted from the mixture first and are not filtered.
     """
 
     shares: Mapping[str, float]
@@ -65,62 +63,46 @@ class WienerRecipe:
             grid=self.windows,
             fade_samples=min(FADE_SAMPLES, self.windows.fade_samples // 2),
         )
-        stage = WienerStage(
-            song.name,
-            part_key(song.name, system="any", weights="", runs_on=f"{len(sources)} sources", chunking=self.geometry),
-            MultichannelWienerFilter(self.geometry),
-            song.mixture,
-            read=read,
-            is_estimated=is_estimated,
-            sources=sources,
-            buffer=buffer,
-            grid=self.windows,
-        )
-        return buffer, stage
+        return buffer, WienerStage(self, song, buffer, read=read, is_estimated=is_estimated)
 
 
 class WienerStage(ClosingStage):
-    """Windows of a filter over what the networks have estimated, in the song's order.
+    """Windows of the filter over the blended estimates, in the song's order.
 
     Args:
-        name: of the stage.
-        cost_key: the key of its cost.
-        wiener: the filter.
-        mixture: the song.
-        read: gives the estimates of some samples of the song, blended as they would be written without the filter.
-        is_estimated: whether the networks have covered all of some samples; others are not worth filtering.
-        sources: in the order of the buffer.
-        buffer: where windows are added.
-        grid: where they lie.
+        recipe: the filter.
+        song: the song.
+        buffer: where the filtered windows are added; the filter takes its sources in their order.
+        read: returns the blended estimates of some samples.
+        is_estimated: whether the networks have covered some samples; others are not worth filtering.
     """
 
     def __init__(
         self,
-        name: str,
-        cost_key: str,
-        wiener: MultichannelWienerFilter,
-        mixture: Mixture,
+        recipe: WienerRecipe,
+        song: SongContext,
+        buffer: SegmentBuffer,
         *,
         read: Callable[[int, int], Stems],
         is_estimated: Callable[[int, int], bool],
-        sources: Sequence[str],
-        buffer: SegmentBuffer,
-        grid: SegmentGrid,
     ) -> None:
-        super().__init__(name, cost_key, "numpy CPU", mixture.samples)
-        self._filter = wiener
-        self._mixture = mixture
+        self._sources = tuple(buffer.coverage)
+        # The cost depends on neither system nor weights: all songs of as many sources share it.
+        runs_on = f"{len(self._sources)} sources"
+        key = part_key(song.name, system="any", weights="", runs_on=runs_on, chunking=recipe.geometry)
+        super().__init__(song.name, key, "numpy CPU", song.samples)
+        self._filter = MultichannelWienerFilter(recipe.geometry)
+        self._mixture = song.mixture
         self._read = read
         self._is_estimated = is_estimated
-        self._sources = tuple(sources)
         self._buffer = buffer
-        self._segment_samples = grid.segment_samples
-        self._offsets = list(grid.offsets(mixture.samples))
+        self._segment_samples = recipe.windows.segment_samples
+        self._offsets = list(recipe.windows.offsets(song.samples))
         self._coverage = next(iter(buffer.coverage.values()))
 
     @property
     def covered_samples(self) -> int:
-        """How much of the song is done."""
+        """Samples of the song that are done."""
         return self._coverage.covered_samples
 
     @property
@@ -129,16 +111,16 @@ class WienerStage(ClosingStage):
         return not self._offsets
 
     def audio_seconds_left(self, forecast: Forecast) -> float:
-        """Audio of the windows that are left."""
+        """Return the audio of the windows that are left."""
         return self._audio_seconds(after=0)
 
     def seconds_to_keep(self, forecast: Forecast, *, after: int = 0) -> float:
-        """What the windows that begin at or after a sample will hardly take longer than."""
+        """Return a pessimistic cost of the windows that begin at or after a sample, in seconds."""
         cost = forecast.costs.high(self.cost_key, prior=WIENER_SECONDS_PER_SECOND)
         return MARGIN * cost * self._audio_seconds(after=after)
 
     def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
-        """The first window that is estimated and would end in time."""
+        """Return the first window that is estimated and would end in time."""
         ready = (offset for offset in self._offsets if self._is_ready(offset, after))
         if (offset := next(ready, None)) is None:
             return None
@@ -154,7 +136,7 @@ class WienerStage(ClosingStage):
         return WorkItem(self, seconds, lambda: self._filtered(start, stop), commit, start)
 
     def _audio_seconds(self, *, after: int) -> float:
-        """Audio of the windows left that begin at or after a sample."""
+        """Return the audio of the windows left that begin at or after a sample."""
         bounds = [self._bounds(offset) for offset in self._offsets]
         return sum(stop - start for start, stop in bounds if start >= after) / SAMPLE_RATE
 
@@ -163,7 +145,7 @@ class WienerStage(ClosingStage):
         return start >= after and self._is_estimated(start, stop)
 
     def _bounds(self, offset: int) -> tuple[int, int]:
-        """The window's first sample, and the one after its last, inside the song."""
+        """Return the first sample of a window inside the song, and the one after its last."""
         return max(0, offset), min(offset + self._segment_samples, self.total_samples)
 
     def _filtered(self, start: int, stop: int) -> Waveform:

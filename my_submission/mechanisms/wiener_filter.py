@@ -1,8 +1,8 @@
-"""A multichannel Wiener filter over the estimates of all sources: what each network claims alone, settled together.
+"""A multichannel Wiener filter over the estimates of all sources.
 
-Networks that estimate one source each do not know of one another: their estimates need not add up to the mixture, and
-where one is unsure it takes too little although nobody else asks for the rest. The filter takes their powers and
-spatial covariances for a model of the sources and shares the mixture out by it (dsp/wiener.py), window by window.
+Networks that estimate one source each are independent: their estimates need not add up to the mixture. The filter takes
+their powers and spatial covariances as a model of the sources and distributes the mixture by it, window by window
+(dsp/wiener.py).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class MultichannelWienerFilter:
 
     @property
     def context_samples(self) -> int:
-        """What a window needs to hear on both sides, so that no frame of it is cut."""
+        """Samples of context on both sides of a window, so that no frame of it is cut."""
         return self.geometry.n_fft
 
     def filter(self, estimates: Waveform, mixture: Waveform) -> Waveform:
-        """A window without its context.
+        """Return a filtered window without its context.
 
         Args:
             estimates: float32 (sources, 2, context + n + context), silent outside the song.
@@ -42,10 +42,10 @@ class MultichannelWienerFilter:
         Returns:
             float32 (sources, 2, n).
         """
-        context, heard = self.context_samples, mixture.shape[-1]
+        context, samples = self.context_samples, mixture.shape[-1]
         # The inverse transform ends with the last whole hop.
-        padding = [(0, 0), (0, -heard % self.geometry.hop)]
+        padding = [(0, 0), (0, -samples % self.geometry.hop)]
         mixed = stft(np.pad(mixture, padding), self.geometry)
         spectra = stft(np.pad(estimates, [(0, 0), *padding]), self.geometry)
         filtered = istft(filtered_together(spectra, mixed), self.geometry)
-        return filtered[..., context : heard - context]
+        return filtered[..., context : samples - context]
