@@ -1,4 +1,4 @@
-"""Mechanisms: ways to estimate sources. Each is a recipe (data) and what it opens to, in a file of its own."""
+"""Mechanisms: ways to estimate sources. Each is a recipe (data) and an opened mechanism, in a file of its own."""
 
 from my_submission.mechanisms.conditioned import ConditionedMechanism, ConditionedRecipe
 from my_submission.mechanisms.masking import MaskingMechanism, MaskingRecipe

@@ -1,12 +1,12 @@
-"""Conditioned networks from their artefacts: which runtime, which transform, which source numbers."""
+"""Conditioned networks from their artefacts, with their runtimes, transforms and source numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from my_submission.engines import Device, Engine
+from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import (
     CONDITIONED_ARCHITECTURES,
     conditioned_onnx_engine,
@@ -18,19 +18,11 @@ from my_submission.engines.out_of_memory import fitting
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.mechanisms.options import RunOptions
-from my_submission.mechanisms.spectral_networks import stft_of
+from my_submission.mechanisms.spectral_networks import OpenedSpectral, stft_of
 from my_submission.weights import Artefact
 
 STEREO_PARTS = 4
 """Real and imaginary parts of left and right."""
-
-
-@dataclass(frozen=True)
-class ConditionedNetwork:
-    """An engine from waveform chunks to one waveform a source, and the chunks it takes."""
-
-    engine: Engine
-    chunking: SpectralChunking
 
 
 def open_conditioned(
@@ -41,7 +33,7 @@ def open_conditioned(
     numbers: Sequence[int],
     trim_samples: int,
     overlap_ratio: float = 0.0,
-) -> ConditionedNetwork:
+) -> OpenedSpectral:
     """Open a conditioned network for some sources.
 
     A graph runs on onnxruntime, a checkpoint in torch; a graph cannot be run in half precision.
@@ -50,7 +42,7 @@ def open_conditioned(
         artefact: its manifest entry.
         path: its file, verified.
         options: device, precision, threads.
-        numbers: of the sources to ask for.
+        numbers: numbers of the sources to estimate.
         trim_samples: samples dropped at each side of a chunk.
         overlap_ratio: share of a chunk that the next one estimates again.
 
@@ -64,7 +56,7 @@ def open_conditioned(
         graph = conditioned_onnx_engine(
             path, numbers, stft=chunking.stft, device=options.device, threads=options.threads
         )
-        return ConditionedNetwork(fitting(graph, options.device, name=artefact.name), chunking)
+        return OpenedSpectral(fitting(graph, options.device, name=artefact.name), chunking)
     separator = open_conditioned_checkpoint(path, artefact.architecture, device=options.device)
     network = separator.config.network
     if artefact.geometry is None or artefact.geometry.frames is None:
@@ -83,7 +75,7 @@ def open_conditioned(
         precision=options.torch_precision,
         threads=options.threads,
     )
-    return ConditionedNetwork(fitting(engine, options.device, name=artefact.name), chunking)
+    return OpenedSpectral(fitting(engine, options.device, name=artefact.name), chunking)
 
 
 def _graph_shape(artefact: Artefact, path: Path, options: RunOptions) -> ConditionedGraphShape:
@@ -98,12 +90,12 @@ def _graph_shape(artefact: Artefact, path: Path, options: RunOptions) -> Conditi
 
 
 def is_conditioned(artefact: Artefact) -> bool:
-    """Whether an artefact is a network that is asked for sources by number."""
+    """Whether an artefact is a network that estimates sources by number."""
     return artefact.architecture in CONDITIONED_ARCHITECTURES
 
 
 def spectra_of(artefact: Artefact, path: Path, *, device: Device, threads: int | None = None) -> ConditionedGraphShape:
-    """What the graph of a conditioned network takes, checked against its manifest entry.
+    """Return the spectra that the graph of a conditioned network takes, checked against its manifest entry.
 
     Raises:
         WeightsError: it is no such graph, or not one of the stereo spectra that the manifest states.
@@ -124,7 +116,7 @@ def _check_numbers(numbers: Sequence[int], n_known: int, path: Path) -> None:
 
 
 def _check_bins(artefact: Artefact, path: Path, bins: int) -> StftGeometry:
-    """The transform of the manifest; the network takes every bin of it."""
+    """Return the transform of the manifest; the network takes every bin of it."""
     stft = stft_of(artefact, path, 1)
     if bins != stft.n_bins:
         problem = f"the network has {bins} bins, which does not fit n_fft={stft.n_fft} of the manifest"
@@ -135,7 +127,7 @@ def _check_bins(artefact: Artefact, path: Path, bins: int) -> StftGeometry:
 def _chunking(
     artefact: Artefact, path: Path, bins: int, frames: int, trim_samples: int, overlap_ratio: float
 ) -> SpectralChunking:
-    """Transform, frames, trim and overlap."""
+    """Return transform, frames, trim and overlap."""
     stft = _check_bins(artefact, path, bins)
     try:
         return SpectralChunking(stft, frames, trim_samples, overlap_ratio)

@@ -1,7 +1,7 @@
-"""Masks of the mixture's magnitude, with its phase: how BandSplitRNN and X-UMX are applied, with a Wiener filter after.
+"""Masks of the mixture's magnitude, with its phase, and a Wiener filter after them, as BandSplitRNN and X-UMX work.
 
 A mask depends on a stretch of frames, the Wiener filter on all masks of the song. So masks are estimated first and
-kept in a store, while the filter gathers its covariances; then stems are made, anywhere in the song and in any order.
+stored while the filter accumulates its covariances. Then stems can be made anywhere in the song and in any order.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from my_submission.planning import ChunkBuffer
 from my_submission.planning.estimates import refuse_not_finite
 
 MASK_ONLY = WienerSettings(has_residual=False, iterations=0)
-"""The masked mixture as it is."""
+"""The masked mixture without a filter."""
 
 FRAME_BYTES = 900_000
-"""A frame of the published BandSplitRNN needs 0.83 MB at work, one of X-UMX half as much."""
+"""Working memory of a frame of the published BandSplitRNN (0.83 MB); X-UMX needs half as much."""
 
 MIN_FRAMES = 129
-"""Three seconds, which BandSplitRNN was trained on."""
+"""Three seconds, the length of BandSplitRNN's training examples."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class MaskingRecipe(Recipe):
     Attributes:
         network: artefact name.
         sources: sources of its masks, in the checkpoint's order.
-        chunking: stretches of frames that it sees.
+        chunking: stretches of frames of one run.
         wiener: the filter.
-        is_whole: show it the whole song at once, as published, if time allows; memory grows with it.
+        is_whole: run the whole song at once, as published, if time allows; memory grows with it.
     """
 
     network: str
@@ -82,7 +82,7 @@ class MaskingMechanism(Mechanism):
         stft: the transform.
         chunking: stretches of frames, for songs that are not taken whole.
         wiener: the filter after the masks.
-        is_whole: show the network the whole song at once, as published; memory grows with it.
+        is_whole: run the whole song at once, as published; memory grows with it.
     """
 
     sources: tuple[str, ...]
@@ -98,7 +98,7 @@ class MaskingMechanism(Mechanism):
         return (self.engine,)
 
     def stages(self, song: SongContext) -> SongStages:
-        """Masks of the whole song, then the filter that learns from them."""
+        """Return the masks of the whole song, then the filter that learns from them."""
         buffer = ChunkBuffer(song.stores(self.sources), song.samples)
         masked = MaskedSong(self, song.mixture, song.new_store(*mask_store_shape(self, song.samples)))
         filter_name = f"{song.name}, filter"
@@ -125,7 +125,7 @@ class MaskingMechanism(Mechanism):
         return min(1.0, PROBED_FRAMES / self.chunking.frames)
 
     def within_memory(self, limit: MemoryLimit) -> Fitted[Self]:
-        """Shorter stretches, down to the length networks are trained on; the stems change a little."""
+        """Return the mechanism with shorter stretches, down to the training length; the stems change a little."""
         chunking, fitting = self.chunking, limit.free_bytes // FRAME_BYTES
         limit.require(f"three seconds of {', '.join(self.sources)}", MIN_FRAMES * FRAME_BYTES)
         if chunking.frames <= fitting and not self.is_whole:

@@ -1,4 +1,4 @@
-"""Masking networks from their artefacts: which transform is around them."""
+"""Masking networks from their artefacts, with their transforms."""
 
 from __future__ import annotations
 

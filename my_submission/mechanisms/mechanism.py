@@ -1,7 +1,7 @@
-"""The contract of a mechanism: one way to estimate sources, which says itself how it is used.
+"""The contract of a mechanism: one way to estimate sources.
 
 A recipe is data. ``recipe.open(opening)`` checks and opens its weights and returns the mechanism. For every song the
-mechanism names the stages of its work and the buffer that they fill; nobody else asks what kind of mechanism it is.
+mechanism returns the stages of its work and the buffer that they fill, so no caller asks for the kind of a mechanism.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ M_co = TypeVar("M_co", covariant=True)
 
 @dataclass(frozen=True)
 class SongStages:
-    """What a mechanism does to one song.
+    """Work of a mechanism on one song.
 
     Attributes:
         buffer: where the estimates are put.
-        stages: the work of the published answer, in order.
-        refinements: work that goes beyond what was published.
+        stages: the published work, in order.
+        refinements: work that goes beyond the published one.
         mixer: applied to the estimates where every source is covered.
     """
 
@@ -51,7 +51,7 @@ class Fitted(Generic[M_co]):
     """A mechanism that fits a limit.
 
     Attributes:
-        mechanism: the one to use.
+        mechanism: the mechanism to use.
         notes: how it differs from the published way, one sentence each.
     """
 
@@ -60,7 +60,7 @@ class Fitted(Generic[M_co]):
 
 
 class Mechanism(ABC):
-    """One way to estimate sources, opened and ready; it keeps nothing of a song."""
+    """One way to estimate sources, opened and ready; it keeps no state of a song."""
 
     if TYPE_CHECKING:  # a field of some mechanisms, which an abstract property would give a default
 
@@ -71,7 +71,7 @@ class Mechanism(ABC):
     @property
     @abstractmethod
     def engines(self) -> tuple[Engine, ...]:
-        """The engine of every network; none where the work needs no network."""
+        """The engine of every network; empty if the work needs no network."""
 
     @property
     def runs_on(self) -> tuple[str, ...]:
@@ -84,25 +84,25 @@ class Mechanism(ABC):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the engines have found out so far, such as batches that did not fit the GPU."""
+        """Remarks of the engines so far, such as batches that did not fit the GPU."""
         return tuple(remark for engine in self.engines for remark in remarks_of(engine))
 
     @property
     def cutoffs_hz(self) -> Mapping[str, float]:
-        """Source to the frequency above which its network is silent, where there is one."""
+        """Source to the frequency above which its network is silent, for networks with a cutoff."""
         return {}
 
     @property
     def trial_samples(self) -> int | None:
-        """Samples that one run is best tried with; None if any number will do."""
+        """Best number of samples for a trial run; None if any number will do."""
         return None
 
     def long_song_passes(self, samples: int) -> float:
-        """Return how often a long song goes through the network if ``samples`` went through once."""
+        """Return how often a long song goes through the network per pass over a song of ``samples`` samples."""
         return 1.0
 
     def open_weights(self) -> None:
-        """Open all weights now, including those that are otherwise opened when they are first needed."""
+        """Open all weights now, including those that are otherwise opened at their first use."""
         return
 
     def within_memory(self, limit: MemoryLimit) -> Fitted[Self]:
@@ -120,7 +120,7 @@ class Mechanism(ABC):
 
 @dataclass(frozen=True)
 class Opening:
-    """What a recipe opens its weights with.
+    """Arguments of :meth:`Recipe.open`.
 
     Attributes:
         models: the models folder.
@@ -142,7 +142,7 @@ class Opening:
 
 
 class Recipe(ABC):
-    """A mechanism as data: which artefacts, in which geometry. Recipes are frozen dataclasses."""
+    """A mechanism as data: its artefacts and their geometry. Recipes are frozen dataclasses."""
 
     if TYPE_CHECKING:  # a field of some recipes, which an abstract property would give a default
 
@@ -171,11 +171,11 @@ class Recipe(ABC):
 
     @property
     def cutoff_artefacts(self) -> Mapping[str, str]:
-        """Source to the artefact whose graph tells the frequency above which the source is silent."""
+        """Source to the artefact whose graph states the frequency above which the source is silent."""
         return {}
 
     def with_sources(self, sources: tuple[str, ...]) -> Recipe:
-        """Return the recipe for some of its sources, at a cost in proportion.
+        """Return the recipe for some of its sources, at a proportional cost.
 
         Raises:
             ValueError: it estimates all of them in one run.

@@ -1,4 +1,4 @@
-"""Limits on memory as mechanisms see them: what is free, and how to refuse what does not fit."""
+"""Limits on memory for mechanisms: free bytes, and the refusal of work that does not fit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from my_submission.errors import MdxError
 
 SONG_BYTES = 100_000_000
-"""Blocks of a song that are read, blended and written, for a song of any length."""
+"""Memory for blocks of a song that are read, blended and written, whatever its length."""
 
 DEVICE_SHARE = 0.7
 """Usable part of the free memory of a GPU; the rest is for contexts, workspaces and other processes."""
@@ -21,7 +21,7 @@ class MemoryLimit:
 
     Attributes:
         free_bytes: left for the networks at work.
-        resident_bytes: held by the process already.
+        resident_bytes: held by the process.
     """
 
     free_bytes: int
@@ -33,10 +33,10 @@ class MemoryLimit:
         return cls(max_bytes - resident_bytes - SONG_BYTES, resident_bytes)
 
     def require(self, what: str, need_bytes: int, *, beside_bytes: int = SONG_BYTES) -> None:
-        """Check that the smallest unit of work fits.
+        """Raise if the smallest unit of work does not fit.
 
         Raises:
-            MdxError: it does not; the message names the limit that would do.
+            MdxError: it does not fit; the message names a sufficient limit.
         """
         if need_bytes <= self.free_bytes:
             return
@@ -50,10 +50,10 @@ class MemoryLimit:
 
 @dataclass(frozen=True)
 class DeviceLimit:
-    """Memory of a GPU. Nothing is refused: engines halve the batches that do not fit after all.
+    """Memory of a GPU. Nothing is refused: engines halve batches that do not fit.
 
     Attributes:
-        free_bytes: of the GPU, now.
+        free_bytes: free memory of the GPU now.
         device: its name, for the notes.
         has_fixed_batches: the user has set the batch size.
     """
@@ -69,5 +69,5 @@ class DeviceLimit:
 
     @property
     def reason(self) -> str:
-        """The end of a note."""
+        """End of a note on batches or segments."""
         return f"to fit the free memory of {self.device}"

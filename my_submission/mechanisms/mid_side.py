@@ -1,8 +1,8 @@
-"""A mono network of film sound on a stereo track: left, right, their difference and their mean, put together again.
+"""A mono network of film sound on the left, right, difference and mean of a stereo track.
 
-How AIMLESS applied its Hybrid Demucs to the cinematic track (submission 220319). Dialogue sits in the middle of a film,
-so its estimates from left, right and middle are averaged into both channels. Music and effects have a side: what the
-difference of the channels holds once the *other* of the two is taken out of it, since there is no dialogue in it.
+AIMLESS applied its Hybrid Demucs to the cinematic track this way (submission 220319). Dialogue is the same in both
+channels of a film, so its estimates from left, right and mean are averaged into both. The side of music is the
+difference of the channels minus the effects that are estimated in it, and the other way round.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class MidSideRecipe(WaveformRecipe):
     """A mono waveform network of film sound, run on left, right, their difference and their mean.
 
     Attributes:
-        order: rows of the network; ``sources`` are those that the combination gives.
+        order: rows of the network; ``sources`` are the rows of the combination.
     """
 
     order: tuple[str, ...] = AIMLESS_CINEMA_SOURCES
@@ -46,7 +46,7 @@ class MidSideRecipe(WaveformRecipe):
         return MidSideMechanism(**vars(super().open(opening)))
 
     def open_network(self, opening: Opening) -> OpenedWaveform:
-        """Open the mono engine behind the contract of a stereo one."""
+        """Open the mono engine behind a stereo interface."""
         name, rows = self.network, len(self.order)
         options = opening.options
         network = open_waveform(opening.artefact(name), opening.path(name), options, rows=rows, channels=1)
@@ -59,28 +59,28 @@ class MidSideMechanism(WaveformMechanism):
     """A waveform mechanism whose engine runs equal rows once."""
 
     def _cost_key(self, song: SongContext) -> str:
-        """A key of its own for mono films, which cost a quarter of stereo ones."""
+        """Return a separate key for mono films, which cost a quarter of stereo ones."""
         name = f"{song.name}, equal channels" if song.mixture.statistics.are_channels_equal else song.name
         return song.cost_key(name, runs_on=self.engine.runs_on, chunking=self.chunking)
 
 
 def four_rows(stereo: Waveform) -> Waveform:
-    """Left, right, (left − right)/2 and (left + right)/2 of a waveform (2, samples): float32 (4, samples)."""
+    """Return left, right, (left − right)/2 and (left + right)/2 of a waveform (2, samples), as float32 (4, samples)."""
     left, right = np.asarray(stereo, np.float32)
     half = np.float32(0.5)
     return np.stack([left, right, half * (left - right), half * (left + right)])
 
 
 def combined(rows: Waveform, estimates: Mapping[str, Waveform]) -> Stems:
-    """Stereo stems from what a mono network makes of the four rows.
+    """Return stereo stems from the estimates of the four rows.
 
     Args:
-        rows: of :func:`four_rows`.
-        estimates: each of dialog, effect and music to (4, samples), the estimates of it in the four rows.
+        rows: result of :func:`four_rows`.
+        estimates: dialog, effect and music to the estimates of it in the four rows, (4, samples).
 
     Returns:
-        dialog, effect and music, float32 (2, samples). Where the estimates are those of a perfect separator and the
-        dialogue is the same in both channels, they are the true stems.
+        dialog, effect and music, float32 (2, samples). They are the true stems if the estimates are perfect and the
+        dialogue is the same in both channels.
     """
     left, right, _, middle = estimates["dialog"]
     dialogue = (left + right + middle) / np.float32(3)
@@ -98,15 +98,14 @@ def _with_side(side: Waveform, estimate: Waveform) -> Waveform:
 
 
 class MidSideEngine:
-    """A mono engine of film sound behind the contract of a stereo one.
+    """A mono engine of film sound behind a stereo interface.
 
-    Rows that are the same are run once: a mono film costs a quarter. A silent row is not run at all, its estimates are
-    silence, which is what Hybrid Demucs makes of it by scaling its output by the deviation of its input; so a track
-    whose channels are equal has a side of exactly zero.
+    Equal rows run once, so a mono film costs a quarter. A silent row does not run: its estimates are silence, as Hybrid
+    Demucs scales its output by the deviation of its input. So the side of a track with equal channels is exactly zero.
 
     Args:
         engine: maps float32 (batch, 1, n) to (batch, sources, 1, n), each item by itself.
-        order: what the engine's rows are: dialog, effect and music in any order.
+        order: rows of the engine's output: dialog, effect and music in any order.
         together: rows in one run; memory grows with it, the estimates stay the same.
     """
 
@@ -121,7 +120,7 @@ class MidSideEngine:
 
     @property
     def runs_on(self) -> str:
-        """Where the network runs."""
+        """Library and device."""
         return self.engine.runs_on
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
@@ -144,7 +143,7 @@ class MidSideEngine:
 
 
 def _equal_rows(rows: Waveform) -> list[list[int]]:
-    """Numbers of the rows that sound, those that are equal together."""
+    """Return the numbers of the rows that are not silent, in groups of equal rows."""
     groups: list[list[int]] = []
     for index, row in enumerate(rows):
         if not row.any():

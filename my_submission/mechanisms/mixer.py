@@ -1,4 +1,4 @@
-"""The Mixer: a matrix that improves four estimates by looking at each other and at the mixture."""
+"""The Mixer: a matrix that improves the estimates of all sources by the mixture and by one another."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from my_submission.weights import read_state_dict
 
 
 class Mixer:
-    """A linear map, sample by sample, of all estimates and the mixture to better estimates.
+    """A linear map, sample by sample, from all estimates and the mixture to better estimates.
 
-    Phase 2 of KUIELab-MDX-Net: one matrix without bias over ten channels — left and right of every source, then of
-    the mixture — to the eight channels of the sources. [I₈ | 0] changes nothing.
+    Phase 2 of KUIELab-MDX-Net: one matrix without bias from ten channels (left and right of every source, then of the
+    mixture) to the eight channels of the sources. [I₈ | 0] changes nothing.
 
     Args:
         matrix: (2 · sources, 2 · sources + 2).
-        sources: the order of its rows and columns.
+        sources: order of its rows and columns.
 
     Raises:
         ValueError: the matrix has another shape or holds NaN or infinity.
@@ -37,7 +37,7 @@ class Mixer:
             raise ValueError("the matrix holds NaN or infinity")
 
     def mix(self, stems: Stems, mixture: Waveform) -> Stems:
-        """New stems from stems (2, n) of every source and the mixture (2, n)."""
+        """Return new stems from stems (2, n) of every source and the mixture (2, n)."""
         samples = mixture.shape[-1]
         columns = np.concatenate([*(stems[source] for source in self.sources), mixture])
         return unstack_stems((self.matrix @ columns).reshape(-1, 2, samples), self.sources)

@@ -1,4 +1,4 @@
-"""How a system is to be run, as one frozen value."""
+"""Options of a run: device, precision, runtime, threads and batch size."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class RunOptions:
 
     Attributes:
         device: where to run.
-        precision: "fp32" is the reference. "auto" is too, but where a comparison on the song shows that nothing is
-            lost: on a CPU that has such arithmetic, published spectral networks in bfloat16 and Demucs v2 with
-            recurrent weights in 8 bits; spectral and waveform networks in float16 or TF32 on a GPU. "bf16" and "fp16"
-            run every network in torch, and compare nothing.
-        runtime: what runs spectral networks. "auto" is onnxruntime, or torch where half precision is asked for,
-            because a graph runs as it was stored.
-        threads: processors for one run on the CPU; all that the process may use when not given.
-        batch_chunks: spectral chunks in one run; one on the CPU, eight on a GPU when not given.
+        precision: "fp32" is the reference. "auto" is fp32 too, unless a comparison on the song shows that a faster
+            arithmetic agrees with it: on a CPU with such instructions, bfloat16 for published spectral networks and
+            recurrent weights in 8 bits for Demucs v2; on a GPU, float16 or TF32 for spectral and waveform networks.
+            "bf16" and "fp16" run every network in torch, without this check.
+        runtime: library of spectral networks. "auto" is onnxruntime, or torch for half precision, because a graph
+            runs as it was stored.
+        threads: processors for one run on the CPU; default: all that the process may use.
+        batch_chunks: spectral chunks in one run; default: one on the CPU, eight on a GPU.
     """
 
     device: Device
@@ -44,17 +44,17 @@ class RunOptions:
 
     @property
     def torch_precision(self) -> Literal["fp32", "bf16", "fp16"]:
-        """What torch is told."""
+        """Precision of torch's networks."""
         return "fp32" if self.precision == "auto" else self.precision
 
     @property
     def has_checked_gpu(self) -> bool:
-        """Whether networks run in a faster arithmetic on a GPU where it agrees with fp32."""
+        """Whether networks use a faster arithmetic on a GPU where it agrees with fp32."""
         return self.precision == "auto" and self.device.kind == "cuda"
 
     @property
     def spectral_runtime(self) -> Literal["onnx", "torch"]:
-        """What runs spectral networks."""
+        """Library that runs spectral networks."""
         if self.runtime != "auto":
             return self.runtime
         return "onnx" if self.torch_precision == "fp32" else "torch"

@@ -1,7 +1,7 @@
-"""Overlapping chunks in two passes: those that cover the song, then those that only make it better.
+"""Overlapping chunks in two passes: the chunks that cover the song, then the others.
 
-The second pass is what gives way first when time is short; after both, the estimate is the published one, the mean of
-two wherever two chunks overlap.
+The second pass is left out first when time is short. After both, the estimate is the published one: the mean of two
+wherever two chunks overlap.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from my_submission.stems import Waveform
 
 
 def covering_first(spans: Sequence[ChunkSpan]) -> tuple[list[ChunkSpan], list[ChunkSpan]]:
-    """The fewest chunks that leave no gap, and the others; both in the song's order.
+    """Return the fewest chunks that leave no gap, and the others; both in the song's order.
 
     Args:
         spans: the chunks of a whole song, in order.
@@ -29,9 +29,9 @@ def covering_first(spans: Sequence[ChunkSpan]) -> tuple[list[ChunkSpan], list[Ch
 
 
 class OverlapAverager:
-    """Puts chunks into a buffer in any order; where two overlap, the mean of both counts.
+    """Puts chunks into a buffer in any order, and the mean of both where two overlap.
 
-    No sample may lie in more than two chunks: overlaps are at most one half. The mean is the same to the bit in any
+    No sample may lie in more than two chunks, so overlaps are at most one half. The mean is the same to the bit in any
     order.
 
     Args:
@@ -55,7 +55,7 @@ class OverlapAverager:
                     self._buffer.average(source, start, block)
 
     def _parts(self, span: ChunkSpan) -> Iterator[tuple[int, int, bool]]:
-        """Stretches of a chunk, and whether it is the first to estimate them."""
+        """Yield stretches of a chunk, and whether it is the first to estimate them."""
         position = span.start
         for gap_start, gap_stop in self._buffer.coverage[self._sources[0]].gaps():
             start, stop = max(gap_start, span.start), min(gap_stop, span.stop)

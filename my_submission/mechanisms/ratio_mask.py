@@ -1,4 +1,4 @@
-"""A target by the ratio of two networks' masks: how Spleeter's 2-stems networks are applied."""
+"""A target by the ratio of two networks' masks, as Spleeter applies its 2-stems networks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from my_submission.mechanisms.spectral import SpectralMechanism, SpectralNetwork
 from my_submission.mechanisms.spectral_networks import stft_of
 
 FRAMES = 512
-"""Of one chunk, as in training."""
+"""Frames of one chunk, as in training."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class RatioMaskRecipe(Recipe):
 
     Attributes:
         source: the target.
-        target: artefact name of the network of its mask.
-        rest: artefact name of the network of the mask of everything else.
-        exponent: of both masks before their ratio is taken.
+        target: artefact name of the network for the target's mask.
+        rest: artefact name of the network for the mask of everything else.
+        exponent: applied to both masks before their ratio.
     """
 
     source: str

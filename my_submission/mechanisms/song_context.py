@@ -1,4 +1,4 @@
-"""A song as a mechanism sees it: what it hears, where it may keep samples, and what its work is worth."""
+"""A song as the input of a mechanism: samples, stores, deadline, and the value of work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from my_submission.planning.energy import EnergyProfile
 
 
 class NewStore(Protocol):
-    """Makes stores of zeros; of two channels and as long as the song unless said otherwise."""
+    """Makes stores of zeros; by default of two channels and as long as the song."""
 
     def __call__(self, channels: int = ..., samples: int = ...) -> SampleStore:
         """Return a store of zeros."""
@@ -25,16 +25,16 @@ class SongContext:
     """One song, for one branch of a system.
 
     Attributes:
-        name: of the branch, for stages.
-        mixture: what the branch hears.
+        name: name of the branch, for its stages.
+        mixture: input of the branch.
         new_store: makes stores.
-        forecast: tells which work would end in time.
-        has_deadline: whether work is put in the order of its value; else it stays in the published order.
+        forecast: whether work would end in time.
+        has_deadline: whether work is ordered by its value; else it stays in the published order.
         shares: source to the branch's share of the blend.
-        energy: of the mixture over time; None without a deadline.
+        energy: energy of the mixture over time; None without a deadline.
         earlier: buffers of the branches before this one.
         system: name of the system, for cost keys.
-        fingerprint: of the system's weights, for cost keys.
+        fingerprint: fingerprint of the system's weights, for cost keys.
     """
 
     name: str
@@ -58,7 +58,7 @@ class SongContext:
         return {source: self.new_store() for source in sources}
 
     def cost_key(self, stage: str, *, runs_on: str, chunking: object, batch_size: int = 1) -> str:
-        """Return the key under which the cost of a stage is remembered between runs."""
+        """Return the key of a stage's cost in the calibration."""
         return part_key(
             stage,
             system=self.system,
@@ -70,14 +70,14 @@ class SongContext:
 
     @property
     def benefit(self) -> Benefit | None:
-        """Energy of the mixture in a span; None without a deadline, when the order stays as published."""
+        """Energy of the mixture in a span; None without a deadline, when the published order stays."""
         return self.energy.between if self.energy is not None else None
 
     @property
     def blended_benefit(self) -> Benefit:
         """Share in the blend times energy of the source, summed over the sources.
 
-        A source that no earlier branch has estimated yet counts with an equal part of the mixture.
+        The energy of a source that no earlier branch has estimated is an equal part of the mixture's.
         """
         energy, shares, earlier = self.energy, self.shares, self.earlier
 

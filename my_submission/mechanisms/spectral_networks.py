@@ -1,4 +1,4 @@
-"""Spectral networks from their artefacts: which runtime, which transform, how many frames."""
+"""Spectral networks from their artefacts, with their runtimes and transforms."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STEREO_SPECTRUM_CHANNELS = 4
 
 @dataclass(frozen=True)
 class OpenedSpectral:
-    """An engine from waveform chunks to waveform chunks, and the chunks it takes."""
+    """An engine on waveform chunks, and its chunks."""
 
     engine: Engine
     chunking: SpectralChunking
@@ -80,7 +80,7 @@ def open_spectral(artefact: Artefact, path: Path, options: RunOptions) -> Opened
 
 
 def _with_bf16(name: str, path: Path, network: FrameMajorOnnx, stft: StftGeometry) -> ValidatedEngine | None:
-    """The network with bfloat16 beside it, to be used where it agrees; None where this machine has none."""
+    """Return the network with bfloat16 beside it, to be used where it agrees; None if this machine has no bfloat16."""
     if (obstacle := bf16_obstacle()) is not None:
         logger.debug("%s stays in fp32: %s", name, obstacle)
         return None
@@ -94,9 +94,9 @@ def _with_bf16(name: str, path: Path, network: FrameMajorOnnx, stft: StftGeometr
 
 
 def _reach_of(network: OnnxEngine | FrameMajorOnnx | TorchEngine) -> ReceptiveField | None:
-    """How far a network sees along time; None where it takes one number of frames only, or had better.
+    """Return the receptive field of a network; None if it takes one number of frames only.
 
-    On a GPU every new shape is planned for anew, which takes longer than the frames it saves.
+    On a GPU all chunks stay whole, because planning for a new shape takes longer than the frames it saves.
     """
     if isinstance(network, FrameMajorOnnx):
         return network.reach
@@ -106,7 +106,7 @@ def _reach_of(network: OnnxEngine | FrameMajorOnnx | TorchEngine) -> ReceptiveFi
 
 
 def _open_graph(path: Path, options: RunOptions) -> OnnxEngine | FrameMajorOnnx:
-    """A graph on onnxruntime; on the CPU without its Transposes and with an open time axis, where it allows that."""
+    """Open a graph; on the CPU without its Transposes and with an open time axis, if the graph allows it."""
     if options.device.kind == "cpu":
         try:
             return open_frame_major(path, device=options.device, threads=options.threads)
@@ -116,7 +116,7 @@ def _open_graph(path: Path, options: RunOptions) -> OnnxEngine | FrameMajorOnnx:
 
 
 def chunking_of(artefact: Artefact, path: Path, shape: GraphShape) -> SpectralChunking:
-    """Transform and frames: bins and frames from the file, n_fft and hop from the manifest.
+    """Return transform and frames: bins and frames from the file, n_fft and hop from the manifest.
 
     Raises:
         WeightsError: the network is not one of stereo spectra, or does not fit the manifest.
@@ -146,7 +146,7 @@ def stft_of(artefact: Artefact, path: Path, kept_bins: int) -> StftGeometry:
 
 
 def _torch_shape(artefact: Artefact, path: Path, network: TorchEngine) -> GraphShape:
-    """Shape of a network in torch: frames from the graph it came from, or from the manifest for a state dict."""
+    """Return the shape of a network in torch: frames from its graph, or from the manifest for a state dict."""
     if artefact.format == "onnx":
         return OnnxEngine(path, device=Device("cpu"), threads=1).shape()
     config = cast("TfcTdfNet", network.network).config

@@ -1,4 +1,4 @@
-"""A waveform network on long overlapping segments: how Demucs v2 and Hybrid Demucs are applied."""
+"""A waveform network on long overlapping segments, as Demucs v2 and Hybrid Demucs are applied."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.stems import Waveform
 
 Normalisation = Literal["joint", "mono", "none"]
-"""Statistics that the mixture is normalised by: of both channels together, or of their average."""
+"""Statistics that normalise the mixture: of both channels together, or of their average."""
 
 _OUT_OF_PHASE_RATIO = 1e-4
-"""A mono deviation this far (80 dB) below the joint one says that the channels cancel; dividing by it would blow up."""
+"""The channels cancel if the mono deviation is this far (80 dB) below the joint one; dividing by it would blow up."""
 
 _PROBE_SHARE = 20
-"""A probe takes one part in this many of a segment: two seconds of the published forty."""
+"""A probe takes 1 / 20 of a segment: two seconds of the published forty."""
 
 SEGMENTS_TOGETHER = 3
-"""Demucs' LSTM takes hardly longer for a few segments than for one; each of them costs 0.3 GB, and leaderboard A is to
-fit into 2.5 GB. A song of a minute has three."""
+"""Demucs' LSTM takes hardly longer for a few segments than for one. Each needs 0.3 GB, and leaderboard A must fit into
+2.5 GB. A song of a minute has three."""
 
 DEVICE_SEGMENTS_TOGETHER = 8
-"""Segments of one run on a GPU that has the memory."""
+"""Segments of one run on a GPU with enough memory."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class WaveformRecipe(Recipe):
         sources: rows of its output, in the checkpoint's order.
         normalisation: how the mixture is normalised.
         chunking: segments and overlap, or the whole song.
-        reduced_overlaps: overlaps to fall back on when time is short, largest first; those that are not below the
-            published one are left out.
+        reduced_overlaps: smaller overlaps for when time is short, largest first; those not below the published one
+            are ignored.
         shifted_passes: passes on shifted segments, averaged with the published one if time is left.
     """
 
@@ -90,7 +90,7 @@ class WaveformRecipe(Recipe):
         )
 
     def open_network(self, opening: Opening) -> OpenedWaveform:
-        """Open the engine alone: stereo in, one stereo row per source out."""
+        """Open the engine alone, from stereo to one stereo row per source."""
         name = self.network
         return open_waveform(opening.artefact(name), opening.path(name), opening.options, rows=len(self.sources))
 
@@ -99,9 +99,8 @@ class WaveformRecipe(Recipe):
 class WaveformMechanism(Mechanism):
     """Estimates all sources with one waveform network.
 
-    Segments overlap under a triangular weight or a short cross-fade, or the song is one segment. Each is fed as many
-    samples as the network needs to compute it without padding of its own, taken from the song around the segment,
-    zeros only beyond the song's ends.
+    Segments overlap under a triangular weight or a short cross-fade, or the song is one segment. The network's context
+    is taken from the song around the segment, with zeros only beyond the song's ends.
 
     Attributes:
         engine: maps float32 (1, 2, n) to (1, sources, 2, n'), n' centred on n, for every n that is a valid length.
@@ -136,21 +135,21 @@ class WaveformMechanism(Mechanism):
         return self.max_together if isinstance(self.engine, SegmentsEngine) else 1
 
     def open_weights(self) -> None:
-        """Open the network's weights now, if that is put off until they are needed."""
+        """Open the network's weights now, if that is deferred to their first use."""
         if isinstance(self.engine, DeferredEngine):
             self.engine.open()
 
     def long_song_passes(self, samples: int) -> float:
-        """More than one where segments as long as ``samples`` or longer overlap."""
+        """Return more than one if segments at least as long as ``samples`` overlap."""
         is_one_segment = self.chunking.bounded.segment_samples >= samples
         return 1 / (1 - self.chunking.overlap_ratio) if is_one_segment else 1.0
 
     # ---- the work on a song ----
 
     def stages(self, song: SongContext) -> SongStages:
-        """The segments, and passes over shifted ones as refinements."""
+        """Return the segments, and passes over shifted segments as refinements."""
         if song.has_deadline:
-            self.open_weights()  # what a run costs must be known
+            self.open_weights()  # the cost of a run must be known
         grids = self.chunking.grids(song.samples, self.reduced_overlaps)
         min_overlap = grids[-1].segment_samples - grids[-1].stride_samples
         buffer = SegmentBuffer(
@@ -161,8 +160,7 @@ class WaveformMechanism(Mechanism):
             fade_samples=min(FADE_SAMPLES, min_overlap // 2),
         )
         key, benefit = self._cost_key(song), song.blended_benefit
-        # Without a deadline segments run together. With one they do not: each is a step towards the deadline, and its
-        # cost alone must be known.
+        # Segments run together without a deadline. With one they run alone, so that the cost of each is known.
         together = 1 if song.has_deadline else self.segments_together
         key_together = key if together == 1 else f"{key} x{together}"
         stage = SegmentStage(
@@ -191,8 +189,8 @@ class WaveformMechanism(Mechanism):
     def probe_cost(self, mixture: Mixture | None = None) -> float:
         """Run a twentieth of a segment and return its share of a whole one.
 
-        The probe takes the middle of the song, on which an engine may choose its arithmetic; noise without a song or
-        where the song is silent, because an engine may have little to do for silence.
+        The probe takes the middle of the song, on which an engine may choose its arithmetic. It takes noise without a
+        song and for silence, because an engine may skip silence.
         """
         probed = np.zeros((2, self.probe_samples), np.float32)
         if mixture is not None:
@@ -213,15 +211,15 @@ class WaveformMechanism(Mechanism):
         return max(1, self.chunking.bounded.segment_samples // _PROBE_SHARE)
 
     def segment(self, mixture: Mixture, offset: int, length: int, *, is_last: bool = False) -> Waveform:
-        """Estimates (sources, 2, length) of one segment, anywhere in the song, still normalised.
+        """Return estimates (sources, 2, length) of one segment, anywhere in the song, still normalised.
 
-        Rows are in the order of ``sources``; ``mean_and_std`` says how to undo the normalisation.
+        Rows are in the order of ``sources``; ``mean_and_std`` returns the values that undo the normalisation.
         """
         separated: Waveform = self.engine.run(self._network_input(mixture, offset, length)[None], is_last=is_last)[0]
         return _centred(separated, length)
 
     def segments(self, mixture: Mixture, spans: Sequence[tuple[int, int]], *, is_last: bool = False) -> list[Waveform]:
-        """As :meth:`segment` for several segments (offset, length), together where the engine has a use for that."""
+        """Return estimates of several segments (offset, length), in one run if the engine runs segments together."""
         if len(spans) == 1 or not isinstance(self.engine, SegmentsEngine):
             last = len(spans) - 1
             return [self.segment(mixture, *span, is_last=is_last and at == last) for at, span in enumerate(spans)]
@@ -234,7 +232,7 @@ class WaveformMechanism(Mechanism):
         needed = self.valid_length(length)
         start = offset - (needed - length) // 2
         fed: Waveform = (mixture.store.read(start, start + needed) - np.float32(mean)) / np.float32(std)
-        # Beyond the song there is silence after the normalisation, not before it.
+        # Silence beyond the song follows the normalisation.
         fed[:, : max(0, -start)] = 0
         fed[:, max(0, mixture.samples - start) :] = 0
         return fed
@@ -242,14 +240,14 @@ class WaveformMechanism(Mechanism):
     # ---- memory ----
 
     def within_memory(self, limit: MemoryLimit) -> Fitted[Self]:
-        """Shorter segments, down to the shortest that a deadline may leave; the stems change a little."""
+        """Return the mechanism with shorter segments, down to the minimum; the stems change a little."""
         length = self._fitting_length(limit.free_bytes)
         need = self.bytes_per_sample * self.valid_length(length)
         limit.require(f"the shortest segment of {', '.join(self.sources)}", need)
         return self._with_length(length, "to stay within the memory limit")
 
     def within_device(self, limit: DeviceLimit) -> Fitted[Self]:
-        """Shorter segments, and as many together as fit. A whole song stays whole: its length is not known yet."""
+        """Return the mechanism with shorter segments, and as many together as fit; a whole song stays whole."""
         if self.chunking.bounded is not self.chunking:
             return Fitted(self)
         length = self._fitting_length(limit.usable_bytes)
@@ -258,7 +256,7 @@ class WaveformMechanism(Mechanism):
         return replace(self, max_together=together)._with_length(length, limit.reason)
 
     def _fitting_length(self, free_bytes: int) -> int:
-        """The longest segment up to the published one that fits, or the shortest that is allowed."""
+        """Return the longest segment up to the published one that fits, or the shortest that is allowed."""
         published = self.chunking.bounded.segment_samples
         fitting = free_bytes // self.bytes_per_sample
         length = published
@@ -268,7 +266,7 @@ class WaveformMechanism(Mechanism):
         return length
 
     def _with_length(self, length: int, reason: str) -> Fitted[Self]:
-        """The mechanism with segments of another length, and a note if that changes anything."""
+        """Return the mechanism with segments of another length, and a note if that changes anything."""
         grid = self.chunking.bounded
         is_whole = grid is not self.chunking
         if length == grid.segment_samples and not is_whole:
@@ -286,8 +284,8 @@ def _centred(separated: Waveform, length: int) -> Waveform:
 def mean_and_std(statistics: MixtureStatistics, normalisation: Normalisation) -> tuple[float, float]:
     """Return the mean to subtract and the standard deviation to divide by; the deviation is never zero.
 
-    Where both channels cancel in the average (L = −R), "mono" uses the joint statistics instead of dividing by
-    nothing. A silent mixture is divided by one.
+    "mono" uses the joint statistics if both channels cancel in the average (L = −R), instead of dividing by nothing. A
+    silent mixture is divided by one.
     """
     if normalisation == "none":
         return 0.0, 1.0

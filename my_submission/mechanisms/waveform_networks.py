@@ -1,4 +1,4 @@
-"""Waveform networks from their artefacts: which runtime runs them."""
+"""Waveform networks from their artefacts, with their runtimes."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ logger = logging.getLogger(__name__)
 HYBRID_DEMUCS = "hybrid-demucs"
 
 SEGMENT_BYTES_PER_SAMPLE = 700
-"""A 40-s segment of the published Demucs v2 needs some 1.2 GB beside its weights; narrower ones less. Three together
-need half a gigabyte more, and the LSTM's weights, which are let go of then, make up for it."""
+"""A 40 s segment of the published Demucs v2 needs some 1.2 GB beside its weights; narrower networks need less. Three
+together need half a gigabyte more, which the LSTM's weights, freed by then, make up for."""
 
 HYBRID_BYTES_PER_SAMPLE = 1_600
 """Ten seconds of the published 64 channels need 0.67 GB beside the weights in stereo, 0.54 GB in mono."""
 
 
 EXCERPT_SAMPLES = 2 * SAMPLE_RATE
-"""What a faster arithmetic is compared on: two seconds of a segment."""
+"""Length of the excerpt on which a faster arithmetic is compared: two seconds."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class OpenedWaveform:
 
     Attributes:
         engine: maps float32 (batch, channels, n) to (batch, sources, channels, n').
-        valid_length: how many samples it needs to hear for a segment of so many.
-        bytes_per_sample: working memory that a sample of a segment takes.
+        valid_length: samples that it needs for a segment of so many.
+        bytes_per_sample: working memory per sample of a segment.
     """
 
     engine: Engine
@@ -60,14 +60,14 @@ class OpenedWaveform:
 def open_waveform(
     artefact: Artefact, path: Path, options: RunOptions, *, rows: int, channels: int = 2
 ) -> OpenedWaveform:
-    """Open a waveform network: a Demucs v2 level by level on onnxruntime's CPU provider, all others in torch.
+    """Open a waveform network: Demucs v2 level by level on onnxruntime's CPU provider, all others in torch.
 
     Args:
         artefact: its manifest entry.
         path: its file, verified.
         options: device, runtime, precision, threads.
         rows: sources that the network must give.
-        channels: that it must take.
+        channels: channels that it must take.
 
     Raises:
         WeightsError: the file is damaged, not a network of its architecture, or of other sources or channels.
@@ -100,7 +100,7 @@ def open_waveform(
 
 
 def _with_rounding(demucs: DemucsEngine, artefact: Artefact, options: RunOptions) -> Engine:
-    """The network with its recurrent weights in 8 bits beside it, to be used where it agrees."""
+    """Return the network with its recurrent weights in 8 bits beside it, to be used where it agrees."""
     if options.precision != "auto":
         return demucs
     if (obstacle := rounding_obstacle()) is not None:
