@@ -1,4 +1,4 @@
-"""Time as a value that is handed down: nobody below the predictor reads a clock of its own."""
+"""Time as a value: nothing below the predictor reads a clock of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Budget:
     """A deadline and the clock it is measured on.
 
     Attributes:
-        seconds: how long the work may take from ``started`` on; infinity means there is no limit.
+        seconds: length of the budget from ``started`` on; infinity means no limit.
         clock: monotonic seconds; tests inject their own.
     """
 
@@ -32,25 +32,25 @@ class Budget:
 
     @property
     def is_limited(self) -> bool:
-        """Whether there is a deadline at all."""
+        """Whether there is a deadline."""
         return math.isfinite(self.seconds)
 
     def elapsed(self) -> float:
-        """Seconds since the budget was made."""
+        """Return the seconds since the budget began."""
         return self.clock() - self.started
 
     def remaining(self) -> float:
-        """Seconds left; negative once the deadline has passed."""
+        """Return the seconds left; negative after the deadline."""
         return self.seconds - self.elapsed()
 
     def late_by(self) -> float:
-        """Seconds since the deadline; zero before it, and where there is none."""
+        """Return the seconds since the deadline; 0 before it and without a limit."""
         return max(0.0, -self.remaining())
 
     def allows(self, seconds: float) -> bool:
-        """Whether work that takes ``seconds`` from now on would still end in time."""
+        """Whether work of ``seconds`` would still end in time."""
         return self.remaining() >= seconds
 
     def reserving(self, seconds: float) -> Budget:
-        """The same clock and start, with the last ``seconds`` set aside for what comes afterwards."""
+        """Return the same budget with its last ``seconds`` set aside for what comes afterwards."""
         return Budget(max(0.0, self.seconds - seconds), self.clock, self.started)

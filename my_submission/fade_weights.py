@@ -1,4 +1,4 @@
-"""Weights under which overlapping blocks are added: the windows of an overlap-add."""
+"""Fade weights of overlap-add."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen shapes of spectral and temporal chunks, and the arithmetic that follows from them."""
+"""Geometry of spectral and temporal chunks, as frozen values."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import TypeAlias
 from my_submission.fade_weights import Weights, trapezoid, triangle
 
 SAMPLE_RATE = 44_100
-"""Every published system works at this rate, in samples per second."""
+"""Sample rate of every published system, in samples per second."""
 
 
 @dataclass(frozen=True)
 class StftGeometry:
-    """A short-time Fourier transform and the part of it a network sees.
+    """A short-time Fourier transform, and the bins that a network takes.
 
     Attributes:
         n_fft: window and transform length, in samples.
         hop: distance between frames, in samples.
-        kept_bins: bins 0 … kept_bins − 1 go through the network, the rest is zero in the output.
+        kept_bins: bins 0 … kept_bins − 1 go through the network; the others are zero in the output.
     """
 
     n_fft: int
@@ -47,11 +47,11 @@ class StftGeometry:
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """How far along time a U-Net sees: what its output frames depend on.
+    """Receptive field of a U-Net along time.
 
     Attributes:
         scales: downsamplings by two; the network takes any multiple of 2^scales frames.
-        frames_per_block: how many frames to each side a block sees at its own scale.
+        frames_per_block: frames to each side in the receptive field of one block, at its own scale.
     """
 
     scales: int
@@ -63,28 +63,28 @@ class ReceptiveField:
 
     @property
     def frame_multiple(self) -> int:
-        """The network takes multiples of this many frames."""
+        """The number of frames must be a multiple of this."""
         return 1 << self.scales
 
     def frames_for(self, frame: int) -> int:
-        """How many frames, from the first, output frame number ``frame`` depends on, as a legal number of frames.
+        """Return how many frames, from the first, output frame number ``frame`` depends on, rounded up to a multiple.
 
-        On the way up from the output every scale's block looks ``frames_per_block`` further, and halving rounds to
-        the cell that holds the frame; on the way down to the input a cell's last frame counts.
+        From the output upwards, every scale's block adds ``frames_per_block`` frames, and halving rounds to the cell that
+        holds the frame; downwards to the input, the last frame of a cell counts.
         """
-        heard = frame + self.frames_per_block
+        needed = frame + self.frames_per_block
         for _ in range(self.scales):
-            heard = heard // 2 + self.frames_per_block
+            needed = needed // 2 + self.frames_per_block
         for _ in range(self.scales):
-            heard = 2 * heard + 1 + self.frames_per_block
-        return -(-(heard + 1) // self.frame_multiple) * self.frame_multiple
+            needed = 2 * needed + 1 + self.frames_per_block
+        return -(-(needed + 1) // self.frame_multiple) * self.frame_multiple
 
 
 @dataclass(frozen=True)
 class ChunkSpan:
-    """One chunk of a song: what the network hears and what is kept of it, in samples of the song.
+    """One chunk of a song: its context and the part that is kept, in samples of the song.
 
-    ``context_start`` may be negative and ``context_stop`` may lie beyond the song: both mean zeros.
+    A negative ``context_start``, or a ``context_stop`` beyond the song, means zeros there.
     """
 
     context_start: int
@@ -97,18 +97,17 @@ class ChunkSpan:
 class SpectralChunking:
     """Chunks of a fixed number of frames, trimmed at both sides and laid end to end, or cross-faded.
 
-    The published arithmetic of KUIELab-MDX-Net (leaderboards A and B): a chunk is hop·(frames − 1) samples,
-    n_fft/2 samples are dropped at each side, neighbours therefore hear real context, and nothing overlaps.
-    Where the song's length divides evenly, the published code appends one whole extra chunk of padding; its
-    output is thrown away, so it is not computed here (the kept samples are the same).
+    This is the published arithmetic of KUIELab-MDX-Net (leaderboards A and B): a chunk is hop·(frames − 1) samples, and
+    n_fft/2 samples are dropped at each side, so neighbours share context and nothing overlaps. For songs whose length
+    divides evenly, the published code also computes a whole chunk of padding and throws it away; this one does not.
 
     Attributes:
         stft: the transform.
-        frames: of one chunk.
-        trim: samples dropped at each side; n_fft/2 when not given.
+        frames: frames of one chunk.
+        trim: samples dropped at each side; n_fft/2 by default.
         overlap_ratio: share of the kept samples that the next chunk estimates again, at most one half.
-        reach: how far the network sees, where it takes fewer frames than ``frames``: chunks at the song's end are
-            then no longer than what is kept of them can hear, which changes nothing. None: all chunks are whole.
+        reach: receptive field of a network that takes fewer frames than ``frames``. Chunks at the song's end are then
+            as short as their kept part allows, which changes no sample. None: all chunks are whole.
     """
 
     stft: StftGeometry
@@ -129,7 +128,7 @@ class SpectralChunking:
 
     @property
     def chunk_samples(self) -> int:
-        """Samples a network hears at once."""
+        """Samples of a chunk, context included."""
         return self.stft.hop * (self.frames - 1)
 
     @property
@@ -153,28 +152,28 @@ class SpectralChunking:
         return self.kept_samples - self.overlap_samples
 
     def count(self, samples: int) -> int:
-        """Chunks needed for a song of ``samples``."""
+        """Return the number of chunks of a song of ``samples`` samples."""
         return max(1, -(-(samples - self.overlap_samples) // self.stride_samples))
 
     def spans(self, samples: int) -> Iterator[ChunkSpan]:
-        """The chunks of a song of ``samples``, in order."""
+        """Yield the chunks of a song of ``samples`` samples, in order."""
         for index in range(self.count(samples)):
             yield self.span_at(index * self.stride_samples, samples)
 
     def span_at(self, start: int, samples: int) -> ChunkSpan:
-        """The chunk whose kept samples begin at ``start`` of a song of ``samples``."""
+        """Return the chunk whose kept samples begin at ``start`` of a song of ``samples`` samples."""
         begin = start - self.trim_samples
         stop = min(start + self.kept_samples, samples)
-        heard = self.stft.hop * (self._frames_for(stop - begin, samples - begin) - 1)
-        return ChunkSpan(begin, begin + heard, start, stop)
+        context = self.stft.hop * (self._frames_for(stop - begin, samples - begin) - 1)
+        return ChunkSpan(begin, begin + context, start, stop)
 
     def _frames_for(self, last: int, sounding: int) -> int:
-        """Frames a chunk needs of which samples before ``last`` are kept and samples from ``sounding`` on are zero."""
+        """Return the frames of a chunk that is kept before sample ``last`` and silent from ``sounding`` on."""
         if self.reach is None:
             return self.frames
         stft, half = self.stft, self.stft.n_fft // 2
         last_frame = (last - 1 + half) // stft.hop
-        # The border is reflected: what it reflects must be zeros, as are the samples that are left out.
+        # The border is reflected, so it must reflect zeros, as must the samples that are left out.
         until_silence = -(-(sounding + half) // stft.hop) + 1
         multiple = self.reach.frame_multiple
         silent = -(-until_silence // multiple) * multiple
@@ -185,8 +184,8 @@ class SpectralChunking:
 class OverlapChunking:
     """Overlapping segments under a triangular weight, as Demucs v2 applies itself with ``split``.
 
-    A segment of the actual length n = min(segment, samples − offset) hears ``valid_length(n)`` samples centred on
-    it, taken from the song where there is one. The caller supplies the valid length (it follows from the network).
+    A segment of n = min(segment, samples − offset) samples needs ``valid_length(n)`` samples of input centred on it,
+    taken from the song. The valid length follows from the network.
     """
 
     segment_samples: int
@@ -204,11 +203,11 @@ class OverlapChunking:
         return int((1 - self.overlap_ratio) * self.segment_samples)
 
     def offsets(self, samples: int, *, first: int | None = None) -> range:
-        """Where segments start in a song of ``samples``, all of them or those from ``first`` on."""
+        """Return the starts of all segments in a song of ``samples`` samples, or of those from ``first`` on."""
         return range(0 if first is None else first, samples, self.stride_samples)
 
     def weights(self, samples: int) -> Weights:
-        """Return the overlap-add weights of a segment of ``samples``: a triangle."""
+        """Return the overlap-add weights of a segment of ``samples`` samples: a triangle."""
         return triangle(samples)
 
     def with_segment(self, samples: int) -> OverlapChunking:
@@ -217,7 +216,7 @@ class OverlapChunking:
 
     @property
     def bounded(self) -> OverlapChunking:
-        """Segments whose length does not depend on the song: these."""
+        """These segments: their length does not depend on the song."""
         return self
 
     def grids(self, samples: int, reduced_overlaps: Sequence[float] = ()) -> tuple[SegmentGrid, ...]:
@@ -230,8 +229,7 @@ class OverlapChunking:
 class FadeChunking:
     """Segments laid end to end and joined by short straight cross-fades.
 
-    Every segment begins ``fade_samples`` before the end of the one before it, the first as many before the song: what
-    lies there is no part of it.
+    Every segment begins ``fade_samples`` before the end of the one before it, and the first one as many before the song.
 
     Attributes:
         stride_samples: distance between the starts of neighbouring segments.
@@ -256,11 +254,11 @@ class FadeChunking:
         return self.fade_samples / self.segment_samples
 
     def offsets(self, samples: int, *, first: int | None = None) -> range:
-        """Where segments start in a song of ``samples``, all of them or those from ``first`` on."""
+        """Return the starts of all segments in a song of ``samples`` samples, or of those from ``first`` on."""
         return range(-self.fade_samples if first is None else first, samples - self.fade_samples, self.stride_samples)
 
     def weights(self, samples: int) -> Weights:
-        """Return the overlap-add weights of a segment of ``samples``: flat, with straight cross-fades."""
+        """Return the overlap-add weights of a segment of ``samples`` samples: flat, with straight cross-fades."""
         return trapezoid(samples, min(self.fade_samples, samples // 2))
 
     def with_segment(self, samples: int) -> FadeChunking:
@@ -269,7 +267,7 @@ class FadeChunking:
 
     @property
     def bounded(self) -> FadeChunking:
-        """Segments whose length does not depend on the song: these."""
+        """These segments: their length does not depend on the song."""
         return self
 
     def grids(self, samples: int, reduced_overlaps: Sequence[float] = ()) -> tuple[SegmentGrid, ...]:
@@ -278,22 +276,22 @@ class FadeChunking:
 
 
 SegmentGrid: TypeAlias = OverlapChunking | FadeChunking
-"""Where segments of one length lie, and under which weights they are added up."""
+"""Positions of segments of one length, and the weights of their overlap-add."""
 
 
 @dataclass(frozen=True)
 class WholeSong:
-    """The song as one segment, as networks are applied that were published without any: memory grows with it.
+    """The song as one segment, for networks that were published without segments; memory grows with the song.
 
     Attributes:
-        otherwise: segments for songs that time or memory does not allow whole.
+        otherwise: segments for songs that are too long for the time or memory.
     """
 
     otherwise: SegmentGrid
 
     @property
     def overlap_ratio(self) -> float:
-        """Nothing is computed twice."""
+        """Zero: there is one segment."""
         return 0.0
 
     @property
@@ -302,12 +300,12 @@ class WholeSong:
         return self.otherwise
 
     def grids(self, samples: int, reduced_overlaps: Sequence[float] = ()) -> tuple[SegmentGrid, ...]:
-        """Return the whole song of ``samples`` as one segment, then the grids for less and less time."""
+        """Return the whole song of ``samples`` samples as one segment, then the grids for less and less time."""
         return (FadeChunking(samples), *self.otherwise.grids(samples, reduced_overlaps))
 
 
 Segmentation: TypeAlias = SegmentGrid | WholeSong
-"""How a waveform network is applied to a song."""
+"""Segments of a waveform network over a song."""
 
 
 @dataclass(frozen=True)
@@ -315,7 +313,7 @@ class FrameChunking:
     """Overlapping stretches of a spectrogram's frames; where two meet, one fades into the other.
 
     Attributes:
-        frames: of one stretch.
+        frames: frames of one stretch.
         overlap_frames: frames that two neighbours share.
     """
 
@@ -327,7 +325,7 @@ class FrameChunking:
             raise ValueError(f"overlap_frames={self.overlap_frames} must be at most half of frames={self.frames}")
 
     def spans(self, frames: int) -> list[tuple[int, int]]:
-        """First frame, and the one after the last, of every stretch of a song of ``frames``."""
+        """Return first frame and stop frame of every stretch of a song of ``frames`` frames."""
         stride = self.frames - self.overlap_frames
         starts = range(0, max(1, frames - self.overlap_frames), stride)
         return [(start, min(start + self.frames, frames)) for start in starts]

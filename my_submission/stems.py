@@ -1,7 +1,7 @@
-"""Names and orders of sources: the only file that knows who counts them in which order.
+"""Names and orders of sources; no other file defines an order.
 
-Inside the package stems travel as ``dict[str, Waveform]``; an order exists only where a network or a
-challenge fixes one. The orders are those of the published code of each system.
+Inside the package stems are a ``dict[str, Waveform]``; orders exist only where a network or a challenge fixes one. They
+are those of the published code of each system.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Waveform: TypeAlias = npt.NDArray[np.float32]
 """float32, shape (channels, samples)."""
 
 Stems: TypeAlias = dict[str, Waveform]
-"""One waveform a source, all of the same shape."""
+"""One waveform per source, all of the same shape."""
 
 MUSIC_SOURCES = ("bass", "drums", "other", "vocals")
 """KUIELab networks, Mixer, the MDX21 scorer and the MDX23 kit."""
@@ -34,22 +34,22 @@ AIMLESS_CINEMA_SOURCES = ("music", "effect", "dialog")
 """Rows of AIMLESS' networks for film sound; its music networks have the rows of Demucs."""
 
 SOURCE_SETS = (MUSIC_SOURCES, CINEMA_SOURCES)
-"""Sources that add up to a mixture: one set a challenge, no name in two of them."""
+"""Sets of sources that add up to a mixture, one per challenge; no name is in two of them."""
 
 ALIASES = {"speech": "dialog", "sfx": "effect", "effects": "effect", "dialogue": "dialog", "vocal": "vocals"}
 
 
 def canonical_source(name: str) -> str:
-    """The name the package uses for a source that others call ``name``."""
+    """Return the package's name of a source, whatever its alias."""
     lowered = name.strip().lower()
     return ALIASES.get(lowered, lowered)
 
 
 def source_set(names: Collection[str]) -> tuple[str, ...]:
-    """The set of sources that all names belong to.
+    """Return the set of sources that all names belong to.
 
     Raises:
-        ValueError: there is none, or no name.
+        ValueError: no set holds all of them, or there is no name.
     """
     found = next((sources for sources in SOURCE_SETS if names and set(names) <= set(sources)), None)
     if found is None:
@@ -59,12 +59,12 @@ def source_set(names: Collection[str]) -> tuple[str, ...]:
 
 
 def stack_stems(stems: Mapping[str, Waveform], order: Sequence[str]) -> Waveform:
-    """Stack stems into one array (len(order), channels, samples); a source that is absent is a KeyError."""
+    """Stack stems into one array (len(order), channels, samples); a missing source is a KeyError."""
     return np.stack([stems[name] for name in order])
 
 
 def unstack_stems(stacked: npt.NDArray[np.float32], order: Sequence[str]) -> Stems:
-    """Name the rows of an array (len(order), channels, samples)."""
+    """Return the rows of an array (len(order), channels, samples) by name."""
     if len(stacked) != len(order):
         raise ValueError(f"{len(stacked)} rows cannot be named by {len(order)} sources {tuple(order)}")
     return dict(zip(order, stacked, strict=True))

@@ -1,6 +1,6 @@
-"""Planning: what work costs here and now, and which work item comes next before a deadline.
+"""Planning: the cost of work on this machine, and the work item that comes next before a deadline.
 
-Nothing here knows a mechanism: stages say themselves what is left to do and how it is shown.
+Planning imports no mechanism: stages state themselves what is left to do and how it is shown.
 """
 
 from my_submission.planning.calibration import Calibration, Cost

@@ -1,4 +1,4 @@
-"""What parts have cost on this machine before, kept in a file between runs."""
+"""Costs of stages on this machine, kept in a file between runs."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ CALIBRATION_FILE = "calibration.json"
 SCHEMA = 1
 
 _NEW_SHARE = 0.5
-"""What the latest run counts in the typical cost; a machine changes more often than a measurement fails."""
+"""Weight of the latest run in the typical cost: machines change more often than measurements fail."""
 
 _HIGH_DECAY = 0.8
-"""A hiccup is remembered for a few runs, not for ever."""
+"""Decay of the highest cost per run, so that a hiccup is forgotten after a few runs."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a second of audio costs in one part of the work.
+    """Cost of one stage, in seconds of work per second of audio.
 
     Attributes:
-        typical: seconds of work a second of audio, averaged over runs.
-        high: the slowest seen lately.
+        typical: average over runs.
+        high: highest of the recent runs.
     """
 
     typical: float
@@ -48,16 +48,16 @@ class Cost:
             raise ValueError(f"typical={self.typical} and high={self.high} are no costs")
 
     def updated(self, latest: Cost) -> Cost:
-        """This cost once another run has been measured."""
+        """Return the cost after another measured run."""
         typical = (1 - _NEW_SHARE) * self.typical + _NEW_SHARE * latest.typical
         high = max(latest.high, _HIGH_DECAY * self.high + (1 - _HIGH_DECAY) * latest.high, typical)
         return Cost(typical, high)
 
 
 class Calibration:
-    """Costs by key, in memory, and in a file where one is named.
+    """Costs by key, in memory and optionally in a file.
 
-    A file that cannot be read or written is no reason to fail: everything is then measured anew, and the log says so.
+    A file that cannot be read or written is logged and ignored: everything is then measured again.
 
     Args:
         path: the file; None keeps the costs for this process only.
@@ -69,15 +69,15 @@ class Calibration:
 
     @classmethod
     def of_user(cls) -> Calibration:
-        """The calibration in the user's cache folder."""
+        """Return the calibration in the user's cache folder."""
         return cls(cache_folder() / CALIBRATION_FILE)
 
     def get(self, key: str) -> Cost | None:
-        """The cost known for a key."""
+        """Return the cost of a key, or None."""
         return self._costs.get(key)
 
     def update(self, measured: Mapping[str, Cost]) -> None:
-        """Take the costs of a run in, and write the file; what other processes wrote in the meantime is kept."""
+        """Add the costs of a run and write the file; costs that other processes wrote in the meantime are kept."""
         if not measured:
             return
         if self._path is not None:
@@ -90,14 +90,14 @@ class Calibration:
 
 
 def part_key(part: str, **circumstances: object) -> str:
-    """The key of a part under everything its cost depends on: this machine, and the circumstances given."""
+    """Return the key of a stage's cost: a hash of this machine, the stage, and all given circumstances."""
     known = {"machine": machine_name(), "part": part, **circumstances}
     return sha256_of_document(known)[:24]
 
 
 @lru_cache(maxsize=1)
 def machine_name() -> str:
-    """Processor and number of processors, so that a cache folder shared by machines holds one cost for each."""
+    """Return processor and number of processors, so that machines can share a cache folder."""
     processor = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""What work costs in this very run: what is known from before, corrected by every measurement."""
+"""Costs in this run: the calibration of earlier runs, corrected by every measurement."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from my_submission.budget import Budget
 from my_submission.planning.calibration import Calibration, Cost
 
 MARGIN = 1.25
-"""A unit is begun only if it would still end in time when it takes this much longer than the slowest so far."""
+"""A work item begins only if it would end in time at this multiple of the highest cost so far."""
 
 PRIOR_SECONDS_PER_SECOND = 1.0
-"""What a second of audio is taken to cost in a part that was never measured: real time, several times what the
-published networks need on two cores. The first unit of any network corrects it for all."""
+"""Cost of an unmeasured stage: real time, several times what the published networks need on two cores. The first work
+item of any network corrects it for all."""
 
 _LATEST_SHARE = 0.5
-"""What the latest units count in the typical cost of a run: a machine that becomes busy is noticed in three units."""
+"""Weight of the latest item in the typical cost: a machine that becomes busy is noticed after three items."""
 
 MIN_KEPT_SECONDS = 0.5
-"""What less audio has cost is not kept for later runs: it is mostly what any run costs, however short the song."""
+"""Costs measured on less audio are not kept for later runs, because they are mostly fixed overhead."""
 
 _ENOUGH_UNITS = 5
-"""Of so many units, the slowest may have been a hiccup: it counts in the highest cost only."""
+"""From this number of items on, the slowest one counts in the highest cost only, because it may be a hiccup."""
 
 _HIGH_DECAY = 0.9
-"""One hiccup must not stop the work many units before the deadline."""
+"""Decay of the highest cost per item, so that one hiccup does not stop the work long before the deadline."""
 
 
 class _Typical:
-    """A running value that follows a change in three measurements and no single hiccup.
+    """A running value that follows a change within three measurements, and ignores a single hiccup.
 
     Args:
-        known: what it was before; None where it never was measured.
+        known: the value before; None if it was never measured.
     """
 
     def __init__(self, known: float | None) -> None:
@@ -49,7 +49,7 @@ class _Typical:
 
 @dataclass
 class _Measured:
-    """Units of one part in this run."""
+    """Measurements of one stage in this run."""
 
     cost: _Typical
     is_network: bool
@@ -65,7 +65,7 @@ class _Measured:
 
     @property
     def mean(self) -> float:
-        """Over the run, but for its slowest unit where there are enough others."""
+        """Mean over the run, without its slowest item if there are enough others."""
         _, seconds, audio_seconds = self.slowest if self.n_units >= _ENOUGH_UNITS else (0.0, 0.0, 0.0)
         return (self.seconds - seconds) / (self.audio_seconds - audio_seconds)
 
@@ -81,10 +81,10 @@ class _Measured:
 
 @dataclass
 class CostModel:
-    """Costs of the parts of one run, in seconds of work a second of audio.
+    """Costs of the stages of one run, in seconds of work per second of audio.
 
     Args:
-        calibration: what earlier runs measured.
+        calibration: costs of earlier runs.
     """
 
     calibration: Calibration
@@ -92,10 +92,10 @@ class CostModel:
     _slowness: _Typical = field(default_factory=lambda: _Typical(1.0))
 
     def typical(self, key: str, *, prior: float | None = None) -> float:
-        """The likely cost of a part.
+        """Return the likely cost of a stage.
 
-        Measured in this run where it was; else known from before, and as much slower as the other parts are; else
-        ``prior``, or for a network without one, real time as much corrected as the networks measured so far.
+        This is the first known of: its cost in this run; its cost in earlier runs, times the slowness of this run;
+        ``prior``; the cost of the dearest network so far; real time.
         """
         if key in self._measured:
             return self._measured[key].typical
@@ -104,40 +104,40 @@ class CostModel:
         return self._unknown() if prior is None else prior
 
     def high(self, key: str, *, prior: float | None = None) -> float:
-        """A cost of a part that is hardly exceeded."""
+        """Return the pessimistic cost of a stage."""
         known = self.calibration.get(key)
         if measured := self._measured.get(key):
             before = known.high * self.slowness if known else 0.0
-            # Units of this very run say more than the worst of earlier ones.
+            # Items of this run are more significant than the worst of earlier runs.
             return max(measured.high, min(before, 2 * measured.typical))
         return known.high * self.slowness if known else self.typical(key, prior=prior)
 
     def known(self, key: str) -> float:
-        """The likely cost of a part in earlier runs; 0 where there were none."""
+        """Return the likely cost of a stage in earlier runs; 0 if there were none."""
         known = self.calibration.get(key)
         return known.typical if known else 0.0
 
     def knows(self, key: str) -> bool:
-        """Whether the cost of a part was ever measured."""
+        """Whether the cost of a stage was ever measured."""
         return key in self._measured or self.calibration.get(key) is not None
 
     def expected_slowness(self, key: str) -> float:
-        """By how much the likely cost of a part is raised because others are slow: not once it was measured itself."""
+        """Return the factor by which other stages have raised the likely cost of a stage that is not yet measured."""
         is_raised = key not in self._measured and self.calibration.get(key) is not None
         return max(1.0, self.slowness) if is_raised else 1.0
 
     @property
     def slowness(self) -> float:
-        """How much more the parts measured here have cost than they did before; 1 when none was known."""
+        """Cost of the stages measured in this run relative to earlier runs; 1 if none was known."""
         return self._slowness.value
 
     def observe(self, key: str, audio_seconds: float, seconds: float, *, is_network: bool = True) -> None:
-        """Take a unit in that was just measured; ``is_network`` is false for reading and writing."""
+        """Add a measurement; ``is_network`` is False for reading and writing."""
         if audio_seconds <= 0:
             return
         known = self.calibration.get(key)
         if key not in self._measured:
-            # One unit is a noisy measurement: what is known from before is corrected, not thrown away.
+            # One item is a noisy measurement: it corrects the known cost but does not replace it.
             likely = known.typical * self.slowness if known else None
             self._measured[key] = _Measured(_Typical(likely), is_network)
         self._measured[key].add(audio_seconds, max(0.0, seconds))
@@ -145,7 +145,7 @@ class CostModel:
             self._slowness.add(seconds / audio_seconds / known.typical)
 
     def keep(self) -> None:
-        """Give what was measured, on enough audio, to the calibration."""
+        """Add the costs that were measured on enough audio to the calibration."""
         self.calibration.update(
             {
                 key: Cost(mean, max(mean, measured.high))
@@ -155,31 +155,31 @@ class CostModel:
         )
 
     def _unknown(self) -> float:
-        """The cost of a network that was never measured: as much as the dearest that was."""
+        """Return the cost of an unmeasured network: that of the dearest one."""
         return max((one.typical for one in self._measured.values() if one.is_network), default=PRIOR_SECONDS_PER_SECOND)
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Answers whether work would end in time.
+    """Predicts whether work would end in time.
 
     Attributes:
         costs: seconds of work per second of audio.
-        budget: how much time there is, what must come afterwards already set aside.
+        budget: the time left, without the time set aside for what comes afterwards.
     """
 
     costs: CostModel
     budget: Budget
 
     def allows(self, key: str, audio_seconds: float, *, prior: float | None = None) -> bool:
-        """Whether a unit would surely end in time; ``prior`` is its cost where none was measured."""
+        """Whether a work item would surely end in time; ``prior`` is its cost before it was measured."""
         if not self.budget.is_limited:
             return True
         left = self.budget.remaining()
         return left > 0 and left >= self.costs.high(key, prior=prior) * audio_seconds * MARGIN
 
     def longest(self, key: str) -> float:
-        """Seconds of audio that a unit may hold and still surely end in time."""
+        """Return the seconds of audio of the longest work item that would surely end in time."""
         if not self.budget.is_limited:
             return math.inf
         cost = self.costs.high(key) * MARGIN
@@ -187,7 +187,7 @@ class Forecast:
         return left / cost if cost else math.inf
 
     def n_seconds(self, key: str, audio_seconds: float) -> float:
-        """What that much audio will probably take."""
+        """Return the likely duration of work on that much audio, in seconds."""
         return self.costs.typical(key) * audio_seconds
 
     def has_time_for(self, seconds: float) -> bool:

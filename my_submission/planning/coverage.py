@@ -1,4 +1,4 @@
-"""Which samples of a song are estimated, and how surely: one inside, falling to nothing at the edges."""
+"""Coverage: the samples of a song that are estimated, and their degree, 0 … 1, which falls to 0 at inner edges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from my_submission.stems import Waveform
 
 FADE_SAMPLES = 4_410
-"""What ends inside the song is faded over a tenth of a second."""
+"""Estimates that end inside the song fade over a tenth of a second."""
 
 
 class Coverage:
@@ -28,12 +28,12 @@ class Coverage:
 
     @property
     def covered_samples(self) -> int:
-        """How many samples are covered."""
+        """Number of covered samples."""
         return sum(stop - start for start, stop in self._stretches)
 
     @property
     def stretches(self) -> tuple[tuple[int, int], ...]:
-        """Begin and end of everything covered, in order."""
+        """Start and stop of every stretch, in order."""
         return tuple(self._stretches)
 
     @property
@@ -42,7 +42,7 @@ class Coverage:
         return self.covered_samples >= self.samples
 
     def add(self, start: int, stop: int) -> None:
-        """Cover [start, stop), as far as it lies inside the song."""
+        """Cover the part of [start, stop) that lies inside the song."""
         start, stop = max(0, start), min(stop, self.samples)
         if start >= stop:
             return
@@ -54,7 +54,7 @@ class Coverage:
         self._stretches[first:last] = [(start, stop)]
 
     def gaps(self) -> Iterator[tuple[int, int]]:
-        """Stretches that are not covered, in order."""
+        """Yield the stretches that are not covered, in order."""
         position = 0
         for start, stop in self._stretches:
             if position < start:
@@ -64,10 +64,10 @@ class Coverage:
             yield position, self.samples
 
     def degree(self, start: int, stop: int) -> Waveform | float:
-        """How surely the samples [start, stop) are covered: a number where it is the same for all, else an array.
+        """Return the degree of coverage of the samples [start, stop): one number if all are the same, else an array.
 
-        Zero outside, one inside, a straight ramp of ``fade_samples`` on the inner side of every edge that is not an
-        end of the song. Neighbouring samples therefore never differ by more than 1 / fade_samples.
+        It is zero outside and one inside, with a straight ramp of ``fade_samples`` on the inner side of every edge that
+        is not an end of the song. Neighbouring samples therefore differ by at most 1 / fade_samples.
         """
         touching = [stretch for stretch in self._stretches if stretch[0] < stop and stretch[1] > start]
         if not touching:
@@ -81,7 +81,7 @@ class Coverage:
         return degree
 
     def ramps(self, begin: int, end: int, low: int, high: int) -> Waveform:
-        """The degree that the stretch [begin, end) alone gives the samples [low, high), which lie inside it."""
+        """Return the degree of the samples [low, high) from the stretch [begin, end) alone, in which they lie."""
         positions = np.arange(low, high)
         rising = 1.0 if begin <= 0 else (positions - begin + 1) / (self.fade_samples + 1)
         falling = 1.0 if end >= self.samples else (end - positions) / (self.fade_samples + 1)

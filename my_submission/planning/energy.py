@@ -1,4 +1,4 @@
-"""How much sound there is in which part of a song."""
+"""Energy of a waveform over time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from my_submission.audio_io import SampleStore
 from my_submission.stems import Waveform
 
 BIN_SAMPLES = 11_025
-"""A quarter of a second: finer than any unit of work."""
+"""A quarter of a second: shorter than any work item."""
 
 _BLOCK_SAMPLES = 1 << 18
 
@@ -26,14 +26,14 @@ class EnergyProfile:
 
     @classmethod
     def of(cls, store: SampleStore) -> EnergyProfile:
-        """The profile of a whole waveform."""
+        """Return the profile of a whole waveform."""
         profile = cls(store.samples)
         for start in range(0, store.samples, _BLOCK_SAMPLES):
             profile.add(start, store.read(start, min(start + _BLOCK_SAMPLES, store.samples)))
         return profile
 
     def add(self, start: int, block: Waveform) -> None:
-        """Count the energy of a block (channels, n) that begins at ``start``."""
+        """Add the energy of a block (channels, n) that begins at ``start``."""
         samples = block.shape[-1]
         if not samples:
             return
@@ -44,7 +44,7 @@ class EnergyProfile:
         self._bins[first : first + len(sums)] += sums
 
     def between(self, start: int, stop: int) -> float:
-        """Energy of the samples [start, stop), taken to be even inside a bin."""
+        """Return the energy of the samples [start, stop), taken as constant inside a bin."""
         up_to = np.concatenate([[0.0], np.cumsum(self._bins)])
         before, after = np.interp([start, stop], self._edges, up_to)
         return float(after - before)

@@ -1,4 +1,4 @@
-"""Estimate buffers: what one branch of a system has estimated so far, anywhere in the song."""
+"""Estimate buffers: the estimates of one branch so far, anywhere in the song."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from my_submission.planning.energy import EnergyProfile
 from my_submission.stems import Stems, Waveform
 
 PIECE_SAMPLES = 1 << 15
-"""Segments are added in pieces of a quarter of a megabyte, which stay in the processor's cache."""
+"""Segments are added in pieces of 256 KiB, which stay in the processor's cache."""
 
 
 @lru_cache(maxsize=4)
 def _weights(grid: SegmentGrid, samples: int) -> Weights:
-    """Weights of a segment, to be read only. A song has few lengths; one of 40 s takes 7 MB."""
+    """Return read-only weights of a segment. A song has few lengths; weights of 40 s take 7 MB."""
     return grid.weights(samples)
 
 
@@ -31,7 +31,7 @@ Stores = Mapping[str, SampleStore]
 
 
 def refuse_not_finite(source: str, estimate: Waveform) -> None:
-    """Raise if an estimate holds NaN or infinity, which would reach every stem that it is blended into.
+    """Raise if an estimate holds NaN or infinity, which would spread to every stem of the blend.
 
     Raises:
         WeightsError: it does; the message names the source.
@@ -54,15 +54,15 @@ class EstimateBuffer(Protocol):
         ...
 
     def read(self, start: int, stop: int) -> Stems:
-        """Estimates of every source; finite everywhere, meaningful where they are covered."""
+        """Return estimates of every source, finite everywhere; they mean something only where they are covered."""
         ...
 
     def degree(self, source: str, start: int, stop: int) -> Waveform | float:
-        """Degree of coverage, 0 … 1; a number if it is the same for all samples."""
+        """Return the degree of coverage, 0 … 1; a number if it is the same for all samples."""
         ...
 
     def energy_between(self, source: str, start: int, stop: int) -> float | None:
-        """Energy of the estimate of [start, stop); None if the source is not covered in the whole song."""
+        """Return the energy of the estimate of [start, stop); None unless the source is covered in the whole song."""
         ...
 
 
@@ -70,9 +70,9 @@ class ChunkBuffer:
     """Estimates that are laid end to end, source by source.
 
     Args:
-        stores: where they are kept.
+        stores: source to its store.
         samples: length of the song.
-        fade_samples: ramp of the coverage; two of them should fit a chunk.
+        fade_samples: ramp of the coverage; two ramps should fit into a chunk.
     """
 
     def __init__(self, stores: Stores, samples: int, *, fade_samples: int = FADE_SAMPLES) -> None:
@@ -83,7 +83,7 @@ class ChunkBuffer:
         self.energy = {source: EnergyProfile(samples) for source in stores}
 
     def paint(self, source: str, start: int, block: Waveform) -> None:
-        """Set the estimate of some samples for the first time; WeightsError where it is not finite."""
+        """Set the estimate of some samples for the first time; raise WeightsError if it is not finite."""
         refuse_not_finite(source, block)
         self.stores[source].write(start, block)
         self.energy[source].add(start, block)
@@ -101,30 +101,30 @@ class ChunkBuffer:
         self.stores[source].write(start, (before + block) / np.float32(2))
 
     def read(self, start: int, stop: int) -> Stems:
-        """Estimates of every source."""
+        """Return estimates of every source."""
         return {source: store.read(start, stop) for source, store in self.stores.items()}
 
     def degree(self, source: str, start: int, stop: int) -> Waveform | float:
-        """Degree of coverage, 0 … 1."""
+        """Return the degree of coverage, 0 … 1."""
         return self.coverage[source].degree(start, stop)
 
     def energy_between(self, source: str, start: int, stop: int) -> float | None:
-        """Energy of the estimate of [start, stop); None if the source is not covered in the whole song."""
+        """Return the energy of the estimate of [start, stop); None unless the source is covered in the whole song."""
         covered = self.coverage.get(source)
         return self.energy[source].between(start, stop) if covered is not None and covered.is_whole else None
 
 
 class SegmentBuffer:
-    """Segments of all sources, added up under the weights of a grid in whatever order they come.
+    """Segments of all sources, added under the weights of a grid in any order.
 
     Every segment fades to nothing at its ends, so any set of them, on any grid, joins without a step.
 
     Args:
-        stores: where the weighted sums are kept.
+        stores: source to the store of its weighted sum.
         samples: length of the song.
-        mean_and_std: what was subtracted from the network's mixture and what it was divided by.
-        grid: says which weights a segment has.
-        fade_samples: ramp of the coverage; two of them should fit the smallest overlap.
+        mean_and_std: mean subtracted from the network's input, and standard deviation it was divided by.
+        grid: gives the weights of a segment.
+        fade_samples: ramp of the coverage; two ramps should fit into the smallest overlap.
     """
 
     def __init__(
@@ -147,10 +147,10 @@ class SegmentBuffer:
         """Add a segment.
 
         Args:
-            offset: where its weights begin; before the song they belong to no sample.
+            offset: first sample of its weights; negative for a segment that begins before the song.
             rows: normalised estimates (sources, 2, n) of its samples inside the song.
             order: sources of the rows.
-            full_samples: length that the weights are laid over; a segment cut by the song's end uses the left part.
+            full_samples: length of its weights; a segment cut by the song's end uses their left part.
 
         Raises:
             WeightsError: the estimate of a source is not finite.
@@ -169,7 +169,7 @@ class SegmentBuffer:
         self._covered.add(start, stop)
 
     def read(self, start: int, stop: int) -> Stems:
-        """Weighted means of every source; the song's centre where there is no segment."""
+        """Return weighted means of every source; the mean of the mixture where there is no segment."""
         weights = np.zeros(stop - start, np.float32)
         for offset, _, low, high, full in self._touching(start, stop):
             weights[low - start : high - start] += _weights(self._grid, full)[low - offset : high - offset]
@@ -182,11 +182,11 @@ class SegmentBuffer:
         return stems
 
     def energy_between(self, source: str, start: int, stop: int) -> float | None:
-        """None: energies of weighted sums are not kept."""
+        """Return None: energies of weighted sums are not kept."""
         return None
 
     def degree(self, source: str, start: int, stop: int) -> Waveform | float:
-        """Degree of coverage, 0 … 1: where segments merely touch, less than in the middle of one."""
+        """Return the degree of coverage, 0 … 1: less than in the middle of a segment where two merely touch."""
         if any(self._covered.is_within((offset, end), start, stop) for offset, end, _ in self._segments):
             return 1.0
         degree = np.zeros(stop - start, np.float32)
@@ -197,7 +197,7 @@ class SegmentBuffer:
         return least if least == degree.max(initial=0.0) else degree
 
     def _touching(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int, int]]:
-        """Begin, end, first and last common sample, and weights' length of every segment that reaches into the span."""
+        """Yield offset, end, first and last common sample, and weights' length of every segment in the span."""
         for offset, end, full in self._segments:
             low, high = max(start, offset, 0), min(stop, end)
             if low < high:

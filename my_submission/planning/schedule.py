@@ -1,4 +1,4 @@
-"""Which work item comes next, and what a deadline will probably allow."""
+"""The order of work on a song, and the plan of what a deadline will probably allow."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the deadline was expected to allow before the work began.
+    """Work that the deadline was expected to allow before it began.
 
     Attributes:
-        quality_level: how the plan departs from the published way, for people.
+        quality_level: departures from the published way, for people.
         stages: in the order of work, refinements last.
     """
 
@@ -41,7 +41,7 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """Expected duration of all that was planned."""
+        """Expected duration of all planned work."""
         return sum(stage.seconds * stage.share for stage in self.stages)
 
 
@@ -50,9 +50,9 @@ class Schedule:
     """The work on one song, in order.
 
     Attributes:
-        stages: make the answer, cheapest complete answer first.
-        refinements: done only when nothing of ``stages`` is left that would end in time.
-        closing: begun once there is no time for refinements any more, which it would hide; its time is kept back.
+        stages: stages of the answer, the cheapest complete answer first.
+        refinements: begun only when no item of ``stages`` is left that would end in time.
+        closing: begun when there is no time for more refinements, whose effect it would hide; its time is kept back.
         is_blocked: whether a stage cannot run now.
     """
 
@@ -63,15 +63,15 @@ class Schedule:
 
     @property
     def published(self) -> tuple[Stage, ...]:
-        """All stages of the answer without refinements."""
+        """All stages of the answer, without refinements."""
         return (*self.stages, *([self.closing] if self.closing else []))
 
     def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
-        """Return the work item to do now; None when everything is done or nothing more would end in time.
+        """Return the work item to do now; None if all work is done or no item would end in time.
 
         Args:
-            forecast: tells which work would end in time.
-            after: samples of the song before this one must not change any more.
+            forecast: predicts whether work would end in time.
+            after: samples of the song before this one must not change.
         """
         if item := self._first(self.stages, forecast, after):
             return item
@@ -89,7 +89,7 @@ class Schedule:
         return next((item for stage in ready if (item := stage.next_item(forecast, after=after)) is not None), None)
 
     def plan(self, forecast: Forecast) -> Plan:
-        """Return what will probably be done in time."""
+        """Return the work that will probably end in time."""
         planned: list[PlannedStage] = []
         departures: list[str] = []
         spent = 0.0

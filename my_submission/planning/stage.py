@@ -15,15 +15,15 @@ Benefit = Callable[[int, int], float]
 
 @dataclass(frozen=True)
 class WorkItem:
-    """One run of an engine: computed anywhere in the song, then put into an estimate buffer.
+    """One run of an engine, anywhere in the song, whose result goes into an estimate buffer.
 
     Attributes:
         stage: the stage that it belongs to.
         audio_seconds: audio that goes through the network.
-        compute: does the work; it changes nothing, so its result may be thrown away.
+        compute: does the work and changes nothing, so its result may be thrown away.
         commit: puts the result of ``compute`` in its place.
         first_sample: the first sample of the song that ``commit`` may change; None if it changes no stem.
-        drop: called instead of ``commit`` for a result that came too late; gives the work back to the stage.
+        drop: called instead of ``commit`` for a result that came too late; returns the work to the stage.
     """
 
     stage: Stage
@@ -38,14 +38,13 @@ class Stage(ABC):
     """All work items of one network, or of one filter, for one song.
 
     Attributes:
-        is_as_published: whether the work that is done is the published one; a smaller overlap or shorter segments are
-            not.
+        is_as_published: whether the work so far is the published one, at its overlap and segment length.
 
     Args:
-        name: shown in events, plans and reports.
-        cost_key: the key of its cost in the cost model.
+        name: shown in events, plans and reports; nothing is decided by it.
+        cost_key: key of its cost in the cost model.
         runs_on: library and device.
-        total_samples: samples of the song that there are to do.
+        total_samples: samples of the song that it has to cover.
     """
 
     is_as_published: bool = True
@@ -78,23 +77,23 @@ class Stage(ABC):
 
     @abstractmethod
     def audio_seconds_left(self, forecast: Forecast) -> float:
-        """Return the seconds of audio that have still to go through the network."""
+        """Return the seconds of audio that have yet to go through the network."""
 
     @abstractmethod
     def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
         """Return the work item to do now and count it as begun; None if no item would end in time.
 
         Args:
-            forecast: tells which work would end in time.
-            after: samples of the song before this one must not change any more.
+            forecast: predicts whether work would end in time.
+            after: samples of the song before this one must not change.
         """
 
     def planned_departure(self, share: float, forecast: Forecast) -> str:
-        """Return how the plan departs from the published way, for people; empty if it does not.
+        """Return the planned departure from the published way, for people; empty if there is none.
 
         Args:
             share: part of the stage that will probably end in time, 0 … 1.
-            forecast: tells which work would end in time.
+            forecast: predicts whether work would end in time.
         """
         if share == 1:
             return ""
@@ -106,7 +105,7 @@ class ClosingStage(Stage):
 
     @abstractmethod
     def seconds_to_keep(self, forecast: Forecast, *, after: int = 0) -> float:
-        """Return the seconds that the part of the song from ``after`` on will hardly exceed."""
+        """Return a pessimistic duration of the part of the song from ``after`` on, in seconds."""
 
 
 def probe_item(stage: Stage, audio_seconds: float, probe: Callable[[], Any], forecast: Forecast) -> WorkItem | None:
