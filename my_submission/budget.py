@@ -47,10 +47,6 @@ class Budget:
         """Return the seconds since the deadline; 0 before it and without a limit."""
         return max(0.0, -self.remaining())
 
-    def allows(self, seconds: float) -> bool:
-        """Whether work of ``seconds`` would still end in time."""
-        return self.remaining() >= seconds
-
     def reserving(self, seconds: float) -> Budget:
         """Return the same budget with its last ``seconds`` set aside for what comes afterwards."""
         return Budget(max(0.0, self.seconds - seconds), self.clock, self.started)

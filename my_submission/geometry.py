@@ -69,8 +69,8 @@ class ReceptiveField:
     def frames_for(self, frame: int) -> int:
         """Return how many frames, from the first, output frame number ``frame`` depends on, rounded up to a multiple.
 
-        From the output upwards, every scale's block adds ``frames_per_block`` frames, and halving rounds to the cell that
-        holds the frame; downwards to the input, the last frame of a cell counts.
+        From the output upwards, every scale's block adds ``frames_per_block`` frames, and halving rounds to the cell
+        that holds the frame; downwards to the input, the last frame of a cell counts.
         """
         needed = frame + self.frames_per_block
         for _ in range(self.scales):
@@ -229,7 +229,7 @@ class OverlapChunking:
 class FadeChunking:
     """Segments laid end to end and joined by short straight cross-fades.
 
-    Every segment begins ``fade_samples`` before the end of the one before it, and the first one as many before the song.
+    Every segment begins ``fade_samples`` before the end of the one before it, the first one as many before the song.
 
     Attributes:
         stride_samples: distance between the starts of neighbouring segments.

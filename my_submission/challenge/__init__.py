@@ -1,4 +1,4 @@
-"""What the challenges demand: tracks, limits, the submission's one configuration file, and what follows from it."""
+"""Rules of the challenges: tracks, limits, and the configuration file of a submission."""
 
 from my_submission.challenge.configuration import (
     CONFIGURATION_NAME,

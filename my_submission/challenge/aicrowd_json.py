@@ -17,7 +17,7 @@ FILE_NAME = "aicrowd.json"
 
 
 def aicrowd_document(configuration: SubmissionConfiguration) -> dict[str, Any]:
-    """What aicrowd.json has to say, in the order of the kits."""
+    """Return the content of aicrowd.json as plain values, in the order of the kits."""
     track = configuration.challenge_track
     grader = {"grader_id": track.grader_id} if track.grader_id else {}
     flags = {name: getattr(configuration, name) for name in track.board_flags}
@@ -33,12 +33,12 @@ def aicrowd_document(configuration: SubmissionConfiguration) -> dict[str, Any]:
 
 
 def aicrowd_text(configuration: SubmissionConfiguration) -> str:
-    """The file's content."""
+    """Return the content of aicrowd.json as text."""
     return json.dumps(aicrowd_document(configuration), indent=2, ensure_ascii=False) + "\n"
 
 
 def read_aicrowd_json(path: Path) -> dict[str, Any]:
-    """Read the file as it is.
+    """Read aicrowd.json without checking it.
 
     Raises:
         InputError: it is missing or holds no JSON object.
@@ -58,7 +58,7 @@ def read_aicrowd_json(path: Path) -> dict[str, Any]:
 
 
 def find_schema_faults(document: dict[str, Any], track: Track) -> list[str]:
-    """What in the document breaks the schema of the track, one clause a fault; empty when nothing does."""
+    """Return one clause per violation of the track's schema."""
     from jsonschema import Draft202012Validator
 
     schema = {**_schema(), "$ref": f"#/$defs/{track.name}"}

@@ -9,11 +9,11 @@ from my_submission.errors import UnknownNameError
 from my_submission.predictor import Predictor, load
 
 TREE = Path(__file__).resolve().parents[2]
-"""The tree this package stands in: where submission.toml and the models are."""
+"""The tree of this package, with submission.toml and the models."""
 
 
 def build_predictor(configuration: SubmissionConfiguration, *, tree: Path = TREE) -> Predictor:
-    """Load the chosen system and make sure that it gives what the track asks for.
+    """Load the configured system and check that it gives the stems of the track.
 
     Raises:
         UnknownNameError: there is no such system, or it separates other sources.
@@ -27,15 +27,15 @@ def build_predictor(configuration: SubmissionConfiguration, *, tree: Path = TREE
         precision=configuration.precision,
     )
     require_sources(configuration, predictor.sources)
-    predictor.system.open_weights()  # songs have limits: none of them is to pay for it
+    predictor.system.open_weights()  # before the first song, whose time is limited
     return predictor
 
 
 def require_sources(configuration: SubmissionConfiguration, sources: tuple[str, ...]) -> None:
-    """Refuse a system whose stems are not the track's.
+    """Raise if the system does not give the stems of the track.
 
     Raises:
-        UnknownNameError: they are not.
+        UnknownNameError: it does not.
     """
     wanted = configuration.challenge_track.sources
     if set(sources) != set(wanted):

@@ -1,6 +1,6 @@
-"""The one file that says what is submitted: system, track, leaderboard flags, limits.
+"""Configuration of a submission: system, track, leaderboard flags, limits.
 
-``submission.toml`` at the top of the tree. The doors run by it and aicrowd.json is generated from it.
+It is ``submission.toml`` at the top of the tree. The entry points read it, and aicrowd.json is generated from it.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from terminal.documents import DocumentError, read_toml
 CONFIGURATION_NAME = "submission.toml"
 
 FILE_VARIABLE = "MDX_SUBMISSION_FILE"
-"""Names another configuration file than the tree's own."""
+"""Variable with the path of another configuration file."""
 
 OVERRIDES = {"MDX_SYSTEM": "system", "MDX_MODELS_DIR": "models_dir", "MDX_DEVICE": "device"}
-"""Environment variables that go before a field of the file, for trials on a desk."""
+"""Environment variables that override a field of the file, for local trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubmissionConfiguration:
-    """What is submitted.
+    """Configuration of a submission.
 
     Attributes:
-        system: a name that ``python -m my_submission systems`` lists; the track's own starter when not given.
+        system: a name that ``python -m my_submission systems`` lists; default: the track's starter.
         track: "mdx21", "mdx23" or "cdx23".
         authors: for aicrowd.json.
         description: for aicrowd.json.
-        external_dataset_used: whether anything but the track's own data went into the weights.
-        gpu: ask the grader for a GPU, where the track lends one.
-        labelnoise: enter leaderboard A of mdx23 (trained on the label-noise data alone).
-        bleeding: enter leaderboard B of mdx23 (trained on the bleeding data alone).
+        external_dataset_used: whether the weights were trained on anything but the track's own data.
+        gpu: whether to ask the grader for a GPU, if the track has any.
+        labelnoise: whether to enter leaderboard A of mdx23 (trained on the label-noise data alone).
+        bleeding: whether to enter leaderboard B of mdx23 (trained on the bleeding data alone).
         models_dir: folder of the weights, below the tree.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "auto", "fp32", "bf16" or "fp16".
-        song_limit_seconds: replaces the track's limit of a song.
+        song_limit_seconds: replaces the track's time limit per song.
         song_limit_factor: the same as a multiple of the song's duration.
     """
 
@@ -74,36 +74,36 @@ class SubmissionConfiguration:
             raise ValueError(f"leaderboard {flags[0]} allows no external data: set external_dataset_used to false")
         if self.gpu and not track.has_gpu_choice:
             raise ValueError(f"the grader of {self.track} has no GPU: set gpu to false")
-        self.limit  # noqa: B018 - refuses limits that are none
+        self.limit  # noqa: B018 - raises for an invalid limit
 
     @property
     def challenge_track(self) -> Track:
-        """The track's facts."""
+        """The track."""
         return find_track(self.track)
 
     @property
     def limit(self) -> SongLimit:
-        """The limit of one song: the file's own where it states one, else the track's."""
+        """The time limit per song: the file's own, or the track's."""
         if self.song_limit_seconds is None and self.song_limit_factor is None:
             return self.challenge_track.limit
         return SongLimit(seconds=self.song_limit_seconds, duration_factor=self.song_limit_factor)
 
 
 def active_configuration(tree: Path, environment: Mapping[str, str] | None = None) -> SubmissionConfiguration:
-    """The configuration that a door runs by: the tree's file, with the environment's overrides.
+    """Return the configuration of an entry point: the tree's file, with the environment's overrides.
 
     Args:
         tree: folder with a ``submission.toml``.
-        environment: variables; those of the process when not given.
+        environment: variables; default: those of the process.
 
     Raises:
-        InputError: the file is missing or is not one.
+        InputError: the file is missing or invalid.
     """
     variables = os.environ if environment is None else environment
     named = variables.get(FILE_VARIABLE)
     configuration = read_configuration(Path(named) if named else tree / CONFIGURATION_NAME)
     overrides = {field: variables[name] for name, field in OVERRIDES.items() if variables.get(name)}
-    if "models_dir" in overrides:  # a path on the desk counts from where the user stands, not from the tree
+    if "models_dir" in overrides:  # relative to the working directory, not to the tree
         overrides["models_dir"] = str(Path(overrides["models_dir"]).absolute())
     return replace(configuration, **overrides)  # type: ignore[arg-type]  # every override is a text field
 
@@ -112,7 +112,7 @@ def read_configuration(path: Path) -> SubmissionConfiguration:
     """Read a configuration file strictly.
 
     Raises:
-        InputError: it is missing, not TOML, lacks a key, or holds one that means nothing.
+        InputError: it is missing, not TOML, or has a key that is missing, unknown or of another type.
     """
     try:
         values = read_toml(path)

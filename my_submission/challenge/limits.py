@@ -1,4 +1,4 @@
-"""Time limits as the challenges state them: seconds a song, or a multiple of its duration."""
+"""Time limits of the challenges: seconds per song, or a multiple of its duration."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from dataclasses import dataclass
 from my_submission.errors import InputError
 
 SECONDS_VARIABLE = "INFERENCE_PER_MUSIC_TIMEOUT_SECONDS"
-"""The 2021 grader's limit for one song."""
+"""Variable of the 2021 grader with the limit per song."""
 
 FACTOR_VARIABLE = "INFERENCE_PER_MUSIC_TIMEOUT_FACTOR"
-"""The same as a multiple of the song's duration (1.57 from round two on)."""
+"""Variable with the limit as a multiple of the song's duration (1.57 from round two on)."""
 
 SETUP_VARIABLE = "INFERENCE_SETUP_TIMEOUT_SECONDS"
-"""The 2021 grader's limit for loading."""
+"""Variable of the 2021 grader with the limit for loading."""
 
 SAFETY_SHARE = 0.95
-"""Share of a limit that is planned with: the grader's clock also counts what lies around the call."""
+"""Share of a limit that is planned with, because the grader's clock includes overhead around the call."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SongLimit:
-    """How long one song may take.
+    """Time limit of one song.
 
     Attributes:
         seconds: an absolute limit, or None.
-        duration_factor: a limit as a multiple of the song's duration, or None. Where both are given, the
-            shorter one holds.
+        duration_factor: a limit as a multiple of the song's duration, or None. With both, the shorter holds.
     """
 
     seconds: float | None = None
@@ -42,12 +41,12 @@ class SongLimit:
             raise ValueError(f"a limit must be a number above zero: {self}")
 
     def seconds_for(self, duration_seconds: float) -> float:
-        """The limit of a song of this duration, in seconds."""
+        """Return the limit of a song of this duration, in seconds."""
         by_duration = math.inf if self.duration_factor is None else self.duration_factor * duration_seconds
         return min(math.inf if self.seconds is None else self.seconds, by_duration)
 
     def planned_seconds(self, duration_seconds: float) -> float:
-        """What to plan with, so that the limit holds by the grader's own clock."""
+        """Return the seconds to plan with, so that the limit holds by the grader's own clock."""
         return SAFETY_SHARE * self.seconds_for(duration_seconds)
 
     def __str__(self) -> str:
@@ -57,7 +56,7 @@ class SongLimit:
 
 
 def limit_from_environment(environment: Mapping[str, str], otherwise: SongLimit) -> SongLimit:
-    """The limit that the grader's variables state, or ``otherwise`` where they are silent.
+    """Return the limit from the grader's variables, or ``otherwise`` if none is set.
 
     Raises:
         InputError: a variable is no number above zero.
@@ -70,10 +69,10 @@ def limit_from_environment(environment: Mapping[str, str], otherwise: SongLimit)
 
 
 def seconds_variable(environment: Mapping[str, str], name: str) -> float | None:
-    """A number above zero from a variable; None where it is unset or empty.
+    """Return a number above zero from a variable; None if it is unset or empty.
 
     Raises:
-        InputError: it is something else.
+        InputError: the variable is something else.
     """
     text = environment.get(name, "").strip()
     if not text:

@@ -1,4 +1,4 @@
-"""The model that the wrappers of the 2023 kits drive, for music and for cinema alike."""
+"""The model that the wrappers of the 2023 kits call, for music and cinema."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ KitArray = npt.NDArray[np.float64] | npt.NDArray[np.float32]
 
 
 class SeparationModel:
-    """Separates one song after the other inside the track's limit.
+    """Separates songs one after the other inside the track's limit.
 
     Args:
-        configuration: what is submitted; the tree's own submission.toml when not given.
-        predictor: the system; the configured one, loaded here, when not given.
+        configuration: the submission; default: submission.toml of the tree.
+        predictor: the system; default: the configured one, loaded here.
 
     Raises:
-        NameError: it cannot be built (the kits' way to tell the organisers); the message says why.
+        NameError: it cannot be built; the kits report this error to the organisers.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class SeparationModel:
 
     @property
     def instruments(self) -> list[str]:
-        """Stems that come out, in the kit's order."""
+        """Names of the stems, in the kit's order."""
         return list(self.configuration.challenge_track.sources)
 
     def raise_aicrowd_error(self, msg: str, *, cause: BaseException | None = None) -> NoReturn:
-        """Fail so that the organisers' evaluator logs the message.
+        """Raise the error that the organisers' evaluator logs.
 
         Raises:
-            NameError: always; that is the kits' contract.
+            NameError: always, by the kits' contract.
         """
         raise NameError(msg) from cause
 
@@ -91,10 +91,10 @@ class SeparationModel:
 
 
 def _channels_first(array: KitArray) -> Waveform:
-    """(samples, channels) or (samples,) as float32 (channels, samples).
+    """Return (samples, channels) or (samples,) as float32 (channels, samples).
 
     Raises:
-        InputError: another shape.
+        InputError: the array has another shape.
     """
     given = np.asarray(array)
     if given.ndim == 1:

@@ -1,4 +1,4 @@
-"""Folders of the 2023 kits: a song's mixture in any of their forms, stems under the kits' names."""
+"""Folders of the 2023 kits: mixtures in all of their forms, and stems under the kits' names."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Sound = tuple[npt.NDArray[np.float64], int]
 
 
 def song_folders(dataset: Path, track: Track) -> list[str]:
-    """Names of the folders that hold a mixture of the track, sorted; stray files are passed over.
+    """Return the names of the folders that hold a mixture of the track, sorted; other files are ignored.
 
     Raises:
-        InputError: there is no such folder, or no song in it.
+        InputError: the folder is missing or has no song.
     """
     if not dataset.is_dir():
         raise InputError("there is no such folder of songs", where=dataset, hint="set AICROWD_DATASET_DIR")
@@ -36,9 +36,9 @@ def song_folders(dataset: Path, track: Track) -> list[str]:
 
 
 def mixture_files(folder: Path, track: Track) -> tuple[Path, ...]:
-    """The file of the mixture, or its left and right files; empty where there is none.
+    """Return the file of the mixture, or its left and right files; empty if there is none.
 
-    A cinema mixture split into two files goes before a whole one, as in the kit.
+    Two files of a cinema mixture take precedence over a whole one, as in the kit.
     """
     split = tuple(folder / f"{folder.name}_mixture_{side}.wav" for side in ("Lt", "Rt"))
     if is_cinema(track) and all(path.is_file() for path in split):
@@ -48,10 +48,10 @@ def mixture_files(folder: Path, track: Track) -> tuple[Path, ...]:
 
 
 def read_mixture(folder: Path, track: Track) -> Sound:
-    """The mixture of a song; mono is doubled.
+    """Read the mixture of a song; mono is doubled.
 
     Raises:
-        InputError: it is missing, unreadable, of too many channels, or its two halves differ in length or rate.
+        InputError: it is missing, unreadable, of too many channels, or its halves differ in length or rate.
     """
     files = mixture_files(folder, track)
     if not files:
@@ -70,7 +70,7 @@ def read_mixture(folder: Path, track: Track) -> Sound:
 
 
 def stem_path(predictions: Path, song: str, instrument: str, track: Track) -> Path:
-    """Where the kit wants a stem: ``<song>/<instrument>.wav``, for cinema ``<song>/<song>_<instrument>.wav``."""
+    """Return the kit's path of a stem: ``<song>/<instrument>.wav``, for cinema ``<song>/<song>_<instrument>.wav``."""
     return predictions / song / (f"{song}_{instrument}.wav" if is_cinema(track) else f"{instrument}.wav")
 
 
@@ -81,13 +81,13 @@ def write_stems(
 
     Args:
         predictions: folder of all songs' stems.
-        song: its folder below; made if it is not there.
-        track: decides the names.
+        song: name of its folder, created if missing.
+        track: gives the file names.
         stems: instrument to (samples, channels).
         rates: instrument to its sample rate in Hz.
 
     Raises:
-        InputError: the name is that of a folder elsewhere.
+        InputError: the name of the song is not that of a folder here.
     """
     require_plain_name(song)
     (predictions / song).mkdir(exist_ok=True)
@@ -97,7 +97,7 @@ def write_stems(
 
 
 def require_plain_name(song: str) -> None:
-    """Refuse a song whose folder would not lie in the folder of its data set or predictions.
+    """Raise if a song's folder would not be in the folder of its data set or predictions.
 
     Raises:
         InputError: the name has separators, or is no name.

@@ -1,6 +1,6 @@
-"""The challenges' tracks as values: identities, sources, limits, machines.
+"""The challenges' tracks: identities, sources, limits, machines.
 
-From the public kits of 2021 and 2023 and their announcements. Where a figure is not public, ``assumed`` says so.
+Sources: the public kits of 2021 and 2023 and their announcements. ``assumed`` names figures that are not public.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LFS_THRESHOLD_BYTES = 5_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class GraderMachine:
-    """What the grader lends a submission.
+    """Machine of the grader.
 
     Attributes:
         n_cpus: processors.
@@ -40,19 +40,19 @@ class Track:
     """One track of a challenge.
 
     Attributes:
-        name: what a user types.
+        name: name on the command line.
         title: for people.
         challenge_id: of aicrowd.json.
-        grader_id: of aicrowd.json, where the track has one.
-        sources: the stems asked for, in the scorer's order.
-        default_system: what is submitted where nothing else is chosen; its weights are in the repository.
-        limit: of one song.
-        setup_seconds: for loading; None where the track states none.
+        grader_id: of aicrowd.json, if the track has one.
+        sources: the stems, in the scorer's order.
+        default_system: system of a submission that names none; its weights are in the repository.
+        limit: time limit per song.
+        setup_seconds: time limit for loading; None if the track states none.
         machine: of the grader.
         has_gpu_choice: whether ``gpu`` in aicrowd.json asks for one.
         board_flags: keys of aicrowd.json that choose a leaderboard.
-        entry_files: what the grader calls or imports, below the tree.
-        assumed: what is not public and was assumed.
+        entry_files: files that the grader calls or imports, below the tree.
+        assumed: figures that are not public and are assumed.
     """
 
     name: str
@@ -116,10 +116,10 @@ TRACKS: dict[str, Track] = {track.name: track for track in (MDX21, MDX23, CDX23)
 
 
 def find_track(name: str) -> Track:
-    """The track of a name.
+    """Return the track of a name.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: no track has this name.
     """
     if name in TRACKS:
         return TRACKS[name]

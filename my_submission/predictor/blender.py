@@ -1,4 +1,4 @@
-"""The answer at any moment: the estimates available so far, blended into complete stems without a step."""
+"""The blend of the estimates so far into complete stems, without steps at the edges of what is estimated."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from my_submission.planning.coverage import Coverage
 from my_submission.stems import Stems, Waveform
 
 Degree = npt.NDArray[np.floating[Any]] | float
-"""0 … 1 a sample, or one number for all samples of a block."""
+"""0 … 1 per sample, or one number for all samples of a block."""
 
 
 @dataclass(frozen=True)
 class BlendedBuffer:
-    """An estimate buffer with its place in the blend.
+    """An estimate buffer with its shares of the blend.
 
     Attributes:
         buffer: the estimates.
-        shares: source to its share where everything is covered.
+        shares: source to its share of the blend.
         mixer: applied where every source of the buffer is covered.
     """
 
@@ -34,11 +34,11 @@ class BlendedBuffer:
     mixer: Mixer | None = None
 
     def is_covered(self, degree: float, start: int, stop: int) -> bool:
-        """Whether every source of the buffer is covered to the same degree, 0 or 1, all over the span."""
+        """Whether every source of the buffer is covered to the same degree, 0 or 1, in the whole span."""
         return all(_is_everywhere(self.buffer.degree(source, start, stop), degree) for source in self.buffer.coverage)
 
     def read(self, mixture: Waveform, start: int, stop: int) -> tuple[Stems, dict[str, Degree]]:
-        """Estimates after the Mixer, and how surely each is covered."""
+        """Return the estimates after the Mixer, and the degree of coverage of each."""
         stems = self.buffer.read(start, stop)
         degrees = {source: self.buffer.degree(source, start, stop) for source in stems}
         if self.mixer is not None:
@@ -52,19 +52,19 @@ class BlendedBuffer:
 class StemBlender:
     """Blends the stems of a song from the estimate buffers of a system.
 
-    A source is the mean of the buffers that cover it, weighted by their shares. Where none does, it is the fallback's
-    estimate, and where there is none either, an equal share of what the other sources leave of the mixture. All of
-    this is weighted by degrees that change slowly, so no neighbouring samples jump because of what is missing.
+    A source is the mean of the buffers that cover it, weighted by their shares. Elsewhere it is the estimate of the
+    fallback, and without one an equal share of the mixture minus the other sources. All weights change slowly, so the
+    stems have no steps at the edges of what is estimated.
 
     Args:
-        sources: stems that come out.
+        sources: names of the stems.
         mixture: the song.
         buffers: in the order of the system's branches.
         fallback: a cheaper complete estimate.
         rest: the source that is the mixture minus all others.
 
     Attributes:
-        filtered: estimates of a filter over the blended ones, so far, with its shares.
+        filtered: filtered estimates so far, with their shares.
         block_samples: samples per step of a pass over the whole song (6 s).
     """
 
@@ -98,7 +98,7 @@ class StemBlender:
         return {source: stems[source] for source in self.sources}
 
     def is_estimated(self, start: int, stop: int) -> bool:
-        """Whether every buffer covers all of its sources there."""
+        """Whether every buffer covers all of its sources in the span."""
         return all(blended.is_covered(1, start, stop) for blended in self.buffers)
 
     def estimates(self, start: int, stop: int) -> Stems:
@@ -119,7 +119,7 @@ class StemBlender:
     def estimated_shares(self) -> dict[str, float]:
         """Return source to the share of the song that a buffer or the fallback covers, 0 … 1.
 
-        A source that no buffer estimates is the rest of the mixture: it is known where the others are.
+        A source that no buffer estimates is the rest of the mixture, and covered where all others are.
         """
         buffers = [*self.buffers, *([self.fallback] if self.fallback else [])]
         unions: dict[str, Coverage] = {}
@@ -133,18 +133,13 @@ class StemBlender:
         least = min(shares.values(), default=0.0)
         return {source: shares.get(source, least) for source in self.sources}
 
-    def blocks(self) -> Iterator[Stems]:
-        """The whole song, block by block."""
-        for start, stop in self.block_bounds():
-            yield self.compose(start, stop)
-
     def block_bounds(self) -> Iterator[tuple[int, int]]:
-        """Where the blocks of the song begin and end."""
+        """Yield start and stop of the blocks of the song."""
         for start in range(0, self.mixture.samples, self.block_samples):
             yield start, min(start + self.block_samples, self.mixture.samples)
 
     def _filtered(self, stems: Stems, start: int, stop: int) -> Stems:
-        """The stems with the filter's share of its estimates."""
+        """Return the stems blended with the filtered estimates."""
         if self.filtered is None or self.filtered.is_covered(0, start, stop):
             return stems
         buffer, shares = self.filtered.buffer, self.filtered.shares
@@ -155,7 +150,7 @@ class StemBlender:
         return stems
 
     def _blend(self, mixture: Waveform, start: int, stop: int) -> tuple[Stems, dict[str, Degree]]:
-        """Weighted means over the buffers, and the largest degree of coverage by any of them."""
+        """Return weighted means over the buffers, and the largest degree of coverage by any of them."""
         stems: Stems = {source: np.zeros_like(mixture) for source in self._estimated}
         degrees: dict[str, Degree] = dict.fromkeys(self._estimated, 0.0)
         weights: dict[str, Degree] = dict.fromkeys(self._estimated, 0.0)
@@ -182,7 +177,7 @@ class StemBlender:
         start: int,
         stop: int,
     ) -> tuple[Stems, dict[str, Degree]]:
-        """The stems over the fallback, which shows where they are not surely covered."""
+        """Return the stems over the fallback, which fills what they do not cover."""
         estimates, covered = fallback.read(mixture, start, stop)
         blended, sure = dict(stems), dict(degrees)
         for source in self._estimated:
@@ -195,7 +190,7 @@ class StemBlender:
 
 
 def _filled(stems: Stems, degrees: Mapping[str, Degree], mixture: Waveform) -> Stems:
-    """Stems whose missing samples are equal shares of what the others leave of the mixture."""
+    """Return stems whose missing samples are equal shares of the mixture minus the other sources."""
     known = {source: _double(degrees[source]) * stem for source, stem in stems.items()}
     missing = {source: 1 - _double(degree) for source, degree in degrees.items()}
     rest = mixture - sum(known.values())
@@ -208,9 +203,9 @@ def _filled(stems: Stems, degrees: Mapping[str, Degree], mixture: Waveform) -> S
 
 
 def _between(old: Waveform, new: Waveform, weight: Degree) -> Waveform:
-    """(1 − weight) · old + weight · new; exactly one of them where the weight is 0 or 1.
+    """Return (1 − weight) · old + weight · new; exactly one of them for a weight of 0 or 1.
 
-    A weight gives the same to the bit whether it is one number or one of many.
+    The result is the same to the bit for one number and for an array of it.
     """
     if _is_everywhere(weight, 1):
         return new
@@ -223,7 +218,7 @@ def _between(old: Waveform, new: Waveform, weight: Degree) -> Waveform:
 
 
 def _quotient(new: Degree, before: Degree) -> Degree:
-    """new / (new + before), 0 where there is neither."""
+    """Return new / (new + before); 0 where both are 0."""
     total = new + _double(before)
     if isinstance(total, float):
         return float(new) / total if total else 0.0

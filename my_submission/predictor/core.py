@@ -1,4 +1,4 @@
-"""The predictor: a file or a waveform in, stems out, inside a time budget."""
+"""The predictor: an audio file or a waveform in, stems out, inside a time budget."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ class Predictor:
     """Separates songs with one system, built once.
 
     Args:
-        system: the system, ready to run.
+        system: the system, opened.
         clock: monotonic seconds, for budgets; tests inject their own.
-        notes: what a reader of every report should know, such as why the CPU was chosen.
-        calibration: what work has cost before; only what this predictor measures itself when not given.
-        read_device_memory: looks at the GPU's memory, for the report; None on the CPU.
-        settings: the options it was loaded with that can change a sample, as plain values, for ``separation.json``.
+        notes: notes of every report, such as why the CPU was chosen.
+        calibration: costs of earlier runs; by default only those that this predictor measures.
+        read_device_memory: reads the GPU's memory, for the report; None on the CPU.
+        settings: the options of its loading that can change a sample, as plain values, for ``separation.json``.
     """
 
     def __init__(
@@ -86,16 +86,16 @@ class Predictor:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Stems that come out."""
+        """Names of the stems."""
         return self.system.recipe.sources
 
     def recipe(self, settings: Mapping[str, Any], *, file_format: str, subtype: str) -> StemRecipe:
-        """Return everything but the song that stems depend on.
+        """Return the recipe of stems: everything but the song that they depend on.
 
         Args:
             settings: the options that can change a sample, as plain values.
-            file_format: of the stems.
-            subtype: of the stems.
+            file_format: format of the stems.
+            subtype: sample format of the stems.
         """
         return StemRecipe(
             system=self.system.recipe.name,
@@ -118,9 +118,9 @@ class Predictor:
         Args:
             mixture: float (channels, samples) or (samples,), one or two channels; it is not changed.
             sample_rate: in Hz.
-            budget_seconds: how long it may take; no limit when not given.
-            refine: whether to go beyond what was published (chunks overlapped, shifted passes averaged); when not
-                given, exactly as published without a limit, and whatever time is left over is spent with one.
+            budget_seconds: time limit; default: none.
+            refine: whether to go beyond the published work (overlapped chunks, averaged shifted passes). Default: False
+                without a limit; with a limit, time that is left over is spent on it.
 
         Returns:
             Source to float32 (2, samples), at the input's rate and length; a mono input gives two equal channels.
@@ -190,21 +190,21 @@ class Predictor:
     ) -> SeparationReport:
         """Separate an audio file into ``directory/<source>.<format>``, from disk to disk.
 
-        The stems replace a set that was there before as a whole.
+        A set of stems that is already there is replaced as a whole.
 
         Args:
             path: anything libsndfile or FFmpeg can read, one or two channels, any rate.
-            directory: made if it is not there; files in it are replaced only once every stem is complete.
+            directory: created if missing; files in it are replaced only after every stem is complete.
             subtype: "PCM_16", "PCM_24" or "FLOAT".
             file_format: "wav" or "flac".
-            budget_seconds: how long reading, separating and writing may take together; no limit when not given.
-            spent_seconds: how much of the budget is gone already, such as this song's share of loading the system.
+            budget_seconds: time limit for reading, separating and writing together; default: none.
+            spent_seconds: part of the budget that is already spent, such as on loading the system.
             refine: as for :meth:`separate`.
-            reading: which track of the file to read, and whether more than two channels are mixed down.
-            record: write ``separation.json`` beside the stems, which says what they are; None leaves none there.
+            reading: track of the file to read, and whether more than two channels are mixed down.
+            record: contents of the ``separation.json`` beside the stems; None writes no such file.
 
         Returns:
-            What was done.
+            Report of the separation.
 
         Raises:
             InputError: the file cannot be separated.
@@ -294,7 +294,7 @@ class Predictor:
                 yield from events
                 for block in song.blocks():
                     if isinstance(block, dict):
-                        writer.write(block, waits=budget.is_limited)  # what writing takes must be known there
+                        writer.write(block, waits=budget.is_limited)  # a budget needs the cost of writing
                     else:
                         yield block
             began = budget.elapsed()
@@ -303,7 +303,7 @@ class Predictor:
         yield Finished(done, done)
 
     def _settings(self, budget_seconds: float | None, refine: bool | None, reading: ReadOptions) -> dict[str, Any]:
-        """The options of a separation, for the record of one that was asked for without a command line."""
+        """Return the options of a separation, for the record of a library call."""
         return {**self.settings, "budget": budget_seconds, "refine": refine, **vars(reading)}
 
     def _budget(self, seconds: float | None, spent_seconds: float = 0.0) -> Budget:
@@ -329,7 +329,7 @@ class Predictor:
         return part_key("finish", system=self.system.recipe.name, kind=kind, sample_rate=sample_rate)
 
     def _learn(self, song: SongSeparation, write_cost: WriteCost, seconds: float) -> None:
-        """Remember what this song's parts have cost; ``seconds`` were needed after the last block."""
+        """Store the costs of this song's stages; ``seconds`` were spent after the last block."""
         closing_seconds = max(0.0, seconds - write_cost.min_seconds)
         song.costs.observe(write_cost.closing_key, song.seconds, closing_seconds, is_network=False)
         song.costs.keep()
@@ -371,9 +371,9 @@ class Predictor:
 
 
 def scratch_folder(directory: Path) -> Path:
-    """The folder for a song's anonymous scratch files: the nearest one that exists on the way to ``directory``.
+    """Return the folder of a song's anonymous scratch files: the nearest ancestor of ``directory`` that exists.
 
-    The stems will lie on the same file system, so what fits there fits here, and nothing is left behind.
+    It is on the same file system as the stems, so it has room for as much.
     """
     folder = directory
     while not folder.is_dir() and folder != folder.parent:

@@ -1,4 +1,4 @@
-"""From a system's name to a predictor."""
+"""Loading of a predictor by the name of its system."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ def load(
     max_memory_bytes: int | None = None,
     allow_unverified: bool = False,
 ) -> Predictor:
-    """Build a predictor: check every artefact of the system, open it, keep it.
+    """Load a predictor: check and open every artefact of the system.
 
     Args:
         system: a name that ``python -m my_submission systems`` lists.
-        models_dir: a folder with a ``manifest.json``; this checkout's ``models`` when not given.
-        device: "auto", "cpu", "cuda" or "cuda:N"; a GPU asked for by name is used or refused.
+        models_dir: a folder with a ``manifest.json``; default: ``models`` of this checkout.
+        device: "auto", "cpu", "cuda" or "cuda:N"; a GPU that is named is used or refused.
         precision: "auto", "fp32", "bf16" or "fp16"; half precision runs every network in torch.
         runtime: "auto", "onnx" or "torch", for spectral networks.
-        threads: processors for one run on the CPU, at most those that the process may use; OMP_NUM_THREADS, or all of
-            them, when not given.
+        threads: processors for one run on the CPU, at most those that the process may use; default: OMP_NUM_THREADS, or
+            all of them.
         batch_chunks: spectral chunks in one run; on a GPU as many as its free memory allows, up to eight.
-        max_memory_bytes: of the whole process; batches and segments become smaller to stay below it.
+        max_memory_bytes: limit of the whole process; batches and segments become smaller to stay below it.
         allow_unverified: accept artefacts whose hash is not the published one.
 
     Raises:
         UnknownNameError: there is no such system, device or precision.
         WeightsError: an artefact is missing or damaged; the message says how to get it.
-        DeviceError: the device is not there.
+        DeviceError: the device is not available.
         MdxError: the system cannot work within ``max_memory_bytes``.
     """
     if precision not in PRECISIONS:

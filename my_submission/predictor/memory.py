@@ -1,4 +1,4 @@
-"""Memory, obeyed before the work begins: mechanisms that fit a limit, or a refusal."""
+"""Systems whose batches and segments fit a memory limit; a limit that is too small is refused."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def within_memory(
     """Return the system with batches and segments that keep its work below a limit.
 
     Args:
-        system: opened: its weights count as resident already.
-        max_memory_bytes: of the whole process.
-        resident_bytes: held by the process now; asked of the operating system if not given.
-        is_on_gpu: networks work in a GPU's memory, which is not the process's: only the song's blocks are.
+        system: opened, so its weights count as resident already.
+        max_memory_bytes: limit of the whole process.
+        resident_bytes: memory of the process now; asked from the operating system by default.
+        is_on_gpu: whether networks use a GPU's memory, so that the process only holds the song's blocks.
 
     Returns:
-        The system, and how it differs from the published way, one sentence each.
+        The system, and its differences from the published way, one sentence each.
 
     Raises:
         MdxError: not even the smallest unit of work fits.
@@ -42,17 +42,17 @@ def within_device(
 ) -> tuple[LoadedSystem, tuple[str, ...]]:
     """Return the system with batches and segments that probably fit the free memory of a GPU.
 
-    What runs need was measured on processors and counted from shapes, never on a card: nothing is refused here, and
-    engines halve the batches that do not fit after all.
+    The memory of runs was measured on processors and counted from shapes, not on a card. So nothing is refused here,
+    and engines halve the batches that do not fit.
 
     Args:
-        system: opened: its weights are on the GPU already.
-        free_bytes: of the GPU, now.
+        system: opened, so its weights are on the GPU already.
+        free_bytes: free memory of the GPU now.
         device: its name, for the notes.
         has_fixed_batches: the user has set the batch size.
 
     Returns:
-        The system, and what is smaller than without the limit, one sentence each.
+        The system, and its differences from one without the limit, one sentence each.
     """
     limit = DeviceLimit(free_bytes, device, has_fixed_batches)
     return _fitted(system, lambda mechanism: mechanism.within_device(limit))

@@ -1,4 +1,4 @@
-"""Gathering the record of a separation while it runs."""
+"""The record of a separation, gathered while it runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from my_submission.systems import LoadedSystem
 
 
 class Recorder:
-    """Hashes the song in a thread of its own, beside the work, and makes the record once the stems are complete.
+    """Hashes the song in a thread beside the work, and makes the record after the stems are complete.
 
     Args:
-        system: what separates.
-        recipe: how.
-        request: what the caller says of the record.
+        system: the system that separates.
+        recipe: recipe of the stems.
+        request: the caller's part of the record.
         path: the song.
-        directory: of the stems.
+        directory: folder of the stems.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Recorder:
         self._content = self._pool.submit(self._gather, request.original or path)
 
     def record(self, files: Mapping[str, SetFile], report: SeparationReport) -> dict[str, Any]:
-        """The record of complete stems.
+        """Return the record of complete stems.
 
         Raises:
             InputError: the song could not be read again.
@@ -49,9 +49,9 @@ class Recorder:
         )
 
     def close(self) -> None:
-        """Wait for nothing more."""
+        """Stop the thread without waiting for it."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _gather(self, path: Path) -> dict[str, Any]:
-        versions()  # looked up here once, so that it takes no time when the stems are complete
+        versions()  # looked up here once, which takes no time after the stems are complete
         return dict(self._request.content or content_of(path))

@@ -1,4 +1,4 @@
-"""What a run was made with: system, weights by content, versions, machine."""
+"""The manifest of a run: system, weights by content, versions, machine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PACKAGES = ("numpy", "scipy", "soundfile", "soxr", "av", "onnxruntime-gpu", "onn
 
 
 def run_manifest(system: LoadedSystem, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What every song of a run has in common, as plain values, ready for JSON.
+    """Return the facts that all songs of a run share, as plain values for JSON.
 
     Args:
-        system: what separates.
+        system: the system that separates.
         settings: the options that can change a sample, such as the budget.
     """
     return {
@@ -35,7 +35,7 @@ def run_manifest(system: LoadedSystem, settings: Mapping[str, Any]) -> dict[str,
 
 @lru_cache(maxsize=1)
 def versions() -> Mapping[str, str]:
-    """Versions of this program, Python, and the packages that can change a sample; looked up once per process."""
+    """Return the versions of this program, Python, and the packages that can change a sample; cached per process."""
     found = {"my_submission": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:

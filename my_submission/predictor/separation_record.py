@@ -1,4 +1,4 @@
-"""What a set of stems was made of: the recipe, the song's content, and the record that lies beside the stems."""
+"""The record beside a set of stems: their recipe, the song's content, and the report."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class StemRecipe:
     """Everything but the song that stems depend on.
 
     Attributes:
-        system: its name.
+        system: name of the system.
         weights: artefact name to SHA-256.
         settings: the options that can change a sample, as plain values.
         file_format: "wav" or "flac".
         subtype: "PCM_16", "PCM_24" or "FLOAT".
-        version: of this program.
+        version: version of this program.
     """
 
     system: str
@@ -41,7 +41,7 @@ class StemRecipe:
 
     @property
     def digest(self) -> str:
-        """A hash of all of it."""
+        """A hash of the recipe."""
         facts = {
             "schema": RECORD_SCHEMA,
             "version": self.version,
@@ -53,21 +53,21 @@ class StemRecipe:
         return sha256_of_document(facts)
 
     def key(self, content_sha256: str) -> str:
-        """The name of these stems by what they are made of."""
+        """Return the key of the stems of a song with this content."""
         return hashlib.sha256(f"{content_sha256} {self.digest}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordRequest:
-    """What a caller knows better than the predictor of what ``separation.json`` is to say.
+    """The caller's part of ``separation.json``.
 
     Attributes:
-        song: name of the song; that of the output folder when not given.
-        settings: the options that can change a sample, as the caller was given them; those of the predictor and the
-            call when not given.
-        content: of the song, as :func:`content_of` returns it, with more keys where the caller has any; found out
-            from the file when not given.
-        original: the file that was given, where the one that is separated is a copy.
+        song: name of the song; default: name of the output folder.
+        settings: the options that can change a sample, as given to the caller; default: those of the predictor and the
+            call.
+        content: content of the song, as :func:`content_of` returns it, possibly with more keys; default: read from the
+            file.
+        original: the file that was given, if the one that is separated is a copy.
     """
 
     song: str | None = None
@@ -77,7 +77,7 @@ class RecordRequest:
 
 
 def content_of(path: Path) -> dict[str, Any]:
-    """Return what a song is: its file's name, size, stamp, and hash.
+    """Return the content of a song: its file's name, size, stamp and hash.
 
     Raises:
         InputError: the file cannot be read.
@@ -102,12 +102,12 @@ def separation_record(
     """Return the record of a set of stems, as plain values.
 
     Args:
-        song: its name.
-        recipe: how they were made.
-        content: of the song, see :func:`content_of`.
+        song: name of the song.
+        recipe: recipe of the stems.
+        content: content of the song, see :func:`content_of`.
         files: stem to its file.
         made_with: see :func:`my_submission.predictor.run_manifest.run_manifest`.
-        report: of the separation; paths in it are replaced by names, so that the folder may be moved and given away.
+        report: report of the separation; paths in it are replaced by names, so that the folder can be moved.
     """
     names = {"input_path": content.get("url", content.get("name")), "outputs": {}, "weights": {}}
     names["outputs"] = {name: file.file for name, file in files.items()}
@@ -130,13 +130,13 @@ def separation_record(
 def record_of_copy(
     record: Mapping[str, Any], files: Mapping[str, SetFile], *, file_format: str, subtype: str
 ) -> dict[str, Any]:
-    """Return the record of stems that were copied into another format: as of a separation straight into it.
+    """Return the record of stems that were copied into another format, as if separated into that format.
 
     Args:
-        record: of the stems that were copied.
+        record: record of the stems that were copied.
         files: stem to the copy.
-        file_format: of the copies.
-        subtype: of the copies.
+        file_format: format of the copies.
+        subtype: sample format of the copies.
     """
     made_with = record["made_with"]
     recipe = StemRecipe(
@@ -158,14 +158,13 @@ def record_of_copy(
 
 
 def is_separated_already(song: Path, directory: Path, recipe: StemRecipe) -> bool:
-    """Whether a folder holds the stems of this very song by this very recipe, whole.
+    """Whether a folder holds the complete stems of this song by this recipe.
 
-    What a killed run left in the folder is finished or removed first. Stems that are shares of the mixture, because
-    there was no time for more, do not count.
+    Renames of a killed run are finished or removed first. Stems of which nothing was estimated do not count.
 
     Raises:
         InputError: the song cannot be read.
-        OutputError: the folder cannot be read, or what was left there cannot be finished.
+        OutputError: the folder cannot be read, or a killed run's renames cannot be finished.
     """
     settle(directory)
     record = read_record(directory)
@@ -179,5 +178,5 @@ def is_separated_already(song: Path, directory: Path, recipe: StemRecipe) -> boo
 
 
 def is_made_by(record: Mapping[str, Any], digest: str) -> bool:
-    """Whether a record is of stems made by the recipe of this digest, with time enough to separate anything."""
+    """Whether a record is of stems by the recipe of this digest, of which anything was estimated."""
     return record["recipe"] == digest and record["report"].get("separated") is not False

@@ -277,7 +277,7 @@ class SongSeparation:
         try:
             late = self._worker.late(timeout_seconds=self._forecast().budget.remaining() if waits else 0.0)
         except Exception as error:  # any error of an engine: the stems are being written and must stay
-            logger.exception("%s: failed after it had been left behind", item.stage.name)
+            logger.exception("%s: failed after it had been abandoned", item.stage.name)
             self.notes.append(f"{item.stage.name} failed while the song was written and was left out: {error}")
             self._failed.add(item.stage.cost_key)
             self._overdue = None
@@ -321,7 +321,7 @@ class SongSeparation:
         """Yield the end of every stage, and notes on what was left out."""
         if self._overdue is not None and not self._is_free(self.mixture.samples, waits=False):
             yield self._note(
-                f"{self._overdue.stage.name} had not returned at the deadline and was left behind: it hangs, or this "
+                f"{self._overdue.stage.name} had not returned at the deadline and was abandoned: it hangs, or this "
                 "machine became far slower than it was"
             )
         if self._current is not None:

@@ -1,4 +1,4 @@
-"""What limit a song has, where it may depend on the song's length."""
+"""Time limits of songs, also as multiples of their lengths."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def time_limit_seconds(
     budget_factor: float | None,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
 ) -> float | None:
-    """The time limit for a song; None where there is none.
+    """Return the time limit of a song in seconds, or None.
 
     Args:
         path: the song.
         budget_seconds: the same limit for every song.
-        budget_factor: a limit as a multiple of the song's length; the other is left aside where it is given.
-        reading: how the song is read.
+        budget_factor: limit as a multiple of the song's length; it replaces ``budget_seconds``.
+        reading: options of reading the song.
 
     Raises:
-        MdxError: a factor is given, and the length is not known before the song is decoded.
+        MdxError: a factor is given, and the length is unknown before the song is decoded.
     """
     if budget_factor is None:
         return budget_seconds

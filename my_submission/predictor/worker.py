@@ -1,4 +1,4 @@
-"""Work that may hang: done in a thread of its own, and left behind when it does not return in time."""
+"""Work that may hang: it runs in a thread, which is abandoned if it does not return in time."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _abandoned: dict[threading.Thread, str] = {}
-"""Threads that were left behind, and with what; those that have ended are forgotten when someone asks."""
+"""Abandoned threads, and the keys of their work; threads that have ended are removed by the next look."""
 
 
 class OverrunError(Exception):
-    """The work did not return in time; its thread was left behind."""
+    """The work did not return in time; its thread was abandoned."""
 
 
 @dataclass(frozen=True)
 class Late:
-    """What a task returned that was left behind.
+    """Result of an abandoned task.
 
     Attributes:
-        result: of the task.
-        seconds: what it took.
+        result: result of the task.
+        seconds: its duration.
     """
 
     result: Any
@@ -45,10 +45,10 @@ class Late:
 class Worker:
     """Runs tasks one after the other in one thread, as a context manager.
 
-    The thread is a daemon: one that hangs in a library does not keep the process alive.
+    The thread is a daemon, so one that hangs in a library does not keep the process alive.
 
     Args:
-        clock: monotonic seconds, for how long a task took.
+        clock: monotonic seconds.
     """
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
@@ -69,15 +69,15 @@ class Worker:
             self._thread.join()
 
     def run(self, task: Callable[[], T], *, key: str, timeout_seconds: float) -> T:
-        """The task's result.
+        """Run a task and return its result.
 
         Args:
             task: the work.
-            key: what :func:`is_abandoned` will know it by, should it not return.
-            timeout_seconds: how long to wait for it.
+            key: key for :func:`is_abandoned`, should it not return.
+            timeout_seconds: maximum duration.
 
         Raises:
-            OverrunError: it did not return in time; nothing more can be run here until :meth:`late` has its result.
+            OverrunError: it did not return in time; nothing else can run here until :meth:`late` has its result.
         """
         if self._left_behind is not None:
             raise OverrunError("the task before has not returned")
@@ -91,12 +91,12 @@ class Worker:
                 self._left_behind = future
                 _abandoned[self._thread] = key
                 raise OverrunError(f"no result after {timeout_seconds:.1f} s") from None
-            done = future.result()  # it returned at the last moment, or raised this itself
+            done = future.result()  # it returned at the last moment, or raised this error itself
         result: T = done.result
         return result
 
     def late(self, *, timeout_seconds: float = 0.0) -> Late | None:
-        """What the task that was left behind returns in time; None while it has not. What it raised is raised."""
+        """Return the result of the abandoned task, or raise its error; None if it does not return in time."""
         future = self._left_behind
         if future is None:
             return None
@@ -113,36 +113,27 @@ class Worker:
             future, task = order
             try:
                 future.set_result(task())
-            except BaseException as error:  # it belongs to whoever waits for the result
+            except BaseException as error:  # raised again for the caller that waits for the result
                 future.set_exception(error)
             del future, task, order
 
 
 def _waitable(seconds: float) -> float:
-    """The seconds as far as a thread can wait."""
+    """Return the seconds, limited to what a thread can wait."""
     return min(max(0.0, seconds), threading.TIMEOUT_MAX)
 
 
 def is_abandoned(key: str) -> bool:
-    """Whether work of this key was left behind and is still busy."""
-    return key in _still_busy()
-
-
-def has_abandoned_work() -> bool:
-    """Whether any work that was left behind is still busy: such a process should leave by ``os._exit``."""
-    return bool(_still_busy())
+    """Whether work of this key was abandoned and is still busy."""
+    for thread in [thread for thread in _abandoned if not thread.is_alive()]:
+        del _abandoned[thread]
+    return key in _abandoned.values()
 
 
 def leave(code: int) -> NoReturn:
-    """End the process with an exit code, also while work that was left behind is still busy in a library.
+    """End the process with an exit code, even while abandoned work is still busy in a library.
 
-    An ordinary exit would take down the library under that work, and crash or wait for it; where there is none, it
-    would still take a tenth of a second after the last word.
+    An ordinary exit would unload the library under that work, and crash or wait for it. Without abandoned work, it
+    would take a tenth of a second.
     """
     process.end(code, at_once=True)
-
-
-def _still_busy() -> set[str]:
-    for thread in [thread for thread in _abandoned if not thread.is_alive()]:
-        del _abandoned[thread]
-    return set(_abandoned.values())
