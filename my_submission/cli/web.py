@@ -59,41 +59,14 @@ def _add_addresses(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--max-upload",
-        type=positive_integer,
-        metavar="MIB",
-        default=DEFAULTS.max_upload_mib,
-        help="largest file a visitor may upload (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-uploads",
-        type=positive_integer,
-        metavar="N",
-        default=DEFAULTS.max_uploads,
-        help="files of all visitors together, current songs included (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-uploads-size",
-        type=positive_integer,
-        metavar="MIB",
-        default=DEFAULTS.max_uploads_mib,
-        help="size of all these files together (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-duration",
-        type=positive_number,
-        metavar="SECONDS",
-        default=DEFAULTS.max_song_seconds,
-        help="longest song (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-waiting",
-        type=positive_integer,
-        metavar="N",
-        default=DEFAULTS.max_waiting,
-        help="songs that may wait in the queue (default: %(default)s)",
-    )
+    for option, kind, unit, default, text in (
+        ("--max-upload", positive_integer, "MIB", DEFAULTS.max_upload_mib, "largest file a visitor may upload"),
+        ("--max-uploads", positive_integer, "N", DEFAULTS.max_uploads, "files of all visitors, current songs included"),
+        ("--max-uploads-size", positive_integer, "MIB", DEFAULTS.max_uploads_mib, "size of all these files together"),
+        ("--max-duration", positive_number, "SECONDS", DEFAULTS.max_song_seconds, "longest song"),
+        ("--max-waiting", positive_integer, "N", DEFAULTS.max_waiting, "songs that may wait in the queue"),
+    ):
+        parser.add_argument(option, type=kind, metavar=unit, default=default, help=f"{text} (default: %(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from my_submission.files.cache import cache_folder
 from my_submission.weights.folder import DEFAULT_MODELS_DIR
 
 SEED = 2021
@@ -37,7 +38,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 def add_cache(parser: argparse.ArgumentParser) -> None:
     """The argument that names the folder of remembered measurements."""
-    default = Path.home() / ".cache" / "mdx-training"
+    default = cache_folder() / "training"
     parser.add_argument("--cache", type=Path, default=default, help=f"folder of remembered levels ({default})")
 
 
