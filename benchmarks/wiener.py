@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from my_submission.audio_io import DiskStore, load_mixture
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.geometry import StftGeometry
 from my_submission.mechanisms import MaskingMechanism
-from my_submission.mechanisms.masked_song import MaskedSong, mask_store_shape
+from my_submission.mechanisms.masked_song import MaskedSong
 from my_submission.predictor.peak_memory import peak_memory_bytes
 from my_submission.systems.aimless import MASK_STRETCHES, WienerSettings
 
@@ -36,9 +37,15 @@ def filter_song(minutes: float, scratch: Path) -> None:
     masking = MaskingMechanism(("music",), engine, stft=STFT, chunking=MASK_STRETCHES, wiener=WienerSettings())
     started, processor = time.monotonic(), time.process_time()
     with load_mixture(song, scratch_dir=scratch) as mixture:
-        shape = mask_store_shape(masking, mixture.samples)
-        with DiskStore(*shape, directory=scratch) as masks, DiskStore(2, mixture.samples, directory=scratch) as music:
-            known = MaskedSong(masking, mixture, masks)
+        stores: list[DiskStore] = []
+
+        def new_store(channels: int = 2, samples: int = mixture.samples) -> DiskStore:
+            stores.append(stack.enter_context(DiskStore(channels, samples, directory=scratch)))
+            return stores[-1]
+
+        with ExitStack() as stack:
+            known, music = MaskedSong(masking, mixture, new_store), new_store()
+            n_values = stores[0].channels * stores[0].samples
             while not known.is_masked:
                 known.put(known.estimate())
             masked = time.process_time() - processor
@@ -50,7 +57,7 @@ def filter_song(minutes: float, scratch: Path) -> None:
     print(
         f"{minutes:g} min: peak {peak_memory_bytes() / 1e6:.0f} MB; {1000 * masked / seconds:.0f} ms of processor time "
         f"a second to transform, keep and learn, {1000 * (total - masked) / seconds:.0f} ms to filter; "
-        f"{time.monotonic() - started:.0f} s in all; {shape[0] * shape[1] * 4 / 1e6:.0f} MB of masks on the disk",
+        f"{time.monotonic() - started:.0f} s in all; {n_values * 4 / 1e6:.0f} MB of masks on the disk",
         flush=True,
     )
 

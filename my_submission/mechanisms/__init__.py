@@ -4,15 +4,14 @@ from my_submission.mechanisms.conditioned import ConditionedMechanism, Condition
 from my_submission.mechanisms.masking import MaskingMechanism, MaskingRecipe
 from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
 from my_submission.mechanisms.memory_limits import DeviceLimit, MemoryLimit
-from my_submission.mechanisms.mid_side import MidSideEngine, MidSideMechanism, MidSideRecipe
+from my_submission.mechanisms.mid_side import MidSideRecipe
 from my_submission.mechanisms.mixer import Mixer
 from my_submission.mechanisms.options import Precision, RunOptions, Runtime
 from my_submission.mechanisms.ratio_mask import RatioMaskRecipe
 from my_submission.mechanisms.song_context import NewStore, SongContext
 from my_submission.mechanisms.spectral import SpectralMechanism, SpectralNetwork, SpectralRecipe
 from my_submission.mechanisms.waveform import WaveformMechanism, WaveformRecipe
-from my_submission.mechanisms.wiener import WienerRecipe, WienerStage
-from my_submission.mechanisms.wiener_filter import MultichannelWienerFilter
+from my_submission.mechanisms.wiener import MultichannelWienerFilter, WienerRecipe
 
 __all__ = [
     "ConditionedMechanism",
@@ -23,8 +22,6 @@ __all__ = [
     "MaskingRecipe",
     "Mechanism",
     "MemoryLimit",
-    "MidSideEngine",
-    "MidSideMechanism",
     "MidSideRecipe",
     "Mixer",
     "MultichannelWienerFilter",
@@ -43,5 +40,4 @@ __all__ = [
     "WaveformMechanism",
     "WaveformRecipe",
     "WienerRecipe",
-    "WienerStage",
 ]

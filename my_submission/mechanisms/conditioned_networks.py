@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from my_submission.engines import Device
@@ -16,9 +15,9 @@ from my_submission.engines.conditioned_engine import (
 from my_submission.engines.conditioned_onnx import ConditionedGraphShape, open_conditioned_onnx
 from my_submission.engines.out_of_memory import fitting
 from my_submission.errors import WeightsError
-from my_submission.geometry import SpectralChunking, StftGeometry
+from my_submission.geometry import SpectralChunking
 from my_submission.mechanisms.options import RunOptions
-from my_submission.mechanisms.spectral_networks import OpenedSpectral, stft_of
+from my_submission.mechanisms.spectral_networks import OpenedSpectral, whole_stft_of
 from my_submission.weights import Artefact
 
 STEREO_PARTS = 4
@@ -105,7 +104,7 @@ def spectra_of(artefact: Artefact, path: Path, *, device: Device, threads: int |
     if shape.channels != STEREO_PARTS:
         problem = f"the graph has {shape.channels} channels, {STEREO_PARTS} are needed for stereo"
         raise WeightsError(problem, where=path, hint="use a network of stereo spectra")
-    _check_bins(artefact, path, shape.bins)
+    whole_stft_of(artefact, path, shape.bins)
     return shape
 
 
@@ -115,20 +114,11 @@ def _check_numbers(numbers: Sequence[int], n_known: int, path: Path) -> None:
         raise WeightsError(problem, where=path, hint="use a network that was trained for them")
 
 
-def _check_bins(artefact: Artefact, path: Path, bins: int) -> StftGeometry:
-    """Return the transform of the manifest; the network takes every bin of it."""
-    stft = stft_of(artefact, path, 1)
-    if bins != stft.n_bins:
-        problem = f"the network has {bins} bins, which does not fit n_fft={stft.n_fft} of the manifest"
-        raise WeightsError(problem, where=path, hint="correct n_fft in the manifest")
-    return replace(stft, kept_bins=bins)
-
-
 def _chunking(
     artefact: Artefact, path: Path, bins: int, frames: int, trim_samples: int, overlap_ratio: float
 ) -> SpectralChunking:
     """Return transform, frames, trim and overlap."""
-    stft = _check_bins(artefact, path, bins)
+    stft = whole_stft_of(artefact, path, bins)
     try:
         return SpectralChunking(stft, frames, trim_samples, overlap_ratio)
     except ValueError as error:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from my_submission.audio_io import Mixture, SampleStore
+from my_submission.audio_io import Mixture
 from my_submission.dsp.song_frames import SongFrames
 from my_submission.dsp.wiener import Masks, WienerFilter
 from my_submission.fade_weights import trapezoid
 from my_submission.geometry import FrameChunking
+from my_submission.mechanisms.song_context import NewStore
 from my_submission.stems import Stems, Waveform, unstack_stems
 
 if TYPE_CHECKING:
@@ -32,24 +33,24 @@ class MaskedSong:
     Args:
         mechanism: estimates the masks.
         mixture: the song.
-        store: where the masks are kept; :func:`mask_store_shape` returns its size.
+        new_store: makes the store of the masks.
 
     Attributes:
         spans: stretches of frames without masks.
         n_masked: number of frames, from the first, that have masks.
     """
 
-    def __init__(self, mechanism: MaskingMechanism, mixture: Mixture, store: SampleStore) -> None:
+    def __init__(self, mechanism: MaskingMechanism, mixture: Mixture, new_store: NewStore) -> None:
         self.mechanism = mechanism
         self.samples = mixture.samples
         self.frames = SongFrames(mixture.store.read, mixture.samples, mechanism.stft)
         self.n_masked = 0
         self._n_learned = 0
         self._is_closed = False
-        self._store = store
         self.spans: list[tuple[int, int]] = []
         self.cut(mechanism.chunking if not mechanism.is_whole else FrameChunking(self.frames.count))
         bins, n_targets = mechanism.stft.n_bins, len(mechanism.sources)
+        self._store = new_store(n_targets * STEREO * bins, self.frames.count)
         self._filter = WienerFilter(n_targets, STEREO, bins, mechanism.wiener)
 
     @property
@@ -143,13 +144,3 @@ class MaskedSong:
         stored = self._store.read(first, last)
         shaped = stored.reshape(len(self.mechanism.sources), STEREO, -1, last - first)
         return shaped.swapaxes(-1, -2)
-
-
-def mask_store_shape(mechanism: MaskingMechanism, samples: int) -> tuple[int, int]:
-    """Return channels and length of the store for the masks of a song of ``samples`` samples."""
-    frames = SongFrames(_nothing, samples, mechanism.stft).count
-    return len(mechanism.sources) * STEREO * mechanism.stft.n_bins, frames
-
-
-def _nothing(start: int, stop: int) -> Waveform:
-    return np.zeros((STEREO, stop - start), np.float32)

@@ -7,7 +7,7 @@ stored while the filter accumulates its covariances. Then stems can be made anyw
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 
@@ -15,15 +15,20 @@ from my_submission.dsp.stft import Spectrogram
 from my_submission.dsp.wiener import Masks, WienerSettings
 from my_submission.engines import Engine
 from my_submission.engines.base import Batch
+from my_submission.engines.torch_engine import open_torch
 from my_submission.geometry import SAMPLE_RATE, FrameChunking, StftGeometry
 from my_submission.mechanisms.mask_stages import PROBED_FRAMES, FilterStage, MaskStage
-from my_submission.mechanisms.masked_song import STEREO, MaskedSong, mask_store_shape
-from my_submission.mechanisms.masking_networks import open_masking
+from my_submission.mechanisms.masked_song import STEREO, MaskedSong
 from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
 from my_submission.mechanisms.memory_limits import MemoryLimit
 from my_submission.mechanisms.song_context import SongContext
+from my_submission.mechanisms.spectral_networks import whole_stft_of
 from my_submission.planning import ChunkBuffer
 from my_submission.planning.estimates import refuse_not_finite
+
+if TYPE_CHECKING:
+    from my_submission.networks.band_split_rnn import BandSplitRNN
+    from my_submission.networks.x_umx import XUmx
 
 MASK_ONLY = WienerSettings(has_residual=False, iterations=0)
 """The masked mixture without a filter."""
@@ -59,12 +64,14 @@ class MaskingRecipe(Recipe):
         return (self.network,)
 
     def open(self, opening: Opening) -> MaskingMechanism:
-        """Open the network."""
-        opened = open_masking(opening.artefact(self.network), opening.path(self.network), opening.options)
+        """Open the network in torch."""
+        artefact, path, options = opening.artefact(self.network), opening.path(self.network), opening.options
+        precision, threads = options.torch_precision, options.threads
+        engine = open_torch(path, artefact.architecture, device=options.device, precision=precision, threads=threads)
         return MaskingMechanism(
             self.sources,
-            opened.engine,
-            stft=opened.stft,
+            engine,
+            stft=whole_stft_of(artefact, path, cast("BandSplitRNN | XUmx", engine.network).config.bins),
             chunking=self.chunking,
             wiener=self.wiener,
             is_whole=self.is_whole,
@@ -100,7 +107,7 @@ class MaskingMechanism(Mechanism):
     def stages(self, song: SongContext) -> SongStages:
         """Return the masks of the whole song, then the filter that learns from them."""
         buffer = ChunkBuffer(song.stores(self.sources), song.samples)
-        masked = MaskedSong(self, song.mixture, song.new_store(*mask_store_shape(self, song.samples)))
+        masked = MaskedSong(self, song.mixture, song.new_store)
         filter_name = f"{song.name}, filter"
         key, filter_key = (
             song.cost_key(name, runs_on=self.engine.runs_on, chunking=self.chunking)

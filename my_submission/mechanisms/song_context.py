@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -85,12 +85,9 @@ class SongContext:
             mixed = energy.between(start, stop) if energy is not None else float(stop - start)
             total = 0.0
             for source, share in shares.items():
-                known = _first(buffer.energy_between(source, start, stop) for buffer in earlier)
+                energies = (buffer.energy_between(source, start, stop) for buffer in earlier)
+                known = next((value for value in energies if value is not None), None)
                 total += share * (mixed / len(shares) if known is None else known)
             return total
 
         return benefit
-
-
-def _first(values: Iterable[float | None]) -> float | None:
-    return next((value for value in values if value is not None), None)

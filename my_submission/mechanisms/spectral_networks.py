@@ -145,6 +145,19 @@ def stft_of(artefact: Artefact, path: Path, kept_bins: int) -> StftGeometry:
     return artefact.geometry.with_kept_bins(kept_bins)
 
 
+def whole_stft_of(artefact: Artefact, path: Path, bins: int) -> StftGeometry:
+    """Return the transform that the manifest states, for a network of ``bins`` bins that takes all of them.
+
+    Raises:
+        WeightsError: the manifest states none, or one of another number of bins.
+    """
+    stft = stft_of(artefact, path, 1)
+    if bins != stft.n_bins:
+        problem = f"the network has {bins} bins, which does not fit n_fft={stft.n_fft} of the manifest"
+        raise WeightsError(problem, where=path, hint="correct n_fft in the manifest")
+    return replace(stft, kept_bins=bins)
+
+
 def _torch_shape(artefact: Artefact, path: Path, network: TorchEngine) -> GraphShape:
     """Return the shape of a network in torch: frames from its graph, or from the manifest for a state dict."""
     if artefact.format == "onnx":

@@ -7,7 +7,7 @@ from my_submission.planning.calibration import Calibration, Cost
 from my_submission.planning.cost_model import CostModel, Forecast
 from my_submission.planning.coverage import Coverage
 from my_submission.planning.estimates import ChunkBuffer, EstimateBuffer, SegmentBuffer
-from my_submission.planning.schedule import Plan, PlannedStage, Schedule
+from my_submission.planning.schedule import Plan, Schedule
 from my_submission.planning.stage import Benefit, ClosingStage, Stage, WorkItem
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "EstimateBuffer",
     "Forecast",
     "Plan",
-    "PlannedStage",
     "Schedule",
     "SegmentBuffer",
     "Stage",
