@@ -52,7 +52,7 @@ class SongLimit:
     def __str__(self) -> str:
         texts = [f"{self.seconds:g} s"] if self.seconds is not None else []
         texts += [f"{self.duration_factor:g} x the song's duration"] if self.duration_factor is not None else []
-        return " and ".join(texts) + " a song"
+        return " and ".join(texts) + " per song"
 
 
 def limit_from_environment(environment: Mapping[str, str], otherwise: SongLimit) -> SongLimit:

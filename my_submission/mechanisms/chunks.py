@@ -26,8 +26,6 @@ class ChunkStage(Stage):
     """Chunks of a network, each independent of the others.
 
     Args:
-        name: shown to people.
-        cost_key: key of its cost.
         engine: the network, from chunks (batch, 2, samples) to estimates (batch, …, 2, samples).
         chunking: the network's chunks.
         mixture: the song.

@@ -59,7 +59,7 @@ def open_conditioned(
     separator = open_conditioned_checkpoint(path, artefact.architecture, device=options.device)
     network = separator.config.network
     if artefact.geometry is None or artefact.geometry.frames is None:
-        problem = f"a checkpoint does not tell how many frames {artefact.name} runs at"
+        problem = f"a checkpoint does not state the number of frames of {artefact.name}"
         raise WeightsError(problem, where=path, hint='add "frames": … to its "geometry" in the manifest')
     if artefact.geometry.frames % network.frame_multiple:
         problem = f"frames={artefact.geometry.frames} in the manifest is no multiple of {network.frame_multiple}"
@@ -110,7 +110,7 @@ def spectra_of(artefact: Artefact, path: Path, *, device: Device, threads: int |
 
 def _check_numbers(numbers: Sequence[int], n_known: int, path: Path) -> None:
     if max(numbers) >= n_known:
-        problem = f"the network knows {n_known} sources, and number {max(numbers)} is asked for"
+        problem = f"the network has {n_known} sources, so there is no source number {max(numbers)}"
         raise WeightsError(problem, where=path, hint="use a network that was trained for them")
 
 

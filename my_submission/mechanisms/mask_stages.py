@@ -23,8 +23,6 @@ class MaskStage(Stage):
     """Stretches of a masking network over a song, in its order.
 
     Args:
-        name: shown to people.
-        cost_key: key of its cost.
         song: the masks.
         filter_key: key of the filter's cost.
     """
@@ -87,8 +85,6 @@ class FilterStage(Stage):
     """Stems of a song's masks, in its order; begins after the last mask.
 
     Args:
-        name: shown to people.
-        cost_key: key of its cost.
         song: the masks.
         buffer: where the stems are kept.
     """

@@ -40,11 +40,11 @@ class MemoryLimit:
         """
         if need_bytes <= self.free_bytes:
             return
-        least = (self.resident_bytes + beside_bytes + need_bytes) // _MEBIBYTE + 1
+        sufficient = (self.resident_bytes + beside_bytes + need_bytes) // _MEBIBYTE + 1
         raise MdxError(
             f"{what} needs about {need_bytes // _MEBIBYTE} MiB, and the process holds "
             f"{self.resident_bytes // _MEBIBYTE} MiB already",
-            hint=f"use --max-memory {least} (MiB) or more, or a smaller system",
+            hint=f"use --max-memory {sufficient} (MiB) or more, or a smaller system",
         )
 
 

@@ -164,7 +164,7 @@ def _torch_shape(artefact: Artefact, path: Path, network: TorchEngine) -> GraphS
         return OnnxEngine(path, device=Device("cpu"), threads=1).shape()
     config = cast("TfcTdfNet", network.network).config
     if artefact.geometry is None or artefact.geometry.frames is None:
-        problem = f"a state dict does not tell how many frames {artefact.name} runs at"
+        problem = f"a state dict does not state the number of frames of {artefact.name}"
         raise WeightsError(problem, where=path, hint='add "frames": … to its "geometry" in the manifest')
     if artefact.geometry.frames % config.frame_multiple:
         problem = f"frames={artefact.geometry.frames} in the manifest is no multiple of {config.frame_multiple}"

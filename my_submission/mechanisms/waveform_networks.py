@@ -78,7 +78,7 @@ def open_waveform(
         if not is_legacy_torch_file(path):
             demucs = open_demucs(path, threads=options.threads)
             return OpenedWaveform(_with_rounding(demucs, artefact, options), demucs.config.valid_length)
-        logger.info("%s runs in torch, which alone reads its old format", path.name)
+        logger.info("%s runs in torch, because only torch reads its old format", path.name)
     network = open_torch(
         path,
         artefact.architecture,

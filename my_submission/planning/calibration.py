@@ -119,7 +119,7 @@ def _read(path: Path) -> dict[str, Cost]:
     except FileNotFoundError:
         return {}
     except (OSError, DocumentError) as error:
-        logger.warning("%s cannot be used (%s); everything is measured anew", path, error)
+        logger.warning("%s cannot be used (%s); everything is measured again", path, error)
         return {}
     return dict(stored.costs)
 
@@ -129,4 +129,4 @@ def _write(path: Path, costs: Mapping[str, Cost]) -> None:
     try:
         write_whole(path, (json.dumps(document, indent=1) + "\n").encode())
     except OutputError as error:
-        logger.warning("%s cannot be written (%s); the next run measures anew", path, error.problem)
+        logger.warning("%s cannot be written (%s); the next run measures again", path, error.problem)

@@ -193,8 +193,8 @@ class SegmentBuffer:
         for offset, end, low, high, _ in self._touching(start, stop):
             degree[low - start : high - start] += self._covered.ramps(offset, end, low, high)
         np.minimum(degree, 1, out=degree)
-        least = float(degree.min(initial=1.0))
-        return least if least == degree.max(initial=0.0) else degree
+        minimum = float(degree.min(initial=1.0))
+        return minimum if minimum == degree.max(initial=0.0) else degree
 
     def _touching(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int, int]]:
         """Yield offset, end, first and last common sample, and weights' length of every segment in the span."""

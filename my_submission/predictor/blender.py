@@ -42,7 +42,7 @@ class BlendedBuffer:
         stems = self.buffer.read(start, stop)
         degrees = {source: self.buffer.degree(source, start, stop) for source in stems}
         if self.mixer is not None:
-            common = _least(list(degrees.values()))
+            common = _minimum(list(degrees.values()))
             if not _is_everywhere(common, 0):
                 mixed = self.mixer.mix(stems, mixture)
                 stems = {source: _between(stems[source], mixed[source], common) for source in stems}
@@ -130,8 +130,8 @@ class StemBlender:
                     for start, stop in coverage.stretches:
                         union.add(start, stop)
         shares = {source: union.covered_samples / self.mixture.samples for source, union in unions.items()}
-        least = min(shares.values(), default=0.0)
-        return {source: shares.get(source, least) for source in self.sources}
+        minimum = min(shares.values(), default=0.0)
+        return {source: shares.get(source, minimum) for source in self.sources}
 
     def block_bounds(self) -> Iterator[tuple[int, int]]:
         """Yield start and stop of the blocks of the song."""
@@ -165,7 +165,7 @@ class StemBlender:
                 weight = share * _double(degree)
                 stems[source] = _between(stems[source], estimates[source], _quotient(weight, weights[source]))
                 weights[source] = _double(weights[source]) + weight
-                degrees[source] = _most(degrees[source], degree)
+                degrees[source] = _maximum(degrees[source], degree)
         return stems, degrees
 
     def _over(
@@ -230,14 +230,14 @@ def _double(degree: Degree) -> Degree:
     return degree if isinstance(degree, float) else degree.astype(np.float64)
 
 
-def _least(degrees: Sequence[Degree]) -> Degree:
-    least = degrees[0]
+def _minimum(degrees: Sequence[Degree]) -> Degree:
+    minimum = degrees[0]
     for degree in degrees[1:]:
-        least = _plain(np.minimum(least, degree))
-    return least
+        minimum = _plain(np.minimum(minimum, degree))
+    return minimum
 
 
-def _most(first: Degree, second: Degree) -> Degree:
+def _maximum(first: Degree, second: Degree) -> Degree:
     return _plain(np.maximum(first, second))
 
 

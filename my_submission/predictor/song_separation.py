@@ -285,7 +285,7 @@ class SongSeparation:
         if late is None:
             return False
         self._overdue = None
-        logger.info("%s: came back after %.2f s", item.stage.name, late.seconds)
+        logger.info("%s: returned late, after %.2f s", item.stage.name, late.seconds)
         self.costs.observe(item.stage.cost_key, item.audio_seconds, late.seconds)
         if item.first_sample is None or item.first_sample >= after:
             item.commit(late.result)

@@ -80,7 +80,7 @@ class Worker:
             OverrunError: it did not return in time; nothing else can run here until :meth:`late` has its result.
         """
         if self._left_behind is not None:
-            raise OverrunError("the task before has not returned")
+            raise OverrunError("the previous task has not returned")
         began = self._clock()
         future: Future[Late] = Future()
         self._tasks.put((future, lambda: Late(task(), self._clock() - began)))

@@ -327,7 +327,7 @@ def test_artefacts_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> 
     assert isinstance(recipe, ConditionedRecipe)
     options = RunOptions(device=CPU, threads=1)
     for name, geometry, message in (
-        ("small/state", {"n_fft": 64, "hop": HOP}, "how many frames"),
+        ("small/state", {"n_fft": 64, "hop": HOP}, "the number of frames"),
         ("small/state", {"n_fft": 64, "hop": HOP, "frames": 30}, "no multiple of 4"),
         ("small/state", {"n_fft": 128, "hop": HOP, "frames": 32}, "does not fit n_fft=128"),
         ("small/state", {"n_fft": 64, "hop": HOP, "frames": 8}, "do not fit the recipe"),
@@ -340,7 +340,7 @@ def test_artefacts_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> 
         with pytest.raises(WeightsError, match=message):
             open_conditioned(ModelsFolder(tmp_path).artefact(name), path, options, **arguments(recipe))
     beyond = ConditionedRecipe("small/state", ("e",), 64, order=("a", "b", "c", "d", "e"))
-    with pytest.raises(WeightsError, match="knows 4 sources, and number 4"):
+    with pytest.raises(WeightsError, match="has 4 sources, so there is no source number 4"):
         open_conditioned(models.artefact("small/state"), models.path("small/state"), options, **arguments(beyond))
     half = RunOptions(device=CPU, precision="bf16")
     with pytest.raises(MdxError, match="is a graph, which runs in fp32"):

@@ -49,7 +49,7 @@ def test_a_damaged_file_is_measured_anew_and_said(
     path.write_text(content)
     calibration = Calibration(path)
     assert calibration.get("a") is None
-    assert "measured anew" in caplog.text
+    assert "measured again" in caplog.text
     calibration.update({"a": Cost(1.0, 1.0)})
     assert Calibration(path).get("a") == Cost(1.0, 1.0)
 

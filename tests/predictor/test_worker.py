@@ -45,7 +45,7 @@ def test_work_that_does_not_return_is_known_until_it_does() -> None:
             worker.run(release.wait, key="slow", timeout_seconds=0.01)
         assert is_abandoned("slow")
         assert not is_abandoned("other")
-        with pytest.raises(OverrunError, match="before"):
+        with pytest.raises(OverrunError, match="previous"):
             worker.run(threading.get_ident, key="other", timeout_seconds=60.0)
         release.set()
         worker._thread.join(0)

@@ -256,7 +256,7 @@ def test_a_calibration_that_cannot_be_used_is_measured_anew(tmp_path: Path, capl
     with caplog.at_level(logging.WARNING):
         path.write_bytes(DEEP)
         assert Calibration(path).get("a") is None
-    assert "measured anew" in caplog.text
+    assert "measured again" in caplog.text
 
 
 def test_a_kept_score_that_cannot_be_used_is_scored_again(tmp_path: Path) -> None:
