@@ -39,7 +39,7 @@ def saved(path: Path, model: Any) -> Path:
 
 
 def saved_with_companion(path: Path, location: str = "weights.bin", **how: Any) -> Path:
-    """Write a model whose weights lie in another file beside it; that file is written only where it is a plain name."""
+    """Write a model whose weights are in another file beside it; that file is written only where it is a plain name."""
     scale = np.full((4, BINS, FRAMES), 0.25, np.float32)
     model = scaling_graph(scale, **how)
     (tensor,) = model.graph.initializer

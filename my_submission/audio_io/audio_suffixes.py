@@ -24,9 +24,9 @@ def passed_over(place: object, files: Iterable[PurePath], *, n_folders: int = 0)
     """Return a note on the files that a search skipped, with counts by suffix; None where it skipped none."""
     counts = Counter(file.suffix.lower() for file in files)
     kinds = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts.most_common()]
-    told = []
+    parts = []
     if counts:
-        told.append(f"{sum(counts.values())} file(s) ({', '.join(kinds)})")
+        parts.append(f"{sum(counts.values())} file(s) ({', '.join(kinds)})")
     if n_folders:
-        told.append(f"{n_folders} folder(s)")
-    return f"{place}: skipped {' and '.join(told)}; name them one by one if they are songs" if told else None
+        parts.append(f"{n_folders} folder(s)")
+    return f"{place}: skipped {' and '.join(parts)}; name them one by one if they are songs" if parts else None

@@ -26,7 +26,7 @@ class _PartReader(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._stop - self._start}[whence]
         if base + offset < 0:
-            raise ValueError(f"position {base + offset} lies before the start")
+            raise ValueError(f"position {base + offset} is before the start")
         self._position = base + offset
         return self._position
 

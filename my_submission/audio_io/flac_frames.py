@@ -32,8 +32,8 @@ def flac_facts(file: BinaryIO) -> FileFacts:
     n_samples = _end_sample(file, size_of(file) if next_at is None else next_at, int.from_bytes(head[8:10], "big"))
     if not n_declared or n_samples is None or n_samples <= n_declared:
         return FileFacts(next_at=next_at)
-    said = f"its header counts {n_declared} samples and its last frame ends at sample {n_samples}"
-    return FileFacts(next_at=next_at, needs_ffmpeg=said, notes=(f"{said}; all of them were read",))
+    mismatch = f"its header counts {n_declared} samples and its last frame ends at sample {n_samples}"
+    return FileFacts(next_at=next_at, needs_ffmpeg=mismatch, notes=(f"{mismatch}; all of them were read",))
 
 
 def _joined_at(file: BinaryIO, position: int) -> int | None:

@@ -59,16 +59,16 @@ def mpeg_facts(file: BinaryIO) -> FileFacts:
     n_bytes, n_declared_bytes = file_bytes - start, declared[1] or 0
     has_all_bytes = 0 < n_declared_bytes <= n_bytes
     seconds = first.n_samples / first.sample_rate
-    said = f"its Xing tag counts {n_declared} frames ({n_declared * seconds:.3f} s)"
+    mismatch = f"its Xing tag counts {n_declared} frames ({n_declared * seconds:.3f} s)"
     if not is_unbroken:
         return FileFacts(declared_seconds=n_declared * seconds, needs_ffmpeg="it contains more than frames and tags")
     if n_missing == 0 or (n_missing == 1 and has_all_bytes):  # some encoders count the frame of the tag
         is_near = not n_declared_bytes or abs(n_bytes - n_declared_bytes) < _BYTES_OFF * n_declared_bytes
-        return FileFacts(has_exact_length=is_near, needs_ffmpeg=None if is_near else f"{said}, but other bytes")
+        return FileFacts(has_exact_length=is_near, needs_ffmpeg=None if is_near else f"{mismatch}, but other bytes")
     there = f"{n_frames} ({n_frames * seconds:.3f} s) are there"
     if n_missing > _MAX_MISSING_FRAMES and not has_all_bytes:
-        return FileFacts(missing=f"{said} and {there}")
-    return FileFacts(needs_ffmpeg=said, notes=(f"{said}, {there}; all of them were read",))
+        return FileFacts(missing=f"{mismatch} and {there}")
+    return FileFacts(needs_ffmpeg=mismatch, notes=(f"{mismatch}, {there}; all of them were read",))
 
 
 def tag_bytes(file: BinaryIO, start: int = 0) -> int:

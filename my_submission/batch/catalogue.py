@@ -127,7 +127,7 @@ def _songs_of(place: RemotePath, avoided: str | None, on_note: Callable[[str], N
 
 
 def _is_file_by_name(place: RemotePath) -> bool:
-    """Whether the name tells that this is a file, so that a store is not queried for every line of a long list."""
+    """Whether the name shows that this is a file, so that a store is not queried for every line of a long list."""
     is_plain = not _PATTERN_SIGNS & set(place.file_name)
     return is_plain and not place.is_local and is_audio(PurePosixPath(place.file_name))
 

@@ -29,9 +29,9 @@ def find_missing(artefact: Artefact, path: Path) -> str | None:
     for location, n_bytes in companions_of(artefact, path).items():
         beside = path.parent / location
         if not beside.is_file():
-            return f"its weights lie in {location!r} beside it, which is not there"
+            return f"its weights are in {location!r} beside it, which is missing"
         if beside.stat().st_size < n_bytes:
-            return f"its weights lie in {location!r}, which has {beside.stat().st_size} of at least {n_bytes} bytes"
+            return f"its weights are in {location!r}, which has {beside.stat().st_size} of at least {n_bytes} bytes"
     return None
 
 
@@ -54,7 +54,7 @@ def refuse_clash(
         if beside.is_file() and not sharing and _uses(artefact, target, beside):
             return
     raise WeightsError(
-        f"its weights lie in {location!r}, and another file of that name is there",
+        f"its weights are in {location!r}, and another file has that name",
         where=beside,
         hint="export the graph into one file, or move the other file away",
     )

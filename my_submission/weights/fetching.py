@@ -250,7 +250,7 @@ class _Placement:
         finally:
             arriving.unlink(missing_ok=True)
         if (found := staged.stat().st_size) < n_bytes:
-            problem = f"its weights lie in {location!r}, which has {found} of at least {n_bytes} bytes"
+            problem = f"its weights are in {location!r}, which has {found} of at least {n_bytes} bytes"
             raise WeightsError(problem, where=candidate.label)
 
     def _check(self, staged: Path) -> None:

@@ -152,7 +152,7 @@ def read_manifest(directory: Path) -> tuple[Artefact, ...]:
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=manifest) from error
     except DocumentError as error:
-        hint = f"{error.hint or 'mend the file'}; models/README.md describes the entries"
+        hint = f"{error.hint or 'fix the file'}; models/README.md describes the entries"
         raise WeightsError(f"is no manifest ({error})", where=manifest, hint=hint) from error
 
 

@@ -107,7 +107,7 @@ class StoredTensor:
             is_inside = bool(parts) and ".." not in parts and not self.location.startswith("/")
             if not is_inside or set(self.location) & set("\\:\0"):
                 raise _MalformedError(
-                    f"the tensor {label!r} lies in {self.location[:80]!r}, which is outside the file's own folder"
+                    f"the tensor {label!r} is stored in {self.location[:80]!r}, which is outside the file's own folder"
                 )
             self._number("offset")
             return
@@ -189,11 +189,11 @@ def check_graph_file(path: Path) -> None:
         beside = path.parent / location
         size = beside.stat().st_size if beside.is_file() else None
         if size is None or size < n_bytes:
-            found = "is not there" if size is None else f"has {size} of at least {n_bytes} bytes"
+            found = "is missing" if size is None else f"has {size} of at least {n_bytes} bytes"
             raise WeightsError(
-                f"its weights lie in {location!r} beside it, which {found}",
+                f"its weights are in {location!r} beside it, which {found}",
                 where=path,
-                hint="bring both with: python -m my_submission fetch NAME --from FOLDER, or export into one file",
+                hint="fetch both with: python -m my_submission fetch NAME --from FOLDER, or export into one file",
             )
 
 

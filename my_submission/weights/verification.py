@@ -73,7 +73,7 @@ def _verify_one(artefact: Artefact, path: Path, graph_check: GraphCheck | None) 
     if not has_known_digest(artefact):
         status, detail = "unverified", f"no hash is known; sha256 {sha256_of(path)}"
     elif beside:
-        status, detail = "unverified", f"its weights lie in {', '.join(map(repr, beside))}, of which no hash is known"
+        status, detail = "unverified", f"its weights are in {', '.join(map(repr, beside))}, of which no hash is known"
     else:
         status, detail = "ok", f"{'sha256' if artefact.sha256 else 'the published digits of sha256'} as expected"
     return VerifyResult(artefact.name, status, f"{detail}; {opened}")

@@ -180,7 +180,7 @@ def test_weights_beside_the_graph_are_used_and_their_absence_is_told(tmp_path: P
     with pytest.raises(WeightsError, match=r"'weights\.bin' beside it, which has 5 of at least 2048 bytes"):
         open_onnx(moved, device=CPU)
     (tmp_path / "b/weights.bin").unlink()
-    with pytest.raises(WeightsError, match=r"'weights.bin' beside it, which is not there.*fetch NAME --from FOLDER"):
+    with pytest.raises(WeightsError, match=r"'weights.bin' beside it, which is missing.*fetch NAME --from FOLDER"):
         load_model(moved)
 
 
@@ -234,7 +234,7 @@ def test_weights_that_do_not_come_along_are_told(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"'weights\.bin', which has 5 of at least 2048 bytes"):
         fetch(models, ["mine/bass"], from_path=usb)
     (tmp_path / "usb/weights.bin").unlink()
-    with pytest.raises(WeightsError, match=r"'weights\.bin' beside it, which cannot be had.*holds both files"):
+    with pytest.raises(WeightsError, match=r"'weights\.bin' beside it, which cannot be fetched.*holds both files"):
         fetch(models, ["mine/bass"], from_path=usb)
     assert files_in(models) == []
 
@@ -245,11 +245,11 @@ def test_weights_never_replace_what_is_not_theirs(tmp_path: Path) -> None:
     fetch(models, ["mine/bass"], from_path=usb)
     other = saved_with_companion(tmp_path / "usb/drums.onnx")
     (tmp_path / "usb/weights.bin").write_bytes(bytes(2048))
-    with pytest.raises(WeightsError, match="another file of that name is there"):
+    with pytest.raises(WeightsError, match="another file has that name"):
         fetch(models, ["mine/drums"], from_path=other)
     for location in ("bass.onnx", "drums.onnx"):
         taken = saved_with_companion(tmp_path / "usb/taken.onnx", location)
-        with pytest.raises(WeightsError, match="another file of that name is there"):
+        with pytest.raises(WeightsError, match="another file has that name"):
             fetch(models, ["mine/drums"], from_path=taken)
     assert files_in(models) == ["mine/bass.onnx", "mine/weights.bin"]
     assert model_of(models.path("mine/bass")).graph.name == "scaling"
