@@ -27,7 +27,7 @@ from my_submission.engines.onnx_engine import OnnxEngine, cuda_options
 from my_submission.engines.torch_engine import Precision, TorchEngine, float32_products
 from my_submission.graphs.half_precision import half_precision
 from my_submission.graphs.tfc_tdf_walk import load_model
-from my_submission.networks.tfc_tdf_graph import from_onnx
+from my_submission.networks.tfc_tdf_weights import from_onnx
 from my_submission.predictor import load
 
 SYSTEM_WAYS: dict[str, dict[str, Any]] = {

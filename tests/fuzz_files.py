@@ -40,7 +40,7 @@ from my_submission.engines.frame_major import FrameMajorOnnx
 from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.errors import MdxError
 from my_submission.networks.lightning_checkpoints import read_settings
-from my_submission.networks.state_dict import load_state_dict, map_state_dict
+from my_submission.networks.state_dict import load_state_dict
 from my_submission.planning.calibration import Calibration
 from my_submission.weights import ModelsFolder, check_checksums, fetch, read_state_dict, read_tensor_shapes
 from my_submission.weights.archives import extract_member
@@ -192,7 +192,6 @@ def _checkpoints(folder: Path) -> list[Target]:
 
     def read_zip(path: Path) -> None:
         read_tensor_shapes(path)
-        map_state_dict(path)
         load_state_dict(path)
         check_checksums(path)
         read_state_dict(path)
@@ -210,7 +209,7 @@ def _checkpoints(folder: Path) -> list[Target]:
     return [
         Target("zip.th", made["zip"], read_zip, (*BYTES, in_record, in_record)),
         Target("network.th", made["zip"], read_as_network, (*BYTES, in_record, in_record)),
-        Target("lightning.ckpt", made["lightning"], map_state_dict, (*BYTES, in_record)),
+        Target("lightning.ckpt", made["lightning"], load_state_dict, (*BYTES, in_record)),
         Target("run.ckpt", made["run"], read_checkpoint, (*BYTES, in_record)),
         Target("legacy.pt", legacy, load_state_dict, BYTES),
     ]

@@ -78,7 +78,8 @@ def random_demucs(channels: int = 4, *, seed: int = 0) -> Demucs:
     """A Demucs v2 of random weights in evaluation mode."""
     import torch
 
-    from my_submission.networks.demucs import Demucs, DemucsConfig
+    from my_submission.graphs.demucs_shape import DemucsConfig
+    from my_submission.networks.demucs import Demucs
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import open_conditioned_checkpoint
-from my_submission.engines.onnx_engine import open_onnx
+from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.engines.spleeter_onnx import ARCHITECTURE as SPLEETER
-from my_submission.engines.spleeter_onnx import open_spleeter
-from my_submission.engines.torch_engine import NETWORKS
+from my_submission.engines.spleeter_onnx import SpleeterGraph
+from my_submission.engines.torch_engine import TORCH_ARCHITECTURES, load_network
 from my_submission.mechanisms.conditioned_networks import is_conditioned, spectra_of
 from my_submission.mechanisms.mixer import read_mixer
 from my_submission.mechanisms.spectral_networks import chunking_of
@@ -47,9 +47,9 @@ def open_graph(artefact: Artefact, path: Path) -> None:
     if is_conditioned(artefact):
         spectra_of(artefact, path, device=Device("cpu"))
     elif artefact.architecture == SPLEETER:
-        open_spleeter(path, device=Device("cpu"))
+        SpleeterGraph.open(path, device=Device("cpu"))
     else:
-        chunking_of(artefact, path, open_onnx(path, device=Device("cpu")).shape())
+        chunking_of(artefact, path, OnnxEngine.open(path, device=Device("cpu")).shape())
 
 
 def open_network(artefact: Artefact, path: Path) -> None:
@@ -64,5 +64,5 @@ def open_network(artefact: Artefact, path: Path) -> None:
         read_mixer(path, MUSIC_SOURCES)
     elif is_conditioned(artefact):
         open_conditioned_checkpoint(path, artefact.architecture, device=Device("cpu"))
-    elif artefact.architecture in NETWORKS:
-        NETWORKS[artefact.architecture](path)
+    elif artefact.architecture in TORCH_ARCHITECTURES:
+        load_network(path, artefact.architecture)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from my_submission.cli.artefacts import add_models_dir
 from my_submission.engines import Device
-from my_submission.engines.onnx_engine import open_onnx
+from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.mechanisms.spectral_networks import chunking_of
 from my_submission.systems import SYSTEMS, SystemRecipe
 from my_submission.weights import ModelsFolder
@@ -66,7 +66,7 @@ def _cutoffs(system: SystemRecipe, models: ModelsFolder, missing: list[str]) -> 
 
 def _cutoff(models: ModelsFolder, name: str) -> float:
     path = models.path(name)
-    shape = open_onnx(path, device=Device("cpu")).shape()
+    shape = OnnxEngine.open(path, device=Device("cpu")).shape()
     return chunking_of(models.artefact(name), path, shape).stft.cutoff_hz
 
 

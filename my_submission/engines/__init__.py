@@ -1,6 +1,6 @@
-"""Engines: one batch in, one batch out.
+"""Engines run networks: one batch in, one batch out, as :class:`Engine` defines.
 
-The whole contract is :class:`Engine`. Only this package imports onnxruntime, and it and ``networks`` import torch.
+Only this package imports onnxruntime and OpenVINO; torch is imported here and in ``networks``.
 """
 
 from my_submission.engines.base import DeferredEngine, Engine, SegmentsEngine

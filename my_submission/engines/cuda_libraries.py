@@ -1,4 +1,4 @@
-"""CUDA's libraries, loaded before onnxruntime looks for them."""
+"""CUDA's libraries, loaded before onnxruntime searches for them."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 CUDNN_NAMES = ("cudnn64_9.dll",) if os.name == "nt" else ("libcudnn.so.9", "libcudnn.so")
-"""Where onnxruntime looks for cuDNN, at the first convolution."""
+"""Names under which onnxruntime searches for cuDNN, at the first convolution."""
 
 
 def load_cuda_libraries(runtime: Any) -> None:
     """Load CUDA and cuDNN into this process for an onnxruntime module.
 
-    A CUDA build of torch has loaded its own once it is imported, wherever they lie; onnxruntime itself looks only
-    beside itself and where the system looks. cuDNN it opens at the first convolution, so a session without it opens,
-    and fails in the middle of a song: it is asked for here.
+    Importing a CUDA build of torch loads its own libraries; onnxruntime searches only its own folder and the system's.
+    It opens cuDNN at the first convolution, in the middle of a song, so a missing cuDNN is detected here instead.
 
     Raises:
-        OSError: there is no cuDNN.
+        OSError: cuDNN cannot be loaded.
     """
     with contextlib.suppress(ImportError):
         import torch  # noqa: F401
     if hasattr(runtime, "preload_dlls"):
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said):
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
             runtime.preload_dlls()
-        logger.debug("preload_dlls: %s", said.getvalue())
+        logger.debug("preload_dlls: %s", output.getvalue())
     failures: list[OSError] = []
     for name in CUDNN_NAMES:
         try:

@@ -1,4 +1,4 @@
-"""The memory of a GPU: what is free now, and the most that was in use while something ran."""
+"""Free and peak memory of a GPU."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from my_submission.engines.devices import Device
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.1
-"""Between two looks at what is in use: onnxruntime and torch keep what they took until a song's last run, at least."""
+POLL_SECONDS = 0.1
+"""Time between two readings; onnxruntime and torch keep their memory at least until a song's last run."""
 
 PLENTY_SHARE = 0.75
-"""Of a GPU's memory: where more is free, what libraries keep for later runs is left to them. The next part is planned
-for less than this (``predictor.memory.DEVICE_SHARE`` of what was free at first), so it still fits."""
+"""Share of a GPU's memory; if more is free, libraries keep their caches. The next stage is planned for less than this
+(``predictor.memory.DEVICE_SHARE`` of the memory free at first), so it still fits."""
 
 
 @dataclass(frozen=True)
 class DeviceMemory:
-    """Memory of a GPU in bytes, whoever uses it."""
+    """Memory of a GPU in bytes, over all processes."""
 
     free_bytes: int
     total_bytes: int
 
     @property
     def used_bytes(self) -> int:
-        """What is in use, by this process and others."""
+        """Memory in use by all processes."""
         return self.total_bytes - self.free_bytes
 
 
 ReadMemory = Callable[[], DeviceMemory]
-"""Looks at a GPU's memory."""
+"""Reads a GPU's memory."""
 
 
 def memory_reader(device: Device) -> ReadMemory | None:
-    """What looks at a device's memory; None for the CPU, and where torch, which is asked, cannot use the GPU."""
+    """Return the reader of a GPU's memory; None for the CPU, or if torch, which reads it, cannot use the GPU."""
     if device.kind == "cpu":
         return None
     import torch
@@ -57,10 +57,10 @@ def _read(index: int) -> DeviceMemory:
     return DeviceMemory(*torch.cuda.mem_get_info(index))
 
 
-def gives_back(device: Device) -> bool:
-    """Whether working memory is to be given back after a last run: always on the CPU, on a GPU where it is scarce.
+def is_memory_released(device: Device) -> bool:
+    """Return whether to release working memory after a last run: on the CPU always, on a GPU if memory is scarce.
 
-    Giving gigabytes back to CUDA and asking for them again takes milliseconds, a few times a song.
+    Returning gigabytes to CUDA and allocating them again takes milliseconds, a few times per song.
     """
     if (read := memory_reader(device)) is None:
         return True
@@ -68,23 +68,23 @@ def gives_back(device: Device) -> bool:
     return memory.free_bytes <= PLENTY_SHARE * memory.total_bytes
 
 
-def give_back_cache(device: Device) -> None:
-    """After a last run, give what torch keeps for later ones back to CUDA, where a GPU's memory is scarce."""
-    if device.kind == "cuda" and gives_back(device):
+def release_cache(device: Device) -> None:
+    """Return torch's cached memory to CUDA if the GPU's memory is scarce."""
+    if device.kind == "cuda" and is_memory_released(device):
         import torch
 
         torch.cuda.empty_cache()
 
 
 class PeakMemoryMeter:
-    """Looks at a GPU's memory again and again inside a with block.
+    """Polls a GPU's memory in a with block.
 
     Args:
-        read: looks once; None where there is no GPU, and nothing is done.
-        interval_seconds: between two looks.
+        read: reads the memory; None without a GPU, for which nothing is measured.
+        interval_seconds: time between two readings.
     """
 
-    def __init__(self, read: ReadMemory | None, *, interval_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, read: ReadMemory | None, *, interval_seconds: float = POLL_SECONDS) -> None:
         self._read = read
         self._interval_seconds = interval_seconds
         self._peak: int | None = None
@@ -105,14 +105,14 @@ class PeakMemoryMeter:
 
     @property
     def peak_bytes(self) -> int | None:
-        """The most memory in use so far, other processes' included; None where it is not known."""
+        """Maximum memory in use so far, over all processes; None if unknown."""
         return self._peak
 
     def _watch(self) -> None:
         while self._read is not None:
             try:
                 used = self._read().used_bytes
-            except RuntimeError as error:  # torch's for whatever CUDA reports
+            except RuntimeError as error:  # torch's type for errors of CUDA
                 logger.warning("the GPU's memory can no longer be read: %s", error)
                 return
             self._peak = max(used, self._peak or 0)

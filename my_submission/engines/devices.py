@@ -1,4 +1,4 @@
-"""Devices by name, and what is really there behind the name."""
+"""Devices by name, their availability, and their errors."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from my_submission.errors import DeviceError, DeviceMemoryError, MdxError, Unkno
 logger = logging.getLogger(__name__)
 
 _MEMORY_FAILURES = ("allocate", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "smaller than requested bytes")
-"""How onnxruntime, torch, CUDA, cuDNN and cuBLAS say that there is no memory."""
+"""Phrases of out-of-memory errors of onnxruntime, torch, CUDA, cuDNN and cuBLAS."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device that work runs on.
+    """A device that networks run on.
 
     Attributes:
         kind: "cpu" or "cuda".
         index: which GPU; 0 for the CPU.
-        note: why ``auto`` chose this one, empty when the user named it.
+        note: why ``auto`` chose it; empty if the user named it.
     """
 
     kind: Literal["cpu", "cuda"]
@@ -39,7 +39,7 @@ class Device:
 
 
 def parse_device(text: str) -> Device | None:
-    """The device a user names: ``None`` for "auto", else "cpu", "cuda" or "cuda:N".
+    """Return the device that a user names by "cpu", "cuda" or "cuda:N"; None for "auto".
 
     Raises:
         UnknownNameError: anything else.
@@ -55,29 +55,29 @@ def parse_device(text: str) -> Device | None:
 
 
 def resolve_device(text: str) -> Device:
-    """The device that work will run on.
+    """Return the device that networks will run on.
 
     Raises:
-        DeviceError: a GPU was asked for by name and the driver shows none of that number.
+        DeviceError: the driver shows no GPU of that number.
     """
-    asked = parse_device(text)
-    if asked is not None and asked.kind == "cpu":
-        return asked
+    named = parse_device(text)
+    if named is not None and named.kind == "cpu":
+        return named
     count, reason = cuda_devices()
-    if asked is None:
+    if named is None:
         if count:
             return Device("cuda", 0, note=f"auto: {count} CUDA device(s) found")
         logger.info("auto: running on the CPU, %s", reason)
         return Device("cpu", note=f"auto: {reason}")
-    if asked.index >= count:
-        problem = f"the device {asked} is not there ({reason or f'{count} CUDA device(s) found'})"
+    if named.index >= count:
+        problem = f"the device {named} is not there ({reason or f'{count} CUDA device(s) found'})"
         raise DeviceError(problem, hint="use --device cpu or --device auto, or install the NVIDIA driver")
-    return asked
+    return named
 
 
 @lru_cache(maxsize=1)
 def cuda_devices() -> tuple[int, str]:
-    """How many GPUs the CUDA driver shows, and why none when it is none; asks the driver, not torch."""
+    """Return the number of GPUs that the CUDA driver shows, without torch, and the reason if there are none."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
         return 0, "CUDA_VISIBLE_DEVICES hides every GPU"
     library = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
@@ -96,7 +96,7 @@ def cuda_devices() -> tuple[int, str]:
 
 
 def memory_error(device: Device, n_items: int) -> DeviceMemoryError:
-    """What to say when a batch does not fit the device; where it is of no items, weights do not."""
+    """Return the error for a batch of ``n_items`` that does not fit the device; 0 stands for weights."""
     fewer = "use a smaller --batch-chunks, " if n_items > 1 else ""
     holders = " (nvidia-smi shows what holds it)" if device.kind == "cuda" else ""
     return DeviceMemoryError(
@@ -107,13 +107,13 @@ def memory_error(device: Device, n_items: int) -> DeviceMemoryError:
 
 @contextmanager
 def explained(device: Device, n_items: int) -> Iterator[None]:
-    """Turn a runtime's failure to find memory for a batch into ours; any other failure stays what it is."""
+    """Turn a runtime's out-of-memory error in a with block into a DeviceMemoryError; other errors pass."""
     try:
         yield
     except MdxError:
         raise
-    except Exception as error:  # every library raises a type of its own, without a common base
+    except Exception as error:  # the libraries' types have no common base
         if not any(words in str(error) for words in _MEMORY_FAILURES):
             raise
-        is_of_host = isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)  # numpy's words, torch's
+        is_of_host = isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error)  # numpy's, torch's
         raise memory_error(Device("cpu") if is_of_host else device, n_items) from error

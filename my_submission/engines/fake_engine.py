@@ -1,4 +1,4 @@
-"""Engines that compute nothing or something trivial: for tests of everything around a network."""
+"""An engine without a network, for tests of everything around one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from my_submission.engines.base import Batch
 
 @dataclass
 class FakeEngine:
-    """Applies a function and remembers the shapes it was given.
+    """Applies a function and records the shapes of its batches.
 
     Attributes:
         function: maps a batch to a batch; the identity by default.
         shapes: shape of every batch so far.
-        n_last: how many batches were said to be the last.
+        n_last: number of runs with ``is_last``.
     """
 
     function: Callable[[Batch], Batch] = field(default=lambda batch: batch.copy())
@@ -24,7 +24,7 @@ class FakeEngine:
 
     @property
     def runs_on(self) -> str:
-        """Nowhere in particular."""
+        """A placeholder."""
         return "fake"
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:

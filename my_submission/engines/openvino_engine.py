@@ -1,7 +1,6 @@
-"""Published TFC-TDF graphs in bfloat16 by OpenVINO, on processors that multiply it natively.
+"""Published TFC-TDF graphs in bfloat16 by OpenVINO, on processors with native bfloat16 products.
 
-OpenVINO is an extra (``fast``). It chooses bfloat16 by itself where the processor has it; here it is told which
-arithmetic to use, so that what runs is what the report says.
+OpenVINO is the extra ``fast``. The arithmetic is set explicitly, so that the report is true on every processor.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from my_submission.graphs.tfc_tdf_frames import frame_major
 
 @lru_cache(maxsize=1)
 def bf16_obstacle() -> str | None:
-    """Why bfloat16 cannot be used on this machine; None where it can."""
+    """Return why bfloat16 cannot be used on this machine, or None if it can."""
     if importlib.util.find_spec("openvino") is None:
         return "OpenVINO is not installed (the extra fast)"
     import openvino
@@ -34,7 +33,7 @@ class OpenVinoFrames:
 
     Args:
         path: a published-form TFC-TDF graph.
-        threads: processors for one run.
+        threads: processors per run.
 
     Raises:
         WeightsError: the file is not such a graph, or OpenVINO cannot compile it.
@@ -49,7 +48,7 @@ class OpenVinoFrames:
         self._request: Any = self._new_request()
 
     def _new_request(self) -> Any:
-        """The compiled network, and the memory for a run of it."""
+        """Return the compiled network with the memory for a run."""
         import openvino
 
         settings: dict[str, Any] = {
@@ -72,7 +71,7 @@ class OpenVinoFrames:
         return f"OpenVINO {self._version} CPU, {self.threads} threads, bf16"
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
-        """Run the graph over a batch; the last run lets go of the network, which the next one compiles again."""
+        """Run the graph over a batch; the last run releases the network, which the next one compiles again."""
         self._request = self._request or self._new_request()
         outputs = self._request.infer([np.ascontiguousarray(batch, dtype=np.float32)])
         result: Batch = np.array(outputs[0], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""How many processors this process may use, and how many threads that makes."""
+"""Numbers of processors and threads that this process may use."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
-"""What users of numerical libraries set; of a list the first number counts."""
+"""Variable that limits the threads of numerical libraries; in a list, the first number counts."""
 
 
 def available_cpus() -> int:
-    """Processors this process may really use: its affinity, cut to the quota of its control groups."""
+    """Return the number of processors of this process: its affinity, limited by the quota of its control groups."""
     try:
         visible = len(os.sched_getaffinity(0))
     except AttributeError:
@@ -25,11 +25,11 @@ def available_cpus() -> int:
 
 
 def thread_count(asked: int | None, environment: Mapping[str, str] = os.environ) -> tuple[int, str]:
-    """How many threads a run on the CPU has, and a note where they are not as many as were asked for.
+    """Return the number of threads of a run on the CPU, and a note if it is less than requested.
 
     Args:
-        asked: by the user; OMP_NUM_THREADS, or else every processor, where it is None. More threads than processors
-            wait for each other: 64 on two take a minute for a second's work.
+        asked: by the user; OMP_NUM_THREADS, else every processor, by default. More threads than processors would wait
+            for each other: 64 threads on two processors take a minute for a second of work.
         environment: of this process.
     """
     available = available_cpus()
@@ -41,11 +41,11 @@ def thread_count(asked: int | None, environment: Mapping[str, str] = os.environ)
 
 
 def cgroup_quota(own_groups: Path = OWN_GROUPS, mounted: Path = CGROUPS) -> float | None:
-    """CPUs granted by the control groups of this process, the least of its group and those above; None for no limit.
+    """Return the minimum CPU quota of this process's control groups and their parents; None without a limit.
 
     Args:
-        own_groups: the file that names them.
-        mounted: where version 2 is mounted, and the controllers of version 1.
+        own_groups: the file that names the groups.
+        mounted: mount point of version 2, and of the controllers of version 1.
     """
     try:
         lines = own_groups.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -61,7 +61,7 @@ def cgroup_quota(own_groups: Path = OWN_GROUPS, mounted: Path = CGROUPS) -> floa
 
 
 def _groups(root: Path, path: str) -> Iterator[Path]:
-    """A group's folder and those above it; in a container the path may be that of the host, which is not there."""
+    """Yield a group's folder and its parents; in a container the path may be the host's, which does not exist."""
     inside = PurePosixPath(path.lstrip("/"))
     if ".." in inside.parts:
         inside = PurePosixPath()

@@ -1,8 +1,8 @@
-"""Which of onnxruntime's providers truly load here, and why the others do not.
+"""Test which of onnxruntime's providers load on this machine, and why the others do not.
 
-onnxruntime lists the providers it was built with and falls back to the CPU when one cannot be loaded; the reason goes
-to standard error of the process. So each provider is tried in a process of its own: ``python -m
-my_submission.engines.provider_probe NAME`` runs one small graph and tells which providers its session got.
+onnxruntime lists the providers it was built with, and falls back to the CPU if one cannot be loaded; the reason goes to
+standard error. Therefore each provider is tested in a process of its own: ``python -m
+my_submission.engines.provider_probe NAME`` runs a small graph and prints the providers of its session.
 """
 
 from __future__ import annotations
@@ -20,17 +20,16 @@ from importlib import metadata
 from my_submission.engines.cuda_libraries import load_cuda_libraries
 
 PROBE_SECONDS = 120.0
-"""A provider that needs longer to load hangs."""
+"""Time limit for loading a provider."""
 
 PROBE_GRAPH = base64.b64decode(
     "CAgSADp1Cg8KAXgKAXcSAWMiBENvbnYKDAoBYxIBeSIEUmVsdRIFcHJvYmUqEwgBCAEIAQgBEAEiBAAAgD9CAXda"
     "GwoBeBIWChQIARIQCgIIAQoCCAEKAggCCgIIAmIbCgF5EhYKFAgBEhAKAggBCgIIAQoCCAIKAggCQgQKABAN"
 )
-"""An ONNX model of two nodes: y = Relu(1 · x), float32 (1, 1, 2, 2). Its product is a convolution, for which
-onnxruntime opens cuDNN: only then does it show whether that is there."""
+"""ONNX model y = Relu(Conv(x)), float32 (1, 1, 2, 2); onnxruntime opens cuDNN at the first convolution."""
 
 EXPECTED_PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider")
-"""Those that this package can use; they are reported even where onnxruntime was built without them."""
+"""Providers that this package uses; reported even if onnxruntime was built without them."""
 
 _DISTRIBUTION = re.compile(r"(onnxruntime|ort)([-_].*)?", re.IGNORECASE)
 _LIBRARY = re.compile(r"Failed to load library \S*?([^/\s]+) with error: (.+)")
@@ -39,13 +38,13 @@ _NOISE = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class ProviderState:
-    """What became of one provider.
+    """Result of the test of a provider.
 
     Attributes:
         name: onnxruntime's name without "ExecutionProvider".
-        is_usable: whether a session really ran on it.
-        reason: why not; empty where it is usable.
-        hint: what to do about it.
+        is_usable: whether a session ran on it.
+        reason: why it is not usable, else empty.
+        hint: how to make it usable.
     """
 
     name: str
@@ -55,7 +54,7 @@ class ProviderState:
 
 
 def installed_runtimes() -> dict[str, str]:
-    """Installed distributions that bring the module ``onnxruntime``, with their versions; two spoil each other."""
+    """Return installed distributions of the module ``onnxruntime`` and their versions; several overwrite each other."""
     found = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"] or ""
@@ -65,10 +64,10 @@ def installed_runtimes() -> dict[str, str]:
 
 
 def probe_providers(run: Callable[[str], subprocess.CompletedProcess[str]] | None = None) -> list[ProviderState]:
-    """Try every provider, each in a process of its own.
+    """Test every provider, each in a process of its own.
 
     Args:
-        run: runs the probe of one provider; tests give their own.
+        run: runs the test of a provider; this module as a program by default.
     """
     run = run or _run_probe
     first = run("CPUExecutionProvider")
@@ -96,13 +95,13 @@ def _state(name: str, done: subprocess.CompletedProcess[str]) -> ProviderState:
     answer = _answer(done)
     if answer is not None and name in answer["given"]:
         return ProviderState(short, True)
-    said = _NOISE.sub("", done.stderr + done.stdout)
-    missing = _LIBRARY.search(said)
+    output = _NOISE.sub("", done.stderr + done.stdout)
+    missing = _LIBRARY.search(output)
     if missing:
         library = missing.group(2).partition(":")[0]
         hint = "install the CUDA and cuDNN libraries that this onnxruntime asks for, or use the CPU"
         return ProviderState(short, False, f"{missing.group(1)} needs {library}, which cannot be loaded", hint)
-    reason = _last_line(said) if answer is None else "its session ran on the CPU without saying why"
+    reason = _last_line(output) if answer is None else "its session ran on the CPU without an error message"
     return ProviderState(short, False, reason or f"exit code {done.returncode}", "use the CPU, or see the message")
 
 
@@ -129,12 +128,12 @@ def _last_line(text: str) -> str:
 
 
 def _probe(name: str) -> dict[str, list[str]]:
-    """Run the graph on one provider; the providers of its session and those that onnxruntime was built with."""
+    """Run the graph on a provider and return the session's providers and those that onnxruntime was built with."""
     import numpy as np
     import onnxruntime
 
     if name == "CUDAExecutionProvider":
-        with contextlib.suppress(OSError):  # onnxruntime says below what is missing
+        with contextlib.suppress(OSError):  # onnxruntime reports the missing library below
             load_cuda_libraries(onnxruntime)
     wanted = list(dict.fromkeys((name, "CPUExecutionProvider")))
     session = onnxruntime.InferenceSession(PROBE_GRAPH, providers=wanted, enable_fallback=0)

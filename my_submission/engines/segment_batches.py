@@ -1,4 +1,4 @@
-"""Segments of a song in batches of those that are equally long."""
+"""Segments of a song in batches of equal length."""
 
 from __future__ import annotations
 
@@ -6,32 +6,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from my_submission.engines.base import Batch, Engine
+from my_submission.engines.base import Batch, EngineWrapper
 
 
-class SegmentBatches:
-    """An engine of waveforms that runs segments together: those of one length as one batch.
+class SegmentBatches(EngineWrapper):
+    """An engine of waveforms, float32 (batch, channels, n) for any n, that runs segments of one length as one batch.
 
-    On a GPU the LSTM of a Demucs waits for its weights at every step, for one segment as long as for several.
-
-    Args:
-        engine: maps float32 (batch, channels, n) to one result an item, for every n.
+    On a GPU the LSTM of a Demucs reads its weights at every step, which takes as long for one segment as for several.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-
-    @property
-    def runs_on(self) -> str:
-        """Where the work is done."""
-        return self.engine.runs_on
-
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
-        """Run the engine as it is."""
+        """Run the engine unchanged."""
         return self.engine.run(batch, is_last=is_last)
 
     def run_together(self, segments: Sequence[Batch], *, is_last: bool = False) -> list[Batch]:
-        """Map segments (channels, n), each of its own n, to one result each."""
+        """Map segments (channels, n) of any lengths to one result each."""
         lengths = [segment.shape[-1] for segment in segments]
         done: dict[int, Batch] = {}
         for length in sorted(set(lengths)):

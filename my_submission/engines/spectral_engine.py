@@ -1,19 +1,21 @@
-"""Waveform chunks through a spectral network: transform, network, inverse transform as one engine.
+"""Spectral networks as engines of waveforms: transform, network and inverse transform.
 
-On the CPU the transforms are those of ``dsp``; on a GPU they are torch's and the spectra never leave the device.
-Both map float32 (batch, 2, samples) to the same shape, samples = hop · (frames − 1).
+On the CPU the transforms are those of ``dsp``; on a GPU they are torch's, and spectra stay on the device. Waveforms are
+float32 (batch, 2, samples), samples = hop · (frames − 1).
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
 from my_submission.dsp.stft import from_channels, from_frames, to_channels, to_frames
-from my_submission.engines.base import Batch, Engine
-from my_submission.engines.device_memory import give_back_cache
+from my_submission.engines.base import Batch, Engine, EngineWrapper
+from my_submission.engines.device_memory import release_cache
 from my_submission.engines.devices import explained
 from my_submission.engines.frame_major import FrameMajorOnnx
 from my_submission.engines.onnx_engine import OnnxEngine
@@ -23,82 +25,68 @@ from my_submission.engines.validated_engine import ValidatedEngine
 from my_submission.errors import DeviceError, DeviceMemoryError
 from my_submission.geometry import StftGeometry
 
-MAX_FILLED = 1.25
-"""A batch becomes at most so many times larger by silence: planning allows a unit to take that much longer."""
+MAX_PADDED_RATIO = 1.25
+"""Maximum growth of a batch by silent chunks: planning allows a work item to take that much longer."""
 
 
-class HostSpectralEngine:
-    """Transforms on the CPU around any engine of spectra."""
+class HostSpectralEngine(EngineWrapper):
+    """Transforms on the CPU around an engine of spectra.
 
-    def __init__(self, network: Engine, stft: StftGeometry) -> None:
-        self.network = network
+    Args:
+        engine: maps spectra to spectra.
+        stft: its transform.
+        to_spectra: waveforms to the engine's layout of spectra, see :mod:`my_submission.dsp.stft`.
+        to_waves: the inverse of ``to_spectra``.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        stft: StftGeometry,
+        *,
+        to_spectra: Callable[[Batch, StftGeometry], Batch] = to_channels,
+        to_waves: Callable[[Batch, StftGeometry], Batch] = from_channels,
+    ) -> None:
+        super().__init__(engine)
         self.stft = stft
-
-    @property
-    def runs_on(self) -> str:
-        """Where the network runs."""
-        return self.network.runs_on
+        self._to_spectra, self._to_waves = to_spectra, to_waves
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Separate chunks."""
-        return from_channels(self.network.run(to_channels(batch, self.stft), is_last=is_last), self.stft)
+        return self._to_waves(self.engine.run(self._to_spectra(batch, self.stft), is_last=is_last), self.stft)
 
 
-class FrameSpectralEngine:
-    """Transforms on the CPU around any engine of spectra that takes frames before bins.
-
-    Args:
-        network: maps float32 (batch, 4, frames, bins) to the same shape, for any legal number of frames.
-        stft: its transform.
-        workers: threads of the transforms.
-    """
-
-    def __init__(self, network: Engine, stft: StftGeometry, *, workers: int) -> None:
-        self.network = network
-        self.stft = stft
-        self.workers = workers
-
-    @property
-    def runs_on(self) -> str:
-        """Where the network runs."""
-        return self.network.runs_on
-
-    def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
-        """Separate chunks of hop · (frames − 1) samples."""
-        mapped = self.network.run(to_frames(batch, self.stft, workers=self.workers), is_last=is_last)
-        return from_frames(mapped, self.stft, workers=self.workers)
+def frame_spectral_engine(engine: Engine, stft: StftGeometry, *, workers: int) -> HostSpectralEngine:
+    """Return transforms in ``workers`` threads around an engine of float32 (batch, 4, frames, bins)."""
+    forward, inverse = partial(to_frames, workers=workers), partial(from_frames, workers=workers)
+    return HostSpectralEngine(engine, stft, to_spectra=forward, to_waves=inverse)
 
 
 def remarks_of(engine: Any) -> tuple[str, ...]:
-    """What an engine and those inside it have found out: smaller batches, how a faster arithmetic compared."""
+    """Return the remarks of an engine and the engines inside it: reduced batches, verdicts on a faster arithmetic."""
     found: list[str] = []
     while engine is not None:
         if isinstance(engine, OutOfMemorySplitter):
             found.append(engine.remark)
         elif isinstance(engine, ValidatedEngine):
             found.append(engine.verdict)
-        engine = getattr(engine, "engine", None) or getattr(engine, "network", None)
+        engine = getattr(engine, "engine", None)
     return tuple(remark for remark in found if remark)
 
 
-class SilenceSkipping:
-    """An engine of waveform chunks that works out only once what it makes of digital silence.
+class SilenceSkipping(EngineWrapper):
+    """An engine of waveform chunks that computes the output of digital silence only once per length.
 
     Args:
-        engine: maps float32 (batch, 2, samples) to one chunk for each; chunks do not depend on each other.
+        engine: maps float32 (batch, 2, samples) to one chunk each; chunks do not depend on each other.
     """
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+        super().__init__(engine)
         self._silent: dict[tuple[int, ...], Batch] = {}
 
-    @property
-    def runs_on(self) -> str:
-        """Where the work is done."""
-        return self.engine.runs_on
-
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
-        """Run the engine over the chunks that sound, and over a silent one at most once for each length."""
+        """Run the engine over the chunks that are not silent, and over silence once per length."""
         sounding = [index for index, chunk in enumerate(batch) if chunk.any()]
         if len(sounding) == len(batch):
             return self.engine.run(batch, is_last=is_last)
@@ -114,13 +102,13 @@ class SilenceSkipping:
 
 
 class DeviceSpectralEngine:
-    """Transforms in torch on the network's own device; spectra are bound to the session, not copied.
+    """Transforms in torch on the network's device; spectra are bound to the session, not copied.
 
-    For every shape that differs from the one before, onnxruntime plans its convolutions anew, which is reported to take
-    longer than a chunk does: a batch that is a little smaller than the one before is filled up with silence.
+    onnxruntime plans its convolutions again whenever the shape changes, which is reported to take longer than a chunk.
+    Therefore a batch slightly smaller than the previous one is padded with silence.
 
     Args:
-        network: an ONNX session or a torch network on that device.
+        network: an ONNX session or a torch network.
         stft: the network's transform.
 
     Raises:
@@ -134,7 +122,7 @@ class DeviceSpectralEngine:
         self.stft = stft
         self._torch = torch
         self._device = str(network.device)
-        self._shape_before: tuple[int, ...] = ()
+        self._previous_shape: tuple[int, ...] = ()
         if network.device.kind == "cuda" and not torch.cuda.is_available():
             raise DeviceError(
                 f"torch {torch.__version__} cannot use {network.device}, which the transforms need",
@@ -143,20 +131,20 @@ class DeviceSpectralEngine:
 
     @property
     def runs_on(self) -> str:
-        """Where network and transforms run."""
+        """Runtime and device of the network and the transforms."""
         return f"{self.network.runs_on}, transforms on {self._device}"
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
-        """Separate chunks; the only transfers are the waveforms, in and out."""
-        n_rows, self._shape_before = self._n_rows(batch), ()
+        """Separate chunks; only waveforms are copied to and from the device."""
+        n_rows, self._previous_shape = self._n_rows(batch), ()
         if n_rows > len(batch):
-            # As soon as this has failed and its tensors are gone, the batch may fit as it is.
+            # If this fails, its tensors are released first, so the batch without padding may fit.
             with contextlib.suppress(DeviceMemoryError):
                 return self._run(batch, n_rows, is_last=is_last)
         return self._run(batch, len(batch), is_last=is_last)
 
     def _run(self, batch: Batch, n_rows: int, *, is_last: bool) -> Batch:
-        """Separate chunks together with as many silent ones as make ``n_rows``."""
+        """Separate chunks, padded with silent ones to ``n_rows``."""
         from my_submission.networks import spectra
 
         torch = self._torch
@@ -170,20 +158,20 @@ class DeviceSpectralEngine:
                 else self.network.apply(channels)
             )
             result: Batch = spectra.from_channels(mapped[: len(batch)], self.stft).cpu().numpy()
-        self._shape_before = tuple(waves.shape)
+        self._previous_shape = tuple(waves.shape)
         if is_last:
-            give_back_cache(self.network.device)
+            release_cache(self.network.device)
         return result
 
     def _n_rows(self, batch: Batch) -> int:
-        """Chunks of a run: those of the batch, or as many as before where that is at most a quarter more."""
-        before = self._shape_before
-        if not isinstance(self.network, OnnxEngine) or before[1:] != batch.shape[1:]:
+        """Return the previous number of chunks if the batch is at most a quarter smaller, else its own."""
+        previous = self._previous_shape
+        if not isinstance(self.network, OnnxEngine) or previous[1:] != batch.shape[1:]:
             return len(batch)
-        return before[0] if len(batch) < before[0] <= MAX_FILLED * len(batch) else len(batch)
+        return previous[0] if len(batch) < previous[0] <= MAX_PADDED_RATIO * len(batch) else len(batch)
 
     def _bound(self, channels: Any, *, is_last: bool) -> Any:
-        """Run the session on the memory of one tensor into the memory of another."""
+        """Run the session from the memory of one tensor into that of another."""
         engine = cast("OnnxEngine", self.network)
         mapped = self._torch.empty_like(channels)
         if engine.device.kind == "cuda":
@@ -193,11 +181,11 @@ class DeviceSpectralEngine:
 
 
 def spectral_engine(
-    network: OnnxEngine | FrameMajorOnnx | ValidatedEngine | TorchEngine, stft: StftGeometry, *, threads: int = 1
+    network: OnnxEngine | ValidatedEngine | TorchEngine, stft: StftGeometry, *, threads: int = 1
 ) -> Engine:
-    """The spectral engine that suits the network and its device."""
+    """Return the spectral engine for a network and its device."""
     if isinstance(network, FrameMajorOnnx | ValidatedEngine):
-        return SilenceSkipping(FrameSpectralEngine(network, stft, workers=threads))
+        return SilenceSkipping(frame_spectral_engine(network, stft, workers=threads))
     if network.device.kind == "cuda":
         return DeviceSpectralEngine(network, stft)
     return SilenceSkipping(HostSpectralEngine(network, stft))

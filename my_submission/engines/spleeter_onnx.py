@@ -1,18 +1,15 @@
-"""Spleeter's networks as graphs: the magnitude of a stereo mixture in, the mask of one source out."""
+"""Spleeter's networks as graphs from the magnitude of a stereo mixture to the mask of one source."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from my_submission.engines.devices import Device
-from my_submission.engines.onnx_engine import OnnxEngine, open_graph
+from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.errors import WeightsError
 
 ARCHITECTURE = "spleeter"
 
 CHANNELS, BINS = 2, 1024
 
-_CURE = "make it with: python -m training convert-spleeter"
+_HINT = "make it with: python -m training convert-spleeter"
 
 
 class SpleeterGraph(OnnxEngine):
@@ -24,14 +21,4 @@ class SpleeterGraph(OnnxEngine):
             shape = list(value.shape)
             if len(shape) != 4 or (shape[1], shape[3]) != (CHANNELS, BINS):
                 problem = f"the graph's {value.name!r} has the shape {shape}, expected (batch, 2, frames, 1024)"
-                raise WeightsError(problem, where=self.path, hint=_CURE)
-
-
-def open_spleeter(path: Path, *, device: Device, threads: int | None = None) -> SpleeterGraph:
-    """A graph of Spleeter's, opened once for the life of the process.
-
-    Raises:
-        WeightsError: the file is no ONNX graph, or not one of Spleeter's.
-        DeviceError: onnxruntime does not give the device.
-    """
-    return open_graph(SpleeterGraph, path, device=device, threads=threads)
+                raise WeightsError(problem, where=self.path, hint=_HINT)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from my_submission.engines.base import Batch
-from my_submission.engines.device_memory import give_back_cache
+from my_submission.engines.base import Batch, Precision, open_once
+from my_submission.engines.device_memory import release_cache
 from my_submission.engines.devices import Device, explained
 from my_submission.engines.processors import available_cpus
 from my_submission.errors import DeviceError, MdxError
@@ -19,21 +18,21 @@ from my_submission.errors import DeviceError, MdxError
 if TYPE_CHECKING:
     from torch import nn
 
-Precision = Literal["fp32", "tf32", "bf16", "fp16"]
-"""Arithmetic of products: "tf32" rounds their factors to ten bits on GPUs that can, and is fp32 elsewhere."""
+TORCH_ARCHITECTURES = frozenset({"demucs-v2", "tfc-tdf", "hybrid-demucs", "band-split-rnn", "x-umx", "demucs-split"})
+"""Architectures in the manifest that :func:`load_network` knows."""
 
 
 class TorchEngine:
-    """A torch module in evaluation mode behind the engine contract.
+    """A torch module in evaluation mode as an engine.
 
     Args:
-        network: the module; it is moved to the device and kept there.
+        network: the module; it is moved to the device.
         device: where to run.
-        precision: "fp32" and "tf32" are exact and rounded products of float32, the others types of torch's autocast.
-        threads: processors one run may use on the CPU; torch keeps this number for the whole process.
+        precision: "bf16" and "fp16" are types of torch's autocast.
+        threads: processors per run on the CPU; torch keeps this number for the whole process.
 
     Raises:
-        DeviceError: this torch build cannot use the GPU that was asked for, or the weights do not fit there.
+        DeviceError: this build of torch cannot use the GPU, or the weights do not fit its memory.
     """
 
     def __init__(
@@ -72,16 +71,16 @@ class TorchEngine:
             moved = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(str(self.device))
             result: Batch = self.apply(moved).cpu().numpy()
         if is_last:
-            give_back_cache(self.device)
+            release_cache(self.device)
         return result
 
     def apply(self, tensor: Any) -> Any:
-        """Run the module on a tensor that is on the device already; float32 comes out."""
+        """Run the module on a tensor on its device, and return float32."""
         with self._arithmetic():
             return self.network(tensor).float()
 
     def at(self, precision: Precision) -> TorchEngine:
-        """The same network, not copied, in another arithmetic."""
+        """Return an engine of the same module, not copied, in another arithmetic."""
         return TorchEngine(self.network, device=self.device, precision=precision, threads=self.threads)
 
     def _arithmetic(self) -> contextlib.AbstractContextManager[Any]:
@@ -95,7 +94,7 @@ class TorchEngine:
 
 @contextlib.contextmanager
 def float32_products(*, is_exact: bool) -> Iterator[None]:
-    """Whether a GPU multiplies float32 exactly or as TF32, in a with block; torch's default is TF32 in convolutions."""
+    """Let GPUs multiply float32 exactly or as TF32 in a with block; torch's default is TF32 in convolutions."""
     import torch
 
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
@@ -107,76 +106,33 @@ def float32_products(*, is_exact: bool) -> Iterator[None]:
         convolutions.allow_tf32, products.allow_tf32 = before
 
 
-def _demucs(path: Path) -> nn.Module:
-    from my_submission.networks.demucs import Demucs
-    from my_submission.networks.state_dict import load_state_dict
+def load_network(path: Path, architecture: str) -> nn.Module:
+    """Read a network in evaluation mode, on the CPU; its sizes are read from the file.
 
-    return Demucs.from_state(load_state_dict(path), where=str(path))
+    Raises:
+        MdxError: the architecture is not one of ``TORCH_ARCHITECTURES``.
+        WeightsError: the file does not fit it.
+    """
+    if architecture not in TORCH_ARCHITECTURES:
+        raise MdxError(f"no network is known for the architecture {architecture!r}", where=path)
+    from my_submission.networks.loaders import LOADERS
 
-
-def _tfc_tdf(path: Path) -> nn.Module:
-    if path.suffix == ".onnx":
-        from my_submission.networks.tfc_tdf_graph import from_onnx
-
-        return from_onnx(path)
-    from my_submission.networks.state_dict import load_state_dict
-    from my_submission.networks.tfc_tdf_weights import from_state_dict
-
-    return from_state_dict(load_state_dict(path), where=path)
-
-
-def _hybrid_demucs(path: Path) -> nn.Module:
-    from my_submission.networks.aimless import open_hybrid_demucs
-
-    return open_hybrid_demucs(path)
-
-
-def _band_split_rnn(path: Path) -> nn.Module:
-    from my_submission.networks.aimless import open_band_split_rnn
-
-    return open_band_split_rnn(path)
-
-
-def _x_umx(path: Path) -> nn.Module:
-    from my_submission.networks.aimless import open_x_umx
-
-    return open_x_umx(path)
-
-
-def _demucs_split(path: Path) -> nn.Module:
-    from my_submission.networks.aimless import open_demucs_split
-
-    return open_demucs_split(path)
-
-
-NETWORKS: dict[str, Callable[[Path], Any]] = {
-    "demucs-v2": _demucs,
-    "tfc-tdf": _tfc_tdf,
-    "hybrid-demucs": _hybrid_demucs,
-    "band-split-rnn": _band_split_rnn,
-    "x-umx": _x_umx,
-    "demucs-split": _demucs_split,
-}
-"""Manifest architecture to loader; a loader reads shapes and sizes from the file itself."""
-
-
-@lru_cache(maxsize=16)
-def _opened(
-    path: Path, modified_ns: int, architecture: str, device: Device, precision: Precision, threads: int
-) -> TorchEngine:
-    return TorchEngine(NETWORKS[architecture](path), device=device, precision=precision, threads=threads)
+    return LOADERS[architecture](path)
 
 
 def open_torch(
     path: Path, architecture: str, *, device: Device, precision: Precision = "fp32", threads: int | None = None
 ) -> TorchEngine:
-    """The engine of a checkpoint: the same one for the life of the process while the file stays as it is.
+    """Open a checkpoint, once for the life of the process while the file is unchanged; errors as `load_network`."""
+    return open_once(
+        _opened,
+        path,
+        architecture=architecture,
+        device=device,
+        precision=precision,
+        threads=threads or available_cpus(),
+    )
 
-    Raises:
-        MdxError: no loader is known for the architecture.
-        WeightsError: the checkpoint does not fit it.
-    """
-    if architecture not in NETWORKS:
-        raise MdxError(f"no network is known for the architecture {architecture!r}", where=path)
-    real = path.resolve()
-    return _opened(real, real.stat().st_mtime_ns, architecture, device, precision, threads or available_cpus())
+
+def _opened(path: Path, *, architecture: str, device: Device, precision: Precision, threads: int) -> TorchEngine:
+    return TorchEngine(load_network(path, architecture), device=device, precision=precision, threads=threads)

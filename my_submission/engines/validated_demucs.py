@@ -1,4 +1,4 @@
-"""Demucs v2 on the CPU with its recurrent weights in 8 bits, where that agrees with fp32."""
+"""Demucs v2 on the CPU with its recurrent weights in 8 bits, if that agrees with fp32."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from my_submission.engines.validated_engine import ValidatedEngine, loudest_stre
 from my_submission.stems import Waveform
 
 _FLAGS = {"avx512_vnni", "avx_vnni"}
-"""What Linux calls a processor's products of 8-bit integers. Without them onnxruntime may have no fast code for such
-weights, and makes them floating-point numbers again at every step."""
+"""Linux's names for products of 8-bit integers. Without them, onnxruntime may convert such weights to floating point at
+every step."""
 
 
 @lru_cache(maxsize=1)
 def rounding_obstacle(processors: Path = Path("/proc/cpuinfo")) -> str | None:
-    """Why weights in 8 bits are no use on this machine; None where they are."""
+    """Return why weights in 8 bits are not useful on this machine, or None if they are."""
     try:
         lines = processors.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return f"what {platform.machine()} under {platform.system()} can multiply is not known"
+        return f"the instruction set of {platform.machine()} under {platform.system()} is not known"
     flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
     return None if _FLAGS.intersection(flags) else "this processor has no products of 8-bit integers (VNNI)"
 
 
 class ValidatedDemucs(ValidatedEngine):
-    """A Demucs that rounds its recurrent weights, where the stems of an excerpt then agree with fp32.
+    """A Demucs that rounds its recurrent weights if the stems of an excerpt then agree with fp32.
 
     Args:
         reference: in fp32.
-        excerpt_samples: of what is compared, a length that the network takes.
+        excerpt_samples: length of the excerpt, one that the network takes.
         name: of the network, for the verdict.
     """
 
@@ -46,7 +46,7 @@ class ValidatedDemucs(ValidatedEngine):
         self._is_open_ahead = False
 
     def open(self) -> None:
-        """Open all weights now; those of fp32 while nothing has been compared, which takes both."""
+        """Open all weights now: of the chosen engine, or of fp32 before the comparison, which needs both."""
         self._is_open_ahead = True
         cast(DemucsEngine, self._chosen or self.reference).open()
 
@@ -64,5 +64,5 @@ class ValidatedDemucs(ValidatedEngine):
         return chosen
 
     def _tried(self, engine: Engine, excerpt: Batch) -> Batch:
-        """By way of segments run together, of which there is one: that keeps no weights of the LSTM."""
+        """Run the excerpt as the only segment of ``run_together``, which keeps no weights of the LSTM open."""
         return cast(DemucsEngine, engine).run_together([excerpt[0]])[0][None]

@@ -1,4 +1,4 @@
-"""A faster engine that must first agree with the reference on a piece of the song."""
+"""A faster engine, used if it agrees with the reference on an excerpt of the song."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from my_submission.engines.base import Batch, Engine
+from my_submission.engines.onnx_engine import is_finite
 from my_submission.errors import DeviceMemoryError, MdxError
 
 logger = logging.getLogger(__name__)
@@ -17,32 +18,32 @@ logger = logging.getLogger(__name__)
 Results = TypeVar("Results", bound=Batch | list[Batch])
 
 MIN_AGREEMENT_DB = 45.0
-"""Signal-to-difference ratio of the two engines below which the reference is used. At 45 dB an estimate of 15 dB SDR,
-better than any published, changes by 0.004 dB; a worse one by less."""
+"""Minimum signal-to-difference ratio of the two engines. At 45 dB an estimate of 15 dB SDR, better than any published,
+changes by 0.004 dB; a worse one by less."""
 
 EXCERPT_FRAMES = 64
-"""What both engines run for the comparison: a second and a half, an eighth of a published chunk."""
+"""Frames that both engines run for the comparison: 1.5 s, an eighth of a published chunk."""
 
 
 def sdr_change_db(agreement_db: float, sdr_db: float = 15.0) -> float:
-    """How much an estimate of ``sdr_db`` loses when an unrelated error ``agreement_db`` below it is added."""
+    """Return the loss of an estimate of ``sdr_db`` when an uncorrelated error ``agreement_db`` below it is added."""
     return 10 * math.log10(1 + 10 ** ((sdr_db - agreement_db) / 10))
 
 
 class ValidatedEngine:
-    """An engine that is a faster one where that agrees with the reference.
+    """An engine that switches to a faster one if that agrees with the reference.
 
-    The comparison is made once, on an excerpt of the first batch that is not silent; ``verdict`` and the log say how it
-    ended. Where the engines are of spectra, waveforms are compared nevertheless: what the frames of a spectrum say
-    against each other is lost in the inverse transform, the rounding errors are not. (A network of random weights
-    loses 20 dB that way.) A faster engine whose numbers leave its range later on is given up: the batch runs again.
+    They are compared once, on an excerpt of the first batch that is not silent; ``verdict`` and the log report the
+    result. Engines of spectra are compared by their waveforms, because the inverse transform removes inconsistencies
+    between frames but not rounding errors (20 dB for a network of random weights). If the output of the faster engine
+    is not finite later, the reference takes over from that batch on.
 
     Args:
-        reference: the engine of the reference path, in fp32.
-        candidates: name of an arithmetic to what opens its engine, the fastest first; they are opened when there is
-            something to compare, one after the other until one agrees, and dropped where they do not.
-        excerpt: the part of a batch that is compared.
-        heard: the inverse transform; as it is for engines of waveforms.
+        reference: the engine in fp32.
+        candidates: name of an arithmetic to the function that opens its engine, the fastest first. They are opened for
+            the comparison, one after the other until one agrees.
+        excerpt: returns the part of a batch that is compared.
+        to_waves: the inverse transform of engines of spectra.
         name: of the network, for the verdict.
     """
 
@@ -52,12 +53,12 @@ class ValidatedEngine:
         candidates: Mapping[str, Callable[[], Engine]],
         *,
         excerpt: Callable[[Batch], Batch],
-        heard: Callable[[Batch], Batch] = lambda waveforms: waveforms,
+        to_waves: Callable[[Batch], Batch] = lambda waves: waves,
         name: str,
     ) -> None:
         self.reference = reference
         self.excerpt = excerpt
-        self.heard = heard
+        self.to_waves = to_waves
         self.name = name
         self.verdict = ""
         self._candidates = dict(candidates)
@@ -65,64 +66,64 @@ class ValidatedEngine:
 
     @property
     def runs_on(self) -> str:
-        """All engines: which one is used is known only once there is a song."""
+        """All engines, because the choice depends on the song."""
         return f"{self.reference.runs_on}; {' or '.join(self._candidates)} where it agrees"
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
-        """Run the engine that was chosen; choose it, when there is something to hear."""
+        """Run the chosen engine; choose it at the first batch that is not silent."""
         return self._run_chosen(batch, lambda engine: engine.run(batch, is_last=is_last))
 
-    def _run_chosen(self, heard: Batch, run: Callable[[Engine], Results]) -> Results:
-        """The results of ``run``, one an item, of an engine chosen by ``heard``; by the reference where not finite."""
-        if self._chosen is None and heard.any():
-            self._chosen = self._choose(heard)
+    def _run_chosen(self, batch: Batch, run: Callable[[Engine], Results]) -> Results:
+        """Call ``run`` with the engine chosen by ``batch``, again with the reference if a result is not finite."""
+        if self._chosen is None and batch.any():
+            self._chosen = self._choose(batch)
         chosen = self._chosen or self.reference
         results = run(chosen)
-        if chosen is self.reference or all(map(_is_finite, results)):
+        if chosen is self.reference or all(map(is_finite, results)):
             return results
-        self._say(f"fp32 from here on, because {chosen.runs_on} left the range of its numbers")
+        self._report(f"fp32 from here on, because {chosen.runs_on} left the range of its numbers")
         self._chosen = self.reference
         return run(self.reference)
 
     def _choose(self, batch: Batch) -> Engine:
-        """The first candidate that agrees, else the reference."""
+        """Return the first candidate that agrees, else the reference."""
         excerpt = self.excerpt(batch)
-        expected = self.heard(self._tried(self.reference, excerpt))
+        expected = self.to_waves(self._tried(self.reference, excerpt))
         refusals = []
         for arithmetic, open_faster in self._candidates.items():
             try:
                 faster = open_faster()
-                agreement = agreement_db(expected, self.heard(self._tried(faster, excerpt)))
+                agreement = agreement_db(expected, self.to_waves(self._tried(faster, excerpt)))
             except DeviceMemoryError:
                 raise
             except MdxError as error:
                 refusals.append(f"{arithmetic} cannot be used ({error.problem})")
                 continue
-            except Exception as error:  # whatever a runtime raises for an arithmetic that it lacks; fp32 is still there
+            except Exception as error:  # runtimes raise many types for an unsupported arithmetic
                 logger.warning("%s: %s cannot be used", self.name, arithmetic, exc_info=True)
                 refusals.append(f"{arithmetic} cannot be used ({' '.join(str(error).split())})")
                 continue
             change = f"{agreement:.0f} dB from fp32, at most {sdr_change_db(agreement):.4f} dB of SDR at 15 dB"
             if agreement >= MIN_AGREEMENT_DB:
-                self._say("; ".join([f"{faster.runs_on}, {change}", *refusals]))
+                self._report("; ".join([f"{faster.runs_on}, {change}", *refusals]))
                 return faster
             del faster
-            is_finite = agreement > -math.inf
-            refusals.append(f"{arithmetic} " + (f"is only {agreement:.0f} dB from it" if is_finite else "overflows"))
-        self._say(f"fp32, because {' and '.join(refusals)}")
+            overflows = agreement == -math.inf
+            refusals.append(f"{arithmetic} " + ("overflows" if overflows else f"is only {agreement:.0f} dB from it"))
+        self._report(f"fp32, because {' and '.join(refusals)}")
         return self.reference
 
     def _tried(self, engine: Engine, excerpt: Batch) -> Batch:
-        """What one of the engines makes of the excerpt; the reference may give its working memory back."""
+        """Run an engine on the excerpt; the reference may release its working memory."""
         return engine.run(excerpt, is_last=engine is self.reference)
 
-    def _say(self, outcome: str) -> None:
+    def _report(self, outcome: str) -> None:
         self.verdict = f"{self.name}: {outcome}"
         logger.info(self.verdict)
 
 
 def loudest_frames(batch: Batch) -> Batch:
-    """The excerpt of the loudest item with the most energy, (1, channels, EXCERPT_FRAMES or all, bins)."""
+    """Return the loudest EXCERPT_FRAMES of any item of spectra (batch, channels, frames, bins), as a batch of one."""
     energy = np.einsum("bcft,bcft->bf", batch, batch)
     n_blocks = max(1, batch.shape[2] // EXCERPT_FRAMES)
     blocks = energy[:, : n_blocks * EXCERPT_FRAMES].reshape(len(batch), n_blocks, -1).sum(-1)
@@ -132,16 +133,16 @@ def loudest_frames(batch: Batch) -> Batch:
 
 
 def loudest_item(batch: Batch) -> Batch:
-    """The item with the most energy, as a batch of one."""
+    """Return the item with the most energy, as a batch of one."""
     flat = batch.reshape(len(batch), -1)
     item = int(np.einsum("bn,bn->b", flat, flat).argmax())
     return batch[item : item + 1]
 
 
 def loudest_stretch(batch: Batch, samples: int) -> Batch:
-    """The loudest stretch of the loudest item of waveforms (batch, channels, n): (1, channels, samples, n if shorter).
+    """Return the loudest ``samples`` of the loudest item of waveforms (batch, channels, n), as a batch of one.
 
-    Stretches begin at multiples of ``samples``.
+    Excerpts start at multiples of ``samples``; a shorter item is returned whole.
     """
     loudest = loudest_item(batch)
     n_blocks = loudest.shape[-1] // samples
@@ -152,14 +153,8 @@ def loudest_stretch(batch: Batch, samples: int) -> Batch:
     return loudest[..., start : start + samples]
 
 
-def _is_finite(result: Batch) -> bool:
-    """Whether all numbers of a result are; a sum beyond the range of float32 counts as one that is not."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(result.sum()))
-
-
 def agreement_db(reference: Batch, other: Batch) -> float:
-    """Signal-to-difference ratio in dB; infinite where both are the same, minus infinity where one is not finite."""
+    """Return the signal-to-difference ratio in dB; inf for equal arrays, −inf if one is not finite."""
     exact = reference.astype(np.float64)
     power, error = float(np.sum(exact**2)), float(np.sum((exact - other) ** 2))
     if not math.isfinite(power + error) or (error and not power):

@@ -1,1 +1,1 @@
-"""ONNX graphs: built, walked, rewritten and cut in memory, without torch and without running them."""
+"""ONNX graphs built, walked, converted and rewritten in memory, without torch and without running them."""

@@ -1,8 +1,8 @@
-"""Demucs v2 as small ONNX graphs, one a level, built straight from the tensors of a checkpoint; without torch.
+"""Demucs v2 as ONNX subgraphs, one per level, built from the tensors of a checkpoint.
 
-One graph of the whole network would need its widest activations whole and all of its weights at once; level by level,
-a caller works in tiles, runs several segments through the LSTM together and drops what it no longer needs.
-Convolutions over time are written as 1xN convolutions over a picture of one row, for which runtimes have faster code.
+One graph of the whole network would need its widest activations and all of its weights at once. Level by level, a
+caller can work in tiles, run several segments through the LSTM together and close levels after use.
+Convolutions over time are 1xN convolutions over images of one row, which runtimes compute faster.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from my_submission.graphs.demucs_shape import KERNEL, STRIDE, resample_kernels
-from my_submission.graphs.subgraph import INPUT, OUTPUT, Array, Subgraph, graph_piece, node
+from my_submission.graphs.subgraph import INPUT, OUTPUT, Array, Subgraph, build_subgraph, node
 
-FED_FROM_BYTES = 8 << 20
-"""Weights of a level that are at least as large are fed. A runtime's own order of smaller ones is worth the copy: the
-published network's inner two levels, nine tenths of the weights, take a tenth longer for being fed."""
+MIN_FED_BYTES = 8 << 20
+"""Minimum size of weights that are fed. A runtime's reordered copy of smaller ones is worth its memory; the published
+network's inner two levels, nine tenths of the weights, run a tenth slower when fed."""
 
 
 def encoder_level(state: Mapping[str, Array], level: int) -> Subgraph:
-    """(B, inputs, 1, S) to (B, width, 1, (S − 8)/4 + 1): convolution, ReLU, gate."""
+    """Return the graph of (B, inputs, 1, S) to (B, width, 1, (S − 8)/4 + 1): convolution, ReLU, gated convolution."""
     weights = {
         "narrowing": state[f"encoder.{level}.0.weight"][:, :, None],
         "narrowing.bias": state[f"encoder.{level}.0.bias"],
@@ -36,7 +36,10 @@ def encoder_level(state: Mapping[str, Array], level: int) -> Subgraph:
 
 
 def decoder_level(state: Mapping[str, Array], level: int, *, is_outermost: bool) -> Subgraph:
-    """(B, width, 1, S) to (B, outputs, 1, (S − 3)·4 + 8): convolution, gate, transposed convolution, ReLU inside."""
+    """Return the graph of (B, width, 1, S) to (B, outputs, 1, (S − 3)·4 + 8).
+
+    A gated convolution, a transposed convolution and, except at the outermost level, a ReLU.
+    """
     weights = {
         "context": state[f"decoder.{level}.0.weight"][:, :, None],
         "context.bias": state[f"decoder.{level}.0.bias"],
@@ -61,19 +64,22 @@ def decoder_level(state: Mapping[str, Array], level: int, *, is_outermost: bool)
 
 
 def resampler(old: int, new: int) -> Subgraph:
-    """(rows, 1, 1, S) padded by its caller to (rows, new, 1, steps): one phase a channel; see ``resample_kernels``."""
+    """Return the graph of padded (rows, 1, 1, S) to (rows, new, 1, steps), one phase per channel.
+
+    See :func:`~my_submission.graphs.demucs_shape.resample_kernels`.
+    """
     kernels, _ = resample_kernels(old, new)
     nodes = [node("Conv", [INPUT, "kernels"], OUTPUT, strides=[1, old])]
-    return graph_piece(nodes, {INPUT: ("rows", 1, 1, "samples")}, {"kernels": kernels[:, :, None]})
+    return build_subgraph(nodes, {INPUT: ("rows", 1, 1, "samples")}, {"kernels": kernels[:, :, None]})
 
 
 def level_tensors(side: str, level: int) -> list[str]:
-    """Names of the tensors of a level; ``side`` is "encoder" or "decoder"."""
+    """Return the names of a level's tensors; ``side`` is "encoder" or "decoder"."""
     return [f"{side}.{level}.{index}.{kind}" for index in (0, 2) for kind in ("weight", "bias")]
 
 
 def _gated(halves: str, output: str) -> list[Any]:
-    """The first half of the channels times the sigmoid of the second."""
+    """Return the nodes of a gated linear unit: half of the channels times the sigmoid of the other half."""
     return [
         node("Split", [halves], "values", "gates", axis=1),
         node("Sigmoid", ["gates"], "open"),
@@ -82,6 +88,6 @@ def _gated(halves: str, output: str) -> list[Any]:
 
 
 def _level(nodes: list[Any], channels: int, weights: Mapping[str, Array]) -> Subgraph:
-    held = {name: array for name, array in weights.items() if array.nbytes < FED_FROM_BYTES}
-    fed = {name: array for name, array in weights.items() if name not in held}
-    return graph_piece(nodes, {INPUT: ("batch", channels, 1, "samples")}, held, fed=fed)
+    fed = {name: array for name, array in weights.items() if array.nbytes >= MIN_FED_BYTES}
+    held = {name: array for name, array in weights.items() if name not in fed}
+    return build_subgraph(nodes, {INPUT: ("batch", channels, 1, "samples")}, held, fed=fed)

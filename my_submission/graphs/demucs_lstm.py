@@ -1,8 +1,7 @@
-"""The LSTM of a Demucs v2 as small ONNX graphs, one a direction of a layer, its steps written out as a loop.
+"""The LSTM of a Demucs v2 as ONNX subgraphs, one per direction of a layer, with a loop over its steps.
 
-ONNX has a node for an LSTM, which wants the four gates stacked in another order than a checkpoint has them: half a
-gigabyte to copy. The loop takes the checkpoint's own arrays, gives the same numbers in the same time, and can be told
-to multiply in another arithmetic.
+ONNX's LSTM node stacks the four gates in another order than the checkpoint, half a gigabyte to copy. The loop uses the
+checkpoint's arrays, gives the same numbers in the same time, and allows another arithmetic.
 """
 
 from __future__ import annotations
@@ -14,15 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from my_submission.graphs.rounded_weights import BITS, BLOCK, STEPS, rounded_to_8_bits
-from my_submission.graphs.subgraph import (
-    INPUT,
-    ONNXRUNTIME_NODES,
-    OUTPUT,
-    Array,
-    Subgraph,
-    graph_piece,
-    node,
-)
+from my_submission.graphs.subgraph import INPUT, ONNXRUNTIME_NODES, OUTPUT, Array, Subgraph, build_subgraph, node
 
 LENGTHS = "lengths"
 
@@ -30,17 +21,17 @@ Constants = dict[str, npt.NDArray[Any]]
 
 
 def lstm_direction(state: Mapping[str, Array], layer: int, *, is_backward: bool, is_rounded: bool = False) -> Subgraph:
-    """(T, B, inputs) to (T, B, hidden): one direction of a layer.
+    """Return the graph of one direction of a layer, (T, B, inputs) to (T, B, hidden).
 
-    The backward direction asks for the lengths (B,) of the sequences too, and begins at each one's last step. What
-    comes out beyond a sequence's length means nothing.
+    The backward direction has the lengths (B,) of the sequences as a second input and starts at each one's last step.
+    Outputs beyond a sequence's length are undefined.
 
     Args:
         state: the tensors of :func:`lstm_direction_tensors`.
-        layer: of the LSTM.
+        layer: layer of the LSTM.
         is_backward: which direction.
-        is_rounded: whether the recurrent weights are rounded to 8 bits, by far the most of what every step reads;
-            see :func:`_rounded_push`. The width must be a multiple of ``BLOCK``.
+        is_rounded: whether the recurrent weights, most of the memory that a step reads, are rounded to 8 bits; see
+            :func:`_rounded_product`. The width must be a multiple of ``BLOCK``.
     """
     weight_ih, weight_hh, bias_ih, bias_hh = (state[name] for name in lstm_direction_tensors(layer, is_backward))
     hidden = weight_hh.shape[-1]
@@ -49,24 +40,24 @@ def lstm_direction(state: Mapping[str, Array], layer: int, *, is_backward: bool,
     if is_rounded:
         weights["recurrent.steps"], weights["recurrent.scale"] = rounded_to_8_bits(weight_hh)
         constants |= _rounded_constants(hidden)
-        push = _rounded_push(hidden)
+        product = _rounded_product(hidden)
     else:
         weights["recurrent"] = weight_hh
-        push = [node("Gemm", ["state", "recurrent", "drive"], "gates", transB=1)]
-    heard, told = ("reversed", "told_reversed") if is_backward else (INPUT, OUTPUT)
-    loop = {"num_scan_inputs": 1, "body": _step(hidden, push)}
+        product = [node("Gemm", ["state", "recurrent", "projected"], "gates", transB=1)]
+    sequence, states = ("reversed", "reversed_states") if is_backward else (INPUT, OUTPUT)
+    loop = {"num_scan_inputs": 1, "body": _step(hidden, product)}
     nodes = [
-        node("Shape", [heard], "batch", start=1, end=2),
+        node("Shape", [sequence], "batch", start=1, end=2),
         node("Concat", ["batch", "hidden"], "state_shape", axis=0),
-        node("ConstantOfShape", ["state_shape"], "silence"),
-        *_linear(heard, "drives"),
-        node("Scan", ["silence", "silence", "drives"], "last_state", "last_cell", told, **loop),
+        node("ConstantOfShape", ["state_shape"], "zeros"),
+        *_linear(sequence, "projections"),
+        node("Scan", ["zeros", "zeros", "projections"], "last_state", "last_cell", states, **loop),
     ]
     if is_backward:
-        turn = {"batch_axis": 1, "time_axis": 0}
-        nodes.insert(0, node("ReverseSequence", [INPUT, LENGTHS], heard, **turn))
-        nodes.append(node("ReverseSequence", [told, LENGTHS], OUTPUT, **turn))
-    return graph_piece(
+        axes = {"batch_axis": 1, "time_axis": 0}
+        nodes.insert(0, node("ReverseSequence", [INPUT, LENGTHS], sequence, **axes))
+        nodes.append(node("ReverseSequence", [states, LENGTHS], OUTPUT, **axes))
+    return build_subgraph(
         nodes,
         {INPUT: ("steps", "batch", weight_ih.shape[1])},
         weights,
@@ -77,15 +68,15 @@ def lstm_direction(state: Mapping[str, Array], layer: int, *, is_backward: bool,
 
 
 def lstm_direction_tensors(layer: int, is_backward: bool) -> list[str]:
-    """Names of the tensors that :func:`lstm_direction` takes, in its order."""
+    """Return the names of the tensors that :func:`lstm_direction` needs, in its order."""
     side = "_reverse" if is_backward else ""
     return [f"lstm.lstm.{part}_l{layer}{side}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
 
 
 def lstm_linear(state: Mapping[str, Array]) -> Subgraph:
-    """(T, B, 2 · hidden) to (T, B, channels): the linear map behind the last layer."""
+    """Return the graph of the linear layer behind the LSTM, (T, B, 2 · hidden) to (T, B, channels)."""
     weight = state["lstm.linear.weight"]
-    return graph_piece(
+    return build_subgraph(
         _linear(INPUT, OUTPUT),
         {INPUT: ("steps", "batch", weight.shape[1])},
         {"linear.bias": state["lstm.linear.bias"]},
@@ -95,13 +86,13 @@ def lstm_linear(state: Mapping[str, Array]) -> Subgraph:
 
 
 LSTM_LINEAR_TENSORS = ("lstm.linear.weight", "lstm.linear.bias")
-"""Names of the tensors that :func:`lstm_linear` takes."""
+"""Names of the tensors that :func:`lstm_linear` needs."""
 
 
-def _step(hidden: int, push: list[Any]) -> Any:
-    """One step: state and cell (B, hidden), and what drives the gates (B, 4 · hidden), to state, cell and state.
+def _step(hidden: int, product: list[Any]) -> Any:
+    """Return the graph of one step: state, cell (B, hidden) and projected input (B, 4 · hidden) to state, cell, output.
 
-    ``push`` are the nodes from "state" and "drive" to "gates".
+    ``product`` are the nodes from "state" and "projected" to "gates".
     """
     from onnx import TensorProto, helper
 
@@ -109,28 +100,27 @@ def _step(hidden: int, push: list[Any]) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ("batch", width))
 
     nodes = [
-        *push,
-        node("Split", ["gates"], "let_in", "keep", "candidate", "let_out", axis=1),
-        *(node("Sigmoid", [gate], f"{gate}_share") for gate in ("let_in", "keep", "let_out")),
-        node("Tanh", ["candidate"], "candidate_share"),
-        node("Mul", ["keep_share", "cell"], "kept"),
-        node("Mul", ["let_in_share", "candidate_share"], "new"),
+        *product,
+        node("Split", ["gates"], "input_gate", "forget_gate", "candidate", "output_gate", axis=1),
+        *(node("Sigmoid", [gate], f"{gate}_value") for gate in ("input_gate", "forget_gate", "output_gate")),
+        node("Tanh", ["candidate"], "candidate_value"),
+        node("Mul", ["forget_gate_value", "cell"], "kept"),
+        node("Mul", ["input_gate_value", "candidate_value"], "new"),
         node("Add", ["kept", "new"], "next_cell"),
         node("Tanh", ["next_cell"], "bounded"),
-        node("Mul", ["let_out_share", "bounded"], "next_state"),
-        node("Identity", ["next_state"], "told"),
+        node("Mul", ["output_gate_value", "bounded"], "next_state"),
+        node("Identity", ["next_state"], "step_output"),
     ]
-    taken = [value("state", hidden), value("cell", hidden), value("drive", 4 * hidden)]
-    given = [value(name, hidden) for name in ("next_state", "next_cell", "told")]
-    return helper.make_graph(nodes, "lstm_step", taken, given)
+    inputs = [value("state", hidden), value("cell", hidden), value("projected", 4 * hidden)]
+    outputs = [value(name, hidden) for name in ("next_state", "next_cell", "step_output")]
+    return helper.make_graph(nodes, "lstm_step", inputs, outputs)
 
 
-def _rounded_push(hidden: int) -> list[Any]:
-    """The same product, of integers: weights in 8 bits, states in twice 8.
+def _rounded_product(hidden: int) -> list[Any]:
+    """Return the nodes of the recurrent product in integers: weights in 8 bits, states in 16.
 
-    onnxruntime rounds what it multiplies with such weights to 8 bits too, block by block. So the state is rounded here
-    first, in just that way, and what the rounding left is multiplied as well: 16 bits in two products, which read the
-    weights once.
+    onnxruntime rounds the factors of such weights to 8 bits per block. Therefore the state is rounded in the same way
+    first, and its rounding error is multiplied too: 16 bits as two rows of one product, which reads the weights once.
     """
     product = {"K": hidden, "N": 4 * hidden, "bits": BITS, "block_size": BLOCK, "accuracy_level": 4}
     return [
@@ -149,12 +139,12 @@ def _rounded_push(hidden: int) -> list[Any]:
         node(
             "MatMulNBits",
             ["both", "recurrent.steps", "recurrent.scale"],
-            "pushes",
+            "products",
             domain=ONNXRUNTIME_NODES,
             **product,
         ),
-        node("Split", ["pushes"], "coarse_push", "fine_push", axis=0),
-        node("Sum", ["coarse_push", "fine_push", "drive"], "gates"),
+        node("Split", ["products"], "coarse_product", "fine_product", axis=0),
+        node("Sum", ["coarse_product", "fine_product", "projected"], "gates"),
     ]
 
 
@@ -168,7 +158,7 @@ def _rounded_constants(hidden: int) -> Constants:
 
 
 def _linear(given: str, output: str) -> list[Any]:
-    """(T, B, inputs) to (T, B, outputs): the product with "linear" (outputs, inputs), which is fed."""
+    """Return the nodes of the product with the fed weight "linear": (T, B, inputs) to (T, B, outputs)."""
     return [
         node("Reshape", [given, "rows"], "flat"),
         node("Gemm", ["flat", "linear", "linear.bias"], "mapped", transB=1),
@@ -179,6 +169,6 @@ def _linear(given: str, output: str) -> list[Any]:
 
 
 def _linear_constants(weight: Array) -> Constants:
-    """The constants that :func:`_linear` needs."""
+    """Return the constants of :func:`_linear`."""
     outputs, inputs = weight.shape
     return {"rows": np.array([-1, inputs]), "outputs": np.array([outputs])}

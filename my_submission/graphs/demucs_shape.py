@@ -1,4 +1,4 @@
-"""Sizes of a Demucs v2 and the constants of its definition; without torch."""
+"""Sizes of a Demucs v2 and the constants of its definition."""
 
 from __future__ import annotations
 
@@ -19,16 +19,12 @@ RESAMPLE_ZEROS = 24
 RESAMPLE_ROLLOFF = 0.945
 
 INPUT_SCALE = 1 + 1e-5
-"""The network divides by (std + 1e-5) with a placeholder std of one: small, but part of the published output."""
+"""The network divides by (std + 1e-5) with a placeholder std of one, which is part of the published output."""
 
 TILE_SAMPLES = 1 << 13
-"""Output samples of a level's convolutions worked on at once, when no gradient is needed."""
+"""Output samples per tile of a level's convolutions, when no gradient is needed."""
 
-DEVICE_TILE_SAMPLES = 1 << 18
-"""The same on a GPU: a few large kernels instead of hundreds of small ones; a tile of the published network's outermost
-level takes 134 MB. Not measured on a card."""
-
-CURE = "use a checkpoint of the Demucs v2 family (64 or 48 channels, four sources)"
+_HINT = "use a checkpoint of the Demucs v2 family (64 or 48 channels, four sources)"
 
 
 @dataclass(frozen=True)
@@ -39,8 +35,8 @@ class DemucsConfig:
         channels: output channels of the first encoder level; 64 and 48 are published.
         depth: encoder levels; channels double from one to the next.
         audio_channels: channels of the mixture and of each stem.
-        sources: rows of the output, in the checkpoint's order.
-        lstm_layers: layers of the bidirectional LSTM in the middle.
+        sources: sources of the output, in the checkpoint's order.
+        lstm_layers: layers of the bidirectional LSTM.
     """
 
     channels: int = 64
@@ -55,15 +51,15 @@ class DemucsConfig:
 
     @property
     def hidden(self) -> int:
-        """Width of the LSTM, and channels of the innermost level."""
+        """Width of the LSTM and channels of the innermost level."""
         return self.channels << (self.depth - 1)
 
     def valid_length(self, samples: int) -> int:
-        """Shortest input, in samples, whose output covers ``samples`` with no padding anywhere."""
+        """Return the minimum input length whose output covers ``samples`` without padding inside the network."""
         return math.ceil(self.inner_valid_length(2 * samples) / 2)
 
     def inner_valid_length(self, samples: int) -> int:
-        """As :meth:`valid_length`, at the rate inside the network."""
+        """As :meth:`valid_length`, at the sample rate inside the network."""
         length = samples
         for _ in range(self.depth):
             length = max(1, math.ceil((length - KERNEL) / STRIDE) + 1) + CONTEXT - 1
@@ -72,7 +68,7 @@ class DemucsConfig:
         return length
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Every tensor of a checkpoint under its published name, and its shape."""
+        """Return the shape of every tensor of a checkpoint by its published name."""
         shapes: dict[str, tuple[int, ...]] = {}
 
         def add(name: str, *shape: int, outputs: int | None = None) -> None:
@@ -99,41 +95,34 @@ class DemucsConfig:
 
 
 def config_of(shapes: Mapping[str, tuple[int, ...]], where: str) -> DemucsConfig:
-    """Read the sizes of a Demucs from the shapes of a checkpoint's tensors.
+    """Return the sizes of a Demucs from the shapes of all tensors of a checkpoint.
 
     Raises:
-        WeightsError: they are not those of a Demucs v2.
+        WeightsError: a tensor is missing, unknown or of another shape; the message names it.
     """
     try:
         channels, audio_channels = shapes["encoder.0.0.weight"][:2]
         depth = sum(key.startswith("encoder.") and key.endswith(".0.weight") for key in shapes)
         outputs = shapes[f"decoder.{depth - 1}.2.weight"][1]
+        layers = sum(key.startswith("lstm.lstm.weight_ih_l") and not key.endswith("_reverse") for key in shapes)
+        config = DemucsConfig(channels, depth, audio_channels, lstm_layers=max(1, layers))
     except KeyError as error:
-        raise WeightsError(f"the key {error} of a Demucs v2 is missing", where=where, hint=CURE) from error
-    layers = sum(key.startswith("lstm.lstm.weight_ih_l") and not key.endswith("_reverse") for key in shapes)
+        raise WeightsError(f"the key {error} of a Demucs v2 is missing", where=where, hint=_HINT) from error
+    except (ValueError, IndexError) as error:
+        raise WeightsError(f"these tensors are not a Demucs v2 ({error})", where=where, hint=_HINT) from error
     if outputs != len(DEMUCS_SOURCES) * audio_channels:
         problem = f"{outputs} output channels are not {len(DEMUCS_SOURCES)} sources of {audio_channels} channels"
-        raise WeightsError(problem, where=where, hint=CURE)
-    return DemucsConfig(channels=channels, depth=depth, audio_channels=audio_channels, lstm_layers=max(1, layers))
-
-
-def checked_config_of(shapes: Mapping[str, tuple[int, ...]], where: str) -> DemucsConfig:
-    """As :func:`config_of`, and every tensor must be there in the shape that follows, and no other.
-
-    Raises:
-        WeightsError: a tensor is missing, unknown or of another shape; the message names it.
-    """
-    config = config_of(shapes, where)
+        raise WeightsError(problem, where=where, hint=_HINT)
     expected = config.shapes()
     for name in sorted(expected.keys() | shapes.keys()):
         if expected.get(name) != shapes.get(name):
             problem = f"{name} has the shape {shapes.get(name, 'nothing')}, expected {expected.get(name, 'nothing')}"
-            raise WeightsError(f"these tensors are not a Demucs v2 ({problem})", where=where, hint=CURE)
+            raise WeightsError(f"these tensors are not a Demucs v2 ({problem})", where=where, hint=_HINT)
     return config
 
 
 def resample_kernels(old: int, new: int) -> tuple[npt.NDArray[np.float32], int]:
-    """Windowed sinc kernels of julius' fractional resampler, float32 (new, 1, taps), and the padding at the left."""
+    """Return windowed sinc kernels of julius' fractional resampler, float32 (new, 1, taps), and their left padding."""
     rate = min(old, new) * RESAMPLE_ROLLOFF
     width = math.ceil(RESAMPLE_ZEROS * old / rate)
     taps = np.arange(-width, width + old)

@@ -1,4 +1,4 @@
-"""Graphs in float16: the same operators and tensors in half the bytes, float32 outside."""
+"""Conversion of ONNX graphs to float16, with float32 inputs and outputs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from my_submission.errors import WeightsError
 SAME_TYPE_OPERATORS = frozenset(
     {"Add", "BatchNormalization", "Conv", "ConvTranspose", "Identity", "MatMul", "Mul", "Relu", "Transpose"}
 )
-"""Operators whose inputs and outputs all have one type, which may be float16: those of a published TFC-TDF graph."""
+"""Operators of published TFC-TDF graphs, whose inputs and outputs may all be float16."""
 
-_CURE = "use --precision fp32"
+_HINT = "use --precision fp32"
 
 
 def half_precision(model: Any, where: str | PathLike[str]) -> Any:
-    """A copy of an ONNX model of float32 that computes in float16; its inputs and outputs stay float32.
+    """Return a copy of an ONNX model that computes in float16; its inputs and outputs stay float32.
 
     Args:
-        model: as the onnx package represents it.
+        model: an ``onnx.ModelProto``.
         where: its file, for error messages.
 
     Raises:
@@ -42,7 +42,7 @@ def half_precision(model: Any, where: str | PathLike[str]) -> Any:
                     attribute.i = onnx.TensorProto.FLOAT16
         elif node.op_type not in SAME_TYPE_OPERATORS:
             problem = f"the operator {node.op_type} is not known to work in float16"
-            raise WeightsError(problem, where=where, hint=_CURE)
+            raise WeightsError(problem, where=where, hint=_HINT)
     for tensor in graph.initializer:
         _halve(tensor, where)
     del graph.value_info[:]
@@ -51,7 +51,7 @@ def half_precision(model: Any, where: str | PathLike[str]) -> Any:
 
 
 def _halve(tensor: Any, where: str | PathLike[str]) -> None:
-    """Round a float32 tensor to float16 in its place."""
+    """Round a float32 tensor to float16 in place."""
     import onnx
 
     if tensor.data_type != onnx.TensorProto.FLOAT:
@@ -59,12 +59,12 @@ def _halve(tensor: Any, where: str | PathLike[str]) -> None:
     with np.errstate(over="ignore"):
         rounded = onnx.numpy_helper.to_array(tensor).astype(np.float16)
     if not np.isfinite(rounded).all():
-        raise WeightsError(f"the weight {tensor.name!r} is too large for float16", where=where, hint=_CURE)
+        raise WeightsError(f"the weight {tensor.name!r} is too large for float16", where=where, hint=_HINT)
     tensor.CopyFrom(onnx.numpy_helper.from_array(rounded, tensor.name))
 
 
 def _cast_at_the_ends(graph: Any) -> None:
-    """Rename what the operators see of inputs and outputs, and cast between both names."""
+    """Rename inputs and outputs inside the graph, and cast between both names."""
     import onnx
 
     stored = {tensor.name for tensor in graph.initializer}

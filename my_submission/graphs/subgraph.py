@@ -1,9 +1,9 @@
-"""Small ONNX graphs built in memory, their weights beside them."""
+"""ONNX subgraphs built in memory, with their weights in numpy arrays beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,43 +18,33 @@ OPSET = 17
 IR_VERSION = 8
 
 ONNXRUNTIME_NODES = "com.microsoft"
-"""The domain of nodes that onnxruntime has beyond ONNX."""
+"""Domain of onnxruntime's own operators."""
 
 
 @dataclass(frozen=True)
 class Subgraph:
-    """A model whose initialisers are named in it and held beside it.
+    """A model and its weights.
 
     Attributes:
-        content: the ONNX model; its initialisers point at external data that is not there.
+        content: the ONNX model; its initialisers refer to external data that does not exist.
         weights: initialiser to array.
-        fed: input to array, to be given with every run: weights that a runtime reads where they are, while it would
-            make a copy of an initialiser in an order of its own.
+        fed: input to array, fed in every run: weights that a runtime reads in place, whereas it would make a reordered
+            copy of an initialiser.
     """
 
     content: bytes
     weights: Mapping[str, npt.NDArray[Any]]
-    fed: Mapping[str, Array] = field(default_factory=dict)
-
-    def embedded(self) -> bytes:
-        """The model with its weights inside, for runtimes that take no arrays beside it."""
-        import onnx
-
-        model = onnx.load_from_string(self.content)
-        for tensor in model.graph.initializer:
-            if tensor.name in self.weights:
-                tensor.CopyFrom(onnx.numpy_helper.from_array(self.weights[tensor.name], tensor.name))
-        return bytes(model.SerializeToString())
+    fed: Mapping[str, Array]
 
 
 def node(kind: str, inputs: Sequence[str], *outputs: str, **attributes: Any) -> Any:
-    """A node of a graph."""
+    """Return a node of a graph."""
     from onnx import helper
 
     return helper.make_node(kind, list(inputs), list(outputs), **attributes)
 
 
-def graph_piece(
+def build_subgraph(
     nodes: list[Any],
     inputs: Mapping[str, tuple[int | str, ...]],
     weights: Mapping[str, npt.NDArray[Any]],
@@ -63,28 +53,31 @@ def graph_piece(
     constants: Mapping[str, npt.NDArray[Any]] | None = None,
     lengths: str | None = None,
 ) -> Subgraph:
-    """A graph of the nodes, from its inputs to ``OUTPUT``.
+    """Return the graph of some nodes, from its inputs to ``OUTPUT``.
 
     Args:
-        nodes: in an order in which they can be computed.
-        inputs: name to sizes, all float32.
-        weights: initialisers that are kept beside the graph.
+        nodes: in topological order.
+        inputs: name to shape, all float32.
+        weights: initialisers stored beside the graph.
         fed: weights that are inputs, float32.
-        constants: small initialisers that are kept in it.
-        lengths: the name of an input of integers, one for each of the batch.
+        constants: small initialisers stored in the graph.
+        lengths: name of an int64 input (batch,).
     """
     from onnx import TensorProto, helper, numpy_helper
 
     held = {name: np.ascontiguousarray(array) for name, array in weights.items()}
     read_in_place = {name: np.ascontiguousarray(array) for name, array in (fed or {}).items()}
-    sizes: dict[str, tuple[int | str, ...]] = {**inputs, **{name: value.shape for name, value in read_in_place.items()}}
-    taken = [helper.make_tensor_value_info(name, TensorProto.FLOAT, given) for name, given in sizes.items()]
+    shapes: dict[str, tuple[int | str, ...]] = {
+        **inputs,
+        **{name: value.shape for name, value in read_in_place.items()},
+    }
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
     if lengths is not None:
-        taken.append(helper.make_tensor_value_info(lengths, TensorProto.INT64, ("batch",)))
-    named = [_external(name, array) for name, array in held.items()]
-    named += [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()]
-    given = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, None)]
-    graph = helper.make_graph(nodes, "piece", taken, given, named)
+        values.append(helper.make_tensor_value_info(lengths, TensorProto.INT64, ("batch",)))
+    initialisers = [_external(name, array) for name, array in held.items()]
+    initialisers += [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()]
+    outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, None)]
+    graph = helper.make_graph(nodes, "subgraph", values, outputs, initialisers)
     operators = [helper.make_opsetid("", OPSET), helper.make_opsetid(ONNXRUNTIME_NODES, 1)]
     model = helper.make_model(graph, opset_imports=operators, ir_version=IR_VERSION)
     return Subgraph(model.SerializeToString(), held, read_in_place)

@@ -1,8 +1,8 @@
-"""A published TFC-TDF graph, rewritten to take frames before bins and any number of frames.
+"""Published TFC-TDF graphs, rewritten to take frames before bins and any number of frames.
 
 Inside, the network works on (frames, bins) between two Transposes. Its first and last convolutions are 1x1, so the
-Transposes can be left out when the spectrum comes as a real FFT makes it, frame after frame; the arithmetic is the
-same to the bit. Every layer takes any multiple of 2^scales frames, so the time axis can be left open.
+Transposes can be removed if the input has frames before bins, as a real FFT computes them; the output is bit-identical.
+Every layer takes any multiple of 2^scales frames, so the time axis can be dynamic.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from my_submission.errors import WeightsError
 from my_submission.geometry import ReceptiveField
 from my_submission.graphs.tfc_tdf_walk import BATCH_NORM_EPSILON, TfcTdfWalk, load_model, well_formed
 
-_CURE = "use a graph exported from a TFC-TDF network"
+_HINT = "use a graph exported from a TFC-TDF network"
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class FrameMajorGraph:
         content: the ONNX model.
         channels: real and imaginary parts of every audio channel.
         bins: frequency bins.
-        frames: time frames that the file's own graph is fixed to.
-        reach: how far the network sees along time.
-        metadata: the key-value notes in the file.
+        frames: time frames of the stored graph.
+        reach: the network's receptive field along time.
+        metadata: key-value pairs in the file, sorted.
     """
 
     content: bytes
@@ -42,12 +42,12 @@ class FrameMajorGraph:
 
 
 def frame_major(path: str | PathLike[str], *, are_norms_apart: bool = False) -> FrameMajorGraph:
-    """Rewrite the graph of a file, after a walk along all of it has shown that this changes nothing.
+    """Rewrite the graph of a file, after checking all of it for being a TFC-TDF network.
 
     Args:
         path: an ONNX file.
-        are_norms_apart: whether the normalisations behind linear layers stand as products and sums that OpenVINO does
-            not fold into the layers' weights, see :func:`_set_norms_apart`; the same numbers but for rounding.
+        are_norms_apart: whether to write the normalisations behind linear layers as products and sums, which OpenVINO
+            does not fold into the layers' weights, see :func:`_separate_norms`; equal except for rounding.
 
     Raises:
         WeightsError: the file is no ONNX model, or not one of a published-form TFC-TDF network.
@@ -62,34 +62,34 @@ def _rewritten(path: str | PathLike[str], *, are_norms_apart: bool) -> FrameMajo
     walk.network()
     reach = _reach(model.graph, walk, path)
     channels, bins, frames = (dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[1:])
-    _leave_out(model.graph, walk.transposes)
+    _remove(model.graph, walk.transposes)
     if are_norms_apart:
-        _set_norms_apart(model.graph, walk)
+        _separate_norms(model.graph, walk)
     for value in (model.graph.input[0], model.graph.output[0]):
         dims = value.type.tensor_type.shape.dim
         dims[3].dim_value = dims[2].dim_value
         dims[2].dim_param = "frames"
-    # Shapes noted inside the graph are those of the fixed time axis; onnxruntime infers them anew.
+    # Stored shapes of inner tensors are those of the fixed time axis; onnxruntime infers them again.
     del model.graph.value_info[:]
-    metadata = tuple(sorted((note.key, note.value) for note in model.metadata_props))
+    metadata = tuple(sorted((pair.key, pair.value) for pair in model.metadata_props))
     return FrameMajorGraph(model.SerializeToString(), channels, bins, frames, reach, metadata)
 
 
 def _reach(graph: Any, walk: TfcTdfWalk, where: str | PathLike[str]) -> ReceptiveField:
-    """Read the reach off the convolutions, having checked that they are those the rewriting relies on."""
+    """Return the receptive field, after checking that convolutions and Transposes are those of a TFC-TDF network."""
     import onnx
 
     for name in ("first_conv", "final_conv"):
         if walk.state[f"{name}.0.weight"].shape[2:] != (1, 1):
-            raise WeightsError(f"{name} is no 1x1 convolution", where=where, hint=_CURE)
+            raise WeightsError(f"{name} is no 1x1 convolution", where=where, hint=_HINT)
     for node in walk.transposes:
         if [list(a.ints) for a in node.attribute if a.name == "perm"] != [[0, 1, 3, 2]]:
-            raise WeightsError(f"the node {node.name!r} does not swap bins and frames", where=where, hint=_CURE)
+            raise WeightsError(f"the node {node.name!r} does not swap bins and frames", where=where, hint=_HINT)
     kernels = set()
     for node in graph.node:
         if node.op_type in {"Conv", "ConvTranspose"}:
-            given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-            kernel = given["kernel_shape"][0]
+            attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+            kernel = attributes["kernel_shape"][0]
             is_resampling = kernel == 2
             expected = {
                 "kernel_shape": [kernel] * 2,
@@ -98,20 +98,19 @@ def _reach(graph: Any, walk: TfcTdfWalk, where: str | PathLike[str]) -> Receptiv
                 "dilations": [1, 1],
                 "group": 1,
             }
-            if any(given.get(name, value) != value for name, value in expected.items()):
-                raise WeightsError(f"the node {node.op_type} {node.name!r} has {given}", where=where, hint=_CURE)
+            if any(attributes.get(name, value) != value for name, value in expected.items()):
+                raise WeightsError(f"the node {node.op_type} {node.name!r} has {attributes}", where=where, hint=_HINT)
             if not is_resampling:
                 kernels.add(kernel)
     n_convolutions = 1 + max(int(key.split(".")[2]) for key in walk.state if key.startswith("mid_dense.H."))
     return ReceptiveField(scales=walk.n_scales, frames_per_block=n_convolutions * (max(kernels) // 2))
 
 
-def _set_norms_apart(graph: Any, walk: TfcTdfWalk) -> None:
-    """Write the normalisations behind linear layers, and their activations, over (batch, channels, the rest).
+def _separate_norms(graph: Any, walk: TfcTdfWalk) -> None:
+    """Write the normalisations behind linear layers, and their activations, over (batch, channels, frames · bins).
 
-    A normalisation right behind a MatMul is folded into the layer's weights by OpenVINO: one matrix a channel instead
-    of one for all, half a gigabyte for a published network, multiplied in float32 whatever precision is asked for. A
-    change of shape in between keeps both apart.
+    OpenVINO folds a normalisation behind a MatMul into its weights: one matrix per channel instead of one for all, half
+    a gigabyte for a published network, multiplied in float32 at any precision. A Reshape in between prevents that.
     """
     from onnx import helper, numpy_helper
 
@@ -147,8 +146,8 @@ def _set_norms_apart(graph: Any, walk: TfcTdfWalk) -> None:
             graph.node.insert(place, step)
 
 
-def _leave_out(graph: Any, nodes: list[Any]) -> None:
-    """Take nodes of one input and one output out of a graph and join their ends."""
+def _remove(graph: Any, nodes: list[Any]) -> None:
+    """Remove nodes of one input and one output from a graph."""
     joined = {node.output[0]: node.input[0] for node in nodes}
     for node in nodes:
         graph.node.remove(node)

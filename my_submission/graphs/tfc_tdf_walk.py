@@ -1,9 +1,8 @@
-"""Walks an exported TFC-TDF graph: whether it is one, and what weights it holds; without torch.
+"""Verification of exported TFC-TDF graphs, and their weights.
 
-A published ONNX file holds no state dict: convolutions have their normalisation folded in, and the
-linear layers stand as MatMul followed by BatchNormalization. The walk follows the tensors from
-``input`` to ``output`` and gathers the weights under the submission's key names, with a neutral
-normalisation wherever one was folded.
+A published ONNX file has no state dict: convolutions have their normalisation folded in, and linear layers are a MatMul
+followed by a BatchNormalization. The walk follows the tensors from input to output and collects the weights under the
+submission's key names, with a neutral normalisation for each folded one.
 """
 
 from __future__ import annotations
@@ -22,15 +21,16 @@ from my_submission.errors import WeightsError
 from my_submission.weights.onnx_layout import check_graph_file
 
 BATCH_NORM_EPSILON = 1e-5
-"""What is added to the variances in ``TfcTdfWalk.state``."""
+"""Epsilon that belongs to the variances in ``TfcTdfWalk.state``."""
+
 _UNCHANGED = frozenset({"Identity", "Cast"})
-"""Operators that stand between a stored weight and its use without changing its meaning."""
+"""Operators that may follow a stored weight."""
 
 Array = npt.NDArray[np.float32]
 
 
 def load_model(path: str | PathLike[str]) -> Any:
-    """The ONNX model of a file, as the onnx package represents it.
+    """Read the ONNX model of a file, an ``onnx.ModelProto``.
 
     Raises:
         WeightsError: the file is no ONNX model.
@@ -47,7 +47,7 @@ def load_model(path: str | PathLike[str]) -> Any:
 
 @contextmanager
 def well_formed(where: str | PathLike[str]) -> Iterator[None]:
-    """Turn what a graph with missing or misshapen parts raises in the body into a WeightsError that names the file."""
+    """Turn errors of the body about missing or malformed parts of a graph into a WeightsError that names the file."""
     try:
         yield
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, NotImplementedError) as error:
@@ -56,14 +56,17 @@ def well_formed(where: str | PathLike[str]) -> Iterator[None]:
 
 
 class TfcTdfWalk:
-    """A walk along the graph's tensors.
-
-    ``state`` fills with weights as it goes, ``transposes`` with the two nodes that swap bins and frames, ``norms`` with
-    the normalisations behind linear layers by their names in ``state``, and ``n_scales`` counts the downsamplings.
+    """A walk along the tensors of a graph.
 
     Args:
         graph: the graph of an ONNX model.
         where: its file, for error messages.
+
+    Attributes:
+        state: the weights found so far, by the submission's key names.
+        transposes: the two nodes that swap bins and frames.
+        norms: normalisations behind linear layers, by their names in ``state``.
+        n_scales: number of downsamplings.
     """
 
     def __init__(self, graph: Any, where: str | PathLike[str]) -> None:
@@ -85,10 +88,10 @@ class TfcTdfWalk:
                 self._users[name].append(node)
 
     def network(self) -> None:
-        """Walks from the graph's input to its output.
+        """Walk from the graph's input to its output.
 
         Raises:
-            WeightsError: a node is not where a TFC-TDF network has it.
+            WeightsError: the graph is not that of a TFC-TDF network; the message names the first wrong node.
         """
         if len(self._graph.input) != 1 or len(self._graph.output) != 1:
             raise self._error("the graph does not have one input and one output")
@@ -109,7 +112,7 @@ class TfcTdfWalk:
             x = self._relu(self._convolution(x, "ConvTranspose", f"us.{level}"))
             product = self._next(x, "Mul")
             if skips.pop() not in product.input:
-                raise self._error("multiplies something else than the skip of its level", product)
+                raise self._error("does not multiply by the skip of its level", product)
             x = self._block(product.output[0], f"us_dense.{level}")
         x = self._transposed(x)
         x = self._convolution(x, "Conv", "final_conv", has_norm=False)
@@ -122,10 +125,9 @@ class TfcTdfWalk:
         return str(node.output[0])
 
     def _follows_down(self, x: str) -> bool:
-        """Whether the block that starts at ``x`` ends in a downsampling rather than in the bottleneck."""
-        seen = x
+        """Return whether a downsampling follows the block that starts at ``x``; none follows the bottleneck."""
         while True:
-            users = {node.op_type: node for node in self._users[seen]}
+            users = {node.op_type: node for node in self._users[x]}
             if "MatMul" in users:
                 total = users.get("Add")
                 if total is None:
@@ -133,8 +135,8 @@ class TfcTdfWalk:
                 return any(node.op_type == "Conv" for node in self._users[total.output[0]])
             step = users.get("Conv") or users.get("BatchNormalization") or users.get("Relu")
             if step is None:
-                raise self._error(f"no TFC-TDF block follows the tensor {seen}")
-            seen = step.output[0]
+                raise self._error(f"no TFC-TDF block follows the tensor {x}")
+            x = step.output[0]
 
     def _block(self, x: str, name: str) -> str:
         layer = 0
@@ -169,12 +171,12 @@ class TfcTdfWalk:
         return str(sums[0].output[0])
 
     def _norm(self, x: str, name: str, folded_channels: int | None) -> str:
-        """The normalisation after ``x``; where it was folded away, a neutral one of so many channels."""
+        """Collect the normalisation after ``x``, or a neutral one of ``folded_channels`` if it was folded."""
         nodes = [node for node in self._users[x] if node.op_type == "BatchNormalization"]
         if nodes:
             weight, bias, mean, var = (self._constant(n, nodes[0]) for n in nodes[0].input[1:5])
-            given = {a.name: self._attribute(a) for a in nodes[0].attribute}
-            var = var + np.float32(given.get("epsilon", BATCH_NORM_EPSILON) - BATCH_NORM_EPSILON)
+            attributes = {a.name: self._attribute(a) for a in nodes[0].attribute}
+            var = var + np.float32(attributes.get("epsilon", BATCH_NORM_EPSILON) - BATCH_NORM_EPSILON)
             x = nodes[0].output[0]
             if folded_channels is None:
                 self.norms[name] = nodes[0]
@@ -192,20 +194,20 @@ class TfcTdfWalk:
         return str(self._next(x, "Relu").output[0])
 
     def _next(self, x: str, kind: str) -> Any:
-        """The one node of that kind which uses tensor ``x``."""
+        """Return the only node of that kind that uses tensor ``x``."""
         users = self._users[x]
         found = [node for node in users if node.op_type == kind]
         if len(found) != 1:
-            seen = ", ".join(f"{node.op_type} {node.name!r}" for node in users) or "nothing"
-            raise self._error(f"after the tensor {x} comes {seen} where a TFC-TDF network has {kind}")
+            named = ", ".join(f"{node.op_type} {node.name!r}" for node in users) or "nothing"
+            raise self._error(f"after the tensor {x} comes {named} where a TFC-TDF network has {kind}")
         return found[0]
 
     def _constant(self, name: str, node: Any) -> Array:
-        """The stored array behind a node's input."""
+        """Return the stored array of a node's input."""
         while name not in self._stored:
             maker = self._makers.get(name)
             if maker is None or maker.op_type not in {*_UNCHANGED, "Constant"}:
-                raise self._error(f"takes {name} from the signal instead of a stored weight", node)
+                raise self._error(f"uses {name}, which is no stored weight", node)
             if maker.op_type == "Constant":
                 return np.asarray(self._to_array(self._attribute(maker.attribute[0])), dtype=np.float32)
             name = maker.input[0]

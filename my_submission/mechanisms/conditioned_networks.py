@@ -12,7 +12,8 @@ from my_submission.engines.conditioned_engine import (
     conditioned_torch_engine,
     open_conditioned_checkpoint,
 )
-from my_submission.engines.conditioned_onnx import ConditionedGraphShape, open_conditioned_onnx
+from my_submission.engines.conditioned_onnx import ConditionedOnnx
+from my_submission.engines.onnx_engine import GraphShape
 from my_submission.engines.out_of_memory import fitting
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking
@@ -77,7 +78,7 @@ def open_conditioned(
     return OpenedSpectral(fitting(engine, options.device, name=artefact.name), chunking)
 
 
-def _graph_shape(artefact: Artefact, path: Path, options: RunOptions) -> ConditionedGraphShape:
+def _graph_shape(artefact: Artefact, path: Path, options: RunOptions) -> GraphShape:
     if options.spectral_runtime != "onnx":
         problem = (
             f"{artefact.name} is a graph, which runs in fp32 on onnxruntime and not in {options.precision} in torch"
@@ -93,14 +94,14 @@ def is_conditioned(artefact: Artefact) -> bool:
     return artefact.architecture in CONDITIONED_ARCHITECTURES
 
 
-def spectra_of(artefact: Artefact, path: Path, *, device: Device, threads: int | None = None) -> ConditionedGraphShape:
+def spectra_of(artefact: Artefact, path: Path, *, device: Device, threads: int | None = None) -> GraphShape:
     """Return the spectra that the graph of a conditioned network takes, checked against its manifest entry.
 
     Raises:
         WeightsError: it is no such graph, or not one of the stereo spectra that the manifest states.
         DeviceError: onnxruntime does not give the device.
     """
-    shape = open_conditioned_onnx(path, device=device, threads=threads).spectra_shape()
+    shape = ConditionedOnnx.open(path, device=device, threads=threads).shape()
     if shape.channels != STEREO_PARTS:
         problem = f"the graph has {shape.channels} channels, {STEREO_PARTS} are needed for stereo"
         raise WeightsError(problem, where=path, hint="use a network of stereo spectra")

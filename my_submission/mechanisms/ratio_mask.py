@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from my_submission.engines.out_of_memory import fitting
 from my_submission.engines.ratio_mask import RatioMaskEngine
 from my_submission.engines.spectral_engine import SilenceSkipping
-from my_submission.engines.spleeter_onnx import BINS, open_spleeter
+from my_submission.engines.spleeter_onnx import BINS, SpleeterGraph
 from my_submission.geometry import SpectralChunking
 from my_submission.mechanisms.mechanism import Opening, Recipe
 from my_submission.mechanisms.spectral import SpectralMechanism, SpectralNetwork
@@ -52,7 +52,8 @@ class RatioMaskRecipe(Recipe):
         options, path = opening.options, opening.path(self.target)
         stft = stft_of(opening.artefact(self.target), path, BINS)
         target, rest = (
-            open_spleeter(opening.path(name), device=options.device, threads=options.threads) for name in self.artefacts
+            SpleeterGraph.open(opening.path(name), device=options.device, threads=options.threads)
+            for name in self.artefacts
         )
         engine = SilenceSkipping(RatioMaskEngine(target, rest, stft, exponent=self.exponent))
         fitted = fitting(engine, options.device, name=self.target)

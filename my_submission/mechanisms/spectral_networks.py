@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, cast
 
 from my_submission.dsp.stft import from_frames
 from my_submission.engines import Device, Engine
-from my_submission.engines.frame_major import FrameMajorOnnx, open_frame_major
+from my_submission.engines.frame_major import FrameMajorOnnx
 from my_submission.engines.gpu_arithmetic import checked_spectral
-from my_submission.engines.onnx_engine import GraphShape, OnnxEngine, open_onnx
+from my_submission.engines.onnx_engine import GraphShape, OnnxEngine
 from my_submission.engines.openvino_engine import OpenVinoFrames, bf16_obstacle
 from my_submission.engines.out_of_memory import fitting
 from my_submission.engines.processors import available_cpus
@@ -53,7 +53,7 @@ def open_spectral(artefact: Artefact, path: Path, options: RunOptions) -> Opened
         WeightsError: the file does not fit its entry, or is not a network that the runtime can run.
         DeviceError: the device cannot be used.
     """
-    network: OnnxEngine | FrameMajorOnnx | TorchEngine
+    network: OnnxEngine | TorchEngine
     checked: ValidatedEngine | None = None
     if artefact.format == "onnx" and options.spectral_runtime == "onnx":
         network = _open_graph(path, options)
@@ -88,12 +88,12 @@ def _with_bf16(name: str, path: Path, network: FrameMajorOnnx, stft: StftGeometr
         network,
         {"bf16 by OpenVINO": partial(OpenVinoFrames, path, threads=network.threads)},
         excerpt=loudest_frames,
-        heard=partial(from_frames, geometry=stft),
+        to_waves=partial(from_frames, geometry=stft),
         name=name,
     )
 
 
-def _reach_of(network: OnnxEngine | FrameMajorOnnx | TorchEngine) -> ReceptiveField | None:
+def _reach_of(network: OnnxEngine | TorchEngine) -> ReceptiveField | None:
     """Return the receptive field of a network; None if it takes one number of frames only.
 
     On a GPU all chunks stay whole, because planning for a new shape takes longer than the frames it saves.
@@ -105,14 +105,14 @@ def _reach_of(network: OnnxEngine | FrameMajorOnnx | TorchEngine) -> ReceptiveFi
     return None
 
 
-def _open_graph(path: Path, options: RunOptions) -> OnnxEngine | FrameMajorOnnx:
+def _open_graph(path: Path, options: RunOptions) -> OnnxEngine:
     """Open a graph; on the CPU without its Transposes and with an open time axis, if the graph allows it."""
     if options.device.kind == "cpu":
         try:
-            return open_frame_major(path, device=options.device, threads=options.threads)
+            return FrameMajorOnnx.open(path, device=options.device, threads=options.threads)
         except WeightsError as error:
             logger.info("%s runs as it is stored, with whole chunks only: %s", path.name, error)
-    return open_onnx(path, device=options.device, threads=options.threads)
+    return OnnxEngine.open(path, device=options.device, threads=options.threads)
 
 
 def chunking_of(artefact: Artefact, path: Path, shape: GraphShape) -> SpectralChunking:

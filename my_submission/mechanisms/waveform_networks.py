@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from my_submission.engines import Engine
-from my_submission.engines.demucs_engine import DemucsEngine
-from my_submission.engines.demucs_onnx import open_demucs
+from my_submission.engines.demucs_engine import DemucsEngine, open_demucs
 from my_submission.engines.gpu_arithmetic import checked_waveform
 from my_submission.engines.out_of_memory import fitting
 from my_submission.engines.segment_batches import SegmentBatches

@@ -1,4 +1,4 @@
-"""BandSplitRNN: magnitudes to a mask, band by band, with a recurrence along time and one along bands.
+"""BandSplitRNN: magnitudes to a mask, with LSTMs along time and along bands.
 
 "Music Source Separation with Band-split RNN" (Luo and Yu, 2022) in the form and under the key names of AIMLESS.
 """
@@ -8,15 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from os import PathLike
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from my_submission.errors import WeightsError
 from my_submission.geometry import SAMPLE_RATE
-from my_submission.networks.strict_loading import shape_of, take_over
+from my_submission.networks.strict_loading import Where, count_of, known_shapes, network_of, shape_of
 
 N_FFT = 4096
 
@@ -27,20 +25,20 @@ SPLIT_HZ = (
     *range(9_000, 16_001, 1_000),
     *range(18_000, 22_001, 2_000),
 )
-"""Where the published 42 bands meet, in Hz; the last reaches to the Nyquist frequency."""
+"""Edges between the published 42 bands, in Hz; the last band ends at the Nyquist frequency."""
 
-_MAGNITUDE_FLOOR = 1e-8
-"""Added before the logarithm, so that silence has one."""
+_MAGNITUDE_EPS = 1e-8
+"""Added before the logarithm."""
 
 _MASK_EXPANSION = 4
-"""How much wider the hidden layer of a band's mask is than its features."""
+"""Ratio of the hidden layer of a band's mask to its features."""
 
-_NUMBERS_TOGETHER = 1 << 22
-"""Features that go through a recurrence at once where no gradient is needed: its gates take sixteen times as much."""
+_MAX_LSTM_VALUES = 1 << 22
+"""Maximum features per run of an LSTM when no gradient is needed; its gates take sixteen times as much memory."""
 
 
 def band_edges(n_fft: int = N_FFT, split_hz: tuple[int, ...] = SPLIT_HZ, sample_rate: int = SAMPLE_RATE) -> list[int]:
-    """First bin of every band, and the number of bins."""
+    """Return the first bin of every band, and the number of bins."""
     return [0, *(math.floor(n_fft * frequency / sample_rate) for frequency in split_hz), n_fft // 2 + 1]
 
 
@@ -50,9 +48,9 @@ class BandSplitConfig:
 
     Attributes:
         widths: bins of each band, from the lowest.
-        hidden_size: features of a band in a frame.
-        num_layers: pairs of recurrences, one along time and one along bands.
-        norm_groups: of the group norms; no shape tells them.
+        hidden_size: features per band and frame.
+        num_layers: pairs of LSTMs, one along time and one along bands.
+        norm_groups: groups of the group norms, which no shape shows.
     """
 
     widths: tuple[int, ...] = tuple(b - a for a, b in zip(band_edges()[:-1], band_edges()[1:], strict=True))
@@ -62,7 +60,7 @@ class BandSplitConfig:
 
     def __post_init__(self) -> None:
         if not self.widths or min(*self.widths, self.num_layers, self.norm_groups) < 1:
-            raise ValueError(f"every band needs a bin, and there is at least one layer and group: {self}")
+            raise ValueError(f"bands, layers and groups must be at least 1: {self}")
         if self.hidden_size < 2 or self.hidden_size % 2 or self.hidden_size % self.norm_groups:
             raise ValueError(f"hidden_size={self.hidden_size} must be even and a multiple of {self.norm_groups}")
 
@@ -75,7 +73,7 @@ class BandSplitConfig:
 class BandSplitRNN(nn.Module):
     """Mask of one source: float32 magnitudes [batch, channels, bins, frames] to a mask of the same shape in 0 … 1.
 
-    Channels are separated each on its own.
+    Channels are processed independently.
     """
 
     def __init__(self, config: BandSplitConfig | None = None) -> None:
@@ -97,8 +95,8 @@ class BandSplitRNN(nn.Module):
     def forward(self, magnitude: Tensor) -> Tensor:
         """Estimate the mask."""
         batch, channels, bins, frames = magnitude.shape
-        loudness = torch.log(magnitude + _MAGNITUDE_FLOOR).reshape(batch * channels, bins, frames).transpose(1, 2)
-        bands = zip(self.norm1_list, self.fc1_list, torch.split(loudness, list(self.config.widths), dim=2), strict=True)
+        logs = torch.log(magnitude + _MAGNITUDE_EPS).reshape(batch * channels, bins, frames).transpose(1, 2)
+        bands = zip(self.norm1_list, self.fc1_list, torch.split(logs, list(self.config.widths), dim=2), strict=True)
         x = torch.stack([connect(norm(band)) for norm, connect, band in bands], dim=1)
         rows, n_bands, _, size = x.shape
         for time_norm, time_lstm, band_norm, band_lstm in zip(
@@ -118,9 +116,9 @@ def _recurrence(size: int) -> nn.LSTM:
 
 
 def _folded(lstm: nn.Module) -> Callable[[Tensor], Tensor]:
-    """The same recurrence with its projection moved out of it, which halves its time on the CPU.
+    """Return the LSTM with its projection folded into the recurrent weights, twice as fast on the CPU.
 
-    A projected state is only ever multiplied by the recurrent weights, so that both matrices can be one.
+    Inside the recurrence, projected states are only multiplied by the recurrent weights.
     """
     stored = dict(lstm.named_parameters())
     weights: list[Tensor] = []
@@ -140,40 +138,23 @@ def _folded(lstm: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def _recurred(norm: nn.Module, lstm: nn.Module, x: Tensor) -> Tensor:
-    """Norm and recurrence of sequences [rows, steps, size], which do not depend on each other."""
-    together = len(x) if torch.is_grad_enabled() else max(1, _NUMBERS_TOGETHER // x[0].numel())
+    """Apply norm and LSTM to independent sequences [rows, steps, size]."""
+    n_rows = len(x) if torch.is_grad_enabled() else max(1, _MAX_LSTM_VALUES // x[0].numel())
     run = _folded(lstm) if x.device.type == "cpu" else lambda part: lstm(part)[0]
-    parts = [run(norm(part.transpose(1, 2)).transpose(1, 2)) for part in torch.split(x, together)]
+    parts = [run(norm(part.transpose(1, 2)).transpose(1, 2)) for part in torch.split(x, n_rows)]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def infer_config(
-    state: Mapping[str, Tensor], *, norm_groups: int = 4, where: str | PathLike[str] | None = None
-) -> BandSplitConfig:
-    """Bands, size and layers from the shapes of a state dict.
-
-    Raises:
-        WeightsError: a key is missing, or a shape belongs to no BandSplitRNN.
-    """
-    n_bands = sum(key.startswith("fc1_list.") and key.endswith(".weight") for key in state)
-    n_layers = sum(key.startswith("time_lstms.") and key.endswith(".weight_ih_l0") for key in state)
-    size = shape_of(state, "fc1_list.0.weight", (None, None), where=where)[0]
-    widths = (shape_of(state, f"fc1_list.{band}.weight", (size, None), where=where)[1] for band in range(n_bands))
-    try:
-        return BandSplitConfig(tuple(widths), size, n_layers, norm_groups)
-    except ValueError as error:
-        raise WeightsError(f"the shapes are those of no BandSplitRNN: {error}", where=where) from error
-
-
-def from_state_dict(
-    state: Mapping[str, Tensor], *, norm_groups: int = 4, where: str | PathLike[str] | None = None
-) -> BandSplitRNN:
-    """The network that a state dict belongs to, in evaluation mode, on the state's own memory.
+def from_state_dict(state: Mapping[str, Tensor], *, norm_groups: int = 4, where: Where = None) -> BandSplitRNN:
+    """Return the network of a state dict in evaluation mode, on the state's memory; sizes are read from the shapes.
 
     Raises:
         WeightsError: a key is missing, unexpected, or of another shape; the message names it.
     """
-    config = infer_config(state, norm_groups=norm_groups, where=where)
-    with torch.device("meta"):
-        network = BandSplitRNN(config)
-    return take_over(network, state, where=where)
+    n_bands = count_of(state, r"fc1_list\.(\d+)\.weight")
+    n_layers = count_of(state, r"time_lstms\.(\d+)\.weight_ih_l0$")
+    size = shape_of(state, "fc1_list.0.weight", (None, None), where=where)[0]
+    widths = [shape_of(state, f"fc1_list.{band}.weight", (size, None), where=where)[1] for band in range(n_bands)]
+    with known_shapes("BandSplitRNN", where):
+        config = BandSplitConfig(tuple(widths), size, n_layers, norm_groups)
+    return network_of(lambda: BandSplitRNN(config), state, where=where)

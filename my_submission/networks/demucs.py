@@ -1,7 +1,7 @@
 """Demucs v2: the waveform network of "Music Source Separation in the Waveform Domain" (Défossez et al., 2019).
 
-Rebuilt from its published definition (facebookresearch/demucs, branch v2), with that code's key names, so that its
-checkpoints load strictly. Later packages of the same name changed the network; theirs cannot run these weights.
+Implements the published definition (facebookresearch/demucs, branch v2) under its key names, so that its checkpoints
+load strictly. Later packages of the same name changed the network and cannot run these weights.
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from my_submission.errors import WeightsError
 from my_submission.graphs.demucs_shape import (
     CONTEXT,
-    CURE,
-    DEVICE_TILE_SAMPLES,
     INPUT_SCALE,
     KERNEL,
     STRIDE,
@@ -25,23 +22,16 @@ from my_submission.graphs.demucs_shape import (
     config_of,
     resample_kernels,
 )
+from my_submission.networks.strict_loading import network_of
+from my_submission.networks.tiles import assembled
 
-__all__ = [
-    "Demucs",
-    "DemucsConfig",
-    "DemucsLstm",
-    "centre_trim",
-    "decoded",
-    "decoder_level",
-    "downsample_by_two",
-    "encoder_level",
-    "tiled",
-    "upsample_by_two",
-]
+DEVICE_TILE_SAMPLES = 1 << 18
+"""TILE_SAMPLES on a GPU: a few large kernels instead of hundreds of small ones. A tile of the published network's
+outermost level takes 134 MB. Not measured on a GPU."""
 
 
 class DemucsLstm(nn.Module):
-    """Bidirectional LSTM over time and a linear layer back to the input's channels: (B, C, T) to (B, C, T)."""
+    """Bidirectional LSTM over time, and a linear layer back to the input's channels: (B, C, T) to (B, C, T)."""
 
     def __init__(self, channels: int, layers: int) -> None:
         super().__init__()
@@ -56,7 +46,7 @@ class DemucsLstm(nn.Module):
 
 
 class Demucs(nn.Module):
-    """Waveform U-Net with gated linear units and an LSTM at its bottom."""
+    """Waveform U-Net with gated linear units and an LSTM in the middle."""
 
     def __init__(self, config: DemucsConfig | None = None) -> None:
         super().__init__()
@@ -78,7 +68,7 @@ class Demucs(nn.Module):
             mixture: (B, audio_channels, S); S should be a ``config.valid_length``.
 
         Returns:
-            (B, sources, audio_channels, S'), S' somewhat shorter than S and centred on it.
+            (B, sources, audio_channels, S'), S' slightly shorter than S and centred on it.
         """
         x = upsample_by_two(mixture / INPUT_SCALE)
         skips = []
@@ -93,81 +83,64 @@ class Demucs(nn.Module):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor], *, where: str = "Demucs state dict") -> Demucs:
-        """Build the network a state dict belongs to and take over its tensors without copying float32 ones.
+        """Return the network of a state dict in evaluation mode, on the state's memory.
 
         Args:
-            state: tensors under the published key names; channel count and depth are read from the shapes.
+            state: tensors under the published key names; channels and depth are read from the shapes.
             where: the file, for error messages.
 
         Raises:
-            WeightsError: a key is missing, unknown, or of the wrong shape.
+            WeightsError: a key is missing, unknown, or of another shape.
         """
         config = config_of({name: tuple(value.shape) for name, value in state.items()}, where)
-        with torch.device("meta"):
-            network = cls(config)
-        try:
-            network.load_state_dict({key: value.float() for key, value in state.items()}, strict=True, assign=True)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise WeightsError(f"these tensors are not a Demucs v2 ({reason})", where=where, hint=CURE) from error
-        return network.eval().requires_grad_(False)
+        return network_of(lambda: cls(config), state, where=where)
 
 
 def tiled(layers: Callable[[Tensor], Tensor], x: Tensor, *, kernel: int, stride: int) -> Tensor:
-    """Apply layers that see ``kernel`` samples of the last axis per output, tile by tile where no gradient is needed.
+    """Apply layers whose outputs depend on ``kernel`` samples each, tile by tile if no gradient is needed.
 
-    The outermost levels are hundreds of megabytes wide; in tiles only their result is, and it stays in the cache
-    while it is worked on.
+    The activations of the outermost levels take hundreds of megabytes; in tiles they fit the cache.
     """
     samples = (x.shape[-1] - kernel) // stride + 1
     tile_samples = _tile_samples(x)
     if torch.is_grad_enabled() or samples <= tile_samples:
-        result: Tensor = layers(x)
-        return result
-    whole: Tensor | None = None
-    for start in range(0, samples, tile_samples):
-        stop = min(start + tile_samples, samples)
-        tile = layers(x[..., start * stride : (stop - 1) * stride + kernel])
-        if whole is None:
-            whole = tile.new_empty(*tile.shape[:-1], samples)
-        whole[..., start:stop] = tile
-    if whole is None:
-        raise ValueError(f"{x.shape[-1]} samples are fewer than the {kernel} that the layers need")
-    return whole
+        return layers(x)
+    tiles = (
+        layers(x[..., start * stride : (min(start + tile_samples, samples) - 1) * stride + kernel])
+        for start in range(0, samples, tile_samples)
+    )
+    return assembled(tiles, samples, axis=-1)
 
 
 def decoded(level: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
-    """Apply a decoder level to the sum of both, tile by tile where no gradient is needed.
+    """Apply a decoder level to the sum of both, tile by tile if no gradient is needed.
 
-    Only the two inputs and the result are ever whole. An output sample of the transposed convolution sees two
-    samples of the convolution before it, so every tile but the first begins one sample early.
+    An output sample of the transposed convolution depends on two samples of the convolution before it, so every tile
+    but the first starts one sample early.
     """
-    samples = x.shape[-1] - CONTEXT + 1
+    samples, length = x.shape[-1] - CONTEXT + 1, (x.shape[-1] - CONTEXT) * STRIDE + KERNEL
     tile_samples = _tile_samples(x)
     if torch.is_grad_enabled() or samples <= tile_samples:
         result: Tensor = level(x + skip)
         return result
-    whole: Tensor | None = None
-    for start in range(0, samples, tile_samples):
+
+    def tile(start: int) -> Tensor:
         stop = min(start + tile_samples, samples)
         first, last = start - min(start, 1), stop + CONTEXT - 1
-        tile = level(x[..., first:last] + skip[..., first:last])
-        if whole is None:
-            whole = tile.new_empty(*tile.shape[:-1], (samples - 1) * STRIDE + KERNEL)
-        end = whole.shape[-1] if stop == samples else STRIDE * stop
-        whole[..., STRIDE * start : end] = tile[..., STRIDE * (start - first) : end - STRIDE * first]
-    if whole is None:
-        raise ValueError(f"{x.shape[-1]} samples are fewer than the {CONTEXT} that the level needs")
-    return whole
+        whole: Tensor = level(x[..., first:last] + skip[..., first:last])
+        end = length if stop == samples else STRIDE * stop
+        return whole[..., STRIDE * (start - first) : end - STRIDE * first]
+
+    return assembled((tile(start) for start in range(0, samples, tile_samples)), length, axis=-1)
 
 
 def _tile_samples(x: Tensor) -> int:
-    """Output samples worked on at once where ``x`` is: a GPU has no use for tiles that fit a processor's cache."""
+    """Return the output samples per tile on the device of ``x``."""
     return TILE_SAMPLES if x.device.type == "cpu" else DEVICE_TILE_SAMPLES
 
 
 def encoder_level(inputs: int, width: int) -> nn.Sequential:
-    """Convolution with a stride and a gated one: [B, inputs, S] to [B, width, about S / 4]."""
+    """Return a strided and a gated convolution: [B, inputs, S] to [B, width, about S / 4]."""
     return nn.Sequential(
         nn.Conv1d(inputs, width, KERNEL, STRIDE),
         nn.ReLU(inplace=True),
@@ -177,7 +150,7 @@ def encoder_level(inputs: int, width: int) -> nn.Sequential:
 
 
 def decoder_level(width: int, outputs: int, *, is_outermost: bool) -> nn.Sequential:
-    """Gated convolution and a transposed one: [B, width, S] to [B, outputs, about 4 · S]."""
+    """Return a gated and a transposed convolution: [B, width, S] to [B, outputs, about 4 · S]."""
     layers: list[nn.Module] = [
         nn.Conv1d(width, 2 * width, CONTEXT),
         nn.GLU(dim=1),
@@ -189,7 +162,7 @@ def decoder_level(width: int, outputs: int, *, is_outermost: bool) -> nn.Sequent
 
 
 def centre_trim(x: Tensor, length: int) -> Tensor:
-    """Cut the last axis to ``length`` around its centre; an odd excess loses its extra sample on the right."""
+    """Trim the last axis to ``length`` around its centre; of an odd excess, the extra sample is cut on the right."""
     excess = x.shape[-1] - length
     if excess < 0:
         raise ValueError(f"cannot trim {x.shape[-1]} samples to {length}")
@@ -197,7 +170,7 @@ def centre_trim(x: Tensor, length: int) -> Tensor:
 
 
 def _resample(x: Tensor, old: int, new: int) -> Tensor:
-    """Resample the last axis by new/old (both reduced): floor(new · length / old) samples come out."""
+    """Resample the last axis by new/old to floor(new · length / old) samples."""
     stored, width = resample_kernels(old, new)
     kernels = torch.from_numpy(stored)
     rows = x.reshape(-1, 1, x.shape[-1])
@@ -208,10 +181,10 @@ def _resample(x: Tensor, old: int, new: int) -> Tensor:
 
 
 def upsample_by_two(x: Tensor) -> Tensor:
-    """Twice the rate, twice the samples."""
+    """Resample the last axis to twice the rate."""
     return _resample(x, 1, 2)
 
 
 def downsample_by_two(x: Tensor) -> Tensor:
-    """Half the rate, half the samples (rounded down)."""
+    """Resample the last axis to half the rate, rounding the length down."""
     return _resample(x, 2, 1)

@@ -1,20 +1,18 @@
-"""DemucsSplit: a Demucs whose sources share the encoder and each have a decoder of their own.
+"""DemucsSplit: a Demucs with a shared encoder and one decoder per source.
 
-Little is published of AIMLESS's network of this name: 48 channels, an L1 loss, 10 s of music. What is uncertain is a
-choice here: the levels are those of Demucs v2, every decoder has the full width, and whether the network works at
-twice the rate is an option. The key names are ours; checkpoints of the original class do not load.
+Little is published of AIMLESS's network of this name: 48 channels, an L1 loss, 10 s of music. Everything else is a
+choice of this project: levels of Demucs v2, decoders of full width, and optional resampling to twice the rate. The key
+names are ours; checkpoints of the original class do not load.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from os import PathLike
 
 import torch
 from torch import Tensor, nn
 
-from my_submission.errors import WeightsError
 from my_submission.graphs.demucs_shape import CONTEXT, KERNEL, STRIDE, DemucsConfig
 from my_submission.networks.demucs import (
     DemucsLstm,
@@ -26,7 +24,7 @@ from my_submission.networks.demucs import (
     tiled,
     upsample_by_two,
 )
-from my_submission.networks.strict_loading import shape_of, take_over
+from my_submission.networks.strict_loading import Where, count_of, known_shapes, network_of, shape_of
 
 
 @dataclass(frozen=True)
@@ -34,21 +32,21 @@ class DemucsSplitConfig(DemucsConfig):
     """Shape of a DemucsSplit.
 
     Attributes:
-        resample: whether the network works at twice the rate; no shape tells it.
+        resample: whether the network works at twice the sample rate, which no shape shows.
     """
 
     channels: int = 48
     resample: bool = True
 
     def valid_length(self, samples: int) -> int:
-        """Shortest input, in samples, whose output covers ``samples`` with no padding anywhere."""
+        """Return the minimum input length whose output covers ``samples`` without padding inside the network."""
         return super().valid_length(samples) if self.resample else self.inner_valid_length(samples)
 
 
 class DemucsSplit(nn.Module):
-    """Waveform U-Net with a decoder a source: float32 [batch, channels, S] to [batch, sources, channels, S'].
+    """Waveform U-Net with a decoder per source: float32 [batch, channels, S] to [batch, sources, channels, S'].
 
-    S should be a ``config.valid_length``; S' is somewhat shorter than S and centred on it.
+    S should be a ``config.valid_length``; S' is slightly shorter than S and centred on it.
     """
 
     def __init__(self, config: DemucsSplitConfig | None = None) -> None:
@@ -91,21 +89,17 @@ def from_state_dict(
     *,
     sources: tuple[str, ...] = DemucsSplitConfig().sources,
     resample: bool = True,
-    where: str | PathLike[str] | None = None,
+    where: Where = None,
 ) -> DemucsSplit:
-    """The network that a state dict belongs to, in evaluation mode, on the state's own memory.
+    """Return the network of a state dict in evaluation mode, on the state's memory; sizes are read from the shapes.
 
     Raises:
         WeightsError: a key is missing, unexpected, or of another shape; the message names it.
     """
     channels, audio_channels, _ = shape_of(state, "encoder.0.0.weight", (None, None, KERNEL), where=where)
     shape_of(state, "decoders.0.0.0.weight", (None, None, CONTEXT), where=where)
-    depth = sum(key.startswith("encoder.") and key.endswith(".0.weight") for key in state)
-    layers = sum(key.startswith("lstm.lstm.weight_ih_l") and not key.endswith("_reverse") for key in state)
-    try:
+    depth = count_of(state, r"encoder\.(\d+)\.0\.weight")
+    layers = count_of(state, r"lstm\.lstm\.weight_ih_l(\d+)")
+    with known_shapes("DemucsSplit", where):
         config = DemucsSplitConfig(channels, depth, audio_channels, sources, layers, resample)
-    except ValueError as error:
-        raise WeightsError(f"the shapes are those of no DemucsSplit: {error}", where=where) from error
-    with torch.device("meta"):
-        network = DemucsSplit(config)
-    return take_over(network, state, where=where)
+    return network_of(lambda: DemucsSplit(config), state, where=where)

@@ -1,36 +1,41 @@
-"""A U-Net that takes an accompaniment apart into several sources at once, by complex masks.
+"""A U-Net that separates an accompaniment into several sources by complex masks.
 
-Built of TFC-TDF blocks as :mod:`my_submission.networks.tfc_tdf` is, with these differences. Low bins are folded into
-fewer channels than high ones, so that bass is seen at a finer resolution. Magnitudes of both channels, their sum and
-their difference stand beside the complex input. Blocks are residual, with their norms in front (Kim et al., "Sound
-demixing challenge 2023 music demixing track technical report: TFC-TDF-UNet v3"). A decoder scales its skip and adds to
-it. All sources share everything but the last layer.
+As :mod:`my_submission.networks.tfc_tdf`, with these differences: fewer low bins than high ones are folded into a row,
+for a finer resolution of bass. Additional inputs are the magnitudes of both channels, their sum and their difference.
+Blocks are residual with the norms in front (Kim et al., "Sound demixing challenge 2023 music demixing track technical
+report: TFC-TDF-UNet v3"). Decoders scale and shift their skips. The sources share all layers but the last.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from my_submission.networks.spectra import (
+    POWER_EPS,
+    apply_masks,
+    at_unit_power,
+    fold_bins,
+    start_at_equal_shares,
+    unfold_bins,
+)
 from my_submission.networks.tfc_tdf import SPECTRUM_CHANNELS
 
 FEATURES = SPECTRUM_CHANNELS + 4
-"""Channels of the input as the first layer sees it: the spectrum and four magnitudes."""
-
-_LEVEL_FLOOR = 1e-8
-"""Added to powers before they are divided by, so that digital silence stays silence."""
+"""Channels of the first layer: the spectrum and four magnitudes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Band:
-    """Neighbouring bins that are folded alike.
+    """Neighbouring bins with the same folding.
 
     Args:
-        bins: how many.
-        bins_per_row: folded into the channels of one row.
+        bins: number of bins.
+        bins_per_row: bins folded into the channels of one row.
     """
 
     bins: int
@@ -42,7 +47,7 @@ class Band:
 
     @property
     def rows(self) -> int:
-        """Rows it makes."""
+        """Number of rows after folding."""
         return self.bins // self.bins_per_row
 
 
@@ -53,9 +58,9 @@ class JointConfig:
     Args:
         bands: from the lowest bin up.
         widths: channels of each level, outermost first.
-        outer_convs: 3x3 convolutions in a block of the outermost level, 1 or 2; all others have 2.
+        outer_convs: 3x3 convolutions in a block of the outermost level, 1 or 2; inner blocks have 2.
         bottleneck: the factor by which the TDF narrows its axis.
-        compression: exponent applied to the input's magnitudes after scaling to unit mean power.
+        compression: exponent of the input's magnitudes after scaling to unit mean power.
         targets: sources predicted.
     """
 
@@ -80,7 +85,7 @@ class JointConfig:
 
     @property
     def bins(self) -> int:
-        """Bins the network sees."""
+        """Bins of the spectrum."""
         return sum(band.bins for band in self.bands)
 
     @property
@@ -95,7 +100,7 @@ class JointConfig:
 
 
 class ResidualBlock(nn.Module):
-    """Over ``[N, channels, frames, rows]``: its input plus convolutions of it with a TDF between them."""
+    """Residual block over ``[N, channels, frames, rows]``: convolutions with a TDF between them."""
 
     def __init__(self, channels: int, rows: int, *, n_convs: int, bottleneck: int) -> None:
         super().__init__()
@@ -108,7 +113,7 @@ class ResidualBlock(nn.Module):
         self.after = _normed(channels, nn.Conv2d(channels, channels, 3, padding=1)) if n_convs == 2 else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape out as in."""
+        """Return a tensor of the input's shape."""
         y = self.before(x)
         y = y + self.tdf(y)
         out: Tensor = x + (y if self.after is None else self.after(y))
@@ -118,8 +123,8 @@ class ResidualBlock(nn.Module):
 class JointNet(nn.Module):
     """The network: ``float32 [N, 4, bins, frames]`` to ``[N, targets, 4, bins, frames]``.
 
-    Channels are left real, left imaginary, right real, right imaginary. What no target claims is the rest, the input
-    minus their sum. ``frames`` must be a multiple of ``config.frame_multiple``.
+    Channels are left real, left imaginary, right real, right imaginary; the targets need not add up to the input.
+    ``frames`` must be a multiple of ``config.frame_multiple``.
     """
 
     def __init__(self, config: JointConfig) -> None:
@@ -142,15 +147,16 @@ class JointNet(nn.Module):
         self.last_norm = nn.Sequential(nn.InstanceNorm2d(outer, affine=True), nn.ReLU(inplace=True))
         outputs = SPECTRUM_CHANNELS * config.targets
         self.last = nn.ModuleList(nn.Conv2d(outer, outputs * band.bins_per_row, 1) for band in config.bands)
-        self._start_at_equal_shares()
+        for band, layer in zip(config.bands, self.last, strict=True):
+            start_at_equal_shares(cast("nn.Conv2d", layer), band.bins_per_row)
 
     @property
     def blocks(self) -> list[nn.Module]:
-        """Encoders, middle and decoders in the order in which they run."""
+        """Encoders, middle and decoders, in the order in which they run."""
         return [*self.encoders, self.middle, *self.decoders]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Predicts the spectrum of every target, in the units of ``x``."""
+        """Predict the spectrum of every target, in the units of ``x``."""
         y = self._folded(self._features(x)).transpose(-1, -2)
         skips = []
         for encoder, down in zip(self.encoders, self.down, strict=True):
@@ -162,55 +168,34 @@ class JointNet(nn.Module):
             scale, shift = up(y).chunk(2, dim=1)
             skip = skips.pop()
             y = decoder(skip + skip * scale + shift)
-        return self._masked(x, self._unfolded(self.last_norm(y).transpose(-1, -2)).float())
-
-    def _start_at_equal_shares(self) -> None:
-        """Makes an untrained mask close to a quarter of the input everywhere, so that training starts calmly."""
-        share = torch.tensor([0.25, 0.0]).repeat(self.config.targets * SPECTRUM_CHANNELS // 2)
-        with torch.no_grad():
-            for band, layer in zip(self.config.bands, self.last, strict=True):
-                weight, bias = layer.parameters()
-                weight.mul_(0.1)
-                bias.copy_(share.repeat_interleave(band.bins_per_row))
+        return apply_masks(x, self._unfolded(self.last_norm(y).transpose(-1, -2)).float(), self.config.targets)
 
     def _features(self, x: Tensor) -> Tensor:
-        """The spectrum at unit mean power with compressed magnitudes; magnitudes of left, right, middle and side."""
+        """Return the spectrum with compressed magnitudes, and magnitudes of left, right, middle and side."""
         exponent = self.config.compression
-        x = x / torch.sqrt(torch.mean(x * x, dim=(1, 2, 3), keepdim=True) + _LEVEL_FLOOR)
+        x = at_unit_power(x)
         left, right = x[:, 0:2], x[:, 2:4]
         pairs = torch.stack((left, right, 0.5 * (left + right), 0.5 * (left - right)), dim=1)
-        power = (pairs * pairs).sum(dim=2) + _LEVEL_FLOOR
+        power = (pairs * pairs).sum(dim=2) + POWER_EPS
         factor = power[:, :2] ** ((exponent - 1.0) / 2.0)
         compressed = pairs[:, :2] * factor[:, :, None]
         return torch.cat((compressed.flatten(1, 2), power ** (exponent / 2.0)), dim=1)
 
     def _folded(self, x: Tensor) -> Tensor:
-        """``[N, features, bins, frames]`` to ``[N, channels, rows, frames]``."""
+        """Fold ``[N, features, bins, frames]`` to ``[N, channels, rows, frames]``."""
         rows, first_bin = [], 0
         for band, layer in zip(self.config.bands, self.first, strict=True):
-            part = x[:, :, first_bin : first_bin + band.bins]
-            part = part.reshape(-1, x.shape[1], band.rows, band.bins_per_row, x.shape[-1])
-            rows.append(layer(part.permute(0, 1, 3, 2, 4).flatten(1, 2)))
+            rows.append(layer(fold_bins(x[:, :, first_bin : first_bin + band.bins], band.bins_per_row)))
             first_bin += band.bins
         return torch.cat(rows, dim=2)
 
     def _unfolded(self, y: Tensor) -> Tensor:
-        """``[N, channels, rows, frames]`` to masks ``[N, targets * 4, bins, frames]``."""
+        """Unfold ``[N, channels, rows, frames]`` to masks ``[N, targets * 4, bins, frames]``."""
         bins, first_row = [], 0
         for band, layer in zip(self.config.bands, self.last, strict=True):
-            part = layer(y[:, :, first_row : first_row + band.rows])
-            part = part.reshape(-1, SPECTRUM_CHANNELS * self.config.targets, band.bins_per_row, band.rows, y.shape[-1])
-            bins.append(part.permute(0, 1, 3, 2, 4).flatten(2, 3))
+            bins.append(unfold_bins(layer(y[:, :, first_row : first_row + band.rows]), band.bins_per_row))
             first_row += band.rows
         return torch.cat(bins, dim=2)
-
-    def _masked(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Complex product of the input with each target's mask."""
-        shape = (-1, self.config.targets, SPECTRUM_CHANNELS // 2, 2, *x.shape[2:])
-        real, imaginary = mask.reshape(shape).unbind(3)
-        x_real, x_imaginary = x.reshape(-1, 1, *shape[2:]).unbind(3)
-        product = (x_real * real - x_imaginary * imaginary, x_real * imaginary + x_imaginary * real)
-        return torch.stack(product, dim=3).flatten(2, 3)
 
 
 def _normed(channels: int, layer: nn.Module) -> nn.Sequential:

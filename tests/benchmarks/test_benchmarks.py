@@ -14,7 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import gpu, gpu_ways, with_demucs
 from my_submission.engines.validated_engine import agreement_db
 from my_submission.errors import MdxError
-from my_submission.networks.demucs import Demucs, DemucsConfig
+from my_submission.graphs.demucs_shape import DemucsConfig
+from my_submission.networks.demucs import Demucs
 from tests.model_makers import random_demucs
 
 

@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from my_submission.dsp.wiener import WienerFilter, WienerSettings, wiener
+from my_submission.dsp.wiener import WienerFilter, WienerSettings
 from tests.reference_vectors import reference_vectors
+from tests.whole_files import wiener
 
 FRAMES, BINS = 40, 33
 

@@ -11,16 +11,17 @@ import pytest
 import torch
 
 from my_submission.audio_io import mixture_from_array
-from my_submission.engines import DeferredEngine, Device
-from my_submission.engines.demucs_engine import DemucsEngine
-from my_submission.engines.demucs_onnx import open_demucs
-from my_submission.engines.onnx_subgraph import OnnxSubgraph
+from my_submission.engines import DeferredEngine, Device, subgraph_engine
+from my_submission.engines.demucs_engine import DemucsEngine, open_demucs
+from my_submission.engines.subgraph_engine import SubgraphEngine
 from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import WeightsError
 from my_submission.geometry import OverlapChunking
-from my_submission.graphs import demucs_levels, subgraph
+from my_submission.graphs import demucs_levels
+from my_submission.graphs.demucs_shape import DemucsConfig
+from my_submission.graphs.subgraph import INPUT, Subgraph
 from my_submission.mechanisms import WaveformMechanism
-from my_submission.networks.demucs import Demucs, DemucsConfig
+from my_submission.networks.demucs import Demucs
 from my_submission.stems import DEMUCS_SOURCES
 from my_submission.weights import map_tensors, read_state_dict
 from tests.model_makers import random_demucs
@@ -124,40 +125,38 @@ def test_wrong_checkpoints_are_refused(tmp_path: Path, network: Demucs) -> None:
         assert caught.value.where == str(tmp_path / "wrong.th")
 
 
-def test_a_piece_with_its_weights_inside_is_the_same_graph() -> None:
-    """What runtimes without weights beside the graph are given."""
-    import onnxruntime
-
+def test_a_level_is_that_of_the_network() -> None:
     state = {name: value.numpy() for name, value in random_demucs(4).state_dict().items()}
-    piece = demucs_levels.encoder_level(state, 1)
-    session = onnxruntime.InferenceSession(piece.embedded(), providers=["CPUExecutionProvider"])
     x = noise(1, 4, 1, 80)
     with torch.inference_mode():
         expected = random_demucs(4).encoder[1](torch.from_numpy(x[:, :, 0]))
-    (got,) = session.run([subgraph.OUTPUT], {subgraph.INPUT: x})
-    assert snr_db(expected.numpy(), got[:, :, 0]) > 110
+    level = SubgraphEngine(demucs_levels.encoder_level(state, 1), Path("demucs.th"), threads=1)
+    assert snr_db(expected.numpy(), level({INPUT: x})[:, :, 0]) > 110
 
 
-def test_weights_are_open_while_they_are_needed(tmp_path: Path, network: Demucs) -> None:
+def test_weights_are_open_while_they_are_needed(
+    tmp_path: Path, network: Demucs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing is open before the first run; several segments together let go of the encoder and of
     each direction of the LSTM when they have used it, but for the outermost level, which the decoder needs.
 
     One segment keeps everything, and so does whoever opens the engine beforehand.
     """
-    opened: list[weakref.ref[OnnxSubgraph]] = []
+    opened: list[weakref.ref[SubgraphEngine]] = []
 
-    def open_piece(piece: subgraph.Subgraph, where: Path) -> OnnxSubgraph:
+    def open_subgraph(graph: Subgraph, where: Path, *, threads: int) -> SubgraphEngine:
         assert sum("recurrent" in graphs[id(ref)] for ref in opened if ref() is not None) <= (0 if is_lean else 4)
-        made = OnnxSubgraph(piece, where, threads=1)
+        made = SubgraphEngine(graph, where, threads=threads)
         opened.append(weakref.ref(made))
-        graphs[id(opened[-1])] = set(piece.weights)
+        graphs[id(opened[-1])] = set(graph.weights)
         return made
 
     def alive(kind: str) -> int:
         return sum(kind in graphs[id(ref)] for ref in opened if ref() is not None)
 
     graphs: dict[int, set[str]] = {}
-    engine = DemucsEngine(written(tmp_path, network), open_piece=open_piece, runs_on="here")
+    monkeypatch.setattr(subgraph_engine, "SubgraphEngine", open_subgraph)
+    engine = DemucsEngine(written(tmp_path, network), threads=1)
     assert isinstance(engine, DeferredEngine)
     assert opened == []
     segments, is_lean = [noise(2, network.config.valid_length(n), seed=n) for n in (500, 900)], True

@@ -148,7 +148,7 @@ def test_memory_of_the_host_is_not_the_card_s() -> None:
 def test_memory_is_given_back_where_it_is_scarce(free: int, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a last run; on the CPU always."""
     monkeypatch.setattr(device_memory, "memory_reader", lambda device: lambda: DeviceMemory(free, 100))
-    assert device_memory.gives_back(GPU) is expected
+    assert device_memory.is_memory_released(GPU) is expected
     entries: list[tuple[str, str]] = []
 
     class RunOptions:
@@ -158,7 +158,7 @@ def test_memory_is_given_back_where_it_is_scarce(free: int, expected: bool, monk
     run_options(SimpleNamespace(RunOptions=RunOptions), GPU, is_last=True)
     assert entries == ([("memory.enable_memory_arena_shrinkage", "gpu:1")] if expected else [])
     monkeypatch.undo()
-    assert device_memory.gives_back(Device("cpu"))
+    assert device_memory.is_memory_released(Device("cpu"))
 
 
 def test_weights_that_do_not_fit_are_said_to_be_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

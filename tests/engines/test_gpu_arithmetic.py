@@ -14,22 +14,22 @@ from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 from my_submission.engines import Device, onnx_engine
-from my_submission.engines.base import Batch
+from my_submission.engines.base import Batch, Precision
 from my_submission.engines.gpu_arithmetic import checked_spectral, checked_waveform
 from my_submission.engines.onnx_engine import OnnxEngine, cuda_options
-from my_submission.engines.rounded_onnx import HalfOnnx, Tf32Onnx
 from my_submission.engines.spectral_engine import DeviceSpectralEngine
-from my_submission.engines.torch_engine import Precision, TorchEngine, float32_products
+from my_submission.engines.torch_engine import TorchEngine, float32_products
 from my_submission.engines.validated_engine import MIN_AGREEMENT_DB, agreement_db
 from my_submission.errors import WeightsError
 from my_submission.geometry import StftGeometry
 from my_submission.graphs.half_precision import half_precision
 from my_submission.mechanisms import RunOptions
 from my_submission.mechanisms.spectral_networks import _reach_of
-from my_submission.networks.tfc_tdf_graph import from_onnx
+from my_submission.networks.tfc_tdf_weights import from_onnx
 from tests.model_makers import passing_the_mixture, random_network, write_spectral
 
 CPU = Device("cpu")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "tf32")
 SHAPE = {"n_fft": 256, "hop": 64, "bins": 64, "frames": 64}
 STFT = StftGeometry(256, 64, 64)
 
@@ -58,8 +58,8 @@ def test_a_graph_in_half_the_bytes(network_file: Path) -> None:
     assert {value.type.tensor_type.elem_type for value in ends} == {TensorProto.FLOAT}
     assert halved.ByteSize() < 0.7 * stored.ByteSize()
     exact, rounded = (
-        DeviceSpectralEngine(kind(network_file, device=CPU, threads=1), STFT).run(waves())
-        for kind in (OnnxEngine, HalfOnnx)
+        DeviceSpectralEngine(OnnxEngine(network_file, device=CPU, threads=1, precision=precision), STFT).run(waves())
+        for precision in PRECISIONS[:2]
     )
     assert MIN_AGREEMENT_DB + 5 < agreement_db(exact, rounded) < 100
 
@@ -95,7 +95,7 @@ def test_graphs_that_may_not_be_halved_are_refused(network_file: Path, tmp_path:
 def test_float16_is_used_where_it_agrees(network_file: Path) -> None:
     network = OnnxEngine(network_file, device=CPU, threads=1)
     engine = checked_spectral(network, STFT, name="vocals")
-    expected = DeviceSpectralEngine(HalfOnnx(network_file, device=CPU, threads=1), STFT).run(waves())
+    expected = DeviceSpectralEngine(network.at("fp16"), STFT).run(waves())
     np.testing.assert_array_equal(engine.run(waves(), is_last=True), expected)
     assert "fp16" in engine.verdict.partition(" dB from fp32")[0]
     assert engine.runs_on.endswith("; fp16 or tf32 where it agrees")
@@ -183,8 +183,8 @@ def test_float16_may_use_tensor_cores(network_file: Path, monkeypatch: pytest.Mo
 
     open_session = onnx_engine.open_session
     monkeypatch.setattr(onnx_engine, "open_session", opened)
-    for kind in (OnnxEngine, HalfOnnx, Tf32Onnx):
-        kind(network_file, device=CPU, threads=1)
+    for precision in PRECISIONS:
+        OnnxEngine(network_file, device=CPU, threads=1, precision=precision)
     assert given == [False, True, True]
 
 

@@ -6,18 +6,18 @@ import re
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
 from my_submission.engines import validated_engine
-from my_submission.engines.demucs_engine import DemucsEngine
-from my_submission.engines.demucs_onnx import open_demucs
+from my_submission.engines.demucs_engine import DemucsEngine, open_demucs
+from my_submission.engines.subgraph_engine import SubgraphEngine
 from my_submission.engines.validated_demucs import ValidatedDemucs, rounding_obstacle
 from my_submission.errors import WeightsError
 from my_submission.graphs.demucs_lstm import lstm_direction
+from my_submission.graphs.demucs_shape import DemucsConfig
 from my_submission.graphs.rounded_weights import BLOCK, rounded_to_8_bits
-from my_submission.networks.demucs import Demucs, DemucsConfig
+from my_submission.networks.demucs import Demucs
 from tests.audio_fixtures import snr_db
 from tests.model_makers import random_demucs
 
@@ -87,16 +87,15 @@ def test_a_rounded_direction_is_the_exact_one_of_rounded_weights(is_backward: bo
     rounded = {**state, recurrent: restored(*rounded_to_8_bits(state[recurrent]))}
     feeds = {"input": noise(50, 2, 20, seed=9)} | ({"lengths": np.array([50, 31])} if is_backward else {})
 
-    def told(tensors: dict[str, np.ndarray], *, is_rounded: bool) -> np.ndarray:
-        piece = lstm_direction(tensors, 0, is_backward=is_backward, is_rounded=is_rounded)
-        session = onnxruntime.InferenceSession(piece.embedded(), providers=["CPUExecutionProvider"])
-        told: np.ndarray = session.run(None, {**feeds, **piece.fed})[0]
-        told[31:, 1] = 0
-        return told
+    def states(tensors: dict[str, np.ndarray], *, is_rounded: bool) -> np.ndarray:
+        direction = lstm_direction(tensors, 0, is_backward=is_backward, is_rounded=is_rounded)
+        states = SubgraphEngine(direction, Path("lstm"), threads=1)(feeds)
+        states[31:, 1] = 0
+        return states
 
-    got = told(state, is_rounded=True)
-    assert snr_db(told(rounded, is_rounded=False), got) > 70
-    assert snr_db(told(state, is_rounded=False), got) < 60
+    got = states(state, is_rounded=True)
+    assert snr_db(states(rounded, is_rounded=False), got) > 70
+    assert snr_db(states(state, is_rounded=False), got) < 60
 
 
 def test_eight_bits_are_used_where_they_agree(demucs: DemucsEngine) -> None:

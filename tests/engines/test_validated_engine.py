@@ -14,7 +14,7 @@ from my_submission.engines import Device
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.engines.frame_major import FrameMajorOnnx
 from my_submission.engines.openvino_engine import OpenVinoFrames, bf16_obstacle
-from my_submission.engines.spectral_engine import FrameSpectralEngine, SilenceSkipping, remarks_of
+from my_submission.engines.spectral_engine import SilenceSkipping, frame_spectral_engine, remarks_of
 from my_submission.engines.validated_engine import (
     EXCERPT_FRAMES,
     MIN_AGREEMENT_DB,
@@ -60,7 +60,7 @@ def test_the_faster_engine_must_agree(error: float, is_used: bool) -> None:
     del faster
     assert (kept() is not None) == is_used
     assert ("60 dB from fp32" in engine.verdict) == is_used
-    wrapped = SilenceSkipping(FrameSpectralEngine(engine, StftGeometry(256, 64, 8), workers=1))
+    wrapped = SilenceSkipping(frame_spectral_engine(engine, StftGeometry(256, 64, 8), workers=1))
     assert remarks_of(wrapped) == (engine.verdict,)
     assert remarks_of(SilenceSkipping(reference)) == ()
 
@@ -83,8 +83,10 @@ def test_waveforms_are_compared_and_not_spectra() -> None:
     error *= 1e-3 * np.sqrt(np.sum(spectra(batch) ** 2) / np.sum(error**2))
     reference, faster = FakeEngine(spectra), FakeEngine(lambda batch: spectra(batch) + error)
     assert agreement_db(reference.run(batch), faster.run(batch)) == pytest.approx(60, abs=0.1)
-    heard = partial(from_frames, geometry=geometry)
-    engine = ValidatedEngine(reference, {"bf16": lambda: faster}, excerpt=loudest_frames, heard=heard, name="vocals")
+    to_waves = partial(from_frames, geometry=geometry)
+    engine = ValidatedEngine(
+        reference, {"bf16": lambda: faster}, excerpt=loudest_frames, to_waves=to_waves, name="vocals"
+    )
     np.testing.assert_array_equal(engine.run(batch), spectra(batch))
     assert "fp32, because bf16 is only 28 dB from it" in engine.verdict
 

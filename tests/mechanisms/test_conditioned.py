@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from my_submission.dsp.stft import from_part_major, to_part_major
 from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import conditioned_onnx_engine, conditioned_torch_engine
-from my_submission.engines.conditioned_onnx import open_conditioned_onnx
+from my_submission.engines.conditioned_onnx import ConditionedOnnx
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.errors import MdxError, WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
@@ -176,7 +176,7 @@ def test_graphs_agree_with_torch(tmp_path: Path, name: str, capsys: pytest.Captu
         print(f"\n{name}: graph {exported.parity_db:.0f} dB from torch")
     assert exported.parity_db >= 100
     assert hashlib.sha256(path.read_bytes()).hexdigest() == exported.sha256
-    shape = open_conditioned_onnx(path, device=CPU, threads=1).spectra_shape()
+    shape = ConditionedOnnx.open(path, device=CPU, threads=1).shape()
     assert (shape.channels, shape.frames, shape.bins) == (4, FRAMES, 33)
     assert dict(shape.metadata) == {"n_fft": "64", "hop": str(HOP), "architecture": name}
     waves = np.stack([song(HOP * (FRAMES - 1), seed) for seed in range(3)])
@@ -364,10 +364,10 @@ def test_other_graphs_are_refused(tmp_path: Path) -> None:
 
     plain = graph({"input": ["n", 4, 8, 33]}, ["n", 4, 8, 33])
     with pytest.raises(WeightsError, match="no conditioned network"):
-        open_conditioned_onnx(plain, device=CPU, threads=1)
+        ConditionedOnnx.open(plain, device=CPU, threads=1)
     flat = graph({"input": ["n", 4, 8, "bins"], "source": ["s"]}, ["n", 4, 8, "bins"])
     with pytest.raises(WeightsError, match="maps the shape"):
-        open_conditioned_onnx(flat, device=CPU, threads=1)
+        ConditionedOnnx.open(flat, device=CPU, threads=1)
 
 
 def test_a_graph_is_held_to_what_single_precision_can_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

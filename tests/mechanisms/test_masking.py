@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from my_submission.audio_io import mixture_from_array
 from my_submission.dsp.song_frames import SongFrames
 from my_submission.dsp.stft import istft, stft
-from my_submission.dsp.wiener import WienerSettings, wiener
+from my_submission.dsp.wiener import WienerSettings
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.geometry import FrameChunking, StftGeometry
 from my_submission.mechanisms import MaskingMechanism
 from my_submission.mechanisms.masking import MASK_ONLY
 from tests.rigs import estimated
+from tests.whole_files import wiener
 
 STFT = StftGeometry(256, 64, 129)
 WHOLE = FrameChunking(10_000)

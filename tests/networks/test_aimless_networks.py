@@ -242,9 +242,9 @@ def test_items_of_a_batch_do_not_touch_each_other() -> None:
 
 def test_bins_together_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     network, x = made(HybridDemucs, 2, 2, 4), numbers(1, 2, 5_000)
-    monkeypatch.setattr(levels, "BINS_TOGETHER", 2_048)
+    monkeypatch.setattr(levels, "BINS_PER_TILE", 2_048)
     whole = run(network, x)
-    monkeypatch.setattr(levels, "BINS_TOGETHER", 7)
+    monkeypatch.setattr(levels, "BINS_PER_TILE", 7)
     assert relative_error(run(network, x), whole.numpy()) < 1e-6
     network.requires_grad_(True)
     assert relative_error(network(x).detach(), whole.numpy()) < 1e-6
@@ -254,14 +254,14 @@ def test_queries_together_change_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     layer, x = made(layers.LocalAttention, 8), numbers(2, 8, 50)
     whole = run(layer, x)
     assert relative_error(whole[0], reference.attention(x[0].double(), reference.Parameters(layer.state_dict()))) < 1e-5
-    monkeypatch.setattr(layers, "QUERIES_TOGETHER", 7)
+    monkeypatch.setattr(layers, "QUERIES_PER_BLOCK", 7)
     assert relative_error(run(layer, x), whole.numpy()) < 1e-6
 
 
 def test_sequences_together_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     network, x = made(BandSplitRNN, SMALL_BANDS), magnitudes(2, 2, 11, 6)
     whole = run(network, x)
-    monkeypatch.setattr(band_split_rnn, "_NUMBERS_TOGETHER", 50)
+    monkeypatch.setattr(band_split_rnn, "_MAX_LSTM_VALUES", 50)
     assert relative_error(run(network, x), whole.numpy()) < 1e-6
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from my_submission.errors import WeightsError
-from my_submission.graphs.demucs_shape import DEVICE_TILE_SAMPLES, TILE_SAMPLES
+from my_submission.graphs.demucs_shape import TILE_SAMPLES, DemucsConfig
 from my_submission.networks import demucs
-from my_submission.networks.demucs import Demucs, DemucsConfig, centre_trim, downsample_by_two, upsample_by_two
+from my_submission.networks.demucs import Demucs, centre_trim, downsample_by_two, upsample_by_two
 from tests.model_makers import random_demucs
 
 
@@ -60,7 +60,12 @@ def test_tiles_suit_the_device() -> None:
         expected = network(torch.zeros(1, 2, samples)).shape
         on_device = demucs.Demucs(network.config).to("meta")(torch.zeros(1, 2, samples, device="meta"))
     assert on_device.shape == expected
-    assert demucs._tile_samples(on_device) == DEVICE_TILE_SAMPLES > TILE_SAMPLES == demucs._tile_samples(torch.zeros(1))
+    assert (
+        demucs._tile_samples(on_device)
+        == demucs.DEVICE_TILE_SAMPLES
+        > TILE_SAMPLES
+        == demucs._tile_samples(torch.zeros(1))
+    )
 
 
 def test_odd_excess_is_cut_on_the_right() -> None:

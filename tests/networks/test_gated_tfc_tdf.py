@@ -11,7 +11,7 @@ import torch
 
 from evaluator.metrics import global_sdr
 from my_submission.engines import Device
-from my_submission.engines.conditioned_onnx import open_conditioned_onnx
+from my_submission.engines.conditioned_onnx import ConditionedOnnx
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.mechanisms import ConditionedRecipe, RunOptions
@@ -319,8 +319,8 @@ def test_the_shipped_network_is_small_whole_and_conditioned() -> None:
     assert max(sizes) <= 5 * MEGA
     assert sum(sizes) <= 8 * MEGA
     assert (artefact.architecture, artefact.target, artefact.format) == ("gated-tfc-tdf", None, "onnx")
-    graph = open_conditioned_onnx(path, device=Device("cpu"), threads=1)
-    shape = graph.spectra_shape()
+    graph = ConditionedOnnx.open(path, device=Device("cpu"), threads=1)
+    shape = graph.shape()
     assert (shape.channels, shape.frames, shape.bins) == (4, 128, 2049)
     assert dict(shape.metadata) == {"architecture": "gated-tfc-tdf", "hop": "1024", "n_fft": "4096"}
     x = np.random.default_rng(0).normal(size=(2, 4, 128, 2049)).astype(np.float32)

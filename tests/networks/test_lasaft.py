@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from my_submission.networks.lasaft import ConditionedNet, FrameworkConfig, LasaftV1Config, LasaftV2Config
-from my_submission.networks.lasaft import config as published
 from my_submission.networks.lasaft.framework import LasaftConfig
 from my_submission.networks.lasaft.layers import DenseConvolutions, FrequencyTransformation, WeightNormLinear
 from my_submission.networks.lasaft.v1 import LasaftV1Net, V1Block
 from my_submission.networks.lasaft.v2 import LasaftV2Net, LightSaft
 from my_submission.networks.lasaft.weights import from_state_dict
 from tests import lasaft_reference as reference
+from tests import published_lasaft as published
 from tests.lasaft_reference import Scope
 from tests.reference_vectors import reference_vectors
 

@@ -17,9 +17,9 @@ from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import open_conditioned_checkpoint
 from my_submission.errors import MdxError, WeightsError
 from my_submission.networks.lasaft import ConditionedNet, FrameworkConfig
-from my_submission.networks.lasaft import config as published
 from my_submission.networks.lasaft.weights import from_checkpoint, from_state_dict, infer_config
 from my_submission.weights import read_state_dict, read_tensor_shapes
+from tests import published_lasaft as published
 from tests.networks.test_lasaft import FAMILY, FRAMES, V1, V2, disturbed, numbers
 
 CPU = Device("cpu")
@@ -200,7 +200,7 @@ def test_states_of_other_networks_are_refused() -> None:
         from_state_dict(state)
     state = made("lasaft-v1").state_dict()
     state["spec2spec.mid_block.tfc.H.0.0.weight"] = torch.zeros(4, 4, 2, 3)
-    with pytest.raises(WeightsError, match="no conditioned U-Net: kernel_size_t=2"):
+    with pytest.raises(WeightsError, match="not those of a conditioned U-Net: kernel_size_t=2"):
         from_state_dict(state)
 
 

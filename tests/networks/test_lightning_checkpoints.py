@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from my_submission.engines import parse_device
 from my_submission.engines.torch_engine import open_torch
 from my_submission.errors import WeightsError
-from my_submission.networks.aimless import open_band_split_rnn, open_hybrid_demucs, open_x_umx
 from my_submission.networks.band_split_rnn import SPLIT_HZ, BandSplitConfig, BandSplitRNN
 from my_submission.networks.demucs_split import DemucsSplit, DemucsSplitConfig
 from my_submission.networks.hybrid_demucs import HybridDemucs
 from my_submission.networks.hybrid_demucs.shape import PUBLISHED_ARGUMENTS
 from my_submission.networks.lightning_checkpoints import CLASSES, rows_of
-from my_submission.networks.state_dict import map_state_dict
+from my_submission.networks.loaders import open_band_split_rnn, open_hybrid_demucs, open_x_umx
+from my_submission.networks.state_dict import load_state_dict
 from my_submission.networks.x_umx import XUmx, XUmxConfig
 from tests.networks.test_aimless_networks import made, magnitudes, relative_error, run
 from tests.networks.test_lasaft_weights import Harm, as_lightning_saves, lightning  # noqa: F401  a fixture
@@ -167,10 +167,10 @@ def test_mapped_weights_may_be_written_to_and_leave_the_file_alone(tmp_path: Pat
     path = tmp_path / "bare.pt"
     torch.save({"a": torch.arange(5.0)}, path)
     before = path.read_bytes()
-    map_state_dict(path)["a"].add_(1)
+    load_state_dict(path)["a"].add_(1)
     assert path.read_bytes() == before
     torch.save({"a": torch.arange(5.0)}, path, _use_new_zipfile_serialization=False)
-    assert map_state_dict(path)["a"].tolist() == [0, 1, 2, 3, 4]
+    assert load_state_dict(path)["a"].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_our_own_split_demucs_is_an_engine(tmp_path: Path) -> None:

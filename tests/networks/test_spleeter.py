@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from my_submission.cli.artefacts import open_graph
 from my_submission.engines import Device
-from my_submission.engines.spleeter_onnx import open_spleeter
+from my_submission.engines.spleeter_onnx import SpleeterGraph
 from my_submission.errors import InputError, WeightsError
 from my_submission.networks.spleeter import SpleeterUNet, spleeter_from_state
 from my_submission.weights import ModelsFolder
@@ -307,4 +307,4 @@ def test_a_graph_of_another_shape_is_no_graph_of_spleeters(tmp_path: Path) -> No
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
     onnx.save(model, tmp_path / "x.onnx")
     with pytest.raises(WeightsError, match=r"x\.onnx: the graph's 'magnitude' has the shape .*4.* expected \(batch, 2"):
-        open_spleeter(tmp_path / "x.onnx", device=Device("cpu"))
+        SpleeterGraph.open(tmp_path / "x.onnx", device=Device("cpu"))

@@ -15,7 +15,7 @@ import torch
 
 import my_submission as mdx
 from my_submission.aicrowd_wrapper import AIcrowdWrapper
-from my_submission.dsp.wiener import WienerSettings, wiener
+from my_submission.dsp.wiener import WienerSettings
 from my_submission.engines import Device, torch_engine
 from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import WeightsError
@@ -38,6 +38,7 @@ from my_submission.systems.aimless import (
 )
 from tests.model_makers import entry, write_manifest, write_torch
 from tests.rigs import estimated
+from tests.whole_files import wiener
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 44_100

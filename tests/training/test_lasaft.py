@@ -12,12 +12,12 @@ import torch
 from evaluator.metrics import global_sdr
 from my_submission.engines import Device
 from my_submission.mechanisms import ConditionedRecipe, RunOptions
-from my_submission.networks.lasaft import config as published
 from my_submission.networks.lasaft.framework import LasaftConfig
 from my_submission.predictor import Predictor
 from my_submission.stems import LASAFT_SOURCES, MUSIC_SOURCES
 from my_submission.systems import BranchRecipe, SystemRecipe, load_system
 from my_submission.weights import ModelsFolder
+from tests import published_lasaft as published
 from tests.training_songs import synthetic_stem, write_spooled_songs
 from training.examples.loading import read_data
 from training.experiment import Experiment

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from my_submission.dsp.wiener import WienerSettings, wiener
+from my_submission.dsp.wiener import WienerSettings
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.spectra import to_channels
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
+from tests.whole_files import wiener
 from training.loop.callbacks.averaging import average, decay_at
 from training.modules.activations import recompute_in_backward
 from training.modules.whole_songs import separate

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from my_submission.engines.torch_engine import NETWORKS
+from my_submission.engines.torch_engine import load_network
 from my_submission.files.part_files import written_whole
 from my_submission.weights import sha256_of
 from training.export.graphs import PARITY_DB, Exported, agreement_db
@@ -34,7 +34,7 @@ def export_state(network: nn.Module, path: Path, *, architecture: str, example: 
     with written_whole(path) as partial:
         with partial.open("wb") as file:  # torch writes the name of a path, here that of this process, into the file
             torch.save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, file)
-        parity_db = _parity_db(network, NETWORKS[architecture](partial), tuple(example))
+        parity_db = _parity_db(network, load_network(partial, architecture), tuple(example))
         if not parity_db >= PARITY_DB:
             raise ValueError(f"{path}: the state is {parity_db:.1f} dB from the module, expected {PARITY_DB:.1f} dB")
     digest, n_bytes = sha256_of(path), path.stat().st_size

@@ -18,7 +18,6 @@ from my_submission.networks.lasaft.config import (
     Activation,
     ConditionedUNetOptions,
     LasaftV1Options,
-    LasaftV2Options,
     SpecEstMode,
     SpecType,
 )
@@ -115,12 +114,14 @@ class LasaftSettings(LasaftV1Options, _ConditionedSettings, kind="lasaft"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LasaftV2Settings(LasaftV2Options, _ConditionedSettings, kind="lasaft-v2"):
+class LasaftV2Settings(_ConditionedSettings, kind="lasaft-v2"):
     """LASAFT-Net-v2; the defaults are the medium network."""
+
+    num_tdfs: int = 16
 
     def config(self, experiment: Experiment) -> LasaftV2Config:
         """Return the network's full shape."""
-        return LasaftV2Config(**self._shape(experiment, LasaftV2Options))
+        return LasaftV2Config(**self._shape(experiment, ConditionedUNetOptions))
 
 
 def source_numbers(experiment: Experiment) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from typing import ClassVar, cast
 from torch import Tensor, nn
 
 from my_submission.networks.lightning_checkpoints import rows_of
-from my_submission.networks.state_dict import map_state_dict
+from my_submission.networks.state_dict import load_state_dict
 from my_submission.networks.strict_loading import load_strictly
 from training.experiment import Experiment
 from training.export.graphs import Exported
@@ -54,7 +54,7 @@ class StateSettings(ModuleSettings):
     def load_start(self, network: nn.Module, experiment: Experiment) -> None:
         """Load the state dict ``start``."""
         if self.start is not None:
-            load_strictly(network, map_state_dict(Path(self.start)), where=self.start)
+            load_strictly(network, load_state_dict(Path(self.start)), where=self.start)
 
 
 class StateModule(SeparationModule):

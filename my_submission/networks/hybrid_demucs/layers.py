@@ -1,4 +1,4 @@
-"""The residual branches of a Hybrid Demucs: dilated convolutions, and deep inside a recurrence and an attention."""
+"""Residual branches of a Hybrid Demucs: dilated convolutions, with an LSTM and attention in deep levels."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from my_submission.networks.hybrid_demucs.shape import (
     SELF_SCORE,
 )
 
-QUERIES_TOGETHER = 128
-"""Frames that attend at once where no gradient is needed; all scores of a whole song would be gigabytes."""
+QUERIES_PER_BLOCK = 128
+"""Querying frames per block when no gradient is needed; the scores of a whole song would take gigabytes."""
 
 
 class ResidualBranches(nn.Module):
-    """Residual branches of growing dilation one after the other: [N, C, T] to [N, C, T]."""
+    """Residual branches of growing dilation in sequence: [N, C, T] to [N, C, T]."""
 
     def __init__(self, channels: int, *, is_deep: bool) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class ResidualBranches(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add what every branch makes of the sum so far."""
+        """Add the output of every branch to its input."""
         for layer in self.layers:
             x = x + layer(x)
         return x
@@ -57,7 +57,7 @@ def _branch(channels: int, hidden: int, *, dilation: int, is_deep: bool) -> nn.S
 
 
 class ChannelScale(nn.Module):
-    """One factor a channel: [N, C, T] to [N, C, T]."""
+    """One factor per channel: [N, C, T] to [N, C, T]."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -71,8 +71,8 @@ class ChannelScale(nn.Module):
 class BidirectionalLstm(nn.Module):
     """Two bidirectional layers over time and a linear one, with a residual connection: [N, C, T] to [N, C, T].
 
-    Sequences longer than ``LSTM_SPAN`` go in spans that overlap by half; of every span a quarter is cut off at each
-    side that has a neighbour.
+    Sequences longer than ``LSTM_SPAN`` are cut into spans that overlap by half; a quarter of every span is trimmed at
+    each side with a neighbour.
     """
 
     def __init__(self, channels: int) -> None:
@@ -91,7 +91,7 @@ class BidirectionalLstm(nn.Module):
 
 
 def _spans(x: Tensor) -> Tensor:
-    """Overlapping spans of the last axis, zeros beyond its end: [N, C, T] to [N, spans, C, LSTM_SPAN]."""
+    """Return overlapping spans of the last axis, zero-padded at its end: [N, C, T] to [N, spans, C, LSTM_SPAN]."""
     hop = LSTM_SPAN // 2
     n_spans = -(-x.shape[-1] // hop)
     padded = F.pad(x, (0, (n_spans - 1) * hop + LSTM_SPAN - x.shape[-1]))
@@ -99,16 +99,16 @@ def _spans(x: Tensor) -> Tensor:
 
 
 def _joined(spans: Tensor) -> Tensor:
-    """Middles of the spans end to end: [N, spans, C, LSTM_SPAN] to [N, C, ≥ T]."""
+    """Concatenate the middles of the spans: [N, spans, C, LSTM_SPAN] to [N, C, ≥ T]."""
     cut = LSTM_SPAN // 4
     first, *middle, last = spans.unbind(1)
     return torch.cat([first[..., :-cut], *(span[..., cut:-cut] for span in middle), last[..., cut:]], dim=-1)
 
 
 class LocalAttention(nn.Module):
-    """Attention over time whose scores fall with distance as every frame asks, with a residual connection.
+    """Attention over time with a learnt decay by distance per querying frame, and a residual connection.
 
-    [N, C, T] to [N, C, T]. Where gradients are needed, memory grows with the square of the frames.
+    [N, C, T] to [N, C, T]. When gradients are needed, memory grows with the square of the frames.
     """
 
     def __init__(self, channels: int) -> None:
@@ -124,29 +124,28 @@ class LocalAttention(nn.Module):
                 self.query_decay.bias.fill_(DECAY_START)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attend; a frame never to itself."""
+        """Attend; frames do not attend to themselves."""
         n, channels, frames = x.shape
         per_head = (n, ATTENTION_HEADS, -1, frames)
         query, key, content = (layer(x).view(per_head) for layer in (self.query, self.key, self.content))
         query = query / math.sqrt(channels // ATTENTION_HEADS)
         rates = torch.arange(1, ATTENTION_DECAYS + 1, device=x.device, dtype=x.dtype)
         strength = torch.sigmoid(self.query_decay(x).view(per_head)) / 2
-        # Every decay falls with the same distance, so that their sum is one slope a head and querying frame.
+        # All decays are linear in distance, so their sum is one slope per head and querying frame.
         slope = torch.einsum("f,nhfs->nhs", rates, strength) / math.sqrt(ATTENTION_DECAYS)
-        together = frames if torch.is_grad_enabled() else QUERIES_TOGETHER
+        size = frames if torch.is_grad_enabled() else QUERIES_PER_BLOCK
         parts = [
-            _heard(query[..., first : first + together], slope[..., first : first + together], key, content, first)
-            for first in range(0, frames, together)
+            _attended(query[..., first : first + size], slope[..., first : first + size], key, content, first)
+            for first in range(0, frames, size)
         ]
-        heard = torch.cat(parts, dim=-1).reshape(n, channels, frames)
-        attended: Tensor = self.proj(heard)
-        return x + attended
+        y: Tensor = self.proj(torch.cat(parts, dim=-1).reshape(n, channels, frames))
+        return x + y
 
 
-def _heard(query: Tensor, slope: Tensor, key: Tensor, content: Tensor, first: int) -> Tensor:
-    """What the frames from ``first`` on hear of all frames: [N, heads, C / heads, queries]."""
-    asking = torch.arange(first, first + query.shape[-1], device=query.device)
-    distance = (torch.arange(key.shape[-1], device=query.device)[:, None] - asking).abs()
+def _attended(query: Tensor, slope: Tensor, key: Tensor, content: Tensor, first: int) -> Tensor:
+    """Return the attention output of the frames from ``first`` on: [N, heads, C / heads, queries]."""
+    querying = torch.arange(first, first + query.shape[-1], device=query.device)
+    distance = (torch.arange(key.shape[-1], device=query.device)[:, None] - querying).abs()
     scores = torch.einsum("nhct,nhcs->nhts", key, query) - distance * slope[:, :, None]
     weights = torch.softmax(scores.masked_fill(distance == 0, SELF_SCORE), dim=2)
     return torch.einsum("nhts,nhct->nhcs", weights, content)

@@ -16,9 +16,10 @@ from my_submission.networks.hybrid_demucs.shape import (
     SHARED_STRIDE,
     STRIDE,
 )
+from my_submission.networks.tiles import assembled
 
-BINS_TOGETHER = 32
-"""Output bins that a level works on at once where no gradient is needed: what lies between its layers stays small."""
+BINS_PER_TILE = 32
+"""Output bins per tile when no gradient is needed, which limits the memory of inner activations."""
 
 
 def _norm(channels: int, *, is_deep: bool) -> nn.Module:
@@ -26,12 +27,12 @@ def _norm(channels: int, *, is_deep: bool) -> nn.Module:
 
 
 class SpectralEncoder(nn.Module):
-    """A level of the spectrogram branch: bins are divided by the stride.
+    """An encoder level of the spectrogram branch, which divides the bins by the stride.
 
     Args:
-        inputs: channels that come in.
-        width: channels that go out.
-        is_deep: whether it has norms, a recurrence and an attention; such a level takes bins down to one.
+        inputs: input channels.
+        width: output channels.
+        is_deep: whether it has norms, an LSTM and attention; such a level reduces the bins to one.
     """
 
     def __init__(self, inputs: int, width: int, *, is_deep: bool) -> None:
@@ -44,23 +45,19 @@ class SpectralEncoder(nn.Module):
         self.dconv = ResidualBranches(width, is_deep=is_deep)
 
     def forward(self, x: Tensor, injected: Tensor | None = None) -> Tensor:
-        """Encode [N, C, F, T]; ``injected`` [N, width, T] is what the waveform branch adds, where it ends."""
+        """Encode [N, C, F, T]; ``injected`` [N, width, T] is added where the waveform branch ends."""
         bins = (x.shape[2] + 2 * self.pad - KERNEL) // STRIDE + 1
-        if torch.is_grad_enabled() or bins <= BINS_TOGETHER:
+        if torch.is_grad_enabled() or bins <= BINS_PER_TILE:
             return self._encode(F.pad(x, (0, 0, self.pad, self.pad)), injected)
-        # Outer levels work on every bin alone once it is convolved.
-        whole: Tensor | None = None
-        for start in range(0, bins, BINS_TOGETHER):
-            stop = min(start + BINS_TOGETHER, bins)
+
+        # In outer levels, the layers after the convolution process every bin independently.
+        def tile(start: int) -> Tensor:
+            stop = min(start + BINS_PER_TILE, bins)
             first, last = start * STRIDE - self.pad, (stop - 1) * STRIDE - self.pad + KERNEL
             below, above = max(0, -first), max(0, last - x.shape[2])
-            part = self._encode(F.pad(x[:, :, max(0, first) : last], (0, 0, below, above)), None)
-            if whole is None:
-                whole = part.new_empty(*part.shape[:2], bins, part.shape[3])
-            whole[:, :, start:stop] = part
-        if whole is None:
-            raise ValueError(f"{x.shape[2]} bins are too few for a level")
-        return whole
+            return self._encode(F.pad(x[:, :, max(0, first) : last], (0, 0, below, above)), None)
+
+        return assembled((tile(start) for start in range(0, bins, BINS_PER_TILE)), bins, axis=2)
 
     def _encode(self, padded: Tensor, injected: Tensor | None) -> Tensor:
         y = F.conv2d(padded, self.conv.weight, self.conv.bias, (STRIDE, 1))
@@ -74,12 +71,12 @@ class SpectralEncoder(nn.Module):
 
 
 class TemporalEncoder(nn.Module):
-    """A level of the waveform branch, or the one both share: samples are divided by the stride, rounded up.
+    """An encoder level of the waveform branch, or the shared one, which divides the samples by the stride, rounded up.
 
     Args:
-        inputs: channels that come in.
-        width: channels that go out.
-        is_shared: the innermost level, which halves the frames and has norms, a recurrence and an attention.
+        inputs: input channels.
+        width: output channels.
+        is_shared: the innermost level, which halves the frames and has norms, an LSTM and attention.
     """
 
     def __init__(self, inputs: int, width: int, *, is_shared: bool = False) -> None:
@@ -97,9 +94,9 @@ class TemporalEncoder(nn.Module):
 
 
 class LastTemporalEncoder(nn.Module):
-    """Where the waveform branch ends: a convolution whose result the spectrogram branch takes in.
+    """The end of the waveform branch: a convolution whose output the spectrogram branch adds.
 
-    Its norm is stored with the published weights and never used.
+    Its norm is stored in published checkpoints, but not used.
     """
 
     def __init__(self, inputs: int, width: int) -> None:
@@ -119,19 +116,19 @@ def _temporal_conv(inputs: int, width: int, *, is_shared: bool) -> nn.Conv1d:
 
 
 def _strided(conv: nn.Conv1d, x: Tensor) -> Tensor:
-    """Convolve what is padded at its end to a multiple of the stride."""
+    """Convolve ``x``, zero-padded at its end to a multiple of the stride."""
     y: Tensor = conv(F.pad(x, (0, -x.shape[-1] % conv.stride[0])))
     return y
 
 
 class SpectralDecoder(nn.Module):
-    """A level of the spectrogram branch upwards: bins are multiplied by the stride.
+    """A decoder level of the spectrogram branch, which multiplies the bins by the stride.
 
     Args:
-        width: channels that come in.
-        outputs: channels that go out.
-        is_deep: as for the encoder; the bins then begin with one.
-        is_last: the outermost, which ends without an activation.
+        width: input channels.
+        outputs: output channels.
+        is_deep: as for the encoder; such a level has one bin as input.
+        is_last: the outermost level, which has no activation at its end.
     """
 
     def __init__(self, width: int, outputs: int, *, is_deep: bool, is_last: bool) -> None:
@@ -144,7 +141,7 @@ class SpectralDecoder(nn.Module):
         self.norm1 = _norm(2 * width, is_deep=is_deep)
 
     def forward(self, x: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode the sum of two [N, C, F, T]; also what the level knew before it widened the bins."""
+        """Decode the sum of two [N, C, F, T]; also return the input of the transposed convolution."""
         before = self._rewritten(x, skip)
         y = self.norm2(self.conv_tr(before))
         if self.crop:
@@ -153,25 +150,26 @@ class SpectralDecoder(nn.Module):
 
     def _rewritten(self, x: Tensor, skip: Tensor) -> Tensor:
         bins = x.shape[2]
-        if torch.is_grad_enabled() or bins <= BINS_TOGETHER:
+        if torch.is_grad_enabled() or bins <= BINS_PER_TILE:
             return F.glu(self.norm1(self.rewrite(x + skip)), dim=1)
-        whole = torch.empty_like(x)
-        for start in range(0, bins, BINS_TOGETHER):
-            stop = min(start + BINS_TOGETHER, bins)
+
+        def tile(start: int) -> Tensor:
+            stop = min(start + BINS_PER_TILE, bins)
             first, last = max(0, start - 1), min(bins, stop + 1)
-            part = F.glu(self.rewrite(x[:, :, first:last] + skip[:, :, first:last]), dim=1)
-            whole[:, :, start:stop] = part[:, :, start - first : stop - first]
-        return whole
+            whole = F.glu(self.rewrite(x[:, :, first:last] + skip[:, :, first:last]), dim=1)
+            return whole[:, :, start - first : stop - first]
+
+        return assembled((tile(start) for start in range(0, bins, BINS_PER_TILE)), bins, axis=2)
 
 
 class TemporalDecoder(nn.Module):
-    """A level of the waveform branch upwards, or the one both share; the length is that of the encoder's input.
+    """A decoder level of the waveform branch, or the shared one, to the length of the encoder's input.
 
     Args:
-        width: channels that come in.
-        outputs: channels that go out.
+        width: input channels.
+        outputs: output channels.
         is_shared: as for the encoder.
-        is_last: the outermost, which ends without an activation.
+        is_last: the outermost level, which has no activation at its end.
     """
 
     def __init__(self, width: int, outputs: int, *, is_shared: bool = False, is_last: bool = False) -> None:
@@ -185,14 +183,14 @@ class TemporalDecoder(nn.Module):
         self.norm1 = _norm(2 * width, is_deep=is_shared)
 
     def forward(self, x: Tensor | None, skip: Tensor, length: int) -> Tensor:
-        """Decode [N, C, T] to [N, outputs, length]; the innermost level has nothing but its skip connection."""
+        """Decode [N, C, T] to [N, outputs, length]; the innermost level decodes only its skip connection."""
         y = F.glu(self.norm1(self.rewrite(skip if x is None else x + skip)), dim=1)
         y = self.norm2(self.conv_tr(y))[..., self.crop : self.crop + length]
         return y if self.is_last else F.gelu(y)
 
 
 class FirstTemporalDecoder(nn.Module):
-    """Where the waveform branch begins again: from what the spectrogram branch knows at its one bin."""
+    """The start of the waveform branch's decoder, from the spectrogram branch at its level of one bin."""
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
@@ -200,5 +198,5 @@ class FirstTemporalDecoder(nn.Module):
         self.norm2 = nn.GroupNorm(NORM_GROUPS, outputs)
 
     def forward(self, x: Tensor, length: int) -> Tensor:
-        """Widen [N, C, T] to [N, outputs, length]."""
+        """Decode [N, C, T] to [N, outputs, length]."""
         return F.gelu(self.norm2(self.conv_tr(x))[..., PAD : PAD + length])

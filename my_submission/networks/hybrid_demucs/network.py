@@ -1,16 +1,18 @@
 """Hybrid Demucs of "Hybrid Spectrogram and Waveform Source Separation" (Défossez, 2021).
 
-Rebuilt from its published definition under the key names of torchaudio's class, so that checkpoints of that class
-(AIMLESS, HDEMUCS_HIGH_MUSDB_PLUS) load strictly.
+Implements the published definition under the key names of torchaudio's class, so that its checkpoints (AIMLESS,
+HDEMUCS_HIGH_MUSDB_PLUS) load strictly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from my_submission.errors import WeightsError
 from my_submission.networks.hybrid_demucs.levels import (
     FirstTemporalDecoder,
     LastTemporalEncoder,
@@ -25,21 +27,24 @@ from my_submission.networks.hybrid_demucs.shape import (
     EMBEDDING_SCALE,
     EMBEDDING_WEIGHT,
     FIRST_DEEP_LEVEL,
+    KERNEL,
     NORM_EPS,
     RESCALE_REFERENCE,
     STRIDE,
     HybridDemucsConfig,
 )
 from my_submission.networks.hybrid_demucs.spectra import to_spectrum, to_waves
+from my_submission.networks.spectra import channels_as_complex, complex_as_channels
+from my_submission.networks.strict_loading import Where, known_shapes, network_of, shape_of
 
 
 class HybridDemucs(nn.Module):
-    """Two U-Nets, one over spectra and one over samples, with a common bottom.
+    """Two U-Nets, over spectra and over samples, that share their innermost level.
 
     Args:
-        sources: rows of the output.
+        sources: sources of the output.
         audio_channels: channels of the mixture and of each source.
-        channels: of the outermost level.
+        channels: channels of the outermost level.
     """
 
     def __init__(self, sources: int = 4, audio_channels: int = 2, channels: int = 48) -> None:
@@ -69,14 +74,14 @@ class HybridDemucs(nn.Module):
     def forward(self, mixture: Tensor) -> Tensor:
         """Separate: float32 [batch, audio_channels, samples] to [batch, sources, audio_channels, samples]."""
         samples = mixture.shape[-1]
-        spectrum = _as_channels(to_spectrum(mixture.float()))
-        x, x_scale = _normalised(spectrum)
-        t, t_scale = _normalised(mixture)
+        spectrum = complex_as_channels(to_spectrum(mixture.float()))
+        x, x_mean, x_std = _normalised(spectrum)
+        t, t_mean, t_std = _normalised(mixture)
         x, t = self._decode(self._encode(x, t))
         n, sources, channels = len(mixture), self.config.sources, self.config.audio_channels
-        x = x_scale.undone(x.float()).view(n, sources, 2 * channels, *spectrum.shape[2:])
-        t = t_scale.undone(t.float()).view(n, sources, channels, samples)
-        return to_waves(_as_complex(x), samples) + t
+        x = (x.float() * x_std + x_mean).view(n, sources, 2 * channels, *spectrum.shape[2:])
+        t = (t.float() * t_std + t_mean).view(n, sources, channels, samples)
+        return to_waves(channels_as_complex(x), samples) + t
 
     def _encode(self, x: Tensor, t: Tensor) -> _Encoded:
         skips, time_skips, lengths = [], [], []
@@ -107,25 +112,25 @@ class HybridDemucs(nn.Module):
 
 
 class BinEmbedding(nn.Module):
-    """A learnt vector for every bin."""
+    """Learnt embedding of bins."""
 
     def __init__(self, bins: int, channels: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(bins, channels)
         with torch.no_grad():
-            # Neighbouring bins begin alike: a random walk, scaled to the same deviation everywhere.
+            # Initial embeddings of neighbouring bins are similar: a random walk, scaled to the same deviation.
             walk = self.embedding.weight.cumsum(0)
             counts = torch.arange(1, bins + 1, dtype=walk.dtype, device=walk.device)
             self.embedding.weight.copy_(walk / counts.sqrt()[:, None] / EMBEDDING_SCALE)
 
     def forward(self, bins: int) -> Tensor:
-        """Vectors of the lowest bins, [channels, bins, 1]."""
+        """Return the embeddings of the lowest bins, [channels, bins, 1]."""
         return EMBEDDING_SCALE * self.embedding.weight[:bins].T[..., None]
 
 
 @dataclass
 class _Encoded:
-    """A mixture on its way: the shared bottom, and what the decoders will need, outermost first."""
+    """An encoded mixture: output of the shared level, skips and lengths of both branches, outermost first."""
 
     bottom: Tensor
     bottom_length: int
@@ -134,41 +139,16 @@ class _Encoded:
     lengths: list[int]
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """Mean and deviation of every item of a batch."""
-
-    mean: Tensor
-    std: Tensor
-
-    def undone(self, x: Tensor) -> Tensor:
-        """Back to the item's own level."""
-        return x * self.std + self.mean
-
-
-def _normalised(x: Tensor) -> tuple[Tensor, _Scale]:
-    """Every item of mean 0 and deviation 1; a single number, which has no deviation, is taken to have 0."""
+def _normalised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return every item at zero mean and unit deviation, its mean and its deviation; that of a single number is 0."""
     axes = tuple(range(1, x.dim()))
     mean = x.mean(dim=axes, keepdim=True)
     std = x.std(dim=axes, keepdim=True) if x[0].numel() > 1 else torch.zeros_like(mean)
-    return (x - mean) / (NORM_EPS + std), _Scale(mean, std)
-
-
-def _as_channels(spectrum: Tensor) -> Tensor:
-    """Complex [N, channels, F, T] to [N, 2 · channels, F, T]: real, imaginary of each channel."""
-    n, channels, bins, frames = spectrum.shape
-    return torch.view_as_real(spectrum).permute(0, 1, 4, 2, 3).reshape(n, 2 * channels, bins, frames)
-
-
-def _as_complex(x: Tensor) -> Tensor:
-    """[N, sources, 2 · channels, F, T] to complex [N, sources, channels, F, T]."""
-    n, sources, doubled, bins, frames = x.shape
-    parts = x.view(n, sources, doubled // 2, 2, bins, frames).permute(0, 1, 2, 4, 5, 3).contiguous()
-    return torch.view_as_complex(parts)
+    return (x - mean) / (NORM_EPS + std), mean, std
 
 
 def _rescale(network: nn.Module) -> None:
-    """Bring convolutions of very different sizes to similar deviations, as the published initialisation does."""
+    """Scale the convolutions of all levels to similar deviations, as the published initialisation does."""
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
@@ -176,3 +156,19 @@ def _rescale(network: nn.Module) -> None:
                 module.weight /= scale
                 if module.bias is not None:
                     module.bias /= scale
+
+
+def from_state_dict(state: Mapping[str, Tensor], *, where: Where = None) -> HybridDemucs:
+    """Return the network of a state dict in evaluation mode, on the state's memory; sizes are read from the shapes.
+
+    Raises:
+        WeightsError: a key is missing, unexpected, or of another shape; the message names it.
+    """
+    width, inputs, *_ = shape_of(state, "time_encoder.0.conv.weight", (None, None, KERNEL), where=where)
+    outputs = shape_of(state, "time_decoder.4.conv_tr.weight", (width, None, KERNEL), where=where)[1]
+    if outputs % inputs:
+        problem = f"{outputs} output channels are no multiple of the {inputs} of the mixture"
+        raise WeightsError(problem, where=where, hint="use a checkpoint of a Hybrid Demucs")
+    with known_shapes("Hybrid Demucs", where):
+        config = HybridDemucsConfig(outputs // inputs, inputs, width)
+    return network_of(lambda: HybridDemucs(outputs // inputs, inputs, config.channels), state, where=where)

@@ -7,48 +7,48 @@ from dataclasses import dataclass
 N_FFT = 4096
 HOP = N_FFT // 4
 BINS = N_FFT // 2
-"""Bins inside the network: the Nyquist frequency's is left out."""
+"""Bins inside the network, without that of the Nyquist frequency."""
 
 DEPTH = 6
-"""Levels; the last has no frequency axis and is shared by both branches."""
+"""Number of levels; the last has no frequency axis and is shared by both branches."""
 
 GROWTH = 2
 KERNEL = 8
 STRIDE = 4
 PAD = KERNEL // 4
 SHARED_KERNEL, SHARED_STRIDE, SHARED_PAD = 4, 2, 1
-"""Of the shared level, whose frames are halved once more."""
+"""Convolution of the shared level."""
 
 FIRST_DEEP_LEVEL = 4
-"""From this level on there are group norms, and a recurrence and an attention in the residual branches."""
+"""First level with group norms, and with an LSTM and attention in the residual branches."""
 
 NORM_GROUPS = 4
 DCONV_DEPTH = 2
 DCONV_COMPRESSION = 4
 DCONV_KERNEL = 3
 DCONV_SCALE = 1e-4
-"""What a residual branch is multiplied by before training."""
+"""Initial scale of residual branches."""
 
 LSTM_LAYERS = 2
 LSTM_SPAN = 200
-"""Longest sequence, in steps, that the recurrence takes whole; longer ones go in spans that overlap by half."""
+"""Maximum sequence of the LSTM, in steps; longer ones are cut into spans that overlap by half."""
 
 ATTENTION_HEADS = 4
 ATTENTION_DECAYS = 4
 DECAY_START = -2.0
-"""Bias of the decays before training: near frames count almost as much as far ones."""
+"""Initial bias of the decays, at which scores hardly fall with distance."""
 
 SELF_SCORE = -100.0
-"""Score of a frame with itself: attention looks elsewhere, the residual connection is there for the frame itself."""
+"""Score of a frame with itself, which excludes it; the residual connection passes the frame itself."""
 
 EMBEDDING_WEIGHT = 0.2
 EMBEDDING_SCALE = 10.0
-"""The stored embedding is a tenth of the one that is used, so that it learns ten times as fast."""
+"""Ratio of the embedding to the stored parameters, which makes it learn ten times as fast."""
 
 NORM_EPS = 1e-5
 
 RESCALE_REFERENCE = 0.1
-"""Convolutions begin with the square root of (their usual deviation × this)."""
+"""Convolutions are initialised to the deviation √(usual deviation × this)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class HybridDemucsConfig:
     """Shape of a Hybrid Demucs; everything else is fixed by its definition.
 
     Attributes:
-        sources: rows of the output.
+        sources: sources of the output.
         audio_channels: channels of the mixture and of each source.
         channels: of the outermost level; 48 and 64 are published. They double from level to level.
     """
@@ -72,7 +72,7 @@ class HybridDemucsConfig:
             raise ValueError(f"channels={self.channels} must be a positive multiple of {DCONV_COMPRESSION}")
 
     def width(self, level: int) -> int:
-        """Channels of a level."""
+        """Return the channels of a level."""
         return self.channels * int(GROWTH**level)
 
 
@@ -96,4 +96,4 @@ PUBLISHED_ARGUMENTS = {
     "dconv_lstm": FIRST_DEEP_LEVEL,
     "dconv_init": DCONV_SCALE,
 }
-"""What torchaudio's class calls these constants, which every published checkpoint was trained with."""
+"""Arguments of torchaudio's class with which every published checkpoint was trained."""

@@ -1,4 +1,4 @@
-"""From a source's embedding to what changes the features: FiLM and PoCM, gated or not."""
+"""Modulations generated from a source's embedding: FiLM and PoCM, gated or not."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from my_submission.networks.lasaft.layers import pointwise_modulated
 
 @dataclass(frozen=True)
 class Coefficients:
-    """A modulation of one block for every item of a batch.
+    """The modulation of one block for every item of a batch.
 
     Attributes:
         gamma: ``[N, C, C]`` for PoCM, ``[N, C]`` for FiLM.
         beta: ``[N, C]``.
-        is_gated: whether the modulated features only open and close the plain ones.
+        is_gated: whether the sigmoid of the modulated features gates the features.
     """
 
     gamma: Tensor
@@ -27,7 +27,7 @@ class Coefficients:
     is_gated: bool
 
     def applied(self, features: Tensor) -> Tensor:
-        """``[N, C, T, f]``, modulated."""
+        """Modulate features ``[N, C, T, f]``."""
         if self.gamma.dim() == 3:
             modulated = pointwise_modulated(features, self.gamma, self.beta)
         else:
@@ -36,7 +36,7 @@ class Coefficients:
 
 
 class DenseControl(nn.Module):
-    """Linear layers that double the embedding's length at every step."""
+    """Linear layers that each double the length of the embedding."""
 
     def __init__(self, config: LasaftV1Config) -> None:
         super().__init__()
@@ -44,22 +44,21 @@ class DenseControl(nn.Module):
         layers: list[nn.Module] = []
         for step, (before, after) in enumerate(pairwise(lengths)):
             layers += [nn.Linear(before, after), nn.ReLU()]
-            if step > 0:  # the norm follows the dropout, as published
+            if step > 0:  # norm after dropout, as published
                 layers += [nn.Dropout(config.dropout), nn.BatchNorm1d(after)]
         self.linear = nn.Sequential(*layers)
         self.length = lengths[-1]
 
     def forward(self, condition: Tensor) -> Tensor:
-        """``[N, condition]`` to ``[N, length]``."""
+        """Map ``[N, condition]`` to ``[N, length]``."""
         y: Tensor = self.linear(condition)
         return y
 
 
 class ConditionGenerator(nn.Module):
-    """The modulations of all conditioned blocks at once.
+    """Generator of the modulations of all conditioned blocks.
 
-    The bias of the two heads is dead in training: the norm behind it subtracts it again. It counts in evaluation,
-    where the norm subtracts what it remembers.
+    In training the norms behind the two heads cancel their biases; in evaluation, with stored statistics, they do not.
     """
 
     def __init__(self, config: LasaftV1Config) -> None:
@@ -73,7 +72,7 @@ class ConditionGenerator(nn.Module):
         self.linear_beta = self._head(n_blocks * channels)
 
     def forward(self, condition: Tensor) -> list[Coefficients]:
-        """``[N, condition]`` to one modulation a conditioned block, in the order in which they run."""
+        """Map ``[N, condition]`` to one modulation per conditioned block, in the order in which they run."""
         control = self.dense_control_block(condition)
         n_blocks = len(self.config.modulated_blocks)
         gammas = self.linear_gamma(control).view(-1, n_blocks, *self.gamma_shape)
@@ -86,5 +85,5 @@ class ConditionGenerator(nn.Module):
     def _head(self, n_out: int) -> nn.Sequential:
         is_normed = self.config.pocm_norm == "batch_norm"
         norm = nn.BatchNorm1d(n_out, affine=False) if is_normed else nn.Identity()
-        # The published heads have a place without weights before the norm, hence the norm's key ".2".
+        # The published heads have a layer without weights before the norm, hence the norm's key ".2".
         return nn.Sequential(nn.Linear(self.dense_control_block.length, n_out), nn.Identity(), norm)

@@ -1,9 +1,9 @@
 """Shapes of the conditioned U-Nets, under the option names that their authors published.
 
-Two generations share one skeleton. The first (LaSAFT, LightSAFT) conditions every block by latent-source attention
-and the decoders also by a modulation; the second (LASAFT-Net-v2) conditions the decoders alone.
+The first generation (LaSAFT, LightSAFT) conditions every block by latent-source attention, and the decoders also by a
+modulation; the second (LASAFT-Net-v2) conditions only the decoders.
 
-What can be chosen freely stands in ``…Options``; a ``…Config`` adds the spectrum that the network is made for.
+``…Options`` are the authors' options; a ``…Config`` adds the spectrum, which training takes from its transform.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ SpecType = Literal["complex", "magnitude"]
 SpecEstMode = Literal["mapping", "masking"]
 
 ATTENTIVE_BLOCKS: tuple[Block, ...] = ("tfc_lasaft", "tfc_lightsaft")
-"""Blocks that attend to latent sources."""
+"""Blocks with attention to latent sources."""
 
 STEREO = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionedUNetOptions:
-    """What both generations have in common.
+    """Options of both generations.
 
     Args:
         internal_channels: C, channels of every block.
-        n_blocks: odd; half of them encode, half decode, one lies between.
+        n_blocks: odd number of encoders, bottleneck and decoders.
         n_internal_layers: convolutions in a block.
-        kernel_size_t: their extent over frames, odd.
-        kernel_size_f: their extent over rows, odd.
+        kernel_size_t: their kernel over frames, odd.
+        kernel_size_f: their kernel over rows, odd.
         first_conv_activation: after the first convolution.
         last_activation: of the output; identity for mapping, a bounded one for masks.
-        t_down_layers: levels that halve the frames; every one when not given.
-        f_down_layers: levels that halve the rows; every one when not given.
+        t_down_layers: levels that halve the frames; all by default.
+        f_down_layers: levels that halve the rows; all by default.
         tfc_tdf_activation: inside the blocks.
-        bn_factor: by which a frequency transformation narrows its axis.
-        min_bn_units: the least it narrows it to.
+        bn_factor: the factor by which a frequency transformation narrows its axis.
+        min_bn_units: its minimum width.
         tfc_tdf_bias: whether the linear layers of frequency transformations have a bias.
         num_tdfs: L, latent sources.
         dk: length of attention keys and queries.
-        control_input_dim: sources that can be asked for.
+        control_input_dim: number of sources.
         embedding_dim: E, length of a source's embedding.
     """
 
@@ -84,7 +84,7 @@ class ConditionedUNetOptions:
 
     @property
     def levels(self) -> int:
-        """Encoder blocks, and as many decoder blocks."""
+        """Number of encoder blocks, and of decoder blocks."""
         return self.n_blocks // 2
 
     @property
@@ -93,13 +93,13 @@ class ConditionedUNetOptions:
         return self._halvings(self.t_down_layers)
 
     def step(self, level: int) -> tuple[int, int]:
-        """Factors by which a level shortens frames and rows."""
+        """Return the factors by which a level shortens frames and rows."""
         t = 2 if self.t_down_layers is None or level in self.t_down_layers else 1
         f = 2 if self.f_down_layers is None or level in self.f_down_layers else 1
         return t, f
 
     def narrowed(self, rows: int) -> int:
-        """What a frequency transformation narrows so many rows to."""
+        """Return the bottleneck width of a frequency transformation of ``rows``."""
         return max(rows // self.bn_factor, self.min_bn_units)
 
     def _halvings(self, levels: tuple[int, ...] | None) -> int:
@@ -108,20 +108,20 @@ class ConditionedUNetOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LasaftV1Options(ConditionedUNetOptions):
-    """The first generation: LaSAFT and LightSAFT with GPoCM, and the older blocks and modulations beside them.
+    """The first generation: LaSAFT and LightSAFT with GPoCM, and older blocks and modulations.
 
     Args:
-        block: what every block is made of.
-        modulation: how the source changes the features: FiLM scales and shifts channels, PoCM mixes them by a matrix
-            and shifts them; ``g`` in front stands for gated, h·σ(modulated h), as published.
-        control_vector_type: a learned embedding, or the one-hot vector itself.
-        control_type: of the network that makes modulations; only the dense one was published.
-        control_n_layer: lengths E, 2E, 4E … it goes through.
-        condition_to: which blocks are modulated; attention is in every one.
-        pocm_type: ``matmul`` multiplies features as row vectors, as published; ``naive`` is a 1×1 convolution with the
-            same numbers, which is the transposed matrix.
-        pocm_norm: of the modulation's coefficients.
-        dropout: inside the control network.
+        block: type of every block.
+        modulation: FiLM scales and shifts channels, PoCM multiplies them by a matrix and shifts them; a ``g`` in front
+            means gated, h·σ(modulated h).
+        control_vector_type: a learned embedding, or the one-hot vector.
+        control_type: network that generates modulations; only the dense one is published.
+        control_n_layer: number of lengths E, 2E, 4E … in it.
+        condition_to: which blocks are modulated; attention is in every block.
+        pocm_type: ``matmul`` multiplies features as row vectors, as published; ``naive``, a 1×1 convolution, by the
+            transposed matrix.
+        pocm_norm: norm of the modulation's coefficients.
+        dropout: in the control network.
     """
 
     block: Block = "tfc_lasaft"
@@ -136,13 +136,17 @@ class LasaftV1Options(ConditionedUNetOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse_unknown("block", self.block, get_args(Block))
-        refuse_unknown("modulation", self.modulation, get_args(Modulation))
-        refuse_unknown("control_vector_type", self.control_vector_type, ("embedding", "one_hot_mode"))
-        refuse_unknown("control_type", self.control_type, ("dense",))
-        refuse_unknown("condition_to", self.condition_to, ("decoder", "encoder", "full"))
-        refuse_unknown("pocm_type", self.pocm_type, ("matmul", "naive"))
-        refuse_unknown("pocm_norm", self.pocm_norm, ("batch_norm", "none"))
+        known: dict[str, tuple[object, ...]] = {
+            "block": get_args(Block),
+            "modulation": get_args(Modulation),
+            "control_vector_type": ("embedding", "one_hot_mode"),
+            "control_type": ("dense",),
+            "condition_to": ("decoder", "encoder", "full"),
+            "pocm_type": ("matmul", "naive"),
+            "pocm_norm": ("batch_norm", "none"),
+        }
+        for name, values in known.items():
+            refuse_unknown(name, getattr(self, name), values)
         if self.control_n_layer < 2:
             raise ValueError(f"control_n_layer={self.control_n_layer} must be at least 2")
         if not 0 <= self.dropout < 1:
@@ -150,22 +154,11 @@ class LasaftV1Options(ConditionedUNetOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LasaftV2Options(ConditionedUNetOptions):
-    """LASAFT-Net-v2: unconditioned TFC-TDF encoders, decoders that listen to the mixture's content.
-
-    ``tfc_tdf_activation`` is that of blocks, down- and upsamplings; the activations inside generators, queries and
-    keys are always ReLU, as published.
-    """
-
-    num_tdfs: int = 16
-
-
-@dataclass(frozen=True, kw_only=True)
 class ConditionedUNetConfig(ConditionedUNetOptions):
-    """A network of either generation for one kind of spectrum.
+    """Shape of a network of either generation.
 
     Args:
-        n_fft: of the transform around the network; half of it is the number of rows F inside.
+        n_fft: transform length; half of it is the number of rows F inside the network.
         input_channels: 4 for complex stereo spectra (real left and right, imaginary left and right), 2 for magnitudes.
     """
 
@@ -181,11 +174,11 @@ class ConditionedUNetConfig(ConditionedUNetOptions):
 
     @property
     def bins(self) -> int:
-        """Bins of the spectrum, the Nyquist frequency's among them."""
+        """Bins of the spectrum, including that of the Nyquist frequency."""
         return self.n_fft // 2 + 1
 
     def rows(self, level: int) -> int:
-        """Length of the frequency axis in the blocks of a level; the bottleneck's level is ``levels``."""
+        """Return the length of the frequency axis in the blocks of a level; the bottleneck's level is ``levels``."""
         rows = self.n_fft // 2
         for above in range(level):
             rows //= self.step(above)[1]
@@ -194,16 +187,16 @@ class ConditionedUNetConfig(ConditionedUNetOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class LasaftV1Config(LasaftV1Options, ConditionedUNetConfig):
-    """A network of the first generation."""
+    """Shape of a network of the first generation."""
 
     @property
     def condition_dim(self) -> int:
-        """Length of the vector that stands for a source."""
+        """Length of a source's condition vector."""
         return self.embedding_dim if self.control_vector_type == "embedding" else self.control_input_dim
 
     @property
     def modulated_blocks(self) -> tuple[int, ...]:
-        """Blocks that are modulated, counted in the order in which they run."""
+        """Numbers of the modulated blocks, in the order in which they run."""
         chosen = {
             "encoder": range(self.levels),
             "decoder": range(self.levels + 1, self.n_blocks),
@@ -212,42 +205,22 @@ class LasaftV1Config(LasaftV1Options, ConditionedUNetConfig):
         return tuple(chosen[self.condition_to])
 
     def lasaft_units(self, rows: int) -> int:
-        """Width of LaSAFT's bottleneck, which serves all latent sources at once."""
+        """Return the width of LaSAFT's bottleneck, which is common to all latent sources."""
         return self.narrowed(rows * self.num_tdfs)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LasaftV2Config(LasaftV2Options, ConditionedUNetConfig):
-    """A LASAFT-Net-v2."""
+class LasaftV2Config(ConditionedUNetConfig):
+    """Shape of a LASAFT-Net-v2: unconditioned TFC-TDF encoders, and decoders that attend to the mixture's content.
+
+    ``tfc_tdf_activation`` is that of blocks, down- and upsamplings; generators, queries and keys always have ReLU, as
+    published.
+    """
+
+    num_tdfs: int = 16
 
 
 def refuse_unknown(name: str, value: object, known: tuple[object, ...]) -> None:
-    """Raise a ValueError that lists what there is, unless ``value`` is among it."""
+    """Raise a ValueError that lists the known values if ``value`` is not one of them."""
     if value not in known:
         raise ValueError(f"{name}={value!r} is none of {', '.join(map(str, known))}")
-
-
-LIGHTSAFT = LasaftV1Config(
-    n_blocks=9, internal_channels=16, block="tfc_lightsaft", num_tdfs=16, dk=64, embedding_dim=64
-)
-"""LightSAFT as submitted to the challenge (``lightsaft_small_2020``)."""
-
-LASAFT_V1 = LasaftV1Config()
-"""LaSAFT with GPoCM, the first paper's network."""
-
-LASAFT_V1_LARGE = LasaftV1Config(n_fft=4096, n_blocks=9, embedding_dim=64)
-"""``lasaft_large_2020``; its keys have 32 entries, whatever its authors' table says."""
-
-LASAFT_V2_LIGHT = LasaftV2Config(
-    internal_channels=20,
-    num_tdfs=12,
-    first_conv_activation="leaky_relu",
-    tfc_tdf_activation="leaky_relu",
-)
-"""LASAFT-Net-v2 as submitted to the challenge."""
-
-LASAFT_V2 = LasaftV2Config()
-"""LASAFT-Net-v2, also called medium."""
-
-LASAFT_V2_LARGE = LasaftV2Config(n_fft=4096, n_blocks=9, embedding_dim=64)
-"""LASAFT-Net-v2, large."""

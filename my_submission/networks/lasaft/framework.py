@@ -1,6 +1,6 @@
-"""What a conditioned network estimates, and from what: complex or magnitude spectra, by mapping or by a mask.
+"""Frameworks of conditioned networks: complex or magnitude spectra, by mapping or masking.
 
-Whatever the framework, complex spectra go in and come out, so that everything around a network is the same.
+Input and output are complex spectra in every framework.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from my_submission.networks.lasaft.v2 import LasaftV2Net
 LasaftConfig: TypeAlias = LasaftV1Config | LasaftV2Config
 ConditionedConfig: TypeAlias = LasaftConfig | GatedTfcTdfConfig
 
-_POWER_FLOOR = 1e-12
-"""Below the power of one bit of 24 in one bin: keeps the phase of digital silence finite, and its gradient too."""
+_POWER_EPS = 1e-12
+"""Less than the power of one bit of 24 in one bin; keeps phase and gradient of digital silence finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameworkConfig:
-    """A network and how its output is understood.
+    """A network with the meaning of its input and output.
 
     Args:
         network: its shape.
-        spec_type: ``complex`` gives the network real and imaginary parts, ``magnitude`` the absolute values.
-        spec_est_mode: ``mapping`` takes the output for the target's spectrum, ``masking`` multiplies the mixture's by
-            it. Magnitudes take the mixture's phase either way. A complex mask is one complex factor a channel and bin.
+        spec_type: the input is ``complex``, real and imaginary parts, or ``magnitude``.
+        spec_est_mode: the output is the target's spectrum (``mapping``) or a factor of the mixture's (``masking``).
+            Magnitudes get the mixture's phase; a complex mask is one complex factor per channel and bin.
     """
 
     network: ConditionedConfig
@@ -55,7 +55,7 @@ class FrameworkConfig:
 
 
 class _Window(nn.Module):
-    """Holds the transform's window where the published classes held it."""
+    """Holds the transform's window under the published key."""
 
     def __init__(self, window: Tensor) -> None:
         super().__init__()
@@ -65,8 +65,8 @@ class _Window(nn.Module):
 class ConditionedNet(nn.Module):
     """A network in its framework: ``float32 [N, 4, frames, bins]`` and source numbers to the sources' spectra.
 
-    Channels are real left, real right, imaginary left, imaginary right. The state has the published key names:
-    the network's under ``spec2spec.``, the transform's window as ``stft.stft.window``.
+    Channels are real left, real right, imaginary left, imaginary right. The state has the published key names: those of
+    the network under ``spec2spec.``, and the window ``stft.stft.window``.
     """
 
     def __init__(self, config: FrameworkConfig) -> None:
@@ -78,22 +78,22 @@ class ConditionedNet(nn.Module):
         self.stft.stft = _Window(torch.hann_window(network.n_fft, periodic=True))
 
     def forward(self, x: Tensor, source_index: Tensor) -> Tensor:
-        """One source of every item: ``int64 [N]`` names them; the input's shape comes out."""
-        return self._understood(x, self.spec2spec(self._seen(x), source_index))
+        """Estimate one source per item, numbered by ``int64 [N]``, in the input's shape."""
+        return self._spectra(x, self.spec2spec(self._input(x), source_index))
 
     def separate(self, x: Tensor, sources: Tensor) -> Tensor:
-        """Several sources of every item: ``int64 [S]`` names them; ``[N, S, 4, frames, bins]`` comes out.
+        """Estimate several sources of every item, numbered by ``int64 [S]``: ``[N, S, 4, frames, bins]``.
 
         Raises:
             ValueError: the network is in training mode.
         """
-        return self._understood(x.unsqueeze(1), self.spec2spec.separate(self._seen(x), sources))
+        return self._spectra(x.unsqueeze(1), self.spec2spec.separate(self._input(x), sources))
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def _input(self, x: Tensor) -> Tensor:
         return x if self.config.spec_type == "complex" else _magnitude(x)
 
-    def _understood(self, x: Tensor, y: Tensor) -> Tensor:
-        """The complex spectrum that an output stands for; the channels are the third axis from the end."""
+    def _spectra(self, x: Tensor, y: Tensor) -> Tensor:
+        """Convert the network's output to complex spectra; channels are the third axis from the end."""
         is_mask = self.config.spec_est_mode == "masking"
         if self.config.spec_type == "complex":
             return _complex_product(x, y) if is_mask else y
@@ -109,7 +109,7 @@ def _network(config: ConditionedConfig) -> LasaftV1Net | LasaftV2Net | GatedTfcT
 
 def _magnitude(x: Tensor) -> Tensor:
     real, imaginary = x.chunk(2, dim=-3)
-    return torch.sqrt(real * real + imaginary * imaginary + _POWER_FLOOR)
+    return torch.sqrt(real * real + imaginary * imaginary + _POWER_EPS)
 
 
 def _complex_product(x: Tensor, y: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""The starter's U-Net for any source: TFC-TDF blocks whose decoders are gated by the source that is asked for.
+"""The starter's conditioned U-Net: TFC-TDF blocks with decoders gated per source.
 
-Encoder and bottleneck are those of the starter's networks, so one pass of them serves every source. In front of every
-decoder stands a gated PoCM, h·σ(PoCM(h)), and the last layer is a PoCM. Their coefficients are looked up by the
-source's number: with as few sources as are known here, a network that makes them from an embedding could say no more.
+Encoder and bottleneck are unconditioned, so one pass serves every source. Every decoder is preceded by a gated PoCM,
+h·σ(PoCM(h)), and the last layer is a PoCM. Their coefficients are looked up by the source's number; for so few sources,
+a network that generates them from an embedding would add nothing.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from my_submission.networks.spectra import channel_major
 from my_submission.networks.tfc_tdf import SPECTRUM_CHANNELS, TfcTdfConfig, TfcTdfNet
 
 GATE_SCALE = 8.0
-"""Coefficients of gates are this many times what is stored, so that Adam, whose steps are alike for all parameters,
-moves them faster than the convolutions: a gate must travel from 0 to where it shuts, a started trunk hardly at all."""
+"""Ratio of gate coefficients to stored parameters, so that Adam, whose step sizes are equal for all parameters, changes
+gates faster than the convolutions of a pretrained trunk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +29,8 @@ class GatedTfcTdfConfig:
     """Shape of a gated network.
 
     Args:
-        n_fft: of the transform around the network.
-        trunk: the U-Net; it sees the lowest ``trunk.bins`` bins, above them the mask is zero, and its targets are the
-            sources that can be asked for.
+        n_fft: transform length.
+        trunk: the U-Net, over the lowest ``trunk.bins`` bins; the mask is zero above them. Its targets are the sources.
     """
 
     n_fft: int
@@ -45,7 +44,7 @@ class GatedTfcTdfConfig:
 
     @property
     def bins(self) -> int:
-        """Bins of the spectrum, the Nyquist frequency's among them."""
+        """Bins of the spectrum, including that of the Nyquist frequency."""
         return self.n_fft // 2 + 1
 
     @property
@@ -55,17 +54,17 @@ class GatedTfcTdfConfig:
 
     @property
     def control_input_dim(self) -> int:
-        """Sources that can be asked for."""
+        """Number of sources."""
         return self.trunk.targets
 
     @property
     def input_channels(self) -> int:
-        """Of complex stereo spectra."""
+        """Channels of complex stereo spectra."""
         return self.trunk.channels
 
 
 class SourceGate(nn.Module):
-    """A gated PoCM of each source; ``[N, C, T, f]`` to the same shape. At first it lets half of everything through."""
+    """A gated PoCM per source, ``[N, C, T, f]`` to the same shape; it is initialised to gates of one half."""
 
     def __init__(self, n_sources: int, channels: int) -> None:
         super().__init__()
@@ -73,13 +72,13 @@ class SourceGate(nn.Module):
         self.beta = nn.Parameter(torch.zeros(n_sources, channels))
 
     def forward(self, x: Tensor, source_index: Tensor) -> Tensor:
-        """Each item gated for its source."""
+        """Gate each item for its source."""
         gamma, beta = GATE_SCALE * self.gamma[source_index], GATE_SCALE * self.beta[source_index]
         return Coefficients(gamma, beta, is_gated=True).applied(x)
 
 
 class GatedTfcTdfNet(nn.Module):
-    """Spectrum of a mixture and the number of a source to the complex mask of that source.
+    """Spectra of mixtures and source numbers to complex masks.
 
     ``float32 [N, 4, frames, n_fft/2 + 1]`` and ``int64 [N]`` to the input's shape; frames are a multiple of
     ``config.frame_multiple``.
@@ -95,22 +94,25 @@ class GatedTfcTdfNet(nn.Module):
         )
 
     def forward(self, x: Tensor, source_index: Tensor) -> Tensor:
-        """One source of every item, each with a number of its own."""
+        """Estimate one source per item."""
         return self._mask(self.features(x, source_index), source_index)
 
     def separate(self, x: Tensor, sources: Tensor) -> Tensor:
-        """Several sources of every item: ``[N, 4, T, bins]`` and ``int64 [S]`` to ``[N, S, 4, T, bins]``."""
+        """Estimate several sources of every item: ``[N, 4, T, bins]`` and ``int64 [S]`` to ``[N, S, 4, T, bins]``."""
         n, n_sources = x.shape[0], sources.shape[0]
         numbers = sources.repeat(n)
         masks = self._mask(self._decoded(*self._encoded(x), numbers, n_sources=n_sources), numbers)
         return masks.view(n, n_sources, *masks.shape[1:])
 
     def features(self, x: Tensor, source_index: Tensor) -> Tensor:
-        """What the last layer sees, one source of every item: ``[N, growth, T, rows]``."""
+        """Return the input of the last layer for one source per item: ``[N, growth, T, rows]``."""
         return self._decoded(*self._encoded(x), source_index, n_sources=1)
 
     def last_layer(self) -> Tensor:
-        """Weights and biases ``[sources, 2 (left, right), 2 (real, imaginary), bins_per_row, growth + 1]``, a copy."""
+        """Return a copy of the last layer's weights and biases.
+
+        ``[sources, 2 (left, right), 2 (real, imaginary), bins_per_row, growth + 1]``, biases last.
+        """
         trunk, last = self.config.trunk, self._last
         both = torch.cat((last.weight.detach().flatten(1), cast("Tensor", last.bias).detach()[:, None]), dim=1)
         return both.view(trunk.targets, trunk.channels // 2, 2, trunk.bins_per_row, trunk.growth + 1).clone()
@@ -130,7 +132,7 @@ class GatedTfcTdfNet(nn.Module):
         return self.trunk.encoded(channel_major(x)[:, :, : self.config.trunk.bins])
 
     def _decoded(self, y: Tensor, skips: list[Tensor], source_index: Tensor, *, n_sources: int) -> Tensor:
-        """The first upsampling is common to all sources of an item; from there on each has features of its own."""
+        """Decode the sources of every item; only the first upsampling is common to them."""
         trunk = self.trunk
         y = each_source(trunk.us[0](y) * skips[-1], n_sources)
         y = trunk.us_dense[0](self.gates[0](y, source_index))
@@ -139,7 +141,7 @@ class GatedTfcTdfNet(nn.Module):
         return y
 
     def _mask(self, y: Tensor, source_index: Tensor) -> Tensor:
-        """The last layer, unfolded to part-major bins; nothing above the bins that the trunk sees."""
+        """Apply the last layer, unfold it to part-major bins, and pad with zeros above the trunk's bins."""
         trunk, last = self.config.trunk, self._last
         weight = last.weight.view(trunk.targets, -1, trunk.growth)[source_index]
         bias = cast("Tensor", last.bias).view(trunk.targets, -1)[source_index]

@@ -1,6 +1,6 @@
 """Layers of the conditioned U-Nets over ``[N, channels, frames, rows]``: convolutions and frequency transformations.
 
-Attribute names are those of the published classes, so that their checkpoints load as they are.
+Attribute names are those of the published classes, so that their checkpoints load.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
 
 
 def activation(name: Activation) -> nn.Module:
-    """The module of an activation."""
+    """Return the module of an activation."""
     return _ACTIVATIONS[name]()
 
 
 def each_source(x: Tensor, n_sources: int) -> Tensor:
-    """Every item of a batch ``[N, …]`` once a source: ``[N · sources, …]``, the sources of an item side by side."""
+    """Repeat every item of ``[N, …]`` per source: ``[N · sources, …]``, item by item."""
     return x.unsqueeze(1).expand(-1, n_sources, *x.shape[1:]).flatten(0, 1)
 
 
 def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Weight and bias of one convolution that equals the given one followed by the norm in evaluation mode."""
+    """Return weight and bias of a convolution with the norm behind it, in evaluation mode, folded in."""
     assert_evaluated(norm)
     scale = norm.weight * torch.rsqrt(_statistic(norm.running_var) + norm.eps)
     bias = norm.bias - _statistic(norm.running_mean) * scale
@@ -46,11 +46,7 @@ def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor
 
 
 def assert_evaluated(module: nn.Module) -> None:
-    """Refuse to share work between sources while a module gathers statistics of them.
-
-    Raises:
-        ValueError: the module is in training mode.
-    """
+    """Raise a ValueError in training mode, in which sources must not share work because of the norms' statistics."""
     if module.training:
         raise ValueError("the network is in training mode; call eval() before separating several sources at once")
 
@@ -62,9 +58,9 @@ def _statistic(value: Tensor | None) -> Tensor:
 
 
 class DenseConvolutions(nn.Module):
-    """TFC, or TDC with a kernel of one frame: every layer sees the newest result and all before it.
+    """TFC, or TDC with a kernel of one frame: the input of every layer is the concatenation of all results before it.
 
-    The result is the last layer's alone. ``[N, in, T, f]`` to ``[N, growth, T, f]``.
+    ``[N, in, T, f]`` to ``[N, growth, T, f]``, the result of the last layer.
     """
 
     def __init__(self, in_channels: int, growth: int, n_layers: int, kernel: tuple[int, int], act: Activation) -> None:
@@ -81,7 +77,7 @@ class DenseConvolutions(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """The last layer's result."""
+        """Return the result of the last layer."""
         newest: Tensor = self.H[0](x)
         for layer in self.H[1:]:
             x = torch.cat((newest, x), dim=1)
@@ -89,14 +85,14 @@ class DenseConvolutions(nn.Module):
         return newest
 
     def with_common(self, own: Tensor, common: Tensor, n_sources: int) -> Tensor:
-        """The result of ``cat((own, common))`` where ``own`` differs between sources and ``common`` does not.
+        """Return the result for ``cat((own, common))``, where ``common`` is the same for all sources.
 
-        Convolutions are linear, so what the common channels add to every layer is computed once for all sources.
+        Convolutions are linear, so the contribution of the common channels is computed once for all sources.
 
         Args:
             own: ``[N · sources, own channels, T, f]``.
-            common: ``[N, common channels, T, f]``, an encoder's features.
-            n_sources: of each item.
+            common: ``[N, common channels, T, f]``.
+            n_sources: sources per item.
 
         Raises:
             ValueError: the network is in training mode.
@@ -117,7 +113,7 @@ class DenseConvolutions(nn.Module):
 
 
 class FrequencyTransformation(nn.Module):
-    """TDF: two linear layers over the rows with a bottleneck between. ``[N, C, T, f]`` to ``[N, C, T, out]``."""
+    """TDF: two linear layers over the rows, ``[N, C, T, f]`` to ``[N, C, T, out]``."""
 
     def __init__(self, channels: int, rows: int, narrow: int, out: int, *, bias: bool, act: Activation) -> None:
         super().__init__()
@@ -131,16 +127,13 @@ class FrequencyTransformation(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """The transformed rows."""
+        """Transform the rows."""
         y: Tensor = self.tdf(x)
         return y
 
 
 class WeightNormLinear(nn.Module):
-    """A linear layer whose weight is a direction and a length for every output (weight normalisation, dim 0).
-
-    The parameters keep the names that torch's first implementation gave them.
-    """
+    """A linear layer with weight normalisation over dimension 0, under torch's first key names for it."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -150,33 +143,33 @@ class WeightNormLinear(nn.Module):
         self.weight_v = nn.Parameter(start.weight.detach())
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, in]`` to ``[N, out]``."""
+        """Map ``[N, in]`` to ``[N, out]``."""
         weight = self.weight_g * self.weight_v / self.weight_v.norm(dim=1, keepdim=True)
         return F.linear(x, weight, self.bias)
 
 
 def first_convolution(in_channels: int, channels: int, act: Activation) -> nn.Sequential:
-    """Joins neighbouring bins, so that F + 1 of them become F rows."""
+    """Return the convolution from F + 1 bins to F rows."""
     return nn.Sequential(nn.Conv2d(in_channels, channels, (1, 2)), nn.BatchNorm2d(channels), activation(act))
 
 
 def last_convolution(channels: int, out_channels: int, act: Activation) -> nn.Sequential:
-    """Brings F rows back to F + 1 bins."""
+    """Return the convolution from F rows to F + 1 bins."""
     return nn.Sequential(nn.Conv2d(channels, out_channels, (1, 2), padding=(0, 1)), activation(act))
 
 
 def downsampling(channels: int, step: tuple[int, int], act: Activation) -> nn.Sequential:
-    """Shortens frames and rows by the factors of ``step``."""
+    """Return a convolution that shortens frames and rows by ``step``."""
     return nn.Sequential(nn.Conv2d(channels, channels, step, step), nn.BatchNorm2d(channels), activation(act))
 
 
 def upsampling(channels: int, step: tuple[int, int], act: Activation) -> nn.Sequential:
-    """Undoes :func:`downsampling`."""
+    """Return a transposed convolution that lengthens frames and rows by ``step``."""
     return nn.Sequential(nn.ConvTranspose2d(channels, channels, step, step), nn.BatchNorm2d(channels), activation(act))
 
 
 def pointwise_modulated(features: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-    """PoCM: at every frame and row the channels, as a row vector, times a matrix, plus a shift.
+    """Apply PoCM: multiply the channels of every frame and row, as a row vector, by a matrix, and add a shift.
 
     Args:
         features: ``[N, C, T, f]``.

@@ -1,4 +1,4 @@
-"""The first generation: a U-Net whose blocks attend to latent sources, LaSAFT or LightSAFT, with GPoCM.
+"""The first generation, LaSAFT and LightSAFT with GPoCM: a U-Net whose blocks attend to latent sources.
 
 Definition: "LaSAFT: Latent Source Attentive Frequency Transformation for Conditioned Source Separation" (2020) and the
 light version that its authors submitted to the Music Demixing Challenge 2021.
@@ -30,9 +30,9 @@ from my_submission.networks.lasaft.layers import (
 
 
 class V1Block(nn.Module):
-    """Convolutions, a modulation where there is one, and a frequency transformation added to the result.
+    """Convolutions, an optional modulation, and a frequency transformation added to the result.
 
-    Which members there are depends on ``config.block``; they carry the published names.
+    Members depend on ``config.block`` and have the published names.
     """
 
     def __init__(self, config: LasaftV1Config, in_channels: int, rows: int) -> None:
@@ -40,7 +40,7 @@ class V1Block(nn.Module):
         self.config, self.rows = config, rows
         channels, kind = config.internal_channels, config.block
         if kind == "tdf":
-            # A transformation of rows keeps the channels, so a decoder's doubled input is brought back before it.
+            # The transformation keeps the number of channels, so a decoder's doubled input is halved first.
             is_wider = in_channels != channels
             self.to_channels = nn.Conv2d(in_channels, channels, 1) if is_wider else nn.Identity()
         else:
@@ -58,17 +58,17 @@ class V1Block(nn.Module):
             self.linear_query = nn.Linear(config.condition_dim, config.dk)
 
     def forward(self, x: Tensor, condition: Tensor, coefficients: Coefficients | None) -> Tensor:
-        """``[N, in, T, f]`` and the condition ``[N, E]`` to ``[N, C, T, f]``."""
+        """Map ``[N, in, T, f]`` and the condition ``[N, E]`` to ``[N, C, T, f]``."""
         return self.conditioned(self.convolved(x), condition, coefficients)
 
     def convolved(self, x: Tensor) -> Tensor:
-        """The part that does not depend on the source."""
+        """Apply the part that does not depend on the source."""
         convolve = self.to_channels if self.config.block == "tdf" else self.tfc
         y: Tensor = convolve(x)
         return y
 
     def conditioned(self, h: Tensor, condition: Tensor, coefficients: Coefficients | None) -> Tensor:
-        """The rest of the block."""
+        """Apply the rest of the block."""
         if coefficients is not None:
             h = coefficients.applied(h)
         match self.config.block:
@@ -84,7 +84,7 @@ class V1Block(nn.Module):
         return result
 
     def attention(self, condition: Tensor) -> Tensor:
-        """How much each latent source counts: ``[N, E]`` to ``[N, L]``, which adds up to one."""
+        """Return the weights of the latent sources, ``[N, E]`` to ``[N, L]``; they add up to one."""
         scores = self.linear_query(condition) @ self.keys / math.sqrt(self.config.dk)
         return torch.softmax(scores, dim=-1)
 
@@ -122,7 +122,7 @@ class V1Block(nn.Module):
 
 
 class LasaftV1Net(nn.Module):
-    """Spectrum of a mixture and the number of a source to the spectrum (or mask) of that source.
+    """Spectra of mixtures and source numbers to spectra (or masks) of the sources.
 
     ``float32 [N, channels, frames, n_fft/2 + 1]`` and ``int64 [N]`` to the input's shape; frames are a multiple of
     ``config.frame_multiple``.
@@ -146,13 +146,13 @@ class LasaftV1Net(nn.Module):
         self.condition_generator = ConditionGenerator(config)
 
     def forward(self, x: Tensor, source_index: Tensor) -> Tensor:
-        """One source of every item, each with a number of its own."""
+        """Estimate one source per item."""
         return self._from_first_block(self._common(x), source_index)
 
     def separate(self, x: Tensor, sources: Tensor) -> Tensor:
-        """Several sources of every item: ``[N, channels, T, bins]`` and ``int64 [S]`` to ``[N, S, channels, T, bins]``.
+        """Estimate several sources: ``[N, channels, T, bins]`` and ``int64 [S]`` to ``[N, S, channels, T, bins]``.
 
-        Only the first convolution and the first block's convolutions are common to all sources: every block's
+        Only the first convolution and the first block's convolutions are common to all sources, because every block's
         attention is conditioned.
 
         Raises:
@@ -165,7 +165,7 @@ class LasaftV1Net(nn.Module):
         return y.view(n, n_sources, *y.shape[1:])
 
     def _common(self, x: Tensor) -> Tensor:
-        """The first block's convolutions, before any source matters."""
+        """Return the output of the first block's convolutions, which does not depend on the source."""
         return cast("V1Block", self.encoders[0]).convolved(self.first_conv(x))
 
     def _from_first_block(self, convolved: Tensor, source_index: Tensor) -> Tensor:
@@ -183,13 +183,13 @@ class LasaftV1Net(nn.Module):
         return y
 
     def condition(self, source_index: Tensor) -> Tensor:
-        """The vectors ``[N, condition_dim]`` that stand for sources ``int64 [N]``."""
+        """Return the condition vectors ``[N, condition_dim]`` of sources ``int64 [N]``."""
         if self.config.control_vector_type == "one_hot_mode":
             return F.one_hot(source_index, self.config.control_input_dim).float()
         vectors: Tensor = self.embedding(source_index)
         return vectors
 
     def _coefficients(self, condition: Tensor) -> Iterator[Coefficients | None]:
-        """For every block in the order in which they run: its modulation, or none."""
+        """Return the modulation or None for every block, in the order in which they run."""
         made = dict(zip(self.config.modulated_blocks, self.condition_generator(condition), strict=True))
         return iter([made.get(block) for block in range(self.config.n_blocks)])

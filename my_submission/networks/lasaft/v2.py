@@ -1,7 +1,7 @@
-"""LASAFT-Net-v2: an encoder that no source changes, and decoders that listen to what it found.
+"""LASAFT-Net-v2: an unconditioned encoder, and decoders that attend to its features.
 
-Definition: the authors' MDX 2021 submission and its medium and large relatives. Since the encoder is unconditioned,
-one pass of it serves every source.
+Definition: the authors' MDX 2021 submission and its medium and large variants. One pass of the encoder serves every
+source.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _convolutions(config: LasaftV2Config, in_channels: int) -> DenseConvolutions
 
 
 def _generator(config: LasaftV2Config, n_out: int) -> nn.Sequential:
-    """From an embedding to coefficients; its activation is ReLU whatever that of the blocks is."""
+    """Return the network from an embedding to coefficients; its activation is always ReLU."""
     length = config.embedding_dim
     return nn.Sequential(WeightNormLinear(length, length), nn.ReLU(), WeightNormLinear(length, n_out))
 
@@ -51,18 +51,18 @@ class EncoderBlock(nn.Module):
         self.tdf = FrequencyTransformation(channels, rows, narrow, rows, bias=bias, act=act)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The block."""
+        """Apply the block."""
         h = self.tfc(x)
         y: Tensor = h + self.tdf(h)
         return y
 
 
 class LightSaft(nn.Module):
-    """Convolutions, and attention to latent sources that asks both the source's embedding and the features.
+    """Convolutions, and attention to latent sources by the source's embedding and the features.
 
-    Two parameters are dead, and kept for the published key names. What the generator adds to the query's map is
-    the same in every row, and the LayerNorm behind it takes it out. The bias of the keys adds the same number to the
-    score of every latent source, and the softmax takes it out.
+    Two parameters have no effect and are kept for the published key names: the shift of the query's modulation is equal
+    in every row, so the LayerNorm behind it cancels it; the bias of the keys is equal for every latent source, so the
+    softmax cancels it.
     """
 
     def __init__(self, config: LasaftV2Config, rows: int) -> None:
@@ -87,7 +87,7 @@ class LightSaft(nn.Module):
         )
 
     def attention(self, h: Tensor, embedding: Tensor) -> Tensor:
-        """How much each latent source counts in each frame: ``[N, T, L, 1]``, which adds up to one over L."""
+        """Return the weights of the latent sources in each frame, ``[N, T, L, 1]``; they add up to one over L."""
         channels = self.config.internal_channels
         coefficients = self.query_pocm_generator(embedding)
         gamma, beta = coefficients[:, :channels, None], coefficients[:, channels:]
@@ -96,7 +96,7 @@ class LightSaft(nn.Module):
         return torch.softmax(keys @ query.transpose(2, 3) / math.sqrt(self.config.dk), dim=2)
 
     def transformed(self, h: Tensor, embedding: Tensor) -> Tensor:
-        """What is added to the features ``[N, C, T, f]``."""
+        """Return the term that is added to the features ``[N, C, T, f]``."""
         narrow, latent = self.config.narrowed(self.rows), self.config.num_tdfs
         values = self.LaSAFT_bn_layer(h).unflatten(-1, (narrow, latent))  # latent sources vary fastest
         mixed = values @ self.attention(h, embedding).unsqueeze(1)
@@ -105,7 +105,7 @@ class LightSaft(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Convolutions, a gated PoCM made from the embedding, and LightSAFT of the result added to it."""
+    """Convolutions, a gated PoCM generated from the embedding, and LightSAFT added to its result."""
 
     def __init__(self, config: LasaftV2Config, rows: int) -> None:
         super().__init__()
@@ -114,20 +114,20 @@ class DecoderBlock(nn.Module):
         self.pocm_generator = _generator(config, self.channels**2 + self.channels)
 
     def forward(self, own: Tensor, skip: Tensor, embedding: Tensor) -> Tensor:
-        """Features from below and from the encoder, ``[N, C, T, f]`` each, to the same shape."""
+        """Decode features from below and from the encoder, ``[N, C, T, f]`` each, to the same shape."""
         return self.conditioned(self.convolved(own, skip), embedding)
 
     def convolved(self, own: Tensor, skip: Tensor) -> Tensor:
-        """The part that the embedding does not enter."""
+        """Apply the part that does not depend on the embedding."""
         y: Tensor = self.tfc_lightsaft.tfc(torch.cat((own, skip), dim=1))
         return y
 
     def of_each_source(self, own: Tensor, skip: Tensor, embedding: Tensor, n_sources: int) -> Tensor:
-        """The block where ``own`` is ``[N · sources, C, T, f]`` and ``skip``, ``[N, C, T, f]``, is common to them."""
+        """Decode ``own`` of ``[N · sources, C, T, f]`` with a common ``skip`` of ``[N, C, T, f]``."""
         return self.conditioned(self.tfc_lightsaft.tfc.with_common(own, skip, n_sources), embedding)
 
     def conditioned(self, h: Tensor, embedding: Tensor) -> Tensor:
-        """What follows the convolutions."""
+        """Apply the part behind the convolutions."""
         channels = self.channels
         coefficients = self.pocm_generator(embedding)
         gamma = coefficients[:, : channels**2].unflatten(1, (channels, channels))
@@ -136,7 +136,7 @@ class DecoderBlock(nn.Module):
 
 
 class LasaftV2Net(nn.Module):
-    """Spectrum of a mixture and the number of a source to the spectrum (or mask) of that source.
+    """Spectra of mixtures and source numbers to spectra (or masks) of the sources.
 
     ``float32 [N, channels, frames, n_fft/2 + 1]`` and ``int64 [N]`` to the input's shape; frames are a multiple of
     ``config.frame_multiple``.
@@ -157,7 +157,7 @@ class LasaftV2Net(nn.Module):
         self.embedding = nn.Embedding(config.control_input_dim, config.embedding_dim)
 
     def forward(self, x: Tensor, source_index: Tensor) -> Tensor:
-        """One source of every item, each with a number of its own."""
+        """Estimate one source per item."""
         embedding = self.embedding(source_index)
         h, skips = self.encoded(x)
         for up, decoder in zip(self.upsamplings, self.decoders, strict=True):
@@ -166,10 +166,10 @@ class LasaftV2Net(nn.Module):
         return y
 
     def separate(self, x: Tensor, sources: Tensor) -> Tensor:
-        """Several sources of every item: ``[N, channels, T, bins]`` and ``int64 [S]`` to ``[N, S, channels, T, bins]``.
+        """Estimate several sources: ``[N, channels, T, bins]`` and ``int64 [S]`` to ``[N, S, channels, T, bins]``.
 
-        One pass of the encoder serves all of them, and so do the convolutions of the first decoder and whatever the
-        others compute from the encoder's features alone.
+        They share the encoder, the convolutions of the first decoder, and the other decoders' convolutions of the
+        encoder's features.
 
         Raises:
             ValueError: the network is in training mode.
@@ -187,7 +187,7 @@ class LasaftV2Net(nn.Module):
         return y.view(n, n_sources, *y.shape[1:])
 
     def encoded(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The bottleneck's result and every encoder's, outermost first; none depends on the source."""
+        """Return the outputs of the bottleneck and of every encoder, outermost first."""
         h, skips = self.first_conv(x), []
         for encoder, down in zip(self.encoders, self.downsamplings, strict=True):
             h = encoder(h)

@@ -1,4 +1,4 @@
-"""From waveforms to waveforms in torch: for training, and for engines whose transforms stay on their device."""
+"""Conditioned networks of waveforms in torch, for training and for engines on a GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from my_submission.networks.spectra import channel_major, from_channels, part_ma
 
 
 def to_part_major(waves: Tensor, geometry: StftGeometry) -> Tensor:
-    """Network input of chunks: (batch, 2, samples) to (batch, 4, frames, bins), as ``dsp.part_major`` lays it out."""
+    """As ``dsp.stft.to_part_major``, in torch: (batch, 2, samples) to (batch, 4, frames, bins)."""
     return part_major(to_channels(waves, geometry))
 
 
@@ -23,10 +23,7 @@ def from_part_major(parts: Tensor, geometry: StftGeometry, *, samples: int | Non
 
 
 class FixedSources(nn.Module):
-    """A separator that is asked for the same sources every time, so that it has one input.
-
-    Spectra ``float32 [N, 4, frames, bins]`` to ``[N, sources, 4, frames, bins]``.
-    """
+    """A separator of fixed sources: spectra ``float32 [N, 4, frames, bins]`` to ``[N, sources, 4, frames, bins]``."""
 
     sources: Tensor
 
@@ -36,12 +33,12 @@ class FixedSources(nn.Module):
         self.register_buffer("sources", torch.tensor(tuple(sources), dtype=torch.int64), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Spectra of every source."""
+        """Estimate the spectra of every source."""
         return self.separator.separate(x, self.sources)
 
 
 class FixedSourcesOfWaves(nn.Module):
-    """The same with the transforms around it: ``float32 [N, 2, samples]`` to ``[N, sources, 2, samples]``."""
+    """A separator of fixed sources with its transforms: ``float32 [N, 2, samples]`` to ``[N, sources, 2, samples]``."""
 
     def __init__(self, separator: ConditionedNet, sources: Sequence[int], geometry: StftGeometry) -> None:
         super().__init__()
@@ -49,7 +46,7 @@ class FixedSourcesOfWaves(nn.Module):
         self.geometry = geometry
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Waveforms of every source."""
+        """Estimate the waveforms of every source."""
         spectra = self.network(to_part_major(waves, self.geometry))
         n, n_sources = spectra.shape[:2]
         separated = from_part_major(spectra.flatten(0, 1), self.geometry, samples=waves.shape[-1])

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from my_submission.audio_io import MemoryStore
 from my_submission.cli.artefacts import open_network
 from my_submission.engines import Device
-from my_submission.engines.onnx_engine import is_finite, open_onnx
+from my_submission.engines.onnx_engine import OnnxEngine, is_finite
 from my_submission.errors import WeightsError
 from my_submission.graphs.tfc_tdf_frames import frame_major
 from my_submission.graphs.tfc_tdf_walk import load_model
@@ -74,7 +74,7 @@ def test_a_graph_that_is_gigantic_by_its_word_is_refused(tmp_path: Path, dims: l
     del model.graph.initializer[0].dims[:]
     model.graph.initializer[0].dims.extend(dims)
     path = saved(tmp_path / "a.onnx", model)
-    for read in (load_model, lambda path: open_onnx(path, device=CPU)):
+    for read in (load_model, lambda path: OnnxEngine.open(path, device=CPU)):
         with pytest.raises(WeightsError, match=r"is no valid ONNX model.*Fetch the file again") as caught:
             read(path)
         assert str(path) in str(caught.value)
@@ -103,7 +103,7 @@ def test_no_graph_is_a_message(tmp_path: Path) -> None:
         b"\x3a\xff\xff\xff\xff\x0f",
     ):
         path.write_bytes(content)
-        for read in (load_model, lambda path: open_onnx(path, device=CPU)):
+        for read in (load_model, lambda path: OnnxEngine.open(path, device=CPU)):
             with pytest.raises(WeightsError) as caught:
                 read(path)
             assert str(path) in str(caught.value)
@@ -126,7 +126,7 @@ def _length(value: int) -> bytes:
 def test_graphs_of_other_types_say_what_is_needed(tmp_path: Path, kind: int, name: str) -> None:
     path = saved(tmp_path / "a.onnx", scaling_graph(kind=kind))
     with pytest.raises(WeightsError, match=rf"'input' is a tensor\({name}\), and a tensor\(float\) is needed.*float32"):
-        open_onnx(path, device=CPU)
+        OnnxEngine.open(path, device=CPU)
 
 
 @pytest.mark.parametrize("newer", [{"opset": 99}, {"ir_version": 99}])
@@ -134,14 +134,14 @@ def test_a_graph_newer_than_the_runtime_names_the_cure(tmp_path: Path, newer: di
     path = saved(tmp_path / "a.onnx", scaling_graph(**newer))
     hint = "Install a newer onnxruntime, or export the graph again at a lower opset"
     with pytest.raises(WeightsError, match=rf"onnxruntime {onnxruntime.__version__} cannot open.*{hint}"):
-        open_onnx(path, device=CPU)
+        OnnxEngine.open(path, device=CPU)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_graph_that_puts_out_no_numbers_is_named(tmp_path: Path, bad: float) -> None:
     path = saved(tmp_path / "bass.onnx", scaling_graph(bad))
-    with pytest.raises(WeightsError, match=r"bass\.onnx: the graph puts out NaN or infinity"):
-        open_onnx(path, device=CPU).run(SPECTRA)
+    with pytest.raises(WeightsError, match=r"bass\.onnx: the graph outputs NaN or infinity"):
+        OnnxEngine.open(path, device=CPU).run(SPECTRA)
     assert is_finite(np.full((2, 2), 3e38, np.float32))  # whose sum is not
     layer = ChunkBuffer({name: MemoryStore(channels=2, samples=9) for name in ("bass", "vocals")}, 9)
     layer.paint("bass", 0, np.ones((2, 9), np.float32))
@@ -157,7 +157,7 @@ def test_a_graph_that_fails_while_it_runs_is_named(tmp_path: Path) -> None:
     model.graph.node[1].input[0] = "flat"
     path = saved(tmp_path / "a.onnx", model)
     with pytest.raises(WeightsError, match=r"a\.onnx: onnxruntime cannot (run|open) this graph"):
-        open_onnx(path, device=CPU).run(SPECTRA)
+        OnnxEngine.open(path, device=CPU).run(SPECTRA)
 
 
 # ---- weights in another file -----------------------------------------------------------------------------------------
@@ -167,18 +167,18 @@ def test_a_graph_that_fails_while_it_runs_is_named(tmp_path: Path) -> None:
 def test_weights_outside_the_folder_are_refused(tmp_path: Path, location: str) -> None:
     path = saved_with_companion(tmp_path / "in/a.onnx", location)
     (tmp_path / "weights.bin").write_bytes(bytes(4 * 4 * BINS * FRAMES))
-    for read in (load_model, lambda path: open_onnx(path, device=CPU)):
+    for read in (load_model, lambda path: OnnxEngine.open(path, device=CPU)):
         with pytest.raises(WeightsError, match="outside the file's own folder"):
             read(path)
 
 
 def test_weights_beside_the_graph_are_used_and_their_absence_is_told(tmp_path: Path) -> None:
     path = saved_with_companion(tmp_path / "a.onnx")
-    np.testing.assert_array_equal(open_onnx(path, device=CPU).run(SPECTRA), 0.25 * SPECTRA)
+    np.testing.assert_array_equal(OnnxEngine.open(path, device=CPU).run(SPECTRA), 0.25 * SPECTRA)
     moved = saved_with_companion(tmp_path / "b/a.onnx")
     (tmp_path / "b/weights.bin").write_bytes(b"short")
     with pytest.raises(WeightsError, match=r"'weights\.bin' beside it, which has 5 of at least 2048 bytes"):
-        open_onnx(moved, device=CPU)
+        OnnxEngine.open(moved, device=CPU)
     (tmp_path / "b/weights.bin").unlink()
     with pytest.raises(WeightsError, match=r"'weights.bin' beside it, which is missing.*fetch NAME --from FOLDER"):
         load_model(moved)
@@ -211,7 +211,7 @@ def test_weights_beside_the_graph_come_along(tmp_path: Path, way: str, has_hash:
     assert not result.is_verified
     assert files_in(models) == ["mine/bass.onnx", "mine/weights.bin"]
     assert (models.directory / "mine/weights.bin").read_bytes() == files["in/weights.bin"]
-    np.testing.assert_array_equal(open_onnx(result.path, device=CPU).run(SPECTRA), 0.25 * SPECTRA)
+    np.testing.assert_array_equal(OnnxEngine.open(result.path, device=CPU).run(SPECTRA), 0.25 * SPECTRA)
     assert [found.status for found in verify(models, ["mine/bass"])] == ["unverified"]
     with pytest.raises(WeightsError, match=r"weights\.bin|no known hash"):
         models.require("mine/bass")

@@ -1,25 +1,42 @@
-"""AIMLESS' networks from their checkpoints: bare states and Lightning's, with or without their settings."""
+"""Networks from their checkpoints: state dicts, Lightning's checkpoints with or without settings, ONNX graphs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from torch import nn
+
 from my_submission.errors import WeightsError
-from my_submission.networks import band_split_rnn, demucs_split, hybrid_demucs, x_umx
+from my_submission.networks import band_split_rnn, demucs_split, hybrid_demucs, tfc_tdf_weights, x_umx
 from my_submission.networks.band_split_rnn import SPLIT_HZ, BandSplitRNN
+from my_submission.networks.demucs import Demucs
 from my_submission.networks.demucs_split import DemucsSplit
 from my_submission.networks.hybrid_demucs import HybridDemucs
 from my_submission.networks.hybrid_demucs.shape import PUBLISHED_ARGUMENTS
 from my_submission.networks.lightning_checkpoints import read_checkpoint
-from my_submission.networks.state_dict import map_state_dict
+from my_submission.networks.state_dict import load_state_dict
+from my_submission.networks.tfc_tdf import TfcTdfNet
 from my_submission.networks.x_umx import XUmx
 
 
+def open_demucs(path: Path) -> Demucs:
+    """Read a Demucs v2; errors as :func:`open_hybrid_demucs`."""
+    return Demucs.from_state(load_state_dict(path), where=str(path))
+
+
+def open_tfc_tdf(path: Path) -> TfcTdfNet:
+    """Read a TFC-TDF network from a state dict or an ONNX graph; errors as :func:`open_hybrid_demucs`."""
+    if path.suffix == ".onnx":
+        return tfc_tdf_weights.from_onnx(path)
+    return tfc_tdf_weights.from_state_dict(load_state_dict(path), where=path)
+
+
 def open_hybrid_demucs(path: Path) -> HybridDemucs:
-    """A Hybrid Demucs in evaluation mode, on memory mapped from the file.
+    """Read a Hybrid Demucs, on memory mapped from the file.
 
     Raises:
-        WeightsError: the file is damaged, holds code, or is no such network; or its settings do not fit it.
+        WeightsError: the file is damaged, contains code, or is no such network; or its settings do not fit it.
     """
     checkpoint = read_checkpoint(path, "hybrid-demucs")
     network = hybrid_demucs.from_state_dict(checkpoint.state, where=path)
@@ -30,7 +47,7 @@ def open_hybrid_demucs(path: Path) -> HybridDemucs:
 
 
 def open_band_split_rnn(path: Path) -> BandSplitRNN:
-    """A BandSplitRNN; errors as :func:`open_hybrid_demucs`."""
+    """Read a BandSplitRNN; errors as :func:`open_hybrid_demucs`."""
     checkpoint = read_checkpoint(path, "band-split-rnn")
     groups = checkpoint.arguments.get("norm_groups", band_split_rnn.BandSplitConfig().norm_groups)
     if not isinstance(groups, int):
@@ -43,7 +60,7 @@ def open_band_split_rnn(path: Path) -> BandSplitRNN:
 
 
 def open_x_umx(path: Path) -> XUmx:
-    """An X-UMX; errors as :func:`open_hybrid_demucs`."""
+    """Read an X-UMX; errors as :func:`open_hybrid_demucs`."""
     checkpoint = read_checkpoint(path, "x-umx")
     network = x_umx.from_state_dict(checkpoint.state, where=path)
     names = ("n_fft", "hidden_channels", "max_bins", "nb_channels", "nb_layers")
@@ -52,5 +69,16 @@ def open_x_umx(path: Path) -> XUmx:
 
 
 def open_demucs_split(path: Path) -> DemucsSplit:
-    """A DemucsSplit that this project trained; errors as :func:`open_hybrid_demucs`."""
-    return demucs_split.from_state_dict(map_state_dict(path), where=path)
+    """Read a DemucsSplit of this project's training; errors as :func:`open_hybrid_demucs`."""
+    return demucs_split.from_state_dict(load_state_dict(path), where=path)
+
+
+LOADERS: dict[str, Callable[[Path], nn.Module]] = {
+    "demucs-v2": open_demucs,
+    "tfc-tdf": open_tfc_tdf,
+    "hybrid-demucs": open_hybrid_demucs,
+    "band-split-rnn": open_band_split_rnn,
+    "x-umx": open_x_umx,
+    "demucs-split": open_demucs_split,
+}
+"""Architecture in the manifest to the function that reads its files."""
