@@ -103,7 +103,7 @@ def write_spectral(
     folder: Path, name: str, network: TfcTdfNet, *, n_fft: int, hop: int, bins: int, frames: int
 ) -> dict[str, object]:
     """Export a network and return its manifest entry."""
-    from training.export.tfc_tdf import export
+    from training.export.spectral import export
 
     path = folder / f"{name}.onnx"
     path.parent.mkdir(parents=True, exist_ok=True)

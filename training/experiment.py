@@ -1,4 +1,4 @@
-"""Everything one training run is made of, as frozen values."""
+"""Settings of a training run, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ class NetworkSettings(Variant):
     """Whether it is exported as an ONNX graph; otherwise as a state dict under the published key names."""
 
     has_transform: ClassVar[bool] = True
-    """Whether what is exported takes spectra of the experiment's transform; otherwise it takes waveforms."""
+    """Whether the exported network takes spectra of the experiment's transform; otherwise it takes waveforms."""
 
     def check(self, experiment: Experiment) -> None:
-        """Raises ValueError where the network does not fit the rest of the experiment."""
+        """Raise ValueError if the network does not fit the rest of the experiment."""
         raise NotImplementedError
 
     def graphs(self, experiment: Experiment) -> Mapping[str, str | None]:
-        """Name of each graph that a checkpoint is exported to, and the one source it estimates or None for several."""
+        """Return the names of the exported graphs, each with the source it estimates, or None for several."""
         return {target: target for target in experiment.targets}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transform:
-    """The transform around a spectral network and the length of its windows.
+    """STFT of a spectral network and the length of its training windows.
 
     Attributes:
         n_fft: window and transform length, in samples.
         hop: distance between frames, in samples.
-        kept_bins: bins the network sees.
-        frames: of one training window.
+        kept_bins: number of lowest bins in the network's input.
+        frames: number of frames of a training window.
     """
 
     n_fft: int
@@ -53,31 +53,31 @@ class Transform:
     frames: int = 256
 
     def __post_init__(self) -> None:
-        self.chunking()  # refuses what no chunk can be
+        self.chunking()  # raises ValueError for invalid chunks
 
     @property
     def stft(self) -> StftGeometry:
-        """The transform alone."""
+        """Geometry of the transform."""
         return StftGeometry(self.n_fft, self.hop, self.kept_bins)
 
     def chunking(self, frames: int | None = None) -> SpectralChunking:
-        """Chunks of the training window's length, or of so many frames."""
+        """Return chunks of ``frames``, by default those of a training window."""
         return SpectralChunking(self.stft, self.frames if frames is None else frames)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """Windows: how many, from where.
+    """Training windows and where they come from.
 
     Attributes:
-        batch: windows of one optimisation step, over all devices and accumulated parts.
-        micro_batch: windows that one device works on at once.
-        workers: processes that read and augment; 0 does it in the training process.
-        held_out: names of songs kept from training and validated on; ``musdb18`` stands for its 14.
-        collections: weight of each data folder by its name; without any, every song counts the same.
-        draw: whether a song is drawn as likely as any other, or in proportion to its length.
-        window_seconds: length of a training window; that of the transform's frames when absent.
-        windows_per_song: windows of an epoch for each training song, where ``run.epoch_steps`` is absent.
+        batch: windows per optimisation step, over all devices and micro-batches.
+        micro_batch: windows per forward pass on one device.
+        workers: processes that read and augment; 0 uses the training process.
+        held_out: names of songs to validate on instead of training; ``musdb18`` stands for its 14.
+        collections: weight per data folder; empty gives all songs the same weight.
+        draw: whether songs are drawn uniformly or in proportion to their length.
+        window_seconds: length of a training window; None uses the transform's frames.
+        windows_per_song: windows per epoch and training song, if ``run.epoch_steps`` is None.
         clean_list: path of a CSV table with the columns ID and Clean; only songs marked Y are trained on.
     """
 
@@ -105,7 +105,7 @@ class DataSettings:
 
     @property
     def held_out_songs(self) -> frozenset[str]:
-        """Names of held-out songs, with names of lists expanded."""
+        """Names of held-out songs, with list names expanded."""
         return expanded(self.held_out)
 
 
@@ -114,19 +114,20 @@ _KNOWN_SOURCES = tuple(name for sources in SOURCE_SETS for name in sources)
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentSettings:
-    """How windows are put together and changed.
+    """Augmentation of training windows.
 
     Attributes:
-        coherent: probability per example that all sources come from one song at one time.
-        absent: probability per source name that the source is left out.
-        doubled: probability per source name that a second window of the same source is added.
-        level_db: standard deviation of the random level around equal levels of all sources; as recorded when absent.
-        coherent_level_db: the same deviation where all sources come from one song, around the balance it was mixed at;
-            as for other windows when absent.
-        level_offset_db: per source name what is added to its random level.
-        effects: applied to every window in turn, each with its own probability.
-        probability_scale: multiplies the probabilities of all effects, up to certainty.
-        mixture_effects: applied to every example in turn, once its stems are together.
+        coherent: probability that all sources of an example come from the same time of one song.
+        absent: probability per source that it is left out.
+        doubled: probability per source that a second window of it is added.
+        level_db: standard deviation of the random level around equal levels of all sources; None keeps the recorded
+            levels.
+        coherent_level_db: standard deviation around the song's own balance, for coherent examples; None treats them
+            like other examples.
+        level_offset_db: offset of the random level per source.
+        effects: effects on every window in order, each with its own probability.
+        probability_scale: factor on the probabilities of all effects; the product is limited to 1.
+        mixture_effects: effects on the stems of every example together.
     """
 
     coherent: float = 0.0
@@ -154,38 +155,38 @@ class AugmentSettings:
             if value is not None and value < 0.0:
                 raise ValueError(f"{name}={value} must not be negative")
         if self.level_offset_db and self.level_db is None:
-            raise ValueError("level_offset_db changes random levels, and level_db is absent")
+            raise ValueError("level_offset_db needs level_db")
 
     @property
     def sources_named(self) -> frozenset[str]:
-        """Every source that a setting speaks of."""
+        """All sources named in a setting."""
         tables = (self.absent, self.doubled, self.level_offset_db, *(effect.sources for effect in self.effects))
         return frozenset(name for table in tables for name in table)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """The run: its length, arithmetic and machines.
+    """Length, precision and devices of a run.
 
     Attributes:
-        epochs: at most.
-        min_epochs: before which no lack of improvement ends the run.
-        epoch_steps: optimisation steps between two checkpoints; when absent, ``data.windows_per_song`` says, or, as
-            published for the KUIELab networks, the training songs' length over the window's and the batch.
-        precision: of Lightning; half precision keeps the transforms and the loss in float32.
-        ema: decay of the averaged weights, which are validated and exported; 0 uses the weights themselves.
-        clip: largest gradient norm; none when absent.
+        epochs: maximum number of epochs.
+        min_epochs: minimum number of epochs before early stopping.
+        epoch_steps: optimisation steps per epoch; None derives them from ``data.windows_per_song`` or, as published
+            for the KUIELab networks, from the total length of the training songs.
+        precision: precision of Lightning; transforms and loss are always computed in float32.
+        ema: decay of the average of the weights, which is validated and exported; 0 uses the weights themselves.
+        clip: maximum gradient norm; None does not clip.
         checkpoint_activations: recompute activations in the backward pass instead of keeping them.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
-        devices: per node.
-        nodes: machines.
-        sync_batchnorm: batch norms see the batches of all devices together.
-        deterministic: prefer algorithms that give the same from run to run; a layer that has none is warned of.
-        threads: processors a process may use on the CPU; torch's own choice when absent.
-        loggers: of ``csv``, ``tensorboard`` and ``wandb``.
-        log_every_steps: optimisation steps between two rows of the log.
-        keep_every_epochs: epochs between two sets of weights that are kept for good, in ``weights/``; none when absent.
-        may_change_data: whether a resumed run may have other collections and augmentations than it was begun with.
+        devices: devices per node.
+        nodes: number of machines.
+        sync_batchnorm: compute batch norms over all devices together.
+        deterministic: use deterministic algorithms; layers without one cause a warning.
+        threads: CPU threads per process; None is torch's default.
+        loggers: any of ``csv``, ``tensorboard`` and ``wandb``.
+        log_every_steps: optimisation steps per row of the log.
+        keep_every_epochs: epochs between weights that are kept permanently in ``weights/``; None keeps none.
+        may_change_data: whether a resumed run may use other collections and augmentations.
     """
 
     epochs: int = 3000
@@ -219,25 +220,24 @@ class RunSettings:
 
     @property
     def world_size(self) -> int:
-        """Processes in all."""
+        """Total number of processes."""
         return self.devices * self.nodes
 
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationSettings:
-    """Validation on whole songs, and what follows from it.
+    """Validation on whole songs.
 
     Attributes:
-        every_epochs: epochs between two validations.
-        max_songs: the first so many held-out songs; all when absent.
-        max_seconds: of each song; all when absent.
-        patience: validations without improvement after which the run ends; never when absent.
-        min_delta_db: least change of the SDR that counts as improvement.
-        monitor: what ranks checkpoints: the SDR, or the mean absolute error of the waveforms, ``raw_l1`` of the LaSAFT
-            networks.
-        keep_best: checkpoints kept beside the last one.
-        on_training_songs: validate on the training songs too, as one AIMLESS run did: it says whether a run has broken
-            down, not how well it separates.
+        every_epochs: epochs between validations.
+        max_songs: maximum number of songs; None validates on all.
+        max_seconds: maximum length per song; None uses whole songs.
+        patience: validations without improvement before the run ends; None never ends it early.
+        min_delta_db: minimum increase of the SDR that counts as improvement.
+        monitor: value that ranks checkpoints: the SDR, or the mean absolute error of the waveforms, ``raw_l1`` of the
+            LaSAFT networks.
+        keep_best: number of checkpoints kept besides the last one.
+        on_training_songs: validate on the training songs too, as one AIMLESS run did, to detect divergence.
     """
 
     every_epochs: int = 1
@@ -260,12 +260,12 @@ class ValidationSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSettings:
-    """Graphs written beside every checkpoint.
+    """Export of graphs with every checkpoint.
 
     Attributes:
-        frames: the graph's fixed frame count; that of training when absent.
-        half_weights: store large weights as float16; the arithmetic stays float32.
-        licence: of the weights, for the manifest.
+        frames: number of frames of the graph; None uses that of training.
+        half_weights: store large weights as float16; arithmetic stays float32.
+        licence: licence of the weights, for the manifest.
     """
 
     frames: int | None = None
@@ -275,19 +275,19 @@ class ExportSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One training run.
+    """Settings of one training run.
 
     Attributes:
-        family: prefix of the artefacts' names: a run of family ``starter`` that predicts vocals makes
+        family: prefix of the artefacts' names: a run of family ``starter`` that predicts vocals writes
             ``starter/vocals``.
-        targets: sources predicted, in order.
-        network: its shape; chooses the module that trains it.
-        transform: around it.
-        target_weights: of each target in the loss; equal when empty.
-        loss: what is minimised.
-        optimiser: and its rate.
-        schedule: of the rate.
-        seed: of windows and of the initial weights.
+        targets: predicted sources, in order.
+        network: shape of the network; its kind selects the module that trains it.
+        transform: STFT around the network.
+        target_weights: weight per target in the loss; empty weighs them equally.
+        loss: name of the loss.
+        optimiser: optimiser and learning rate.
+        schedule: learning-rate schedule.
+        seed: seed of the windows and of the initial weights.
     """
 
     family: str
@@ -309,7 +309,7 @@ class Experiment:
         if len(set(self.targets)) != len(self.targets):
             raise ValueError(f"targets={list(self.targets)} must be different names")
         if foreign := self.augment.sources_named - set(self.sources):
-            raise ValueError(f"augment speaks of {', '.join(sorted(foreign))}; sources are {', '.join(self.sources)}")
+            raise ValueError(f"augment names {', '.join(sorted(foreign))}; sources are {', '.join(self.sources)}")
         if self.target_weights and len(self.target_weights) != len(self.targets):
             raise ValueError(f"{len(self.target_weights)} target_weights for {len(self.targets)} targets")
         if self.data.batch % (self.data.micro_batch * self.run.world_size):
@@ -321,28 +321,28 @@ class Experiment:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """What mixtures are made of, in the order of an example's rows: the set that the targets belong to."""
+        """Sources of the mixtures, in the order of an example's rows: the source set of the targets."""
         return source_set(self.targets)
 
     @property
     def accumulation(self) -> int:
-        """Parts of a batch that one process works on one after the other."""
+        """Micro-batches per process and optimisation step."""
         return self.data.batch // (self.data.micro_batch * self.run.world_size)
 
     @property
     def chunking(self) -> SpectralChunking:
-        """Chunks that whole songs are separated in, and the training window where no other length is set."""
+        """Chunks for the separation of whole songs, and the default training window."""
         return self.transform.chunking()
 
     @property
     def window_samples(self) -> int:
-        """Length of a training window."""
+        """Length of a training window in samples."""
         seconds = self.data.window_seconds
         return self.chunking.chunk_samples if seconds is None else round(seconds * SAMPLE_RATE)
 
     @property
     def export_chunking(self) -> SpectralChunking:
-        """The window that graphs are exported for."""
+        """Chunks of the exported graphs."""
         return self.transform.chunking(self.export.frames)
 
     @property

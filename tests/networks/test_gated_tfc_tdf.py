@@ -26,7 +26,7 @@ from my_submission.weights import ModelsFolder
 from tests.training_songs import synthetic_stem, write_spooled_songs
 from training.examples.loading import read_data
 from training.experiment import AugmentSettings, Experiment
-from training.export.tfc_tdf import export
+from training.export.spectral import export
 from training.loop.checkpoints import load_module
 from training.loop.fitting import FitReport, fit
 from training.modules.base import module_settings

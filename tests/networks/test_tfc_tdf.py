@@ -21,7 +21,7 @@ from my_submission.networks.tfc_tdf_weights import (
     load_weights,
 )
 from tests.reference_vectors import reference_vectors
-from training.export.tfc_tdf import export
+from training.export.spectral import export
 
 SMALL = TfcTdfConfig(bins=32, depth=5, growth=4)
 CHUNKING = SpectralChunking(StftGeometry(128, 64, 32), 8)

@@ -14,7 +14,7 @@ from tests.training.test_joint import network, small
 from tests.training_songs import write_audio_song
 from training.cli import main
 from training.data.songs import require_song
-from training.export.joint import export_joint
+from training.export.spectral import export_joint
 from training.modules.base import module_settings
 from training.modules.whole_songs import separate
 from training.phase2.accompaniments import Scores, joint_separator, means, score, third

@@ -14,7 +14,7 @@ import torch
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
 from training.export.graphs import PARITY_DB, rounded_to_half
-from training.export.tfc_tdf import export
+from training.export.spectral import export
 from training.modules.base import module_settings
 from training.modules.registry import load_experiment
 

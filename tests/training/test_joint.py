@@ -16,7 +16,7 @@ from my_submission.weights import ModelsFolder
 from tests.training_songs import write_spooled_songs
 from training.examples.loading import read_data
 from training.experiment import Experiment
-from training.export.joint import export_joint
+from training.export.spectral import export_joint
 from training.loop.checkpoints import LAST, check_resumable, load_module
 from training.loop.fitting import fit
 from training.modules.base import module_settings

@@ -16,7 +16,7 @@ from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.spectra import to_channels
 from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
 from tests.whole_files import wiener
-from training.loop.callbacks.averaging import average, decay_at
+from training.loop.callbacks import decay_at, update_average
 from training.modules.activations import recompute_in_backward
 from training.modules.whole_songs import separate
 from training.optimisation.losses import LossName, LossValues, loss_of
@@ -187,7 +187,7 @@ def test_the_average_follows_the_weights_and_copies_the_buffers() -> None:
     with torch.no_grad():
         network.weight.fill_(3.0)
         network.running_mean.fill_(5.0)
-    average(averaged, network, 0.75)
+    update_average(averaged, network, 0.75)
     assert float(averaged.weight.detach()) == pytest.approx(1.5)
     assert float(averaged.running_mean) == 5.0
     assert decay_at(0, 0.998) == pytest.approx(0.1)

@@ -131,7 +131,7 @@ def test_another_kind_replaces_a_table_and_the_same_kind_changes_it() -> None:
         ("augment.coherent=2.0", "no probability"),
         ("augment.absent.bass=1.1", "probabilities below 1"),
         ("augment.absent.basss=0.1", "basss are none of bass"),
-        ("augment.absent.dialog=0.1", "augment speaks of dialog; sources are bass"),
+        ("augment.absent.dialog=0.1", "augment names dialog; sources are bass"),
         ('augment.effects=[{kind="flip", sources=["vox"]}]', "must be names of"),
         ('augment.effects=[{kind="gian"}]', r"effects\[0\]\.kind: there is no value 'gian'\. Use gain"),
         ('augment.effects=[{kind="gain", low=2.0}]', "gain reaches from 2.0"),

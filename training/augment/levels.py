@@ -11,7 +11,7 @@ from my_submission.stems import Waveform
 from training.augment.effects import Effect, check_range
 
 LOUDNESS_BLOCK_SECONDS = 0.4
-"""Gating block of ITU-R BS.1770; a shorter window has no loudness."""
+"""Gating block of ITU-R BS.1770; shorter windows have no loudness."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,8 @@ class Gain(Effect, kind="gain"):
     """A random factor.
 
     Attributes:
-        low: least factor.
-        high: greatest factor.
+        low: minimum factor.
+        high: maximum factor.
     """
 
     low: float = 0.25
@@ -31,17 +31,17 @@ class Gain(Effect, kind="gain"):
         check_range("gain", self.low, self.high)
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
-        """Multiplied."""
+        """Multiply by a random factor."""
         return window * np.float32(rng.uniform(self.low, self.high))
 
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeAutomation(Effect, kind="volume-automation"):
-    """Gains that move in straight lines, in decibels, between random points.
+    """A gain that is linear in decibels between random points.
 
     Attributes:
-        deviation_db: greatest gain at a point, up or down.
-        segment_seconds: least distance of the points.
+        deviation_db: maximum gain at a point, up or down.
+        segment_seconds: minimum distance of the points.
     """
 
     probability: float = 0.3
@@ -49,10 +49,10 @@ class VolumeAutomation(Effect, kind="volume-automation"):
     segment_seconds: float = 3.0
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
-        """Multiplied by a moving gain."""
+        """Multiply by a varying gain."""
         n_samples = window.shape[1]
-        most = max(1, int(n_samples / (self.segment_seconds * SAMPLE_RATE)))
-        n_points = int(rng.integers(1, most + 1)) + 1
+        max_segments = max(1, int(n_samples / (self.segment_seconds * SAMPLE_RATE)))
+        n_points = int(rng.integers(1, max_segments + 1)) + 1
         gains_db = rng.uniform(-self.deviation_db, self.deviation_db, n_points)
         moving = np.interp(np.arange(n_samples), np.linspace(0, n_samples - 1, n_points), gains_db)
         return np.asarray(window * 10.0 ** (moving / 20.0), dtype=np.float32)
@@ -60,12 +60,12 @@ class VolumeAutomation(Effect, kind="volume-automation"):
 
 @dataclass(frozen=True, kw_only=True)
 class Loudness(Effect, kind="loudness"):
-    """Brings the window to a loudness by ITU-R BS.1770 (package pyloudnorm).
+    """Normalise to a loudness by ITU-R BS.1770 (package pyloudnorm).
 
     Attributes:
-        target_lufs: what it is brought to.
-        low_db: least gain.
-        high_db: greatest gain.
+        target_lufs: loudness of the result.
+        low_db: minimum gain.
+        high_db: maximum gain.
     """
 
     target_lufs: float = -32.0
@@ -73,13 +73,13 @@ class Loudness(Effect, kind="loudness"):
     high_db: float = 40.0
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
-        """Scaled; silence and windows shorter than one gating block stay as they are."""
+        """Scale to the loudness; silence and windows shorter than one gating block are unchanged."""
         scaled = at_loudness(window, self.target_lufs, low_db=self.low_db, high_db=self.high_db)
         return window if scaled is None else scaled
 
 
 def at_loudness(window: Waveform, lufs: float, *, low_db: float = -np.inf, high_db: float = np.inf) -> Waveform | None:
-    """``(2, samples)`` scaled to a loudness by ITU-R BS.1770, by a gain between two limits; None where it has none."""
+    """Scale ``(2, samples)`` to a loudness by ITU-R BS.1770, within gain limits; None if it has no loudness."""
     import pyloudnorm
 
     if window.shape[1] <= LOUDNESS_BLOCK_SECONDS * SAMPLE_RATE or not window.any():

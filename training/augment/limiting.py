@@ -1,4 +1,4 @@
-"""Changes of a whole example: what is done to the mixture, its stems follow."""
+"""Effects on mixtures, which are applied to all stems of an example alike."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from training.augment.effects import check_range
 from training.augment.levels import at_loudness
 
 _SILENT = 1e-6
-"""Samples of a mixture below -120 dB say nothing of the gain they were changed by."""
+"""Samples of the mixture below -120 dB are too small to derive a gain from."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureEffect(Variant):
-    """A random change of a mixture that its stems share.
+    """Base class of random effects on a mixture.
 
     Attributes:
-        probability: that an example is changed at all.
+        probability: probability that the effect is applied.
     """
 
     probability: float = 1.0
@@ -33,24 +33,24 @@ class MixtureEffect(Variant):
             raise ValueError(f"probability={self.probability} must lie between 0 and 1")
 
     def apply(self, stems: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
-        """Changed copies of ``float32 (sources, 2, samples)``."""
+        """Return changed copies of ``float32 (sources, 2, samples)``."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
 class LimitAug(MixtureEffect, kind="limit-aug"):
-    """Masters the mixture as loud as released music is: a loudness, a limiter (package pedalboard), a common loudness.
+    """Mastering like released music: a random loudness, a limiter (package pedalboard), a common loudness.
 
-    Definition: "Towards robust music source separation on loud commercial music" (Jeon and Lee, 2022), with the
-    numbers of the AIMLESS recipes. Every stem is multiplied, sample by sample, by what the mixture was.
+    Source: "Towards robust music source separation on loud commercial music" (Jeon and Lee, 2022), with the
+    numbers of the AIMLESS recipes. Every stem is multiplied by the gain of the mixture, sample by sample.
 
     Attributes:
-        mean_lufs: of the normal distribution that the loudness before the limiter is drawn from.
+        mean_lufs: mean of the normally distributed loudness before the limiter.
         deviation_lu: its standard deviation.
-        threshold_db: of the limiter.
-        shortest_release_ms: of the limiter.
-        longest_release_ms: of the limiter.
-        target_lufs: loudness of the result; as the limiter left it when absent.
+        threshold_db: threshold of the limiter.
+        shortest_release_ms: minimum release of the limiter.
+        longest_release_ms: maximum release of the limiter.
+        target_lufs: loudness of the result; None keeps the level after the limiter.
     """
 
     mean_lufs: float = -10.887
@@ -65,7 +65,7 @@ class LimitAug(MixtureEffect, kind="limit-aug"):
         check_range("release of the limiter in ms", self.shortest_release_ms, self.longest_release_ms)
 
     def apply(self, stems: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
-        """Stems of the limited mixture; silence and windows too short to have a loudness stay as they are."""
+        """Return the stems of the limited mixture; silence and windows too short for a loudness are unchanged."""
         import pedalboard
 
         lufs = float(rng.normal(self.mean_lufs, self.deviation_lu))
@@ -82,10 +82,11 @@ class LimitAug(MixtureEffect, kind="limit-aug"):
 
 
 def _gains(before: Waveform, after: Waveform) -> Waveform:
-    """By what each sample of ``(2, samples)`` was multiplied; in between where the mixture crosses zero."""
+    """Return the gain per sample of ``(2, samples)``, interpolated where the mixture crosses zero."""
     gains = np.empty_like(before)
-    places = np.arange(before.shape[1])
+    positions = np.arange(before.shape[1])
     for row, old, new in zip(gains, before, after, strict=True):
-        says = np.abs(old) > _SILENT
-        row[:] = np.interp(places, places[says], np.abs(new[says] / old[says])) if says.any() else 1.0
+        is_reliable = np.abs(old) > _SILENT
+        ratios = np.abs(new[is_reliable] / old[is_reliable])
+        row[:] = np.interp(positions, positions[is_reliable], ratios) if len(ratios) else 1.0
     return gains

@@ -1,10 +1,10 @@
-"""App effects of the package pedalboard, in the ranges of the AIMLESS entry to the challenge of 2023."""
+"""Effects of the package pedalboard, in the ranges of the AIMLESS entry to the challenge of 2023."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,16 +15,22 @@ from training.augment.effects import Effect
 
 @dataclass(frozen=True, kw_only=True)
 class PedalEffect(Effect):
-    """An effect made of plug-ins whose settings are drawn for every window."""
+    """Base class of effects made of plug-ins with random settings."""
 
     probability: float = 0.3
 
+    plugin: ClassVar[str] = ""
+    """Name of pedalboard's class."""
+
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    """Range of each setting, which is drawn uniformly."""
+
     def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
-        """Names of pedalboard's classes and their drawn settings."""
-        raise NotImplementedError
+        """Draw the settings; returns names of pedalboard's classes, each with its settings."""
+        return [(self.plugin, {name: float(rng.uniform(*limits)) for name, limits in self.ranges.items()})]
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
-        """Played through the plug-ins."""
+        """Process the window with the plug-ins."""
         import pedalboard
 
         library: Any = pedalboard
@@ -32,38 +38,30 @@ class PedalEffect(Effect):
         return np.asarray(board(np.ascontiguousarray(window), SAMPLE_RATE), dtype=np.float32)
 
 
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(rng.uniform(low, high))
-
-
 @dataclass(frozen=True, kw_only=True)
 class ParametricEqualiser(PedalEffect, kind="parametric-equaliser"):
     """Low shelf at 20–200 Hz, peak at 1–10 kHz, high shelf at 8–16 kHz; Q 0.1–4.
 
     Attributes:
-        gain_db: greatest gain of each, up or down.
+        gain_db: maximum gain of each filter, up or down.
     """
 
     gain_db: float = 6.0
 
     def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
-        """Three filters."""
+        """Draw three filters."""
         bands = (
-            ("LowShelfFilter", _uniform(rng, 20, 200)),
-            ("PeakFilter", _log_uniform(rng, 1_000, 10_000)),
-            ("HighShelfFilter", _uniform(rng, 8_000, 16_000)),
+            ("LowShelfFilter", float(rng.uniform(20, 200))),
+            ("PeakFilter", float(np.exp(rng.uniform(np.log(1_000), np.log(10_000))))),
+            ("HighShelfFilter", float(rng.uniform(8_000, 16_000))),
         )
         return [
             (
                 name,
                 {
                     "cutoff_frequency_hz": hertz,
-                    "gain_db": _uniform(rng, -self.gain_db, self.gain_db),
-                    "q": _uniform(rng, 0.1, 4.0),
+                    "gain_db": float(rng.uniform(-self.gain_db, self.gain_db)),
+                    "q": float(rng.uniform(0.1, 4.0)),
                 },
             )
             for name, hertz in bands
@@ -72,95 +70,78 @@ class ParametricEqualiser(PedalEffect, kind="parametric-equaliser"):
 
 @dataclass(frozen=True, kw_only=True)
 class Distortion(PedalEffect, kind="distortion"):
-    """Drive of -20 to 12 dB."""
+    """Distortion with a drive of -20 to 12 dB."""
 
     probability: float = 0.03
-
-    def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
-        """One plug-in."""
-        return [("Distortion", {"drive_db": _uniform(rng, -20, 12)})]
+    plugin: ClassVar[str] = "Distortion"
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"drive_db": (-20, 12)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delay(PedalEffect, kind="delay"):
-    """An echo after 0.1–1 s, feedback 0.05–0.6, at most 0.7 of the mix."""
+    """Echo."""
 
     probability: float = 0.03
-
-    def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
-        """One plug-in."""
-        values = {
-            "delay_seconds": _uniform(rng, 0.1, 1.0),
-            "feedback": _uniform(rng, 0.05, 0.6),
-            "mix": _uniform(rng, 0.0, 0.7),
-        }
-        return [("Delay", values)]
+    plugin: ClassVar[str] = "Delay"
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "delay_seconds": (0.1, 1.0),
+        "feedback": (0.05, 0.6),
+        "mix": (0.0, 0.7),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chorus(PedalEffect, kind="chorus"):
-    """At a rate of 0.25–4 Hz."""
+    """Chorus."""
 
     probability: float = 0.03
-
-    def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
-        """One plug-in."""
-        return [("Chorus", {"rate_hz": _uniform(rng, 0.25, 4.0)})]
+    plugin: ClassVar[str] = "Chorus"
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"rate_hz": (0.25, 4.0)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phaser(PedalEffect, kind="phaser"):
-    """At a rate of 0.25–5 Hz.
+    """Phaser.
 
     Attributes:
-        centre_hz: of the sweep; the published code meant to draw it and always took the least.
+        centre_hz: centre frequency; the published code always used the minimum of its range.
     """
 
     probability: float = 0.03
     centre_hz: float = 200.0
 
     def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
-        """One plug-in."""
-        return [("Phaser", {"rate_hz": _uniform(rng, 0.25, 5.0), "centre_frequency_hz": self.centre_hz})]
+        """Draw the rate."""
+        return [("Phaser", {"rate_hz": float(rng.uniform(0.25, 5.0)), "centre_frequency_hz": self.centre_hz})]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compressor(PedalEffect, kind="compressor"):
-    """Threshold -42 to -6 dB, ratio 1.5–4, attack 1–50 ms, release 10–250 ms."""
+    """Compressor."""
 
-    def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
-        """One plug-in."""
-        values = {
-            "threshold_db": _uniform(rng, -42, -6),
-            "ratio": _uniform(rng, 1.5, 4.0),
-            "attack_ms": _uniform(rng, 1.0, 50.0),
-            "release_ms": _uniform(rng, 10.0, 250.0),
-        }
-        return [("Compressor", values)]
+    plugin: ClassVar[str] = "Compressor"
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "threshold_db": (-42, -6),
+        "ratio": (1.5, 4.0),
+        "attack_ms": (1.0, 50.0),
+        "release_ms": (10.0, 250.0),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reverb(PedalEffect, kind="reverb"):
-    """Any room, damping and width; at most 0.7 of it."""
+    """Reverb of any room size, damping and width, at most 0.7 of the mix."""
 
     def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
-        """One plug-in."""
-        wet = _uniform(rng, 0.0, 0.7)
-        values = {
-            "room_size": _uniform(rng, 0.0, 1.0),
-            "damping": _uniform(rng, 0.0, 1.0),
-            "width": _uniform(rng, 0.0, 1.0),
-            "wet_level": wet,
-            "dry_level": 1.0 - wet,
-        }
-        return [("Reverb", values)]
+        """Draw the settings; wet and dry levels add up to 1."""
+        wet = float(rng.uniform(0.0, 0.7))
+        values = {name: float(rng.uniform(0.0, 1.0)) for name in ("room_size", "damping", "width")}
+        return [("Reverb", {**values, "wet_level": wet, "dry_level": 1.0 - wet})]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limiter(PedalEffect, kind="limiter"):
-    """Threshold -32 to -6 dB, release 10–300 ms."""
+    """Limiter."""
 
-    def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
-        """One plug-in."""
-        values = {"threshold_db": _uniform(rng, -32, -6), "release_ms": _uniform(rng, 10.0, 300.0)}
-        return [("Limiter", values)]
+    plugin: ClassVar[str] = "Limiter"
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"threshold_db": (-32, -6), "release_ms": (10.0, 300.0)}

@@ -1,4 +1,4 @@
-"""Reverberation without a plug-in: the sound folded with a decaying noise."""
+"""Reverb by convolution with decaying noise."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ from my_submission.stems import Waveform
 from training.augment.effects import Effect, check_range
 
 DECAY_NEPERS = 6.0
-"""How far a tail falls to its end: 52 dB."""
+"""Decay of the tail at its end, 52 dB."""
 
-LONGEST_GAP_SECONDS = 0.03
-"""Between the sound and its first reflection."""
+MAX_PREDELAY_SECONDS = 0.03
 
-MONO_CHANCE = 0.3
-"""How often both sides have the same tail."""
+MONO_PROBABILITY = 0.3
+"""Probability that both channels have the same tail."""
 
-DULLEST = 0.9
-"""Largest share of the sample before that is added to each sample of a tail."""
+MAX_LOWPASS = 0.9
+"""Maximum share of the previous sample that is added to each sample of a tail."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Room(Effect, kind="room"):
-    """Adds a tail of dulled, exponentially decaying noise after a short gap; the sound itself is kept.
+    """Reverb tail of low-passed, exponentially decaying noise after a short predelay.
 
     Attributes:
-        shortest_seconds: shortest tail.
-        longest_seconds: longest tail; lengths between are drawn evenly on a logarithmic scale.
-        quietest_db: lowest level of the tail against the sound.
-        loudest_db: highest level of the tail against the sound.
+        shortest_seconds: minimum length of the tail.
+        longest_seconds: maximum length of the tail; lengths are drawn uniformly on a logarithmic scale.
+        quietest_db: minimum level of the tail relative to the sound.
+        loudest_db: maximum level of the tail relative to the sound.
     """
 
     probability: float = 0.3
@@ -49,30 +48,30 @@ class Room(Effect, kind="room"):
             raise ValueError(f"shortest_seconds={self.shortest_seconds} must be positive")
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
-        """The sound and its tail, cut off where the window ends."""
+        """Add a tail, cut at the end of the window."""
         seconds = np.exp(rng.uniform(np.log(self.shortest_seconds), np.log(self.longest_seconds)))
-        gap = int(rng.uniform(0.0, LONGEST_GAP_SECONDS) * SAMPLE_RATE)
+        predelay = int(rng.uniform(0.0, MAX_PREDELAY_SECONDS) * SAMPLE_RATE)
         tail = decaying_noise(max(1, int(seconds * SAMPLE_RATE)), rng)
         level = np.float32(10.0 ** (rng.uniform(self.quietest_db, self.loudest_db) / 20.0))
-        roomy = np.array(window, dtype=np.float32)
-        if gap < window.shape[1]:
-            roomy[:, gap:] += level * reverberated(window, tail)[:, : window.shape[1] - gap]
-        return roomy
+        wet = np.array(window, dtype=np.float32)
+        if predelay < window.shape[1]:
+            wet[:, predelay:] += level * reverberated(window, tail)[:, : window.shape[1] - predelay]
+        return wet
 
 
 def decaying_noise(n_samples: int, rng: np.random.Generator) -> Waveform:
-    """A tail ``float32 (2, n_samples)`` of unit energy per channel in the mean."""
+    """Return a random tail ``float32 (2, n_samples)`` with a mean energy of 1 per channel."""
     tail = rng.standard_normal((2, n_samples), dtype=np.float32)
-    if rng.random() < MONO_CHANCE:
+    if rng.random() < MONO_PROBABILITY:
         tail[1] = tail[0]
     tail *= np.exp(-np.linspace(0.0, DECAY_NEPERS, n_samples, dtype=np.float32))
-    dulled = tail.copy()
-    dulled[:, 1:] += np.float32(rng.uniform(0.0, DULLEST)) * tail[:, :-1]
-    return np.asarray(dulled / np.sqrt(np.mean(np.sum(dulled * dulled, axis=1))), dtype=np.float32)
+    filtered = tail.copy()
+    filtered[:, 1:] += np.float32(rng.uniform(0.0, MAX_LOWPASS)) * tail[:, :-1]
+    return np.asarray(filtered / np.sqrt(np.mean(np.sum(filtered * filtered, axis=1))), dtype=np.float32)
 
 
 def reverberated(window: Waveform, tail: Waveform) -> Waveform:
-    """Each channel of ``(2, samples)`` convolved with its tail, cut to the window's length."""
+    """Convolve each channel of ``(2, samples)`` with its tail, cut to the length of the window."""
     n_samples = window.shape[1]
     size = scipy.fft.next_fast_len(n_samples + tail.shape[1] - 1, real=True)
     spectrum = scipy.fft.rfft(window, size) * scipy.fft.rfft(tail, size)

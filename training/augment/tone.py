@@ -1,4 +1,4 @@
-"""Effects on sign, sides and spectrum that need no library but scipy."""
+"""Effects on polarity, stereo image and spectrum."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ OCTAVES_HZ = 31.25 * 2.0 ** np.arange(10)
 
 @dataclass(frozen=True, kw_only=True)
 class Flip(Effect, kind="flip"):
-    """Turns the sign."""
+    """Invert the polarity."""
 
     probability: float = 0.5
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
-        """The negative."""
+        """Return the negative."""
         return -window
 
 
 @dataclass(frozen=True, kw_only=True)
 class Swap(Effect, kind="swap"):
-    """Exchanges left and right."""
+    """Swap left and right."""
 
     probability: float = 0.5
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
-        """Right, left."""
+        """Return right, left."""
         return np.ascontiguousarray(window[::-1])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pan(Effect, kind="pan"):
-    """Folds to mono and places it.
+    """Mix to mono and pan to a random position.
 
     Attributes:
-        deviation: standard deviation of the position, 0 the centre, ±1 the sides.
+        deviation: standard deviation of the position; 0 is the centre, ±1 are the sides.
     """
 
     probability: float = 0.15
     deviation: float = 0.3
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
-        """The mono sum at a random place."""
+        """Pan to a random position."""
         return panned(window, float(rng.normal(0.0, self.deviation)))
 
 
@@ -59,8 +59,8 @@ class Saturate(Effect, kind="saturate"):
     """Soft clipping that keeps the root mean square.
 
     Attributes:
-        low: least drive, in units of the window's root mean square.
-        high: greatest drive.
+        low: minimum drive, relative to the RMS of the window.
+        high: maximum drive.
     """
 
     probability: float = 0.15
@@ -68,13 +68,13 @@ class Saturate(Effect, kind="saturate"):
     high: float = 1.0
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
-        """Bent by a hyperbolic tangent."""
+        """Clip by a hyperbolic tangent."""
         return saturated(window, float(rng.uniform(self.low, self.high)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Equalise(Effect, kind="equalise"):
-    """A random smooth equaliser without delay: independent gains at ten octaves, interpolated between.
+    """Zero-phase equaliser with independent random gains at ten octaves, interpolated between them.
 
     Attributes:
         deviation_db: standard deviation of the gains.
@@ -83,7 +83,7 @@ class Equalise(Effect, kind="equalise"):
     deviation_db: float = 3.0
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
-        """Filtered by random gains."""
+        """Filter by random gains."""
         return equalised(window, rng.normal(0.0, self.deviation_db, len(OCTAVES_HZ)))
 
 
@@ -92,8 +92,8 @@ class Widen(Effect, kind="widen"):
     """Scales the side signal against the mid signal, from mono (0) over unchanged (0.5) to sides only (1).
 
     Attributes:
-        low: least width.
-        high: greatest width.
+        low: minimum width.
+        high: maximum width.
     """
 
     probability: float = 0.3
@@ -101,30 +101,30 @@ class Widen(Effect, kind="widen"):
     high: float = 1.0
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
-        """Mid by 2·(1 − width), side by 2·width."""
+        """Scale mid by 2 · (1 − width) and side by 2 · width."""
         width = rng.uniform(self.low, self.high)
         mid, side = (1.0 - width) * (window[0] + window[1]), width * (window[0] - window[1])
         return np.stack((mid + side, mid - side))
 
 
 def panned(window: Waveform, position: float) -> Waveform:
-    """The mono sum of ``(2, samples)`` at ``position``, from -1 (left) over 0 (centre) to 1 (right)."""
+    """Mix ``(2, samples)`` to mono and pan it to a position from -1 (left) to 1 (right)."""
     angle = (np.clip(position, -1.0, 1.0) + 1.0) * np.pi / 4.0
     gains = np.array([[np.cos(angle)], [np.sin(angle)]], dtype=np.float32) * np.float32(np.sqrt(2.0))
     return np.asarray(window.mean(axis=0, keepdims=True) * gains, dtype=np.float32)
 
 
 def saturated(window: Waveform, drive: float) -> Waveform:
-    """Soft clipping that keeps the root mean square; ``drive`` counts in units of it."""
+    """Soft clipping that keeps the RMS; ``drive`` is relative to it."""
     rms = float(np.sqrt(np.mean(window * window)))
     if rms == 0.0:
         return window
-    bent = np.tanh(window * np.float32(drive / rms))
-    return np.asarray(bent * (rms / np.sqrt(np.mean(bent * bent))), dtype=np.float32)
+    clipped = np.tanh(window * np.float32(drive / rms))
+    return np.asarray(clipped * (rms / np.sqrt(np.mean(clipped * clipped))), dtype=np.float32)
 
 
 def equalised(window: Waveform, gains_db: npt.NDArray[np.float64]) -> Waveform:
-    """``(2, samples)`` with gains at :data:`OCTAVES_HZ`, linear in decibels over octaves between, constant beyond."""
+    """Filter ``(2, samples)`` by gains at :data:`OCTAVES_HZ`, interpolated in decibels over octaves."""
     n_samples = window.shape[1]
     n_fft = scipy.fft.next_fast_len(n_samples, real=True)
     hertz = np.maximum(np.fft.rfftfreq(n_fft, 1.0 / SAMPLE_RATE), OCTAVES_HZ[0])

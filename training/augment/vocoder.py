@@ -1,4 +1,4 @@
-"""Pitch by a phase vocoder and a resampling, as AIMLESS shifts it."""
+"""Pitch shift by a phase vocoder and resampling, as in AIMLESS."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from training.augment.effects import Effect, fitted
 
 @dataclass(frozen=True, kw_only=True)
 class RandomPitch(Effect, kind="random-pitch"):
-    """Shifts the pitch by one of several intervals and keeps the tempo.
+    """Random pitch shift at constant tempo.
 
-    The interval becomes an even whole percentage, so that the last steps of the list are a little off. A phase vocoder
-    stretches the window by that percentage and a resampling brings it back to its length.
+    The interval is rounded to an even percentage. A phase vocoder stretches the window by it, and resampling restores
+    its length.
 
     Attributes:
-        semitones: one is drawn; a name that stands twice is twice as likely.
-        n_fft: of the vocoder.
-        hop: of the vocoder, in samples.
+        semitones: intervals to draw from; duplicates are drawn more often.
+        n_fft: transform length of the vocoder, in samples.
+        hop: hop of the vocoder, in samples.
     """
 
     probability: float = 0.3
@@ -42,7 +42,7 @@ class RandomPitch(Effect, kind="random-pitch"):
             raise ValueError(f"hop={self.hop} must lie between 1 and half of n_fft={self.n_fft}")
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
-        """Of the window's own length."""
+        """Shift the pitch; the length stays the same."""
         percentage = pitch_percentage(int(rng.choice(self.semitones)))
         if percentage == 100:
             return window
@@ -51,28 +51,27 @@ class RandomPitch(Effect, kind="random-pitch"):
 
 
 def pitch_percentage(semitones: int) -> int:
-    """The frequency ratio of an interval in per cent: rounded down, and odd values up to the next even one."""
+    """Return the frequency ratio of an interval in per cent, rounded down, then up to an even number."""
     percentage = int(100.0 * 2.0 ** (semitones / 12.0))
     return percentage + percentage % 2
 
 
 def stretched(window: Waveform, ratio: float, *, n_fft: int, hop: int) -> Waveform:
-    """``(2, samples)`` to ``(2, about samples · ratio)`` of the same pitch.
+    """Stretch ``(2, samples)`` to ``(2, samples · ratio)`` at constant pitch by a phase vocoder.
 
-    Magnitudes are interpolated between frames; the phase of every bin moves on as it does between the frames at hand,
-    from the loudest frame on, both ways: the first one, where others begin, is half silence, and bins that begin out
-    of step weaken each other throughout.
+    Magnitudes are interpolated between frames. The phase of every bin advances as between the original frames, in both
+    directions from the loudest frame: starting at the first one, which is half silent, would make bins cancel.
     """
     transform = scipy.signal.ShortTimeFFT(
         scipy.signal.windows.hann(n_fft, sym=False), hop, fs=1.0, fft_mode="onesided", phase_shift=None
     )
     spectra: npt.NDArray[Any] = transform.stft(window)
     n_frames = spectra.shape[-1]
-    places = np.arange(0.0, n_frames, 1.0 / ratio)
+    positions = np.arange(0.0, n_frames, 1.0 / ratio)
     padded = np.concatenate([spectra, np.zeros_like(spectra[..., :2])], axis=-1)
-    left = places.astype(np.int64)
+    left = positions.astype(np.int64)
     before, after = padded[..., left], padded[..., left + 1]
-    share = places - left
+    share = positions - left
     magnitude = (1.0 - share) * np.abs(before) + share * np.abs(after)
     advance = 2.0 * np.pi * hop / n_fft * np.arange(n_fft // 2 + 1)[:, None]
     turned = np.angle(after) - np.angle(before) - advance

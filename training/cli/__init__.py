@@ -1,4 +1,4 @@
-"""The training wing's door: one subcommand a stage."""
+"""The command line ``python -m training``, with one subcommand per stage."""
 
 from training.cli.main import main, parser
 

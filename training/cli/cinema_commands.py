@@ -1,11 +1,11 @@
-"""Subcommands that make collections of dialog, effect and music, and scenes of all three."""
+"""Subcommands that write collections of dialog, effect and music, and scenes of all three."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from training.cli.command import SEED, TrainingCommand
+from training.cli.command import SEED, TrainingCommand, add_generated
 
 
 def _speak(options: argparse.Namespace) -> None:
@@ -24,11 +24,10 @@ def _speak(options: argparse.Namespace) -> None:
 
 def _add_speak(parser: argparse.ArgumentParser) -> None:
     engines = "flite:slt, espeak-ng:en-us+f3, festival:kal_diphone"
-    parser.add_argument("voices", nargs="+", help=f"voices, such as {engines}, and folders of a speaker's recordings")
-    parser.add_argument("--text", type=Path, nargs="*", default=[], help="plain text files to speak from")
-    parser.add_argument("--collection", default="dialogues", help="name of the collection they go to")
-    parser.add_argument("--dialogues", type=int, default=60)
-    _add_drawn(parser)
+    parser.add_argument("voices", nargs="+", help=f"voices, such as {engines}, or folders of a speaker's recordings")
+    parser.add_argument("--text", type=Path, nargs="*", default=[], help="plain text files to speak")
+    parser.add_argument("--dialogues", type=int, default=60, help="number of dialogues")
+    add_generated(parser, collection="dialogues", seconds=60.0, option="--seconds")
 
 
 def _effects(options: argparse.Namespace) -> None:
@@ -47,11 +46,10 @@ def _effects(options: argparse.Namespace) -> None:
 
 def _add_effects(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recordings", type=Path, nargs="*", default=[], help="folders of short sounds")
-    parser.add_argument("--sounds", nargs="*", default=[], help="synthesised sounds that may occur; all when none")
-    parser.add_argument("--without", nargs="*", default=[], help="synthesised sounds that must not")
-    parser.add_argument("--collection", default="soundscapes", help="name of the collection they go to")
-    parser.add_argument("--soundscapes", type=int, default=60)
-    _add_drawn(parser)
+    parser.add_argument("--sounds", nargs="*", default=[], help="synthesised sounds to use (default: all)")
+    parser.add_argument("--without", nargs="*", default=[], help="synthesised sounds to leave out")
+    parser.add_argument("--soundscapes", type=int, default=60, help="number of soundscapes")
+    add_generated(parser, collection="soundscapes", seconds=60.0, option="--seconds")
 
 
 def _mix_down(options: argparse.Namespace) -> None:
@@ -62,9 +60,9 @@ def _mix_down(options: argparse.Namespace) -> None:
 
 def _add_mix_down(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("songs", type=Path, nargs="+", help="folders of song folders with the four stems of music")
-    parser.add_argument("--collection", default="music", help="name of the collection they go to")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--max-seconds", type=float, default=600.0, help="of each song")
+    parser.add_argument("--collection", default="music", help="name of the output collection")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the output collection")
+    parser.add_argument("--max-seconds", type=float, default=600.0, help="maximum length per song in seconds")
 
 
 def _scenes(options: argparse.Namespace) -> None:
@@ -81,12 +79,6 @@ def _add_scenes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=24.0)
-    parser.add_argument("--seed", type=int, default=SEED)
-
-
-def _add_drawn(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each")
     parser.add_argument("--seed", type=int, default=SEED)
 
 

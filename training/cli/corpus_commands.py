@@ -1,11 +1,11 @@
-"""Subcommands that make song folders."""
+"""Subcommands that write song folders: decoded, rendered, sung, drummed, played and stretched."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from training.cli.command import SEED, TrainingCommand
+from training.cli.command import TrainingCommand, add_generated
 
 PROCESSES = 2
 
@@ -20,8 +20,8 @@ def _add_decode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "songs", type=Path, nargs="+", help="song folders (.wav .flac .ogg) and MUSDB18's .stem.mp4 files"
     )
-    parser.add_argument("--collection", required=True, help="name of the collection they go to")
-    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--collection", required=True, help="name of the output collection")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the output collection")
 
 
 def _render(options: argparse.Namespace) -> None:
@@ -41,11 +41,8 @@ def _render(options: argparse.Namespace) -> None:
 def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("midi", type=Path, help="folder of .mid files")
     parser.add_argument("--sound-fonts", type=Path, nargs="+", required=True, help=".sf2 or .sf3 files")
-    parser.add_argument("--collection", default="midi", help="name of the collection they go to")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--max-seconds", type=float, default=150.0)
     parser.add_argument("--processes", type=int, default=PROCESSES)
-    parser.add_argument("--seed", type=int, default=SEED)
+    add_generated(parser, collection="midi", seconds=150.0, option="--max-seconds")
 
 
 def _sing(options: argparse.Namespace) -> None:
@@ -65,14 +62,11 @@ def _sing(options: argparse.Namespace) -> None:
 
 
 def _add_sing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("midi", type=Path, help="folder of .mid files whose melodies are sung")
+    parser.add_argument("midi", type=Path, help="folder of .mid files with the melodies")
     parser.add_argument("--syllables", type=Path, nargs="*", default=[], help="folders of sung syllables, .ogg")
-    parser.add_argument("--voices", nargs="*", default=[], help="voices of flite, for instance slt rms awb kal16")
-    parser.add_argument("--collection", required=True, help="name of the collection they go to")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--songs", type=int, default=40)
-    parser.add_argument("--max-seconds", type=float, default=90.0)
-    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--voices", nargs="*", default=[], help="voices of flite, such as slt rms awb kal16")
+    parser.add_argument("--songs", type=int, default=40, help="number of songs")
+    add_generated(parser, collection=None, seconds=90.0, option="--max-seconds")
 
 
 def _drum(options: argparse.Namespace) -> None:
@@ -90,15 +84,12 @@ def _drum(options: argparse.Namespace) -> None:
 
 
 def _add_drum(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("midi", type=Path, help="folder of .mid files whose drums are played")
+    parser.add_argument("midi", type=Path, help="folder of .mid files with drum parts")
     parser.add_argument(
-        "--one-shots", type=Path, required=True, help="folder of recordings, .flac, named as Sonic Pi's"
+        "--one-shots", type=Path, required=True, help="folder of .flac recordings, named as in Sonic Pi"
     )
-    parser.add_argument("--loops", type=Path, nargs="*", default=[], help="recordings that are repeated")
-    parser.add_argument("--collection", default="drums", help="name of the collection they go to")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--max-seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--loops", type=Path, nargs="*", default=[], help="recordings of loops, which are repeated")
+    add_generated(parser, collection="drums", seconds=60.0, option="--max-seconds")
 
 
 def _band(options: argparse.Namespace) -> None:
@@ -129,25 +120,28 @@ def _band(options: argparse.Namespace) -> None:
 
 
 def _add_band(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("midi", type=Path, help="folder of .mid files whose basses, guitars and other parts are played")
+    parser.add_argument("midi", type=Path, help="folder of .mid files with the other parts")
     parser.add_argument(
         "--samples", type=Path, required=True, help="folder of groove-midi, muldjord-kit, basses and guitars"
     )
-    parser.add_argument("--sound-fonts", type=Path, nargs="+", required=True, help="for the parts that nobody plays")
+    parser.add_argument(
+        "--sound-fonts",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="for all other parts",
+    )
     parser.add_argument("--basses", nargs="+", required=True, help="names of instruments in basses/notes.csv")
     parser.add_argument("--guitars", nargs="+", required=True, help="names of instruments in guitars/notes.csv")
     parser.add_argument(
         "--evaluation-session",
         action="store_true",
-        help="drums of the evaluation session instead of the training split",
+        help="use drums of the evaluation session, not of the training split",
     )
-    parser.add_argument("--shortest-performance", type=float, default=20.0, help="seconds of drums that are repeated")
-    parser.add_argument("--collection", default="band", help="name of the collection they go to")
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--songs", type=int, default=100, help="how many")
-    parser.add_argument("--first", type=int, default=0, help="number of the first one")
-    parser.add_argument("--max-seconds", type=float, default=100.0)
-    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--shortest-performance", type=float, default=20.0, help="minimum seconds of drums")
+    parser.add_argument("--songs", type=int, default=100, help="number of songs")
+    parser.add_argument("--first", type=int, default=0, help="number of the first song")
+    add_generated(parser, collection="band", seconds=100.0, option="--max-seconds")
 
 
 def _stretch(options: argparse.Namespace) -> None:
@@ -157,14 +151,14 @@ def _stretch(options: argparse.Namespace) -> None:
     collection = read_collection(options.songs)
     copies = plan_copies(collection, options.out, semitones=options.semitones, tempo_percent=options.tempo_percent)
     n_written = write_copies(copies, n_processes=options.processes)
-    print(f"{n_written} stems written, {len(copies) - n_written} were there")
+    print(f"{n_written} stems written, {len(copies) - n_written} existed")
 
 
 def _add_stretch(parser: argparse.ArgumentParser) -> None:
     from training.augment.offline import SEMITONES, TEMPO_PERCENT
 
     parser.add_argument("songs", type=Path, help="a folder of song folders")
-    parser.add_argument("--out", type=Path, required=True, help="folder that <name>_p=<semitones>_t=<per cent> go to")
+    parser.add_argument("--out", type=Path, required=True, help="output folder of <name>_p=<semitones>_t=<per cent>")
     parser.add_argument("--semitones", type=int, nargs="+", default=list(SEMITONES))
     parser.add_argument("--tempo-percent", type=int, nargs="+", default=list(TEMPO_PERCENT))
     parser.add_argument("--processes", type=int, default=PROCESSES)
@@ -176,5 +170,5 @@ STAGES = (
     TrainingCommand("sing", "sing MIDI melodies with recorded syllables", _add_sing, _sing),
     TrainingCommand("drum", "play the drums of MIDI songs with recorded one-shots", _add_drum, _drum),
     TrainingCommand("band", "play songs with recorded drums, basses and guitars", _add_band, _band),
-    TrainingCommand("stretch", "copy songs at other pitches and tempi", _add_stretch, _stretch),
+    TrainingCommand("stretch", "write copies of songs at other pitches and tempi", _add_stretch, _stretch),
 )

@@ -7,13 +7,13 @@ import logging
 import tempfile
 from pathlib import Path
 
-from training.cli.command import DEFAULT_RUNS, TrainingCommand, add_cache, add_data, add_experiment
+from training.cli.command import DEFAULT_RUNS, TrainingCommand, add_cache, add_data, add_experiment, summary
 
 MEBI = 2**20
 
 
-def _hear_warnings_only() -> None:
-    """Lightning says on standard error what this program says itself; called once Lightning is imported."""
+def _log_warnings_only() -> None:
+    """Hide Lightning's messages, which repeat those of this program; call after importing Lightning."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 
 
@@ -24,7 +24,7 @@ def _configs(options: argparse.Namespace) -> None:
 
 
 def _add_nothing(parser: argparse.ArgumentParser) -> None:
-    """Takes no arguments."""
+    """Add no arguments."""
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -32,7 +32,7 @@ def _fit(options: argparse.Namespace) -> None:
     from training.loop.fitting import fit
     from training.modules.registry import load_experiment
 
-    _hear_warnings_only()
+    _log_warnings_only()
     experiment = load_experiment(options.experiment, options.overrides)
     data = read_data(experiment, options.data, options.valid)
     name = options.name or options.experiment.removesuffix(".toml").lstrip("./")
@@ -46,8 +46,8 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     add_experiment(parser)
     add_data(parser)
     add_cache(parser)
-    parser.add_argument("--runs", type=Path, default=DEFAULT_RUNS, help="folder of runs; a models folder, too")
-    parser.add_argument("--name", help="of the run below it; the experiment's when not given")
+    parser.add_argument("--runs", type=Path, default=DEFAULT_RUNS, help="folder of runs, which is also a models folder")
+    parser.add_argument("--name", help="name of the run (default: that of the experiment)")
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -58,13 +58,13 @@ def _export(options: argparse.Namespace) -> None:
         module = load_module(path)
         folder = options.models / module.experiment.family
         for written in module.export_graphs(folder):
-            print(f"{written.path} {written.n_bytes} bytes sha256 {written.sha256} parity {written.parity_db:.1f} dB")
+            print(summary(written))
         record_graphs(options.models, module.experiment, folder)
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoints", type=Path, nargs="+", help="<run>/checkpoints/*.ckpt")
-    parser.add_argument("--models", type=Path, required=True, help="models folder the graphs and their entries go to")
+    parser.add_argument("--models", type=Path, required=True, help="output models folder")
 
 
 def _average(options: argparse.Namespace) -> None:
@@ -79,7 +79,7 @@ def _average(options: argparse.Namespace) -> None:
 
 def _add_average(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artefact", help="entry of the manifest whose file is replaced, such as starter/bass")
-    parser.add_argument("graphs", type=Path, nargs="+", help="two or more; its present file may be one of them")
+    parser.add_argument("graphs", type=Path, nargs="+", help="two or more graphs, which may include the current file")
     parser.add_argument("--models", type=Path, required=True, help="models folder")
 
 
@@ -87,15 +87,15 @@ def _bench_step(options: argparse.Namespace) -> None:
     from training.loop.bench import bench_step
     from training.modules.registry import load_experiment
 
-    _hear_warnings_only()
+    _log_warnings_only()
     experiment = load_experiment(options.experiment, options.overrides)
     with tempfile.TemporaryDirectory() as scratch:
         cost = bench_step(experiment, Path(scratch), n_steps=options.steps)
     seconds = ", ".join(f"{value:.1f}" for value in cost.seconds)
     print(
-        f"{options.experiment}: {cost.parameters} parameters, {cost.examples} windows a step "
+        f"{options.experiment}: {cost.parameters} parameters, {cost.examples} windows per step "
         f"({experiment.data.micro_batch} at once), {experiment.run.precision}, {cost.device}\n"
-        f"seconds a step: {seconds} ({cost.processor_seconds:.1f} processor seconds in all)\n"
+        f"seconds per step: {seconds} ({cost.processor_seconds:.1f} processor seconds in total)\n"
         f"{cost.examples_per_second:.2f} windows/s; "
         f"peak memory {cost.peak_bytes / MEBI:.0f} MiB"
     )
@@ -111,7 +111,7 @@ def _bench_data(options: argparse.Namespace) -> None:
     from training.loop.bench import bench_data
     from training.modules.registry import load_experiment
 
-    _hear_warnings_only()
+    _log_warnings_only()
     experiment = load_experiment(options.experiment, options.overrides)
     speed = bench_data(
         experiment, read_data(experiment, options.data, options.valid), options.cache, n_batches=options.batches
@@ -127,14 +127,14 @@ def _add_bench_data(parser: argparse.ArgumentParser) -> None:
 
 
 STAGES = (
-    TrainingCommand("configs", "list the experiments there are", _add_nothing, _configs),
-    TrainingCommand("fit", "train one experiment, or go on with it", _add_fit, _fit, has_settings=True),
-    TrainingCommand("export", "write the graphs of checkpoints to a models folder", _add_export, _export),
+    TrainingCommand("configs", "list all experiments", _add_nothing, _configs),
+    TrainingCommand("fit", "train an experiment, or resume it", _add_fit, _fit, has_settings=True),
+    TrainingCommand("export", "export checkpoints to a models folder", _add_export, _export),
     TrainingCommand("average", "replace an artefact by the mean of the weights of graphs", _add_average, _average),
     TrainingCommand(
-        "bench-step", "time one optimisation step at full size", _add_bench_step, _bench_step, has_settings=True
+        "bench-step", "time optimisation steps at full size", _add_bench_step, _bench_step, has_settings=True
     ),
     TrainingCommand(
-        "bench-data", "time the reading and augmenting of windows", _add_bench_data, _bench_data, has_settings=True
+        "bench-data", "time the loading of training windows", _add_bench_data, _bench_data, has_settings=True
     ),
 )

@@ -1,4 +1,4 @@
-"""The command line of all stages."""
+"""Parser and entry point of all stages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from terminal import process
 from terminal.lines import CommandParser, complain, log_to_stderr
 from training.cli import (
     cinema_commands,
-    conditioned_commands,
+    convert_commands,
     corpus_commands,
     fit_commands,
     phase2_commands,
-    spleeter_commands,
 )
 
 STAGES = (
@@ -25,21 +24,20 @@ STAGES = (
     *cinema_commands.STAGES,
     *fit_commands.STAGES,
     *phase2_commands.STAGES,
-    *conditioned_commands.STAGES,
-    *spleeter_commands.STAGES,
+    *convert_commands.STAGES,
 )
 FAILED = 1
 
 SETTING = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
-"""How a word of the command line begins that changes a setting; options and paths of songs do not."""
+"""Start of an argument that changes a setting; options and paths do not match."""
 
 
 def parser() -> CommandParser:
-    """One subcommand a stage."""
-    root = CommandParser(prog="python -m training", description="From songs to networks: one subcommand a stage.")
+    """Return the parser, with one subcommand per stage."""
+    root = CommandParser(prog="python -m training", description="Train separation networks, one subcommand per stage.")
     stages = root.add_subparsers(required=True, metavar="STAGE")
     for stage in STAGES:
-        more = "; key=value anywhere changes a setting, such as data.batch=4" if stage.has_settings else ""
+        more = "; key=value arguments change settings, such as data.batch=4" if stage.has_settings else ""
         added = stages.add_parser(stage.name, help=stage.purpose, description=f"{stage.purpose}{more}")
         stage.add(added)
         added.set_defaults(act=stage.act, has_settings=stage.has_settings)
@@ -47,24 +45,24 @@ def parser() -> CommandParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one stage; a failure with a cure is one line on standard error and 1."""
+    """Run one stage; returns the exit code. Expected errors are one line on standard error and exit code 1."""
     log_to_stderr(logging.INFO, "%(asctime)s %(message)s")
     given = sys.argv[1:] if arguments is None else arguments
     overrides = [word for word in given if SETTING.match(word)]
     root = parser()
     options = root.parse_args([word for word in given if not SETTING.match(word)])
     if overrides and not options.has_settings:
-        root.error(f"this stage takes no settings, and {', '.join(overrides)} was given")
+        root.error(f"this stage takes no settings: {', '.join(overrides)}")
     options.overrides = overrides
     try:
         options.act(options)
     except (MdxError, EvaluationError) as error:
         complain(f"{error}")
         return FAILED
-    except (KeyboardInterrupt, SystemExit) as ending:
-        stop = ending if isinstance(ending, KeyboardInterrupt) else process.stop_requested()  # Lightning's is an exit
+    except (KeyboardInterrupt, SystemExit) as ending:  # Lightning raises SystemExit
+        stop = ending if isinstance(ending, KeyboardInterrupt) else process.stop_requested()
         if stop is None:
             raise
-        complain(f"{process.word(stop)}; what was complete is kept")
+        complain(f"{process.word(stop)}; complete files are kept")
         return process.exit_code(stop)
     return 0

@@ -1,4 +1,4 @@
-"""Subcommands around networks that are trained: the Mixer, shares of a blend, scores."""
+"""Subcommands for trained networks: the Mixer, blend weights and scores."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _mixer(options: argparse.Namespace) -> None:
     settings = load(MixerSettings, "mixer", options.overrides)
     predictor = network_predictor(options.models_dir, options.family)
     songs = [require_song(folder) for folder in options.songs]
-    divided(songs, settings, needs_judges=options.compare)  # before the hours of separation
+    divided(songs, settings, needs_judges=options.compare)  # fails before hours of separation
     separated = list(separate_songs(predictor, songs, window_samples=settings.window_samples))
     if options.compare:
         _compare(separated, settings)
@@ -43,12 +43,13 @@ def _mixer(options: argparse.Namespace) -> None:
 def _compare(separated: Sequence[SeparatedSong], settings: MixerSettings) -> None:
     from training.phase2.comparison import compare
 
-    ways = compare(separated, settings)
-    print(f"fitted to {', '.join(ways.fitted)}; global SDR in dB over {', '.join(ways.judged)}, then gains in dB")
-    for way in (ways.without, ways.published, ways.converged, ways.closed_form, ways.ridge):
-        values = way.sdr_db if way is ways.without else _difference(way.sdr_db, ways.without.sdr_db)
-        print(_row(way.name, values, digits=3), f" error {100.0 * way.excess:7.3f} % above the least")
-    print(f"converged RMSprop and the closed form differ by {ways.disagreement_db:.4f} dB at most")
+    methods = compare(separated, settings)
+    print(f"fitted to {', '.join(methods.fitted)}; global SDR in dB over {', '.join(methods.judged)}, then gains in dB")
+    without = methods.without
+    for method in (without, methods.published, methods.converged, methods.closed_form, methods.ridge):
+        values = method.sdr_db if method is without else _difference(method.sdr_db, without.sdr_db)
+        print(_row(method.name, values, digits=3), f" error {100.0 * method.excess:7.3f} % above the minimum")
+    print(f"converged RMSprop and the closed form differ by {methods.disagreement_db:.4f} dB at most")
 
 
 def _fit_and_save(separated: Sequence[SeparatedSong], settings: MixerSettings, options: argparse.Namespace) -> None:
@@ -57,7 +58,7 @@ def _fit_and_save(separated: Sequence[SeparatedSong], settings: MixerSettings, o
 
     fitted = fit(separated, settings)
     judged = "held-out songs" if fitted.is_held_out else "the songs it was fitted to"
-    ridge = "" if fitted.ridge is None else f", ridge {fitted.ridge:g} by leaving songs out"
+    ridge = "" if fitted.ridge is None else f", ridge {fitted.ridge:g} by cross-validation"
     print(f"{settings.method}{ridge}; global SDR in dB over {len(fitted.judged)} {judged}")
     print(_row("without Mixer", fitted.without_db))
     print(_row("with Mixer", fitted.with_db))
@@ -72,7 +73,7 @@ def _add_mixer(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("songs", type=Path, nargs="+", help="song folders with the four stems")
     parser.add_argument("--family", default="starter", help="networks <family>/<source> of the models folder")
     parser.add_argument(
-        "--compare", action="store_true", help="print what every method gains on held-out songs, and keep no Mixer"
+        "--compare", action="store_true", help="print the gain of every method on held-out songs; write no Mixer"
     )
     add_models(parser)
 
@@ -99,9 +100,9 @@ def _blend(options: argparse.Namespace) -> None:
 
 
 def _add_blend(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("references", type=Path, help="folder of <song>/<source>.wav, the true stems")
-    parser.add_argument("first", type=Path, help="folder of the same songs, separated by one system")
-    parser.add_argument("second", type=Path, help="the same by another")
+    parser.add_argument("references", type=Path, help="folder of the true stems, <song>/<source>.wav")
+    parser.add_argument("first", type=Path, help="folder of the same songs separated by the first system")
+    parser.add_argument("second", type=Path, help="folder of the same songs separated by the second system")
 
 
 def _score(options: argparse.Namespace) -> None:
@@ -137,12 +138,12 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
 
 def _accompaniments(options: argparse.Namespace) -> None:
     from training.data.songs import require_song
-    from training.phase2.accompaniments import Separator, joint_separator, means, predictor_separator, score, third
+    from training.phase2.accompaniments import Separator, joint_separator, means, score, third
     from training.phase2.separated import network_predictor
 
     separators: dict[str, Separator] = {"a third": third}
     for family in options.families:
-        separators[family] = predictor_separator(network_predictor(options.models_dir, family))
+        separators[family] = network_predictor(options.models_dir, family).separate
     for graph in options.graphs:
         separators[str(graph)] = joint_separator(graph)
     found = [each for path in options.songs for each in score(require_song(path), separators)]
@@ -152,7 +153,7 @@ def _accompaniments(options: argparse.Namespace) -> None:
 
 
 def _add_accompaniments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("songs", type=Path, nargs="+", help="song folders; their vocals are not used")
+    parser.add_argument("songs", type=Path, nargs="+", help="song folders; vocals are not used")
     parser.add_argument("--graphs", type=Path, nargs="*", default=[], help="graphs of joint networks")
     parser.add_argument("--families", nargs="*", default=[], help="networks <family>/<source> of the models folder")
     add_models(parser)
@@ -160,7 +161,7 @@ def _add_accompaniments(parser: argparse.ArgumentParser) -> None:
 
 STAGES = (
     TrainingCommand("mixer", "fit the Mixer of a family of networks", _add_mixer, _mixer, has_settings=True),
-    TrainingCommand("blend", "fit the shares of two systems in a blend", _add_blend, _blend),
+    TrainingCommand("blend", "fit the blend weights of two systems", _add_blend, _blend),
     TrainingCommand("score", "global SDR of a family of networks on songs", _add_score, _score),
     TrainingCommand("score-accompaniments", "global SDR on songs without vocals", _add_accompaniments, _accompaniments),
 )

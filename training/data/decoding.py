@@ -1,4 +1,4 @@
-"""Songs of any kind into the spool: int16 arrays that windows are read from without decoding."""
+"""Decoding of songs to int16 arrays, from which windows are read without decoding."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def as_pcm(stem: StemFile) -> Pcm:
-    """All of a stem as int16 ``(samples, 2)``, rounded; what lies beyond full scale is clipped."""
+    """Return a whole stem as int16 ``(samples, 2)``, rounded and clipped to full scale."""
     if stem.path.suffix in OFFSET_SUFFIXES and soundfile.info(system_name(stem.path)).subtype == "PCM_16":
         pcm, _ = soundfile.read(system_name(stem.path), dtype="int16", always_2d=True)
         stereo: Pcm = np.array(np.broadcast_to(pcm, (len(pcm), 2)))
@@ -32,12 +32,12 @@ def as_pcm(stem: StemFile) -> Pcm:
 
 
 def decode_songs(inputs: Iterable[Path], collection: Path) -> int:
-    """Decodes song folders and ``.stem.mp4`` files into ``collection/<song>/<source>.npy``.
+    """Decode song folders and ``.stem.mp4`` files into ``collection/<song>/<source>.npy``.
 
-    Silent stems are left out. A stem that is there already is kept, so an interrupted run goes on.
+    Silent stems are left out. Existing stems are kept, so an interrupted run continues.
 
     Returns:
-        Songs that are in the collection now.
+        Number of songs in the collection now.
 
     Raises:
         InputError: a folder holds no stem, or a stem cannot be read.

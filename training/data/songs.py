@@ -1,4 +1,4 @@
-"""Song folders: ``<collection>/<song>/<source>.<npy|wav|flac|ogg|mp3|...>``, any sources of a set."""
+"""Song folders, ``<collection>/<song>/<source>.<npy|wav|flac|ogg|mp3|...>``."""
 
 from __future__ import annotations
 
@@ -18,31 +18,30 @@ from training.data.stems import SPOOL_SUFFIX, STEM_SUFFIXES, StemFile, open_stem
 logger = logging.getLogger(__name__)
 
 AUGMENTED_FOLDER = re.compile(r".*_p=-?\d+_t=-?\d+")
-"""Folders of stretched copies; a song in them is the same song under the same name."""
-
+"""Names of folders of stretched copies, which contain the same songs under the same names."""
 
 FILE_NAMES = {
     source: (source, *(alias for alias, meant in ALIASES.items() if meant == source))
     for sources in SOURCE_SETS
     for source in sources
 }
-"""Names that a source's file may have without its suffix, in order of preference: DnR calls dialog ``speech``."""
+"""File names of each source without suffix, in order of preference; DnR calls dialog ``speech``."""
 
 
 @dataclass(frozen=True)
 class TrainingSong:
-    """A song with the stems it has."""
+    """A song and its stems."""
 
     name: str
     stems: Mapping[str, StemFile]
 
     @property
     def n_samples(self) -> int:
-        """Of the longest stem."""
+        """Length of the longest stem."""
         return max(stem.n_samples for stem in self.stems.values())
 
     def window(self, source: str, start: int, n_samples: int) -> Waveform:
-        """``float32 (2, n_samples)`` of a source; zeros where the song has none."""
+        """Read ``float32 (2, n_samples)`` of a source; zeros if the song lacks it."""
         if source not in self.stems:
             return np.zeros((2, n_samples), dtype=np.float32)
         return self.stems[source].window(start, n_samples)
@@ -50,14 +49,14 @@ class TrainingSong:
     def stacked(
         self, start: int = 0, n_samples: int | None = None, *, sources: Sequence[str] = MUSIC_SOURCES
     ) -> Waveform:
-        """``float32 (sources, 2, n_samples)`` in the order given; their sum is the mixture."""
+        """Read ``float32 (sources, 2, n_samples)`` in the order given; their sum is the mixture."""
         length = self.n_samples - start if n_samples is None else n_samples
         return np.stack([self.window(source, start, length) for source in sources])
 
 
 @dataclass(frozen=True)
 class SongCollection:
-    """Songs of one folder, and the weight they are drawn with together; None counts every song the same."""
+    """Songs of one folder, and the total weight they are drawn with; None weighs all songs equally."""
 
     name: str
     songs: tuple[TrainingSong, ...]
@@ -65,12 +64,12 @@ class SongCollection:
 
     @property
     def is_augmented(self) -> bool:
-        """Whether it holds stretched copies of songs."""
+        """Whether it contains stretched copies of songs."""
         return AUGMENTED_FOLDER.fullmatch(self.name) is not None
 
 
 def read_song(folder: Path) -> TrainingSong | None:
-    """The song of a folder, None where it holds no stem.
+    """Return the song of a folder, or None if it contains no stem.
 
     Raises:
         InputError: a stem is not one.
@@ -102,17 +101,17 @@ def require_song(folder: Path) -> TrainingSong:
 
 
 def read_collection(folder: Path, weight: float | None = None) -> SongCollection:
-    """Every song below a folder, in the order of names.
+    """Return all songs of a folder, sorted by name.
 
     Raises:
-        InputError: there is none; the message says what was found instead.
+        InputError: there is none.
     """
     if not folder.is_dir():
         raise InputError("is no folder", where=folder, hint="name a folder of song folders")
     children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     songs = tuple(song for child in children if (song := read_song(child)) is not None)
     if songs:
-        _tell_slow_formats(folder, songs)
+        _warn_of_slow_formats(folder, songs)
         return SongCollection(folder.name, songs, weight)
     if any(folder.glob("*.stem.mp4")):
         hint = f"decode them first: python -m training decode {folder}/*.stem.mp4 --collection NAME --corpus DIR"
@@ -122,33 +121,31 @@ def read_collection(folder: Path, weight: float | None = None) -> SongCollection
     raise InputError("holds no song folder", where=folder, hint=hint)
 
 
-def _tell_slow_formats(folder: Path, songs: Sequence[TrainingSong]) -> None:
-    slow = [stem for song in songs for stem in song.stems.values() if not stem.is_at_random]
+def _warn_of_slow_formats(folder: Path, songs: Sequence[TrainingSong]) -> None:
+    slow = [stem for song in songs for stem in song.stems.values() if not stem.is_seekable]
     if slow:
         suffixes = " ".join(sorted({stem.path.suffix for stem in slow}))
-        message = (
-            "%s: %d stems are %s, decoded from their beginning for every window; python -m training decode is faster"
-        )
+        message = "%s: %d stems are %s, decoded from the start for every window; python -m training decode is faster"
         logger.warning(message, folder, len(slow), suffixes)
 
 
 def read_collections(folders: Sequence[Path], weights: Mapping[str, float]) -> list[SongCollection]:
-    """The collections of a run.
+    """Return the collections of a run.
 
     Args:
-        folders: one a collection.
-        weights: by folder name; empty when every song counts the same.
+        folders: one folder per collection.
+        weights: weight per folder name; empty weighs all songs equally.
 
     Raises:
-        InputError: a folder and the weights do not name each other, or a folder holds no song.
+        InputError: the names of folders and weights differ, or a folder holds no song.
     """
     names = [folder.resolve().name for folder in folders]
     if weights:
-        odd = sorted(set(names) ^ set(weights))
-        if odd:
+        unmatched = sorted(set(names) ^ set(weights))
+        if unmatched:
             raise InputError(
-                f"the data folders are {', '.join(names)}, and data.collections weighs {', '.join(weights)}",
-                hint=f"give the folder and the weight of {', '.join(odd)}, or neither",
+                f"the data folders are {', '.join(names)}, but data.collections has {', '.join(weights)}",
+                hint=f"give the folder and the weight of {', '.join(unmatched)}, or neither",
             )
     return [read_collection(f, weights.get(name)) for f, name in zip(folders, names, strict=True)]
 
@@ -156,9 +153,9 @@ def read_collections(folders: Sequence[Path], weights: Mapping[str, float]) -> l
 def split(
     collections: Sequence[SongCollection], held_out: Collection[str]
 ) -> tuple[list[SongCollection], list[TrainingSong]]:
-    """Collections without the held-out songs, and those songs, in validation order.
+    """Split collections into those without the held-out songs, and the held-out songs in validation order.
 
-    A held-out song leaves every collection, its stretched copies too; only its original is validated on.
+    Held-out songs are removed from every collection, including stretched copies; only originals are validated on.
     """
     training: list[SongCollection] = []
     validation: dict[str, TrainingSong] = {}

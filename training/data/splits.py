@@ -1,4 +1,4 @@
-"""Which songs are validated on: lists of names that publications share."""
+"""Published lists of validation songs."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ MUSDB18_VALIDATION = (
     "Meaxic - Take A Step",
     "Traffic Experiment - Sirens",
 )
-"""The 14 of MUSDB18's 100 training songs that are validated on by convention, in the order of the package ``musdb``."""
+"""The 14 training songs of MUSDB18 used for validation, in the order of the package ``musdb``."""
 
 LISTS = {"musdb18": MUSDB18_VALIDATION}
 
 
 def expanded(names: Iterable[str]) -> frozenset[str]:
-    """Song names, with every name of a list replaced by the songs on it."""
+    """Return song names, with names of lists replaced by their songs."""
     return frozenset(song for name in names for song in LISTS.get(name, (name,)))
 
 
 def validation_order(names: Iterable[str]) -> list[str]:
-    """Songs to validate on, those of MUSDB18 in their published order first, the rest by name."""
+    """Sort validation songs: those of MUSDB18 in their published order, then the others by name."""
     rank = {name: index for index, name in enumerate(MUSDB18_VALIDATION)}
     return sorted(names, key=lambda name: (rank.get(name, len(rank)), name))

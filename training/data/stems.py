@@ -1,8 +1,7 @@
-"""One stem on disk: windows read from it without decoding the rest, and facts remembered by its content.
+"""Stems on disk: reading of windows, and levels cached by content.
 
-A stem is an int16 array ``(samples, 2)`` of the spool (``.npy``), read through the page cache, an audio file that
-libsndfile reads at an offset (WAV, FLAC, Ogg), or a file of any other format that songs have, which is decoded from
-its beginning for every window.
+A stem is an int16 array ``(samples, 2)`` (``.npy``), which is memory-mapped; an audio file that libsndfile reads at any
+offset (WAV, FLAC, Ogg); or a file of another format, which is decoded from the start for every window.
 """
 
 from __future__ import annotations
@@ -33,16 +32,16 @@ logger = logging.getLogger(__name__)
 FULL_SCALE = 32_768.0
 SPOOL_SUFFIX = ".npy"
 OFFSET_SUFFIXES = (".wav", ".flac", ".ogg")
-"""Of files that are read at any sample without decoding what stands before it."""
+"""Suffixes of audio files that are read at any offset."""
 
 STEM_SUFFIXES = (SPOOL_SUFFIX, *OFFSET_SUFFIXES, *sorted(AUDIO_SUFFIXES - set(OFFSET_SUFFIXES)))
-"""In order of preference where a song folder holds the same source twice."""
+"""Suffixes in order of preference, for folders with several files of a source."""
 
 SILENCE_RMS = 1e-3
-"""Half-second pieces below -60 dB count as silence when a stem's level is measured."""
+"""Half-second blocks below -60 dB are ignored when the level of a stem is measured."""
 
 SILENT_SONG_RMS = 1e-4
-"""A stem below -80 dB over a whole song is silent; the SDR of silence says nothing, and would outweigh all others."""
+"""Stems below -80 dB over a whole song are silent and have no SDR."""
 
 _SAMPLED_BLOCKS = 17
 _BLOCK_BYTES = 4096
@@ -57,14 +56,14 @@ _NO_ARRAY: tuple[type[Exception], ...] = (
     MemoryError,
 )
 _NO_ARRAY += (tokenize.TokenError, zipfile.BadZipFile)
-"""What numpy lets through for damaged headers, which it reads as Python literals."""
+"""Exceptions that numpy raises for damaged headers, which it parses as Python literals."""
 
 Pcm = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True)
 class StemFile:
-    """One stem: whose it is, where, and how long in samples at 44.1 kHz."""
+    """One stem: song, source, file, and length in samples at 44.1 kHz."""
 
     song: str
     source: str
@@ -72,15 +71,15 @@ class StemFile:
     n_samples: int
 
     @property
-    def is_at_random(self) -> bool:
-        """Whether a window is read without decoding what stands before it."""
+    def is_seekable(self) -> bool:
+        """Whether windows are read without decoding from the start."""
         return self.path.suffix in {SPOOL_SUFFIX, *OFFSET_SUFFIXES}
 
     def window(self, start: int, n_samples: int) -> Waveform:
-        """Reads ``float32 (2, n_samples)`` from sample ``start`` on; zeros beyond the end.
+        """Read ``float32 (2, n_samples)`` from sample ``start`` on; zeros beyond the end.
 
         Raises:
-            InputError: the file cannot be read, or holds NaN or infinity there.
+            InputError: the file cannot be read, or contains NaN or infinity.
         """
         window = np.zeros((2, n_samples), dtype=np.float32)
         read = self._read(start, max(0, min(n_samples, self.n_samples - start)))
@@ -94,7 +93,7 @@ class StemFile:
             pcm = np.load(self.path, mmap_mode="r")[start : start + n_samples]
             return np.asarray(pcm, dtype=np.float32) / np.float32(FULL_SCALE)
         return self._finite(
-            self._at_offset(start, n_samples) if self.is_at_random else self._decoded(start, n_samples), start
+            self._at_offset(start, n_samples) if self.is_seekable else self._decoded(start, n_samples), start
         )
 
     def _at_offset(self, start: int, n_samples: int) -> npt.NDArray[np.float32]:
@@ -105,7 +104,7 @@ class StemFile:
         return np.asarray(audio, dtype=np.float32)
 
     def _decoded(self, start: int, n_samples: int) -> npt.NDArray[np.float32]:
-        """From the file's beginning on, up to the last sample asked for."""
+        """Decode from the start of the file."""
         found, first = [], 0
         for block in read_blocks(self.path):
             found.append(block[:, max(0, start - first) : max(0, start + n_samples - first)])
@@ -117,13 +116,13 @@ class StemFile:
     def _finite(self, audio: npt.NDArray[np.float32], start: int) -> npt.NDArray[np.float32]:
         if not np.isfinite(audio).all():
             at = start + int(np.flatnonzero(~np.isfinite(audio).all(axis=1))[0])
-            hint = "export the stem again; one such sample would end up in every weight"
+            hint = "export the stem again; one such sample would spoil all weights"
             raise InputError(f"holds NaN or infinity at sample {at}", where=self.path, hint=hint)
         return audio
 
 
 def open_stem(path: Path, *, song: str, source: str) -> StemFile:
-    """The stem in a file; only its header is read, or all of it where the header does not tell its length.
+    """Open a stem; only the header is read, or the whole file if the header lacks the length.
 
     Raises:
         InputError: the file is unreadable, empty, not at 44.1 kHz or has more than two channels.
@@ -133,7 +132,7 @@ def open_stem(path: Path, *, song: str, source: str) -> StemFile:
     info = _header(path) if path.suffix in OFFSET_SUFFIXES else probe(path)
     if info.sample_rate != SAMPLE_RATE or info.channels > 2:
         raise InputError(
-            f"has {info.channels} channels at {info.sample_rate} Hz, and stems have one or two at {SAMPLE_RATE} Hz",
+            f"has {info.channels} channels at {info.sample_rate} Hz; stems have one or two at {SAMPLE_RATE} Hz",
             where=path,
             hint=f"convert it, for instance with ffmpeg -i {path.name} -ac 2 -ar {SAMPLE_RATE} {path.stem}.flac",
         )
@@ -159,10 +158,10 @@ def _spooled_samples(path: Path) -> int:
     except _NO_ARRAY as error:
         raise InputError(f"is no array ({error})", where=path, hint="decode the song again") from error
     if not isinstance(pcm, np.ndarray):
-        raise InputError("holds several arrays, and a spooled stem is one", where=path, hint="decode it again")
+        raise InputError("holds several arrays; a decoded stem is one", where=path, hint="decode it again")
     if pcm.ndim != 2 or pcm.shape[1] != 2 or pcm.dtype != np.int16 or pcm.shape[0] == 0:
         raise InputError(
-            f"holds {pcm.dtype} {pcm.shape}, and a spooled stem is int16 (samples, 2)",
+            f"holds {pcm.dtype} {pcm.shape}; a decoded stem is int16 (samples, 2)",
             where=path,
             hint="decode it again",
         )
@@ -170,7 +169,7 @@ def _spooled_samples(path: Path) -> int:
 
 
 def active_rms(samples: npt.NDArray[np.float32]) -> float:
-    """Root mean square over the half-second pieces of ``(samples, channels)`` that are not silent; 0 if all are."""
+    """Return the RMS over the half-second blocks of ``(samples, channels)`` that are not silent; 0 if all are."""
     piece = SAMPLE_RATE // 2
     whole = len(samples) // piece * piece
     if whole == 0:
@@ -182,12 +181,11 @@ def active_rms(samples: npt.NDArray[np.float32]) -> float:
 
 
 def level(stem: StemFile, cache: Path) -> float:
-    """Level of a stem while it sounds, as :func:`active_rms`; measured once for every content.
+    """Return the :func:`active_rms` of a stem, cached by its content.
 
     Args:
-        stem: the file.
-        cache: folder of measurements, keyed by the files' content: a changed file is measured anew, and a changed
-            list of songs can never meet a stale entry.
+        stem: the stem.
+        cache: folder of cached levels; a changed file is measured again.
     """
     entry = cache / f"{fingerprint(stem.path)}.json"
     if (known := _known_level(entry)) is not None:
@@ -199,22 +197,22 @@ def level(stem: StemFile, cache: Path) -> float:
 
 
 def _known_level(entry: Path) -> float | None:
-    """The level measured before; None where there is none or it cannot be used."""
+    """Return the cached level, or None if there is none or it is invalid."""
     try:
         known = read_json(entry)
     except FileNotFoundError:
         return None
     except (OSError, DocumentError) as error:
-        logger.warning("%s cannot be used (%s); the stem is measured anew", entry, error)
+        logger.warning("%s cannot be used (%s); the stem is measured again", entry, error)
         return None
     value = known.get("active_rms") if isinstance(known, dict) else None
     return float(value) if isinstance(value, int | float) and value >= 0 else None
 
 
 def fingerprint(path: Path) -> str:
-    """What a file holds, in 32 hexadecimal digits: its size, its time, and 17 blocks of 4 KiB spread over it.
+    """Return a fingerprint of a file, 32 hexadecimal digits, of its size, modification time and 17 blocks of 4 KiB.
 
-    A whole hash would read hundreds of gigabytes; the time of the last change covers an edit between the blocks.
+    A full hash would read hundreds of gigabytes; the modification time covers changes between the blocks.
     """
     status = path.stat()
     digest = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode())
@@ -226,7 +224,7 @@ def fingerprint(path: Path) -> str:
 
 
 def write_stem(folder: Path, source: str, pcm: Pcm) -> bool:
-    """Stores int16 ``(samples, 2)`` as ``<folder>/<source>.npy`` in one step, unless it is silent throughout.
+    """Write int16 ``(samples, 2)`` to ``<folder>/<source>.npy``, unless it is silent.
 
     Returns:
         Whether it was written.

@@ -1,4 +1,4 @@
-"""Which songs of a collection with faulty labels are clean: a list that somebody made by listening."""
+"""Lists of clean songs, for collections with label noise."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from terminal.documents import DocumentError, read_bounded
 from training.data.songs import SongCollection
 
 _MAX_BYTES = 4 << 20
-"""A line takes some tens of bytes."""
+"""Size limit of a list; a row has some tens of bytes."""
 
 CLEAN = "Y"
-"""What the column Clean says of a song whose stems are what they are called."""
+"""Value of the column Clean for songs with correct labels."""
 
 
 def clean_songs(path: Path) -> frozenset[str]:
-    """Names of the clean songs in a CSV table with the columns ID, Clean and, for people, Notes.
+    """Read the names of the clean songs from a CSV table with the columns ID, Clean and optionally Notes.
 
     Raises:
         InputError: the file cannot be read, lacks a column, or marks no song as clean.
@@ -40,10 +40,10 @@ def clean_songs(path: Path) -> frozenset[str]:
 
 
 def only_clean(collections: Sequence[SongCollection], path: Path) -> list[SongCollection]:
-    """The collections without songs that the list does not call clean.
+    """Return the collections without the songs that are not marked as clean.
 
     Raises:
-        InputError: none of the clean songs is there, or the list cannot be read.
+        InputError: the collections contain none of the clean songs, or the list cannot be read.
     """
     names = clean_songs(path)
     kept = [

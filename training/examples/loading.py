@@ -1,4 +1,4 @@
-"""The data of a run as Lightning wants it: a stream of examples, and whole songs to validate on."""
+"""Lightning data module of a run: training examples and whole validation songs."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from training.experiment import Experiment
 
 @dataclass(frozen=True)
 class RunData:
-    """The songs of a run: what is trained on and what is validated on."""
+    """Training and validation songs of a run."""
 
     training: Sequence[SongCollection]
     validation: Sequence[TrainingSong]
 
 
 def read_data(experiment: Experiment, data: Sequence[Path], validation: Sequence[Path] = ()) -> RunData:
-    """The songs of an experiment.
+    """Read the songs of an experiment.
 
     Args:
-        experiment: says what is held out and how collections are weighed.
-        data: a folder a collection.
-        validation: folders of songs to validate on, beside the held-out songs in ``data``.
+        experiment: names the held-out songs and weighs the collections.
+        data: one folder per collection.
+        validation: folders of validation songs, in addition to the held-out songs in ``data``.
 
     Raises:
-        InputError: a folder holds no song, nothing is left to train on, or songs to validate on are missing.
+        InputError: a folder holds no song, or there are no training songs or no held-out songs.
     """
     held_out = experiment.data.held_out_songs
     collections = read_collections(data, experiment.data.collections)
@@ -59,7 +59,7 @@ def read_data(experiment: Experiment, data: Sequence[Path], validation: Sequence
 
 
 def epoch_steps(experiment: Experiment, data: RunData) -> int:
-    """Optimisation steps of an epoch: as set, or from the number of training songs, or from their length."""
+    """Return the optimisation steps per epoch: as set, or from the number or length of the training songs."""
     if experiment.run.epoch_steps is not None:
         return experiment.run.epoch_steps
     songs = [song for collection in data.training if not collection.is_augmented for song in collection.songs]
@@ -70,7 +70,7 @@ def epoch_steps(experiment: Experiment, data: RunData) -> int:
 
 
 class SongDataset(Dataset[Tensor]):
-    """Whole songs, or their beginnings, as ``float32 (sources, 2, samples)``."""
+    """Songs up to a maximum length, as ``float32 (sources, 2, samples)``."""
 
     def __init__(
         self, songs: Sequence[TrainingSong], max_seconds: float | None, *, sources: Sequence[str] = MUSIC_SOURCES
@@ -89,12 +89,12 @@ class SongDataset(Dataset[Tensor]):
 
 
 class RunDataModule(lightning.LightningDataModule):
-    """Loaders of one process; examples depend on the seed and the step alone.
+    """Data loaders of one process; examples depend only on the seed and the step.
 
     Args:
         experiment: the run.
         data: its songs.
-        cache: folder of measurements that are remembered by content.
+        cache: folder of cached levels.
     """
 
     def __init__(self, experiment: Experiment, data: RunData, cache: Path) -> None:
@@ -105,7 +105,7 @@ class RunDataModule(lightning.LightningDataModule):
         self._cache = cache
 
     def dataset(self) -> RemixDataset:
-        """All examples of the run by number."""
+        """Return all examples of the run, by number."""
         experiment = self.experiment
         return RemixDataset(
             self.data.training,
@@ -119,7 +119,7 @@ class RunDataModule(lightning.LightningDataModule):
         )
 
     def plan(self, world_size: int) -> BatchPlan:
-        """Which examples each of so many processes works on."""
+        """Return the distribution of examples over processes."""
         settings = self.experiment.data
         return BatchPlan(
             batch=settings.batch,
@@ -129,7 +129,7 @@ class RunDataModule(lightning.LightningDataModule):
         )
 
     def loader(self, *, rank: int, world_size: int) -> DataLoader[Tensor]:
-        """The examples of one process, a part of a step at a time."""
+        """Return the loader of one process, one micro-batch per item."""
         settings = self.experiment.data
         return DataLoader(
             self.dataset(),
@@ -141,26 +141,26 @@ class RunDataModule(lightning.LightningDataModule):
         )
 
     def windows(self, step: int, part: int) -> str:
-        """Numbers and stems of the windows that this process worked on in one part of a step, in words."""
+        """Describe the windows of this process in one micro-batch of a step, for error messages."""
         trainer = self.trainer
         rank, world_size = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
         numbers = list(self.plan(world_size).parts(step, rank))[part]
         dataset = self.dataset()
-        made_of = (
-            f"window {number} of {', '.join(str(stem.path) for stem in dataset.heard(number)) or 'silence'}"
+        descriptions = (
+            f"window {number} of {', '.join(str(stem.path) for stem in dataset.stems_of(number)) or 'silence'}"
             for number in numbers
         )
-        return "; ".join(made_of)
+        return "; ".join(descriptions)
 
     def train_dataloader(self) -> DataLoader[Tensor]:
-        """For this process."""
+        """Return the training loader of this process."""
         trainer = self.trainer
         if trainer is None:
             raise RuntimeError("no trainer is attached; use loader(rank=…, world_size=…)")
         return self.loader(rank=trainer.global_rank, world_size=trainer.world_size)
 
     def val_dataloader(self) -> list[DataLoader[Tensor]]:
-        """Every world_size-th song."""
+        """Return the loader of every ``world_size``-th validation song."""
         trainer = self.trainer
         if not self.data.validation or trainer is None:
             return []

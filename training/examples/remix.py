@@ -1,7 +1,7 @@
-"""Examples: one window a source from random songs, changed at random; the mixture is their sum.
+"""Training examples: one augmented window per source from random songs; their sum is the mixture.
 
-An example is a function of the seed and its number alone: a resumed run sees what an unbroken one would have seen,
-and the processes of a distributed run share one stream.
+An example depends only on the seed and its number, so that resumed and distributed runs see the same examples as an
+uninterrupted run on one process.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from training.data.stems import StemFile, level
 from training.experiment import AugmentSettings
 
 REFERENCE_RMS = 0.08
-"""Level that a stem's active parts are brought to before a random level is applied."""
+"""Level of the active parts of a stem before the random level is applied."""
 
-Draw = np.random.Generator
+Rng = np.random.Generator
 
 CHOICES, TIMING, CHANGES, MIXTURE = range(4)
-"""Streams of random numbers in one example: songs and places; changes of pitch and tempo; everything else of a window;
-changes of the mixture."""
+"""Random number streams of an example: songs and positions; effects on time and pitch; other effects on windows;
+effects on the mixture."""
 
 
 class RemixDataset(Dataset[Tensor]):
-    """Example number n, as ``float32 (sources, 2, n_samples)``.
+    """Dataset of examples ``float32 (sources, 2, n_samples)`` by number.
 
     Args:
         collections: songs to draw from.
-        augment: how windows are put together and changed.
+        augment: augmentation settings.
         sources: rows of an example, in order.
         n_samples: length of a window.
-        n_examples: how many there are; the numbers a sampler asks for.
-        seed: of everything drawn.
-        draw: whether a song is drawn as likely as any other, or in proportion to its length.
-        cache: folder of measured levels.
+        n_examples: number of examples.
+        seed: seed of all random numbers.
+        draw: ``song`` draws songs uniformly, ``length`` in proportion to their length.
+        cache: folder of cached levels.
 
     Raises:
-        InputError: a source has no stem at all.
+        InputError: no song has a stem of a source.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class RemixDataset(Dataset[Tensor]):
         self._gains: Mapping[Path, float] = {}
         if augment.level_db is not None:
             stems = {stem.path: stem for pool in self._pools.values() for stem in pool.stems}
-            self._gains = {path: _levelling_gain(level(stem, cache)) for path, stem in stems.items()}
+            self._gains = {path: _normalising_gain(level(stem, cache)) for path, stem in stems.items()}
 
     def __len__(self) -> int:
         return self.n_examples
@@ -79,20 +79,20 @@ class RemixDataset(Dataset[Tensor]):
     def __getitem__(self, index: int) -> Tensor:
         return from_numpy(self.example(index))
 
-    def heard(self, number: int) -> list[StemFile]:
-        """The stems that an example is made of."""
+    def stems_of(self, number: int) -> list[StemFile]:
+        """Return the stems used in an example."""
         stems: list[StemFile] = []
         self.example(number, stems)
         return stems
 
-    def example(self, number: int, heard: list[StemFile] | None = None) -> Waveform:
-        """One example, ``float32 (sources, 2, n_samples)``; a source may be silent.
+    def example(self, number: int, used: list[StemFile] | None = None) -> Waveform:
+        """Return one example, ``float32 (sources, 2, n_samples)``; sources may be silent.
 
         Args:
-            number: of the example.
-            heard: takes the stems that it is made of.
+            number: number of the example.
+            used: list to which the stems of the example are appended.
         """
-        heard = [] if heard is None else heard
+        used = [] if used is None else used
         rng = self._stream(number, CHOICES)
         shared = self._coherent_song(rng) if rng.random() < self.augment.coherent else None
         start = rng.random()
@@ -101,38 +101,39 @@ class RemixDataset(Dataset[Tensor]):
             if rng.random() < self.augment.absent.get(source, 0.0):
                 continue
             if shared is not None:
-                example[row] = self._coherent_window(number, row, shared, source, start, heard)
+                example[row] = self._coherent_window(number, row, shared, source, start, used)
             else:
-                example[row] = self._drawn(rng, source, (number, row), heard)
+                example[row] = self._drawn_window(rng, source, (number, row), used)
             if rng.random() < self.augment.doubled.get(source, 0.0):
-                example[row] += self._drawn(rng, source, (number, row + len(self.sources)), heard)
+                example[row] += self._drawn_window(rng, source, (number, row + len(self.sources)), used)
         mixture_rng = self._stream(number, MIXTURE)
         for effect in self.augment.mixture_effects:
             if mixture_rng.random() < effect.probability:
                 example = effect.apply(example, mixture_rng)
         return example
 
-    def _stream(self, *key: int) -> Draw:
+    def _stream(self, *key: int) -> Rng:
         return np.random.default_rng([self.seed, *key])
 
-    def _drawn(self, rng: Draw, source: str, key: tuple[int, int], heard: list[StemFile]) -> Waveform:
-        """A window of a random song."""
+    def _drawn_window(self, rng: Rng, source: str, key: tuple[int, int], used: list[StemFile]) -> Waveform:
+        """Return an augmented window of a random song."""
         _, stem = self._pools[source].draw(rng)
-        heard.append(stem)
+        used.append(stem)
         window = stem.window(self._start(stem.n_samples, rng.random()), self._n_read)
-        return self._changed(window, stem, timing=self._stream(*key, TIMING), rng=self._stream(*key, CHANGES))
+        return self._augmented(window, stem, timing=self._stream(*key, TIMING), rng=self._stream(*key, CHANGES))
 
     def _whole_songs(self, collections: Sequence[SongCollection], *, by_length: bool) -> _Pool | None:
-        """Songs with a balance of their own: those that have two sources or more whose level is not set apart."""
+        """Return the songs with a balance of their own: at least two sources without a level offset."""
         if self.augment.coherent_level_db is None or self.augment.coherent == 0.0:
             return None
         mixed = [source for source in self.sources if source not in self.augment.level_offset_db]
-        return _Pool(collections, mixed, least=2, by_length=by_length)
+        return _Pool(collections, mixed, min_sources=2, by_length=by_length)
 
-    def _coherent_song(self, rng: Draw) -> TrainingSong:
-        """A song with a balance, where that is kept; else one that has one of the two last sources.
+    def _coherent_song(self, rng: Rng) -> TrainingSong:
+        """Rng the song of a coherent example.
 
-        Bass and drums are what songs lack most often.
+        Without ``coherent_level_db``, songs with one of the last two sources are drawn, because bass and drums are
+        missing most often.
         """
         if self._whole is not None:
             return self._whole.draw(rng)[0]
@@ -140,28 +141,28 @@ class RemixDataset(Dataset[Tensor]):
         return self._pools[first if rng.random() < 0.5 else second].draw(rng)[0]
 
     def _coherent_window(
-        self, number: int, row: int, song: TrainingSong, source: str, start: float, heard: list[StemFile]
+        self, number: int, row: int, song: TrainingSong, source: str, start: float, used: list[StemFile]
     ) -> Waveform:
-        """A window of one song's source; all sources share the place and the change of pitch and tempo."""
+        """Return a window of one source; all sources share the position and the effects on time and pitch."""
         if source not in song.stems:
             return np.zeros((2, self.n_samples), dtype=np.float32)
-        heard.append(song.stems[source])
+        used.append(song.stems[source])
         window = song.window(source, self._start(song.n_samples, start), self._n_read)
         timing, rng = self._stream(number, TIMING), self._stream(number, row, CHANGES)
-        is_as_mixed = self.augment.coherent_level_db is not None and source not in self.augment.level_offset_db
-        return self._changed(window, song.stems[source], timing=timing, rng=rng, is_as_mixed=is_as_mixed)
+        keeps_balance = self.augment.coherent_level_db is not None and source not in self.augment.level_offset_db
+        return self._augmented(window, song.stems[source], timing=timing, rng=rng, keeps_balance=keeps_balance)
 
-    def _changed(
-        self, window: Waveform, stem: StemFile, *, timing: Draw, rng: Draw, is_as_mixed: bool = False
+    def _augmented(
+        self, window: Waveform, stem: StemFile, *, timing: Rng, rng: Rng, keeps_balance: bool = False
     ) -> Waveform:
-        changed = fitted(self.chain(window, source=stem.source, timing=timing, rng=rng), self.n_samples)
-        if is_as_mixed:
-            return changed * np.float32(10.0 ** (rng.normal(0.0, self.augment.coherent_level_db or 0.0) / 20.0))
+        augmented = fitted(self.chain(window, source=stem.source, timing=timing, rng=rng), self.n_samples)
+        if keeps_balance:
+            return augmented * np.float32(10.0 ** (rng.normal(0.0, self.augment.coherent_level_db or 0.0) / 20.0))
         if self.augment.level_db is None:
-            return changed
+            return augmented
         mean_db = self.augment.level_offset_db.get(stem.source, 0.0)
         gain = 10.0 ** (rng.normal(mean_db, self.augment.level_db) / 20.0) * self._gains[stem.path]
-        return np.asarray(changed * np.float32(gain), dtype=np.float32)
+        return np.asarray(augmented * np.float32(gain), dtype=np.float32)
 
     @property
     def _n_read(self) -> int:
@@ -172,31 +173,31 @@ class RemixDataset(Dataset[Tensor]):
 
 
 class _Pool:
-    """Songs with a source, or with some of several, drawn by collection weight, then equally or by length."""
+    """Songs with at least ``min_sources`` of some sources, drawn by collection weight, then uniformly or by length."""
 
     def __init__(
-        self, collections: Sequence[SongCollection], sources: Sequence[str], *, least: int = 1, by_length: bool
+        self, collections: Sequence[SongCollection], sources: Sequence[str], *, min_sources: int = 1, by_length: bool
     ) -> None:
         self._songs: list[TrainingSong] = []
         self.stems: list[StemFile] = []
         chances: list[float] = []
         for collection in collections:
             found = [(song, [song.stems[s] for s in sources if s in song.stems]) for song in collection.songs]
-            songs = [(song, stems[0]) for song, stems in found if len(stems) >= least]
+            songs = [(song, stems[0]) for song, stems in found if len(stems) >= min_sources]
             sizes = [float(stem.n_samples) if by_length else 1.0 for _, stem in songs]
             scale = 1.0 if collection.weight is None or not songs else collection.weight / sum(sizes)
             self._songs += [song for song, _ in songs]
             self.stems += [stem for _, stem in songs]
             chances += [scale * size for size in sizes]
         if not self._songs:
-            wanted = f"a stem of {sources[0]}" if least == 1 else f"{least} of {', '.join(sources)}"
-            raise InputError(f"no song for training has {wanted}", hint="add a collection that has one")
+            wanted = f"a stem of {sources[0]}" if min_sources == 1 else f"{min_sources} of {', '.join(sources)}"
+            raise InputError(f"no training song has {wanted}", hint="add a collection that has one")
         self._edges: npt.NDArray[np.float64] = np.cumsum(chances) / np.sum(chances)
 
-    def draw(self, rng: Draw) -> tuple[TrainingSong, StemFile]:
+    def draw(self, rng: Rng) -> tuple[TrainingSong, StemFile]:
         index = min(int(np.searchsorted(self._edges, rng.random(), side="right")), len(self._songs) - 1)
         return self._songs[index], self.stems[index]
 
 
-def _levelling_gain(active_rms: float) -> float:
+def _normalising_gain(active_rms: float) -> float:
     return REFERENCE_RMS / active_rms if active_rms > 0.0 else 0.0

@@ -1,4 +1,4 @@
-"""Which examples a process works on in an epoch: a function of the epoch alone."""
+"""Distribution of examples over processes, as a function of the epoch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch.utils.data import Sampler
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPlan:
-    """How the examples of a step are shared out.
+    """Distribution of the examples of a step over processes and micro-batches.
 
     Attributes:
-        batch: examples of one optimisation step.
-        micro_batch: that one process works on at once.
-        world_size: processes.
-        epoch_steps: optimisation steps of one epoch.
+        batch: examples per optimisation step.
+        micro_batch: examples per forward pass of one process.
+        world_size: number of processes.
+        epoch_steps: optimisation steps per epoch.
     """
 
     batch: int
@@ -32,24 +32,24 @@ class BatchPlan:
 
     @property
     def examples_per_epoch(self) -> int:
-        """Of one process."""
+        """Number of examples per epoch and process."""
         return self.epoch_steps * self.batch // self.world_size
 
     def examples(self, epoch: int, rank: int) -> Iterator[int]:
-        """Numbers of the examples of one process in one epoch, in order."""
+        """Yield the numbers of the examples of one process in one epoch, in order."""
         for step in range(epoch * self.epoch_steps, (epoch + 1) * self.epoch_steps):
             for part in self.parts(step, rank):
                 yield from part
 
     def parts(self, step: int, rank: int) -> Iterator[range]:
-        """Numbers of the examples that one process works on at once in one step, one part after the other."""
+        """Yield the micro-batches of one process in one step, as ranges of example numbers."""
         for part in range(rank, self.batch // self.micro_batch, self.world_size):
             first = step * self.batch + part * self.micro_batch
             yield range(first, first + self.micro_batch)
 
 
 class StepSampler(Sampler[int]):
-    """The examples of one process; Lightning tells it the epoch, so that a resumed run goes on where it was."""
+    """Sampler of the examples of one process; Lightning sets the epoch, also in resumed runs."""
 
     def __init__(self, plan: BatchPlan, rank: int) -> None:
         self.plan = plan
@@ -57,7 +57,7 @@ class StepSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before every epoch."""
+        """Set the epoch; Lightning calls it before every epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:

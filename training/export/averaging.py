@@ -1,7 +1,7 @@
-"""The mean of the weights of several graphs: what a run ends at, and what it began with, are often better together.
+"""Mean of the weights of several graphs ("model soups", Wortsman et al. 2022).
 
-Networks that were trained on from one set of weights can be averaged weight by weight; the mean tends to hear songs
-unlike the training data better than either (Wortsman et al. 2022, "model soups"). It costs nothing when it runs.
+Networks fine-tuned from the same weights can be averaged weight by weight. The mean often generalises better than each
+of them, at the same inference cost.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from my_submission.graphs.tfc_tdf_walk import load_model
 
 
 def average_graphs(paths: Sequence[Path], target: Path) -> None:
-    """Write the graph whose weights are the means of those of graphs of one shape.
+    """Write the graph with the mean weights of several graphs of the same network.
 
-    Means are taken in double precision and stored as the weights were. Nodes and metadata are those of the first graph.
+    Means are computed in double precision and stored in the precision of the weights. Nodes and metadata are those of
+    the first graph.
 
     Args:
-        paths: at least two graphs; weights that are no floating-point numbers must be equal.
-        target: where the graph goes, in one step.
+        paths: at least two graphs; constants that are not floating-point must be equal.
+        target: the output file.
 
     Raises:
         InputError: fewer than two graphs.
-        WeightsError: a file is no graph, or one of another shape than the first.
+        WeightsError: a file is no graph, or its network differs from the first.
     """
     from onnx import numpy_helper
 
@@ -54,10 +55,10 @@ def _weights(model: Any) -> dict[str, Any]:
 
 
 def _check_like(first: Any, model: Any, expected: dict[str, Any], held: dict[str, Any], path: Path) -> None:
-    """Same operators in the same order, weights of the same names, shapes and kinds; constants are equal."""
-    hint = "name graphs that were trained on from the same one"
+    """Check that operators, names, shapes and types of weights, and constants are equal."""
+    hint = "name graphs that were fine-tuned from the same one"
     if [node.op_type for node in first.graph.node] != [node.op_type for node in model.graph.node]:
-        raise WeightsError("the graph computes something else than the first", where=path, hint=hint)
+        raise WeightsError("the graph has other operators than the first", where=path, hint=hint)
     for name, values in expected.items():
         other = held.get(name)
         if other is None or other.shape != values.shape or other.dtype != values.dtype:

@@ -1,8 +1,8 @@
-"""Weights in few bits: blocks of 4-bit integers with searched scales, and 8-bit integers with a scale a channel.
+"""Weight quantisation: blocks of 4-bit integers with optimised scales, and 8-bit integers with one scale per channel.
 
-Both are what DequantizeLinear undoes: integer times scale. For a block of 32 weights the scale is searched for among
-fractions of the one that reaches the largest weight, to the least squared error, and rounded to half precision first,
-as it is stored.
+DequantizeLinear multiplies the integers by the scale. For every block of 32 weights, the scale with the least squared
+error is searched among fractions of the one that represents the largest weight exactly. Scales are rounded to half
+precision, as they are stored, before the comparison.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 BLOCK = 32
-"""Weights that share a scale."""
+"""Number of weights per scale."""
 
 _LOWEST, _HIGHEST = -8, 7
 _FRACTIONS = np.linspace(0.6, 1.08, 49)
-"""Scales tried, relative to the one with which the largest weight of a block is met exactly."""
+"""Candidate scales, relative to the one that represents the largest weight of a block exactly."""
 
 _BLOCKS_AT_ONCE = 1 << 14
 _SMALLEST_SCALE = float(np.finfo(np.float16).tiny)
@@ -28,13 +28,13 @@ _SMALLEST_SCALE = float(np.finfo(np.float16).tiny)
 
 @dataclass(frozen=True)
 class Quantised:
-    """A tensor as integers and scales.
+    """A quantised tensor.
 
     Attributes:
-        integers: int8 values; for 4 bits between -8 and 7 as (blocks, 32), else in the tensor's own shape.
-        scales: float16 (blocks, 1), or float32 one a channel.
-        axis: the axis of the scales.
-        shape: of the tensor.
+        integers: int8 values; for 4 bits, -8 to 7 as (blocks, 32), otherwise in the shape of the tensor.
+        scales: float16 (blocks, 1), or float32 with one scale per channel.
+        axis: axis of the scales.
+        shape: shape of the tensor.
     """
 
     integers: npt.NDArray[np.int8]
@@ -43,7 +43,7 @@ class Quantised:
     shape: tuple[int, ...]
 
     def values(self) -> Floats:
-        """The tensor that the integers and scales stand for."""
+        """Return the dequantised tensor."""
         scales = self.scales.astype(np.float32)
         if self.integers.shape != self.shape:
             return (self.integers.astype(np.float32) * scales).reshape(self.shape)
@@ -52,10 +52,10 @@ class Quantised:
 
 
 def in_four_bits(weights: Floats) -> Quantised:
-    """Blocks of 32 neighbouring weights as 4-bit integers, each with the scale of least squared error.
+    """Quantise blocks of 32 consecutive weights to 4 bits, each with the scale of least squared error.
 
     Raises:
-        ValueError: the number of weights is no multiple of 32.
+        ValueError: the number of weights is not a multiple of 32.
     """
     if weights.size % BLOCK:
         raise ValueError(f"{weights.size} weights cannot be cut into blocks of {BLOCK}")
@@ -67,7 +67,7 @@ def in_four_bits(weights: Floats) -> Quantised:
 
 
 def in_eight_bits(weights: Floats, *, axis: int) -> Quantised:
-    """Weights as 8-bit integers, each index of an axis with the scale that meets its largest weight."""
+    """Quantise weights to 8 bits, with one scale per index of an axis that represents its largest weight exactly."""
     others = tuple(other for other in range(weights.ndim) if other != axis)
     largest = np.abs(weights).max(axis=others, keepdims=True).astype(np.float32)
     scales = np.maximum(largest / 127, np.finfo(np.float32).tiny)
@@ -76,13 +76,13 @@ def in_eight_bits(weights: Floats, *, axis: int) -> Quantised:
 
 
 def packed(integers: npt.NDArray[np.int8]) -> bytes:
-    """4-bit integers two a byte, the first of a pair in the lower half, as ONNX stores them."""
+    """Pack two 4-bit integers per byte, the first in the lower half, as ONNX stores them."""
     halves = (integers.reshape(-1, 2) & 0x0F).astype(np.uint8)
     return (halves[:, 0] | halves[:, 1] << 4).tobytes()
 
 
 def _best_scales(blocks: Floats) -> npt.NDArray[np.float16]:
-    """The scale of every block, (blocks, 1): of either sign, for there is one integer more below zero than above."""
+    """Return the scale of every block, (blocks, 1), of either sign, because the integers are not symmetric around 0."""
     largest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=1)[:, None], axis=1).astype(np.float64)
     best = np.full((len(blocks), 1), np.float16(1))
     least = np.full((len(blocks), 1), np.inf)
@@ -96,7 +96,7 @@ def _best_scales(blocks: Floats) -> npt.NDArray[np.float16]:
 
 
 def _storable(scales: npt.NDArray[np.float64]) -> npt.NDArray[np.float16]:
-    """Scales in half precision, none of them zero."""
+    """Round scales to half precision, none of them to zero."""
     signs = np.where(scales < 0, -1.0, 1.0)
     return np.asarray(signs * np.maximum(np.abs(scales), _SMALLEST_SCALE), np.float16)
 

@@ -1,4 +1,4 @@
-"""From a torch module to a graph on disk: what every ONNX export does alike."""
+"""Steps shared by all ONNX exports: tracing, half-precision weights, metadata, parity, writing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import hashlib
 import io
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,15 @@ logger = logging.getLogger(__name__)
 
 OPSET = 17
 PARITY_DB = 100.0
-"""Least signal-to-difference ratio between the graph and the torch module with the same weights."""
+"""Minimum signal-to-difference ratio between a graph and the torch module with the same weights."""
 
 HALF_SMALLEST = 256
-"""Initialisers with fewer values stay in single precision: they are norms, biases and constants."""
+"""Tensors with fewer values stay in single precision: norms, biases and constants."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: where, its content, its parity with torch."""
+    """An exported file: path, hash and size of its content, parity with torch in dB."""
 
     path: Path
     sha256: str
@@ -39,8 +40,19 @@ class Exported:
     parity_db: float
 
 
+@contextmanager
+def in_eval_mode(net: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode for the length of a with block."""
+    was_training = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train(was_training)
+
+
 def rounded_to_half(net: nn.Module) -> None:
-    """Rounds in place the weights that :func:`store_half` would store in half precision."""
+    """Round in place the weights that :func:`store_half` stores in half precision."""
     with torch.no_grad():
         for parameter in net.parameters():
             if parameter.numel() >= HALF_SMALLEST:
@@ -48,7 +60,7 @@ def rounded_to_half(net: nn.Module) -> None:
 
 
 def store_half(model: Any) -> None:
-    """Replaces large float32 initialisers by float16 ones that a Cast brings back at load."""
+    """Store large float32 initialisers as float16, followed by a Cast to float32."""
     import onnx
 
     graph = model.graph
@@ -74,21 +86,21 @@ def traced(
     output: str,
     output_axes: Mapping[int, str],
 ) -> Any:
-    """The model of torch's TorchScript exporter, constants folded.
+    """Return the ONNX model made by torch's TorchScript exporter, with folded constants.
 
     Args:
-        module: in evaluation mode.
-        example: what it is traced with.
-        inputs: names of the inputs in order, each with its open axes.
-        output: name of the one output.
-        output_axes: its open axes.
+        module: module in evaluation mode.
+        example: example inputs.
+        inputs: names of the inputs in order, each with its dynamic axes.
+        output: name of the output.
+        output_axes: dynamic axes of the output.
     """
     import onnx
 
     buffer: Any = io.BytesIO()
     with warnings.catch_warnings():
-        # The exporter that needs no extra package announces its retirement. Instance normalisation has no
-        # evaluation mode, which is the point of it, and checks its input's size, which is fixed here.
+        # The TorchScript exporter, which needs no extra package, warns that it is deprecated. Instance normalisation
+        # has no evaluation mode, and checks the size of its input, which is fixed here.
         warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export")
         warnings.filterwarnings("ignore", message="The feature will be removed", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message=".*but operator 'instance_norm' is set to train=True")
@@ -109,12 +121,12 @@ def traced(
 
 
 def completed(model: Any, *, fixed: Sequence[int], fields: Mapping[str, object], half_weights: bool) -> bytes:
-    """The model's content with its last output axes fixed and the metadata in it, checked by onnx.
+    """Return the serialised model with metadata and fixed output sizes, checked by onnx.
 
     Args:
-        model: of :func:`traced`.
-        fixed: sizes of the output's last axes.
-        fields: the metadata.
+        model: model returned by :func:`traced`.
+        fixed: sizes of the last axes of the output.
+        fields: metadata.
         half_weights: whether large weights are stored as float16.
     """
     import onnx
@@ -129,17 +141,25 @@ def completed(model: Any, *, fixed: Sequence[int], fields: Mapping[str, object],
     return content
 
 
+def run_on_cpu(content: bytes, inputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+    """Return the only output of a graph, computed by the CPU provider of ONNX Runtime."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, dict(inputs))[0])
+
+
 def agreement_db(expected: npt.NDArray[Any], actual: npt.NDArray[Any]) -> float:
-    """Signal-to-difference ratio in dB."""
+    """Return the signal-to-difference ratio in dB."""
     exact = expected.astype(np.float64)
     return float(10.0 * np.log10(np.sum(exact**2) / max(float(np.sum((exact - actual) ** 2)), 1e-30)))
 
 
 def write_graph(content: bytes, path: Path, *, parity_db: float, expected_db: float = PARITY_DB) -> Exported:
-    """Writes a graph in one step.
+    """Write a graph atomically.
 
     Raises:
-        ValueError: it is further from the torch module than expected.
+        ValueError: its parity with the torch module is lower than expected.
     """
     if not parity_db >= expected_db:
         raise ValueError(f"{path}: the graph is {parity_db:.1f} dB from the module, expected {expected_db:.1f} dB")

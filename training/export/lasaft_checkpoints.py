@@ -1,4 +1,4 @@
-"""Checkpoints of conditioned networks as graphs, in a models folder that the predictor runs without torch."""
+"""Conversion of LaSAFT checkpoints to graphs, which run without torch."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from training.export.manifest import record
 
 
 def converted(name: str, models: Path, out: Path, *, allow_unverified: bool = False) -> Exported:
-    """Write the graph of an artefact to ``out/<name>.onnx`` and enter it there under the same name.
+    """Write the graph of an artefact to ``out/<name>.onnx``, with a manifest entry of the same name.
 
     Args:
-        name: of the artefact, such as ``lasaft-v2/light``.
+        name: name of the artefact, such as ``lasaft-v2/light``.
         models: models folder that holds its checkpoint.
-        out: models folder for the graph; made where it is not.
-        allow_unverified: accept a checkpoint whose hash is not the published one, or not known.
+        out: models folder for the graph; created if missing.
+        allow_unverified: accept a checkpoint whose hash is unknown or differs from the published one.
 
     Raises:
         WeightsError: the checkpoint is missing, damaged, or of no conditioned network.
-        OutputError: ``out`` is the folder of the checkpoints, whose entry would be replaced.
+        OutputError: ``out`` is the folder of the checkpoints, whose entries would be replaced.
         ValueError: graph and network disagree.
     """
     if out.resolve() == models.resolve():
@@ -37,7 +37,7 @@ def converted(name: str, models: Path, out: Path, *, allow_unverified: bool = Fa
         raise WeightsError("is a graph already", where=path)
     if artefact.geometry is None or artefact.geometry.frames is None:
         hint = 'add "frames": … to its "geometry" in the manifest'
-        raise WeightsError(f"the manifest does not tell how many frames {name} runs at", where=path, hint=hint)
+        raise WeightsError(f"the manifest lacks the number of frames of {name}", where=path, hint=hint)
     geometry = artefact.geometry
     separator = open_conditioned_checkpoint(path, artefact.architecture, device=Device("cpu"))
     target = out / f"{name}.onnx"

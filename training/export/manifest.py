@@ -1,4 +1,4 @@
-"""The manifest of what training makes: a folder of runs is a models folder that the predictor loads."""
+"""Manifest entries of trained networks; a folder of runs is a models folder that the predictor loads."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from training.experiment import Experiment
 from training.export.state_dict import STATE_SUFFIX
 
 LOCK_NAME = ".manifest.lock"
-"""Several runs may share a folder; they enter their graphs one after the other."""
+"""Lock of the manifest, because several runs may share a folder."""
 
 
 def record_graphs(models: Path, experiment: Experiment, folder: Path) -> None:
-    """Enters ``<folder>/<name>.onnx`` or ``.pt`` of every graph or state as ``<family>/<name>`` into the manifest."""
+    """Record every ``<folder>/<name>.onnx`` or ``.pt`` of an experiment as ``<family>/<name>``."""
     network = experiment.network
     geometry = ArtefactGeometry(n_fft=experiment.transform.n_fft, hop=experiment.transform.hop)
     record(
@@ -39,7 +39,7 @@ def record_graphs(models: Path, experiment: Experiment, folder: Path) -> None:
 
 
 def record_mixer(models: Path, family: str, path: Path, *, licence: str) -> None:
-    """Enters a Mixer as ``<family>/mixer``."""
+    """Record a Mixer as ``<family>/mixer``."""
     artefact = Artefact(
         name=f"{family}/mixer",
         path=_below(models, path),
@@ -56,7 +56,7 @@ def record_mixer(models: Path, family: str, path: Path, *, licence: str) -> None
 
 
 def record(models: Path, artefacts: list[Artefact]) -> None:
-    """Enters artefacts whose files are there; hashes and sizes are taken from the files."""
+    """Record artefacts whose files exist; hashes and sizes are read from the files."""
     with exclusive(models / LOCK_NAME):
         record_artefacts(models, artefacts)
 

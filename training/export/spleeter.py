@@ -1,7 +1,7 @@
-"""Spleeter's networks as ONNX graphs, node by node, with weights in single precision or in 4 and 8 bits.
+"""Spleeter's networks as ONNX graphs with weights in single precision or quantised to 4 and 8 bits.
 
-The large weights are int4 blocks that DequantizeLinear (opset 21) brings back and Reshape gives the convolution's
-shape; the others int8 with a scale a channel; norms and biases stay single. The same weights give the same bytes.
+Large weights are int4 blocks, followed by DequantizeLinear (opset 21) and Reshape; other weights are int8 with one
+scale per channel; norms and biases stay in single precision. The same weights always give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from training.export.block_weights import Quantised, in_eight_bits, in_four_bits
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 
 OPSET = 21
-"""The first with 4-bit integers and blocks in DequantizeLinear."""
+"""Lowest opset with 4-bit integers and blocks in DequantizeLinear."""
 
 IR_VERSION = 10
-"""The first with 4-bit integers."""
+"""Lowest IR version with 4-bit integers."""
 
 FOUR_BIT_SMALLEST = 400_000
-"""Tensors with more weights than this are stored in 4 bits."""
+"""Tensors with more weights are stored in 4 bits."""
 
 _EIGHT_BIT_SMALLEST = 256
-"""Tensors with fewer weights are biases and norms, and stay single."""
+"""Tensors with fewer weights, biases and norms, stay in single precision."""
 
 _PADS = [1, 1, 2, 2]
 
 
 def quantised(weights: Arrays) -> dict[str, Quantised]:
-    """The tensors that are stored in few bits; kernels of transposed convolutions have their channels second."""
+    """Quantise the large tensors; transposed convolutions have their output channels on axis 1."""
     found = {}
     for name, values in weights.items():
         if values.size > FOUR_BIT_SMALLEST:
@@ -44,16 +44,16 @@ def quantised(weights: Arrays) -> dict[str, Quantised]:
 
 
 def rounded(weights: Arrays, few_bits: Mapping[str, Quantised]) -> dict[str, npt.NDArray[np.float32]]:
-    """The weights with those of few bits as they come back from the graph."""
+    """Return the weights with the quantised ones replaced by their dequantised values."""
     return {name: few_bits[name].values() if name in few_bits else values for name, values in weights.items()}
 
 
 def spleeter_graph(weights: Arrays, few_bits: Mapping[str, Quantised], fields: Mapping[str, str]) -> bytes:
-    """The content of a graph: ``magnitude`` [N, 2, frames, 1024] to ``mask``.
+    """Return the bytes of a graph from ``magnitude`` ``[N, 2, frames, 1024]`` to ``mask``.
 
     Args:
-        weights: of the network, under their published names.
-        few_bits: those to be stored in few bits, of :func:`quantised`; none for single precision throughout.
+        weights: weights of the network, under their published names.
+        few_bits: quantised weights, returned by :func:`quantised`; empty for single precision.
         fields: metadata.
     """
     import onnx
@@ -77,7 +77,7 @@ def spleeter_graph(weights: Arrays, few_bits: Mapping[str, Quantised], fields: M
 
 
 class _Writer:
-    """Nodes and initialisers of a graph, in the order of the network."""
+    """Builder of the nodes and initialisers of a graph."""
 
     def __init__(self, weights: Arrays, few_bits: Mapping[str, Quantised]) -> None:
         self._weights, self._few_bits = weights, few_bits
@@ -85,7 +85,7 @@ class _Writer:
         self.initialisers: list[Any] = []
 
     def network(self, signal: str) -> str:
-        """Write the whole network; returns the name of its output."""
+        """Add all layers; returns the name of the output."""
         skips = []
         for level in range(1, len(WIDTHS) + 1):
             skips.append(self._conv("Conv", f"down{level}_conv.1", signal, strides=[2, 2], pads=_PADS))
@@ -117,7 +117,7 @@ class _Writer:
         return self._node("BatchNormalization", inputs, name, epsilon=EPSILON)
 
     def _tensor(self, name: str) -> str:
-        """The name under which a weight is available as float32."""
+        """Add a weight, dequantised if needed; returns its name."""
         stored = self._few_bits.get(name)
         if stored is None:
             return self._array(name, self._weights[name])

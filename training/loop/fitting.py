@@ -1,4 +1,4 @@
-"""One training run, from an experiment and its songs to checkpoints, graphs and logs; resumed where it was."""
+"""Training runs: from an experiment and its songs to checkpoints, graphs and logs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,7 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from my_submission.errors import InputError
 from training.examples.loading import RunData, RunDataModule
 from training.experiment import Experiment, RunSettings
-from training.loop.callbacks.averaging import WeightAverage
-from training.loop.callbacks.epoch_log import EpochLog
-from training.loop.callbacks.graphs import STEP_NAME, GraphExport
-from training.loop.callbacks.kept_weights import KeptWeights
+from training.loop.callbacks import STEP_NAME, EpochLog, GraphExport, KeptWeights, WeightAverage
 from training.loop.checkpoints import LAST, check_resumable, last_checkpoint
 from training.modules.base import MONITORED, module_settings
 from training.settings.strict import SettingsError, to_table
@@ -31,32 +28,32 @@ from training.settings.strict import SettingsError, to_table
 logger = logging.getLogger(__name__)
 
 LIGHTNING_STEP_NAME = STEP_NAME.replace("{step:07d}", "{step:07.0f}")
-"""The same, for Lightning, whose steps are tensors."""
+""":data:`STEP_NAME` for Lightning, whose steps are tensors."""
 
 EXPECTED_WARNINGS = (
-    ".*does not have many workers.*",  # the number of workers is the user's
-    ".*exists and is not empty.*",  # a run is resumed into its own folder
+    ".*does not have many workers.*",  # the number of workers is a setting
+    ".*exists and is not empty.*",  # runs are resumed into their own folder
     ".*number of training batches .* is smaller than the logging interval.*",
-    ".*isinstance.treespec, LeafSpec.*",  # Lightning's own use of torch
-    ".*module.s. in eval mode at the start of training.*",  # the averaged weights are
-    ".*have no .val_dataloader.*",  # a run without songs to validate on
-    ".*available but not used.*",  # the accelerator is the user's choice
+    ".*isinstance.treespec, LeafSpec.*",  # inside Lightning
+    ".*module.s. in eval mode at the start of training.*",  # the averaged network is
+    ".*have no .val_dataloader.*",  # runs without validation songs
+    ".*available but not used.*",  # the accelerator is a setting
     ".*torch.jit.script.* is deprecated.*",
-    ".*Detected call of `lr_scheduler.step..` before `optimizer.step...*",  # fp16 skips steps while it finds its scale
+    ".*Detected call of `lr_scheduler.step..` before `optimizer.step...*",  # fp16 skips steps while it adapts its scale
 )
 
 
 @dataclass(frozen=True)
 class FitReport:
-    """What a run came to.
+    """Result of a run.
 
     Attributes:
-        steps: optimisation steps in all.
+        steps: total optimisation steps.
         last: the last checkpoint.
-        best: the best one by validation; None where nothing was validated.
-        best_sdr_db: its mean global SDR; None where checkpoints are ranked by something else.
-        best_l1: its mean absolute error, where that ranks them.
-        is_first_process: whether this process is the one that speaks for a distributed run.
+        best: the best checkpoint by validation; None without validation.
+        best_sdr_db: its mean global SDR, if that ranks checkpoints.
+        best_l1: its mean absolute error, if that ranks checkpoints.
+        is_first_process: whether this is the first process of a distributed run.
     """
 
     steps: int
@@ -68,33 +65,33 @@ class FitReport:
 
     @property
     def score(self) -> str:
-        """What the best checkpoint was ranked by, in words."""
+        """Metric of the best checkpoint, as text."""
         return f"val/sdr {self.best_sdr_db:.3f} dB" if self.best_l1 is None else f"val/l1 {self.best_l1:.6f}"
 
 
 def fit(experiment: Experiment, data: RunData, *, name: str, runs: Path, cache: Path) -> FitReport:
-    """Trains until the experiment's last epoch, or until validation no longer improves.
+    """Train until the last epoch, or until validation no longer improves.
 
-    Writes below ``runs/name``: ``experiment.json``, ``checkpoints/`` (the best ones and ``last.ckpt``), ``onnx/``
-    (graphs of each) and ``logs/``; and the manifest in ``runs``, so that it serves as a models folder. Where
-    ``last.ckpt`` is there, the run goes on from it with the very weights and examples an unbroken run would have.
+    Writes ``experiment.json``, ``checkpoints/`` (the best ones and ``last.ckpt``), ``onnx/`` (their graphs) and
+    ``logs/`` below ``runs/name``, and the manifest in ``runs``, which is also a models folder. If ``last.ckpt`` exists,
+    the run is resumed, with the weights and examples of an uninterrupted run.
 
     Args:
-        experiment: what is trained.
+        experiment: settings of the run.
         data: its songs.
-        name: of the run.
+        name: name of the run.
         runs: folder of runs.
-        cache: folder of measurements that are remembered by content.
+        cache: folder of cached levels.
 
     Raises:
-        SettingsError: the run was begun with other settings, or a logger is not installed.
+        SettingsError: the run was started with other settings, or a logger is not installed.
         InputError: the songs do not fit the experiment.
     """
     run = runs / name
     resumed_from = last_checkpoint(run)
     if resumed_from is not None:
         check_resumable(resumed_from, experiment)
-        logger.info("%s: going on from %s", name, resumed_from)
+        logger.info("%s: resuming from %s", name, resumed_from)
     if experiment.run.threads is not None:
         torch.set_num_threads(experiment.run.threads)
     source = RunDataModule(experiment, data, cache)
@@ -116,7 +113,7 @@ def fit(experiment: Experiment, data: RunData, *, name: str, runs: Path, cache: 
 def build_trainer(
     experiment: Experiment, run: Path, callbacks: Sequence[Any], *, is_validated: bool, is_logged: bool = True
 ) -> Any:
-    """Lightning's trainer as the experiment wants it: devices, precision, accumulation, loggers."""
+    """Return a Lightning trainer with the experiment's devices, precision, accumulation and loggers."""
     settings = experiment.run
     check_devices(settings)
     with expected_warnings():
@@ -147,15 +144,15 @@ def build_trainer(
 
 
 def check_devices(settings: RunSettings) -> None:
-    """Refuses what Lightning would replace by something else.
+    """Check for settings that Lightning would silently change.
 
     Raises:
-        SettingsError: a GPU is asked for, or arithmetic that only a GPU has, and there is none.
+        SettingsError: a GPU or a precision that needs one is required, but there is none.
     """
     if torch.cuda.is_available() and settings.accelerator != "cpu":
         return
     if settings.accelerator == "gpu":
-        raise SettingsError("run.accelerator is gpu, and torch sees none", hint="use run.accelerator=cpu")
+        raise SettingsError("run.accelerator is gpu, but torch finds none", hint="use run.accelerator=cpu")
     if settings.precision == "16-mixed":
         hint = "use run.precision=bf16-mixed or run.precision=32-true"
         raise SettingsError("run.precision=16-mixed needs a GPU", hint=hint)
@@ -163,7 +160,7 @@ def check_devices(settings: RunSettings) -> None:
 
 @contextmanager
 def expected_warnings() -> Iterator[None]:
-    """Silences what Lightning warns of although it is meant."""
+    """Suppress Lightning's warnings about intended settings."""
     with warnings.catch_warnings():
         for message in EXPECTED_WARNINGS:
             warnings.filterwarnings("ignore", message=message)
@@ -220,7 +217,7 @@ def _loggers(experiment: Experiment, run: Path) -> list[Any]:
 
     loggers: list[Any] = []
     for name in experiment.run.loggers:
-        if name == "csv":  # a version for every start, since this logger empties a folder it finds
+        if name == "csv":  # a new version per start, because this logger clears existing folders
             loggers.append(CSVLogger(run / "logs", name="csv", flush_logs_every_n_steps=experiment.run.log_every_steps))
         elif name == "tensorboard":
             loggers.append(TensorBoardLogger(run / "logs", name="tensorboard", version=""))

@@ -1,4 +1,4 @@
-"""The networks that can be trained: one file each, found by being here."""
+"""Lightning modules and settings of all networks that can be trained, one file per kind."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import pkgutil
 
 
 def register_all() -> None:
-    """Imports every module of this package, so that its kind of network is known to experiments."""
+    """Import every module of this package, which registers its kinds of networks."""
     for found in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{found.name}")

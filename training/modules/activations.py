@@ -1,4 +1,4 @@
-"""Activation checkpointing: blocks forget what they computed and compute it again in the backward pass."""
+"""Activation checkpointing: activations inside blocks are recomputed in the backward pass instead of kept."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recompute_in_backward(blocks: Iterable[nn.Module]) -> None:
-    """Makes blocks keep only their inputs; weights, their names and the results stay the same."""
+    """Replace the forward methods of blocks; weights, their names and results stay the same."""
     for block in blocks:
         block.forward = _Recomputed(block)
 
 
 class _Recomputed:
-    """The forward method of a block that is computed twice, where gradients are wanted."""
+    """Forward method of a block that is recomputed in the backward pass."""
 
     def __init__(self, block: nn.Module) -> None:
         self._block = block
@@ -41,7 +41,7 @@ class _Recomputed:
 
 @contextlib.contextmanager
 def _statistics_kept(block: nn.Module) -> Iterator[None]:
-    """Running statistics are those of the first pass: the second must not count the same batch again."""
+    """Keep the running statistics of batch norms, which must not count the same batch twice."""
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:

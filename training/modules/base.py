@@ -31,12 +31,12 @@ from training.optimisation.optimisers import Plateau
 from training.settings.strict import to_table
 
 EXPERIMENT_KEY = "experiment"
-"""Key of a checkpoint under which the experiment's table lies, so that a checkpoint explains itself."""
+"""Key of the experiment's table in a checkpoint."""
 
 SDR_METRIC = "val/sdr"
 L1_METRIC = "val/l1"
 MONITORED: dict[str, tuple[str, Literal["min", "max"]]] = {"sdr": (SDR_METRIC, "max"), "l1": (L1_METRIC, "min")}
-"""What ranks checkpoints, by its name in the settings: the logged value, and whether less or more of it is better."""
+"""Logged value that ranks checkpoints, and its mode, by name in the settings."""
 
 
 class ModuleSettings(NetworkSettings):
@@ -79,16 +79,16 @@ def module_settings(experiment: Experiment) -> ModuleSettings:
 
 
 class SeparationModule(lightning.LightningModule):
-    """A network in training.
+    """Base class of the Lightning modules that train a network.
 
     Args:
         experiment: the run.
-        network: with its initial weights.
+        network: the network with its initial weights.
         total_steps: optimisation steps of the whole run, for schedules.
 
     Attributes:
-        network: the weights that are trained.
-        averaged: their moving average, None where the experiment keeps none.
+        network: the network that is trained.
+        averaged: exponential moving average of its weights; None if the experiment has none.
     """
 
     def __init__(self, experiment: Experiment, network: nn.Module, *, total_steps: int) -> None:
@@ -105,61 +105,61 @@ class SeparationModule(lightning.LightningModule):
 
     @property
     def evaluated(self) -> nn.Module:
-        """The weights that are validated and exported: the averaged ones where there are any."""
+        """Network that is validated and exported: the average if there is one."""
         return self.network if self.averaged is None else self.averaged
 
     @abstractmethod
     def batch_loss(self, stems: Tensor) -> Tensor:
-        """The loss of a batch of examples ``[N, sources, 2, samples]`` in the order of ``experiment.sources``."""
+        """Return the loss of examples ``[N, sources, 2, samples]``, in the order of ``experiment.sources``."""
 
     @abstractmethod
     def estimate(self, mixtures: Tensor) -> Tensor:
-        """Waveforms of every target: ``[N, 2, samples]`` to ``[N, targets, 2, samples]``, with ``evaluated``."""
+        """Separate mixtures ``[N, 2, samples]`` into ``[N, targets, 2, samples]`` with the network ``evaluated``."""
 
     @abstractmethod
     def export_graphs(self, folder: Path) -> list[Exported]:
-        """Writes the graphs of ``evaluated`` to ``folder``, checked against torch, one a target."""
+        """Write the network ``evaluated`` to ``folder`` and check the files against it."""
 
     @abstractmethod
     def blocks(self) -> Iterable[nn.Module]:
-        """Parts of ``network`` whose activations can be computed again instead of kept."""
+        """Return the parts of ``network`` whose activations can be recomputed in the backward pass."""
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """One part of an optimisation step."""
+        """Return the loss of a micro-batch."""
         loss = self.batch_loss(batch)
         self._micro_losses.append(loss.detach())
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Logs the loss of the whole step, over accumulated parts and processes.
+        """Log the mean loss of the step over micro-batches and processes.
 
         Raises:
-            MdxError: it is not finite; the weights are still those before the step.
+            MdxError: a loss is not finite; the step has not changed the weights.
         """
         losses = torch.stack(self._micro_losses)
         self._micro_losses.clear()
         if not torch.isfinite(losses).all():
-            self._end_of_sense(losses.tolist())
+            self._raise_not_finite(losses.tolist())
         mean = losses.mean()
         self.log("train/loss", mean, on_step=True, on_epoch=False, sync_dist=True)
 
-    def _end_of_sense(self, losses: Sequence[float]) -> NoReturn:
+    def _raise_not_finite(self, losses: Sequence[float]) -> NoReturn:
         part = next(index for index, loss in enumerate(losses) if not math.isfinite(loss))
         step = int(self.trainer.global_step)
         source = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it where fit is given one
         windows = source.windows(step, part) if isinstance(source, RunDataModule) else f"part {part}"
         raise MdxError(
             f"the loss of step {step} is {losses[part]} with {windows}",
-            hint="listen to these stems; where they are sound, lower optimiser.learning_rate and go on from last.ckpt",
+            hint="listen to these stems; if they are fine, lower optimiser.learning_rate and resume from last.ckpt",
         )
 
     def on_validation_epoch_start(self) -> None:
-        """Forgets the songs of the last validation."""
+        """Reset the sums of the last validation."""
         self._sums = {target: [0.0, 0.0] for target in self.experiment.targets}
         self._absolute = [0.0, 0.0]
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Global SDR of one song, ``(sources, 2, samples)``; a target that is silent throughout does not count."""
+        """Add the metrics of one song, ``(sources, 2, samples)``; silent targets have no SDR."""
         chunking = self.experiment.chunking
         estimates = separate(self.estimate, chunking, batch.sum(dim=0)).numpy()
         for row, target in enumerate(self.experiment.targets):
@@ -171,7 +171,7 @@ class SeparationModule(lightning.LightningModule):
                 self._sums[target][1] += 1.0
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the mean over the songs of all processes, per target and over targets."""
+        """Log the means over the songs of all processes, per target and over targets."""
         sums = torch.tensor([self._sums[target] for target in self.experiment.targets], device=self.device)
         totals = self.trainer.strategy.reduce(sums, reduce_op="sum")
         means = totals[:, 0] / totals[:, 1]
@@ -185,17 +185,17 @@ class SeparationModule(lightning.LightningModule):
         self.log(L1_METRIC, absolute[0] / absolute[1])
 
     def configure_optimizers(self) -> Any:
-        """The experiment's optimiser; the rate follows its schedule step by step, or validation by validation."""
+        """Return the experiment's optimiser and schedule, stepped per step or per validation."""
         optimiser = self.experiment.optimiser.build(p for p in self.network.parameters() if p.requires_grad)
         if isinstance(self.experiment.schedule, Plateau):
             metric, mode = MONITORED[self.experiment.validation.monitor]
-            watching = self.experiment.schedule.build(optimiser, self.total_steps, mode=mode)
+            plateau = self.experiment.schedule.build(optimiser, self.total_steps, mode=mode)
             every = self.experiment.validation.every_epochs
-            watched = {"scheduler": watching, "interval": "epoch", "frequency": every, "monitor": metric}
-            return {"optimizer": optimiser, "lr_scheduler": watched}
-        scheduler = self.experiment.schedule.build(optimiser, self.total_steps)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+            scheduler = {"scheduler": plateau, "interval": "epoch", "frequency": every, "monitor": metric}
+            return {"optimizer": optimiser, "lr_scheduler": scheduler}
+        per_step = self.experiment.schedule.build(optimiser, self.total_steps)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": per_step, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the experiment, as a plain table."""
+        """Add the experiment as a plain table."""
         checkpoint[EXPERIMENT_KEY] = to_table(self.experiment)

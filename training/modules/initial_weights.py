@@ -1,4 +1,4 @@
-"""Training that starts from the weights of exported TFC-TDF graphs instead of random ones."""
+"""Initial weights from exported TFC-TDF graphs."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from my_submission.networks.strict_loading import load_strictly
 from my_submission.networks.tfc_tdf import TfcTdfNet
 
 HALF_SUFFIX = ".half"
-"""Of weights that are stored as float16; the graph widens them under the name without it."""
+"""Suffix of weights stored as float16; a Cast in the graph has the name without it."""
 
 LAST_LAYER = "final_conv.0."
 
 
 def start_from(network: TfcTdfNet, targets: Sequence[str], graphs: Mapping[str, Path]) -> None:
-    """Fills ``network``, in place, with the weights of graphs that ``training.export.tfc_tdf`` wrote.
+    """Load the weights of exported graphs into a network.
 
-    Every graph brings the last layer's rows of its target, and the first one all other layers. Targets without a graph
-    keep the rows they have.
+    The last layer's rows of each target come from its graph, all other layers from the first graph. Targets without a
+    graph keep their rows.
 
     Args:
-        network: that predicts ``targets``, in this order.
+        network: network that predicts ``targets``, in this order.
         targets: its sources.
-        graphs: source to the graph of a network of one target and otherwise the same shape.
+        graphs: graph per source, of a network of one target and otherwise the same shape.
 
     Raises:
-        WeightsError: a file is no such graph, or its network has another shape; the message names the weight.
+        WeightsError: a file is no such graph, or its network has another shape.
     """
     config, own = network.config, network.state_dict()
     n_rows = config.channels * config.bins_per_row
@@ -51,19 +51,19 @@ def start_from(network: TfcTdfNet, targets: Sequence[str], graphs: Mapping[str, 
 
 
 def start_joint_from(network: JointNet, graph: Path) -> None:
-    """Fills ``network``, in place, with the weights of a graph that ``training.export.joint`` wrote.
+    """Load the weights of an exported joint graph into a network.
 
     Raises:
-        WeightsError: the file is no such graph, or its network has another shape; the message names the weight.
+        WeightsError: the file is no such graph, or its network has another shape.
     """
     load_strictly(network, _graph_state(network, graph), where=graph)
 
 
 def _graph_state(like: TfcTdfNet | JointNet, path: Path) -> dict[str, Tensor]:
-    """The state of the network that an exported graph holds.
+    """Return the state dict of the network in an exported graph.
 
-    The exporter keeps the names of all weights but those of linear layers without a bias: these stand transposed at
-    the graph's MatMul nodes, which come in the order in which the layers run.
+    The exporter keeps the names of all weights except those of linear layers without bias. These are stored transposed
+    as inputs of the MatMul nodes, which are in the order of execution.
     """
     from onnx import numpy_helper
 
@@ -73,7 +73,7 @@ def _graph_state(like: TfcTdfNet | JointNet, path: Path) -> dict[str, Tensor]:
         for tensor in graph.initializer
     }
     for node in graph.node:
-        if node.op_type == "Identity" and node.input[0] in stored:  # how the exporter stores equal weights once
+        if node.op_type == "Identity" and node.input[0] in stored:  # the exporter stores equal weights once
             stored[node.output[0]] = stored[node.input[0]]
     multiplied = [node.input[1] for node in graph.node if node.op_type == "MatMul"]
     linear = _linear_weights(like)
@@ -88,6 +88,6 @@ def _graph_state(like: TfcTdfNet | JointNet, path: Path) -> dict[str, Tensor]:
 
 
 def _linear_weights(network: TfcTdfNet | JointNet) -> list[str]:
-    """Keys of the linear layers' weights in the order in which they run."""
+    """Return the keys of the linear layers' weights in the order of execution."""
     names: dict[Any, str] = {module: f"{name}.weight" for name, module in network.named_modules()}
     return [names[layer] for block in network.blocks for layer in block.modules() if isinstance(layer, torch.nn.Linear)]

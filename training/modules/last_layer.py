@@ -1,8 +1,7 @@
-"""The last layer of a mask network in closed form: the masks that its features can best make for a target.
+"""Closed-form solution of the last layer of a mask network.
 
-A complex mask is linear in the last layer's weights, and the loss of the starter, error energy over mixture energy,
-is quadratic in the mask. So where the features below are there already, least squares over some windows finds at once
-what descent would take hundreds of steps for.
+A complex mask is linear in the last layer's weights, and the starter's loss, error energy over mixture energy, is
+quadratic in the mask. With trained features, least squares over a few windows replaces hundreds of training steps.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from torch import Tensor
 from training.optimisation.losses import SILENT_POWER
 
 RIDGE = 1e-4
-"""Strength, relative to the features' mean power, with which weights are held at what they are."""
+"""Strength of the ridge towards the initial weights, relative to the features' mean power."""
 
 
 @dataclass(frozen=True)
 class TrainingWindow:
-    """What a network's last layer sees of one window, and what it should make of it.
+    """Input and target of the last layer for one window.
 
     Attributes:
         features: ``[C, T, rows]``.
-        mixture: complex ``[channels, bins_per_row, T, rows]``, neighbouring bins folded as the network folds them.
+        mixture: complex ``[channels, bins_per_row, T, rows]``, with neighbouring bins folded as in the network.
         targets: complex ``[targets, channels, bins_per_row, T, rows]``.
     """
 
@@ -35,7 +34,7 @@ class TrainingWindow:
 
 
 def fold(spectra: Tensor, bins_per_row: int) -> Tensor:
-    """Real ``[..., 2 · channels, bins, T]`` (real and imaginary side by side) as complex, in a window's layout."""
+    """Fold ``[..., 2 · channels, bins, T]``, complex as channels, into complex values in the layout of a window."""
     *lead, doubled, bins, frames = spectra.shape
     parts = spectra.reshape(*lead, doubled // 2, 2, bins // bins_per_row, bins_per_row, frames)
     real, imaginary = parts.unbind(dim=-4)
@@ -43,16 +42,16 @@ def fold(spectra: Tensor, bins_per_row: int) -> Tensor:
 
 
 def solve(windows: Iterable[TrainingWindow], start: Tensor, rows: Sequence[int]) -> Tensor:
-    """Weights and biases of the last layer that minimise the mean of error energy over mixture energy.
+    """Return the last layer that minimises the mean of error energy over mixture energy.
 
     Args:
-        windows: to fit on.
-        start: ``[targets, channels, 2 (real, imaginary), bins_per_row, C + 1]``, the bias last; also what the ridge
-            pulls to.
-        rows: targets that are solved for; the others stay as they are.
+        windows: windows to fit to.
+        start: initial weights ``[targets, channels, 2 (real, imaginary), bins_per_row, C + 1]``, the bias last; the
+            ridge pulls towards them.
+        rows: targets to solve for; the others are unchanged.
 
     Returns:
-        As ``start``, in its precision.
+        Weights of the shape and type of ``start``.
     """
     n_channels, _, bins_per_row, size = start.shape[1:]
     gram = torch.zeros(n_channels, bins_per_row, size, size, dtype=torch.float64)

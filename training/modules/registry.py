@@ -1,4 +1,4 @@
-"""Experiments by name, with every kind of network known."""
+"""Experiments by name, with all kinds of networks registered."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from training.settings.strict import from_table
 
 
 def load_experiment(name: str, overrides: Sequence[str] = ()) -> Experiment:
-    """The experiment of a configuration file, with ``key=value`` overrides.
+    """Return the experiment of a configuration file, with ``key=value`` overrides.
 
     Raises:
-        SettingsError: a name, key or value does not exist or does not fit.
+        SettingsError: a name, key or value is unknown or invalid.
     """
     register_all()
     return load(Experiment, name, overrides)
 
 
 def experiment_from_table(table: Mapping[str, Any]) -> Experiment:
-    """The experiment that a checkpoint describes."""
+    """Return the experiment of a table, such as a checkpoint contains."""
     register_all()
     return from_table(Experiment, table)

@@ -14,7 +14,7 @@ from my_submission.networks.spectra import from_channels, to_channels
 from my_submission.networks.tfc_tdf import Norm, Output, TfcTdfConfig, TfcTdfNet
 from training.experiment import Experiment
 from training.export.graphs import Exported
-from training.export.tfc_tdf import export
+from training.export.spectral import export
 from training.modules.base import ModuleSettings, SeparationModule
 from training.modules.initial_weights import start_from
 from training.optimisation.losses import LossValues, loss_of

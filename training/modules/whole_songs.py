@@ -1,4 +1,4 @@
-"""Separation of whole songs with a network in training, in trimmed chunks as the predictor does it."""
+"""Separation of whole songs with a network in training, in trimmed chunks as in the predictor."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from my_submission.geometry import SpectralChunking
 def separate(
     estimate: Callable[[Tensor], Tensor], chunking: SpectralChunking, mixture: Tensor, *, batch_chunks: int = 4
 ) -> Tensor:
-    """``float32 (2, samples)`` to ``float32 (targets, 2, samples)`` on the CPU.
+    """Separate a mixture ``(2, samples)``; returns ``float32 (targets, 2, samples)`` on the CPU.
 
     Args:
-        estimate: chunks ``[N, 2, chunk_samples]`` to ``[N, targets, 2, chunk_samples]``.
-        chunking: length, trim and place of the chunks.
-        mixture: on the network's device.
-        batch_chunks: chunks estimated at once.
+        estimate: function of chunks ``[N, 2, chunk_samples]``; returns ``[N, targets, 2, chunk_samples]``.
+        chunking: length and trim of the chunks.
+        mixture: mixture on the network's device.
+        batch_chunks: batch size.
     """
     n_samples, trim, kept = mixture.shape[1], chunking.trim_samples, chunking.kept_samples
     n_chunks = -(-n_samples // kept)

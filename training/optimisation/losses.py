@@ -1,7 +1,6 @@
-"""What training minimises: functions of estimates, targets and their mixture.
+"""Training losses.
 
-All of them take waveforms or spectra of windows and targets, ``[N, targets, ...]``, and the weights of the targets,
-and return a scalar.
+Losses take waveforms or spectra ``[N, targets, ...]`` and the weights of the targets, and return a scalar.
 """
 
 from __future__ import annotations
@@ -22,28 +21,28 @@ WAVEFORM_LOSSES: tuple[str, ...] = get_args(WaveformLossName)
 LOSSES: tuple[str, ...] = get_args(LossName)
 
 SILENT_POWER = 1e-4
-"""Mean squared spectrum added to the mixture's, so that a near-silent window cannot dominate a batch."""
+"""Power added to the mixture's mean squared spectrum, so that near-silent windows do not dominate a batch."""
 
 LOG_RATIO_SHARE = 0.05
-"""Share of the mixture's power below which errors and sources no longer count in the logarithmic energy ratio."""
+"""Regularisation of the logarithmic energy ratio, as a share of the mixture's power."""
 
 SDR_EPSILON = 1e-7
 SHARE_EPSILON = 1e-10
 SHARE_SCALE = 10.0
-"""Weight of the waveform's share of the masking loss ("mcoeff" in the published configuration)."""
+"""Weight of the waveform term of the masking loss (``mcoeff`` in the published configuration)."""
 
 
 @dataclass(frozen=True)
 class LossValues:
-    """What a network made of a batch, and what it should have made.
+    """Estimates and targets of a batch.
 
     Attributes:
-        spectra: estimated, float32 ``[N, targets, 4, bins, frames]``.
-        target_waves: ``[N, targets, 2, samples]``.
-        target_spectra: of the same shape as ``spectra``.
-        mixture_waves: ``[N, 2, samples]``.
-        mixture_spectra: ``[N, 4, bins, frames]``.
-        stft: the transform between them.
+        spectra: estimates, float32 ``[N, targets, 4, bins, frames]``.
+        target_waves: targets ``[N, targets, 2, samples]``.
+        target_spectra: targets in the shape of ``spectra``.
+        mixture_waves: mixtures ``[N, 2, samples]``.
+        mixture_spectra: mixtures ``[N, 4, bins, frames]``.
+        stft: transform between waveforms and spectra.
     """
 
     spectra: Tensor
@@ -54,14 +53,14 @@ class LossValues:
     stft: StftGeometry
 
     def waves(self) -> Tensor:
-        """The estimates as waveforms ``[N, targets, 2, samples]``; bins above the kept ones are zero."""
+        """Return the estimates as waveforms ``[N, targets, 2, samples]``; bins above the kept ones are zero."""
         n_samples = self.target_waves.shape[-1]
         waves = from_channels(self.spectra.flatten(0, 1), self.stft, samples=n_samples)
         return waves.reshape(self.target_waves.shape)
 
 
 def loss_of(name: LossName, outcome: LossValues, weights: Tensor) -> Tensor:
-    """The loss of a batch by name; ``weights`` are those of the targets."""
+    """Return the named loss of a batch; ``weights`` has one value per target."""
     if name in WAVEFORM_LOSSES:
         return waveform_loss(name, outcome.waves(), outcome.target_waves, weights)
     if name == "spectrum-mse":
@@ -74,10 +73,10 @@ def loss_of(name: LossName, outcome: LossValues, weights: Tensor) -> Tensor:
 
 
 def waveform_loss(name: str, estimates: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """A loss that needs no spectra, by name, of waveforms ``[N, targets, channels, samples]``.
+    """Return the named loss of waveforms ``[N, targets, channels, samples]``.
 
     Raises:
-        ValueError: there is no such loss.
+        ValueError: the loss needs spectra.
     """
     if name == "mse":
         return waveform_mse(estimates, targets, weights)
@@ -89,25 +88,24 @@ def waveform_loss(name: str, estimates: Tensor, targets: Tensor, weights: Tensor
 
 
 def waveform_mse(estimates: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean squared error over the full window: the published code of the KUIELab networks."""
+    """Weighted mean squared error over the full window, as in the published code of the KUIELab networks."""
     return torch.mean((estimates - targets).square().mean(dim=(2, 3)) * weights)
 
 
 def waveform_l1(estimates: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean absolute error over the full window: the published paper of the KUIELab networks."""
+    """Weighted mean absolute error over the full window, as in the paper of the KUIELab networks."""
     return torch.mean((estimates - targets).abs().mean(dim=(2, 3)) * weights)
 
 
 def spectrum_mse(estimates: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean squared error of real and imaginary parts: ``spec_mse`` of the LaSAFT networks."""
+    """Weighted mean squared error of real and imaginary parts, ``spec_mse`` of the LaSAFT networks."""
     return torch.mean((estimates - targets).square().mean(dim=(2, 3, 4)) * weights)
 
 
 def energy_ratio(estimates: Tensor, targets: Tensor, mixture: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean over windows and sources of ``|error|^2 / |mixture|^2``, of spectra.
 
-    A linear ratio: it stays finite and small for the silent stems that most windows contain, where
-    a logarithm would reward nothing but silence.
+    The ratio is linear, because most windows contain silent stems, whose logarithmic ratio would dominate the loss.
     """
     error = (estimates - targets).square().mean(dim=(2, 3, 4))
     power = mixture.square().mean(dim=(1, 2, 3)) + SILENT_POWER
@@ -117,19 +115,19 @@ def energy_ratio(estimates: Tensor, targets: Tensor, mixture: Tensor, weights: T
 def log_energy_ratio(estimates: Tensor, targets: Tensor, mixture: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean over windows and sources of ``ln((|error|^2 + f) / (|target|^2 + f))``, of spectra.
 
-    ``f`` is :data:`LOG_RATIO_SHARE` of the mixture's power, so that the SDR counts in its own units where it is within
-    reach, and a silent source asks for no more than an error below that share.
+    ``f`` is :data:`LOG_RATIO_SHARE` of the mixture's power. The loss follows the SDR for errors above that share; for
+    silent sources, errors below it hardly count.
     """
     error = (estimates - targets).square().mean(dim=(2, 3, 4))
     power = targets.square().mean(dim=(2, 3, 4))
-    least = LOG_RATIO_SHARE * (mixture.square().mean(dim=(1, 2, 3)) + SILENT_POWER)[:, None]
-    return torch.mean(torch.log((error + least) / (power + least)) * weights)
+    floor = LOG_RATIO_SHARE * (mixture.square().mean(dim=(1, 2, 3)) + SILENT_POWER)[:, None]
+    return torch.mean(torch.log((error + floor) / (power + floor)) * weights)
 
 
 def negative_sdr(estimates: Tensor, targets: Tensor) -> Tensor:
-    """Mean over the batch of the negative SDR in dB of each example, over sources, channels and time together.
+    """Mean over the batch of the negative SDR in dB, over all sources, channels and samples of an example.
 
-    Definition: the AIMLESS entries of the Sound Demixing Challenge 2023.
+    Source: the AIMLESS entries of the Sound Demixing Challenge 2023.
     """
     signal = targets.square().sum(dim=(1, 2, 3))
     error = (estimates - targets).square().sum(dim=(1, 2, 3))
@@ -137,9 +135,9 @@ def negative_sdr(estimates: Tensor, targets: Tensor) -> Tensor:
 
 
 def masking(outcome: LossValues, weights: Tensor) -> Tensor:
-    """Squared error of complex bins plus ten times one plus the weighted SDR loss of the waveforms.
+    """Squared error of complex bins, plus 10 · (1 + the weighted SDR loss of the waveforms).
 
-    Definition: the multi-domain loss of X-UMX as the AIMLESS entries use it. The weighted SDR loss is
+    Source: the multi-domain loss of X-UMX as the AIMLESS entries use it. The weighted SDR loss is
     ``−α·cos(target, estimate) − (1 − α)·cos(rest, estimated rest)`` with ``α`` the target's share of the energy, per
     window and channel.
     """
@@ -148,21 +146,19 @@ def masking(outcome: LossValues, weights: Tensor) -> Tensor:
 
 
 def combination(outcome: LossValues) -> Tensor:
-    """The mean of :func:`masking` over every sum of one or more sources that is not all of them.
+    """Mean of :func:`masking` over all sums of one or more, but not all, sources.
 
-    Definition: the combination loss of X-UMX; 14 sums for four sources.
+    Source: the combination loss of X-UMX; 14 sums for four sources.
     """
     waves, mixture = outcome.waves(), outcome.mixture_waves[:, None]
     difference = outcome.spectra - outcome.target_spectra
     one = waves.new_ones(1)
 
-    def together(values: Tensor, rows: list[int]) -> Tensor:
+    def summed(values: Tensor, rows: list[int]) -> Tensor:
         return values[:, rows].sum(dim=1, keepdim=True)
 
     losses = [
-        _multi_domain(
-            together(difference, rows), together(waves, rows), together(outcome.target_waves, rows), mixture, one
-        )
+        _multi_domain(summed(difference, rows), summed(waves, rows), summed(outcome.target_waves, rows), mixture, one)
         for rows in _proper_subsets(waves.shape[1])
     ]
     return torch.stack(losses).mean()
@@ -173,8 +169,8 @@ def _proper_subsets(n: int) -> list[list[int]]:
 
 
 def _multi_domain(difference: Tensor, estimates: Tensor, targets: Tensor, mixture: Tensor, weights: Tensor) -> Tensor:
-    """The masking loss of differences of spectra and of waveforms; the mixture is ``[N, 1, channels, samples]``."""
-    # Two real values a complex bin.
+    """Return the masking loss; the mixture is ``[N, 1, channels, samples]``."""
+    # The factor 2 makes it a mean over complex bins.
     bins = 2.0 * torch.mean(difference.square().mean(dim=(2, 3, 4)) * weights)
     rest, estimated_rest = mixture - targets, mixture - estimates
     target_energy, rest_energy = targets.square().sum(-1), rest.square().sum(-1)

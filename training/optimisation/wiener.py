@@ -1,7 +1,7 @@
-"""Wiener filtering of masked spectra in torch, for losses that look through it.
+"""Differentiable multichannel Wiener filter in torch, for losses on its output.
 
-The same filter as :mod:`my_submission.dsp.wiener` without a residual: power and spatial covariance of every source
-come from the masked mixture, the filter from them. Here the whole window is at hand and gradients flow to the masks.
+It is the filter of :mod:`my_submission.dsp.wiener` without a residual, for one whole window: powers and spatial
+covariances are estimated from the masked mixture.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def filtered(masks: Tensor, mixture: Tensor, *, iterations: int = 1) -> Tensor:
     Args:
         masks: float ``[N, sources, channels, bins, frames]``.
         mixture: complex ``[N, channels, bins, frames]``, one or two channels.
-        iterations: how often powers and covariances are estimated; 0 leaves the masked mixture.
+        iterations: number of estimations of powers and covariances; 0 returns the masked mixture.
 
     Returns:
         complex64 ``[N, sources, channels, bins, frames]``.
@@ -50,7 +50,7 @@ def _filtered_once(y: Tensor, x: Tensor) -> Tensor:
 
 
 def _solved(matrices: Tensor, x: Tensor) -> Tensor:
-    """One or two equations in closed form: ``[..., C, C]`` and ``[..., C]`` to ``[..., C]``."""
+    """Solve systems of one or two equations in closed form, ``[..., C, C]`` and ``[..., C]`` to ``[..., C]``."""
     if x.shape[-1] == 1:
         return x / matrices[..., 0]
     (a, b), (c, d) = (row.unbind(-1) for row in matrices.unbind(-2))

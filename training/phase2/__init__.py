@@ -1,1 +1,1 @@
-"""Phase 2: how the estimates of frozen separators are put together, by a Mixer or by shares of a blend."""
+"""Phase 2: fitting of Mixers and blends to the estimates of trained networks, and their scores."""

@@ -1,4 +1,4 @@
-"""How well networks take accompaniments apart: one joint graph, or a network a source, beside a third of the sum."""
+"""Scores on accompaniments, songs without vocals: of joint graphs, networks of one source, and a baseline."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from evaluator.metrics import global_sdr
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
 from my_submission.networks.spectra import from_channels, to_channels
-from my_submission.predictor.core import Predictor
 from my_submission.stems import Waveform
 from training.data.songs import TrainingSong
 from training.data.stems import SILENT_SONG_RMS
-from training.export.joint import ARCHITECTURE, INPUT, OUTPUT
+from training.export.spectral import INPUT, JOINT_ARCHITECTURE, OUTPUT
 from training.modules.whole_songs import separate
 
 SOURCES = ("bass", "drums", "other")
 
 Separator = Callable[[Waveform], Mapping[str, Waveform]]
-"""An accompaniment ``float32 (2, samples)`` to its sources."""
+"""Function of an accompaniment ``float32 (2, samples)``; returns its sources."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Global SDR in dB of each source that a song has.
+    """Global SDR per source of a song.
 
     Attributes:
-        song: its name.
-        system: what estimated the sources.
-        sdr_db: by source; one that is silent throughout is left out.
+        song: name of the song.
+        system: name of the separator.
+        sdr_db: SDR in dB per source that is not silent.
     """
 
     song: str
@@ -43,16 +42,16 @@ class Scores:
 
     @property
     def mean_db(self) -> float:
-        """Over its sources."""
+        """Mean over the sources."""
         return float(np.mean(list(self.sdr_db.values())))
 
 
 def joint_separator(path: Path, *, threads: int | None = None) -> Separator:
-    """The separator of a graph that :func:`training.export.joint.export_joint` wrote.
+    """Return the separator of a joint graph.
 
     Args:
-        path: the graph.
-        threads: processors it may use; onnxruntime's own choice when absent.
+        path: graph written by :func:`training.export.spectral.export_joint`.
+        threads: number of threads; None is the default of ONNX Runtime.
 
     Raises:
         WeightsError: the file is no such graph.
@@ -67,9 +66,9 @@ def joint_separator(path: Path, *, threads: int | None = None) -> Separator:
         bins, frames = session.get_inputs()[0].shape[2:]
         chunking = SpectralChunking(StftGeometry(int(fields["n_fft"]), int(fields["hop"]), bins), frames)
         sources = fields["sources"].split(",")
-    except Exception as error:  # onnxruntime raises many types of its own
+    except Exception as error:  # ONNX Runtime raises many types
         raise WeightsError(
-            f"is no {ARCHITECTURE} graph ({error})", where=path, hint="name an exported graph"
+            f"is no {JOINT_ARCHITECTURE} graph ({error})", where=path, hint="name an exported graph"
         ) from error
 
     def estimate(chunks: Tensor) -> Tensor:
@@ -86,31 +85,26 @@ def joint_separator(path: Path, *, threads: int | None = None) -> Separator:
     return separated
 
 
-def predictor_separator(predictor: Predictor) -> Separator:
-    """The separator of networks of one source each, as the predictor runs them."""
-    return predictor.separate
-
-
 def third(accompaniment: Waveform) -> Mapping[str, Waveform]:
-    """A third of it for every source."""
+    """Return the baseline: a third of the accompaniment for every source."""
     return dict.fromkeys(SOURCES, accompaniment / np.float32(len(SOURCES)))
 
 
 def score(song: TrainingSong, separators: Mapping[str, Separator]) -> list[Scores]:
-    """Scores of each separator on a song's accompaniment, the sum of its bass, drums and other."""
+    """Score separators on a song's accompaniment, the sum of its bass, drums and other."""
     stems = song.stacked(sources=SOURCES)
-    heard = {row: source for row, source in enumerate(SOURCES) if _sounds(stems[row])}
+    audible = {row: source for row, source in enumerate(SOURCES) if _is_audible(stems[row])}
     accompaniment = np.asarray(stems.sum(axis=0), dtype=np.float32)
     found = []
     for system, separator in separators.items():
         estimates = separator(accompaniment)
-        sdr_db = {source: global_sdr(stems[row], estimates[source]) for row, source in heard.items()}
+        sdr_db = {source: global_sdr(stems[row], estimates[source]) for row, source in audible.items()}
         found.append(Scores(song.name, system, sdr_db))
     return found
 
 
 def means(scores: Sequence[Scores]) -> list[Scores]:
-    """Over all songs, for each system in turn: of every source over the songs that have it."""
+    """Return the mean scores of each system, per source over the songs that have it."""
     found = []
     for system in dict.fromkeys(each.system for each in scores):
         of_system = [each.sdr_db for each in scores if each.system == system]
@@ -120,5 +114,5 @@ def means(scores: Sequence[Scores]) -> list[Scores]:
     return found
 
 
-def _sounds(stem: Waveform) -> bool:
+def _is_audible(stem: Waveform) -> bool:
     return bool(np.sqrt(np.mean(np.square(stem, dtype=np.float64))) > SILENT_SONG_RMS)

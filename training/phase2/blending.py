@@ -1,4 +1,4 @@
-"""Shares of two systems in a blend, per source, in closed form."""
+"""Closed-form blend weights of two systems, per source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from my_submission.stems import Waveform
 
 @dataclass(frozen=True)
 class BlendStatistics:
-    """Moments of one source of one song: d = first − second estimate, e = true stem − second estimate.
+    """Moments of one source of a song: d = first − second estimate, e = true stem − second estimate.
 
     Attributes:
         difference: energy of d.
@@ -29,7 +29,7 @@ class BlendStatistics:
 
     @classmethod
     def of(cls, first: Waveform, second: Waveform, stem: Waveform) -> BlendStatistics:
-        """Of two estimates and the true stem, all of one shape."""
+        """Return the moments of two estimates and the true stem, all of one shape."""
         d = first.astype(np.float64) - second
         e = stem.astype(np.float64) - second
         return cls(
@@ -40,20 +40,20 @@ class BlendStatistics:
         )
 
     def sdr(self, share: float) -> float:
-        """Global SDR in dB of ``share · first + (1 − share) · second``."""
+        """Return the global SDR in dB of ``share · first + (1 − share) · second``."""
         error = max(0.0, share * share * self.difference - 2.0 * share * self.agreement + self.error)
         return float(10.0 * np.log10((self.signal + GLOBAL_SDR_EPSILON) / (error + GLOBAL_SDR_EPSILON)))
 
 
 @dataclass(frozen=True)
 class BlendChoice:
-    """What was found for one source.
+    """Blend of one source.
 
     Attributes:
-        share: of the first system, between 0 and 1.
-        held_out_sdr_db: mean over songs, each blended with the share that all others gave.
-        first_sdr_db: of the first system alone.
-        second_sdr_db: of the second.
+        share: share of the first system, between 0 and 1.
+        held_out_sdr_db: leave-one-song-out mean SDR of the blend.
+        first_sdr_db: mean SDR of the first system alone.
+        second_sdr_db: mean SDR of the second system alone.
     """
 
     share: float
@@ -63,7 +63,7 @@ class BlendChoice:
 
 
 def fit_share(songs: Sequence[BlendStatistics]) -> float:
-    """The share of the first system that minimises the squared error over songs of equal weight, between 0 and 1."""
+    """Return the share of the first system, 0 to 1, of least squared error over songs of equal weight."""
     weights = [1.0 / (song.signal + GLOBAL_SDR_EPSILON) for song in songs]
     difference = sum(w * song.difference for w, song in zip(weights, songs, strict=True))
     agreement = sum(w * song.agreement for w, song in zip(weights, songs, strict=True))
@@ -71,13 +71,13 @@ def fit_share(songs: Sequence[BlendStatistics]) -> float:
 
 
 def choose_share(songs: Sequence[BlendStatistics]) -> BlendChoice:
-    """The share over all songs, and what leaving each song out in turn says it is worth.
+    """Return the share over all songs and its leave-one-song-out score.
 
     Raises:
         ValueError: fewer than two songs.
     """
     if len(songs) < 2:
-        raise ValueError("a share that is judged on unseen songs needs at least two songs")
+        raise ValueError("leave-one-out scores need at least two songs")
     held_out = [song.sdr(fit_share([*songs[:index], *songs[index + 1 :]])) for index, song in enumerate(songs)]
     return BlendChoice(
         fit_share(songs),
@@ -88,5 +88,5 @@ def choose_share(songs: Sequence[BlendStatistics]) -> BlendChoice:
 
 
 def choose_shares(songs: Mapping[str, Sequence[BlendStatistics]]) -> dict[str, BlendChoice]:
-    """:func:`choose_share` for every source."""
+    """Return :func:`choose_share` of every source."""
     return {source: choose_share(statistics) for source, statistics in songs.items()}

@@ -1,6 +1,6 @@
-"""The Mixer as a ridge regression, pulled towards "change nothing" as strongly as unseen songs ask for.
+"""The Mixer as a ridge regression towards the identity, with a strength chosen by cross-validation.
 
-Where left and right are to be treated alike, the matrix falls into two of 4 by 5 in the basis of mid and side.
+If left and right are treated alike, the matrix decomposes into two of 4 by 5 for mid and side.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from training.phase2.statistics import N_SOURCES, Matrix, MixerStatistics, mean_
 
 @dataclass(frozen=True)
 class RidgeChoice:
-    """What cross-validation found.
+    """Result of the cross-validation.
 
     Attributes:
-        ridge: the best of the candidates.
-        held_out_sdr_db: candidate to the mean global SDR over sources and left-out songs.
+        ridge: the best candidate.
+        held_out_sdr_db: mean global SDR over sources and left-out songs, per candidate.
     """
 
     ridge: float
@@ -31,12 +31,12 @@ class RidgeChoice:
 def fit_mixer(
     songs: Sequence[MixerStatistics], *, ridge: float, objective: Objective = SONGS_EQUAL
 ) -> npt.NDArray[np.float32]:
-    """The matrix that minimises the squared error over songs.
+    """Return the matrix that minimises the squared error over songs.
 
     Args:
-        songs: their moments.
-        ridge: strength of the pull towards the identity, relative to the mean input power.
-        objective: how much each song counts.
+        songs: moments of the songs.
+        ridge: strength of the ridge towards the identity, relative to the mean input power.
+        objective: weights of the songs.
 
     Returns:
         ``float32 (8, 10)``: rows bassL, bassR … vocalsR, columns the same and mixL, mixR.
@@ -55,7 +55,7 @@ def fit_mixer(
 def choose_ridge(
     songs: Sequence[MixerStatistics], candidates: Sequence[float], *, objective: Objective = SONGS_EQUAL
 ) -> RidgeChoice:
-    """Leave-one-song-out cross-validation: each song is scored with a Mixer fitted to all others.
+    """Choose a ridge by leave-one-song-out cross-validation.
 
     Raises:
         ValueError: fewer than two songs, or no candidate.
@@ -66,29 +66,29 @@ def choose_ridge(
     for ridge in candidates:
         scores = []
         for index, song in enumerate(songs):
-            others = [other for place, other in enumerate(songs) if place != index]
+            others = [other for position, other in enumerate(songs) if position != index]
             scores.append(song.sdr(fit_mixer(others, ridge=ridge, objective=objective)))
         held_out[ridge] = float(np.mean(list(mean_sdr(scores).values())))
     return RidgeChoice(max(held_out, key=lambda ridge: held_out[ridge]), held_out)
 
 
 def _part(moments: npt.NDArray[np.float64], sign: float) -> Matrix:
-    """Moments of left + sign · right, from moments by source and channel."""
+    """Return the moments of left + sign · right, from moments by source and channel."""
     return np.asarray(moments[:, 0, :, 0] + moments[:, 1, :, 1] + sign * (moments[:, 0, :, 1] + moments[:, 1, :, 0]))
 
 
 def _ridge(gram: Matrix, cross: Matrix, ridge: float) -> Matrix:
-    """The minimiser of the squared error plus the distance to the identity, of the shape of ``cross``."""
+    """Return the minimiser of squared error plus distance to the identity, in the shape of ``cross``."""
     pull = ridge * np.trace(gram) / len(gram)
-    if np.trace(gram) == 0.0:  # a mono corpus has no side signal to learn from
+    if np.trace(gram) == 0.0:  # mono songs have no side signal
         return np.eye(*cross.shape)
-    pulled = gram + pull * np.eye(len(gram))
-    wanted = cross + pull * np.eye(*cross.shape)
-    return np.asarray(np.linalg.lstsq(pulled, wanted.T, rcond=None)[0].T)
+    regularised = gram + pull * np.eye(len(gram))
+    target = cross + pull * np.eye(*cross.shape)
+    return np.asarray(np.linalg.lstsq(regularised, target.T, rcond=None)[0].T)
 
 
 def _left_right(mid: Matrix, side: Matrix) -> npt.NDArray[np.float32]:
-    """The two matrices of mid and side as one over interleaved left and right channels."""
+    """Combine the matrices of mid and side into one over interleaved left and right channels."""
     same, other = (mid + side) / 2.0, (mid - side) / 2.0
     matrix = np.kron(same, np.eye(2)) + np.kron(other, np.eye(2)[::-1])
     return np.asarray(matrix, dtype=np.float32)

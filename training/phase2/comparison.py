@@ -1,4 +1,4 @@
-"""The ways to a Mixer side by side, on songs that none of them was fitted to."""
+"""Comparison of the methods that fit a Mixer, on held-out songs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from training.phase2.separated import SeparatedSong
 from training.phase2.statistics import mean_sdr, total, unchanged
 
 TOLERANCE = 1e-5
-"""Of the converged descent, where the settings name none."""
+"""Default tolerance of the converged descent."""
 
 
 @dataclass(frozen=True)
 class ComparedMixer:
-    """One way and what it is worth.
+    """Scores of one method.
 
     Attributes:
-        name: of the way.
+        name: name of the method.
         sdr_db: mean global SDR per source over the held-out songs.
-        excess: what the descent's objective is above its least, on the songs fitted to, as a share of the least.
+        excess: relative excess of the descent's objective over its minimum, on the fitted songs.
     """
 
     name: str
@@ -34,16 +34,16 @@ class ComparedMixer:
 
 @dataclass(frozen=True)
 class MixerComparison:
-    """All ways.
+    """Scores of all methods.
 
     Attributes:
         fitted: names of the songs fitted to.
         judged: names of the held-out songs.
         without: no Mixer.
-        published: RMSprop over so many epochs at a constant rate, the last epoch.
-        converged: RMSprop with all windows in every step, until it has converged; batches would end a little aside.
-        closed_form: least squares with the descent's objective and no ridge, which is where the descent should end.
-        ridge: the ridge that leaving songs out chose, with the objective of the closed form.
+        published: RMSprop for a number of epochs at a constant rate, last epoch.
+        converged: RMSprop on full batches until convergence.
+        closed_form: least squares with the descent's objective and no ridge, the limit of the descent.
+        ridge: cross-validated ridge with the objective of the closed form.
     """
 
     fitted: tuple[str, ...]
@@ -56,15 +56,15 @@ class MixerComparison:
 
     @property
     def disagreement_db(self) -> float:
-        """The largest difference over sources between the converged descent and the closed form."""
+        """Maximum difference over sources between the converged descent and the closed form."""
         pairs = [(self.converged.sdr_db[source], sdr) for source, sdr in self.closed_form.sdr_db.items()]
         return max(abs(one - other) for one, other in pairs)
 
 
 def compare(songs: Sequence[SeparatedSong], settings: MixerSettings) -> MixerComparison:
-    """Fits every way to the songs that are not held out, and judges them on those that are.
+    """Fit all methods to the songs that are not held out, and score them on the held-out ones.
 
-    Nothing is chosen on the held-out songs, no best epoch either.
+    Nothing is selected on the held-out songs, not even the best epoch.
 
     Raises:
         SettingsError: no song is held out, or all are.

@@ -1,7 +1,6 @@
-"""The Mixer by gradient descent: as published, RMSprop over random batches of windows, or the same until it converges.
+"""The Mixer by gradient descent: RMSprop over random batches of windows, as published or until convergence.
 
-The gradients come from the windows' moments, which hold all that the squared error depends on: they equal those of
-the waveforms, at no cost.
+The gradients are computed from the windows' second moments, which determine the squared error exactly.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from training.phase2.statistics import N_INPUTS, N_OUTPUTS, MixerStatistics, mea
 logger = logging.getLogger(__name__)
 
 MAX_ROUNDS = 12
-"""Of a descent that is to converge; the last one has 2048 times the epochs of the first."""
+"""Maximum rounds of a converging descent; each has twice the epochs of the previous one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DescentSettings:
-    """How the Mixer descends; the defaults are the published values, but for ``start``.
+    """Settings of the descent; the defaults are the published values, except ``start``.
 
     Attributes:
-        learning_rate: of RMSprop at torch's defaults.
-        batch: windows of a step.
-        epochs: at the published, constant rate; of the first round where there is a tolerance.
-        seed: of the order of windows, and of random weights.
-        start: ``identity`` changes nothing; ``random`` is a linear layer as torch draws it, as published.
-        tolerance: when given, the rate falls to zero over a round of epochs, and rounds follow one another, each twice
-            as long, until one lowers the error over all windows by less than this share.
+        learning_rate: rate of RMSprop, at torch's other defaults.
+        batch: windows per step.
+        epochs: epochs at a constant rate, as published; with a tolerance, epochs of the first round.
+        seed: seed of the order of windows and of random weights.
+        start: ``identity``, or ``random`` for torch's initial weights of a linear layer, as published.
+        tolerance: if given, the descent runs in rounds, each twice as long as the previous one, with the rate falling
+            to zero over a round, until a round reduces the error by less than this share.
     """
 
     learning_rate: float = 0.003
@@ -57,17 +56,17 @@ def descend(
     *,
     validation: Sequence[MixerStatistics] = (),
 ) -> npt.NDArray[np.float32]:
-    """The Mixer ``float32 (8, 10)`` after the epoch with the best mean SDR over the validation songs, or the last one.
+    """Return the Mixer ``float32 (8, 10)`` of the epoch with the best mean SDR over the validation songs, or the last.
 
     Args:
         windows: moments of the training windows.
-        settings: rate, batch, epochs.
-        validation: moments of whole songs; only for a descent without tolerance, since a converged one has one end.
+        settings: settings of the descent.
+        validation: moments of whole songs; not for a descent with tolerance.
     """
     descent = _Descent(windows, settings)
     if settings.tolerance is not None:
         if validation:
-            raise ValueError(f"no epoch is chosen from a descent that converges: tolerance={settings.tolerance}")
+            raise ValueError(f"a converging descent has no best epoch: tolerance={settings.tolerance}")
         return _converged(descent, settings.epochs, settings.learning_rate, settings.tolerance)
     best, best_sdr = unchanged(), -np.inf
     for _ in range(settings.epochs):
@@ -80,7 +79,7 @@ def descend(
 
 
 def _converged(descent: _Descent, first_epochs: int, learning_rate: float, tolerance: float) -> npt.NDArray[np.float32]:
-    """The Mixer after rounds of falling rates, of which the last made no difference."""
+    """Return the Mixer after rounds of falling rates, until one no longer reduces the error."""
     error = np.inf
     for number in range(MAX_ROUNDS):
         epochs = first_epochs << number
@@ -95,28 +94,28 @@ def _converged(descent: _Descent, first_epochs: int, learning_rate: float, toler
 
 
 class _Descent:
-    """Weights, optimiser and order of windows, between epochs."""
+    """State of the descent: weights, optimiser and order of windows."""
 
     def __init__(self, windows: Sequence[MixerStatistics], settings: DescentSettings) -> None:
         self._rng = np.random.default_rng(settings.seed)
         self._batch = settings.batch
         self._gram, self._cross = np.stack([w.gram for w in windows]), np.stack([w.cross for w in windows])
         self._whole = total(windows)
-        self._window_samples = self._whole.n_samples / len(windows)  # so that those of a shorter window count no more
+        self._window_samples = self._whole.n_samples / len(windows)  # gives samples of shorter windows the same weight
         self._weight = torch.nn.Parameter(torch.from_numpy(_first_weights(settings)))
         self._optimiser = torch.optim.RMSprop([self._weight])
 
     @property
     def matrix(self) -> npt.NDArray[np.float32]:
-        """``(8, 10)``."""
+        """Current Mixer ``(8, 10)``."""
         return self._weight.detach().numpy().astype(np.float32)
 
     def error(self) -> float:
-        """Squared error over all windows."""
+        """Return the squared error over all windows."""
         return float(self._whole.error_energy(self._weight.detach().numpy()).sum())
 
     def epoch(self, learning_rate: float) -> None:
-        """A step for every batch, in random order."""
+        """Do one step per batch, in random order."""
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate
         order = self._rng.permutation(len(self._gram))
@@ -138,6 +137,6 @@ def _first_weights(settings: DescentSettings) -> npt.NDArray[np.float64]:
 def _gradient(
     weight: torch.Tensor, gram: npt.NDArray[np.float64], cross: npt.NDArray[np.float64], n_samples: float
 ) -> torch.Tensor:
-    """Of the mean squared error over the windows' samples and the eight channels."""
+    """Return the gradient of the mean squared error over samples and channels."""
     slope = weight @ torch.from_numpy(gram) - torch.from_numpy(cross)
     return 2.0 * slope / (n_samples * N_OUTPUTS)

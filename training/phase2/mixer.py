@@ -1,4 +1,4 @@
-"""One Mixer from separated songs: which method, how it does on songs it was not fitted to, its file."""
+"""Fitting of a Mixer to separated songs, its scores on held-out songs, and its file."""
 
 from __future__ import annotations
 
@@ -29,18 +29,17 @@ WEIGHT_KEY = "linear.weight"
 
 @dataclass(frozen=True, kw_only=True)
 class MixerSettings:
-    """Phase 2.
+    """Settings of phase 2.
 
     Attributes:
-        method: ``closed-form`` is a ridge regression, its strength chosen by leaving songs out; ``rmsprop`` is the
-            published descent.
-        objective: how much each song counts; when absent, every sample the same for the published descent, and every
-            song the same for the closed form.
-        ridges: candidates of the ridge's strength; the last is as good as no Mixer, for when none helps.
-        window_samples: of one window; 261 120 less 8192 at each side, as published.
-        descent: of the method rmsprop.
-        held_out: names of songs that are scored and not fitted to; ``musdb18`` stands for its 14.
-        licence: of the Mixer, for the manifest.
+        method: ``closed-form`` is a cross-validated ridge regression, ``rmsprop`` the published descent.
+        objective: weights of the songs; by default, the published descent weighs all samples equally, the closed form
+            all songs.
+        ridges: candidates for the strength of the ridge; the last one is practically no Mixer.
+        window_samples: samples per window; 261 120 less 8192 at each side, as published.
+        descent: settings of the method rmsprop.
+        held_out: names of songs that are scored but not fitted to; ``musdb18`` stands for its 14.
+        licence: licence of the Mixer, for the manifest.
     """
 
     method: Method = "closed-form"
@@ -57,25 +56,25 @@ class MixerSettings:
 
     @property
     def held_out_songs(self) -> frozenset[str]:
-        """Names of held-out songs, with names of lists expanded."""
+        """Names of held-out songs, with list names expanded."""
         return expanded(self.held_out)
 
     def objective_of(self, method: Method) -> Objective:
-        """What is minimised by a method."""
+        """Return the objective of a method."""
         return self.objective or {"closed-form": SONGS_EQUAL, "rmsprop": AS_PUBLISHED}[method]
 
 
 @dataclass(frozen=True)
 class FittedMixer:
-    """A Mixer and what it is worth.
+    """A Mixer and its scores.
 
     Attributes:
-        matrix: ``float32 (8, 10)``.
-        ridge: strength chosen; None for the descent.
-        without_db: mean global SDR per source of the estimates as they are, over the judged songs.
-        with_db: the same after the Mixer.
-        judged: names of the songs judged on.
-        is_held_out: whether the Mixer was not fitted to these songs.
+        matrix: the Mixer, ``float32 (8, 10)``.
+        ridge: chosen strength of the ridge; None for the descent.
+        without_db: mean global SDR per source without the Mixer, over the scored songs.
+        with_db: mean global SDR per source with the Mixer.
+        judged: names of the scored songs.
+        is_held_out: whether the scored songs were held out.
     """
 
     matrix: npt.NDArray[np.float32]
@@ -87,7 +86,7 @@ class FittedMixer:
 
 
 def fit(songs: Sequence[SeparatedSong], settings: MixerSettings) -> FittedMixer:
-    """Fits to all songs that are not held out, and judges on those that are, or on all where none is.
+    """Fit a Mixer to the songs that are not held out, and score it on the held-out ones, or on all if there are none.
 
     Raises:
         SettingsError: no song is left to fit to.
@@ -114,10 +113,10 @@ def fit(songs: Sequence[SeparatedSong], settings: MixerSettings) -> FittedMixer:
 def divided(
     songs: Sequence[NamedSong], settings: MixerSettings, *, needs_judges: bool = False
 ) -> tuple[list[NamedSong], list[NamedSong]]:
-    """The songs to fit to and those that are held out, which may be none unless they are needed.
+    """Split songs into those to fit to and held-out ones.
 
     Raises:
-        SettingsError: no song is left for one of the two.
+        SettingsError: there is no song to fit to, or no held-out song although it is needed.
     """
     held_out = settings.held_out_songs
     fitted = [song for song in songs if song.name not in held_out]
@@ -136,13 +135,13 @@ def fit_by_descent(
     *,
     validation: Sequence[MixerStatistics] = (),
 ) -> npt.NDArray[np.float32]:
-    """The Mixer ``float32 (8, 10)`` of a descent over the songs' windows; the best epoch on the validation songs."""
+    """Return the Mixer ``float32 (8, 10)`` of a descent over the songs' windows."""
     windows = settings.objective_of("rmsprop").windows([song.windows for song in songs])
     return descend(windows, descent, validation=validation)
 
 
 def fit_by_ridge(songs: Sequence[SeparatedSong], settings: MixerSettings) -> tuple[float, npt.NDArray[np.float32]]:
-    """The ridge that leaving songs out asks for, or the middle one for a single song, and its Mixer."""
+    """Return the cross-validated ridge, or the middle candidate for a single song, and its Mixer."""
     wholes, objective = [total(song.windows) for song in songs], settings.objective_of("closed-form")
     ridge = settings.ridges[len(settings.ridges) // 2]
     if len(songs) > 1:
@@ -151,6 +150,6 @@ def fit_by_ridge(songs: Sequence[SeparatedSong], settings: MixerSettings) -> tup
 
 
 def save_mixer(matrix: npt.NDArray[np.float32], path: Path) -> None:
-    """Writes the published format, a torch zip with the key ``linear.weight``, in one step."""
+    """Write a Mixer in the published format, a torch zip with the key ``linear.weight``."""
     with written_whole(path) as partial, partial.open("wb") as file:
         torch.save({WEIGHT_KEY: torch.from_numpy(np.ascontiguousarray(matrix))}, file)

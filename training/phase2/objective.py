@@ -1,4 +1,4 @@
-"""What a Mixer is fitted to: the squared error over windows, and how much each song and channel counts in it."""
+"""Objective of the Mixer: the weighted squared error over windows."""
 
 from __future__ import annotations
 
@@ -10,29 +10,28 @@ import numpy as np
 from training.phase2.statistics import MixerStatistics, total
 
 SILENCE = 1e-9
-"""Least energy a song is divided by."""
+"""Minimum energy that a song is divided by."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """The squared error that is minimised; the defaults are those of the published descent.
+    """Weights of songs and channels in the squared error; the defaults are the published ones.
 
     Attributes:
-        is_equal: songs count the same, whatever their level and length; otherwise every sample does, so that loud and
-            long songs count more.
-        is_mirrored: every song counts as it is and with left and right swapped, so that the Mixer treats both alike.
+        is_equal: weigh all songs equally; otherwise loud and long songs have more weight.
+        is_mirrored: add every song with left and right swapped, so that the Mixer treats both alike.
     """
 
     is_equal: bool = False
     is_mirrored: bool = False
 
     def windows(self, songs: Sequence[Sequence[MixerStatistics]]) -> list[MixerStatistics]:
-        """All windows of all songs, as they count."""
-        weighed = [window.scaled(w) for song, w in zip(songs, self._weights(songs), strict=True) for window in song]
-        return [window.mirrored() for window in weighed] if self.is_mirrored else weighed
+        """Return the weighted windows of all songs."""
+        weighted = [window.scaled(w) for song, w in zip(songs, self._weights(songs), strict=True) for window in song]
+        return [window.mirrored() for window in weighted] if self.is_mirrored else weighted
 
     def _weights(self, songs: Sequence[Sequence[MixerStatistics]]) -> list[float]:
-        """Of every song's power, about 1 for one of mean energy."""
+        """Return the weight of every song, about 1 for mean energy."""
         if not self.is_equal:
             return [1.0] * len(songs)
         energies = [total(song).mixture_energy for song in songs]
@@ -41,4 +40,4 @@ class Objective:
 
 AS_PUBLISHED = Objective()
 SONGS_EQUAL = Objective(is_equal=True, is_mirrored=True)
-"""For few songs of different loudness."""
+"""Objective for few songs of different loudness."""

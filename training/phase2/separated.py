@@ -1,4 +1,4 @@
-"""Songs through frozen separators: the graphs of a models folder, run as the predictor runs them."""
+"""Separation of songs with the networks of a models folder, for fitting on their estimates."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SeparatedSong:
-    """A song as the Mixer sees it.
+    """Moments of a separated song.
 
     Attributes:
-        name: of the song.
+        name: name of the song.
         windows: moments of consecutive windows of the estimates, the mixture and the true stems.
     """
 
@@ -35,10 +35,10 @@ class SeparatedSong:
 
 
 def network_predictor(models: Path, family: str, *, device: str = "auto") -> Predictor:
-    """The networks ``<family>/<source>`` of a models folder alone, without Mixer or blend.
+    """Return a predictor of the networks ``<family>/<source>`` alone, without Mixer or blend.
 
     Raises:
-        UnknownNameError: the folder has no such network.
+        UnknownNameError: the folder lacks such a network.
         WeightsError: a file is missing or damaged.
     """
     networks = SpectralRecipe({source: f"{family}/{source}" for source in MUSIC_SOURCES})
@@ -48,7 +48,7 @@ def network_predictor(models: Path, family: str, *, device: str = "auto") -> Pre
 
 
 def estimates_of(predictor: Predictor, stems: Waveform) -> Waveform:
-    """The Mixer's inputs ``float32 (5, 2, samples)`` for true stems ``(4, 2, samples)``, whose sum is separated."""
+    """Separate the sum of true stems ``(4, 2, samples)``; returns the Mixer's inputs ``float32 (5, 2, samples)``."""
     mixture = np.asarray(stems.sum(axis=0), dtype=np.float32)
     return mixer_inputs(stack_stems(predictor.separate(mixture), MUSIC_SOURCES), mixture)
 
@@ -56,7 +56,7 @@ def estimates_of(predictor: Predictor, stems: Waveform) -> Waveform:
 def separate_songs(
     predictor: Predictor, songs: Sequence[TrainingSong], *, window_samples: int
 ) -> Iterator[SeparatedSong]:
-    """Every song in turn, separated once and kept as moments of its windows."""
+    """Separate songs one by one; yields the moments of their windows."""
     for song in songs:
         stems = song.stacked()
         logger.info("separating %s (%.0f s)", song.name, stems.shape[-1] / 44_100)

@@ -1,1 +1,1 @@
-"""Experiments as files: strict TOML tables, one frozen value each."""
+"""Configuration files: strict TOML tables read into frozen dataclasses."""

@@ -1,4 +1,4 @@
-"""Configuration files: found by name, built on a base, changed by ``key=value`` on the command line."""
+"""Configuration files: lookup by name, inheritance from a base, ``key=value`` overrides."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ T = TypeVar("T")
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 BASE = "base"
-"""Key of a file that names the file it changes, relative to itself."""
+"""Key that names the base of a file, relative to it."""
 
 
 def experiment_names(root: Path = CONFIGS) -> list[str]:
-    """Names of the configurations, such as ``kuielab-a/vocals``; files that only serve as a base begin with ``_``."""
+    """Return the names of the configurations, such as ``kuielab-a/vocals``; files starting with ``_`` are bases."""
     paths = sorted(path.relative_to(root) for path in root.rglob("*.toml") if not path.name.startswith("_"))
     return [path.with_suffix("").as_posix() for path in paths]
 
 
 def load(kind: type[T], name: str, overrides: Sequence[str] = (), *, root: Path = CONFIGS) -> T:
-    """The settings of a configuration file.
+    """Load the settings of a configuration file.
 
     Args:
-        kind: the dataclass it describes.
-        name: of a file below ``root``, or a path that ends in ``.toml``.
-        overrides: ``dotted.key=value`` with a TOML value; bare words are taken as text.
+        kind: the dataclass to load.
+        name: name of a file below ``root``, or a path that ends in ``.toml``.
+        overrides: ``dotted.key=value`` with a TOML value; bare words are strings.
         root: folder of configurations.
 
     Raises:
-        SettingsError: there is no such file, key or value.
+        SettingsError: a file, key or value is unknown or invalid.
     """
     table = read_table(find(name, root))
     for override in overrides:
@@ -42,10 +42,10 @@ def load(kind: type[T], name: str, overrides: Sequence[str] = (), *, root: Path 
 
 
 def find(name: str, root: Path = CONFIGS) -> Path:
-    """The file of a configuration.
+    """Return the path of a configuration file.
 
     Raises:
-        SettingsError: there is none; near names are given.
+        SettingsError: there is none; the message has similar names.
     """
     path = Path(name) if name.endswith(".toml") else root / f"{name}.toml"
     if not path.is_file():
@@ -56,11 +56,11 @@ def find(name: str, root: Path = CONFIGS) -> Path:
 
 
 def read_table(path: Path, *, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The table of a file, laid over that of its base.
+    """Read the table of a file, merged over that of its base.
 
     Args:
         path: the file.
-        above: files that are built on this one.
+        above: files that inherit from this one.
 
     Raises:
         SettingsError: a file is missing or is not TOML.
@@ -68,11 +68,11 @@ def read_table(path: Path, *, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     try:
         table = read_toml(path)
     except FileNotFoundError as error:
-        raise SettingsError("is not there", where=path, hint="mend the key base that names it") from error
+        raise SettingsError("does not exist", where=path, hint="correct the key base that names it") from error
     except OSError as error:
         raise SettingsError(f"cannot be read ({error.strerror})", where=path, hint="check its permissions") from error
     except DocumentError as error:
-        raise SettingsError(f"is not TOML ({error})", where=path, hint="mend that line") from error
+        raise SettingsError(f"is not TOML ({error})", where=path, hint="correct that line") from error
     base = table.pop(BASE, None)
     if base is None:
         return table
@@ -80,12 +80,12 @@ def read_table(path: Path, *, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise SettingsError("its base is no path", where=path, hint='write base = "FILE.toml"')
     file = path.parent / base
     if file.resolve() in {known.resolve() for known in (*above, path)}:
-        raise SettingsError(f"is built on itself by way of {base}", where=path, hint="mend the key base")
+        raise SettingsError(f"inherits from itself through {base}", where=path, hint="correct the key base")
     return merged(read_table(file, above=(*above, path)), table)
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``above`` laid over ``below``, table by table; a table of another ``kind`` replaces the one below."""
+    """Merge ``above`` over ``below`` recursively; a table of another ``kind`` replaces the one below."""
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)

@@ -1,1 +1,0 @@
-"""What happens beside the training step: averaging, graphs, notes on the log."""
