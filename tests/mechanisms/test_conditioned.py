@@ -381,5 +381,5 @@ def test_a_graph_is_held_to_what_single_precision_can_do(tmp_path: Path, monkeyp
     monkeypatch.setattr(exporter, "_parity_db", lambda *_: 60.0)
     with pytest.raises(ValueError, match=r"60\.0 dB from the module, expected 100"):
         export()
-    monkeypatch.setattr(exporter, "_own_db", lambda *_: 65.0)
+    monkeypatch.setattr(exporter, "_precision_db", lambda *_: 65.0)
     assert export() == 60.0

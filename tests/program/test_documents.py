@@ -304,7 +304,7 @@ def test_hostile_settings_of_a_training_run(tmp_path: Path) -> None:
     one, two = tmp_path / "one.toml", tmp_path / "two.toml"
     one.write_text('base = "two.toml"', encoding="utf-8")
     two.write_text('base = "./one.toml"', encoding="utf-8")
-    with pytest.raises(SettingsError, match="is built on itself"):
+    with pytest.raises(SettingsError, match="inherits from itself"):
         read_table(one)
     for base in ("7", "[1]", '"a\\u0000b"'):
         one.write_text(f"base = {base}", encoding="utf-8")

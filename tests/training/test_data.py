@@ -95,7 +95,7 @@ def test_formats_that_are_decoded_from_the_beginning(
         write_audio(path, wave)
     with caplog.at_level(logging.WARNING):
         stem = read_collection(tmp_path / "c").songs[0].stems["bass"]
-    assert f"1 stems are {path.suffix}, decoded from their beginning" in caplog.text
+    assert f"1 stems are {path.suffix}, decoded from the start" in caplog.text
     assert stem.n_samples == pytest.approx(wave.shape[1], abs=4_000)
     whole = stem.window(0, stem.n_samples)
     assert np.corrcoef(whole[0, 5_000:300_000], wave[0, 5_000:300_000])[0, 1] > 0.99
@@ -128,10 +128,10 @@ def test_an_example_tells_what_it_is_made_of(spooled: Path, tmp_path: Path) -> N
     """The stems of its sources in turn, doubled ones twice, absent ones not; from one song where they are together."""
     settings = AugmentSettings(doubled={"bass": 0.999999}, absent={"vocals": 0.999999})
     dataset = remix([read_collection(spooled)], tmp_path, settings)
-    assert [stem.source for stem in dataset.heard(3)] == ["bass", "bass", "drums", "other"]
+    assert [stem.source for stem in dataset.stems_of(3)] == ["bass", "bass", "drums", "other"]
     together = remix([read_collection(spooled)], tmp_path, AugmentSettings(coherent=1.0))
-    assert len({stem.song for stem in together.heard(0)}) == 1
-    assert len(together.heard(0)) == 4
+    assert len({stem.song for stem in together.stems_of(0)}) == 1
+    assert len(together.stems_of(0)) == 4
 
 
 def test_a_song_may_lack_sources(tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_only_songs_with_a_balance_keep_it(tmp_path: Path) -> None:
     settings = AugmentSettings(coherent=1.0, level_db=0.0, coherent_level_db=0.0, level_offset_db={"vocals": -20.0})
     write_audio_song(tmp_path / "d" / "band", ["bass", "drums", "other"])
     both = [read_collection(tmp_path / name) for name in "cd"]
-    assert {stem.song for number in range(9) for stem in remix(both, tmp_path, settings).heard(number)} == {"band"}
+    assert {stem.song for number in range(9) for stem in remix(both, tmp_path, settings).stems_of(number)} == {"band"}
     write_audio_song(tmp_path / "e" / "bass", ["bass"])
     write_audio_song(tmp_path / "e" / "other", ["other"])
     with pytest.raises(InputError, match="2 of bass, drums, other"):

@@ -181,7 +181,7 @@ def test_a_descent_that_does_not_converge_says_so(caplog: pytest.LogCaptureFixtu
     settings = DescentSettings(tolerance=1e-12, epochs=1, learning_rate=1e-7)
     descend([moments(inputs, stems)], settings)
     assert "has not converged" in caplog.text
-    with pytest.raises(ValueError, match="no epoch is chosen"):
+    with pytest.raises(ValueError, match="has no best epoch"):
         descend([moments(inputs, stems)], settings, validation=[moments(inputs, stems)])
 
 

@@ -18,7 +18,7 @@ from training.experiment import DataSettings
 from training.modules.base import module_settings
 from training.modules.registry import experiment_from_table, load_experiment
 from training.modules.tfc_tdf import TfcTdfSettings
-from training.optimisation.optimisers import AdamW, Constant, Cosine, RmsProp, Trapezoid
+from training.optimisation.optimisers import AdamW, Constant, RmsProp, Trapezoid
 from training.phase2.mixer import MixerSettings
 from training.phase2.objective import Objective
 from training.settings.files import CONFIGS, experiment_names, load, merged, read_table
@@ -226,13 +226,6 @@ def test_a_trapezoid_rises_stays_and_falls() -> None:
     assert factors[4:] == sorted(factors[4:], reverse=True)
     with pytest.raises(ValueError, match="negative"):
         Trapezoid(warmup_steps=-1)
-
-
-def test_a_cosine_rises_and_falls_to_its_floor() -> None:
-    factors = [Cosine(warmup_steps=4, floor=0.1).factor(step, 24) for step in range(25)]
-    assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
-    assert factors[14] == pytest.approx(0.55)
-    assert factors[24] == pytest.approx(0.1)
 
 
 def test_optimisers_take_their_values() -> None:
