@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -69,17 +69,22 @@ class AudioInfo:
             object.__setattr__(self, "declared_seconds", self.samples / self.sample_rate)
 
 
-class Decoder(Protocol):
-    """An open audio file."""
+class Decoder(ABC):
+    """An open audio file.
 
-    @property
-    def info(self) -> AudioInfo:
-        """Facts of the file."""
+    Attributes:
+        info: facts of the file.
+    """
+
+    info: AudioInfo
+    _notes: list[str]
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes on how the file was read, one clause each; complete after the last block."""
+        return tuple(self._notes)
 
+    @abstractmethod
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
         """Yield all samples in blocks float32 (channels, n) of at most ``block_samples``.
 
@@ -87,6 +92,7 @@ class Decoder(Protocol):
             InputError: the file turns out to be damaged or cut.
         """
 
+    @abstractmethod
     def close(self) -> None:
         """Close the file."""
 

@@ -14,7 +14,7 @@ from my_submission.errors import InputError
 from my_submission.stems import Waveform
 
 
-class JoinedDecoder:
+class JoinedDecoder(Decoder):
     """Decoder of one recording after another, resampled to one rate, with mono copied to stereo where both occur.
 
     Args:
@@ -33,17 +33,7 @@ class JoinedDecoder:
             with closing(self._open(number)) as decoder:
                 infos.append(decoder.info)
         self._infos = tuple(infos)
-        self._info = self._describe()
-
-    @property
-    def info(self) -> AudioInfo:
-        """Facts of the file: the rate of its first recording, the largest number of channels."""
-        return self._info
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Notes on their number, and those of each recording."""
-        return tuple(self._notes)
+        self.info = self._describe()
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
         """Yield the samples of all recordings in blocks float32 (channels, n)."""
@@ -77,11 +67,11 @@ class JoinedDecoder:
 
     def _all_blocks(self, block_samples: int) -> Iterator[Waveform]:
         for number, info in enumerate(self._infos):
-            resampler = StreamResampler(info.sample_rate, self._info.sample_rate, channels=self._info.channels)
+            resampler = StreamResampler(info.sample_rate, self.info.sample_rate, channels=self.info.channels)
             with closing(self._open(number)) as decoder:
                 try:
                     for block in decoder.blocks(block_samples):
-                        yield resampler.push(np.broadcast_to(block, (self._info.channels, block.shape[1])))
+                        yield resampler.push(np.broadcast_to(block, (self.info.channels, block.shape[1])))
                 except InputError as error:
                     raise self._named(number, error) from error
                 yield resampler.finish()

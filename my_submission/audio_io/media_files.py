@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from my_submission.audio_io.decoder import (
     AudioInfo,
+    Decoder,
     ReadOptions,
     cut_error,
     damaged_error,
@@ -48,7 +49,7 @@ _MAX_LOST_SECONDS, _MAX_LOST_SHARE = 0.25, 0.01
 """Limits on the undecodable part of such a stream, of which the larger holds."""
 
 
-class MediaDecoder:
+class MediaDecoder(Decoder):
     """Decoder that uses FFmpeg.
 
     Args:
@@ -79,20 +80,10 @@ class MediaDecoder:
             self._frames = self._decode()
             self._first = next(self._frames, None)
             self._downmix = self._new_downmix() if options.downmix else None
-            self._info = self._describe()
+            self.info = self._describe()
         except BaseException:
             self.close()
             raise
-
-    @property
-    def info(self) -> AudioInfo:
-        """Facts of the file; its length is known only after decoding."""
-        return self._info
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Notes on the track, the downmix and lost frames."""
-        return tuple(self._notes)
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
         """Yield the samples in blocks float32 (channels, n); InputError where the file is damaged or cut."""
@@ -109,7 +100,7 @@ class MediaDecoder:
             self._check_frame(frame, n_decoded)
             yield self._samples(frame, n_decoded)
             n_decoded += frame.samples
-        self._check_end(n_decoded / self._info.sample_rate)
+        self._check_end(n_decoded / self.info.sample_rate)
 
     def _decode(self) -> Iterator[Any]:
         seconds = 0.0
@@ -154,7 +145,7 @@ class MediaDecoder:
         yield from self._frames
 
     def _check_frame(self, frame: Any, n_decoded: int) -> None:
-        rate = self._info.sample_rate
+        rate = self.info.sample_rate
         if frame.sample_rate != rate or frame.layout.nb_channels != self._source_channels:
             raise InputError(
                 f"sample rate or channels change after {n_decoded / rate:.3f} s",
@@ -166,7 +157,7 @@ class MediaDecoder:
         try:
             samples = _to_float(frame)
         except self._errors as error:
-            raise self._broken(n_decoded / self._info.sample_rate, error) from error
+            raise self._broken(n_decoded / self.info.sample_rate, error) from error
         return samples if self._downmix is None else self._downmix(samples)
 
     def _new_downmix(self) -> Downmix | None:
@@ -202,7 +193,7 @@ class MediaDecoder:
         """Compare the decoded length with the stated one, and note frames that could not be decoded."""
         declared = self._declared_seconds()
         is_exact = self._container.format.name in _EXACT_LENGTHS
-        slack = 1 / self._info.sample_rate if is_exact else _DURATION_SLACK_SECONDS
+        slack = 1 / self.info.sample_rate if is_exact else _DURATION_SLACK_SECONDS
         if declared is not None and seconds < declared - slack:
             raise cut_error(self._path, f"its audio ends after {seconds:.3f} s of {declared:.3f} s")
         if self._n_lost:

@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder
 from my_submission.audio_io.decoder import DEFAULT_READ_OPTIONS, ReadOptions
-from my_submission.audio_io.sample_store import DiskStore, MemoryStore, SampleStore, new_store
+from my_submission.audio_io.sample_store import ClosingContext, DiskStore, MemoryStore, SampleStore, new_store
 from my_submission.audio_io.statistics import MixtureStatistics, StatisticsAccumulator
 from my_submission.dsp.resampling import StreamResampler, resampled_length
 from my_submission.errors import InputError
@@ -30,7 +29,7 @@ _FIRST_SAMPLES = 8 * BLOCK_SAMPLES
 
 
 @dataclass(frozen=True)
-class Mixture:
+class Mixture(ClosingContext):
     """A song ready to be separated; closing it closes its store.
 
     Attributes:
@@ -56,14 +55,6 @@ class Mixture:
     def close(self) -> None:
         """Close the store."""
         self.store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def load_mixture(

@@ -10,7 +10,6 @@ import os
 import tempfile
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
@@ -55,7 +54,21 @@ class SampleStore(Protocol):
         """Release the samples."""
 
 
-class MemoryStore:
+class ClosingContext:
+    """Base of context managers that close themselves at the end of the with block."""
+
+    def close(self) -> None:
+        """Release the resources."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class MemoryStore(ClosingContext):
     """Samples in memory.
 
     Args:
@@ -109,14 +122,8 @@ class MemoryStore:
         """Release the samples."""
         self._array, self._is_own = np.zeros((self.channels, 0), np.float32), True
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class DiskStore:
+class DiskStore(ClosingContext):
     """Samples in an anonymous temporary file, which the system removes when the process ends, however it ends.
 
     The file holds interleaved float32 frames. It is read and written at offsets instead of mapped, because mapped pages
@@ -191,14 +198,6 @@ class DiskStore:
     def close(self) -> None:
         """Release the samples and their disk space."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def _frame_bytes(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from my_submission.audio_io.decoder import AudioInfo, cut_error
+from my_submission.audio_io.decoder import AudioInfo, Decoder, cut_error
 from my_submission.audio_io.file_facts import DataSpan, FileFacts
 from my_submission.audio_io.file_part import FilePart
 from my_submission.errors import InputError
@@ -44,7 +44,7 @@ class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has 
         return False
 
 
-class SoundFileDecoder:
+class SoundFileDecoder(Decoder):
     """Decoder that uses libsndfile.
 
     Uncompressed samples beyond the length in the header are read as well.
@@ -65,20 +65,10 @@ class SoundFileDecoder:
         self._files: list[Any] = []
         try:
             self._file = self._open(part)
-            self._info = self._describe(facts)
+            self.info = self._describe(facts)
         except BaseException:
             self.close()
             raise
-
-    @property
-    def info(self) -> AudioInfo:
-        """Facts of the file."""
-        return self._info
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Notes on differences between header and file."""
-        return tuple(self._notes)
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
         """Yield the samples in blocks float32 (channels, n); InputError where the file is too short."""
@@ -92,8 +82,8 @@ class SoundFileDecoder:
                 break
             decoded += len(frames)
             yield np.ascontiguousarray(frames.T)
-        slack = _MP3_SLACK_SAMPLES if self._info.container == "MP3" else 0
-        if self._info.samples is not None and decoded < self._info.samples - slack:
+        slack = _MP3_SLACK_SAMPLES if self.info.container == "MP3" else 0
+        if self.info.samples is not None and decoded < self.info.samples - slack:
             raise self._damaged(decoded, None)
 
     def close(self) -> None:
@@ -162,11 +152,11 @@ class SoundFileDecoder:
         return AudioInfo(info.path, info.sample_rate, info.channels, samples, info.container, info.codec)
 
     def _damaged(self, decoded: int, error: soundfile.LibsndfileError | None) -> InputError:
-        rate, declared = self._info.sample_rate, self._info.samples
+        rate, declared = self.info.sample_rate, self.info.samples
         whole = "" if declared is None else f" of {declared / rate:.3f} s"
         if error is None:
-            return cut_error(self._info.path, f"its audio ends after {decoded / rate:.3f} s{whole}")
+            return cut_error(self.info.path, f"its audio ends after {decoded / rate:.3f} s{whole}")
         reason = error.error_string or f"libsndfile error {error.code}"
         return cut_error(
-            self._info.path, f"its audio breaks at some point after {decoded / rate:.3f} s{whole} ({reason})"
+            self.info.path, f"its audio breaks at some point after {decoded / rate:.3f} s{whole} ({reason})"
         )

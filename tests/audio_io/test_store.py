@@ -87,7 +87,7 @@ def test_a_given_array_is_never_changed() -> None:
 
 def test_memory_store_refuses_nonsense() -> None:
     for arguments in [{}, {"array": noise(2, 3), "channels": 2, "samples": 3}, {"channels": 2}]:
-        with pytest.raises(ValueError, match="made either"):
+        with pytest.raises(ValueError, match="give a MemoryStore either"):
             MemoryStore(**arguments)
     with pytest.raises(ValueError, match="expected"):
         MemoryStore(np.zeros(5))
