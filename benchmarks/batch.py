@@ -1,4 +1,4 @@
-"""Does a second worker double the throughput of `batch`? One worker and two, in turn, on one Ray cluster.
+"""Throughput of `batch` with one and two workers, measured in turn on one Ray cluster.
 
 Usage: python -m benchmarks.batch [--system NAME] [--models-dir DIR] [--songs 12] [--seconds 20] [--rounds 3]
 
@@ -32,12 +32,12 @@ from my_submission.systems import DEFAULT_SYSTEM
 
 
 class GatedPool(RayPool[CatalogueSong, SongOutcome]):
-    """A pool whose workers are all ready or none."""
+    """A pool that waits until all workers are ready."""
 
     gate = 1
 
     def wait(self, timeout_seconds: float) -> list[PoolEvent[SongOutcome]]:
-        """As the pool itself, once all workers are ready."""
+        """Start the pool and wait for all workers."""
         events = super().wait(timeout_seconds)
         while self.gate and any(isinstance(event, WorkerReady) for event in events) and len(events) < self.gate:
             events += super().wait(timeout_seconds)
@@ -49,7 +49,7 @@ class GatedPool(RayPool[CatalogueSong, SongOutcome]):
 
 @dataclass(frozen=True)
 class Throughput:
-    """What one run reached."""
+    """Result of one run."""
 
     seconds: float
     cpu_seconds: float
@@ -57,7 +57,7 @@ class Throughput:
 
 
 def run_songs(songs: Sequence[CatalogueSong], job: SeparationJob, n_workers: int) -> Throughput:
-    """Separate all songs with so many workers."""
+    """Separate all songs with a number of workers."""
     pool = GatedPool(job, WorkerNeeds(1))
     pool.gate = n_workers
     peak = 0
@@ -71,13 +71,13 @@ def run_songs(songs: Sequence[CatalogueSong], job: SeparationJob, n_workers: int
 
 
 def worker_cpu_seconds() -> float:
-    """Processor time of all workers so far."""
+    """Return the processor time of all workers so far."""
     times = [process.cpu_times() for process in _family() if _is_worker(process)]
     return sum(time.user + time.system for time in times)
 
 
 def ray_megabytes() -> float:
-    """Resident memory of this process and of all that Ray runs beside the workers."""
+    """Return the resident memory of this process and of Ray's own processes."""
     return sum(process.memory_info().rss / 1e6 for process in _family() if not _is_worker(process))
 
 

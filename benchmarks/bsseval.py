@@ -1,4 +1,4 @@
-"""BSSEval v4 side by side: ours, museval, and mir_eval and fast-bss-eval where they run; seconds and peak memory.
+"""Time and peak memory of BSSEval v4: ours, museval, mir_eval and fast-bss-eval.
 
     python benchmarks/bsseval.py [--seconds 60 240] [--rounds 3] [--json FILE] [--markdown FILE]
 
@@ -38,7 +38,7 @@ GROWTH_PROGRAMS = ("ours", "ours (SDR only)", "museval")
 
 
 def write_track(folder: Path, *, seconds: int) -> None:
-    """Four stereo sources with music-like spectra and estimates with bleed and noise, as 16-bit WAV, block by block."""
+    """Write four stereo sources and estimates with bleed and noise, as 16-bit WAV."""
     rng = np.random.default_rng(seconds)
     corners = (150, 3000, 1500, 2500)
     n_fft = 1 << 16
@@ -66,7 +66,7 @@ def write_track(folder: Path, *, seconds: int) -> None:
 
 
 def read_all(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """References and estimates as (sources, samples, channels)."""
+    """Read references and estimates as (sources, samples, channels)."""
     sides = [
         [soundfile.read(folder / side / "song" / f"{s}.wav")[0] for s in SOURCES]
         for side in ("references", "estimates")
@@ -125,11 +125,11 @@ MODULES = {
     "mir_eval (v3, 30-s windows)": ("mir_eval.separation",),
     "fast-bss-eval (mono, no ISR)": ("fast_bss_eval",),
 }
-"""Imported before the clock starts: the time is that of the work."""
+"""Modules imported before the time is measured."""
 
 
 def measure_here(program: str, folder: Path, output: Path) -> None:
-    """Run one program in this process; its numbers, seconds and peak memory go to ``output`` (.npz)."""
+    """Run one program in this process; writes scores, seconds and peak memory to ``output`` (.npz)."""
     warnings.simplefilter("ignore")
     for module in MODULES[program]:
         importlib.import_module(module)
@@ -142,7 +142,7 @@ def measure_here(program: str, folder: Path, output: Path) -> None:
 
 
 def measure(program: str, folder: Path, scratch: Path) -> dict[str, Any]:
-    """Run one program in a process of its own: seconds, peak bytes and numbers, or the error it died of."""
+    """Run one program in its own process; returns seconds, peak bytes and scores, or its error."""
     output = scratch / "result.npz"
     command = [sys.executable, __file__, "--measure", program, str(folder), str(output)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
@@ -154,7 +154,7 @@ def measure(program: str, folder: Path, scratch: Path) -> dict[str, Any]:
 
 
 def run_rounds(folder: Path, programs: Sequence[str], *, rounds: int, scratch: Path) -> dict[str, list[dict[str, Any]]]:
-    """Let programs take turns; one that fails is not asked again."""
+    """Run programs in turn; one that failed is not repeated."""
     runs: dict[str, list[dict[str, Any]]] = {program: [] for program in programs}
     for number in range(rounds):
         for program in programs:
@@ -168,7 +168,7 @@ def run_rounds(folder: Path, programs: Sequence[str], *, rounds: int, scratch: P
 
 
 def summarise(runs: dict[str, list[dict[str, Any]]], *, seconds: int) -> list[dict[str, Any]]:
-    """One row a program: min, median, max, and the ratios to ours of the same round."""
+    """Return one row per program: min, median, max, and ratios to ours of the same round."""
     ours = runs["ours"]
     rows = []
     for program, results in runs.items():
@@ -189,7 +189,7 @@ def summarise(runs: dict[str, list[dict[str, Any]]], *, seconds: int) -> list[di
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """The table people read; min / median / max in every cell."""
+    """Return the table, with min / median / max per cell."""
     lines = [
         "| track | program | seconds | × ours | peak MB | × ours |",
         "|---|---|---|---|---|---|",

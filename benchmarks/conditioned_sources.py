@@ -1,4 +1,4 @@
-"""What several sources of a conditioned network cost beside one, in processor time, measured turn by turn in one run.
+"""Processor time of one, two and four sources of a conditioned network, measured in turn.
 
 Usage: python -m benchmarks.conditioned_sources [--config v2-light] [--frames 128] [--rounds 5]
 The network has the published size and random weights and runs as a graph on one thread, one chunk at a time.

@@ -1,4 +1,4 @@
-"""How close is a network to what the processor can do? Counted multiplications over a measured matrix product.
+"""Efficiency of a network: its multiply-adds per second relative to those of a matrix product.
 
 One thread, processor time: what other programs do on the machine hardly matters. Also the share of the transforms.
 
@@ -32,7 +32,7 @@ PRODUCT_SIZE = 1024
 
 
 def count_macs(content: bytes, frames: int, bins: int) -> int:
-    """Multiply-adds of a frame-major TFC-TDF graph for one item."""
+    """Return the multiply-adds of a frame-major TFC-TDF graph per item."""
     graph = onnx.load_from_string(content).graph
     for value in (graph.input[0], graph.output[0]):
         for dim, size in zip(value.type.tensor_type.shape.dim, (1, 4, frames, bins), strict=True):
@@ -54,7 +54,7 @@ def count_macs(content: bytes, frames: int, bins: int) -> int:
 
 
 def processor_seconds(work: Callable[[], object], rounds: int) -> list[float]:
-    """Seconds of processor time of some runs, after one that is not counted."""
+    """Return the processor seconds of several runs, after a warm-up run."""
     work()
     taken = []
     for _ in range(rounds):

@@ -1,10 +1,9 @@
-"""Leaderboard A on a GPU: seconds a minute of audio, memory of the card, share of what its arithmetic allows.
+"""Leaderboard A on a GPU: seconds per minute of audio, GPU memory, and efficiency.
 
-One command makes random weights of the published geometry, then runs the whole system and the vocals network alone in
-every way this package and the libraries know (onnxruntime, TensorRT where it is installed, torch eager and compiled),
-each in a process of its own. A way that cannot run is a row that says why. The table goes to results/gpu.md.
-With ``--work DIR`` weights and measurements are kept: the same command goes on where it was stopped, and runs what
-failed again. Stems are compared with those of the processor in fp32.
+The command writes random weights of the published geometry, then runs the whole system and the vocals network alone
+with every runtime (ONNX Runtime, TensorRT if installed, torch eager and compiled), each in its own process. A runtime
+that fails is a row with the error. The table is written to results/gpu.md. With ``--work DIR`` weights and measurements
+are kept: the same command resumes, and repeats failed measurements. Stems are compared with those of the CPU in fp32.
 
 Usage: python -m benchmarks.gpu [--device cuda] [--seconds 60] [--rounds 5] [--models-dir DIR] [--output FILE.md]
        python -m benchmarks.gpu --work DIR --prepare                          # weights and song only; needs no GPU
@@ -52,7 +51,7 @@ from my_submission.weights import ModelsFolder, read_tensor_shapes
 RESULTS = Path(__file__).with_name("results") / "gpu.md"
 REFERENCE = "the processor, fp32"
 WAY_SECONDS = 1800.0
-"""A way that takes longer has failed."""
+"""Time limit per runtime."""
 
 
 @dataclass(frozen=True)
@@ -70,20 +69,20 @@ class Work:
 
 @dataclass(frozen=True)
 class Answers:
-    """What ways have measured, kept in a folder as they come.
+    """Measurements, kept in a folder.
 
     Attributes:
-        folder: a JSON file for every way.
+        folder: folder with one JSON file per runtime.
     """
 
     folder: Path
 
     @classmethod
     def of(cls, folder: Path, settings: dict[str, Any]) -> Answers:
-        """Those of some settings.
+        """Open the measurements of some settings.
 
         Raises:
-            MdxError: the folder holds answers to others.
+            MdxError: the folder holds measurements of other settings.
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "settings.json"
@@ -94,7 +93,7 @@ class Answers:
         return cls(folder)
 
     def answer(self, kind: str, name: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The answer that was given before, or a new one where there is none or it failed."""
+        """Return the kept measurement, or a new one if there is none or it failed."""
         path = self.folder / f"{kind}-{slug(name)}.json"
         if path.exists():
             kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -107,7 +106,7 @@ class Answers:
 
 
 def main() -> int:
-    """Run every way and print a table."""
+    """Run all measurements and print a table."""
     options = arguments().parse_args()
     try:
         if options.prepare:
@@ -133,7 +132,7 @@ def main() -> int:
 
 
 def prepare(options: argparse.Namespace, folder: Path) -> None:
-    """Make a song, and random weights where none are named and none are there yet."""
+    """Write a song, and random weights unless they exist or a folder is named."""
     folder.mkdir(parents=True, exist_ok=True)
     if options.models_dir is None:
         options.models_dir = folder / f"models-{options.geometry}"
@@ -147,7 +146,7 @@ def prepare(options: argparse.Namespace, folder: Path) -> None:
 
 
 def arguments() -> argparse.ArgumentParser:
-    """What the command takes."""
+    """Return the argument parser."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N, or cpu to try the command (default: cuda)")
     parser.add_argument("--geometry", choices=GEOMETRIES, default="published")
@@ -165,7 +164,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def measured(options: argparse.Namespace, device: Device, folder: Path) -> str:
-    """Everything that is measured, as Markdown."""
+    """Measure everything; returns Markdown."""
 
     def chosen(names: Sequence[str]) -> list[str]:
         return [name for name in names if options.only is None or name in options.only]
@@ -202,7 +201,7 @@ def measured(options: argparse.Namespace, device: Device, folder: Path) -> str:
 def way_arguments(
     kind: str, name: str, options: argparse.Namespace, device: Device, *, song: Path, out: Path
 ) -> list[str]:
-    """What `benchmarks.gpu_ways` is told."""
+    """Return the command line of `benchmarks.gpu_ways`."""
     given = [kind, name, "--device", str(device), "--models-dir", str(options.models_dir), "--song", str(song)]
     given += ["--out", str(out), "--rounds", str(options.rounds), "--batch", str(options.batch)]
     given += ["--product-size", str(options.product_size)]
@@ -210,7 +209,7 @@ def way_arguments(
 
 
 def one_way(given: Sequence[str]) -> dict[str, Any]:
-    """What a way printed in a process of its own, or why it could not run under "failed"."""
+    """Return the output of a measurement in its own process, or its error under "failed"."""
     command = [sys.executable, "-m", "benchmarks.gpu_ways", *given]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAY_SECONDS)
@@ -225,7 +224,7 @@ def one_way(given: Sequence[str]) -> dict[str, Any]:
 
 
 def work_of(models_dir: Path, samples: int) -> Work:
-    """Count the multiply-adds of a song from the files."""
+    """Count the multiply-adds per song from the weight files."""
     models, total, chunk = ModelsFolder(models_dir), 0, 0
     for source in KUIELAB_A.sources:
         name = f"kuielab-a/{source}"
@@ -247,7 +246,7 @@ def work_of(models_dir: Path, samples: int) -> Work:
 
 
 def demucs_macs(config: DemucsConfig, samples: int) -> int:
-    """Multiply-adds of Demucs v2 for a segment: every weight times how often it is used, and the resampling."""
+    """Return the multiply-adds of Demucs v2 per segment, including the resampling."""
     lengths, length = [], 2 * samples
     for _ in range(config.depth):
         length = (length - KERNEL) // STRIDE + 1
@@ -264,21 +263,21 @@ def demucs_macs(config: DemucsConfig, samples: int) -> int:
 
 
 def versions() -> str:
-    """Of what computes, and the commit of this checkout."""
+    """Return the versions of the libraries and the commit of this checkout."""
     command = ["git", "describe", "--always", "--dirty"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
     return f"onnxruntime {onnxruntime.__version__}, torch {torch.__version__}, {done.stdout.strip() or 'no commit'}"
 
 
 def card(device: Device) -> str:
-    """What the device calls itself."""
+    """Return the name of the device."""
     if device.kind == "cpu":
         return f"a processor ({platform.machine()}), to try the command"
     return f"{torch.cuda.get_device_name(device.index)}, torch {torch.__version__}, CUDA {torch.version.cuda}"
 
 
 def floor_text(peaks: dict[str, dict[str, Any]], work: Work) -> str:
-    """The arithmetic and how fast the device multiplies matrices."""
+    """Return a table of the speed of matrix products per precision."""
     rates = [
         f"{name} {peak['macs_per_second'] / 1e12:.3g} T" if "macs_per_second" in peak else f"{name}: {peak['failed']}"
         for name, peak in peaks.items()
@@ -291,14 +290,14 @@ def floor_text(peaks: dict[str, dict[str, Any]], work: Work) -> str:
 
 
 def share_of_floor(macs: float, seconds: float, peak: dict[str, Any]) -> str:
-    """The floor over the time taken."""
+    """Return the minimum time relative to the time taken."""
     return f"{macs / peak['macs_per_second'] / seconds:.0%}" if "macs_per_second" in peak else ""
 
 
 def system_table(
     systems: dict[str, dict[str, Any]], peaks: dict[str, dict[str, Any]], work: Work, song_seconds: float, out: Path
 ) -> str:
-    """Whole songs from disk to disk."""
+    """Return the table of whole songs, from disk to disk."""
     lines = [
         "| leaderboard A, file to files | s a minute of audio (min–max) | × real time | of it networks, s "
         "| first song, s | loading, s | share of the fp32 floor | of the fp16 floor | GPU memory, peak MB "
@@ -327,12 +326,12 @@ def system_table(
 
 
 def slug(name: str) -> str:
-    """A way's name as a file's."""
+    """Return a name as a file name."""
     return name.replace(" ", "-").replace(",", "").replace(".", "-")
 
 
 def agreement(out: Path, name: str) -> str:
-    """The least agreement of a stem with the reference's, in dB."""
+    """Return the minimum agreement of a stem with the reference, in dB."""
     folders = [out / slug(way) for way in (REFERENCE, name)]
     stems = sorted(folders[0].glob("*.wav"))
     if name == REFERENCE or not stems:
@@ -342,7 +341,7 @@ def agreement(out: Path, name: str) -> str:
 
 
 def network_table(networks: dict[str, dict[str, Any]], peaks: dict[str, dict[str, Any]], work: Work) -> str:
-    """The vocals network alone, the fastest way first."""
+    """Return the table of the vocals network alone, fastest first."""
     lines = ["| vocals network alone | ms a chunk (min–max) | share of its arithmetic's floor |", "|---|---|---|"]
     done = {name: way for name, way in networks.items() if "seconds" in way}
     for name, way in sorted(done.items(), key=lambda pair: statistics.median(pair[1]["seconds"]) / pair[1]["chunks"]):
@@ -356,7 +355,7 @@ def network_table(networks: dict[str, dict[str, Any]], peaks: dict[str, dict[str
 
 
 def notes_text(systems: dict[str, dict[str, Any]]) -> str:
-    """What the reports said about arithmetic and batches."""
+    """Return the notes of the reports on precision and batches."""
     lines = [f"* {name}: {note}" for name, way in systems.items() for note in way.get("notes", ())]
     return "\n".join(["What the reports said:", "", *(lines or ["nothing"])])
 

@@ -1,6 +1,6 @@
-"""One way of running leaderboard A, or its vocals network, on a device; in a process of its own, as JSON.
+"""One measurement of leaderboard A, or of its vocals network, on a device, printed as JSON.
 
-`benchmarks.gpu` starts these and makes a table of what they print. A way that cannot run here fails by itself.
+`benchmarks.gpu` runs each in its own process and makes a table of the results.
 
 Usage: python -m benchmarks.gpu_ways system|network|peak WAY|all --device DEVICE --models-dir DIR
            [--song FILE --out DIR]
@@ -38,7 +38,7 @@ SYSTEM_WAYS: dict[str, dict[str, Any]] = {
     "torch throughout, fp32": {"precision": "fp32", "runtime": "torch"},
     "torch throughout, auto": {"precision": "auto", "runtime": "torch"},
 }
-"""Name to the arguments of `my_submission.load`."""
+"""Arguments of `my_submission.load` per name."""
 
 ARITHMETIC: tuple[Precision, ...] = ("fp32", "tf32", "fp16")
 
@@ -49,13 +49,13 @@ ORT_VARIANTS: dict[str, dict[str, str]] = {
     ", fused bias": {"fuse_conv_bias": "1"},
     ", CUDA graph": {"enable_cuda_graph": "1"},
 }
-"""Options of onnxruntime's CUDA provider beside ours."""
+"""Options of ONNX Runtime's CUDA provider, in addition to ours."""
 
 Run = Callable[[], torch.Tensor]
 
 
 def system(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Songs one after the other from disk to disk; the first pays for everything that is done once."""
+    """Separate songs from disk to disk; the first one includes one-time costs."""
     began = time.perf_counter()
     settings = {"device": options.device, "threads": options.threads, **SYSTEM_WAYS[name]}
     predictor = load("kuielab-a", models_dir=options.models_dir, allow_unverified=True, **settings)
@@ -75,7 +75,7 @@ def system(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def network(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The vocals network alone on spectra that are on the device already."""
+    """Run the vocals network alone on spectra on the device."""
     device = device_of(options)
     path = options.models_dir / "kuielab-a" / "vocals.onnx"
     shape = OnnxEngine(path, device=Device("cpu"), threads=1).shape()
@@ -85,7 +85,7 @@ def network(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def network_ways(device: Device) -> dict[str, Callable[[Path, torch.Tensor], Run]]:
-    """Every way to run the network on a device: name to what opens it for one batch."""
+    """Return the runtimes of the network on a device, each with a function that opens it for one batch."""
     ways: dict[str, Callable[[Path, torch.Tensor], Run]] = {}
     for precision in ARITHMETIC:
         for suffix, extra in ORT_VARIANTS.items() if device.kind == "cuda" else [("", {})]:
@@ -123,7 +123,7 @@ def _tensorrt(device: Device, precision: Precision) -> Callable[[Path, torch.Ten
 
 
 def _bound(path: Path, is_half: bool, providers: list[Any], device: Device, spectra: torch.Tensor) -> Run:
-    """A session on the memory of one tensor, into that of another, opened without our own class's settings."""
+    """Open a session bound to the memory of two tensors, without the settings of our own class."""
     import onnxruntime
 
     if device.kind == "cuda":
@@ -170,7 +170,7 @@ def _compiled(device: Device, precision: Precision) -> Callable[[Path, torch.Ten
 
 
 def peak(_: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Multiply-adds a second of a square matrix product in every arithmetic."""
+    """Return the multiply-adds per second of a square matrix product per precision."""
     device, size = device_of(options), options.product_size
     found = {}
     for precision in ARITHMETIC:
@@ -183,7 +183,7 @@ def peak(_: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def timed(run: Callable[[], object], device: Device, rounds: int) -> list[float]:
-    """Seconds of some runs to the device's end, after two that are not counted."""
+    """Return the seconds of several synchronised runs, after two warm-up runs."""
     seconds = []
     with torch.inference_mode():
         for number in range(2 + rounds):
@@ -197,7 +197,7 @@ def timed(run: Callable[[], object], device: Device, rounds: int) -> list[float]
 
 
 def device_of(options: argparse.Namespace) -> Device:
-    """The device by name; `benchmarks.gpu` has made sure that it is there."""
+    """Return the device by name; `benchmarks.gpu` has checked that it exists."""
     device = parse_device(options.device)
     if device is None:
         raise SystemExit("name the device: cpu, cuda or cuda:N")
@@ -212,7 +212,7 @@ KINDS: dict[str, Callable[[str, argparse.Namespace], dict[str, Any]]] = {
 
 
 def answer(given: Sequence[str]) -> dict[str, Any]:
-    """Measure what the arguments name."""
+    """Run the measurement named in the arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("way")
@@ -233,7 +233,7 @@ def answer(given: Sequence[str]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure one way and print it as one line of JSON, the last one."""
+    """Run one measurement and print it as the last line, in JSON."""
     print("\n" + json.dumps(answer(sys.argv[1:])))
     return 0
 

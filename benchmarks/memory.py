@@ -1,4 +1,4 @@
-"""Does memory grow with the length of a song? Peak resident memory of `separate`, each length in its own process.
+"""Peak resident memory of `separate` by length of the song, each in its own process.
 
 Usage: python benchmarks/memory.py [--system NAME] [--models-dir DIR] [--minutes 3 30] [-- OPTIONS OF SEPARATE]
 """
@@ -20,7 +20,7 @@ RATE = 44_100
 
 
 def write_song(path: Path, minutes: float) -> None:
-    """Pink-ish noise with a beat, written block by block."""
+    """Write noise with a beat, block by block."""
     rng = np.random.default_rng(0)
     with soundfile.SoundFile(path, "w", RATE, 2, subtype="PCM_16") as file:
         left = round(minutes * 60 * RATE)
@@ -33,7 +33,7 @@ def write_song(path: Path, minutes: float) -> None:
 
 
 def peak_megabytes(arguments: list[str]) -> float:
-    """Run one command in a process of its own and return its peak resident memory."""
+    """Run a command and return its peak resident memory."""
     pid = os.posix_spawn(sys.executable, [sys.executable, *arguments], os.environ)
     _, status, usage = os.wait4(pid, 0)
     if status:

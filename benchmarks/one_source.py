@@ -1,4 +1,4 @@
-"""One network of leaderboard A alone, by this package: what the published schedule's --sources is compared with.
+"""One network of leaderboard A alone, for comparison with --sources of the published schedule.
 
 Usage: python -m benchmarks.one_source SONG OUT --models-dir DIR [--source vocals|demucs] [--precision fp32]
 """
@@ -18,7 +18,7 @@ from my_submission.weights import ModelsFolder
 
 
 def branch_of(source: str) -> BranchRecipe:
-    """The network of one source, or Demucs, which gives all four."""
+    """Return the network of one source, or Demucs, which estimates all four."""
     if source == "demucs":
         recipe = KUIELAB_A.branches[1].recipe
         return BranchRecipe("demucs", recipe, dict.fromkeys(recipe.sources, 1.0))
@@ -26,7 +26,7 @@ def branch_of(source: str) -> BranchRecipe:
 
 
 def main() -> None:
-    """Separate one song from disk to disk, under the command line's own conditions."""
+    """Separate one song from disk to disk, as the command line does."""
     restart_with_huge_pages()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("song", type=Path)

@@ -1,4 +1,4 @@
-"""Whole commands in processes of their own, measured from outside."""
+"""Measurement of whole commands, each in its own process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Measured:
-    """What one process took.
+    """Cost of one process.
 
     Attributes:
         seconds: from its start to its end.
@@ -43,7 +43,7 @@ def measure(command: Sequence[str], *, environment: dict[str, str] | None = None
 
 
 def interleaved(commands: dict[str, Callable[[], Measured]], rounds: int) -> dict[str, list[Measured]]:
-    """Run all commands round by round, so that a busy minute hits them alike."""
+    """Run all commands in rounds, so that other load affects them equally."""
     results: dict[str, list[Measured]] = {name: [] for name in commands}
     for number in range(rounds):
         for name, run in commands.items():
@@ -59,13 +59,13 @@ def interleaved(commands: dict[str, Callable[[], Measured]], rounds: int) -> dic
 
 
 def ratios(of: Sequence[float], over: Sequence[float]) -> str:
-    """Smallest, median and largest ratio of paired measurements."""
+    """Return the minimum, median and maximum ratio of paired measurements."""
     paired = [one / other for one, other in zip(of, over, strict=True)]
     return f"{statistics.median(paired):.2f} ({min(paired):.2f}–{max(paired):.2f})"
 
 
 def table(results: dict[str, list[Measured]], ours: str) -> str:
-    """A Markdown table: every command, and how many times as long as ours it takes."""
+    """Return a Markdown table of the commands and their ratios to ours."""
     lines = [
         "| command | wall s, median | CPU s, median | peak MB, largest | wall over ours | CPU over ours |",
         "|---|---|---|---|---|---|",
@@ -82,7 +82,7 @@ def table(results: dict[str, list[Measured]], ours: str) -> str:
 
 
 def circumstances() -> str:
-    """Machine, load and date, for the head of a result."""
+    """Return machine, load and date, for the header of a result."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

@@ -1,4 +1,4 @@
-"""The published schedule, restated: a fresh session for every source, the whole song in one batch, one after another.
+"""The published schedule: a new session per source, the whole song in one batch, one source after the other.
 
 Usage: python -m benchmarks.published_schedule SONG OUT --models-dir DIR [--sources vocals …] [--demucs]
 """
@@ -25,7 +25,7 @@ NETWORK_SHARES = (0.5, 0.5, 0.7, 0.9)
 
 
 def spectral(mixture: np.ndarray, path: Path, geometry: dict[str, int]) -> np.ndarray:
-    """One source: all chunks through one STFT, one session of its own, one run, one inverse STFT."""
+    """Separate one source: one STFT, session, run and inverse STFT for all chunks."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     _, _, bins, frames = session.get_inputs()[0].shape
     chunking = SpectralChunking(StftGeometry(geometry["n_fft"], geometry["hop"], bins), frames)
@@ -41,7 +41,7 @@ def spectral(mixture: np.ndarray, path: Path, geometry: dict[str, int]) -> np.nd
 
 
 def waveform(mixture: np.ndarray, path: Path) -> np.ndarray:
-    """Demucs in eager torch, 40-s segments one after the other, half of each overlapping; (4, 2, samples)."""
+    """Run Demucs in eager torch on 40-s segments that overlap by half; returns (4, 2, samples)."""
     network = Demucs.from_state(load_state_dict(path)).eval()
     demucs_network.TILE_SAMPLES = 1 << 62  # the published network works on whole segments
     mean, std = mixture.mean(), mixture.std(ddof=1)

@@ -51,7 +51,7 @@ GEOMETRIES = {
 
 
 def write_models(folder: Path, geometry: Geometry) -> None:
-    """Write the networks, the Mixer, Demucs and their manifest; the networks hand the mixture through."""
+    """Write the networks, Mixer, Demucs and manifest; the networks pass the mixture through."""
     entries = []
     for seed, (source, n_fft) in enumerate(geometry.n_fft.items()):
         network = random_network(geometry.bins, depth=geometry.depth, growth=geometry.growth, seed=seed)

@@ -1,4 +1,4 @@
-"""Does a submission end in time, again and again, on a machine that is kept busy?
+"""Repeated rehearsals of a submission within its time limit, on a busy machine.
 
 Packs the configured submission, builds its environment from its requirements alone, and then, run after run beside busy
 processes: measures what its plan needs for a short song (without a limit, nothing refined), and rehearses it under the
@@ -37,7 +37,7 @@ print(json.dumps(separator.separate_file(sys.argv[2], sys.argv[3]).seconds))
 
 @contextmanager
 def busy_processes(count: int) -> Iterator[None]:
-    """Processes that do nothing but use a processor, for as long as the ``with`` lasts."""
+    """Keep processors busy for the length of a with block."""
     running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
@@ -48,7 +48,7 @@ def busy_processes(count: int) -> Iterator[None]:
 
 
 def needed_seconds(tree: SubmissionTree, environment: Environment, song: Path, scratch: Path) -> float:
-    """Seconds of the plan as published, in a new process with an empty cache."""
+    """Return the planned seconds of the published schedule, in a new process with an empty cache."""
     system = tree.configuration().system
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         variables = {**os.environ, "MDX_CACHE_DIR": folder}
@@ -58,7 +58,7 @@ def needed_seconds(tree: SubmissionTree, environment: Environment, song: Path, s
 
 
 def row(index: int, need: float, report: RehearsalReport) -> str:
-    """One line of the table."""
+    """Return one row of the table."""
     [song] = report.songs
     used = float("nan") if song.seconds is None else song.seconds
     verdict = "in time, complete stems" if report.is_passed else song.error or "; ".join(song.stem_faults) or "late"
@@ -69,7 +69,7 @@ def row(index: int, need: float, report: RehearsalReport) -> str:
 
 
 def main() -> int:
-    """Measure, print and write; 1 unless every run passed."""
+    """Measure, print and write; returns 1 unless all runs passed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--busy", type=int, default=1, help="busy processes beside it")

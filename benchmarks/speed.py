@@ -1,4 +1,4 @@
-"""Time and memory of whole processes, ours against others on the same networks, as ratios measured in one run.
+"""Time and memory of whole processes, ours and others on the same networks, as ratios.
 
 Usage: python -m benchmarks.speed vocals|demucs|system --models-dir DIR [--seconds 60] [--rounds 5] [--output FILE.md]
            [--audio-separator PYTHON]
@@ -24,11 +24,11 @@ from benchmarks.processes import Measured, circumstances, interleaved, measure, 
 OURS = "ours, fp32"
 PUBLISHED = "published schedule"
 LEVEL_SDR_DB = 9.0
-"""At what SDR the difference between two outputs is expressed: that of the best published source."""
+"""SDR at which the difference of two outputs is expressed, that of the best published source."""
 
 
 def commands(options: argparse.Namespace, song: Path, out: Path) -> dict[str, Callable[[], Measured]]:
-    """Everything that is compared, by name."""
+    """Return the compared commands by name."""
     models = ["--models-dir", str(options.models_dir)]
 
     def python(*arguments: str, program: str = sys.executable) -> Callable[[], Measured]:
@@ -62,7 +62,7 @@ def commands(options: argparse.Namespace, song: Path, out: Path) -> dict[str, Ca
 
 
 def differences(out: Path) -> str:
-    """Signal-to-difference ratio of every stem to our fp32 path, and what that is in SDR."""
+    """Return the agreement of every stem with our fp32 path, and its effect on the SDR."""
     lines = ["| stem | against | dB from our fp32 | change of a 9 dB SDR |", "|---|---|---|---|"]
     for reference in sorted((out / "fp32").rglob("*.wav")):
         expected = soundfile.read(reference)[0]

@@ -1,4 +1,4 @@
-"""Spleeter's networks on songs with known vocals: exponent of the masks, the bins above 11 kHz, overlapping segments.
+"""Spleeter's networks on songs with known vocals: mask exponent, bins above 11 kHz, overlap of segments.
 
 Usage: python -m benchmarks.spleeter FOLDER [FOLDER ...] --songs SONG_FOLDER ... [--overlap]
 
@@ -30,14 +30,14 @@ BINS, FRAMES = 1024, 512
 SOURCES = ("vocals", "accompaniment")
 EXPONENTS = (1.0, 1.5, 2.0)
 SPREADS = (0, 1, 32, 128, 256)
-"""How many of the topmost bins give the mask of those above 11 kHz, as their mean; 0 for no vocals there."""
+"""Number of top bins whose mean is the mask above 11 kHz; 0 for no vocals there."""
 
 _FLOOR = 1e-10
 
 
 @dataclass(frozen=True)
 class Song:
-    """A mixture's spectrum (channels, frames, 2049) and its true vocals (channels, samples)."""
+    """Spectrum of a mixture (channels, frames, 2049) and its true vocals (channels, samples)."""
 
     name: str
     spectrum: npt.NDArray[np.complex64]
@@ -45,7 +45,7 @@ class Song:
 
 
 def read_song(folder: Path) -> Song:
-    """The stems of a folder, their sum transformed."""
+    """Read the stems of a folder and transform their sum."""
     stems = {path.stem: soundfile.read(path, dtype="float32", always_2d=True)[0].T for path in sorted(folder.iterdir())}
     stems.pop("mixture", None)
     length = min(stem.shape[1] for stem in stems.values())
@@ -54,14 +54,14 @@ def read_song(folder: Path) -> Song:
 
 
 def open_graph(path: Path) -> onnxruntime.InferenceSession:
-    """A session on two threads."""
+    """Open a session with two threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def masks(session: onnxruntime.InferenceSession, spectrum: npt.NDArray[np.complex64], hop: int) -> Floats:
-    """The mask (channels, frames, 1024) from segments `hop` frames apart; where two meet they are cross-faded."""
+    """Return the mask (channels, frames, 1024) of cross-faded segments `hop` frames apart."""
     n_frames = spectrum.shape[1]
     total = np.zeros((2, n_frames, BINS), np.float32)
     weight = np.zeros((n_frames, 1), np.float32)
@@ -83,7 +83,7 @@ def _segments(spectrum: npt.NDArray[np.complex64], hop: int) -> Iterator[tuple[i
 
 
 def vocals_sdr(song: Song, vocals: Floats, accompaniment: Floats, *, exponent: float, spread: int) -> float:
-    """The SDR of the vocals that the two masks make of a song."""
+    """Return the SDR of the vocals of a song."""
     powers = [mask**exponent for mask in (vocals, accompaniment)]
     share = (powers[0] + _FLOOR / 2) / (powers[0] + powers[1] + _FLOOR)
     top = share[..., -spread:].mean(axis=-1, keepdims=True) if spread else np.zeros_like(share[..., :1])

@@ -1,4 +1,4 @@
-"""Short budgets beside a busy process, whole processes by a clock outside: is every late run told as late, by how much?
+"""Short time limits beside a busy process: lateness of whole processes, and whether it is reported.
 
 Each run is one `python -m my_submission separate` of a made-up song, from the start of its process to its end. What it
 said (its line, its report) is compared with what the clock says.
@@ -52,11 +52,11 @@ class Run:
 
     @property
     def is_silent(self) -> bool:
-        """Late by more than the end of a process takes, and not a word of it."""
+        """Whether the process was late without reporting it."""
         return self.late > self.unsaid_allowance and not (self.said and self.is_told)
 
     unsaid_allowance = 0.15
-    """What starting and ending a process takes that no program can count itself, on a busy machine."""
+    """Return the time to start and end a process, which it cannot measure itself."""
 
 
 def run_once(song: Path, out: Path, budget: float, words: Sequence[str]) -> Run:
@@ -84,7 +84,7 @@ def print_row(run: Run) -> None:
 
 
 def main() -> int:
-    """Run all budgets; 1 when a late run did not say so."""
+    """Run all time limits; returns 1 if a late run did not report it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--song-seconds", type=float, default=10.0)

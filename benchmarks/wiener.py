@@ -1,4 +1,4 @@
-"""Masks and a Wiener filter over a whole film: peak resident memory and seconds, each length in its own process.
+"""Peak memory and time of masks and Wiener filter by length of a film, each in its own process.
 
 The network is a stand-in that costs nothing, so that what is seen is the transform, the store of the masks and the
 filter. Usage: python -m benchmarks.wiener [--minutes 3 60] [--scratch DIR]
@@ -30,7 +30,7 @@ RATE = 44_100
 
 
 def filter_song(minutes: float, scratch: Path) -> None:
-    """Mask, learn and filter a song of that length, and print what it took."""
+    """Mask and filter a song, and print time and memory."""
     song = scratch / "song.wav"
     write_song(song, minutes)
     engine = FakeEngine(lambda batch: (batch / (1 + batch)).astype(np.float32))
@@ -63,7 +63,7 @@ def filter_song(minutes: float, scratch: Path) -> None:
 
 
 def main() -> int:
-    """Every length in a process of its own."""
+    """Measure every length in its own process."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", nargs="+", type=float, default=[3, 60])
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))

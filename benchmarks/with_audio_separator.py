@@ -1,4 +1,4 @@
-"""The same network through audio-separator; run by an interpreter that has it (0.47 was tried).
+"""The same network with audio-separator; needs an interpreter that has it (tested with 0.47).
 
 Its MDX class is used directly, because its front door asks a server which model a file is. Frames a chunk are those of
 the graph, for which it runs onnxruntime; for any other number, its default of 256 among them, it converts the graph to

@@ -1,4 +1,4 @@
-"""Demucs v2 through the `demucs` package: its network with the settings of v2, its `apply_model`, the same weights.
+"""Demucs v2 with the `demucs` package, its `apply_model` and the same weights.
 
 The package's network pads its decoder's convolutions where v2 was fed more samples, so segments differ near their ends;
 a layer of v2 is a layer there, under another number, and the arithmetic in between is the same. 4.1 was tried, which
@@ -20,7 +20,7 @@ FIRST_LAYER = "encoder.0.0.weight"
 
 
 def open_network(path: Path) -> torch.nn.Module:
-    """The package's Demucs as v2 was: no residual branches, no normalisation, a two-layer LSTM, trained weights."""
+    """Return the package's Demucs with the settings of v2 and trained weights."""
     from demucs.demucs import Demucs
 
     state = dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
@@ -41,7 +41,7 @@ def open_network(path: Path) -> torch.nn.Module:
 
 
 def main() -> None:
-    """Separate one song: no shifts, as the leaderboard entries did."""
+    """Separate one song without shifts, as in the leaderboard entries."""
     from demucs.apply import apply_model
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,4 +1,4 @@
-"""Score separated songs beside the baseline that needs no separation: a quarter of the mixture for every stem.
+"""Score separated songs and the baseline, a quarter of the mixture for every stem.
 
 Usage: compare_with_mixture.py REFERENCES ESTIMATES
 """
@@ -18,7 +18,7 @@ SOURCES = ("bass", "drums", "other", "vocals")
 
 
 def main() -> int:
-    """Print one table a song."""
+    """Print one table per song."""
     references, estimates = Path(sys.argv[1]), Path(sys.argv[2])
     console = Console()
     for mixture_path in sorted(references.glob("*/mixture.wav")):

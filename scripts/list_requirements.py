@@ -1,4 +1,4 @@
-"""Print the project's own requirements, one a line, for an environment that cannot have all of them.
+"""Print the project's requirements, one per line, for an environment that cannot install all of them.
 
 Usage: list_requirements.py [EXTRA...] [--without NAME...]
 """
@@ -17,7 +17,7 @@ _EXTRAS_OF_OURS = re.compile(r"mdx-submission\[(.*)\]")
 
 
 def extra_lines(extras: list[str], groups: dict[str, list[str]]) -> Iterator[str]:
-    """Requirements of extras, those that name other extras of this project resolved."""
+    """Return the requirements of extras, with references to other extras resolved."""
     for extra in extras:
         for line in groups[extra]:
             own = _EXTRAS_OF_OURS.fullmatch(line)
@@ -28,7 +28,7 @@ def extra_lines(extras: list[str], groups: dict[str, list[str]]) -> Iterator[str
 
 
 def main() -> None:
-    """Print requirements.txt and the extras asked for, without the names left out."""
+    """Print requirements.txt and the given extras, without excluded names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("extras", nargs="*")
     parser.add_argument("--without", nargs="*", default=[], metavar="NAME")

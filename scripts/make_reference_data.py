@@ -1,4 +1,4 @@
-"""Make tests/data/reference from the full reference vectors: small files as they are, large ones without what is drawn.
+"""Write tests/data/reference from the full reference vectors: large files without their random inputs.
 
 Usage: make_reference_data.py FOLDER_OF_THE_FULL_VECTORS
 """
@@ -16,13 +16,13 @@ from tests.reference_vectors import BLOCK, FOLDER, reference_vectors, stream
 LARGE = ("demucs_v2", "hdemucs_stereo_44100", "hdemucs_stereo_100001", "hdemucs_mono_44100", "hdemucs_mono_100001")
 N_POSITIONS = 3000
 SMALLEST_DRAW = 64
-"""Shorter arrays are stored."""
+"""Shorter arrays are stored in full."""
 
 NORMAL_SCALES = (1.0, 0.3)
 
 
 def find_uniform(array: np.ndarray) -> dict[str, object] | None:
-    """Where in the stream an array begins and its factor; None if it is not from there."""
+    """Return the position of an array in the random stream and its factor, or None."""
     numbers, signs = array.ravel().astype(np.float64), 2 * stream() - 1
     first = int(np.argmax(np.abs(numbers[:BLOCK])))
     n = len(signs) - numbers.size
@@ -39,7 +39,7 @@ def find_uniform(array: np.ndarray) -> dict[str, object] | None:
 
 
 def find_normal(array: np.ndarray) -> dict[str, object] | None:
-    """The same for normal numbers of one of the known deviations."""
+    """Return the same for normal numbers of a known deviation."""
     for scale in NORMAL_SCALES:
         x, y = np.split(array.ravel()[:BLOCK].astype(np.float64) / scale, 2)
         radii, angles = 1 - np.exp(-(x**2 + y**2) / 2), (np.arctan2(y, x) / (2 * np.pi)) % 1
@@ -51,7 +51,7 @@ def find_normal(array: np.ndarray) -> dict[str, object] | None:
 
 
 def shortened(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays with draws in the place of numbers, and some positions of the output."""
+    """Return the arrays with random inputs replaced by their position, and samples of the output."""
     draws, kept = {}, {}
     for key, array in arrays.items():
         found = None
@@ -75,7 +75,7 @@ def shortened(name: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]
 
 
 def verify(name: str, arrays: dict[str, np.ndarray]) -> None:
-    """Read the file back and compare it with the full one."""
+    """Compare a written file with the full one."""
     read, worst = reference_vectors(name), 0.0
     positions = read.pop("positions", None)
     assert set(read) == set(arrays)
@@ -91,7 +91,7 @@ def verify(name: str, arrays: dict[str, np.ndarray]) -> None:
 
 
 def main() -> None:
-    """Write one file for every file of the folder, options aside."""
+    """Write one file per file of the folder."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for path in sorted(Path(sys.argv[1]).glob("*.npz")):
         with np.load(path) as stored:

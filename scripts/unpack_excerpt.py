@@ -1,4 +1,4 @@
-"""Unpack the MUSDB18 excerpt that the package stempeg ships into the challenge's layout.
+"""Unpack the MUSDB18 excerpt of the package stempeg into the challenge's layout.
 
 Usage: unpack_excerpt.py DATA_SET_FOLDER
 """
@@ -20,7 +20,7 @@ EXCERPT = "The Easton Ellises - Falcon 69.stem.mp4"
 
 
 def decode_stream(path: Path, index: int) -> tuple[np.ndarray, int]:
-    """Samples float32 (samples, channels) of one audio stream, and their rate."""
+    """Return the samples float32 (samples, channels) and the rate of one audio stream."""
     with av.open(str(path)) as container:
         stream = container.streams.audio[index]
         blocks = [frame.to_ndarray() for frame in container.decode(stream)]

@@ -1,4 +1,4 @@
-"""Write constraints.txt from what pip froze: Pythons that are given no file keep the versions they had.
+"""Write constraints.txt from pip freeze; Pythons without a file keep their versions.
 
 Usage: write_constraints.py CONSTRAINTS VERSION=FREEZE_FILE...
 """
@@ -15,7 +15,7 @@ OURS = "mdx-submission"
 
 
 def frozen(path: Path) -> dict[str, str]:
-    """Canonical name to version, without a build's own part such as ``+cpu``."""
+    """Return versions by canonical name, without local parts such as ``+cpu``."""
     found = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         name, is_pinned, version = line.partition("==")
@@ -25,7 +25,7 @@ def frozen(path: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write the file and say what changed."""
+    """Write the file and print the changes."""
     target = Path(sys.argv[1])
     old = read_tried_versions(target) if target.is_file() else TriedVersions((), {})
     new = {python: frozen(Path(path)) for python, path in (argument.split("=", 1) for argument in sys.argv[2:])}
