@@ -79,7 +79,7 @@ class SegmentStage(_SegmentWork):
     the overlap shrinks from segment to segment. If not even the smallest overlap would end in time, single segments are
     computed where they are worth most, and the time that is left is filled with shorter ones.
 
-    Args beside those of every stage of segments:
+    Args beyond those of the base class:
         grids: the published one, then grids for less and less time: the same segments at smaller overlaps, or, only
             before the first segment, shorter segments.
         benefit: value of estimating some samples.
@@ -262,7 +262,7 @@ class SegmentStage(_SegmentWork):
 class ShiftedStage(_SegmentWork):
     """Another pass of a waveform network on a shifted grid, averaged with the estimates so far.
 
-    Args beside those of every stage of segments:
+    Args beyond those of the base class:
         grid: segments of the first pass.
         shift_samples: first sample of the first segment.
         benefit: value of estimating some samples.
