@@ -8,6 +8,8 @@ from pathlib import Path
 
 from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import open_conditioned_checkpoint
+from my_submission.engines.joint_onnx import ARCHITECTURE as JOINT
+from my_submission.engines.joint_onnx import JointGraph
 from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.engines.spleeter_onnx import ARCHITECTURE as SPLEETER
 from my_submission.engines.spleeter_onnx import SpleeterGraph
@@ -48,6 +50,8 @@ def open_graph(artefact: Artefact, path: Path) -> None:
         spectra_of(artefact, path, device=Device("cpu"))
     elif artefact.architecture == SPLEETER:
         SpleeterGraph.open(path, device=Device("cpu"))
+    elif artefact.architecture == JOINT:
+        JointGraph.open(path, device=Device("cpu"))
     else:
         chunking_of(artefact, path, OnnxEngine.open(path, device=Device("cpu")).shape())
 

@@ -1,6 +1,7 @@
 """Mechanisms: ways to estimate sources. Each is a recipe (data) and an opened mechanism, in a file of its own."""
 
 from my_submission.mechanisms.conditioned import ConditionedMechanism, ConditionedRecipe
+from my_submission.mechanisms.joint import JointRecipe
 from my_submission.mechanisms.masking import MaskingMechanism, MaskingRecipe
 from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
 from my_submission.mechanisms.memory_limits import DeviceLimit, MemoryLimit
@@ -18,6 +19,7 @@ __all__ = [
     "ConditionedRecipe",
     "DeviceLimit",
     "Fitted",
+    "JointRecipe",
     "MaskingMechanism",
     "MaskingRecipe",
     "Mechanism",
