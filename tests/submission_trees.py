@@ -99,7 +99,7 @@ def _append(tree: Path, name: str, code: str) -> None:
 def _in_prediction(tree: Path, code: str) -> None:
     path = tree / "predict.py"
     text = path.read_text(encoding="utf-8")
-    marker = '        """Separate one song and put every stem where the challenge wants it."""\n'
+    marker = '        """Separate one song and write every stem to its path."""\n'
     assert text.count(marker) == 1
     path.write_text(text.replace(marker, f"{marker}        {code}\n"), encoding="utf-8")
 
