@@ -66,9 +66,9 @@ def names(*inputs: object, lists: tuple[Path, ...] = (), output: Path | None = N
     return [song.name for song in songs]
 
 
-# Floors
+# Layers
 
-FLOORS = [
+LAYERS = [
     {"remote_paths", "outcomes"},
     {"catalogue", "recipe", "scheduling"},
     {"manifests", "ray_cluster", "summary", "display"},
@@ -79,12 +79,12 @@ FLOORS = [
 
 
 def test_imports_go_down_and_one_file_knows_ray() -> None:
-    floor_of = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+    layer_of = {name: layer for layer, names in enumerate(LAYERS) for name in names}
     found = {path.stem: set(imports(path)) for path in modules("my_submission/batch") if path.stem != "__init__"}
-    assert set(found) == set(floor_of)
+    assert set(found) == set(layer_of)
     for module, named in found.items():
         own = {name.split(".")[2] for name in named if name.startswith("my_submission.batch.")}
-        assert [name for name in own if floor_of.get(name, -1) >= floor_of[module] and name != module] == []
+        assert [name for name in own if layer_of.get(name, -1) >= layer_of[module] and name != module] == []
     assert [module for module, named in found.items() if "ray" in named] == ["ray_cluster"]
 
 
@@ -617,7 +617,7 @@ class FakeRay:
         raise Exception("timed out\nwith many details")
 
 
-# The door
+# The entry point
 
 
 def test_a_dry_run_says_what_there_is_to_do_and_starts_nothing(

@@ -1,4 +1,4 @@
-"""The 2021 door: contract, limits, failures, scoring."""
+"""The 2021 entry point: contract, limits, failures, scoring."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The 2021 door: environment, layout, limits, a kill, and the organisers' own evaluator in place of ours."""
+"""The 2021 entry point: environment, layout, limits, a kill, and the organisers' own evaluator in place of ours."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_each_song_is_reported_where_asked(tmp_path: Path, tiny_models: Path) ->
 
 
 def copied_tree(folder: Path, runner: str) -> Path:
-    """What a grader has before it: our package and door, its own evaluator."""
+    """What a grader has before it: our package and entry point, its own evaluator."""
     tree = folder / "tree"
     for package in ("my_submission", "terminal"):
         shutil.copytree(ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,4 +1,4 @@
-"""The 2023 doors: model, wrapper and local evaluation, for music and cinema, all durations and both input forms."""
+"""The 2023 entry points: model, wrapper and local evaluation, for music and cinema, all durations and both input forms."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CINEMA = SystemRecipe(
         ),
     ),
 )
-"""Networks of all seven sources: the cinema systems to come will differ in nothing that a door sees."""
+"""Networks of all seven sources: the cinema systems to come will differ in nothing that an entry point sees."""
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +66,7 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def configure(tmp_path: Path, small_models: Path, monkeypatch: pytest.MonkeyPatch) -> object:
-    """Choose a track: writes a configuration and points the doors to it."""
+    """Choose a track: writes a configuration and points the entry points to it."""
     monkeypatch.setitem(SYSTEMS, MUSIC.name, MUSIC)
     monkeypatch.setitem(SYSTEMS, CINEMA.name, CINEMA)
     monkeypatch.chdir(tmp_path)
@@ -195,9 +195,9 @@ def test_every_cinema_form_arrives_whole(configure, tmp_path: Path, monkeypatch:
     for side, channel in (("Lt", 0), ("Rt", 1)):
         write(tmp_path / "songs" / "split" / f"split_mixture_{side}.wav", sound[:, channel])
     write(tmp_path / "songs" / "mono" / "mix.wav", sound[:, 0])
-    door = wrapper(tmp_path)
+    wrapped = wrapper(tmp_path)
     for song, expected in (("whole", sound), ("split", sound), ("mono", sound[:, [0, 0]])):
-        door.separate_music_file(song)
+        wrapped.separate_music_file(song)
         paths = {source: tmp_path / "out" / song / f"{song}_{source}.wav" for source in CINEMA_SOURCES}
         assert sorted(tmp_path.glob(f"out/{song}/*")) == sorted(paths.values())
         for path in paths.values():
@@ -228,18 +228,18 @@ def test_the_graders_variables_choose_the_folders(configure, tmp_path: Path, mon
 def test_wrong_stems_are_refused(configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configure("mdx23")
     write(tmp_path / "songs" / "s" / "mixture.wav", noise(0.5))
-    door = wrapper(tmp_path)
-    monkeypatch.setattr(door.model, "separate_music_file", lambda *_: ({"bass": np.zeros((1, 2))}, {"bass": RATE}))
+    wrapped = wrapper(tmp_path)
+    monkeypatch.setattr(wrapped.model, "separate_music_file", lambda *_: ({"bass": np.zeros((1, 2))}, {"bass": RATE}))
     with pytest.raises(NameError, match=r"gave stems \['bass'\]"):
-        door.separate_music_file("s")
+        wrapped.separate_music_file("s")
     assert not list((tmp_path / "out").iterdir())
 
 
 def test_raise_aicrowd_error_is_a_name_error(configure, tmp_path: Path) -> None:
     configure("mdx23")
     (tmp_path / "songs").mkdir()
-    door = wrapper(tmp_path)
-    for teller in (door, door.model):
+    wrapped = wrapper(tmp_path)
+    for teller in (wrapped, wrapped.model):
         with pytest.raises(NameError, match="no such luck"):
             teller.raise_aicrowd_error("no such luck")
 

@@ -1,4 +1,4 @@
-"""The architecture as a test: floors, forbidden imports, cycles, prints, and what importing costs."""
+"""The architecture as a test: layers, forbidden imports, cycles, prints, and what importing costs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-FLOORS = [
+LAYERS = [
     {"errors", "stems", "fade_weights", "geometry", "budget", "events", "reports", "files", "documents", "version"},
     {"dsp", "audio_io", "weights"},
     {"graphs"},
@@ -26,11 +26,11 @@ FLOORS = [
     {"challenge", "submission", "doctor", "pictures"},
     {"cli", "__main__", "user_config", "aicrowd_wrapper", "webapp", "batch"},
 ]
-"""Modules and packages of my_submission, from the ground up; imports go down or stay on their floor."""
+"""Modules and packages of my_submission, from the ground up; imports go down or stay within their layer."""
 
-FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
-DOORS = FLOORS[-1]
-GROUND = FLOORS[0]
+LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
+ENTRY_POINTS = LAYERS[-1]
+GROUND = LAYERS[0]
 
 ONLY_IN = {
     "filelock": {"files"},
@@ -91,26 +91,26 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def place(path: Path) -> str:
-    """The entry of FLOORS a file belongs to; empty for the package's own __init__."""
+def entry(path: Path) -> str:
+    """The entry of LAYERS a file belongs to; empty for the package's own __init__."""
     parts = path.relative_to(ROOT / "my_submission").with_suffix("").parts
     return "" if parts == ("__init__",) else parts[0]
 
 
-def test_every_module_has_a_floor() -> None:
-    unknown = {place(path) for path in modules()} - set(FLOOR_OF) - {""}
+def test_every_module_has_a_layer() -> None:
+    unknown = {entry(path) for path in modules()} - set(LAYER_OF) - {""}
     assert not unknown
 
 
 def test_imports_go_down_only() -> None:
     upward = []
     for path in modules():
-        if not place(path):
+        if not entry(path):
             continue
         for name in imports(path):
             head, _, rest = name.partition(".")
             target = rest.partition(".")[0]
-            if head == "my_submission" and target in FLOOR_OF and FLOOR_OF[target] > FLOOR_OF[place(path)]:
+            if head == "my_submission" and target in LAYER_OF and LAYER_OF[target] > LAYER_OF[entry(path)]:
                 upward.append(f"{path.relative_to(ROOT)} imports {name}")
     assert not upward
 
@@ -118,14 +118,14 @@ def test_imports_go_down_only() -> None:
 def test_the_lowest_layer_needs_only_small_libraries() -> None:
     allowed = sys.stdlib_module_names | {"numpy", "my_submission", "terminal", "filelock", "platformdirs", "msgspec"}
     for path in modules():
-        if place(path) in GROUND:
+        if entry(path) in GROUND:
             assert {name.partition(".")[0] for name in imports(path)} <= allowed, path
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_IN))
-def test_heavy_libraries_stay_in_their_place(library: str) -> None:
+def test_heavy_libraries_stay_in_their_packages(library: str) -> None:
     for path in modules():
-        if place(path) not in ONLY_IN[library]:
+        if entry(path) not in ONLY_IN[library]:
             assert library not in {name.partition(".")[0] for name in imports(path)}, path
 
 
@@ -134,24 +134,24 @@ def test_evaluator_stands_alone() -> None:
         assert "my_submission" not in {name.partition(".")[0] for name in imports(path)}, path
 
 
-def test_what_stands_below_all_knows_none_of_them() -> None:
+def test_terminal_imports_nothing_of_ours() -> None:
     for path in modules("terminal"):
         known = {name.partition(".")[0] for name in imports(path)}
         assert known <= sys.stdlib_module_names | {"terminal", "rich", "psutil"}, path
 
 
-def test_library_does_not_import_other_wings() -> None:
-    """Only a door may call the evaluator; nothing calls training or tests."""
+def test_library_does_not_import_the_packages_above() -> None:
+    """Only an entry point may call the evaluator; nothing calls training or tests."""
     for path in modules():
-        wings = {"training", "training_material", "evaluator", "tests", "predict"} - (
-            {"evaluator"} if place(path) in DOORS else set()
+        above = {"training", "training_material", "evaluator", "tests", "predict"} - (
+            {"evaluator"} if entry(path) in ENTRY_POINTS else set()
         )
-        assert not wings & {name.partition(".")[0] for name in imports(path)}, path
+        assert not above & {name.partition(".")[0] for name in imports(path)}, path
 
 
-def test_no_print_below_a_door() -> None:
+def test_no_print_below_the_entry_points() -> None:
     for path in modules():
-        if place(path) in DOORS:
+        if entry(path) in ENTRY_POINTS:
             continue
         calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
         assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], path
@@ -220,7 +220,7 @@ def test_importing_the_package_is_light_and_silent() -> None:
     assert (run.stdout.strip(), run.stderr) == ("[]", "")
 
 
-def test_owner_s_top_level_names_are_there() -> None:
+def test_top_level_names_are_there() -> None:
     names = [
         "my_submission",
         "models",

@@ -1,4 +1,4 @@
-"""AIMLESS' systems from checkpoints of random weights: the published arithmetic once more, segments, doors."""
+"""AIMLESS' systems from checkpoints of random weights: the published arithmetic once more, segments, entry points."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ def test_the_grader_of_2023_gets_three_whole_stems(
 def test_a_scene_goes_through_the_2023_door(
     models: Path, system: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both forms of the cinematic track, and mono, which is doubled: what the door writes is what the system gives."""
+    """Both forms of the cinematic track, and mono, which is doubled: what the entry point writes is what the system gives."""
     configure(tmp_path, system)
     monkeypatch.setenv("MDX_SUBMISSION_FILE", str(tmp_path / "submission.toml"))
     monkeypatch.setenv("MDX_MODELS_DIR", str(models))
@@ -298,11 +298,11 @@ def test_a_scene_goes_through_the_2023_door(
     else:
         sound = mixture[0] if form == "mono" else mixture.T
         soundfile.write(folder / "mix.wav", sound, RATE, subtype="FLOAT")
-    door = AIcrowdWrapper(str(tmp_path / "songs"), str(out))
-    predictor = door.model.predictor
+    wrapped = AIcrowdWrapper(str(tmp_path / "songs"), str(out))
+    predictor = wrapped.model.predictor
     # What is left of ten minutes would go into shifted passes.
     monkeypatch.setattr(predictor, "stream", functools.partial(predictor.stream, refine=False))
-    assert door.separate_music_file("scene")
+    assert wrapped.separate_music_file("scene")
     expected = predictor.separate(mixture)
     for name in CINEMA_SOURCES:
         written, rate = soundfile.read(out / "scene" / f"scene_{name}.wav")

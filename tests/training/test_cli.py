@@ -1,4 +1,4 @@
-"""The training wing's door: settings anywhere on the line, one line for a failure, every stage from end to end."""
+"""The command line of training: settings anywhere on the line, one line for a failure, every stage from end to end."""
 
 from __future__ import annotations
 

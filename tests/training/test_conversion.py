@@ -1,4 +1,4 @@
-"""Checkpoints as graphs: the door, what it enters, and that both separate alike."""
+"""Checkpoints as graphs: the command, its manifest entry, and that both separate alike."""
 
 from __future__ import annotations
 

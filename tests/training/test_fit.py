@@ -143,7 +143,7 @@ SHORT = (
 N_STEPS = 9
 
 
-def door(songs: Path, runs: Path, *overrides: str) -> list[str]:
+def command(songs: Path, runs: Path, *overrides: str) -> list[str]:
     words = ["fit", "tiny", "--data", str(songs / "train"), "--valid", str(songs / "valid"), "--runs", str(runs)]
     return [sys.executable, "-m", "training", *words, "--cache", str(runs / "cache"), *SHORT, *overrides]
 
@@ -158,7 +158,7 @@ def unbroken(songs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_killed_run_resumes_to_the_same_weights(unbroken: Path, songs: Path, tmp_path: Path) -> None:
     """Killed without warning after its first checkpoint, in the middle of an epoch; bit for bit the same in the end."""
     last = tmp_path / "tiny" / "checkpoints" / LAST
-    process = subprocess.Popen(door(songs, tmp_path), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(command(songs, tmp_path), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     while not last.is_file():
         assert process.poll() is None, process.stdout.read() if process.stdout else b""
         os.sched_yield()
@@ -174,7 +174,7 @@ def test_a_killed_run_resumes_to_the_same_weights(unbroken: Path, songs: Path, t
 
 def test_two_processes_follow_the_curve_of_one(unbroken: Path, songs: Path, tmp_path: Path) -> None:
     """DDP over gloo: each process takes half of the batch; the loss of every step within one per cent."""
-    words = door(songs, tmp_path, "run.devices=2", "data.micro_batch=2")
+    words = command(songs, tmp_path, "run.devices=2", "data.micro_batch=2")
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     one, two = logged(unbroken, "train/loss"), logged(tmp_path / "tiny", "train/loss")
