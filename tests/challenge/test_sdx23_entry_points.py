@@ -1,4 +1,4 @@
-"""The 2023 entry points: model, wrapper and local evaluation, for music and cinema, all durations and both input forms."""
+"""The 2023 entry points: model, wrapper and local evaluation, for music and cinema, all durations, both input forms."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def published(folder: Path, class_path: str, **changed: object) -> Path:
 @pytest.mark.usefixtures("lightning")
 @pytest.mark.parametrize("class_path", KINDS)
 def test_published_checkpoints_load(tmp_path: Path, class_path: str) -> None:
-    """The same numbers come out, through the function that engines use; mapped memory has another alignment, so sums may round."""
+    """The same numbers come out, through the function that engines use; mapped memory may round sums."""
     network, load, _, fed = KINDS[class_path]
     path, x = published(tmp_path, class_path), magnitudes(*fed)
     expected = run(network(), x)

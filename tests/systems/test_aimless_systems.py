@@ -280,7 +280,7 @@ def test_the_grader_of_2023_gets_three_whole_stems(
 def test_a_scene_goes_through_the_2023_door(
     models: Path, system: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both forms of the cinematic track, and mono, which is doubled: what the entry point writes is what the system gives."""
+    """Both forms of the cinematic track, and mono, which is doubled: the stems written equal those of the system."""
     configure(tmp_path, system)
     monkeypatch.setenv("MDX_SUBMISSION_FILE", str(tmp_path / "submission.toml"))
     monkeypatch.setenv("MDX_MODELS_DIR", str(models))
