@@ -162,7 +162,7 @@ def test_a_share_is_the_best_of_all() -> None:
 def test_benches_print_what_training_costs(songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench-step", "tiny", "--steps", "2", "data.micro_batch=2"]) == 0
     said = capsys.readouterr().out
-    assert "4 windows a step (2 at once), 32-true, CPU" in said
+    assert "4 windows per step (2 at once), 32-true, CPU" in said
     assert "peak memory" in said
     assert main(["bench-data", "tiny", "--data", str(songs), "--cache", str(tmp_path), "--batches", "3"]) == 0
     assert "windows/s with 0 workers" in capsys.readouterr().out
