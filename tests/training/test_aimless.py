@@ -218,7 +218,7 @@ def test_only_clean_songs_are_trained_on(corpora: Path, tmp_path: Path) -> None:
         ("cdx-bsrnn", 'targets=["music", "effect"]', "has one target, not 2"),
         ("cdx-bsrnn", "loss=combination", "several targets"),
         ("cdx-bsrnn", "transform.kept_bins=2048", "must be all 2049 bins"),
-        ("cdx-bsrnn", "network.split_hz=[100, 100]", "every band needs a bin"),
+        ("cdx-bsrnn", "network.split_hz=[100, 100]", "bands, layers and groups must be at least 1"),
         ("xumx", 'targets=["drums", "bass"]', "has 4 targets, not 2"),
         ("xumx", "network.max_bins=3000", "max_bins=3000 does not fit"),
         ("xumx", "network.wiener_iterations=-1", "must not be negative"),
