@@ -189,15 +189,15 @@ def test_a_runner_that_is_not_ours(tmp_path: Path, tiny_models: Path) -> None:
 
 SLOW_DRIVER = """
 import sys, time
-from my_submission.mechanisms.spectral import SpectralNetwork
+from my_submission.mechanisms import chunks
 
-quick = SpectralNetwork.estimates
+quick = chunks.chunk_estimates
 
-def slow(self, mixture, spans, **more):
-    time.sleep(0.2 * len(spans))  # what a network of the published size costs, without its processor time
-    return quick(self, mixture, spans, **more)
+def slow(engine, chunking, mixture, spans, **more):
+    time.sleep(0.2 * len(spans))  # the time of a network of the published size, without its processor time
+    return quick(engine, chunking, mixture, spans, **more)
 
-SpectralNetwork.estimates = slow
+chunks.chunk_estimates = slow
 import predict
 sys.exit(predict.main())
 """

@@ -230,7 +230,7 @@ def test_wrong_stems_are_refused(configure, tmp_path: Path, monkeypatch: pytest.
     write(tmp_path / "songs" / "s" / "mixture.wav", noise(0.5))
     wrapped = wrapper(tmp_path)
     monkeypatch.setattr(wrapped.model, "separate_music_file", lambda *_: ({"bass": np.zeros((1, 2))}, {"bass": RATE}))
-    with pytest.raises(NameError, match=r"gave stems \['bass'\]"):
+    with pytest.raises(NameError, match=r"returned stems \['bass'\]"):
         wrapped.separate_music_file("s")
     assert not list((tmp_path / "out").iterdir())
 

@@ -241,7 +241,7 @@ def test_the_mixer_mutes_solos_and_plays_in_step(new_visitor: Any, songs: Path) 
     ("name", "message"),
     [
         ("too large.wav", r"must be 2(\.0)? ?MB or smaller"),  # Streamlit's own words, refused in the browser already
-        ("too long.wav", "longer than the 8 s"),
+        ("too long.wav", "longer than the limit of 8 s"),
         ("broken.wav", "truncated"),
     ],
 )

@@ -91,7 +91,7 @@ def until(condition: Callable[[], bool]) -> bool:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (upload(3.5), "longer than the 3 s"),
+        (upload(3.5), "longer than the limit of 3 s"),
         (six_channels(), "6 channels where 1 or 2 are expected"),
         (io.BytesIO(b"this is no audio" * 50), "not audio that can be decoded"),
         (io.BytesIO(b""), "empty"),
@@ -467,7 +467,7 @@ def test_the_command_makes_the_settings(
     assert found == (host, 9000, 60.0, 3)
     assert (settings.max_upload_mib, settings.max_uploads, settings.max_uploads_mib) == (5, 7, 11)
     assert (settings.base_path, settings.allowed_hosts) == ("/mdx", ("a.example", "b.example"))
-    assert ("warning: everyone who reaches" in capsys.readouterr().err) is warns
+    assert ("warning: everyone who can reach" in capsys.readouterr().err) is warns
 
 
 def test_the_command_says_what_is_not_installed(
