@@ -39,6 +39,7 @@ def test_the_demucs_package_runs_the_same_network(tmp_path: Path) -> None:
     assert agreement_db(expected[..., inner].numpy(), shifted[..., inner].numpy()) < 30
 
 
+@pytest.mark.slow
 def test_the_gpu_benchmark_makes_its_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +72,7 @@ def test_the_gpu_benchmark_makes_its_table(
     assert rows["torch eager, tf32"][0] == "failed: it has none"
 
 
+@pytest.mark.slow
 def test_the_gpu_benchmark_says_why_a_way_failed(capsys: pytest.CaptureFixture[str]) -> None:
     """A way that is none: its last words. A card that is not there: a refusal, and nothing is measured."""
     nowhere = ["network", "by hand", "--device", "cuda", "--models-dir", "nowhere"]

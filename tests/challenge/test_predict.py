@@ -156,6 +156,7 @@ def test_limits_of_the_environment_become_budgets(
     assert spy.budgets == [pytest.approx(0.95 * expected)]
 
 
+@pytest.mark.slow
 def test_each_song_is_reported_where_asked(tmp_path: Path, tiny_models: Path) -> None:
     write_songs(tmp_path / "test", ["one", "two"])
     reports = tmp_path / "reports.jsonl"
@@ -214,6 +215,7 @@ def graded(tree: Path, folder: Path, models: Path, *command: str, **more: str) -
     return done.returncode, [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the 2021 runner needs SIGALRM")
 def test_the_runner_of_the_contract_and_all_its_variables(tmp_path: Path, tiny_models: Path) -> None:
     tree = copied_tree(tmp_path, grader_file("mdx21.py").read_text(encoding="utf-8"))

@@ -147,6 +147,7 @@ def test_the_record_says_what_the_stems_are(run: Callable[..., tuple[int, str, s
     assert str(tmp_path) not in json.dumps(record)  # the folder can be given away
 
 
+@pytest.mark.slow
 def test_skipping_believes_the_record_and_nothing_else(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
@@ -409,6 +410,7 @@ def test_missing_weights_say_how_to_get_them(run: Callable[..., tuple[int, str, 
     assert "fetch kuielab-a/bass" in err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a POSIX matter")
 def test_a_kill_in_the_middle_leaves_no_stem_and_the_next_run_cleans_up(tiny_models: Path, tmp_path: Path) -> None:
     """The process is stopped while its part files lie there; no final name may exist."""

@@ -59,6 +59,7 @@ def test_scores_manifest_and_replay(evaluate: Callable[..., str], tmp_path: Path
     assert "<table" in (tmp_path / "replay.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_second_run_finishes_the_rest_and_scores_the_same(evaluate: Callable[..., str], tmp_path: Path) -> None:
     evaluate()
     scores = (tmp_path / "out" / "starter" / "scores.json").read_text(encoding="utf-8")
@@ -76,6 +77,7 @@ def test_a_second_run_finishes_the_rest_and_scores_the_same(evaluate: Callable[.
     assert set(json.loads(manifest_path.read_text(encoding="utf-8"))["songs"]) == {"one", "two"}
 
 
+@pytest.mark.slow
 def test_other_settings_or_weights_are_not_taken_for_the_same(
     evaluate: Callable[..., str], tiny_models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -40,6 +40,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="names of bytes and signal
 ALPHABET = st.sampled_from([*"\\x5cfud80a", "\udcff", "\udc80", "\ud800", "é", "\x1b", "\x85", "\U0001f600"])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.text(ALPHABET, max_size=12) | st.text(max_size=12))
 def test_stored_names_come_back_and_shown_ones_are_one_harmless_line(name: str) -> None:

@@ -58,6 +58,7 @@ def test_the_probe_graph_convolves() -> None:
     assert [node.op_type for node in model.graph.node] == ["Conv", "Relu"]
 
 
+@pytest.mark.slow
 def test_the_cpu_truly_loads_here_and_every_other_provider_has_a_reason() -> None:
     states = {state.name: state for state in probe_providers()}
     assert states["CPU"] == ProviderState("CPU", True)
@@ -146,6 +147,7 @@ def test_decibels_are_those_of_the_worst_source() -> None:
     assert worst_decibels(reference, {"a": mixture, "b": 0.99 * mixture}) == pytest.approx(40, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.needs("torch")
 def test_a_trial_in_its_own_process_equals_one_in_this(tiny_models: Path) -> None:
     settings = TrialSettings(system="starter", models_dir=tiny_models, device="cpu", precision="fp32")
@@ -186,6 +188,7 @@ def test_a_system_that_cannot_be_tried_says_why(tiny_models: Path) -> None:
         try_system(TrialSettings(system="kuielab-a", models_dir=tiny_models))
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_writes_what_it_found(
     tiny_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,6 +213,7 @@ def test_the_command_prints_and_writes_what_it_found(
     assert {row["holds"] for row in system["forecasts"]} <= {True, False}
 
 
+@pytest.mark.slow
 def test_without_trials_only_the_machine_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--no-trial"]) == 0
     assert "real time" not in capsys.readouterr().out

@@ -50,6 +50,7 @@ def engine(tmp_path: Path, network: Demucs) -> DemucsEngine:
     return open_demucs(written(tmp_path, network), threads=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 5_000, 44_100])
 def test_agrees_with_torch(engine: DemucsEngine, network: Demucs, samples: int) -> None:
     """110 dB, at lengths of one tile and of several."""

@@ -160,6 +160,7 @@ def test_parity_with_museval(case: Case, rng: np.random.Generator) -> None:
     assert_parity(ours, museval_frames(references, estimates), case.__name__)
 
 
+@pytest.mark.slow
 def test_parity_with_museval_on_the_challenges_sample_song() -> None:
     if not SAMPLE_SONG.is_dir():
         pytest.skip("the optional reference folder ../shared/data is not here")
@@ -173,6 +174,7 @@ def test_parity_with_museval_on_the_challenges_sample_song() -> None:
     assert_parity(ours, museval_frames(references, estimates, rate), "mdx21-sample")
 
 
+@pytest.mark.slow
 def test_parity_with_museval_on_a_real_musdb_excerpt(tmp_path: Path) -> None:
     excerpts = [path for folder in sys.path for path in Path(folder).glob("stempeg/data/*Falcon 69.stem.mp4")]
     if not excerpts or shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:

@@ -78,6 +78,7 @@ def published(folder: Path, class_path: str, **changed: object) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("lightning")
 @pytest.mark.parametrize("class_path", KINDS)
 def test_published_checkpoints_load(tmp_path: Path, class_path: str) -> None:

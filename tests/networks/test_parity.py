@@ -173,6 +173,7 @@ def check(rig: Rig, samples: int) -> None:
         assert snr_db(expected[source], stem) >= 100, source
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("board", ["a", "b"])
 @pytest.mark.parametrize("samples", ["kept-1", "kept", "kept+1", "30 s"])
 def test_small_geometry(small: Callable[[str], Rig], board: str, samples: str) -> None:
@@ -207,6 +208,7 @@ def test_published_chunk_arithmetic() -> None:
         assert [chunking.count(n) for n in (1, kept - 1, kept, kept + 1)] == [1, 1, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("board", ["a", "b"])
 def test_streaming_from_disk_equals_memory_to_the_bit(small: Callable[[str], Rig], board: str, tmp_path: Path) -> None:
     rig = small(board)
@@ -235,6 +237,7 @@ def test_batches_of_chunks_change_nothing(small: Callable[[str], Rig]) -> None:
     assert min(snr_db(one[source], seven[source]) for source in MUSIC_SOURCES) >= 120
 
 
+@pytest.mark.slow
 def test_networks_in_torch_agree_with_the_graphs(small: Callable[[str], Rig]) -> None:
     """The same networks rebuilt in torch from the graphs' initialisers: 100 dB in fp32, near in bf16."""
     rig, mixture = small("a"), song(50_000)

@@ -196,6 +196,7 @@ def test_one_target_of_several() -> None:
         net.for_target(3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [

@@ -64,6 +64,7 @@ class _References(HTMLParser):
         self.found += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "action"}]
 
 
+@pytest.mark.slow
 def test_separate_writes_pictures_and_a_page_that_opens_anywhere(
     tiny_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

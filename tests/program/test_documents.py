@@ -158,6 +158,7 @@ def test_a_manifest_of_wrong_types(tmp_path: Path) -> None:
     assert good == {"schema": 1, "artefacts": [entry()]}
 
 
+@pytest.mark.slow
 def test_scores_of_wrong_types_are_refused_or_can_be_replayed(tmp_path: Path) -> None:
     path = tmp_path / "scores.json"
     good = scores(n_songs=1)

@@ -60,6 +60,7 @@ def run(tree: SubmissionTree, **settings: object) -> RehearsalReport:
     return rehearse(tree, tree.configuration(), current_environment(), RehearsalSettings(**settings))
 
 
+@pytest.mark.slow
 def test_a_2021_tree_runs_under_the_graders_own_evaluator(tmp_path: Path, tiny_models: Path) -> None:
     """The tree's evaluator is replaced by the grader's: breaking ours must not matter."""
     tree = make_tree(tmp_path / "tree", tiny_models)

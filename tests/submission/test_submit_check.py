@@ -114,6 +114,7 @@ def test_a_configuration_newer_than_aicrowd_json_is_found(tree: Path, capsys: py
     assert not has_fault(check_submission(tree, None))
 
 
+@pytest.mark.slow
 def test_a_large_file_inside_lfs_passes_and_one_committed_as_it_is_does_not(tree: Path) -> None:
     """git-lfs itself is not needed to tell them apart: git's own attributes and objects are read."""
     large = tree / "models/starter/more.bin"

@@ -152,6 +152,7 @@ def published_cdx_a(mixture: np.ndarray) -> dict[str, np.ndarray]:
     return {name: stem.numpy() for name, stem in stems.items()}
 
 
+@pytest.mark.slow
 def test_the_whole_chain_is_the_published_one(models: Path) -> None:
     """At least 80 dB, at a rate that the published program passes through."""
     mixture = sum(scene(2.02).values())
@@ -164,6 +165,7 @@ def test_the_whole_chain_is_the_published_one(models: Path) -> None:
         assert min(agreement.values()) >= 80
 
 
+@pytest.mark.slow
 def test_another_rate_is_resampled_unless_it_is_passed_through(models: Path, tmp_path: Path) -> None:
     """From a file: as long as the input and at its rate in both cases, and not the same."""
     path = tmp_path / "film.wav"
@@ -176,6 +178,7 @@ def test_another_rate_is_resampled_unless_it_is_passed_through(models: Path, tmp
     assert ratio_db(stems["aimless-cdx-a-whole"], stems["aimless-cdx-a"]) < 30
 
 
+@pytest.mark.slow
 def test_segments_are_near_the_whole_song(models: Path) -> None:
     """Hybrid Demucs on steady sound: at least 40 dB away from the joins; the network scales by what it hears."""
     network = random_networks()["aimless/mdx-hdemucs"]
@@ -203,6 +206,7 @@ def test_segments_begin_where_the_whole_song_has_frames(grid: OverlapChunking) -
         assert replace(grid, overlap_ratio=overlap).stride_samples % BOTTOM_STRIDE == 0
 
 
+@pytest.mark.slow
 def test_a_mono_film_has_no_side(models: Path) -> None:
     mono = np.repeat(noise(3.0)[:1], 2, axis=0)
     for system in ("aimless-cdx-a", "aimless-cdx-a-whole"):
@@ -268,6 +272,7 @@ def test_the_grader_of_2023_gets_three_whole_stems(
     np.testing.assert_array_equal(stems["whole"], stems["split"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("system", "form"),
     [

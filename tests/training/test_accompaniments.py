@@ -34,6 +34,7 @@ def test_means_are_those_of_the_songs_that_have_a_source() -> None:
     assert mean.sdr_db == {"bass": 2.0, "drums": 2.0}
 
 
+@pytest.mark.slow
 def test_a_graph_separates_as_its_module(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     experiment = small("run.precision=32-true")
     module = module_settings(experiment).module(experiment, total_steps=1)

@@ -133,6 +133,7 @@ def runs(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", SMALL)
 def test_two_steps_of_every_recipe_end_in_a_file_that_loads(recipe: str, runs: Path) -> None:
     """The manifest's entry opens as an engine, which computes what the trained module does: 1e-5 relative."""
@@ -160,6 +161,7 @@ def test_the_runs_folder_is_a_models_folder(runs: Path) -> None:
         assert all(stem.shape == mixture.shape and np.isfinite(stem).all() for stem in stems.values())
 
 
+@pytest.mark.slow
 def test_weights_on_the_way_are_kept_and_a_new_run_starts_from_a_state(corpora: Path, tmp_path: Path) -> None:
     """Every so many epochs a file of weights alone, which can be exported; a run begun with one is at its place."""
     run("cdx-hdemucs", corpora, tmp_path, "run.epochs=2", "run.epoch_steps=1")

@@ -76,6 +76,7 @@ def test_a_stage_without_settings_refuses_them(capsys: pytest.CaptureFixture[str
     assert "takes no settings" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_exported_to_a_models_folder(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,6 +105,7 @@ SIZES = ("kuielab-a/vocals", "kuielab-b/vocals", "kuielab-b/drums", "starter/bas
 """Experiments whose graphs differ in shape; the published ones of one board share theirs."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SIZES)
 def test_parity_at_every_size_of_the_experiments(name: str, tmp_path: Path) -> None:
     """Bins, frames and depth as configured; one channel wide and one convolution a block, to be quick."""

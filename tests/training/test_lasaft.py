@@ -219,6 +219,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FitReport]:
     return root / "runs", fit(experiment, data, name="tiny", runs=root / "runs", cache=root / "cache")
 
 
+@pytest.mark.slow
 def test_it_learns(runs: tuple[Path, FitReport]) -> None:
     """50 steps raise the mean SDR of a song it never saw by more than 5 dB over the untrained network's."""
     experiment, report = tiny(), runs[1]

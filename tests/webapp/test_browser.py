@@ -179,6 +179,7 @@ def separated(visitor: Visitor, path: Path) -> None:
     visitor.stems()
 
 
+@pytest.mark.slow
 def test_a_wav_from_upload_to_download(new_visitor: Any, server: Server, songs: Path) -> None:
     visitor = new_visitor()
     page = visitor.page
@@ -213,6 +214,7 @@ def test_a_wav_from_upload_to_download(new_visitor: Any, server: Server, songs: 
     until(lambda: not folder.exists(), "the end of the session")
 
 
+@pytest.mark.slow
 def test_the_mixer_mutes_solos_and_plays_in_step(new_visitor: Any, songs: Path) -> None:
     """An M4A; the stems' levels are read from the audio graph behind each gain."""
     visitor = new_visitor()
@@ -258,6 +260,7 @@ def test_bad_uploads_are_refused_with_a_message(
     assert visitor.button("Separate").count() == 0
 
 
+@pytest.mark.slow
 def test_two_visitors_get_their_own_songs(new_visitor: Any, songs: Path) -> None:
     first, second = new_visitor(), new_visitor()
     paths = (songs / "three seconds.wav", songs / "two seconds.m4a")
@@ -285,6 +288,7 @@ def test_two_visitors_get_their_own_songs(new_visitor: Any, songs: Path) -> None
     assert second.context.request.get(first.server.address + addresses[0]).status == 404
 
 
+@pytest.mark.slow
 def test_a_separation_is_stopped(new_visitor: Any, server: Server, songs: Path) -> None:
     visitor = new_visitor()
     visitor.open()
@@ -316,6 +320,7 @@ def test_no_other_server_holds_the_page_in_a_frame(new_visitor: Any, server: Ser
     visitor.violations.clear()
 
 
+@pytest.mark.slow
 def test_the_page_works_below_a_path(new_visitor: Any, tmp_path: Path, songs: Path) -> None:
     words = ["--samples", str(songs / "half a second.wav"), "--max-upload", "2", "--grace", "0.2"]
     with running_page(tmp_path, *words, base_path="/mdx") as server:

@@ -36,6 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.slow
 def test_two_hundred_uploads_that_nobody_takes_cost_no_memory(server: Server) -> None:
     """100 MiB of them; the bounds are those of three files a visitor and five in all."""
     caller = Caller(server)

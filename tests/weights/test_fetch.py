@@ -154,6 +154,7 @@ def test_mirrors_are_tried_in_order(server: LocalServer, tmp_path: Path) -> None
     assert [path for path, _ in server.requests] == ["/gone", "/wrong", "/bass"]
 
 
+@pytest.mark.slow
 def test_when_all_mirrors_fail_every_failure_is_told(server: LocalServer, tmp_path: Path) -> None:
     urls = [server.url("gone"), server.add("wrong", bytes(len(BASS))), server.add("down", Page(status=503))]
     models = models_of(tmp_path, entry_of("bass", BASS, sources=urls))
