@@ -34,6 +34,7 @@ def network_file(tmp_path: Path) -> Path:
     return tmp_path / "vocals.onnx"
 
 
+@pytest.mark.needs("torch")
 def test_host_and_device_transforms_agree(network_file: Path) -> None:
     """The path a GPU takes, run on the CPU: bound memory and torch's transforms against ours, 100 dB."""
     waves = np.random.default_rng(1).standard_normal((2, 2, 64 * 31)).astype(np.float32)
@@ -45,6 +46,7 @@ def test_host_and_device_transforms_agree(network_file: Path) -> None:
     assert isinstance(spectral_engine(onnx_network, STFT), SilenceSkipping)
 
 
+@pytest.mark.needs("torch")
 def test_a_slightly_smaller_batch_is_filled_up_for_onnxruntime(
     network_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
