@@ -7,8 +7,6 @@ and tempo are shifted randomly per rendering.
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from my_submission.geometry import SAMPLE_RATE
 from training.data.stems import Pcm, write_stem
 from training.programs import read_output, require_program
 from training_material.midi import BASS_PROGRAMS, DRUM_CHANNEL, TEMPO_RANGE, VOICE_PROGRAMS, midi_files, read_midi
+from training_material.stem_writer import whole_song
 
 logger = logging.getLogger(__name__)
 
@@ -112,17 +111,14 @@ def render(job: Rendering) -> str:
     semitones = int(rng.integers(-MAX_SEMITONES, MAX_SEMITONES + 1))
     tempo = float(rng.uniform(*TEMPO_RANGE))
     song = read_midi(job.midi)
-    job.folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".render-", dir=job.folder.parent) as scratch:
-        parts = Path(scratch) / "song"
+    with whole_song(job.folder) as (parts, scratch):
         n_written = 0
         for source in SOURCES_RENDERED:
             part = split(song, source, semitones=semitones, tempo=tempo)
-            pcm = synthesised(part, job.sound_font, Path(scratch), max_seconds=job.max_seconds, where=job.midi)
+            pcm = synthesised(part, job.sound_font, scratch, max_seconds=job.max_seconds, where=job.midi)
             n_written += write_stem(parts, source, pcm)
         if not n_written:
             raise InputError("has no audible note", where=job.midi, hint="remove it from the folder")
-        os.replace(parts, job.folder)
     return job.folder.name
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +16,7 @@ from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES, Waveform
 from training.augment.levels import Loudness
 from training.data.songs import TrainingSong, read_collection
 from training.data.stems import FULL_SCALE, SILENCE_RMS, Pcm
-from training_material.stem_writer import write_missing
+from training_material.stem_writer import whole_song, write_missing
 
 logger = logging.getLogger(__name__)
 
@@ -100,10 +98,7 @@ def _cut(rng: np.random.Generator, songs: Sequence[TrainingSong], source: str, n
 
 
 def _write_scene(folder: Path, stems: dict[str, Waveform]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".scene-", dir=folder.parent) as scratch:
-        parts = Path(scratch) / "scene"
+    with whole_song(folder) as (parts, _):
         parts.mkdir()
         for name, stem in {"mixture": np.sum(list(stems.values()), axis=0), **stems}.items():
             soundfile.write(parts / f"{name}.wav", stem.T, SAMPLE_RATE, subtype="FLOAT")
-        os.replace(parts, folder)

@@ -146,7 +146,7 @@ def to_channels(waves: Waveform, geometry: StftGeometry) -> Channels:
 
 
 def from_channels(channels: Channels, geometry: StftGeometry) -> Waveform:
-    """Inverse of :func:`to_channels`: float32 (batch, 4, kept_bins, frames) to (batch, 2, hop · (frames − 1))."""
+    """Inverse of :func:`to_channels`: float32 (..., 4, kept_bins, frames) to (..., 2, hop · (frames − 1))."""
     return from_frames(channels.swapaxes(-1, -2), geometry)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from my_submission.dsp.stft import from_channels, to_channels
-from my_submission.engines.base import Batch
-from my_submission.engines.onnx_engine import OnnxEngine
+from my_submission.engines.base import Batch, EngineWrapper
+from my_submission.engines.onnx_engine import GraphShape, OnnxEngine
+from my_submission.engines.spectral_engine import HostSpectralEngine
 from my_submission.errors import WeightsError
 from my_submission.geometry import StftGeometry
 
@@ -30,36 +30,36 @@ class JointGraph(OnnxEngine):
             problem = f"the graph maps {given} to {made} and names the sources {', '.join(self.sources) or 'none'}"
             problem += "; expected (batch, 4, bins, frames) to one of them per source"
             raise WeightsError(problem, where=self.path, hint=_HINT)
-        self.bins, self.frames = given[2:]
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Sources in the order of the output."""
-        named = self._session.get_modelmeta().custom_metadata_map.get("sources", "")
+        named = dict(self._metadata()).get("sources", "")
         return tuple(named.split(",")) if named else ()
 
+    def shape(self) -> GraphShape:
+        """Return channels, bins and frames of the input."""
+        channels, bins, frames = self._session.get_inputs()[0].shape[1:]
+        return GraphShape(channels, bins, frames, self._metadata())
 
-class JointEngine:
-    """Transforms on the CPU around a joint graph.
+
+class ChosenSources(EngineWrapper):
+    """A joint graph that returns some of its sources, as an engine of spectra.
 
     Args:
-        graph: the network.
-        stft: its transform.
+        graph: the graph.
         sources: the sources to return, in this order.
     """
 
-    def __init__(self, graph: JointGraph, stft: StftGeometry, sources: Sequence[str]) -> None:
-        self.network = graph
-        self._stft = stft
+    def __init__(self, graph: JointGraph, sources: Sequence[str]) -> None:
+        super().__init__(graph)
         self._rows = [graph.sources.index(source) for source in sources]
 
-    @property
-    def runs_on(self) -> str:
-        """Library and device."""
-        return self.network.runs_on
-
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
-        """Map chunks float32 (batch, 2, samples) to (batch, sources, 2, samples)."""
-        spectra = self.network.run(to_channels(batch, self._stft), is_last=is_last)[:, self._rows]
-        waves = from_channels(spectra.reshape(-1, *spectra.shape[2:]), self._stft)
-        return waves.reshape(*spectra.shape[:2], *waves.shape[1:])
+        """Map spectra (batch, 4, bins, frames) to (batch, sources, 4, bins, frames)."""
+        return self.engine.run(batch, is_last=is_last)[:, self._rows]
+
+
+def joint_engine(graph: JointGraph, stft: StftGeometry, sources: Sequence[str]) -> HostSpectralEngine:
+    """Return the engine of waveforms of some sources: (batch, 2, samples) to (batch, sources, 2, samples)."""
+    return HostSpectralEngine(ChosenSources(graph, sources), stft)

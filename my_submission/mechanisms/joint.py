@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from my_submission.engines.joint_onnx import JointEngine, JointGraph
+from my_submission.engines.joint_onnx import JointGraph, joint_engine
 from my_submission.engines.out_of_memory import fitting
 from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking
@@ -43,7 +43,8 @@ class JointRecipe(Recipe):
         if not set(self.sources) <= set(graph.sources):
             problem = f"the graph estimates {', '.join(graph.sources)}, not all of {', '.join(self.sources)}"
             raise WeightsError(problem, where=path, hint="use a graph of these sources")
-        stft = stft_of(opening.artefact(self.network), path, graph.bins)
-        chunking = SpectralChunking(stft, graph.frames, overlap_ratio=self.overlap_ratio)
-        engine = fitting(JointEngine(graph, stft, self.sources), options.device, name=self.network)
+        shape = graph.shape()
+        stft = stft_of(opening.artefact(self.network), path, shape.bins)
+        chunking = SpectralChunking(stft, shape.frames, overlap_ratio=self.overlap_ratio)
+        engine = fitting(joint_engine(graph, stft, self.sources), options.device, name=self.network)
         return ConditionedMechanism(self.sources, engine, chunking, options.chunks_per_run)

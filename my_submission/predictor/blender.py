@@ -111,9 +111,12 @@ class StemBlender:
             stems, degrees = self._over(self.fallback, stems, degrees, mixture, start, stop)
         return _filled(stems, degrees, mixture)
 
-    def known_estimates(self, start: int, stop: int) -> Stems:
-        """Return stems (2, stop − start) that fall to zero where no buffer covers them, float32."""
-        stems, degrees = self._blend(self.mixture.store.read(start, stop), start, stop)
+    def known_estimates(self, mixture: Waveform, start: int, stop: int) -> Stems:
+        """Return stems (2, stop − start) that fall to zero where no buffer covers them, float32.
+
+        ``mixture`` holds the samples [start, stop) of the song.
+        """
+        stems, degrees = self._blend(mixture, start, stop)
         return {source: _between(np.zeros_like(stem), stem, degrees[source]) for source, stem in stems.items()}
 
     def estimated_shares(self) -> dict[str, float]:

@@ -249,7 +249,7 @@ class Predictor:
                 recipe = self.recipe(chosen, file_format=file_format, subtype=subtype)
                 recorder = Recorder(self.system, recipe, record, path, directory)
                 stack.callback(recorder.close)
-            scratch = scratch_folder(directory)
+            scratch = nearest_folder(directory)
             began = budget.elapsed()
             rate = self.system.recipe.working_rate
             mixture = stack.enter_context(load_mixture(path, scratch_dir=scratch, working_rate=rate, options=reading))
@@ -370,7 +370,7 @@ class Predictor:
         )
 
 
-def scratch_folder(directory: Path) -> Path:
+def nearest_folder(directory: Path) -> Path:
     """Return the folder of a song's anonymous scratch files: the nearest ancestor of ``directory`` that exists.
 
     It is on the same file system as the stems, so it has room for as much.

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from my_submission.audio_io import Mixture, SampleStore
-from my_submission.stems import Stems, Waveform
+from my_submission.audio_io import Mixture
+from my_submission.predictor.blender import StemBlender
+from my_submission.stems import Waveform
 
 
 class ResidualStore:
-    """Read-only samples of a mixture minus some estimated sources.
+    """Read-only samples of a song minus the estimates so far.
 
     Args:
-        mixture: samples of the song.
-        read: returns the estimates of the samples [start, stop), zeros where there are none yet.
-        minus: the sources to subtract.
+        earlier: blends the sources to subtract; samples that are not estimated yet stay as they are in the mixture.
     """
 
-    def __init__(self, mixture: SampleStore, read: Callable[[int, int], Stems], minus: Sequence[str]) -> None:
-        self._mixture = mixture
-        self._read = read
-        self._minus = tuple(minus)
+    def __init__(self, earlier: StemBlender) -> None:
+        self._earlier = earlier
+        self._mixture = earlier.mixture.store
 
     @property
     def channels(self) -> int:
@@ -40,10 +37,9 @@ class ResidualStore:
         residual = self._mixture.read(start, stop)
         inside = max(0, start), min(stop, self.samples)
         if inside[0] < inside[1]:
-            stems = self._read(*inside)
             part = residual[:, inside[0] - start : inside[1] - start]
-            for source in self._minus:
-                np.subtract(part, stems[source], out=part)
+            for stem in self._earlier.known_estimates(part, *inside).values():
+                np.subtract(part, stem, out=part)
         return residual
 
     def write(self, start: int, block: Waveform) -> None:
@@ -54,6 +50,6 @@ class ResidualStore:
         """Do nothing: the mixture keeps its store."""
 
 
-def residual_mixture(mixture: Mixture, read: Callable[[int, int], Stems], minus: Sequence[str]) -> Mixture:
-    """Return the mixture minus some estimated sources, for mechanisms that need no statistics of it."""
-    return replace(mixture, store=ResidualStore(mixture.store, read, minus))
+def residual_mixture(earlier: StemBlender) -> Mixture:
+    """Return the mixture minus the estimates so far, for mechanisms that need no statistics of it."""
+    return replace(earlier.mixture, store=ResidualStore(earlier))

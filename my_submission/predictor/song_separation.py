@@ -70,11 +70,11 @@ class SongSeparation:
     _worker: Worker | None = field(default=None, init=False)
     _overdue: WorkItem | None = field(default=None, init=False)
     _failed: set[str] = field(default_factory=set, init=False)
-    _told: set[str] = field(default_factory=set, init=False)
+    _noted_remarks: set[str] = field(default_factory=set, init=False)
     _schedule: Schedule = field(init=False)
 
     def __post_init__(self) -> None:
-        self._told.update(self.system.remarks)
+        self._noted_remarks.update(self.system.remarks)
         self._energy = EnergyProfile.of(self.mixture.store) if self.budget.is_limited else None
         self._buffers: list[BlendedBuffer] = []
         branches = [self._branch_stages(branch) for branch in self.system.branches]
@@ -193,8 +193,7 @@ class SongSeparation:
         """
         if not minus:
             return self.mixture
-        earlier = StemBlender(minus, self.mixture, tuple(self._buffers))
-        return residual_mixture(self.mixture, earlier.known_estimates, minus)
+        return residual_mixture(StemBlender(minus, self.mixture, self._buffers))
 
     def _context(self, name: str, mixture: Mixture, shares: Mapping[str, float]) -> SongContext:
         return SongContext(
@@ -258,8 +257,8 @@ class SongSeparation:
     def _news(self) -> Iterator[Event]:
         """Yield the engines' new remarks as notes; reports take them from the system."""
         for remark in self.system.remarks:
-            if remark not in self._told:
-                self._told.add(remark)
+            if remark not in self._noted_remarks:
+                self._noted_remarks.add(remark)
                 yield Note(remark)
 
     def _is_blocked(self, stage: Stage) -> bool:

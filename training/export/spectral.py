@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from my_submission.engines.joint_onnx import ARCHITECTURE as JOINT_ARCHITECTURE
 from my_submission.geometry import SpectralChunking
 from my_submission.networks.joint_tfc_tdf import JointNet
 from my_submission.networks.tfc_tdf import SPECTRUM_CHANNELS, TfcTdfNet
@@ -30,7 +31,6 @@ from training.export.graphs import (
 
 INPUT = "input"
 OUTPUT = "output"
-JOINT_ARCHITECTURE = "joint-tfc-tdf"
 
 
 def export(

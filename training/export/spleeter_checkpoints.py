@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from my_submission.engines.spleeter_onnx import ARCHITECTURE
 from my_submission.errors import InputError, WeightsError
 from my_submission.files.part_files import written_whole
 from my_submission.networks.spleeter import BINS, FRAMES, HOP, N_FFT, spleeter_from_state
@@ -143,7 +144,7 @@ def convert_network(
     """
     few_bits = quantised(weights)
     fields = {
-        "architecture": "spleeter",
+        "architecture": ARCHITECTURE,
         "target": checkpoint.source,
         "n_fft": str(N_FFT),
         "hop": str(HOP),
@@ -284,7 +285,7 @@ def _artefact(source: str, exported: Exported) -> Artefact:
         sha256=exported.sha256,
         n_bytes=exported.n_bytes,
         format="onnx",
-        architecture="spleeter",
+        architecture=ARCHITECTURE,
         target=source,
         geometry=ArtefactGeometry(n_fft=N_FFT, hop=HOP),
         sources=(),

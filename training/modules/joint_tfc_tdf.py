@@ -9,17 +9,18 @@ from typing import cast
 
 from torch import nn
 
+from my_submission.engines.joint_onnx import ARCHITECTURE
 from my_submission.networks.joint_tfc_tdf import Band, JointConfig, JointNet
 from training.experiment import Experiment
 from training.export.graphs import Exported
-from training.export.spectral import JOINT_ARCHITECTURE, export_joint
+from training.export.spectral import export_joint
 from training.modules.base import ModuleSettings, SeparationModule
 from training.modules.initial_weights import start_joint_from
 from training.modules.tfc_tdf import TfcTdfModule
 
 
 @dataclass(frozen=True, kw_only=True)
-class JointTfcTdfSettings(ModuleSettings, kind=JOINT_ARCHITECTURE):
+class JointTfcTdfSettings(ModuleSettings, kind=ARCHITECTURE):
     """Shape of a joint network, as in :class:`JointConfig`; its targets are the experiment's.
 
     Attributes:

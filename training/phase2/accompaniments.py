@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from evaluator.metrics import global_sdr
-from my_submission.errors import WeightsError
+from my_submission.engines import Device
+from my_submission.engines.joint_onnx import ARCHITECTURE as JOINT_ARCHITECTURE
+from my_submission.engines.joint_onnx import JointGraph, joint_engine
+from my_submission.errors import MdxError, WeightsError
 from my_submission.geometry import SpectralChunking, StftGeometry
-from my_submission.networks.spectra import from_channels, to_channels
 from my_submission.stems import Waveform
 from training.data.songs import TrainingSong
 from training.data.stems import SILENT_SONG_RMS
-from training.export.spectral import INPUT, JOINT_ARCHITECTURE, OUTPUT
 from training.modules.whole_songs import separate
 
 SOURCES = ("bass", "drums", "other")
@@ -56,31 +57,23 @@ def joint_separator(path: Path, *, threads: int | None = None) -> Separator:
     Raises:
         WeightsError: the file is no such graph.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
     try:
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-        fields = session.get_modelmeta().custom_metadata_map
-        bins, frames = session.get_inputs()[0].shape[2:]
-        chunking = SpectralChunking(StftGeometry(int(fields["n_fft"]), int(fields["hop"]), bins), frames)
-        sources = fields["sources"].split(",")
-    except Exception as error:  # ONNX Runtime raises many types
+        graph = JointGraph.open(path, device=Device("cpu"), threads=threads)
+        shape = graph.shape()
+        fields = dict(shape.metadata)
+        chunking = SpectralChunking(StftGeometry(int(fields["n_fft"]), int(fields["hop"]), shape.bins), shape.frames)
+    except (MdxError, KeyError, ValueError) as error:
         raise WeightsError(
             f"is no {JOINT_ARCHITECTURE} graph ({error})", where=path, hint="name an exported graph"
         ) from error
+    engine = joint_engine(graph, chunking.stft, graph.sources)
 
     def estimate(chunks: Tensor) -> Tensor:
-        spectra = to_channels(chunks, chunking.stft)
-        (estimated,) = session.run([OUTPUT], {INPUT: spectra.numpy()})
-        flat = torch.from_numpy(estimated).flatten(0, 1)
-        waves = from_channels(flat, chunking.stft, samples=chunks.shape[-1])
-        return waves.reshape(len(chunks), len(sources), *chunks.shape[1:])
+        return torch.from_numpy(engine.run(chunks.numpy()))
 
     def separated(accompaniment: Waveform) -> Mapping[str, Waveform]:
         waves = separate(estimate, chunking, torch.from_numpy(accompaniment), batch_chunks=1).numpy()
-        return dict(zip(sources, waves, strict=True))
+        return dict(zip(graph.sources, waves, strict=True))
 
     return separated
 

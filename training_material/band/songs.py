@@ -7,8 +7,6 @@ its tempo. Basses and guitars are played on recorded notes; a sound font plays t
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from training_material.band.amplifier import amplified, bass_channel, compressed
 from training_material.band.mixing import mixed, panned, with_room
 from training_material.midi import BASS_PROGRAMS, DRUM_CHANNEL, VOICE_PROGRAMS, drum_notes, midi_files, read_midi
 from training_material.render import Part, split, synthesised
+from training_material.stem_writer import whole_song
 
 logger = logging.getLogger(__name__)
 
@@ -106,18 +105,15 @@ def play_song(
     performance = band.performances[int(rng.integers(len(band.performances)))]
     path, song, tempo = _draw_song(performance.bpm, files, rng)
     seconds = min(max_seconds, song.length / tempo)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".band-", dir=folder.parent) as scratch:
+    with whole_song(folder) as (parts, scratch):
         score = Score(song, tempo, int(rng.integers(-SEMITONES, SEMITONES + 1)), seconds)
         stems = {
             "drums": _drums(band, performance, score, rng),
             "bass": _bass(band, score, rng),
-            "other": _other(band, path, score, rng, Path(scratch)),
+            "other": _other(band, path, score, rng, scratch),
         }
-        parts = Path(scratch) / "song"
         for source, wave in mixed({s: w for s, w in stems.items() if w.any()}, rng).items():
             write_stem(parts, source, np.rint(wave.T * (FULL_SCALE - 1)).astype(np.int16))
-        os.replace(parts, folder)
     logger.info("%s: %s with the drums of %s", folder.name, path.name, performance.path.name)
 
 
