@@ -26,6 +26,7 @@ import numpy as np
 import soundfile
 import torch
 
+from my_submission.audio_io import WAV_FLOAT
 from my_submission.engines import Device
 from my_submission.engines.processors import available_cpus
 from my_submission.geometry import SAMPLE_RATE, OverlapChunking
@@ -86,7 +87,7 @@ class Rig:
     def run(self, **limits: object) -> tuple[SeparationReport, float, dict[str, np.ndarray]]:
         """Separate the song once; the report, the seconds by a clock outside, and the stems."""
         began = time.monotonic()
-        report = self.predictor.separate_file(self.song, self.out, subtype="PCM_16", **limits)  # type: ignore[arg-type]
+        report = self.predictor.separate_file(self.song, self.out, **limits)  # type: ignore[arg-type]
         seconds = time.monotonic() - began
         stems = {source: soundfile.read(self.out / f"{source}.wav", dtype="float32")[0] for source in MUSIC_SOURCES}
         return report, seconds, stems
@@ -201,7 +202,7 @@ def _step_of_parts(rig: Rig) -> float:
         branches = (replace(recipe, shares=shares, minus=()),)
         alone = replace(whole.recipe, sources=sources, branches=branches, wiener=None, fallback=None)
         only = Predictor(replace(whole, recipe=alone, branches=(replace(branch, shares=shares, minus=()),)))
-        only.separate_file(rig.song, rig.out, subtype="FLOAT")
+        only.separate_file(rig.song, rig.out, audio_format=WAV_FLOAT)
         total += largest_step({name: soundfile.read(rig.out / f"{name}.wav")[0] for name in sources})
     return total
 

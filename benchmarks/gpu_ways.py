@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from my_submission.audio_io import WAV_FLOAT
 from my_submission.engines import Device, parse_device
 from my_submission.engines.cuda_libraries import load_cuda_libraries
 from my_submission.engines.onnx_engine import OnnxEngine, cuda_options
@@ -61,7 +62,7 @@ def system(name: str, options: argparse.Namespace) -> dict[str, Any]:
     predictor = load("kuielab-a", models_dir=options.models_dir, allow_unverified=True, **settings)
     load_seconds = time.perf_counter() - began
     rounds = options.rounds if settings["device"] == options.device else 1  # the reference is not what is measured
-    reports = [predictor.separate_file(options.song, options.out, subtype="FLOAT") for _ in range(1 + rounds)]
+    reports = [predictor.separate_file(options.song, options.out, audio_format=WAV_FLOAT) for _ in range(1 + rounds)]
     peaks = [report.peak_device_memory_bytes for report in reports if report.peak_device_memory_bytes is not None]
     return {
         "load_seconds": load_seconds,

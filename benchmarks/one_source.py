@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from my_submission.audio_io import WAV_FLOAT
 from my_submission.cli.huge_pages import restart_with_huge_pages
 from my_submission.engines import Device
 from my_submission.mechanisms import RunOptions, SpectralRecipe
@@ -39,7 +40,7 @@ def main() -> None:
     recipe = SystemRecipe("one-source", "one network of leaderboard A", branch.recipe.sources, (branch,))
     run = RunOptions(device=Device("cpu"), precision=options.precision)
     predictor = Predictor(load_system(recipe, ModelsFolder(options.models_dir), run, allow_unverified=True))
-    predictor.separate_file(options.song, options.out, subtype="FLOAT")
+    predictor.separate_file(options.song, options.out, audio_format=WAV_FLOAT)
 
 
 if __name__ == "__main__":

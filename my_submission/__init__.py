@@ -15,9 +15,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing takes time in which a signal ends a command in a traceback
     from typing import Any
 
+    from my_submission.audio_io import AudioFormat
     from my_submission.predictor import Predictor, SeparationReport, load
 
-__all__ = ["Predictor", "SeparationReport", "__version__", "load"]
+__all__ = ["AudioFormat", "Predictor", "SeparationReport", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,4 +27,8 @@ def __getattr__(name: str) -> Any:
         from my_submission import predictor
 
         return getattr(predictor, name)
+    if name == "AudioFormat":
+        from my_submission import audio_io
+
+        return audio_io.AudioFormat
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

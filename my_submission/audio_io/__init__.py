@@ -1,5 +1,6 @@
 """Reading songs of any format as stereo at 44.1 kHz, and writing complete sets of stems."""
 
+from my_submission.audio_io.audio_format import WAV_16, WAV_FLOAT, AudioFormat
 from my_submission.audio_io.copies import check_song, convert_stems, decode_to_wav, interleave
 from my_submission.audio_io.decode import probe, read_blocks
 from my_submission.audio_io.decoder import DEFAULT_READ_OPTIONS, AudioInfo, ReadOptions
@@ -13,6 +14,9 @@ from my_submission.audio_io.stem_writer import StemFolderWriter, StemLevels
 
 __all__ = [
     "DEFAULT_READ_OPTIONS",
+    "WAV_16",
+    "WAV_FLOAT",
+    "AudioFormat",
     "AudioInfo",
     "DiskStore",
     "InputFiles",

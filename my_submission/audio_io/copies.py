@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from my_submission.audio_io.audio_format import SUBTYPE_BYTES, AudioFormat
 from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder, probe, read_blocks
 from my_submission.audio_io.mixture import too_many_channels
-from my_submission.audio_io.stem_writer import N_CHANNELS, SUBTYPE_BYTES, WAV_LIMIT_BYTES, Describe, StemFolderWriter
+from my_submission.audio_io.stem_writer import N_CHANNELS, WAV_LIMIT_BYTES, Describe, StemFolderWriter
 from my_submission.dsp.interleaving import interleaved
 from my_submission.errors import InputError, OutputError
 from my_submission.files.folders import output_error
@@ -76,17 +77,16 @@ def check_song(path: str | PathLike[str], *, max_seconds: float) -> float | None
 
 
 def convert_stems(
-    stems: Mapping[str, Path], directory: Path, *, subtype: str, file_format: str, describe: Describe | None = None
+    stems: Mapping[str, Path], directory: Path, audio_format: AudioFormat, *, describe: Describe | None = None
 ) -> dict[str, Path]:
-    """Copy stereo stems of one rate and length to ``directory/<name>.<file_format>``, all of them or none.
+    """Copy stereo stems of one rate and length to ``directory/<name>.<format>``, all of them or none.
 
     The files are the same as those of a separation directly to this format.
 
     Args:
         stems: name to file.
         directory: of the copies.
-        subtype: of the copies.
-        file_format: of the copies.
+        audio_format: of the copies.
         describe: as for :class:`StemFolderWriter`.
 
     Raises:
@@ -101,8 +101,7 @@ def convert_stems(
         tuple(stems),
         sample_rate=info.sample_rate,
         samples=info.samples,
-        subtype=subtype,
-        file_format=file_format,
+        audio_format=audio_format,
         source_rate=info.sample_rate,
         describe=describe,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES
+from my_submission.audio_io.audio_format import FILE_FORMATS
 from my_submission.errors import OutputError
 
 
@@ -88,7 +88,7 @@ def refuse_own_folder(mixture: Path, directory: Path) -> None:
 
 
 def _stem_files(directory: Path, names: Iterable[str]) -> Iterator[Path]:
-    return (directory / f"{name}.{suffix}" for name in names for suffix in FORMAT_SUBTYPES)
+    return (directory / f"{name}.{suffix}" for name in names for suffix in FILE_FORMATS)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

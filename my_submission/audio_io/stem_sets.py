@@ -28,6 +28,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
+from my_submission.audio_io.audio_format import FILE_FORMATS
 from my_submission.documents import has_form
 from my_submission.errors import OutputError
 from my_submission.files.folders import output_error, sync_directory
@@ -55,7 +56,7 @@ PICTURE_NAMES = ("mixture", "report")
 _LOCK_SECONDS = 10.0
 """Longest wait for the lock of a folder; renames take milliseconds, so a longer wait means a stopped process."""
 
-_ListedFile = Annotated[str, Meta(pattern=r"\A[^/\\\0]+\.(wav|flac|png|html)\Z")]
+_ListedFile = Annotated[str, Meta(pattern=r"\A[^/\\\0]+\.(wav|flac|aiff|mp3|ogg|opus|m4a|png|html)\Z")]
 """Name of a file of a set; a record that lists any other name is not one of this program."""
 
 _Size = Annotated[int, Meta(ge=0)]
@@ -346,7 +347,7 @@ def _set_file(name: str, path: Path) -> SetFile:
 
 
 def _stem_files() -> frozenset[str]:
-    return frozenset(f"{name}.{suffix}" for sources in SOURCE_SETS for name in sources for suffix in ("wav", "flac"))
+    return frozenset(f"{name}.{suffix}" for sources in SOURCE_SETS for name in sources for suffix in FILE_FORMATS)
 
 
 def _part_names(directory: Path, names: Sequence[str]) -> tuple[str, ...]:

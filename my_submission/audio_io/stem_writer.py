@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 import soundfile
 
+from my_submission.audio_io.audio_format import SUBTYPE_BYTES, WAV_16, AudioFormat
 from my_submission.audio_io.stem_sets import RECORD_FILE, SetFile, notes_before, replace_set, settle
 from my_submission.dsp.interleaving import interleaved
 from my_submission.dsp.pcm import pcm_frames
@@ -27,12 +28,6 @@ from my_submission.files.part_files import PartFile, refuse_folder
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import Waveform
 from terminal.names import system_name
-
-SUBTYPE_BYTES = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
-"""Sample formats that can be written, and their size in bytes."""
-
-FORMAT_SUBTYPES = {"wav": ("PCM_16", "PCM_24", "FLOAT"), "flac": ("PCM_16", "PCM_24")}
-"""File formats that can be written, and their sample formats."""
 
 WAV_LIMIT_BYTES = 2**32 - 2**16
 """Largest WAV file, because sizes in its header have 32 bits; larger files are RF64."""
@@ -59,7 +54,7 @@ class StemLevels:
 
 
 class StemFolderWriter:
-    """Writes ``directory/<name>.<file_format>`` for every name, in consecutive blocks, as a context manager.
+    """Writes ``directory/<name>.<format>`` for every name, in consecutive blocks, as a context manager.
 
     Samples are written to hidden part files in the folder. On a clean exit all of them are completed, checked and
     flushed to disk before the first is renamed, and an existing set is replaced completely
@@ -72,14 +67,12 @@ class StemFolderWriter:
         names: stem names, which are also the file names.
         sample_rate: rate of the files, in Hz.
         samples: exact length of the files, at that rate.
-        subtype: "PCM_16", "PCM_24" or "FLOAT" (not in FLAC).
-        file_format: "wav" or "flac".
+        audio_format: format of the files.
         source_rate: rate of the blocks given to ``write``, in Hz; they are resampled where it differs.
         describe: called with the files of the complete stems; returns the content of ``separation.json``. When not
             given, the folder has no such file.
 
     Raises:
-        UnknownNameError: no such format, or one that cannot hold the subtype.
         OutputError: on entering, writing or leaving: the folder cannot be written, or the disk is full.
     """
 
@@ -90,12 +83,12 @@ class StemFolderWriter:
         *,
         sample_rate: int,
         samples: int,
-        subtype: str = "PCM_16",
-        file_format: str = "wav",
+        audio_format: AudioFormat = WAV_16,
         source_rate: int = SAMPLE_RATE,
         describe: Describe | None = None,
     ) -> None:
-        _check_format(file_format, subtype)
+        if audio_format.is_lossy:
+            raise UnknownNameError(f"{audio_format.file_format} files cannot be written yet", hint="choose wav or flac")
         if not names or len(set(names)) != len(names) or not all(map(_is_file_name, names)):
             raise ValueError(f"{tuple(names)} cannot be used as file names")
         if samples < 1:
@@ -104,7 +97,7 @@ class StemFolderWriter:
         self._sample_rate, self._samples, self._source_rate = sample_rate, samples, source_rate
         self._expected = resampled_length(samples, sample_rate, source_rate)
         self._taken = 0
-        self._subtype, self._file_format = subtype, file_format
+        self._format = audio_format
         self._pool = ThreadPoolExecutor(len(self._names), thread_name_prefix="mdx-stem")
         self._writing: list[Future[None]] = []
         self._new_directories: list[Path] = []
@@ -115,7 +108,7 @@ class StemFolderWriter:
     @property
     def paths(self) -> dict[str, Path]:
         """Final path of each stem."""
-        return {name: self._directory / f"{name}.{self._file_format}" for name in self._names}
+        return {name: self._directory / f"{name}{self._format.suffix}" for name in self._names}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -158,12 +151,13 @@ class StemFolderWriter:
                 refuse_folder(self._directory / RECORD_FILE)
                 self._notes = notes_before(self._directory, [path.name for path in self.paths.values()])
             self._check_space()
-            container = "RF64" if self._file_format == "wav" and self._stem_bytes > WAV_LIMIT_BYTES else None
+            is_large = self._format.file_format == "wav" and self._stem_bytes > WAV_LIMIT_BYTES
+            container = "RF64" if is_large else self._format.file_format.upper()
             for name, path in self.paths.items():
                 self._stems[name] = _StemFile(
                     path,
-                    container or self._file_format.upper(),
-                    subtype=self._subtype,
+                    container,
+                    audio_format=self._format,
                     sample_rate=self._sample_rate,
                     samples=self._samples,
                     source_rate=self._source_rate,
@@ -217,13 +211,13 @@ class StemFolderWriter:
     @property
     def _stem_bytes(self) -> int:
         """Return the size in bytes of one stem without compression."""
-        return self._samples * N_CHANNELS * SUBTYPE_BYTES[self._subtype]
+        return self._samples * N_CHANNELS * self._format.sample_bytes
 
     def _check_space(self) -> None:
         """Refuse a disk that is too small; the size of FLAC is unknown beforehand."""
         need = self._stem_bytes * len(self._names)
         free = shutil.disk_usage(self._directory).free
-        if self._file_format == "wav" and free < need:
+        if self._format.file_format != "flac" and free < need:
             raise OutputError(
                 f"{need} bytes are needed for {len(self._names)} stems and {free} are free",
                 where=self._directory,
@@ -240,11 +234,19 @@ class _StemFile:
     """One stem that is written to its part file."""
 
     def __init__(
-        self, final: Path, container: str, *, subtype: str, sample_rate: int, samples: int, source_rate: int
+        self,
+        final: Path,
+        container: str,
+        *,
+        audio_format: AudioFormat,
+        sample_rate: int,
+        samples: int,
+        source_rate: int,
     ) -> None:
         self._samples = samples
         self._peak, self._clipped, self._squares, self._count = 0.0, 0, 0.0, 0
-        self._can_clip = subtype != "FLOAT"
+        subtype = audio_format.subtype
+        self._can_clip = audio_format.can_clip
         self._wav_bits = 8 * SUBTYPE_BYTES[subtype] if self._can_clip and container != "FLAC" else None
         self._resampler = StreamResampler(source_rate, sample_rate, channels=N_CHANNELS, samples=samples)
         self.part = PartFile(final)
@@ -316,20 +318,6 @@ class _StemFile:
             f"the stem could not be written completely ({detail}); {free} bytes are free in its folder",
             where=self.part.final,
             hint="free some space there, or choose another output folder",
-        )
-
-
-def _check_format(file_format: str, subtype: str) -> None:
-    if file_format not in FORMAT_SUBTYPES:
-        raise UnknownNameError(
-            f"no file format {file_format!r}", hint=f"choose one of {', '.join(sorted(FORMAT_SUBTYPES))}"
-        )
-    if subtype not in SUBTYPE_BYTES:
-        raise UnknownNameError(f"no sample format {subtype!r}", hint=f"choose one of {', '.join(SUBTYPE_BYTES)}")
-    if subtype not in FORMAT_SUBTYPES[file_format]:
-        raise UnknownNameError(
-            f"{file_format} files cannot hold {subtype} samples",
-            hint=f"choose one of {', '.join(FORMAT_SUBTYPES[file_format])} or the wav format",
         )
 
 

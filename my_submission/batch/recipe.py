@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions
+from my_submission.audio_io import DEFAULT_READ_OPTIONS, WAV_16, AudioFormat, ReadOptions
 from my_submission.errors import WeightsError
 from my_submission.files.hashing import remembered_sha256_of
 from my_submission.predictor import Predictor, load
@@ -24,8 +24,7 @@ class CatalogueRecipe:
         load_settings: other arguments of :func:`my_submission.predictor.load`; paths are absolute.
         settings: the options that can change a sample, as plain values; part of every key.
         weights: artefact name to SHA-256.
-        subtype: "PCM_16", "PCM_24" or "FLOAT".
-        file_format: "wav" or "flac".
+        audio_format: format of the stems.
         budget_seconds: time limit per song, or None.
         budget_factor: time limit as a multiple of the song's length, or None.
         refine: as for :meth:`my_submission.predictor.Predictor.separate`.
@@ -36,8 +35,7 @@ class CatalogueRecipe:
     load_settings: Mapping[str, Any]
     settings: Mapping[str, Any]
     weights: Mapping[str, str] = field(default_factory=dict)
-    subtype: str = "PCM_16"
-    file_format: str = "wav"
+    audio_format: AudioFormat = WAV_16
     budget_seconds: float | None = None
     budget_factor: float | None = None
     refine: bool | None = None
@@ -50,8 +48,7 @@ class CatalogueRecipe:
             system=self.system,
             weights=self.weights,
             settings=self.settings,
-            file_format=self.file_format,
-            subtype=self.subtype,
+            audio_format=self.audio_format,
         )
         return recipe.digest
 

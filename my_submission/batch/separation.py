@@ -126,8 +126,7 @@ class _SongSeparator:
         self._predictor.separate_file(
             path,
             staging,
-            subtype=recipe.subtype,
-            file_format=recipe.file_format,
+            audio_format=recipe.audio_format,
             budget_seconds=time_limit_seconds(
                 path,
                 budget_seconds=recipe.budget_seconds,

@@ -18,7 +18,7 @@ from evaluator.audio import FileStem
 from evaluator.datasets import DatasetSong, find_songs
 from evaluator.errors import EvaluationError
 from evaluator.scoring import METRICS
-from my_submission.audio_io import folder_name
+from my_submission.audio_io import WAV_16, folder_name
 from my_submission.cli.options import (
     REFINE,
     add_run_arguments,
@@ -145,7 +145,7 @@ def _separate(
     """Separate one song, unless its stems exist, complete and made with the same recipe."""
     with _mixture_file(song) as path:
         settings = settings_of(options)
-        recipe = predictor.recipe(settings, file_format="wav", subtype="PCM_16")
+        recipe = predictor.recipe(settings, WAV_16)
         if may_skip and is_separated_already(path, directory, recipe):
             progress.skipped(name)
             return None

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions
+from my_submission.audio_io.audio_format import FILE_FORMATS, SUBTYPE_BYTES, AudioFormat
 from my_submission.audio_io.stem_sets import to_json
-from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES, SUBTYPE_BYTES
 from my_submission.files.part_files import write_whole
 from my_submission.predictor import Predictor, load, time_limit_seconds
 from my_submission.predictor.loading import PRECISIONS, RUNTIMES
@@ -118,7 +118,12 @@ def read_settings(options: argparse.Namespace) -> dict[str, Any]:
 def add_stem_arguments(parser: argparse.ArgumentParser) -> None:
     """Add arguments for writing stems."""
     parser.add_argument("--subtype", default="PCM_16", choices=tuple(SUBTYPE_BYTES), help="default: %(default)s")
-    parser.add_argument("--format", default="wav", choices=tuple(FORMAT_SUBTYPES), help="default: %(default)s")
+    parser.add_argument("--format", default="wav", choices=FILE_FORMATS, help="default: %(default)s")
+
+
+def audio_format_of(options: argparse.Namespace) -> AudioFormat:
+    """Return the format of the stems."""
+    return AudioFormat.from_json({"file_format": options.format, "subtype": options.subtype})
 
 
 def load_settings(options: argparse.Namespace) -> dict[str, Any]:

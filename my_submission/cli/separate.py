@@ -15,6 +15,7 @@ from my_submission.cli.options import (
     add_input_arguments,
     add_run_arguments,
     add_stem_arguments,
+    audio_format_of,
     budget_seconds,
     load_predictor,
     read_options,
@@ -72,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     own, folders = InputFiles(song.path for song in songs), OutputFolders()
     own.refuse_as_outputs([options.report] if options.report else [])
     predictor = load_predictor(options.system, options)
-    recipe = predictor.recipe(settings_of(options), file_format=options.format, subtype=options.subtype)
+    recipe = predictor.recipe(settings_of(options), audio_format_of(options))
     start_seconds = time.monotonic() - began
     reports: list[SeparationReport] = []
     failures: Failures = []
@@ -119,8 +120,7 @@ def _separate(
     events = predictor.stream_file(
         song.path,
         directory,
-        subtype=options.subtype,
-        file_format=options.format,
+        audio_format=audio_format_of(options),
         budget_seconds=budget.seconds if budget.is_limited else None,
         spent_seconds=budget.elapsed(),
         refine=REFINE[options.refine],

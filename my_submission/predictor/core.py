@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from my_submission.audio_io import (
     DEFAULT_READ_OPTIONS,
+    WAV_16,
+    AudioFormat,
     DiskStore,
     InputFiles,
     MemoryStore,
@@ -89,20 +91,18 @@ class Predictor:
         """Names of the stems."""
         return self.system.recipe.sources
 
-    def recipe(self, settings: Mapping[str, Any], *, file_format: str, subtype: str) -> StemRecipe:
+    def recipe(self, settings: Mapping[str, Any], audio_format: AudioFormat) -> StemRecipe:
         """Return the recipe of stems: everything but the song that they depend on.
 
         Args:
             settings: the options that can change a sample, as plain values.
-            file_format: format of the stems.
-            subtype: sample format of the stems.
+            audio_format: format of the stems.
         """
         return StemRecipe(
             system=self.system.recipe.name,
             weights=self.system.weight_digests,
             settings=settings,
-            file_format=file_format,
-            subtype=subtype,
+            audio_format=audio_format,
         )
 
     def separate(
@@ -180,8 +180,7 @@ class Predictor:
         path: str | Path,
         directory: str | Path,
         *,
-        subtype: str = "PCM_16",
-        file_format: str = "wav",
+        audio_format: AudioFormat = WAV_16,
         budget_seconds: float | None = None,
         spent_seconds: float = 0.0,
         refine: bool | None = None,
@@ -195,8 +194,7 @@ class Predictor:
         Args:
             path: anything libsndfile or FFmpeg can read, one or two channels, any rate.
             directory: created if missing; files in it are replaced only after every stem is complete.
-            subtype: "PCM_16", "PCM_24" or "FLOAT".
-            file_format: "wav" or "flac".
+            audio_format: format of the stems.
             budget_seconds: time limit for reading, separating and writing together; default: none.
             spent_seconds: part of the budget that is already spent, such as on loading the system.
             refine: as for :meth:`separate`.
@@ -213,8 +211,7 @@ class Predictor:
         events = self.stream_file(
             path,
             directory,
-            subtype=subtype,
-            file_format=file_format,
+            audio_format=audio_format,
             budget_seconds=budget_seconds,
             spent_seconds=spent_seconds,
             refine=refine,
@@ -228,8 +225,7 @@ class Predictor:
         path: str | Path,
         directory: str | Path,
         *,
-        subtype: str = "PCM_16",
-        file_format: str = "wav",
+        audio_format: AudioFormat = WAV_16,
         budget_seconds: float | None = None,
         spent_seconds: float = 0.0,
         refine: bool | None = None,
@@ -246,7 +242,7 @@ class Predictor:
             if record is not None:
                 given = record.settings
                 chosen = self._settings(budget_seconds, refine, reading) if given is None else given
-                recipe = self.recipe(chosen, file_format=file_format, subtype=subtype)
+                recipe = self.recipe(chosen, audio_format)
                 recorder = Recorder(self.system, recipe, record, path, directory)
                 stack.callback(recorder.close)
             scratch = nearest_folder(directory)
@@ -264,14 +260,13 @@ class Predictor:
                     self.sources,
                     sample_rate=mixture.source_rate,
                     samples=mixture.source_samples,
-                    subtype=subtype,
-                    file_format=file_format,
+                    audio_format=audio_format,
                     source_rate=rate(mixture.source_rate),
                     describe=None if recorder is None else describe,
                 )
             )
             write_cost = WriteCost(
-                self._write_key(f"{file_format} {subtype}", mixture.source_rate),
+                self._write_key(f"{audio_format.file_format} {audio_format.subtype}", mixture.source_rate),
                 WRITING_SHARE * reading_seconds * SAMPLE_RATE / mixture.samples,
                 MIN_WRITING_SECONDS,
             )

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from my_submission.audio_io.audio_format import AudioFormat
 from my_submission.audio_io.stem_sets import (
     RECORD_SCHEMA,
     SetFile,
@@ -27,28 +28,28 @@ class StemRecipe:
         system: name of the system.
         weights: artefact name to SHA-256.
         settings: the options that can change a sample, as plain values.
-        file_format: "wav" or "flac".
-        subtype: "PCM_16", "PCM_24" or "FLOAT".
+        audio_format: format of the stems.
         version: version of this program.
     """
 
     system: str
     weights: Mapping[str, str]
     settings: Mapping[str, Any]
-    file_format: str
-    subtype: str
+    audio_format: AudioFormat
     version: str = __version__
 
     @property
     def digest(self) -> str:
         """A hash of the recipe."""
+        format_facts = self.audio_format.as_json()
+        names = [format_facts.pop("file_format"), format_facts.pop("subtype")]
         facts = {
             "schema": RECORD_SCHEMA,
             "version": self.version,
             "system": self.system,
             "weights": dict(self.weights),
             "settings": dict(self.settings),
-            "format": [self.file_format, self.subtype],
+            "format": [*names, format_facts] if format_facts else names,
         }
         return sha256_of_document(facts)
 
@@ -117,7 +118,7 @@ def separation_record(
         "version": recipe.version,
         "song": song,
         "system": recipe.system,
-        "format": {"file_format": recipe.file_format, "subtype": recipe.subtype},
+        "format": recipe.audio_format.as_json(),
         "key": recipe.key(content["sha256"]),
         "recipe": recipe.digest,
         "input": dict(content),
@@ -128,23 +129,21 @@ def separation_record(
 
 
 def record_of_copy(
-    record: Mapping[str, Any], files: Mapping[str, SetFile], *, file_format: str, subtype: str
+    record: Mapping[str, Any], files: Mapping[str, SetFile], audio_format: AudioFormat
 ) -> dict[str, Any]:
     """Return the record of stems that were copied into another format, as if separated into that format.
 
     Args:
         record: record of the stems that were copied.
         files: stem to the copy.
-        file_format: format of the copies.
-        subtype: sample format of the copies.
+        audio_format: format of the copies.
     """
     made_with = record["made_with"]
     recipe = StemRecipe(
         system=record["system"],
         weights=made_with["weights"],
         settings=made_with["settings"],
-        file_format=file_format,
-        subtype=subtype,
+        audio_format=audio_format,
         version=record["version"],
     )
     return separation_record(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from my_submission.audio_io import decode_to_wav, interleave
+from my_submission.audio_io import WAV_FLOAT, decode_to_wav, interleave
 from my_submission.audio_io.stem_sets import RECORD_FILE, read_record
 from my_submission.errors import InputError, MdxError
 from my_submission.events import Finished
@@ -209,7 +209,7 @@ class JobQueue:
         events = predictor.stream_file(
             job.song.folder / "mixture.wav",
             job.song.folder / "stems",
-            subtype="FLOAT",
+            audio_format=WAV_FLOAT,
             budget_seconds=budget,
             spent_seconds=spent_seconds,
             record=RecordRequest(song=job.song.name, original=job.song.path),

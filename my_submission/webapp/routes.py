@@ -13,8 +13,8 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from my_submission.audio_io import convert_stems, folder_name
+from my_submission.audio_io.audio_format import AudioFormat
 from my_submission.audio_io.stem_sets import RECORD_FILE, SetFile
-from my_submission.audio_io.stem_writer import FORMAT_SUBTYPES
 from my_submission.errors import InputError, MdxError
 from my_submission.files.part_files import write_whole, written_whole
 from my_submission.pictures import FrequencyAxis, SongView
@@ -29,9 +29,11 @@ PRIVATE = {"Cache-Control": "private, no-store"}
 ALL_STEMS = "all"
 
 FORMATS = {
-    f"{file_format}-{subtype}": (file_format, subtype)
-    for file_format, subtypes in FORMAT_SUBTYPES.items()
-    for subtype in subtypes
+    f"{audio_format.file_format}-{audio_format.subtype}": audio_format
+    for audio_format in (
+        *(AudioFormat("wav", bit_depth=depth) for depth in ("16", "24", "32f")),
+        *(AudioFormat("flac", bit_depth=depth) for depth in ("16", "24")),
+    )
 }
 """Download formats by their name in URLs."""
 
@@ -127,7 +129,7 @@ def _drawn(song: SessionSong, name: str, axis: FrequencyAxis) -> Path:
 
 def _download(request: Request, song: SessionSong) -> Response:
     what, form = request.path_params["what"], request.path_params["form"]
-    file_format, subtype = FORMATS[form]
+    audio_format = FORMATS[form]
     stems = song.stems
     if not stems or (what != ALL_STEMS and what not in stems):
         raise KeyError(what)
@@ -137,14 +139,12 @@ def _download(request: Request, song: SessionSong) -> Response:
             record = song.record
 
             def describe(files: Mapping[str, SetFile]) -> Mapping[str, Any]:
-                return record_of_copy(record or {}, files, file_format=file_format, subtype=subtype)
+                return record_of_copy(record or {}, files, audio_format)
 
-            convert_stems(
-                stems, folder, subtype=subtype, file_format=file_format, describe=describe if record else None
-            )
+            convert_stems(stems, folder, audio_format, describe=describe if record else None)
     if what == ALL_STEMS:
         return FileResponse(_zipped(song, form), filename=f"{folder_name(song.name)}.zip", headers=PRIVATE)
-    file = folder / f"{what}.{file_format}"
+    file = folder / f"{what}{audio_format.suffix}"
     return FileResponse(file, filename=f"{folder_name(song.name)} - {file.name}", headers=PRIVATE)
 
 

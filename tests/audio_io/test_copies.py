@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from my_submission.audio_io import StemFolderWriter, check_song, convert_stems, decode_to_wav, interleave
+from my_submission.audio_io import (
+    WAV_FLOAT,
+    AudioFormat,
+    StemFolderWriter,
+    check_song,
+    convert_stems,
+    decode_to_wav,
+    interleave,
+)
 from my_submission.errors import InputError
 from tests.audio_fixtures import noise, write_audio, write_media
 
@@ -48,17 +56,16 @@ def test_a_song_that_hides_its_length_is_cut_off_while_decoding(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["in.aac"]
 
 
-@pytest.mark.parametrize(("file_format", "subtype"), [("wav", "PCM_16"), ("wav", "PCM_24"), ("flac", "PCM_16")])
-def test_converted_stems_are_those_a_separation_would_have_written(
-    tmp_path: Path, file_format: str, subtype: str
-) -> None:
+@pytest.mark.parametrize(("file_format", "bits"), [("wav", "16"), ("wav", "24"), ("flac", "16")])
+def test_converted_stems_are_those_a_separation_would_have_written(tmp_path: Path, file_format: str, bits: str) -> None:
     waves = {"bass": noise(2, 30_000, seed=1, level=0.5), "drums": noise(2, 30_000, seed=2)}
     options = {"sample_rate": 48_000, "samples": 30_000, "source_rate": 48_000}
-    for folder, form, kind in (("float", "wav", "FLOAT"), ("direct", file_format, subtype)):
-        with StemFolderWriter(tmp_path / folder, tuple(waves), subtype=kind, file_format=form, **options) as writer:
+    wanted = AudioFormat(file_format, bit_depth=bits)
+    for folder, audio_format in (("float", WAV_FLOAT), ("direct", wanted)):
+        with StemFolderWriter(tmp_path / folder, tuple(waves), audio_format=audio_format, **options) as writer:
             writer.write(waves)
     stems = {name: tmp_path / "float" / f"{name}.wav" for name in waves}
-    paths = convert_stems(stems, tmp_path / "out", subtype=subtype, file_format=file_format)
+    paths = convert_stems(stems, tmp_path / "out", wanted)
     for name, path in paths.items():
         assert path.read_bytes() == (tmp_path / "direct" / f"{name}.{file_format}").read_bytes()
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from my_submission.audio_io import StemFolderWriter, stem_sets
+from my_submission.audio_io import AudioFormat, StemFolderWriter, stem_sets
 from my_submission.audio_io.stem_sets import (
     JOURNAL_FILE,
     RECORD_FILE,
@@ -102,7 +102,7 @@ def dies(work: Callable[[], object], *, at: int, before: bool) -> bool:
     ("old", "new"),
     [
         ({}, {}),
-        ({"names": CINEMA, "file_format": "flac"}, {}),
+        ({"names": CINEMA, "audio_format": AudioFormat("flac")}, {}),
         ({"mark": "no record"}, {}),
         ({}, {"mark": "no record"}),
     ],
@@ -149,7 +149,7 @@ def test_parts_of_another_system_go_with_the_next_run(tmp_path: Path) -> None:
 
 
 def test_the_old_set_goes_as_a_whole_and_nothing_else(tmp_path: Path) -> None:
-    write(tmp_path, mark="old", file_format="flac")
+    write(tmp_path, mark="old", audio_format=AudioFormat("flac"))
     for name in ("notes.txt", "mixture.wav", "dialog.wav", "cover.png"):
         (tmp_path / name).write_bytes(b"somebody's")
     (tmp_path / "bass.flac").write_bytes(b"edited")
@@ -194,7 +194,7 @@ def test_a_record_does_not_stand_beside_other_stems(tmp_path: Path) -> None:
     [
         {"schema": 1},
         {"stems": {"bass": {"file": "../song.wav", "bytes": 1, "sha256": ""}}},
-        {"stems": {"bass": {"file": "song.mp3", "bytes": 1, "sha256": ""}}},
+        {"stems": {"bass": {"file": "song.txt", "bytes": 1, "sha256": ""}}},
         {"stems": {"bass": {"file": "bass.wav", "bytes": "1", "sha256": ""}}},
         {"stems": {"bass": 5}},
         {"stems": []},
@@ -228,7 +228,7 @@ def test_hostile_records_and_journals_are_left_alone(tmp_path: Path, text: bytes
         {"stems": [["../.bass.1.part", "bass.wav", 4]]},
         {"stems": [["song.wav", "bass.wav", 4]]},
         {"outdated": [["../song.wav", 4]]},
-        {"outdated": [["song.mp3", 4]]},
+        {"outdated": [["song.txt", 4]]},
         {"record": "song.wav"},
         {"stems": 5},
     ],
@@ -236,12 +236,12 @@ def test_hostile_records_and_journals_are_left_alone(tmp_path: Path, text: bytes
 def test_a_journal_names_nothing_but_parts_and_stems(tmp_path: Path, change: dict[str, Any]) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    for path in (tmp_path / "song.wav", tmp_path / ".bass.1.part", folder / "song.wav", folder / "song.mp3"):
+    for path in (tmp_path / "song.wav", tmp_path / ".bass.1.part", folder / "song.wav", folder / "song.txt"):
         path.write_bytes(b"song")
     journal = {"schema": RECORD_SCHEMA, "stems": [], "record": None, "outdated": [], **change}
     (folder / JOURNAL_FILE).write_bytes(to_json(journal))
     settle(folder)
-    assert listing(folder) == [JOURNAL_FILE, "song.mp3", "song.wav"]
+    assert listing(folder) == [JOURNAL_FILE, "song.txt", "song.wav"]
     assert listing(tmp_path) == [".bass.1.part", "out", "song.wav"]
 
 

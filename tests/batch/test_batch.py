@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from my_submission.audio_io import stem_sets
+from my_submission.audio_io import AudioFormat, stem_sets
 from my_submission.batch import manifests
 from my_submission.batch.catalogue import find_catalogue
 from my_submission.batch.display import BatchDisplay
@@ -262,7 +262,7 @@ def test_what_is_not_whole_is_made_again(recipe: CatalogueRecipe, tmp_path: Path
 def test_other_options_replace_stems_and_take_the_old_ones_away(recipe: CatalogueRecipe, tmp_path: Path) -> None:
     song = CatalogueSong("one", str(write_song(tmp_path / "one.wav")))
     job(recipe, tmp_path / "out")()(song)
-    flac = replace(recipe, file_format="flac")
+    flac = replace(recipe, audio_format=AudioFormat("flac"))
     assert flac.digest != recipe.digest
     assert job(flac, tmp_path / "out")()(song).status == "done"
     assert {path.suffix for path in (tmp_path / "out" / "one").iterdir()} == {".flac", ".json"}

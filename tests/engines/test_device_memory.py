@@ -14,6 +14,7 @@ import soundfile
 from torch import nn
 
 import my_submission as mdx
+from my_submission.audio_io import WAV_FLOAT
 from my_submission.engines import Device, device_memory
 from my_submission.engines.base import Batch
 from my_submission.engines.device_memory import DeviceMemory, PeakMemoryMeter, memory_reader
@@ -191,7 +192,9 @@ def test_songs_come_out_the_same_and_say_so(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "song.wav", mixture, 44_100, subtype="FLOAT")
     stems, reports = {}, {}
     for most in (3, 8):
-        events = list(on_small_cards(most).stream_file(tmp_path / "song.wav", tmp_path / str(most), subtype="FLOAT"))
+        events = list(
+            on_small_cards(most).stream_file(tmp_path / "song.wav", tmp_path / str(most), audio_format=WAV_FLOAT)
+        )
         report = getattr(events[-1], "result", None)
         assert isinstance(report, SeparationReport)
         reports[most] = report

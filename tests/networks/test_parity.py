@@ -15,6 +15,7 @@ import pytest
 import soundfile
 import torch
 
+from my_submission.audio_io import WAV_FLOAT
 from my_submission.engines import Device
 from my_submission.errors import WeightsError
 from my_submission.geometry import OverlapChunking, SpectralChunking, StftGeometry
@@ -214,7 +215,7 @@ def test_streaming_from_disk_equals_memory_to_the_bit(small: Callable[[str], Rig
     rig = small(board)
     mixture = song(100_003)
     soundfile.write(tmp_path / "song.wav", mixture.T, 44_100, subtype="FLOAT")
-    report = rig.predictor.separate_file(tmp_path / "song.wav", tmp_path / "out", subtype="FLOAT")
+    report = rig.predictor.separate_file(tmp_path / "song.wav", tmp_path / "out", audio_format=WAV_FLOAT)
     expected = rig.predictor.separate(mixture, sample_rate=44_100)
     assert report.is_complete
     for source in MUSIC_SOURCES:

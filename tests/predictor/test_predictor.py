@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from my_submission.audio_io import WAV_FLOAT
 from my_submission.errors import InputError, OutputError
 from my_submission.events import Finished, Note, StageAdvanced, StageFinished, StageStarted
 from my_submission.geometry import SAMPLE_RATE
@@ -184,7 +185,7 @@ def test_other_rates_come_back_at_their_own(rate: int, tmp_path: Path) -> None:
         assert stem.shape == tone.shape
         np.testing.assert_allclose(stem[:, middle], ideal(source) * tone[:, middle], atol=5e-4)
     soundfile.write(tmp_path / "tone.wav", tone.T, rate, subtype="FLOAT")
-    Predictor(two_branches()).separate_file(tmp_path / "tone.wav", tmp_path / "out", subtype="FLOAT")
+    Predictor(two_branches()).separate_file(tmp_path / "tone.wav", tmp_path / "out", audio_format=WAV_FLOAT)
     info = soundfile.info(tmp_path / "out" / "vocals.wav")
     assert (info.samplerate, info.frames, info.channels) == (rate, samples, 2)
 
@@ -213,7 +214,7 @@ def test_clipped_samples_are_counted_and_float_keeps_them(tmp_path: Path) -> Non
     predictor = Predictor(two_branches())
     report = predictor.separate_file(tmp_path / "loud.wav", tmp_path / "pcm")
     assert report.levels["bass"]["clipped_samples"] == 2 * 5_000
-    predictor.separate_file(tmp_path / "loud.wav", tmp_path / "float", subtype="FLOAT")
+    predictor.separate_file(tmp_path / "loud.wav", tmp_path / "float", audio_format=WAV_FLOAT)
     kept, _ = soundfile.read(tmp_path / "float" / "bass.wav")
     assert kept.max() == pytest.approx(60.0 * ideal("bass"), abs=1e-3)
 

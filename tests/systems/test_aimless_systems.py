@@ -15,6 +15,7 @@ import torch
 
 import my_submission as mdx
 from my_submission.aicrowd_wrapper import AIcrowdWrapper
+from my_submission.audio_io import WAV_FLOAT
 from my_submission.dsp.wiener import WienerSettings
 from my_submission.engines import Device, torch_engine
 from my_submission.engines.torch_engine import TorchEngine
@@ -172,7 +173,9 @@ def test_another_rate_is_resampled_unless_it_is_passed_through(models: Path, tmp
     soundfile.write(path, noise(2.0).T, 48_000, subtype="FLOAT")
     stems = {}
     for name in ("aimless-cdx-a", "aimless-cdx-a-whole"):
-        report = mdx.load(name, models_dir=models, device="cpu").separate_file(path, tmp_path / name, subtype="FLOAT")
+        report = mdx.load(name, models_dir=models, device="cpu").separate_file(
+            path, tmp_path / name, audio_format=WAV_FLOAT
+        )
         stems[name], rate = soundfile.read(report.outputs["effect"])
         assert (rate, stems[name].shape, report.is_as_published) == (48_000, (88_200, 2), True)
     assert ratio_db(stems["aimless-cdx-a-whole"], stems["aimless-cdx-a"]) < 30

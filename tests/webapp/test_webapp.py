@@ -394,12 +394,12 @@ def test_addresses_lead_to_a_song_and_to_nobody_else_s(place: App) -> None:
 def test_downloads_come_in_every_format(place: App) -> None:
     song = take(place.sessions.enter(), upload(0.5), "My song.wav")
     finish(place.queue, place.queue.submit(song, REQUEST))
-    for form, (file_format, subtype) in addresses.FORMATS.items():
+    for form, wanted in addresses.FORMATS.items():
         answer = ask(addresses.download_address(song, "vocals", form))
         assert isinstance(answer, FileResponse)
         info = soundfile.info(answer.path)
-        assert (info.format.lower(), info.subtype, info.frames) == (file_format, subtype, RATE // 2)
-        assert answer.filename == f"My song - vocals.{file_format}"
+        assert (info.format.lower(), info.subtype, info.frames) == (wanted.file_format, wanted.subtype, RATE // 2)
+        assert answer.filename == f"My song - vocals{wanted.suffix}"
     archive = ask(addresses.download_address(song, addresses.ALL_STEMS, "flac-PCM_24"))
     assert isinstance(archive, FileResponse)
     with zipfile.ZipFile(archive.path) as packed:
