@@ -39,7 +39,7 @@ def commands(options: argparse.Namespace, song: Path, out: Path) -> dict[str, Ca
         if options.what != "system":
             one = ["--source", options.what, "--precision", precision]
             return python("-m", "benchmarks.one_source", str(song), place, *models, *one)
-        system = ["--system", "kuielab-a", "--allow-unverified", "--subtype", "FLOAT", "--precision", precision]
+        system = ["--system", "kuielab-a", "--allow-unverified", "--bit-depth", "32f", "--precision", precision]
         return python("-m", "my_submission", "separate", str(song), "-o", place, *system, *models)
 
     if options.what == "demucs":

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import open_conditioned_checkpoint
@@ -23,15 +26,20 @@ from my_submission.weights import Artefact
 from my_submission.weights.folder import DEFAULT_MODELS_DIR
 
 
-def add_models_dir(parser: argparse.ArgumentParser) -> None:
-    """Add ``--models-dir``."""
-    parser.add_argument(
-        "--models-dir",
-        type=Path,
-        default=DEFAULT_MODELS_DIR,
-        metavar="DIR",
-        help="a folder with a manifest.json (default: this checkout's models)",
-    )
+@dataclass(frozen=True)
+class ModelsOption:
+    """Where the weights are."""
+
+    models_dir: Annotated[
+        Path,
+        typer.Option(
+            "--models-dir",
+            metavar="DIR",
+            show_default="the models of this program",
+            rich_help_panel="Expert",
+            help="A folder with a manifest.json.",
+        ),
+    ] = DEFAULT_MODELS_DIR
 
 
 def expand(names: Iterable[str]) -> list[str]:

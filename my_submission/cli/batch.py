@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from evaluator import cli as evaluator_cli
 from evaluator.scoring import METRICS
@@ -23,134 +25,243 @@ from my_submission.batch.scheduling import Policy
 from my_submission.batch.scoring import run_jobs_over_cluster
 from my_submission.batch.separation import SeparationJob
 from my_submission.batch.summary import SUMMARY_FILE, import_pyarrow, write_summary
+from my_submission.cli.grouped_options import Messages, command_of
+from my_submission.cli.option_values import amount, choice, count, positive_integer, positive_number, split
 from my_submission.cli.options import (
-    REFINE,
-    add_input_arguments,
-    add_run_arguments,
-    add_stem_arguments,
-    audio_format_of,
-    load_settings,
-    positive_integer,
-    positive_number,
-    read_options,
+    OUTPUT,
+    EngineOptions,
+    InputOptions,
+    StemOptions,
+    SystemOption,
+    TimeOptions,
     settings_of,
     write_run_report,
 )
 from my_submission.errors import DeviceError, MdxError, OutputError
-from my_submission.systems import DEFAULT_SYSTEM, find_system
+from my_submission.systems import find_system
 from terminal.lines import complain, say
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    parser.add_argument(
-        "inputs", nargs="*", metavar="INPUT", help="a file, a folder, a pattern, or a URL of one (s3://, https://, …)"
-    )
-    parser.add_argument(
-        "--list",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a text file with one path or URL per line; repeatable",
-    )
-    parser.add_argument(
-        "-o", "--output", required=True, metavar="PLACE", help="folder or URL; stems are written to PLACE/<song>/"
-    )
-    parser.add_argument("--system", default=DEFAULT_SYSTEM, help="see `systems` (default: %(default)s)")
-    add_input_arguments(parser)
-    add_run_arguments(parser)
-    add_stem_arguments(parser)
-    _add_cluster_arguments(parser)
-    parser.add_argument("--s3-endpoint", metavar="URL", help="address of an S3-compatible store")
-    parser.add_argument("--scratch", type=Path, metavar="DIR", help="folder for workers' copies of remote songs")
-    parser.add_argument(
-        "--retries",
-        type=_count,
-        default=2,
-        metavar="N",
-        help="attempts after a lost worker or an unreachable store (default: %(default)s)",
-    )
-    parser.add_argument("--retry-failed", action="store_true", help="retry files that an earlier run found broken")
-    parser.add_argument("--dry-run", action="store_true", help="show the plan and exit")
-    parser.add_argument(
-        "--summary",
-        metavar="PLACE",
-        help=f"Parquet table with one row per song (default: {SUMMARY_FILE} in the output)",
-    )
-    parser.add_argument("--report", type=Path, metavar="FILE.json", help="write a report")
-    parser.add_argument(
-        "--score",
-        type=Path,
-        metavar="DATASET",
-        help="afterwards score the output against these references, over the cluster",
-    )
-    parser.add_argument("--metric", nargs="+", choices=METRICS, default=["mdx"], help="default: mdx")
-    parser.add_argument("--scores", type=Path, metavar="FILE.json", help="write the scores")
+CLUSTER, SCORES = "Cluster", "Scores"
+"""Panels of the command's help."""
 
 
-def _add_cluster_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--address", help="a running Ray cluster, such as auto or host:6379 (default: this machine)")
-    parser.add_argument(
-        "--workers", type=positive_integer, metavar="N", help="number of workers (default: as many as fit)"
-    )
-    parser.add_argument(
-        "--cpus-per-worker",
-        type=positive_number,
-        default=1.0,
-        metavar="N",
-        help="processors and threads per worker (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--gpus-per-worker",
-        type=_amount,
-        metavar="N",
-        help="a fraction shares a GPU (default: 1 with --device cuda, else 0)",
-    )
-    parser.add_argument(
-        "--start-timeout",
-        type=positive_number,
-        default=600.0,
-        metavar="SECONDS",
-        help="time limit until the first worker is ready (default: %(default)s)",
-    )
+@dataclass(frozen=True)
+class PlaceOptions:
+    """Where songs come from, and where results go."""
+
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PLACE",
+            rich_help_panel=OUTPUT,
+            help="Folder or URL; stems are written to PLACE/<song>/.",
+        ),
+    ]
+    lists: Annotated[
+        list[str],
+        typer.Option("--list", metavar="FILE", help="A text file with one path or URL per line; repeatable."),
+    ] = field(default_factory=list)
+    summary: Annotated[
+        str | None,
+        typer.Option(
+            "--summary",
+            metavar="PLACE",
+            rich_help_panel=OUTPUT,
+            help=f"Parquet table with one row per song (default: {SUMMARY_FILE} in the output).",
+        ),
+    ] = None
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE.json", rich_help_panel=OUTPUT, help="Write a report of the run."),
+    ] = None
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Retry files that an earlier run found broken.")
+    ] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and exit.")] = False
+    s3_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--s3-endpoint", metavar="URL", rich_help_panel=CLUSTER, help="Address of an S3-compatible store."
+        ),
+    ] = None
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            "--scratch", metavar="DIR", rich_help_panel=CLUSTER, help="Folder for workers' copies of remote songs."
+        ),
+    ] = None
 
 
-def run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Workers, and the machines they run on."""
+
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="ADDRESS",
+            rich_help_panel=CLUSTER,
+            help="A running Ray cluster, such as auto or host:6379 (default: this machine).",
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            parser=positive_integer,
+            metavar="N",
+            rich_help_panel=CLUSTER,
+            help="Number of workers (default: as many as fit).",
+        ),
+    ] = None
+    cpus_per_worker: Annotated[
+        float,
+        typer.Option(
+            "--cpus-per-worker",
+            parser=positive_number,
+            metavar="N",
+            rich_help_panel=CLUSTER,
+            help="Processors and threads per worker.",
+        ),
+    ] = 1.0
+    gpus_per_worker: Annotated[
+        float | None,
+        typer.Option(
+            "--gpus-per-worker",
+            parser=amount,
+            metavar="N",
+            rich_help_panel=CLUSTER,
+            help="A fraction shares a GPU (default: 1 with --device cuda, else 0).",
+        ),
+    ] = None
+    start_timeout: Annotated[
+        float,
+        typer.Option(
+            "--start-timeout",
+            parser=positive_number,
+            metavar="SECONDS",
+            rich_help_panel=CLUSTER,
+            help="Time limit until the first worker is ready.",
+        ),
+    ] = 600.0
+    retries: Annotated[
+        int,
+        typer.Option(
+            "--retries",
+            parser=count,
+            metavar="N",
+            rich_help_panel=CLUSTER,
+            help="Attempts after a lost worker or an unreachable store.",
+        ),
+    ] = 2
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """Scoring after the separation."""
+
+    score: Annotated[
+        Path | None,
+        typer.Option(
+            "--score",
+            metavar="DATASET",
+            rich_help_panel=SCORES,
+            help="Afterwards score the output against these references, over the cluster.",
+        ),
+    ] = None
+    metric: Annotated[
+        list[str],
+        choice(
+            "--metric",
+            of=METRICS,
+            has_several=True,
+            panel=SCORES,
+            help_text="Metric, or several with commas",
+        ),
+    ] = field(default_factory=lambda: ["mdx"])
+    scores: Annotated[
+        Path | None,
+        typer.Option("--scores", metavar="FILE.json", rich_help_panel=SCORES, help="Write the scores."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that the command line says."""
+
+    inputs: list[str]
+    system: str
+    places: PlaceOptions
+    stems: StemOptions
+    limits: TimeOptions
+    engine: EngineOptions
+    reading: InputOptions
+    cluster: ClusterOptions
+    scoring: ScoreOptions
+
+    @property
+    def has_songs(self) -> bool:
+        """Whether songs are separated, not only scored."""
+        return bool(self.inputs or self.places.lists) or self.scoring.score is None
+
+
+def batch(
+    system: SystemOption,
+    places: PlaceOptions,
+    stems: StemOptions,
+    limits: TimeOptions,
+    engine: EngineOptions,
+    cluster: ClusterOptions,
+    scoring: ScoreOptions,
+    reading: InputOptions,
+    messages: Messages,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT...",
+            show_default=False,
+            help="Files, folders, patterns, or URLs of them (s3://, https://, …).",
+        ),
+    ] = None,
+) -> int:
     """Separate the remaining songs, then score if requested; return 1 when a song failed."""
+    options = Options(inputs or [], system.system, places, stems, limits, engine, reading, cluster, scoring)
     import_pyarrow()
-    storage = Storage(options.s3_endpoint)
-    output = storage.place(options.output)
+    storage = Storage(places.s3_endpoint)
+    output = storage.place(places.output)
     if output.is_on_the_web:
         raise OutputError("a web server cannot be written to", where=output.url, hint="use a folder or s3://")
-    if options.score is not None and not output.is_local:
+    if scoring.score is not None and not output.is_local:
         hint = "write the stems to a folder that every machine sees"
         raise OutputError("stems in an object store are not scored", where=output.url, hint=hint)
     needs = _needs(options)
-    has_songs = bool(options.inputs or options.list) or options.score is None
     plan = CataloguePlan(())
-    if has_songs:
+    if options.has_songs:
         job = _job(options, needs, storage, output)
         notes: list[str] = []
-        songs = find_catalogue(options.inputs, options.list, storage=storage, output=output, on_note=notes.append)
+        songs = find_catalogue(options.inputs, places.lists, storage=storage, output=output, on_note=notes.append)
         _refuse_inputs_as_outputs(songs, job, options)
         for note in notes:
             complain(note)
-        plan = make_plan(songs, output, job.recipe, storage, retries_failed=options.retry_failed)
-    if options.dry_run:
+        plan = make_plan(songs, output, job.recipe, storage, retries_failed=places.retry_failed)
+    if places.dry_run:
         return _print_plan(plan, needs)
     code = 0
     with ExitStack() as stack:
-        cluster = None
-        if plan.waiting or options.score is not None:
-            cluster = stack.enter_context(connected(options.address, is_verbose=options.verbose))
-        if has_songs:
-            code = _separate(plan, job, needs, cluster, options)
-        if cluster is not None and options.score is not None:
-            code |= _score(needs, cluster, options)
+        connection = None
+        if plan.waiting or scoring.score is not None:
+            connection = stack.enter_context(connected(cluster.address, is_verbose=messages.verbose))
+        if options.has_songs:
+            code = _separate(plan, job, needs, connection, options)
+        if connection is not None and scoring.score is not None:
+            code |= _score(needs, connection, options)
     return code
 
 
-def _refuse_inputs_as_outputs(songs: Sequence[CatalogueSong], job: SeparationJob, options: argparse.Namespace) -> None:
+def _refuse_inputs_as_outputs(songs: Sequence[CatalogueSong], job: SeparationJob, options: Options) -> None:
     """Refuse a run that would replace a song of this machine by a stem or a document.
 
     Raises:
@@ -158,8 +269,8 @@ def _refuse_inputs_as_outputs(songs: Sequence[CatalogueSong], job: SeparationJob
     """
     places = [job.storage.place(song.url) for song in songs]
     own = InputFiles(place.local for place in places if place.is_local)
-    own.refuse_as_outputs([path for path in (options.report, options.scores) if path is not None])
-    output, summary = job.storage.place(job.output), job.storage.place(options.summary or SUMMARY_FILE)
+    own.refuse_as_outputs([path for path in (options.places.report, options.scoring.scores) if path is not None])
+    output, summary = job.storage.place(job.output), job.storage.place(options.places.summary or SUMMARY_FILE)
     if summary.is_local:
         own.refuse_as_outputs([summary.local])
     if output.is_local:
@@ -168,49 +279,51 @@ def _refuse_inputs_as_outputs(songs: Sequence[CatalogueSong], job: SeparationJob
             own.refuse_as_stems(output.child(song.name).local, sources)
 
 
-def _needs(options: argparse.Namespace) -> WorkerNeeds:
+def _needs(options: Options) -> WorkerNeeds:
     """Return the resources of a worker.
 
     Raises:
         DeviceError: ``--device`` and ``--gpus-per-worker`` contradict each other.
     """
-    gpus = options.gpus_per_worker
-    if options.device not in {"auto", "cpu", "cuda"}:
-        raise DeviceError(f"Ray chooses which GPU a worker has, not {options.device}", hint="use --device cuda")
-    if (options.device == "cuda" and gpus == 0) or (options.device == "cpu" and gpus):
-        raise DeviceError(f"--device {options.device} with --gpus-per-worker {gpus:g}", hint="leave one of them out")
+    gpus = options.cluster.gpus_per_worker
+    if options.engine.device not in {"auto", "cpu", "cuda"}:
+        raise DeviceError(f"Ray chooses which GPU a worker has, not {options.engine.device}", hint="use --device cuda")
+    if (options.engine.device == "cuda" and gpus == 0) or (options.engine.device == "cpu" and gpus):
+        raise DeviceError(
+            f"--device {options.engine.device} with --gpus-per-worker {gpus:g}", hint="leave one of them out"
+        )
     if gpus is None:
-        gpus = 1.0 if options.device == "cuda" else 0.0
-    memory = None if options.max_memory is None else options.max_memory << 20
-    return WorkerNeeds(options.cpus_per_worker, gpus, memory, options.threads)
+        gpus = 1.0 if options.engine.device == "cuda" else 0.0
+    memory = None if options.engine.max_memory is None else options.engine.max_memory << 20
+    return WorkerNeeds(options.cluster.cpus_per_worker, gpus, memory, options.engine.threads)
 
 
-def _job(options: argparse.Namespace, needs: WorkerNeeds, storage: Storage, output: RemotePath) -> SeparationJob:
+def _job(options: Options, needs: WorkerNeeds, storage: Storage, output: RemotePath) -> SeparationJob:
     """Return the work of a worker; paths are absolute, because workers run in other folders."""
     device = "cuda" if needs.gpus else "cpu"
     settings = {
-        **load_settings(options),
+        **options.engine.load_settings,
         "device": device,
         "threads": needs.n_threads,
-        "models_dir": None if options.models_dir is None else str(options.models_dir.resolve()),
+        "models_dir": None if options.engine.models_dir is None else str(options.engine.models_dir.resolve()),
     }
     recipe = CatalogueRecipe(
         system=options.system,
         load_settings=settings,
-        settings={**settings_of(options), "device": device},
+        settings={**settings_of(options.limits, options.engine, options.reading), "device": device},
         weights=weights_by_content(options.system, settings),
-        audio_format=audio_format_of(options),
-        budget_seconds=options.budget,
-        budget_factor=options.budget_factor,
-        refine=REFINE[options.refine],
-        reading=read_options(options),
+        audio_format=options.stems.audio_format,
+        budget_seconds=options.limits.budget,
+        budget_factor=options.limits.budget_factor,
+        refine=options.limits.refines,
+        reading=options.reading.reading,
     )
-    scratch = None if options.scratch is None else str(options.scratch.resolve())
-    return SeparationJob(recipe, output.url, storage, scratch, options.retry_failed)
+    scratch = None if options.places.scratch is None else str(options.places.scratch.resolve())
+    return SeparationJob(recipe, output.url, storage, scratch, options.places.retry_failed)
 
 
 def _separate(
-    plan: CataloguePlan, job: SeparationJob, needs: WorkerNeeds, cluster: Cluster | None, options: argparse.Namespace
+    plan: CataloguePlan, job: SeparationJob, needs: WorkerNeeds, cluster: Cluster | None, options: Options
 ) -> int:
     """Separate the waiting songs; summary and report are written however the run ends."""
     outcomes: list[SongOutcome] = []
@@ -225,29 +338,29 @@ def _separate(
                     display.finished(outcome)
         finally:
             everything = in_order(plan, outcomes)
-            place = job.storage.place(options.summary or f"{job.output.rstrip('/')}/{SUMMARY_FILE}")
+            place = job.storage.place(options.places.summary or f"{job.output.rstrip('/')}/{SUMMARY_FILE}")
             write_summary(place, everything)
             songs = [outcome.manifest["report"] for outcome in everything if outcome.manifest is not None]
             failed = [_failure(outcome) for outcome in everything if outcome.status == "failed"]
-            write_run_report(options.report, songs, failed)
+            write_run_report(options.places.report, songs, failed)
     return _conclude(everything, place)
 
 
-def _policy(cluster: Cluster, needs: WorkerNeeds, options: argparse.Namespace, *, n_tasks: int) -> Policy:
+def _policy(cluster: Cluster, needs: WorkerNeeds, options: Options, *, n_tasks: int) -> Policy:
     """Return the number of workers and the limits on retries.
 
     Raises:
         MdxError: this machine has no room for them.
     """
     fitting = cluster.n_workers(needs)
-    wanted = min(options.workers or max(1, fitting), n_tasks)
+    wanted = min(options.cluster.workers or max(1, fitting), n_tasks)
     if cluster.is_local and wanted > fitting:
         raise MdxError(
             f"{wanted} worker(s) of {_described(needs)} do not fit this machine ({cluster.cpus:g} CPUs, "
             f"{cluster.gpus:g} GPUs)",
             hint="use fewer --workers, or less for each with --cpus-per-worker and --gpus-per-worker",
         )
-    return Policy(wanted, n_retries=options.retries, start_seconds=options.start_timeout)
+    return Policy(wanted, n_retries=options.cluster.retries, start_seconds=options.cluster.start_timeout)
 
 
 def _say_resources(display: BatchDisplay, cluster: Cluster, needs: WorkerNeeds, policy: Policy) -> None:
@@ -262,20 +375,22 @@ def _described(needs: WorkerNeeds) -> str:
     return f"{needs.cpus:g} CPU(s){gpus}{memory}"
 
 
-def _score(needs: WorkerNeeds, cluster: Cluster, options: argparse.Namespace) -> int:
+def _score(needs: WorkerNeeds, cluster: Cluster, options: Options) -> int:
     """Run the evaluator's own command with its songs spread over the cluster."""
     without_gpus = WorkerNeeds(needs.cpus, threads=needs.threads)
     policy = Policy(
-        options.workers or max(1, cluster.n_workers(without_gpus)),
-        n_retries=options.retries,
-        start_seconds=options.start_timeout,
+        options.cluster.workers or max(1, cluster.n_workers(without_gpus)),
+        n_retries=options.cluster.retries,
+        start_seconds=options.cluster.start_timeout,
     )
-    words = ["score", str(options.score.resolve()), str(Path(options.output).resolve()), "--metric", *options.metric]
-    words += ["--dataset", options.score.resolve().name]
-    if options.inputs or options.list:
+    scoring = options.scoring
+    references = Path(str(scoring.score)).resolve()
+    words = ["score", str(references), str(Path(options.places.output).resolve()), "--metric", *split(scoring.metric)]
+    words += ["--dataset", references.name]
+    if options.inputs or options.places.lists:
         words += ["--system", options.system]
-    if options.scores is not None:
-        words += ["--json", str(options.scores)]
+    if scoring.scores is not None:
+        words += ["--json", str(scoring.scores)]
     return evaluator_cli.main(words, runner=partial(run_jobs_over_cluster, needs=without_gpus, policy=policy))
 
 
@@ -313,15 +428,6 @@ def _conclude(outcomes: list[SongOutcome], summary: RemotePath) -> int:
     return 1 if failed or n_unseparated else 0
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below zero")
-    return value
-
-
-def _amount(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is negative or infinite")
-    return value
+command = command_of(
+    batch, "batch", "Separate a whole catalogue on this machine or over a Ray cluster, and score a data set."
+)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import math
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 
-from my_submission.cli.artefacts import add_models_dir
+from my_submission.cli.artefacts import ModelsOption
 from my_submission.cli.findings import show_findings
-from my_submission.cli.options import write_json
+from my_submission.cli.grouped_options import command_of
+from my_submission.cli.option_values import complete_devices, complete_systems, split
+from my_submission.cli.options import EXPERT, HARDWARE, write_json
 from my_submission.doctor import (
     Difference,
     LimitForecast,
@@ -34,22 +37,41 @@ from my_submission.systems import SYSTEMS, find_system
 from my_submission.weights import ModelsFolder
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    parser.add_argument(
-        "--system", nargs="+", metavar="NAME", help="systems to try (default: all whose weights are here)"
-    )
-    parser.add_argument(
-        "--no-trial", action="store_true", help="check the machine and the runtimes only, run no system"
-    )
-    parser.add_argument(
-        "--device", default="auto", help="for the trials: auto, cpu, cuda or cuda:N (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--allow-unverified", action="store_true", help="accept weights without a known or matching hash"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings")
-    add_models_dir(parser)
+@dataclass(frozen=True)
+class TrialOptions:
+    """Which systems are tried, and how."""
+
+    system: Annotated[
+        list[str],
+        typer.Option(
+            "--system",
+            "-n",
+            metavar="NAME",
+            autocompletion=complete_systems,
+            show_default="all whose weights are here",
+            help="System to try; repeatable, or several with commas.",
+        ),
+    ] = field(default_factory=list)
+    no_trial: Annotated[
+        bool, typer.Option("--no-trial", help="Check the machine and the runtimes only, run no system.")
+    ] = False
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            "-d",
+            metavar="DEVICE",
+            autocompletion=complete_devices,
+            rich_help_panel=HARDWARE,
+            help="For the trials: auto, cpu, cuda or cuda:N.",
+        ),
+    ] = "auto"
+    allow_unverified: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unverified", rich_help_panel=EXPERT, help="Accept weights without a known or matching hash."
+        ),
+    ] = False
 
 
 def _row(value: Finding | ProviderState) -> dict[str, Any]:
@@ -59,7 +81,13 @@ def _row(value: Finding | ProviderState) -> dict[str, Any]:
     return row
 
 
-def run(options: argparse.Namespace) -> int:
+def examine(
+    trials: TrialOptions,
+    models: ModelsOption,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the findings to a file.")
+    ] = None,
+) -> int:
     """Examine the machine; return 1 on a fault."""
     machine = describe_machine()
     providers = probe_providers()
@@ -68,24 +96,24 @@ def run(options: argparse.Namespace) -> int:
     n_faults = show_findings(findings)
     found: dict[str, Any] = {"schema": 1, "machine": asdict(machine), "providers": [_row(p) for p in providers]}
     found["findings"] = [_row(finding) for finding in findings]
-    if not options.no_trial:
+    if not trials.no_trial:
         has_cuda = any(state.name == "CUDA" and state.is_usable for state in providers) and machine.n_gpus > 0
-        found["systems"], n_failed = _try_systems(options, has_cuda=has_cuda)
+        found["systems"], n_failed = _try_systems(trials, models.models_dir, has_cuda=has_cuda)
         n_faults += n_failed
-    if options.json:
-        write_json(options.json, found)
+    if json_file:
+        write_json(json_file, found)
     return 1 if n_faults else 0
 
 
-def _try_systems(options: argparse.Namespace, *, has_cuda: bool) -> tuple[list[dict[str, Any]], int]:
+def _try_systems(trials: TrialOptions, models_dir: Path, *, has_cuda: bool) -> tuple[list[dict[str, Any]], int]:
     """Try the named systems, or those present; return the measurements and the number of failures."""
     measured, n_failed = [], 0
-    for name in _chosen(options):
+    for name in _chosen(split(trials.system), models_dir):
         settings = TrialSettings(
             system=name,
-            models_dir=options.models_dir,
-            device=options.device,
-            allow_unverified=options.allow_unverified,
+            models_dir=models_dir,
+            device=trials.device,
+            allow_unverified=trials.allow_unverified,
         )
         try:
             trial = try_system(settings)
@@ -103,10 +131,10 @@ def _try_systems(options: argparse.Namespace, *, has_cuda: bool) -> tuple[list[d
     return measured, n_failed
 
 
-def _chosen(options: argparse.Namespace) -> list[str]:
-    if options.system:
-        return [find_system(name).name for name in options.system]
-    models = ModelsFolder(options.models_dir)
+def _chosen(names: Sequence[str], models_dir: Path) -> list[str]:
+    if names:
+        return [find_system(name).name for name in names]
+    models = ModelsFolder(models_dir)
     return [system.name for system in SYSTEMS.values() if not models.missing(system.artefacts)]
 
 
@@ -157,3 +185,8 @@ def _as_json(trial: Trial, forecasts: list[LimitForecast], differences: list[Dif
         for each in differences
     ]
     return {**plain, "forecasts": rows, "differences": compared}
+
+
+command = command_of(
+    examine, "doctor", "Tell which systems this machine can run, how fast, and which limits they keep."
+)

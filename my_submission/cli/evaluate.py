@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import soundfile
+import typer
 
 from evaluator import cli as evaluator_cli
 from evaluator.audio import FileStem
@@ -19,14 +20,9 @@ from evaluator.datasets import DatasetSong, find_songs
 from evaluator.errors import EvaluationError
 from evaluator.scoring import METRICS
 from my_submission.audio_io import WAV_16, folder_name
-from my_submission.cli.options import (
-    REFINE,
-    add_run_arguments,
-    budget_seconds,
-    load_predictor,
-    settings_of,
-    write_json,
-)
+from my_submission.cli.grouped_options import command_of
+from my_submission.cli.option_values import choice, complete_systems, split
+from my_submission.cli.options import OUTPUT, EngineOptions, TimeOptions, settings_of, write_json
 from my_submission.cli.progress import SongProgress
 from my_submission.errors import MdxError
 from my_submission.predictor import Predictor, SeparationReport
@@ -45,46 +41,73 @@ _MAX_RUN_BYTES = 64 << 20
 """A report takes some kilobytes per song."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="<song>/<stem>.wav folders, or .stem.mp4 files")
-    parser.add_argument(
-        "--system", nargs="+", default=[DEFAULT_SYSTEM], metavar="NAME", help="systems to evaluate (default: starter)"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("evaluation"), metavar="DIR", help="default: %(default)s"
-    )
-    parser.add_argument("--metric", nargs="+", choices=METRICS, default=["mdx"], help="default: mdx")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the comparison as an HTML page")
-    add_run_arguments(parser)
+@dataclass(frozen=True)
+class ScoringOptions:
+    """What is scored, how, and where the results go."""
+
+    system: Annotated[
+        list[str],
+        typer.Option(
+            "--system",
+            "-n",
+            metavar="NAME",
+            autocompletion=complete_systems,
+            help="System to evaluate; repeatable, or several with commas.",
+        ),
+    ] = field(default_factory=lambda: [DEFAULT_SYSTEM])
+    metric: Annotated[
+        list[str],
+        choice(
+            "--metric",
+            of=METRICS,
+            has_several=True,
+            help_text="Metric, or several with commas",
+        ),
+    ] = field(default_factory=lambda: ["mdx"])
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", rich_help_panel=OUTPUT, help="Folder of stems and scores."),
+    ] = Path("evaluation")
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", rich_help_panel=OUTPUT, help="Write the comparison as an HTML page."),
+    ] = None
 
 
-def run(options: argparse.Namespace) -> int:
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Folders <song>/<stem>.wav, or .stem.mp4 files.")],
+    scoring: ScoringOptions,
+    limits: TimeOptions,
+    engine: EngineOptions,
+) -> int:
     """Separate, score and compare; return 1 when a song failed."""
     try:
-        songs = find_songs(options.dataset)
+        songs = find_songs(dataset)
     except EvaluationError as error:
         complain(f"error: {error}")
         return 1
     code = 0
     scores = []
-    for system in options.system:
-        folder = options.output / system
-        code |= _separate_all(system, songs, folder, options)
+    for system in split(scoring.system):
+        folder = scoring.output / system
+        code |= _separate_all(system, songs, folder, limits, engine)
         scores.append(folder / "scores.json")
-        named = ["--system", system, "--dataset", options.dataset.resolve().name]
-        written = ["--json", str(scores[-1]), "--metric", *options.metric]
-        code |= evaluator_cli.main(["score", str(options.dataset), str(folder), *named, *written])
+        named = ["--system", system, "--dataset", dataset.resolve().name]
+        written = ["--json", str(scores[-1]), "--metric", *split(scoring.metric)]
+        code |= evaluator_cli.main(["score", str(dataset), str(folder), *named, *written])
     present = [str(path) for path in scores if path.is_file()]
     if present:
-        code |= evaluator_cli.main(["replay", *present, *(["--html", str(options.html)] if options.html else [])])
+        code |= evaluator_cli.main(["replay", *present, *(["--html", str(scoring.html)] if scoring.html else [])])
     return code
 
 
-def _separate_all(system: str, songs: list[DatasetSong], folder: Path, options: argparse.Namespace) -> int:
+def _separate_all(
+    system: str, songs: list[DatasetSong], folder: Path, limits: TimeOptions, engine: EngineOptions
+) -> int:
     """Separate the remaining songs one by one; ``run.json`` is written after each."""
-    predictor = load_predictor(system, options)
-    manifest = run_manifest(predictor.system, settings_of(options))
+    predictor = engine.load(system)
+    settings = settings_of(limits, engine)
+    manifest = run_manifest(predictor.system, settings)
     done = _done_before(folder / "run.json", manifest)
     names = _folder_names(songs)
     failed: dict[str, str] = {}
@@ -93,7 +116,8 @@ def _separate_all(system: str, songs: list[DatasetSong], folder: Path, options: 
         progress.notes(predictor.setup_notes)
         for song, name in zip(songs, names, strict=True):
             try:
-                report = _separate(predictor, song, folder / name, name, options, progress, may_skip=name in done)
+                may_skip = name in done
+                report = _separate(predictor, song, folder / name, name, limits, settings, progress, may_skip=may_skip)
                 if report is not None:
                     done[name] = report.as_json()
                     n_unseparated += not report.is_separated
@@ -137,21 +161,21 @@ def _separate(
     song: DatasetSong,
     directory: Path,
     name: str,
-    options: argparse.Namespace,
+    limits: TimeOptions,
+    settings: dict[str, Any],
     progress: SongProgress,
     *,
     may_skip: bool,
 ) -> SeparationReport | None:
     """Separate one song, unless its stems exist, complete and made with the same recipe."""
     with _mixture_file(song) as path:
-        settings = settings_of(options)
         recipe = predictor.recipe(settings, WAV_16)
         if may_skip and is_separated_already(path, directory, recipe):
             progress.skipped(name)
             return None
-        limit, refine = budget_seconds(options, path), REFINE[options.refine]
+        limit = limits.seconds(path)
         record = RecordRequest(song=name, settings=settings)
-        events = predictor.stream_file(path, directory, budget_seconds=limit, refine=refine, record=record)
+        events = predictor.stream_file(path, directory, budget_seconds=limit, refine=limits.refines, record=record)
         report = progress.follow(name, events)
         progress.done(name, report)
         return report
@@ -174,3 +198,8 @@ def _mixture_file(song: DatasetSong) -> Iterator[Path]:
                 for block in summed.blocks(_BLOCK_SAMPLES):
                     file.write(block.T)
             yield path
+
+
+command = command_of(
+    evaluate, "evaluate", "Separate a data set, score it and compare the scores with the published leaderboards."
+)

@@ -1,163 +1,277 @@
-"""Arguments that several commands share, and the settings made of them."""
+"""Groups of options that several commands share, and the settings made of them."""
 
 from __future__ import annotations
 
-import argparse
-import math
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any
+
+import typer
 
 from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions
-from my_submission.audio_io.audio_format import FILE_FORMATS, SUBTYPE_BYTES, AudioFormat
+from my_submission.audio_io.audio_format import BIT_DEPTHS, CLIP_MODES, DEFAULT_BITRATE, FILE_FORMATS, AudioFormat
 from my_submission.audio_io.stem_sets import to_json
+from my_submission.cli.option_values import (
+    choice,
+    complete_devices,
+    complete_systems,
+    kilobits,
+    positive_integer,
+    positive_number,
+)
+from my_submission.errors import UnknownNameError
 from my_submission.files.part_files import write_whole
 from my_submission.predictor import Predictor, load, time_limit_seconds
 from my_submission.predictor.loading import PRECISIONS, RUNTIMES
+from my_submission.systems import DEFAULT_SYSTEM
 
-Number = TypeVar("Number", int, float)
+OUTPUT, TIME, HARDWARE, EXPERT = "Output", "Time", "Hardware", "Expert"
+"""Panels of a command's help."""
 
 REFINE: dict[str, bool | None] = {"auto": None, "always": True, "never": False}
 """``--refine`` as the predictor takes it."""
 
-SETTINGS = ("budget", "budget_factor", "refine", "device", "precision", "runtime", "batch_chunks", "max_memory")
-"""Options that can change a sample; stems made with other values are made again."""
+
+@dataclass(frozen=True)
+class SystemOption:
+    """Which system separates."""
+
+    system: Annotated[
+        str,
+        typer.Option(
+            "--system", "-n", metavar="NAME", autocompletion=complete_systems, help="System; `systems` lists all."
+        ),
+    ] = DEFAULT_SYSTEM
 
 
-def positive_number(text: str) -> float:
-    """Return a number above zero, for argparse."""
-    value = _number(float, text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above zero")
-    return value
+@dataclass(frozen=True)
+class InputOptions:
+    """How songs are read."""
+
+    audio_track: Annotated[
+        int | None,
+        typer.Option(
+            "--audio-track",
+            parser=positive_integer,
+            metavar="N",
+            rich_help_panel=EXPERT,
+            help="Audio track, from 1 (default: the one marked as default, else the first with 1 or 2 channels).",
+        ),
+    ] = None
+    downmix: Annotated[
+        bool,
+        typer.Option(
+            "--downmix",
+            rich_help_panel=EXPERT,
+            help="Mix more than two channels down to stereo (ITU-R BS.775, without LFE).",
+        ),
+    ] = False
+
+    @property
+    def reading(self) -> ReadOptions:
+        """The options as the library takes them."""
+        return ReadOptions(self.audio_track, self.downmix)
 
 
-def positive_integer(text: str) -> int:
-    """Return a whole number above zero, for argparse."""
-    value = _number(int, text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number above zero")
-    return value
+@dataclass(frozen=True)
+class TimeOptions:
+    """Time limits per song, and what is done with spare time."""
+
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            "--budget", parser=positive_number, metavar="SECONDS", rich_help_panel=TIME, help="Time limit per song."
+        ),
+    ] = None
+    budget_factor: Annotated[
+        float | None,
+        typer.Option(
+            "--budget-factor",
+            parser=positive_number,
+            metavar="FACTOR",
+            rich_help_panel=TIME,
+            help="Time limit as a multiple of the song's length.",
+        ),
+    ] = None
+    refine: Annotated[
+        str,
+        choice(
+            "--refine",
+            of=sorted(REFINE),
+            panel=TIME,
+            help_text="Overlap chunks and average shifted passes beyond the published system "
+            "(auto: in spare time of a budget)",
+        ),
+    ] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.budget is not None and self.budget_factor is not None:
+            raise typer.BadParameter("--budget and --budget-factor exclude each other")
+
+    @property
+    def refines(self) -> bool | None:
+        """Whether to refine, as the predictor takes it."""
+        return REFINE[self.refine]
+
+    def seconds(self, path: Path, reading: ReadOptions = DEFAULT_READ_OPTIONS) -> float | None:
+        """Return the time limit of a song; see :func:`my_submission.predictor.time_limit_seconds`."""
+        return time_limit_seconds(path, budget_seconds=self.budget, budget_factor=self.budget_factor, reading=reading)
 
 
-def _number(kind: Callable[[str], Number], text: str) -> Number:
-    try:
-        return kind(text)
-    except ValueError as error:  # no digits, or more of them than Python reads
-        raise argparse.ArgumentTypeError(f"{text[:40]} is not a number that can be used here") from error
+@dataclass(frozen=True)
+class EngineOptions:
+    """Device, precision, memory and weights."""
+
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            "-d",
+            metavar="DEVICE",
+            autocompletion=complete_devices,
+            rich_help_panel=HARDWARE,
+            help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one.",
+        ),
+    ] = "auto"
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            parser=positive_integer,
+            metavar="N",
+            rich_help_panel=HARDWARE,
+            help="Number of threads, at most the available processors (default: OMP_NUM_THREADS, else all).",
+        ),
+    ] = None
+    max_memory: Annotated[
+        int | None,
+        typer.Option(
+            "--max-memory",
+            parser=positive_integer,
+            metavar="MIB",
+            rich_help_panel=HARDWARE,
+            help="Limit on host memory: smaller batches, shorter Demucs segments, or an error if that is not enough.",
+        ),
+    ] = None
+    precision: Annotated[
+        str,
+        choice(
+            "--precision",
+            of=PRECISIONS,
+            panel=EXPERT,
+            help_text="Number format; auto is the fastest that agrees with fp32 to 45 dB on an excerpt of the song",
+        ),
+    ] = "auto"
+    runtime: Annotated[
+        str,
+        choice("--runtime", of=RUNTIMES, panel=EXPERT, help_text="Runtime of spectral networks"),
+    ] = "auto"
+    batch_chunks: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-chunks",
+            parser=positive_integer,
+            metavar="N",
+            rich_help_panel=EXPERT,
+            help="Batch size of spectral networks, in chunks.",
+        ),
+    ] = None
+    models_dir: Annotated[
+        Path | None,
+        typer.Option("--models-dir", metavar="DIR", rich_help_panel=EXPERT, help="A folder with a manifest.json."),
+    ] = None
+    allow_unverified: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unverified", rich_help_panel=EXPERT, help="Accept weights without a known or matching hash."
+        ),
+    ] = False
+
+    @property
+    def load_settings(self) -> dict[str, Any]:
+        """The arguments of :func:`my_submission.predictor.load` other than the name of the system."""
+        return {
+            "models_dir": self.models_dir,
+            "device": self.device,
+            "precision": self.precision,
+            "runtime": self.runtime,
+            "threads": self.threads,
+            "batch_chunks": self.batch_chunks,
+            "max_memory_bytes": None if self.max_memory is None else self.max_memory << 20,
+            "allow_unverified": self.allow_unverified,
+        }
+
+    def load(self, system: str) -> Predictor:
+        """Load the predictor of a system."""
+        return load(system, **self.load_settings)
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add arguments for time limits, refinement, device, precision and weights."""
-    limit = parser.add_mutually_exclusive_group()
-    limit.add_argument("--budget", type=positive_number, metavar="SECONDS", help="time limit per song")
-    limit.add_argument(
-        "--budget-factor", type=positive_number, metavar="FACTOR", help="time limit as a multiple of the song's length"
-    )
-    parser.add_argument(
-        "--refine",
-        default="auto",
-        choices=sorted(REFINE),
-        help="improve on the published system by overlapping chunks and averaging shifted passes (auto: with the "
-        "remaining time of a budget; default: %(default)s)",
-    )
-    add_engine_arguments(parser)
+@dataclass(frozen=True)
+class StemOptions:
+    """How stems are written."""
+
+    format: Annotated[str, choice("--format", "-f", of=FILE_FORMATS, panel=OUTPUT, help_text="File format")] = "wav"
+    bit_depth: Annotated[
+        str | None,
+        choice(
+            "--bit-depth",
+            of=tuple(BIT_DEPTHS),
+            panel=OUTPUT,
+            help_text="Bits per sample of wav, aiff and flac files (default: 16; 32f is float and never clips)",
+        ),
+    ] = None
+    bitrate: Annotated[
+        int | None,
+        typer.Option(
+            "--bitrate",
+            parser=kilobits,
+            metavar="KBIT",
+            rich_help_panel=OUTPUT,
+            help=f"Bit rate of mp3, ogg, opus and m4a files, in kbit/s (default: {DEFAULT_BITRATE}k).",
+        ),
+    ] = None
+    dither: Annotated[
+        bool, typer.Option("--dither", rich_help_panel=OUTPUT, help="Add noise of one step before rounding to 16 bits.")
+    ] = False
+    clip: Annotated[
+        str,
+        choice(
+            "--clip",
+            of=CLIP_MODES,
+            panel=OUTPUT,
+            help_text="Samples beyond full scale (rescale and limit lower all stems together, so they still add up)",
+        ),
+    ] = "none"
+
+    def __post_init__(self) -> None:
+        try:
+            _ = self.audio_format
+        except UnknownNameError as error:
+            raise typer.BadParameter(f"{error.problem}; {error.hint}") from error
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        """The format as the library takes it."""
+        return AudioFormat(
+            self.format, bit_depth=self.bit_depth, bitrate=self.bitrate, dither=self.dither, clip=self.clip
+        )
 
 
-def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add arguments for device, precision, weights and memory."""
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--precision", default="auto", choices=PRECISIONS, help="default: %(default)s")
-    parser.add_argument(
-        "--runtime", default="auto", choices=RUNTIMES, help="runtime of spectral networks (default: %(default)s)"
-    )
-    parser.add_argument("--models-dir", type=Path, metavar="DIR", help="a folder with a manifest.json")
-    parser.add_argument(
-        "--threads",
-        type=positive_integer,
-        help="number of threads, at most the available processors (default: OMP_NUM_THREADS, else all)",
-    )
-    parser.add_argument(
-        "--batch-chunks", type=positive_integer, metavar="N", help="batch size of spectral networks, in chunks"
-    )
-    parser.add_argument(
-        "--max-memory",
-        type=positive_integer,
-        metavar="MIB",
-        help="limit on host memory: smaller batches, shorter Demucs segments, or an error if that is not enough",
-    )
-    parser.add_argument(
-        "--allow-unverified", action="store_true", help="accept weights without a known or matching hash"
-    )
-
-
-def add_input_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add arguments for reading songs."""
-    parser.add_argument(
-        "--audio-track",
-        type=positive_integer,
-        metavar="N",
-        help="audio track, from 1 (default: the one marked as default, else the first with 1 or 2 channels)",
-    )
-    parser.add_argument(
-        "--downmix", action="store_true", help="mix more than two channels down to stereo (ITU-R BS.775, without LFE)"
-    )
-
-
-def read_options(options: argparse.Namespace) -> ReadOptions:
-    """Return how songs are read; the defaults for a command without these arguments."""
-    return ReadOptions(getattr(options, "audio_track", None), getattr(options, "downmix", False))
-
-
-def read_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments of reading that differ from the defaults."""
-    reading = read_options(options)
-    return {name: value for name, value in vars(reading).items() if value != getattr(DEFAULT_READ_OPTIONS, name)}
-
-
-def add_stem_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add arguments for writing stems."""
-    parser.add_argument("--subtype", default="PCM_16", choices=tuple(SUBTYPE_BYTES), help="default: %(default)s")
-    parser.add_argument("--format", default="wav", choices=FILE_FORMATS, help="default: %(default)s")
-
-
-def audio_format_of(options: argparse.Namespace) -> AudioFormat:
-    """Return the format of the stems."""
-    return AudioFormat.from_json({"file_format": options.format, "subtype": options.subtype})
-
-
-def load_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments of :func:`my_submission.predictor.load` other than the name of the system."""
+def settings_of(time: TimeOptions, engine: EngineOptions, inputs: InputOptions | None = None) -> dict[str, Any]:
+    """Return the options that can change a sample, as in records of stems; those of reading where they differ."""
+    reading = DEFAULT_READ_OPTIONS if inputs is None else inputs.reading
+    changed = {name: value for name, value in vars(reading).items() if value != getattr(DEFAULT_READ_OPTIONS, name)}
     return {
-        "models_dir": options.models_dir,
-        "device": options.device,
-        "precision": options.precision,
-        "runtime": options.runtime,
-        "threads": options.threads,
-        "batch_chunks": options.batch_chunks,
-        "max_memory_bytes": None if options.max_memory is None else options.max_memory << 20,
-        "allow_unverified": options.allow_unverified,
+        "budget": time.budget,
+        "budget_factor": time.budget_factor,
+        "refine": time.refine,
+        "device": engine.device,
+        "precision": engine.precision,
+        "runtime": engine.runtime,
+        "batch_chunks": engine.batch_chunks,
+        "max_memory": engine.max_memory,
+        **changed,
     }
-
-
-def load_predictor(system: str, options: argparse.Namespace) -> Predictor:
-    """Load the predictor."""
-    return load(system, **load_settings(options))
-
-
-def budget_seconds(options: argparse.Namespace, path: Path) -> float | None:
-    """Return the time limit for a song; see :func:`my_submission.predictor.time_limit_seconds`."""
-    return time_limit_seconds(
-        path,
-        budget_seconds=options.budget,
-        budget_factor=options.budget_factor,
-        reading=read_options(options),
-    )
-
-
-def settings_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the options that can change a sample, as in records of stems."""
-    return {**{name: getattr(options, name) for name in SETTINGS}, **read_settings(options)}
 
 
 def write_run_report(path: Path | None, songs: list[dict[str, Any]], failed: list[dict[str, str]]) -> None:

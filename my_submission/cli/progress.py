@@ -107,7 +107,7 @@ class SongProgress:
             self._note(f"{song}: {text}", "yellow")
         for source, level in report.levels.items():
             if level["clipped_samples"]:
-                clipped = f"{int(level['clipped_samples'])} samples of {source} clipped; --subtype FLOAT keeps them"
+                clipped = f"{int(level['clipped_samples'])} samples of {source} clipped; --bit-depth 32f keeps them"
                 self._note(f"{song}: {clipped}", "yellow")
 
     def skipped(self, song: str) -> None:

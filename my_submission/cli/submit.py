@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -13,7 +14,9 @@ from my_submission.challenge import SongLimit, find_track
 from my_submission.challenge.aicrowd_json import FILE_NAME, aicrowd_text
 from my_submission.challenge.tracks import GIB, GraderMachine
 from my_submission.cli.findings import show_findings
-from my_submission.cli.options import positive_integer, positive_number, write_json
+from my_submission.cli.grouped_options import command_of, group_of
+from my_submission.cli.option_values import choice, positive_integer, positive_number
+from my_submission.cli.options import write_json
 from my_submission.submission import (
     RehearsalReport,
     RehearsalSettings,
@@ -40,128 +43,163 @@ MIN_TABLE_WIDTH = 120
 
 ENVIRONMENTS = ("auto", "container", "fresh", "current")
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    check = actions.add_parser(
-        "check", help="find all faults of a tree, with hints for fixing them; exit code 1 on a fault"
-    )
-    _add_tree(check)
-    check.add_argument("--no-run", action="store_true", help="check files and code only, run nothing")
-    _add_rehearsal(check)
-    pack = actions.add_parser("pack", help="write the exact tree to push, as a git repository, and check it")
-    pack.add_argument("directory", type=Path, metavar="DIR", help="a new folder")
-    pack.add_argument("--tree", type=Path, default=Path(), metavar="TREE", help="default: the working directory")
-    pack.add_argument(
-        "--tag", default="submission-1", help="tag to push, starting with submission- (default: %(default)s)"
-    )
-    pack.add_argument("--no-run", action="store_true", help="check files and code of the packed tree only")
-    _add_rehearsal(pack)
-    rehearsal = actions.add_parser("rehearse", help="build and run it as the grader does")
-    _add_tree(rehearsal)
-    _add_rehearsal(rehearsal)
-    rehearsal.add_argument("--repeat", type=positive_integer, default=1, metavar="N", help="runs (default: 1)")
-    rehearsal.add_argument("--json", type=Path, metavar="FILE", help="write the measurements")
-    configure = actions.add_parser("configure", help="write aicrowd.json from submission.toml")
-    _add_tree(configure)
+LIMITS = "Limits of the grader"
+"""Panel of the help."""
 
 
-def _add_tree(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("tree", nargs="?", type=Path, default=Path(), metavar="TREE", help="default: here")
+TREE_HELP = "Folder of the submission."
 
 
-def _add_rehearsal(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--dataset", type=Path, metavar="DIR", help="songs; the longest is run (default: a generated song)"
-    )
-    parser.add_argument("--all-songs", action="store_true", help="run every song of the data set")
-    parser.add_argument(
-        "--song-seconds", type=positive_number, default=300.0, help="length of the generated song (default: 300)"
-    )
-    parser.add_argument(
-        "--limit-seconds", type=positive_number, metavar="S", help="time limit per song instead of the track's"
-    )
-    parser.add_argument(
-        "--limit-factor", type=positive_number, metavar="F", help="the same, as a multiple of the song's duration"
-    )
-    parser.add_argument("--cpus", type=positive_integer, metavar="N", help="processors (default: the grader's)")
-    parser.add_argument("--memory-gib", type=positive_number, metavar="GIB", help="memory (default: the grader's)")
-    parser.add_argument(
-        "--environment",
-        choices=ENVIRONMENTS,
-        default="auto",
-        help="container; fresh: a clean virtual environment from requirements.txt; current: this interpreter; "
-        "auto: container where an engine answers, else fresh (default)",
-    )
-    parser.add_argument("--rebuild", action="store_true", help="build the fresh environment anew")
+@dataclass(frozen=True)
+class RehearsalOptions:
+    """How a submission is run as the grader does."""
+
+    dataset: Annotated[
+        Path | None,
+        typer.Option("--dataset", metavar="DIR", help="Songs; the longest is run (default: a generated song)."),
+    ] = None
+    all_songs: Annotated[bool, typer.Option("--all-songs", help="Run every song of the data set.")] = False
+    song_seconds: Annotated[
+        float,
+        typer.Option("--song-seconds", parser=positive_number, metavar="SECONDS", help="Length of the generated song."),
+    ] = 300.0
+    environment: Annotated[
+        str,
+        choice(
+            "--environment",
+            of=ENVIRONMENTS,
+            help_text="Where it runs (fresh: a clean virtual environment from requirements.txt; current: this "
+            "interpreter; auto: a container where an engine answers, else fresh)",
+        ),
+    ] = "auto"
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build the fresh environment anew.")] = False
+    limit_seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--limit-seconds",
+            parser=positive_number,
+            metavar="SECONDS",
+            rich_help_panel=LIMITS,
+            help="Time limit per song instead of the track's.",
+        ),
+    ] = None
+    limit_factor: Annotated[
+        float | None,
+        typer.Option(
+            "--limit-factor",
+            parser=positive_number,
+            metavar="FACTOR",
+            rich_help_panel=LIMITS,
+            help="The same, as a multiple of the song's duration.",
+        ),
+    ] = None
+    cpus: Annotated[
+        int | None,
+        typer.Option(
+            "--cpus",
+            parser=positive_integer,
+            metavar="N",
+            rich_help_panel=LIMITS,
+            help="Processors (default: the grader's).",
+        ),
+    ] = None
+    memory_gib: Annotated[
+        float | None,
+        typer.Option(
+            "--memory-gib",
+            parser=positive_number,
+            metavar="GIB",
+            rich_help_panel=LIMITS,
+            help="Memory (default: the grader's).",
+        ),
+    ] = None
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run one action; return 1 on a fault."""
-    actions = {"check": _check, "pack": _pack, "rehearse": _rehearse, "configure": _configure}
-    return actions[options.action](options)
+def check(
+    rehearsal: RehearsalOptions,
+    tree: Annotated[Path, typer.Argument(metavar="TREE", show_default="here", help=TREE_HELP)] = Path(),
+    no_run: Annotated[bool, typer.Option("--no-run", help="Check files and code only, run nothing.")] = False,
+) -> int:
+    """Check a tree; return 1 on a fault."""
+    return _show_check(tree, rehearsal, is_run=not no_run)
 
 
-def _check(options: argparse.Namespace) -> int:
-    return _show_check(options.tree, options)
-
-
-def _show_check(root: Path, options: argparse.Namespace) -> int:
-    make = None if options.no_run else _environment_maker(options)
+def _show_check(root: Path, rehearsal: RehearsalOptions, *, is_run: bool) -> int:
+    make = _environment_maker(rehearsal) if is_run else None
     tree = SubmissionTree(root)
-    n_faults = show_findings(check_submission(root, make, _settings(options, tree)))
-    passed = "no faults in files and code; nothing was run" if options.no_run else "no faults: ready to push"
+    n_faults = show_findings(check_submission(root, make, _settings(rehearsal, tree)))
+    passed = "no faults: ready to push" if is_run else "no faults in files and code; nothing was run"
     print(f"{n_faults} fault(s)" if n_faults else passed)
     return 1 if n_faults else 0
 
 
-def _pack(options: argparse.Namespace) -> int:
-    result = pack_submission(SubmissionTree(options.tree), options.directory)
+def pack(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    rehearsal: RehearsalOptions,
+    tree: Annotated[
+        Path, typer.Option("--tree", metavar="TREE", show_default="the working directory", help=TREE_HELP)
+    ] = Path(),
+    tag: Annotated[
+        str, typer.Option("--tag", metavar="TAG", help="Tag to push, starting with submission-.")
+    ] = "submission-1",
+    no_run: Annotated[bool, typer.Option("--no-run", help="Check files and code of the packed tree only.")] = False,
+) -> int:
+    """Write the tree to push and check it; return 1 on a fault."""
+    result = pack_submission(SubmissionTree(tree), directory)
     console = Console(soft_wrap=True, highlight=False)
     for name, n_bytes in result.files.items():
         console.print(rich_line(f"{n_bytes:>12,}  {name}{'  (LFS)' if name in result.lfs_files else ''}"))
     console.print(rich_line(f"{result.n_bytes:>12,}  bytes in {len(result.files)} files: {result.directory}"))
     for note in result.notes:
         console.print(rich_line(note, "yellow"))
-    code = _show_check(options.directory, options)
+    code = _show_check(directory, rehearsal, is_run=not no_run)
     if code == 0:
-        tag = options.tag
         remote = "git remote add aicrowd git@gitlab.aicrowd.com:USER/REPOSITORY.git"
-        steps = (f"cd {options.directory}", remote, f"git tag -am {tag} {tag}", f"git push aicrowd master {tag}")
+        steps = (f"cd {directory}", remote, f"git tag -am {tag} {tag}", f"git push aicrowd master {tag}")
         say("to submit:")
         for step in steps:
             say(f"  {step}")
     return code
 
 
-def _rehearse(options: argparse.Namespace) -> int:
-    tree = SubmissionTree(options.tree)
-    configuration = tree.configuration()
-    environment = _environment_maker(options)(tree.root)
-    settings = _settings(options, tree)
-    reports = [rehearse(tree, configuration, environment, settings) for _ in range(options.repeat)]
+def rehearse_tree(
+    rehearsal: RehearsalOptions,
+    tree: Annotated[Path, typer.Argument(metavar="TREE", show_default="here", help=TREE_HELP)] = Path(),
+    repeat: Annotated[int, typer.Option("--repeat", parser=positive_integer, metavar="N", help="Number of runs.")] = 1,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the measurements to a file.")
+    ] = None,
+) -> int:
+    """Build and run a tree as the grader does; return 1 unless every run passes."""
+    submission = SubmissionTree(tree)
+    configuration = submission.configuration()
+    environment = _environment_maker(rehearsal)(submission.root)
+    settings = _settings(rehearsal, submission)
+    reports = [rehearse(submission, configuration, environment, settings) for _ in range(repeat)]
     n_faults = show_findings(rehearsal_findings(reports[0])) if len(reports) == 1 else 0
     for report in reports:
         if len(reports) > 1 and not report.is_passed:
             n_faults += show_findings(rehearsal_findings(report))
     _print_table(reports)
-    if options.json:
-        write_json(options.json, {"schema": 1, "runs": [asdict(report) for report in reports]})
+    if json_file:
+        write_json(json_file, {"schema": 1, "runs": [asdict(report) for report in reports]})
     n_passed = sum(report.is_passed for report in reports)
     print(f"{n_passed} of {len(reports)} runs in time with complete stems")
     return 0 if n_passed == len(reports) and not n_faults else 1
 
 
-def _configure(options: argparse.Namespace) -> int:
-    tree = SubmissionTree(options.tree)
-    path = tree.root / FILE_NAME
-    path.write_text(aicrowd_text(tree.configuration()), encoding="utf-8")
+def configure(
+    tree: Annotated[Path, typer.Argument(metavar="TREE", show_default="here", help=TREE_HELP)] = Path(),
+) -> int:
+    """Write aicrowd.json."""
+    submission = SubmissionTree(tree)
+    path = submission.root / FILE_NAME
+    path.write_text(aicrowd_text(submission.configuration()), encoding="utf-8")
     say(str(path))
     return 0
 
 
-def _settings(options: argparse.Namespace, tree: SubmissionTree) -> RehearsalSettings:
+def _settings(options: RehearsalOptions, tree: SubmissionTree) -> RehearsalSettings:
     limit = None
     if options.limit_seconds is not None or options.limit_factor is not None:
         limit = SongLimit(seconds=options.limit_seconds, duration_factor=options.limit_factor)
@@ -179,7 +217,7 @@ def _settings(options: argparse.Namespace, tree: SubmissionTree) -> RehearsalSet
     )
 
 
-def _environment_maker(options: argparse.Namespace) -> EnvironmentMaker:
+def _environment_maker(options: RehearsalOptions) -> EnvironmentMaker:
     def make(root: Path) -> Environment:
         if options.environment == "current":
             return current_environment()
@@ -210,3 +248,15 @@ def _print_table(reports: list[RehearsalReport]) -> None:
             )
     console = Console()
     console.print(table, width=max(console.width, MIN_TABLE_WIDTH), crop=False)
+
+
+command = group_of(
+    "submit",
+    "Check, pack and rehearse a submission before it is pushed.",
+    [
+        command_of(check, "check", "Find all faults of a tree, with hints for fixing them; exit code 1 on a fault."),
+        command_of(pack, "pack", "Write the exact tree to push, as a git repository, and check it."),
+        command_of(rehearse_tree, "rehearse", "Build it and run it as the grader does."),
+        command_of(configure, "configure", "Write aicrowd.json from submission.toml."),
+    ],
+)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 
-from my_submission.cli.artefacts import add_models_dir
+from my_submission.cli.artefacts import ModelsOption
+from my_submission.cli.grouped_options import command_of
 from my_submission.engines import Device
 from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.mechanisms.spectral_networks import chunking_of
@@ -18,17 +19,14 @@ from terminal.names import storable
 from terminal.rich_lines import rich_line
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    add_models_dir(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-
-
-def run(options: argparse.Namespace) -> int:
+def list_systems(
+    models_option: ModelsOption,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> int:
     """Print all systems."""
-    models = ModelsFolder(options.models_dir)
+    models = ModelsFolder(models_option.models_dir)
     described = [describe(system, models) for system in SYSTEMS.values()]
-    if options.json:
+    if as_json:
         print(json.dumps(storable(described), indent=1))
     else:
         console = Console(soft_wrap=True, highlight=False)
@@ -83,3 +81,6 @@ def _lines(row: dict[str, Any]) -> list[str]:
         "licence": row["licence"],
     }
     return [row["title"], *(f"{label:<10} {text}" for label, text in facts.items())]
+
+
+command = command_of(list_systems, "systems", "List every system: stems, quality, size, and whether it is ready.")

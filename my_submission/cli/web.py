@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ipaddress
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from my_submission.cli.options import add_engine_arguments, load_predictor, positive_integer, positive_number
+import typer
+
+from my_submission.cli.grouped_options import command_of
+from my_submission.cli.option_values import positive_integer, positive_number
+from my_submission.cli.options import EngineOptions
 from my_submission.webapp.hosts import HIGHEST_PORT
 from my_submission.webapp.server import serve
 from my_submission.webapp.settings import PageSettings
@@ -16,76 +21,156 @@ from my_submission.weights.folder import DEFAULT_MODELS_DIR
 
 DEFAULTS = PageSettings()
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    _add_addresses(parser)
-    _add_limits(parser)
-    parser.add_argument(
-        "--samples", nargs="+", type=Path, metavar="SONG", default=(), help="sample songs offered beside an upload"
-    )
-    parser.add_argument(
-        "--scores",
-        nargs="+",
-        type=Path,
-        metavar="DIR",
-        default=DEFAULTS.scores_dirs,
-        help="folders with scores files for the scores page (default: evaluation)",
-    )
-    parser.add_argument("--scratch", type=Path, metavar="DIR", help="folder for visitors' files during their session")
-    parser.add_argument(
-        "--grace",
-        type=positive_number,
-        metavar="SECONDS",
-        default=DEFAULTS.grace_seconds,
-        help="how long a session survives a lost connection (default: %(default)s)",
-    )
-    add_engine_arguments(parser)
+ADDRESS, LIMITS, CONTENT = "Address", "Limits", "Content"
+"""Panels of the command's help."""
 
 
-def _add_addresses(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default=DEFAULTS.host, help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=_port, default=DEFAULTS.port, help="0: any free port (default: %(default)s)")
-    parser.add_argument(
-        "--allow-host",
-        action="append",
-        metavar="NAME",
-        default=[],
-        help="another host name of this server, such as a proxy's; repeatable",
-    )
-    parser.add_argument(
-        "--base-path", metavar="/PATH", default=DEFAULTS.base_path, help="prefix of every address, for a proxy"
-    )
+def _port(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= HIGHEST_PORT:
+        raise typer.BadParameter(f"{text[:40]} is not a port: 0 to {HIGHEST_PORT}")
+    return value
 
 
-def _add_limits(parser: argparse.ArgumentParser) -> None:
-    for option, kind, unit, default, text in (
-        ("--max-upload", positive_integer, "MIB", DEFAULTS.max_upload_mib, "largest file a visitor may upload"),
-        ("--max-uploads", positive_integer, "N", DEFAULTS.max_uploads, "files of all visitors, current songs included"),
-        ("--max-uploads-size", positive_integer, "MIB", DEFAULTS.max_uploads_mib, "size of all these files together"),
-        ("--max-duration", positive_number, "SECONDS", DEFAULTS.max_song_seconds, "longest song"),
-        ("--max-waiting", positive_integer, "N", DEFAULTS.max_waiting, "songs that may wait in the queue"),
-    ):
-        parser.add_argument(option, type=kind, metavar=unit, default=default, help=f"{text} (default: %(default)s)")
+@dataclass(frozen=True)
+class AddressOptions:
+    """Where the page is served."""
+
+    host: Annotated[
+        str, typer.Option("--host", metavar="HOST", rich_help_panel=ADDRESS, help="Address to listen on.")
+    ] = DEFAULTS.host
+    port: Annotated[
+        int, typer.Option("--port", parser=_port, metavar="PORT", rich_help_panel=ADDRESS, help="0: any free port.")
+    ] = DEFAULTS.port
+    allow_host: Annotated[
+        list[str],
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            rich_help_panel=ADDRESS,
+            help="Another host name of this server, such as a proxy's; repeatable.",
+        ),
+    ] = field(default_factory=list)
+    base_path: Annotated[
+        str,
+        typer.Option(
+            "--base-path", metavar="/PATH", rich_help_panel=ADDRESS, help="Prefix of every address, for a proxy."
+        ),
+    ] = DEFAULTS.base_path
 
 
-def run(options: argparse.Namespace) -> int:
+@dataclass(frozen=True)
+class LimitOptions:
+    """Limits of visitors."""
+
+    max_upload: Annotated[
+        int,
+        typer.Option(
+            "--max-upload",
+            parser=positive_integer,
+            metavar="MIB",
+            rich_help_panel=LIMITS,
+            help="Largest file a visitor may upload.",
+        ),
+    ] = DEFAULTS.max_upload_mib
+    max_uploads: Annotated[
+        int,
+        typer.Option(
+            "--max-uploads",
+            parser=positive_integer,
+            metavar="N",
+            rich_help_panel=LIMITS,
+            help="Files of all visitors, current songs included.",
+        ),
+    ] = DEFAULTS.max_uploads
+    max_uploads_size: Annotated[
+        int,
+        typer.Option(
+            "--max-uploads-size",
+            parser=positive_integer,
+            metavar="MIB",
+            rich_help_panel=LIMITS,
+            help="Size of all these files together.",
+        ),
+    ] = DEFAULTS.max_uploads_mib
+    max_duration: Annotated[
+        float,
+        typer.Option(
+            "--max-duration", parser=positive_number, metavar="SECONDS", rich_help_panel=LIMITS, help="Longest song."
+        ),
+    ] = DEFAULTS.max_song_seconds
+    max_waiting: Annotated[
+        int,
+        typer.Option(
+            "--max-waiting",
+            parser=positive_integer,
+            metavar="N",
+            rich_help_panel=LIMITS,
+            help="Songs that may wait in the queue.",
+        ),
+    ] = DEFAULTS.max_waiting
+    grace: Annotated[
+        float,
+        typer.Option(
+            "--grace",
+            parser=positive_number,
+            metavar="SECONDS",
+            rich_help_panel=LIMITS,
+            help="How long a session survives a lost connection.",
+        ),
+    ] = DEFAULTS.grace_seconds
+
+
+@dataclass(frozen=True)
+class ContentOptions:
+    """Files that the page offers and stores."""
+
+    samples: Annotated[
+        list[Path],
+        typer.Option(
+            "--samples",
+            metavar="SONG",
+            rich_help_panel=CONTENT,
+            help="A sample song, or a folder of songs, offered beside an upload; repeatable.",
+        ),
+    ] = field(default_factory=list)
+    scores: Annotated[
+        list[Path],
+        typer.Option(
+            "--scores",
+            metavar="DIR",
+            rich_help_panel=CONTENT,
+            help="A folder with scores files for the scores page; repeatable.",
+        ),
+    ] = field(default_factory=lambda: list(DEFAULTS.scores_dirs))
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            "--scratch", metavar="DIR", rich_help_panel=CONTENT, help="Folder for visitors' files during their session."
+        ),
+    ] = None
+
+
+def serve_page(address: AddressOptions, limits: LimitOptions, content: ContentOptions, engine: EngineOptions) -> int:
     """Serve the page until interrupted."""
     settings = PageSettings(
-        host=options.host,
-        port=options.port,
-        allowed_hosts=tuple(options.allow_host),
-        base_path=options.base_path.removesuffix("/"),
-        max_upload_mib=options.max_upload,
-        max_uploads=options.max_uploads,
-        max_uploads_mib=options.max_uploads_size,
-        max_song_seconds=options.max_duration,
-        max_waiting=options.max_waiting,
-        models_dir=options.models_dir or DEFAULT_MODELS_DIR,
-        sample_inputs=tuple(options.samples),
-        scores_dirs=tuple(options.scores),
-        scratch_dir=options.scratch,
-        grace_seconds=options.grace,
+        host=address.host,
+        port=address.port,
+        allowed_hosts=tuple(address.allow_host),
+        base_path=address.base_path.removesuffix("/"),
+        max_upload_mib=limits.max_upload,
+        max_uploads=limits.max_uploads,
+        max_uploads_mib=limits.max_uploads_size,
+        max_song_seconds=limits.max_duration,
+        max_waiting=limits.max_waiting,
+        models_dir=engine.models_dir or DEFAULT_MODELS_DIR,
+        sample_inputs=tuple(content.samples),
+        scores_dirs=tuple(content.scores),
+        scratch_dir=content.scratch,
+        grace_seconds=limits.grace,
     )
     if not _is_this_machine(settings.host):
         print(
@@ -93,15 +178,8 @@ def run(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     with contextlib.suppress(KeyboardInterrupt):  # the usual end
-        serve(settings, lambda system: load_predictor(system, options))
+        serve(settings, engine.load)
     return 0
-
-
-def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to {HIGHEST_PORT}")
-    return value
 
 
 def _is_this_machine(host: str) -> bool:
@@ -109,3 +187,11 @@ def _is_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+command = command_of(
+    serve_page,
+    "web",
+    "Serve a web page that separates songs, shows and plays the stems, mixes and downloads them. "
+    "The page is for this machine only unless --host is given.",
+)

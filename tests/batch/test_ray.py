@@ -222,11 +222,23 @@ def test_scores_over_the_cluster_are_those_of_the_evaluator(cluster: str, tiny_m
             soundfile.write(folder / f"{source}.wav", stem, 44_100, subtype="FLOAT")
     (tmp_path / "set" / "three" / "bass.wav").unlink()
     references, out = str(tmp_path / "set"), str(tmp_path / "out")
-    metrics = ["--metric", "mdx", "bsseval-sdr"]
+    metrics = ["--metric", "mdx,bsseval-sdr"]
     words = ["batch", references, "-o", out, "--system", "starter", "--models-dir", str(tiny_models)]
     words += ["--score", references, *metrics]
     assert main([*words, "--scores", str(tmp_path / "ours.json")]) == 1
-    alone = ["score", references, out, *metrics, "--system", "starter", "--no-results", "--jobs", "1"]
+    alone = [
+        "score",
+        references,
+        out,
+        "--metric",
+        "mdx",
+        "bsseval-sdr",
+        "--system",
+        "starter",
+        "--no-results",
+        "--jobs",
+        "1",
+    ]
     assert evaluator_cli.main([*alone, "--json", str(tmp_path / "alone.json")]) == 1
     ours, expected = (json.loads((tmp_path / name).read_text(encoding="utf-8")) for name in ("ours.json", "alone.json"))
     assert ours == expected

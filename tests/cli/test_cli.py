@@ -74,7 +74,7 @@ def test_formats_rates_and_channels(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path, suffix: str, rate: int, channels: int
 ) -> None:
     song = write_song(tmp_path / f"song.{suffix}", rate=rate, channels=channels)
-    code, _, err = run(song, "-o", tmp_path / "out", "--format", "flac", "--subtype", "PCM_24")
+    code, _, err = run(song, "-o", tmp_path / "out", "--format", "flac", "--bit-depth", "24")
     assert code == 0, err
     info = soundfile.info(tmp_path / "out" / "song" / "bass.flac")
     assert (info.samplerate, info.channels, info.subtype) == (rate, 2, "PCM_24")
@@ -124,7 +124,7 @@ def record_of(folder: Path) -> dict[str, Any]:
 
 def test_the_record_says_what_the_stems_are(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     song = write_song(tmp_path / "song.wav", rate=48_000)
-    assert run(song, "-o", tmp_path / "out", "--subtype", "FLOAT", "--refine", "never")[0] == 0
+    assert run(song, "-o", tmp_path / "out", "--bit-depth", "32f", "--refine", "never")[0] == 0
     folder = tmp_path / "out" / "song"
     record = record_of(folder)
     assert record["input"] | {"stamp": ""} == {
@@ -382,13 +382,24 @@ def test_refinement_is_for_the_user_to_say(run: Callable[..., tuple[int, str, st
         *(["separate", "x.wav", "-o", "out", "--budget", text] for text in ("-1", "nan", "inf", "1e400", "ten", "")),
         *(["separate", "x.wav", "-o", "out", "--threads", text] for text in ("0", "-2", "1.5", "9" * 5_000)),
         ["separate", "x.wav", "-o", "out", "--budget", "5", "--budget-factor", "1"],
-        ["separate", "x.wav", "-o", "out", "--subtype", "PCM_8"],
+        ["separate", "x.wav", "-o", "out", "--bit-depth", "8"],
+        ["separate", "x.wav", "-o", "out", "--format", "mp3", "--bit-depth", "16"],
+        ["separate", "x.wav", "-o", "out", "--bitrate", "320k"],
         ["unheard-of"],
     ],
 )
 def test_wrong_usage_is_2(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
-    assert "usage" in capfd.readouterr().err
+    out, err = capfd.readouterr()
+    if not arguments:
+        assert ("separate" in out, err) == (True, "")
+    else:
+        assert out == ""
+        wrong, help_line = err.splitlines()
+        assert wrong.startswith("error: ")
+        assert len(wrong) < 200
+        assert help_line.startswith("help: python -m my_submission")
+        assert help_line.endswith(" --help")
 
 
 def test_unknown_names_are_2_and_name_what_there_is(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ ONLY_IN = {
     "openvino": {"engines"},
     "torch": {"networks", "engines"},
     "rich": {"cli", "webapp", "batch"},
+    "typer": {"cli"},
     "ray": {"batch"},
     "fsspec": {"batch"},
     "pyarrow": {"batch"},
