@@ -27,7 +27,7 @@ from my_submission.engines import Device
 from my_submission.mechanisms import RunOptions
 from my_submission.predictor import Predictor
 from my_submission.stems import MUSIC_SOURCES, Stems, Waveform
-from my_submission.systems import find_system, load_system, only
+from my_submission.systems import find_system, for_stems, load_system
 from my_submission.weights import ModelsFolder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,7 +90,7 @@ def score(data: Path) -> dict[str, Any]:
     """Separate every song with every system; the document to store."""
     predictors = {name: load(name, precision="fp32") for name in SYSTEMS}
     vocals = load_system(
-        only(find_system("starter-plus"), ["vocals"]), ModelsFolder(), RunOptions(device=Device("cpu"))
+        for_stems(find_system("starter-plus"), ["vocals"]), ModelsFolder(), RunOptions(device=Device("cpu"))
     )
     front_end = Predictor(vocals)
     scores: dict[str, dict[str, dict[str, float]]] = {}

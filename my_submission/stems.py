@@ -38,6 +38,29 @@ SOURCE_SETS = (MUSIC_SOURCES, CINEMA_SOURCES)
 
 ALIASES = {"speech": "dialog", "sfx": "effect", "effects": "effect", "dialogue": "dialog", "vocal": "vocals"}
 
+COMPLEMENTS = {"instrumental": "vocals", "karaoke": "vocals", "drumless": "drums", "bassless": "bass"}
+"""Stems that are the mixture minus one source, to that source; ``no_<source>`` means the same for any source."""
+
+_COMPLEMENT_PREFIX = "no_"
+
+
+def complemented_source(stem: str) -> str | None:
+    """Return the source that a stem is the mixture without; None for a stem that is a source itself."""
+    if stem in COMPLEMENTS:
+        return COMPLEMENTS[stem]
+    return stem.removeprefix(_COMPLEMENT_PREFIX) if stem.startswith(_COMPLEMENT_PREFIX) else None
+
+
+def with_complement(source: str) -> tuple[str, str]:
+    """Return a source and the stem of everything else: ``("vocals", "instrumental")``, ``("other", "no_other")``."""
+    name = next((name for name, known in COMPLEMENTS.items() if known == source), _COMPLEMENT_PREFIX + source)
+    return source, name
+
+
+def needed_source(stem: str) -> str:
+    """Return the source that must be estimated for a stem."""
+    return complemented_source(stem) or stem
+
 
 def canonical_source(name: str) -> str:
     """Return the package's name of a source, whatever its alias."""

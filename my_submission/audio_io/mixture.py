@@ -41,6 +41,8 @@ class Mixture(ClosingContext):
         path: the file it came from, if any.
         statistics: of the samples in ``store``.
         notes: notes on how the file was read, one clause each.
+        original: the samples at their original rate, 2 channels, where they were kept; ``store`` where the rates are
+            equal.
     """
 
     store: SampleStore
@@ -51,10 +53,13 @@ class Mixture(ClosingContext):
     path: Path | None
     statistics: MixtureStatistics
     notes: tuple[str, ...] = ()
+    original: SampleStore | None = None
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the stores."""
         self.store.close()
+        if self.original is not None:
+            self.original.close()
 
 
 def load_mixture(
@@ -63,6 +68,7 @@ def load_mixture(
     scratch_dir: str | PathLike[str] | None,
     working_rate: Callable[[int], int] = lambda _: SAMPLE_RATE,
     options: ReadOptions = DEFAULT_READ_OPTIONS,
+    keeps_original: bool = False,
 ) -> Mixture:
     """Decode a song of 1 or 2 channels into a store, resampled to the working rate.
 
@@ -73,6 +79,7 @@ def load_mixture(
         scratch_dir: folder for a temporary file that holds the samples; None keeps them in memory.
         working_rate: returns the working rate for a source rate, both in Hz.
         options: track, and whether more than 2 channels are mixed down.
+        keeps_original: keep the samples at the original rate as well.
 
     Raises:
         InputError: missing, unreadable, empty, cut, not audio, more than 2 channels, NaN or infinity.
@@ -85,9 +92,14 @@ def load_mixture(
         rate = working_rate(info.sample_rate)
         expected = 0 if info.samples is None else resampled_length(info.samples, info.sample_rate, rate)
         store = new_store(N_CHANNELS, min(expected, _FIRST_SAMPLES), directory=scratch_dir)
+        original = store
         try:
             spool = _Spool(store, expected)
             blocks = _finite(checked_blocks(decoder, BLOCK_SAMPLES), info.sample_rate, info.path)
+            if keeps_original and rate != info.sample_rate:
+                known = info.samples or 0
+                original = new_store(N_CHANNELS, min(known, _FIRST_SAMPLES), directory=scratch_dir)
+                blocks = _Spool(original, known).copied(blocks)
             source_samples = spool.fill(blocks, info.sample_rate, rate)
             return Mixture(
                 store=store,
@@ -98,9 +110,11 @@ def load_mixture(
                 path=info.path,
                 statistics=spool.statistics,
                 notes=decoder.notes,
+                original=original if keeps_original else None,
             )
         except BaseException:
             store.close()
+            original.close()
             raise
 
 
@@ -160,6 +174,13 @@ class _Spool:
             self._append(resampler.finish())
         self._store.resize(self._filled)
         return source_samples
+
+    def copied(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:
+        """Yield blocks of 1 or 2 channels unchanged while they are written, and trim the store at their end."""
+        for block in blocks:
+            self._append(block)
+            yield block
+        self._store.resize(self._filled)
 
     def _append(self, block: Waveform) -> None:
         stereo = np.broadcast_to(block, (N_CHANNELS, block.shape[1]))

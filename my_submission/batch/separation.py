@@ -82,7 +82,7 @@ class _SongSeparator:
         folder = self._output.child(song.name)
         if place.is_local and folder.is_local:
             refuse_own_folder(place.local, folder.local)
-            InputFiles([place.local]).refuse_as_stems(folder.local, self._predictor.sources)
+            InputFiles([place.local]).refuse_as_stems(folder.local, self._predictor.stems)
         with scratch_folder(self._scratch_base(), prefix=SCRATCH_PREFIX) as scratch:
             state = place.state()
             path = self._fetched(place, scratch)

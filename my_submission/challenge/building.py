@@ -26,7 +26,7 @@ def build_predictor(configuration: SubmissionConfiguration, *, tree: Path = TREE
         device=configuration.device,
         precision=configuration.precision,
     )
-    require_sources(configuration, predictor.sources)
+    require_sources(configuration, predictor.stems)
     predictor.system.open_weights()  # before the first song, whose time is limited
     return predictor
 

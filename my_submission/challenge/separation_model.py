@@ -40,7 +40,7 @@ class SeparationModel:
         try:
             self.configuration = configuration or active_configuration(TREE)
             self.predictor = predictor or build_predictor(self.configuration)
-            require_sources(self.configuration, self.predictor.sources)
+            require_sources(self.configuration, self.predictor.stems)
         except MdxError as error:
             self.raise_aicrowd_error(str(error), cause=error)
 

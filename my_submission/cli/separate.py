@@ -140,7 +140,7 @@ def separate(
             started = time.monotonic() - (0.0 if reports or failures else start_seconds)
             try:
                 refuse_own_folder(song.path, directory)
-                own.refuse_as_stems(directory, predictor.sources)
+                own.refuse_as_stems(directory, predictor.stems)
                 folders.refuse_taken(directory, song.name)
                 if output.skip_existing and is_separated_already(song.path, directory, recipe):
                     n_skipped += 1

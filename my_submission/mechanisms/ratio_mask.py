@@ -43,10 +43,6 @@ class RatioMaskRecipe(Recipe):
         """Names of both networks."""
         return (self.target, self.rest)
 
-    def with_sources(self, sources: tuple[str, ...]) -> RatioMaskRecipe:
-        """Return the recipe itself: there is one source."""
-        return self
-
     def open(self, opening: Opening) -> SpectralMechanism:
         """Open both networks as one engine, with chunks laid end to end."""
         options, path = opening.options, opening.path(self.target)

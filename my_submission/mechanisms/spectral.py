@@ -47,14 +47,10 @@ class SpectralRecipe(Recipe):
         """The network of every source."""
         return self.networks
 
-    def with_sources(self, sources: tuple[str, ...]) -> Recipe:
-        """Return the networks of some sources.
-
-        Raises:
-            ValueError: there is a Mixer, which needs all of them.
-        """
+    def with_sources(self, sources: tuple[str, ...]) -> SpectralRecipe:
+        """Return the networks of some sources; all of them with a Mixer, which combines their estimates."""
         if self.mixer is not None:
-            raise ValueError(f"the Mixer {self.mixer!r} needs the estimates of {', '.join(self.sources)}")
+            return self
         return replace(self, networks={source: self.networks[source] for source in sources})
 
     def open(self, opening: Opening) -> SpectralMechanism:
@@ -128,7 +124,9 @@ class SpectralMechanism(Mechanism):
         stages = [(network, self._stage(song, network, buffer)) for network in self.networks]
         refinements = tuple(self._refinement(song, network, buffer) for network in self.networks)
         if song.has_deadline:
-            stages.sort(key=lambda pair: -_value_per_second(pair[1], song.shares[pair[0].source], song.forecast))
+            stages.sort(
+                key=lambda pair: -_value_per_second(pair[1], song.shares.get(pair[0].source, 0.0), song.forecast)
+            )
         return SongStages(buffer, tuple(stage for _, stage in stages), refinements, self.mixer)
 
     def within_memory(self, limit: MemoryLimit) -> Fitted[Self]:

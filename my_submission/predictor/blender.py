@@ -62,6 +62,7 @@ class StemBlender:
         buffers: in the order of the system's branches.
         fallback: a cheaper complete estimate.
         rest: the source that is the mixture minus all others.
+        n_omitted: number of sources of the mixture that are not among ``sources``.
 
     Attributes:
         filtered: filtered estimates so far, with their shares.
@@ -78,12 +79,14 @@ class StemBlender:
         fallback: BlendedBuffer | None = None,
         *,
         rest: str | None = None,
+        n_omitted: int = 0,
     ) -> None:
         self.sources = tuple(sources)
         self.mixture = mixture
         self.buffers = tuple(buffers)
         self.fallback = fallback
         self.rest = rest
+        self.n_omitted = n_omitted
         self._estimated = tuple(source for source in self.sources if source != rest)
         self.filtered: BlendedBuffer | None = None
 
@@ -109,7 +112,7 @@ class StemBlender:
             return stems
         if self.fallback is not None:
             stems, degrees = self._over(self.fallback, stems, degrees, mixture, start, stop)
-        return _filled(stems, degrees, mixture)
+        return _filled(stems, degrees, mixture, n_omitted=self.n_omitted)
 
     def known_estimates(self, mixture: Waveform, start: int, stop: int) -> Stems:
         """Return stems (2, stop − start) that fall to zero where no buffer covers them, float32.
@@ -192,12 +195,15 @@ class StemBlender:
         return blended, sure
 
 
-def _filled(stems: Stems, degrees: Mapping[str, Degree], mixture: Waveform) -> Stems:
-    """Return stems whose missing samples are equal shares of the mixture minus the other sources."""
+def _filled(stems: Stems, degrees: Mapping[str, Degree], mixture: Waveform, *, n_omitted: int = 0) -> Stems:
+    """Return stems whose missing samples are equal shares of the mixture minus the other sources.
+
+    ``n_omitted`` sources are not among the stems and count as missing.
+    """
     known = {source: _double(degrees[source]) * stem for source, stem in stems.items()}
     missing = {source: 1 - _double(degree) for source, degree in degrees.items()}
     rest = mixture - sum(known.values())
-    n_missing = sum(missing.values())
+    n_missing = sum(missing.values()) + n_omitted
     filled = {}
     for source in stems:
         share = (rest + known[source]) / (1 + n_missing - missing[source])

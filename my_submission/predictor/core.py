@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ from my_submission.predictor.separation_record import RecordRequest, StemRecipe
 from my_submission.predictor.song_separation import SongSeparation
 from my_submission.predictor.write_cost import WriteCost
 from my_submission.reports import SeparationReport
-from my_submission.stems import Stems
+from my_submission.stems import Stems, complemented_source, needed_source
 from my_submission.systems import LoadedSystem
 
 logger = logging.getLogger(__name__)
@@ -87,9 +87,9 @@ class Predictor:
         self._read_device_memory = read_device_memory
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """Names of the stems."""
-        return self.system.recipe.sources
+    def stems(self) -> tuple[str, ...]:
+        """Names of the stems that it writes: sources, or the mixture without one of them."""
+        return self.system.recipe.stems
 
     def recipe(self, settings: Mapping[str, Any], audio_format: AudioFormat) -> StemRecipe:
         """Return the recipe of stems: everything but the song that they depend on.
@@ -123,7 +123,7 @@ class Predictor:
                 without a limit; with a limit, time that is left over is spent on it.
 
         Returns:
-            Source to float32 (2, samples), at the input's rate and length; a mono input gives two equal channels.
+            Stem to float32 (2, samples), at the input's rate and length; a mono input gives two equal channels.
 
         Raises:
             InputError: the waveform is empty, not finite, or of another shape.
@@ -155,15 +155,15 @@ class Predictor:
                 return MemoryStore(channels=channels, samples=samples)
 
             song = self._song(song_mixture, budget, write_cost, new_store, refine=refine)
-            stems = {source: np.empty((2, samples), np.float32) for source in self.sources}
+            stems = {needed_source(stem): np.empty((2, samples), np.float32) for stem in self.stems}
             with song:
                 yield from song.work()
                 position = 0
                 for block in song.blocks():
                     if isinstance(block, dict):
-                        for source, stem in block.items():
-                            stems[source][:, position : position + stem.shape[-1]] = stem
-                        position += stem.shape[-1]
+                        for source, stem in stems.items():
+                            stem[:, position : position + block[source].shape[-1]] = block[source]
+                        position += block[source].shape[-1]
                     else:
                         yield block
             began = budget.elapsed()
@@ -173,7 +173,8 @@ class Predictor:
                     name: resample(stem, working_rate, sample_rate, samples=length) for name, stem in stems.items()
                 }
             self._learn(song, write_cost, budget.elapsed() - began)
-            yield Finished(stems, self._report(song, peak_device_bytes=meter.peak_bytes))
+            chosen = _with_complements(stems, self.stems, np.asarray(mixture))
+            yield Finished(chosen, self._report(song, peak_device_bytes=meter.peak_bytes))
 
     def separate_file(
         self,
@@ -235,7 +236,7 @@ class Predictor:
         """Separate a file as :meth:`separate_file` does; the last event is ``Finished(report, report)``."""
         budget = self._budget(budget_seconds, spent_seconds)
         path, directory = Path(path), Path(directory)
-        InputFiles([path]).refuse_as_stems(directory, self.sources)
+        InputFiles([path]).refuse_as_stems(directory, self.stems)
         with contextlib.ExitStack() as stack:
             meter = stack.enter_context(PeakMemoryMeter(self._read_device_memory))
             recorder = None
@@ -257,7 +258,7 @@ class Predictor:
             writer = stack.enter_context(
                 StemFolderWriter(
                     directory,
-                    self.sources,
+                    self.stems,
                     sample_rate=mixture.source_rate,
                     samples=mixture.source_samples,
                     audio_format=audio_format,
@@ -363,6 +364,15 @@ class Predictor:
             late_by_seconds=budget.late_by(),
             writing_seconds=budget.elapsed() - reading_seconds - sum(part.seconds for part in parts),
         )
+
+
+def _with_complements(estimates: Stems, stems: Sequence[str], mixture: npt.NDArray[Any]) -> Stems:
+    """Return stems by name; complements are the mixture, (channels, samples) or (samples,), minus an estimate."""
+    chosen = {}
+    for stem in stems:
+        source = complemented_source(stem)
+        chosen[stem] = estimates[stem] if source is None else mixture.astype(np.float32, copy=False) - estimates[source]
+    return chosen
 
 
 def nearest_folder(directory: Path) -> Path:

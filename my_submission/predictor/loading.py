@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from my_submission.engines import Device, resolve_device
 from my_submission.engines.device_memory import memory_reader
@@ -14,7 +15,7 @@ from my_submission.mechanisms import Precision, RunOptions, Runtime
 from my_submission.planning import Calibration
 from my_submission.predictor.core import Predictor
 from my_submission.predictor.memory import within_device, within_memory
-from my_submission.systems import DEFAULT_SYSTEM, find_system, load_system
+from my_submission.systems import DEFAULT_SYSTEM, SystemRecipe, find_system, for_stems, load_system
 from my_submission.weights import ModelsFolder
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ RUNTIMES = ("auto", "onnx", "torch")
 def load(
     system: str = DEFAULT_SYSTEM,
     *,
+    stems: Sequence[str] = (),
     models_dir: str | Path | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -39,6 +41,8 @@ def load(
 
     Args:
         system: a name that ``python -m my_submission systems`` lists.
+        stems: stems to write, such as "vocals" or "instrumental" (the mixture minus the vocals); default: all sources.
+            Work that they do not need is left out.
         models_dir: a folder with a ``manifest.json``; default: ``models`` of this checkout.
         device: "auto", "cpu", "cuda" or "cuda:N"; a GPU that is named is used or refused.
         precision: "auto", "fp32", "bf16" or "fp16"; half precision runs every network in torch.
@@ -50,7 +54,7 @@ def load(
         allow_unverified: accept artefacts whose hash is not the published one.
 
     Raises:
-        UnknownNameError: there is no such system, device or precision.
+        UnknownNameError: there is no such system, stem, device or precision.
         WeightsError: an artefact is missing or damaged; the message says how to get it.
         DeviceError: the device is not available.
         MdxError: the system cannot work within ``max_memory_bytes``.
@@ -62,7 +66,7 @@ def load(
     if runtime == "onnx" and precision in {"bf16", "fp16"}:
         raise UnknownNameError(f"graphs run in fp32, not in {precision}", hint="use the runtime torch or auto")
     n_threads, threads_note = thread_count(threads)
-    settings = {
+    settings: dict[str, Any] = {
         "device": device,
         "precision": precision,
         "runtime": runtime,
@@ -70,6 +74,9 @@ def load(
         "max_memory": None if max_memory_bytes is None else max_memory_bytes >> 20,
     }
     recipe = find_system(system)
+    if stems:
+        recipe = for_stems(recipe, stems)
+        settings["stems"] = list(recipe.stems)
     models = ModelsFolder(models_dir)
 
     def build(chosen: Device) -> Predictor:
@@ -90,7 +97,7 @@ def load(
             free, has_fixed_batches = read_memory().free_bytes, batch_chunks is not None
             loaded, fewer = within_device(loaded, free, device=str(chosen), has_fixed_batches=has_fixed_batches)
             limits += fewer
-        notes = (*(note for note in (chosen.note, threads_note) if note), *limits)
+        notes = (*(note for note in (chosen.note, threads_note, _note_on(recipe)) if note), *limits)
         return Predictor(
             loaded,
             notes=notes,
@@ -107,3 +114,17 @@ def load(
             raise
         logger.warning("auto: running on the CPU, because the GPU cannot be used: %s", error)
         return build(Device("cpu", note=f"auto: the GPU cannot be used, running on the CPU: {error}"))
+
+
+def _note_on(recipe: SystemRecipe) -> str:
+    """Return a note on the work that chosen stems save; empty if all stems are written."""
+    if not recipe.chosen_stems:
+        return ""
+    estimated = {source for branch in recipe.branches for source in branch.recipe.sources}
+    saved = [source for source in recipe.omitted if source not in estimated]
+    work = f"{_listed(saved)} not estimated" if saved else "they need the estimates of all sources"
+    return f"only {_listed(recipe.stems)} requested: {work}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

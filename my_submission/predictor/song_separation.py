@@ -83,7 +83,9 @@ class SongSeparation:
         refinements = [stage for branch in branches for stage in branch.refinements if stage.total_samples]
         recipe = self.system.recipe
         below = None if fallback is None else _blended(*fallback)
-        self.blender = StemBlender(recipe.sources, self.mixture, self._buffers, below, rest=recipe.rest)
+        self.blender = StemBlender(
+            recipe.sources, self.mixture, self._buffers, below, rest=recipe.rest, n_omitted=len(recipe.omitted)
+        )
         self._schedule = Schedule(stages, refinements if self.refines else (), self._wiener_stage(), self._is_blocked)
         self.plan = self._schedule.plan(self._forecast())
 

@@ -3,7 +3,7 @@
 from my_submission.systems.catalogue import DEFAULT_SYSTEM, SYSTEMS, find_system
 from my_submission.systems.loaded_system import Branch, LoadedSystem, load_system
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
-from my_submission.systems.source_choice import only
+from my_submission.systems.stem_choice import for_stems, possible_stems
 
 __all__ = [
     "DEFAULT_SYSTEM",
@@ -13,6 +13,7 @@ __all__ = [
     "LoadedSystem",
     "SystemRecipe",
     "find_system",
+    "for_stems",
     "load_system",
-    "only",
+    "possible_stems",
 ]

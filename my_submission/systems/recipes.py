@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import Recipe, WienerRecipe
+from my_submission.stems import needed_source
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class SystemRecipe:
     Attributes:
         name: the name of the command line.
         title: one line of description.
-        sources: output stems, in the order of the challenge's tables.
+        sources: sources that it estimates, in the order of the challenge's tables.
         branches: in the order of work. The first ones that together estimate all sources are a complete answer, which
             the others refine.
         published: source (and "song") to the published global SDR in dB, with its board.
@@ -47,6 +48,8 @@ class SystemRecipe:
         rest: the source that is the mixture minus all others, as in systems of a target and an accompaniment.
         uses_external_data: whether its weights were trained on other data than the challenges gave out.
         keeps_native_rate: process every song at its own sample rate, as if it were 44.1 kHz, without resampling.
+        chosen_stems: stems to write: sources, or the mixture without one of them; empty for all sources.
+        omitted: sources of the whole system that are not among ``sources``, because no stem needs them.
     """
 
     name: str
@@ -61,8 +64,12 @@ class SystemRecipe:
     rest: str | None = None
     uses_external_data: bool = False
     keeps_native_rate: bool = False
+    chosen_stems: tuple[str, ...] = ()
+    omitted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if unknown := {needed_source(stem) for stem in self.stems} - set(self.sources):
+            raise ValueError(f"{self.name!r} does not estimate {', '.join(sorted(unknown))}")
         if not self.branches:
             raise ValueError(f"the system {self.name!r} has no branch")
         if self.rest is not None and self.rest not in self.sources:
@@ -70,6 +77,11 @@ class SystemRecipe:
         for source in self.estimated:
             self._check_source(source)
         self._check_order()
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Names of the stems to write."""
+        return self.chosen_stems or self.sources
 
     @property
     def estimated(self) -> tuple[str, ...]:

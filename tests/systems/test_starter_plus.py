@@ -12,7 +12,7 @@ from my_submission.errors import WeightsError
 from my_submission.mechanisms import RatioMaskRecipe, RunOptions
 from my_submission.predictor import Predictor
 from my_submission.stems import MUSIC_SOURCES
-from my_submission.systems import SYSTEMS, find_system, load_system, only
+from my_submission.systems import SYSTEMS, find_system, for_stems, load_system
 from my_submission.weights import ModelsFolder
 from tests.model_makers import entry, write_manifest
 
@@ -59,30 +59,6 @@ def test_a_song_comes_apart_into_stems_that_differ(committed: ModelsFolder) -> N
     assert np.mean(rest**2) < 0.2 * np.mean(mixture**2)
 
 
-def test_vocals_alone_need_the_first_branch_alone(committed: ModelsFolder) -> None:
-    vocals = only(PLUS, ["vocals"])
-    assert vocals.artefacts == ("spleeter-2stems/vocals", "spleeter-2stems/accompaniment")
-    assert vocals.wiener is None
-    whole, alone = (Predictor(load_system(system, committed, OPTIONS)).separate(song()) for system in (PLUS, vocals))
-    assert tuple(alone) == ("vocals",)
-    np.testing.assert_array_equal(alone["vocals"], whole["vocals"])
-
-
-def test_bass_alone_needs_the_vocals_first(committed: ModelsFolder) -> None:
-    bass = only(PLUS, ["bass"])
-    assert [branch.recipe.sources for branch in bass.branches] == [("vocals",), ("bass",), ("bass",)]
-    predictor = Predictor(load_system(bass, committed, OPTIONS))
-    events = list(predictor.stream(song()))
-    started = [event.part for event in events if type(event).__name__ == "StageStarted"]
-    assert started == ["vocals", "networks", "conditioned"]
-    assert tuple(predictor.separate(song())) == ("bass",)
-
-
-def test_the_filter_stays_where_all_its_sources_are_chosen() -> None:
-    assert only(PLUS, ["bass", "drums", "other"]).wiener == PLUS.wiener
-    assert only(PLUS, ["bass", "drums"]).wiener is None
-
-
 def test_a_manifest_without_a_transform_is_named(tmp_path: Path, committed: ModelsFolder) -> None:
     recipe = PLUS.branches[0].recipe
     assert isinstance(recipe, RatioMaskRecipe)
@@ -94,4 +70,4 @@ def test_a_manifest_without_a_transform_is_named(tmp_path: Path, committed: Mode
         entries.append(entry(name, tmp_path, f"{name}.onnx", format="onnx", architecture="spleeter"))
     write_manifest(tmp_path, entries)
     with pytest.raises(WeightsError, match="states no n_fft and hop for spleeter-2stems/vocals"):
-        load_system(only(PLUS, ["vocals"]), ModelsFolder(tmp_path), OPTIONS)
+        load_system(for_stems(PLUS, ["vocals"]), ModelsFolder(tmp_path), OPTIONS)
