@@ -47,6 +47,9 @@ RECORD_SCHEMA = 2
 was ``manifest.json``, which only catalogues had."""
 
 JOURNAL_FILE = ".separation.journal"
+"""Journal of the set whose record is ``separation.json``; see :func:`journal_of`."""
+
+_JOURNAL_SUFFIX = "separation.journal"
 
 MAX_RECORD_BYTES = 1 << 20
 """Limit on the size of a record; records have some kilobytes."""
@@ -58,6 +61,8 @@ _LOCK_SECONDS = 10.0
 
 _ListedFile = Annotated[str, Meta(pattern=r"\A[^/\\\0]+\.(wav|flac|aiff|mp3|ogg|opus|m4a|png|html)\Z")]
 """Name of a file of a set; a record that lists any other name is not one of this program."""
+
+_RecordFile = Annotated[str, Meta(pattern=r"\A([^/\\\0]+\.)?separation\.json\Z")]
 
 _Size = Annotated[int, Meta(ge=0)]
 
@@ -89,6 +94,8 @@ class _Journal(TypedDict):
     outdated: list[tuple[_ListedFile, _Size]]
     record: str | None
     """Name of the part file of the record."""
+    record_file: NotRequired[_RecordFile]
+    """Name of the record; default: ``separation.json``."""
 
 
 @dataclass(frozen=True)
@@ -146,13 +153,18 @@ def files_of(record: Mapping[str, Any]) -> list[SetFile]:
     return [_file_of(entry) for entry in (*record.get("stems", {}).values(), *record.get("pictures", []))]
 
 
-def read_record(directory: Path) -> dict[str, Any] | None:
-    """Return the record of a folder; None where there is none, or where the stems do not match it.
+def journal_of(record_file: str) -> str:
+    """Return the name of the journal of a set, from that of its record."""
+    return f".{record_file.removesuffix('.json')}.journal"
+
+
+def read_record(directory: Path, record_file: str = RECORD_FILE) -> dict[str, Any] | None:
+    """Return the record of a set; None where there is none, or where the stems do not match it.
 
     Call :func:`settle` before, which finishes an interrupted replacement.
     """
-    record = _read_any_record(directory)
-    if record is None or (directory / JOURNAL_FILE).exists():
+    record = _read_any_record(directory, record_file)
+    if record is None or (directory / journal_of(record_file)).exists():
         return None
     return record if all(file.is_in(directory) for file in stems_of(record)) else None
 
@@ -179,7 +191,7 @@ def settle(directory: Path, names: Sequence[str] = ()) -> None:
 
     Args:
         directory: the folder of a song; nothing happens where there is none.
-        names: stems other than those of the challenges.
+        names: file names of stems, without suffix, other than those of the challenges.
 
     Raises:
         OutputError: the folder cannot be read or written, or another run holds it.
@@ -191,29 +203,33 @@ def settle(directory: Path, names: Sequence[str] = ()) -> None:
     except OSError as error:
         raise output_error(error, directory) from error
     known = _part_names(directory, names)
-    if JOURNAL_FILE not in entries and not any(has_part_name(entry, known) for entry in entries):
+    journals = [entry for entry in entries if entry.startswith(".") and entry.endswith(_JOURNAL_SUFFIX)]
+    if not journals and not any(has_part_name(entry, known) for entry in entries):
         return
     with locked_folder(directory, max_wait_seconds=_LOCK_SECONDS):
-        journal = _read_journal(directory)
-        if journal is not None:
-            _logger.info("%s: finishing a replacement that was interrupted", directory)
-            _finish(directory, journal)
+        for name in journals:
+            journal = _read_journal(directory, name)
+            if journal is not None:
+                _logger.info("%s: finishing a replacement that was interrupted", directory)
+                _finish(directory, journal)
         remove_abandoned_parts(directory, known)
 
 
-def notes_before(directory: Path, files: Sequence[str]) -> tuple[str, ...]:
+def notes_before(directory: Path, files: Sequence[str], record_file: str = RECORD_FILE) -> tuple[str, ...]:
     """Return notes on stems in a folder that its record does not list: those of ``files`` are replaced, others kept."""
-    listed = {file.file for file in files_of(_read_any_record(directory) or {}) if file.is_in(directory)}
+    listed = {file.file for file in files_of(_read_any_record(directory, record_file) or {}) if file.is_in(directory)}
     unknown = {name for name in os.listdir(directory) if name in _stem_files() or name in files} - listed
     notes = []
     if replaced := sorted(unknown & set(files)):
-        notes.append(f"{', '.join(replaced)} existed without a {RECORD_FILE} that lists them and are replaced")
+        notes.append(f"{', '.join(replaced)} existed without a {record_file} that lists them and are replaced")
     if kept := sorted(unknown - set(files)):
-        notes.append(f"{', '.join(kept)} exist without a {RECORD_FILE} that lists them and are kept")
+        notes.append(f"{', '.join(kept)} exist without a {record_file} that lists them and are kept")
     return tuple(notes)
 
 
-def replace_set(directory: Path, parts: Sequence[PartFile], record: Mapping[str, Any] | None) -> None:
+def replace_set(
+    directory: Path, parts: Sequence[PartFile], record: Mapping[str, Any] | None, record_file: str = RECORD_FILE
+) -> None:
     """Give complete part files their names, and remove files that only the old set had.
 
     Once the journal is written, the next run finishes an interrupted replacement.
@@ -221,22 +237,23 @@ def replace_set(directory: Path, parts: Sequence[PartFile], record: Mapping[str,
     Args:
         directory: the folder of a song.
         parts: the new files, flushed to disk.
-        record: of the new set; None leaves no ``separation.json`` behind.
+        record: of the new set; None leaves no record behind.
+        record_file: name of the record.
 
     Raises:
         OutputError: the folder cannot be written. The old set is unchanged, unless the message says otherwise.
     """
     with locked_folder(directory, max_wait_seconds=_LOCK_SECONDS):
         finals = {part.final.name for part in parts}
-        old = files_of(_read_any_record(directory) or {})
+        old = files_of(_read_any_record(directory, record_file) or {})
         outdated = [file for file in old if file.file not in finals and file.is_unchanged_in(directory)]
-        record_part = None if record is None else PartFile(directory / RECORD_FILE)
+        record_part = None if record is None else PartFile(directory / record_file)
         try:
             if record_part is not None and record is not None:
                 record_part.path.write_bytes(to_json(record))
                 record_part.sync()
-            journal = _journal_of(parts, record_part, outdated)
-            write_whole(directory / JOURNAL_FILE, to_json(journal))
+            journal = _new_journal(parts, record_part, outdated, record_file)
+            write_whole(directory / journal_of(record_file), to_json(journal))
         except BaseException as error:
             if record_part is not None:
                 record_part.discard()
@@ -257,18 +274,22 @@ def replace_set(directory: Path, parts: Sequence[PartFile], record: Mapping[str,
             raise
 
 
-def _journal_of(parts: Sequence[PartFile], record: PartFile | None, outdated: Sequence[SetFile]) -> dict[str, Any]:
+def _new_journal(
+    parts: Sequence[PartFile], record: PartFile | None, outdated: Sequence[SetFile], record_file: str
+) -> dict[str, Any]:
     return {
         "schema": RECORD_SCHEMA,
         "stems": [[part.path.name, part.final.name, part.path.stat().st_size] for part in parts],
         "record": None if record is None else record.path.name,
+        "record_file": record_file,
         "outdated": [[file.file, file.bytes] for file in outdated],
     }
 
 
 def _finish(directory: Path, journal: Mapping[str, Any]) -> None:
     """Do the remaining steps of a replacement."""
-    final, record = directory / RECORD_FILE, journal["record"]
+    record_file, record = journal.get("record_file", RECORD_FILE), journal["record"]
+    final = directory / record_file
     try:
         if record is None or (directory / record).exists():
             final.unlink(missing_ok=True)
@@ -286,7 +307,7 @@ def _finish(directory: Path, journal: Mapping[str, Any]) -> None:
                 _logger.warning("%s: stems of an interrupted replacement are missing", directory)
                 (directory / record).unlink()
         sync_directory(directory)
-        (directory / JOURNAL_FILE).unlink(missing_ok=True)
+        (directory / journal_of(record_file)).unlink(missing_ok=True)
     except OSError as error:
         failed = output_error(error, directory)
         raise OutputError(
@@ -297,9 +318,9 @@ def _finish(directory: Path, journal: Mapping[str, Any]) -> None:
     sync_directory(directory)
 
 
-def _read_journal(directory: Path) -> dict[str, Any] | None:
-    """Return the journal of a folder; None where there is none, or one that this program did not write."""
-    path = directory / JOURNAL_FILE
+def _read_journal(directory: Path, name: str) -> dict[str, Any] | None:
+    """Return a journal of a folder; None where there is none, or one that this program did not write."""
+    path = directory / name
     try:
         with path.open("rb") as file:
             document = parse_json(file.read(MAX_RECORD_BYTES))
@@ -310,17 +331,18 @@ def _read_journal(directory: Path) -> dict[str, Any] | None:
     if has_form(_Journal, document):
         journal: dict[str, Any] = document
         parts = [(part, name) for part, name, _ in journal["stems"]]
-        parts += [] if journal["record"] is None else [(journal["record"], RECORD_FILE)]
-        if all(has_part_name(part, (Path(name).stem,)) for part, name in parts):
+        record_file = journal.get("record_file", RECORD_FILE)
+        parts += [] if journal["record"] is None else [(journal["record"], record_file)]
+        if name == journal_of(record_file) and all(has_part_name(part, (Path(name).stem,)) for part, name in parts):
             return journal
     _logger.warning("%s is no journal of this program and is ignored", path)
     return None
 
 
-def _read_any_record(directory: Path) -> dict[str, Any] | None:
-    """Return the record of a folder, whether or not the stems match it."""
+def _read_any_record(directory: Path, record_file: str = RECORD_FILE) -> dict[str, Any] | None:
+    """Return the record of a set, whether or not the stems match it."""
     try:
-        with (directory / RECORD_FILE).open("rb") as file:
+        with (directory / record_file).open("rb") as file:
             return parse_record(file.read(MAX_RECORD_BYTES + 1))
     except OSError:
         return None

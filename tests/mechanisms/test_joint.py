@@ -14,7 +14,7 @@ from my_submission.errors import WeightsError
 from my_submission.mechanisms import JointRecipe, RunOptions
 from my_submission.predictor import Predictor
 from my_submission.stems import Stems
-from my_submission.systems import BranchRecipe, SystemRecipe, load_system, only
+from my_submission.systems import BranchRecipe, SystemRecipe, load_system, for_stems
 from my_submission.weights import ModelsFolder
 from tests.model_makers import entry, write_manifest
 
@@ -58,7 +58,7 @@ def test_every_source_is_a_row_of_the_graph(tmp_path: Path, overlap: float, chos
     write_graph(tmp_path)
     song = (0.3 * np.random.default_rng(0).standard_normal((2, 9_000))).astype(np.float32)
     whole = system(JointRecipe("mine/joint", tuple(GAINS), overlap))
-    stems = separated(tmp_path, only(whole, chosen), song)
+    stems = separated(tmp_path, for_stems(whole, chosen), song)
     assert tuple(stems) == chosen
     for source, stem in stems.items():
         np.testing.assert_allclose(stem, GAINS[source] * song, atol=1e-5)

@@ -27,7 +27,7 @@ from my_submission.mechanisms import (
 from my_submission.planning import ChunkBuffer, Forecast, Stage, WorkItem
 from my_submission.predictor import Predictor
 from my_submission.predictor.memory import within_memory
-from my_submission.systems import BranchRecipe, LoadedSystem, SystemRecipe, load_system, only
+from my_submission.systems import BranchRecipe, LoadedSystem, SystemRecipe, load_system, for_stems
 from my_submission.weights import ModelsFolder
 from tests.model_makers import write_manifest
 from tests.rigs import FakeClock
@@ -144,7 +144,7 @@ def test_it_fits_a_memory_limit_and_refuses_what_cannot(tmp_path: Path) -> None:
 
 def test_some_of_its_sources_can_be_asked_for(tmp_path: Path) -> None:
     recipe = system_of(SidesRecipe(), tmp_path).recipe
-    assert only(recipe, ["right"]).branches[0].recipe.sources == ("right",)
+    assert for_stems(recipe, ["right"]).branches[0].recipe.sources == ("right",)
 
 
 def test_nobody_asks_what_kind_of_mechanism_it_is() -> None:
