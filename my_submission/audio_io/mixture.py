@@ -113,15 +113,18 @@ def load_mixture(
                 original=original if keeps_original else None,
             )
         except BaseException:
-            store.close()
-            original.close()
+            for opened in {id(each): each for each in (store, original)}.values():
+                opened.close()
             raise
 
 
-def mixture_from_array(array: npt.ArrayLike, sample_rate: int, *, working_rate: int = SAMPLE_RATE) -> Mixture:
+def mixture_from_array(
+    array: npt.ArrayLike, sample_rate: int, *, working_rate: int = SAMPLE_RATE, keeps_original: bool = False
+) -> Mixture:
     """Return a mixture of samples in memory: float (channels, samples) with 1 or 2 channels, or (samples,) for mono.
 
-    The array is never changed, and not copied if it is float32 at the working rate.
+    The array is never changed, and not copied if it is float32 at the working rate. ``keeps_original`` as for
+    :func:`load_mixture`.
 
     Raises:
         InputError: another shape or type, no samples, NaN or infinity, or a sample rate below 1 Hz.
@@ -137,11 +140,13 @@ def mixture_from_array(array: npt.ArrayLike, sample_rate: int, *, working_rate: 
         for block in blocks:
             gatherer.add(np.broadcast_to(block, (N_CHANNELS, block.shape[1])))
         store = MemoryStore(np.broadcast_to(waveform, (N_CHANNELS, samples)))
-        return Mixture(store, samples, sample_rate, samples, channels, None, gatherer.result())
+        original = store if keeps_original else None
+        return Mixture(store, samples, sample_rate, samples, channels, None, gatherer.result(), original=original)
     store = MemoryStore(channels=N_CHANNELS, samples=resampled_length(samples, sample_rate, working_rate))
     spool = _Spool(store, store.samples)
     spool.fill(blocks, sample_rate, working_rate)
-    return Mixture(store, store.samples, sample_rate, samples, channels, None, spool.statistics)
+    original = MemoryStore(np.broadcast_to(waveform, (N_CHANNELS, samples))) if keeps_original else None
+    return Mixture(store, store.samples, sample_rate, samples, channels, None, spool.statistics, original=original)
 
 
 class _Spool:

@@ -17,7 +17,8 @@ import numpy as np
 import soundfile
 
 from my_submission.audio_io.audio_format import SUBTYPE_BYTES, WAV_16, AudioFormat
-from my_submission.audio_io.stem_sets import RECORD_FILE, SetFile, notes_before, replace_set, settle
+from my_submission.audio_io.file_names import StemFileNames
+from my_submission.audio_io.stem_sets import SetFile, notes_before, replace_set, settle
 from my_submission.dsp.interleaving import interleaved
 from my_submission.dsp.pcm import pcm_frames
 from my_submission.dsp.resampling import StreamResampler, resampled_length
@@ -64,13 +65,14 @@ class StemFolderWriter:
 
     Args:
         directory: folder of the stems; made when missing.
-        names: stem names, which are also the file names.
+        names: names of the stems.
         sample_rate: rate of the files, in Hz.
         samples: exact length of the files, at that rate.
         audio_format: format of the files.
         source_rate: rate of the blocks given to ``write``, in Hz; they are resampled where it differs.
         describe: called with the files of the complete stems; returns the content of ``separation.json``. When not
             given, the folder has no such file.
+        file_names: names of the files and of the record; default: the names of the stems, and ``separation.json``.
 
     Raises:
         OutputError: on entering, writing or leaving: the folder cannot be written, or the disk is full.
@@ -86,11 +88,18 @@ class StemFolderWriter:
         audio_format: AudioFormat = WAV_16,
         source_rate: int = SAMPLE_RATE,
         describe: Describe | None = None,
+        file_names: StemFileNames | None = None,
     ) -> None:
         if audio_format.is_lossy:
             raise UnknownNameError(f"{audio_format.file_format} files cannot be written yet", hint="choose wav or flac")
-        if not names or len(set(names)) != len(names) or not all(map(_is_file_name, names)):
-            raise ValueError(f"{tuple(names)} cannot be used as file names")
+        self._file_names = file_names or StemFileNames({name: name for name in names})
+        files = self._file_names.files
+        if (
+            not names
+            or len({files[name] for name in names}) != len(names)
+            or not all(map(_is_file_name, files.values()))
+        ):
+            raise ValueError(f"{tuple(files.values())} cannot be used as file names")
         if samples < 1:
             raise ValueError(f"samples={samples} must be at least 1")
         self._directory, self._names = Path(directory), tuple(names)
@@ -108,7 +117,7 @@ class StemFolderWriter:
     @property
     def paths(self) -> dict[str, Path]:
         """Final path of each stem."""
-        return {name: self._directory / f"{name}{self._format.suffix}" for name in self._names}
+        return {name: self._directory / f"{self._file_names.files[name]}{self._format.suffix}" for name in self._names}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -146,10 +155,11 @@ class StemFolderWriter:
     def __enter__(self) -> Self:
         self._new_directories = make_directory(self._directory)
         try:
-            settle(self._directory, self._names)
+            settle(self._directory, tuple(self._file_names.files.values()))
             if self._describe is not None:
-                refuse_folder(self._directory / RECORD_FILE)
-                self._notes = notes_before(self._directory, [path.name for path in self.paths.values()])
+                record_file = self._file_names.record_file
+                refuse_folder(self._directory / record_file)
+                self._notes = notes_before(self._directory, [path.name for path in self.paths.values()], record_file)
             self._check_space()
             is_large = self._format.file_format == "wav" and self._stem_bytes > WAV_LIMIT_BYTES
             container = "RF64" if is_large else self._format.file_format.upper()
@@ -183,7 +193,8 @@ class StemFolderWriter:
             for stem in self._stems.values():
                 stem.complete()
             record = None if self._describe is None else self._describe(self._files())
-            replace_set(self._directory, [stem.part for stem in self._stems.values()], record)
+            parts = [stem.part for stem in self._stems.values()]
+            replace_set(self._directory, parts, record, self._file_names.record_file)
         except BaseException as failure:
             self._discard()
             if isinstance(failure, OSError):

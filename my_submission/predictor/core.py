@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from my_submission.audio_io import (
     load_mixture,
     mixture_from_array,
 )
+from my_submission.audio_io.file_names import StemFileNames
 from my_submission.audio_io.mixture import N_CHANNELS
 from my_submission.audio_io.stem_sets import SetFile
 from my_submission.budget import Budget
@@ -36,13 +37,14 @@ from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore
 from my_submission.planning import Calibration, CostModel
 from my_submission.planning.calibration import part_key
+from my_submission.predictor.outputs import StemOutputs
 from my_submission.predictor.peak_memory import peak_memory_bytes
 from my_submission.predictor.recorder import Recorder
 from my_submission.predictor.separation_record import RecordRequest, StemRecipe
 from my_submission.predictor.song_separation import SongSeparation
 from my_submission.predictor.write_cost import WriteCost
 from my_submission.reports import SeparationReport
-from my_submission.stems import Stems, complemented_source, needed_source
+from my_submission.stems import Stems, complemented_source
 from my_submission.systems import LoadedSystem
 
 logger = logging.getLogger(__name__)
@@ -147,7 +149,9 @@ class Predictor:
         working_rate = self.system.recipe.working_rate(sample_rate)
         with contextlib.ExitStack() as stack:
             meter = stack.enter_context(PeakMemoryMeter(self._read_device_memory))
-            song_mixture = stack.enter_context(mixture_from_array(mixture, sample_rate, working_rate=working_rate))
+            song_mixture = stack.enter_context(
+                mixture_from_array(mixture, sample_rate, working_rate=working_rate, keeps_original=self._needs_original)
+            )
             samples = song_mixture.samples
             write_cost = WriteCost(self._write_key("memory", sample_rate), BLENDING_SECONDS_PER_SECOND, 0.0)
 
@@ -155,26 +159,26 @@ class Predictor:
                 return MemoryStore(channels=channels, samples=samples)
 
             song = self._song(song_mixture, budget, write_cost, new_store, refine=refine)
-            stems = {needed_source(stem): np.empty((2, samples), np.float32) for stem in self.stems}
+            outputs = StemOutputs(self.stems, song_mixture, working_rate)
+            length = samples if outputs.rate == working_rate else song_mixture.source_samples
+            stems = {stem: np.empty((2, length), np.float32) for stem in self.stems}
             with song:
                 yield from song.work()
                 position = 0
                 for block in song.blocks():
                     if isinstance(block, dict):
-                        for source, stem in stems.items():
-                            stem[:, position : position + block[source].shape[-1]] = block[source]
-                        position += block[source].shape[-1]
+                        position = _put(outputs.push(block), stems, position)
                     else:
                         yield block
+                _put(outputs.finish(), stems, position)
             began = budget.elapsed()
-            if sample_rate != working_rate:
+            if outputs.rate != sample_rate:
                 length = song_mixture.source_samples
                 stems = {
                     name: resample(stem, working_rate, sample_rate, samples=length) for name, stem in stems.items()
                 }
             self._learn(song, write_cost, budget.elapsed() - began)
-            chosen = _with_complements(stems, self.stems, np.asarray(mixture))
-            yield Finished(chosen, self._report(song, peak_device_bytes=meter.peak_bytes))
+            yield Finished(stems, self._report(song, peak_device_bytes=meter.peak_bytes))
 
     def separate_file(
         self,
@@ -187,6 +191,7 @@ class Predictor:
         refine: bool | None = None,
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
         record: RecordRequest | None = None,
+        file_names: StemFileNames | None = None,
     ) -> SeparationReport:
         """Separate an audio file into ``directory/<source>.<format>``, from disk to disk.
 
@@ -201,6 +206,7 @@ class Predictor:
             refine: as for :meth:`separate`.
             reading: track of the file to read, and whether more than two channels are mixed down.
             record: contents of the ``separation.json`` beside the stems; None writes no such file.
+            file_names: names of the files; default: ``<stem>.<format>``.
 
         Returns:
             Report of the separation.
@@ -218,6 +224,7 @@ class Predictor:
             refine=refine,
             reading=reading,
             record=record,
+            file_names=file_names,
         )
         return last_event(events).report
 
@@ -232,11 +239,13 @@ class Predictor:
         refine: bool | None = None,
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
         record: RecordRequest | None = None,
+        file_names: StemFileNames | None = None,
     ) -> EventStream[SeparationReport]:
         """Separate a file as :meth:`separate_file` does; the last event is ``Finished(report, report)``."""
         budget = self._budget(budget_seconds, spent_seconds)
         path, directory = Path(path), Path(directory)
-        InputFiles([path]).refuse_as_stems(directory, self.stems)
+        file_names = file_names or StemFileNames({stem: stem for stem in self.stems})
+        InputFiles([path]).refuse_as_stems(directory, file_names.files.values())
         with contextlib.ExitStack() as stack:
             meter = stack.enter_context(PeakMemoryMeter(self._read_device_memory))
             recorder = None
@@ -249,7 +258,12 @@ class Predictor:
             scratch = nearest_folder(directory)
             began = budget.elapsed()
             rate = self.system.recipe.working_rate
-            mixture = stack.enter_context(load_mixture(path, scratch_dir=scratch, working_rate=rate, options=reading))
+            mixture = stack.enter_context(
+                load_mixture(
+                    path, scratch_dir=scratch, working_rate=rate, options=reading, keeps_original=self._needs_original
+                )
+            )
+            outputs = StemOutputs(self.stems, mixture, rate(mixture.source_rate))
             reading_seconds = budget.elapsed() - began
 
             def describe(files: Mapping[str, SetFile]) -> Mapping[str, Any]:
@@ -262,8 +276,9 @@ class Predictor:
                     sample_rate=mixture.source_rate,
                     samples=mixture.source_samples,
                     audio_format=audio_format,
-                    source_rate=rate(mixture.source_rate),
+                    source_rate=outputs.rate,
                     describe=None if recorder is None else describe,
+                    file_names=file_names,
                 )
             )
             write_cost = WriteCost(
@@ -290,13 +305,19 @@ class Predictor:
                 yield from events
                 for block in song.blocks():
                     if isinstance(block, dict):
-                        writer.write(block, waits=budget.is_limited)  # a budget needs the cost of writing
+                        writer.write(outputs.push(block), waits=budget.is_limited)  # a budget needs the cost of it
                     else:
                         yield block
+                writer.write(outputs.finish(), waits=budget.is_limited)
             began = budget.elapsed()
         self._learn(song, write_cost, budget.elapsed() - began)
         done = report()
         yield Finished(done, done)
+
+    @property
+    def _needs_original(self) -> bool:
+        """Whether a stem is the mixture minus an estimate."""
+        return any(complemented_source(stem) for stem in self.stems)
 
     def _settings(self, budget_seconds: float | None, refine: bool | None, reading: ReadOptions) -> dict[str, Any]:
         """Return the options of a separation, for the record of a library call."""
@@ -366,13 +387,13 @@ class Predictor:
         )
 
 
-def _with_complements(estimates: Stems, stems: Sequence[str], mixture: npt.NDArray[Any]) -> Stems:
-    """Return stems by name; complements are the mixture, (channels, samples) or (samples,), minus an estimate."""
-    chosen = {}
-    for stem in stems:
-        source = complemented_source(stem)
-        chosen[stem] = estimates[stem] if source is None else mixture.astype(np.float32, copy=False) - estimates[source]
-    return chosen
+def _put(blocks: Stems, stems: Stems, position: int) -> int:
+    """Write blocks (2, n) into stems at a position and return the position behind them."""
+    stop = position
+    for stem, block in blocks.items():
+        stop = position + block.shape[-1]
+        stems[stem][:, position:stop] = block
+    return stop
 
 
 def nearest_folder(directory: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from my_submission.audio_io.audio_format import AudioFormat
+from my_submission.audio_io.file_names import StemFileNames
 from my_submission.audio_io.stem_sets import (
     RECORD_SCHEMA,
     SetFile,
@@ -156,8 +157,10 @@ def record_of_copy(
     )
 
 
-def is_separated_already(song: Path, directory: Path, recipe: StemRecipe) -> bool:
-    """Whether a folder holds the complete stems of this song by this recipe.
+def is_separated_already(
+    song: Path, directory: Path, recipe: StemRecipe, file_names: StemFileNames | None = None
+) -> bool:
+    """Whether a folder holds the complete stems of this song by this recipe, under the names of ``file_names``.
 
     Renames of a killed run are finished or removed first. Stems of which nothing was estimated do not count.
 
@@ -165,9 +168,13 @@ def is_separated_already(song: Path, directory: Path, recipe: StemRecipe) -> boo
         InputError: the song cannot be read.
         OutputError: the folder cannot be read, or a killed run's renames cannot be finished.
     """
-    settle(directory)
-    record = read_record(directory)
+    names = file_names or StemFileNames({})
+    settle(directory, tuple(names.files.values()))
+    record = read_record(directory, names.record_file)
     if record is None or not is_made_by(record, recipe.digest):
+        return False
+    found = {stem: Path(entry["file"]).stem for stem, entry in record["stems"].items()}
+    if file_names is not None and found != dict(names.files):
         return False
     try:
         is_same_file = record["input"].get("stamp") == stamp_of(song)

@@ -14,7 +14,7 @@ from my_submission.errors import WeightsError
 from my_submission.mechanisms import JointRecipe, RunOptions
 from my_submission.predictor import Predictor
 from my_submission.stems import Stems
-from my_submission.systems import BranchRecipe, SystemRecipe, load_system, for_stems
+from my_submission.systems import BranchRecipe, SystemRecipe, for_stems, load_system
 from my_submission.weights import ModelsFolder
 from tests.model_makers import entry, write_manifest
 

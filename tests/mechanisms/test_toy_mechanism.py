@@ -27,7 +27,7 @@ from my_submission.mechanisms import (
 from my_submission.planning import ChunkBuffer, Forecast, Stage, WorkItem
 from my_submission.predictor import Predictor
 from my_submission.predictor.memory import within_memory
-from my_submission.systems import BranchRecipe, LoadedSystem, SystemRecipe, load_system, for_stems
+from my_submission.systems import BranchRecipe, LoadedSystem, SystemRecipe, for_stems, load_system
 from my_submission.weights import ModelsFolder
 from tests.model_makers import write_manifest
 from tests.rigs import FakeClock
