@@ -18,9 +18,11 @@ class Planned:
 
     Attributes:
         parts: name of every stage, in the order of work, to the seconds that it is expected to take.
+        writing_seconds: expected duration of writing the stems afterwards; 0 for a waveform.
     """
 
     parts: Mapping[str, float]
+    writing_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,14 @@ class StageFinished:
 
 
 @dataclass(frozen=True)
+class BlockWritten:
+    """The first ``done`` of ``samples`` samples of all stems are handed to the writer of their files."""
+
+    done: int
+    samples: int
+
+
+@dataclass(frozen=True)
 class Note:
     """A remark for the user that is no error, such as a fallback."""
 
@@ -82,7 +92,7 @@ class Finished(Generic[T_co]):
     report: SeparationReport = field(repr=False)
 
 
-Event: TypeAlias = Planned | StageStarted | StageAdvanced | StageFinished | Note
+Event: TypeAlias = Planned | StageStarted | StageAdvanced | StageFinished | BlockWritten | Note
 """An event before the end of a stream."""
 
 EventStream: TypeAlias = Generator[Event | Finished[T]]

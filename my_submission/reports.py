@@ -78,6 +78,7 @@ class SeparationReport:
         separated_shares: stem to the share of the song that an estimate covers, 0 … 1; the rest of the stem is a share
             of the mixture.
         late_by_seconds: seconds from the deadline to the last byte written; 0 in time and without a deadline.
+        stems_add_up: whether the stems are all of the mixture; not if only some were requested.
     """
 
     system: str
@@ -102,6 +103,7 @@ class SeparationReport:
     peak_device_memory_bytes: int | None = None
     separated_shares: Mapping[str, float] = field(default_factory=dict)
     late_by_seconds: float = 0.0
+    stems_add_up: bool = True
 
     @property
     def is_complete(self) -> bool:

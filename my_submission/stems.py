@@ -62,6 +62,14 @@ def needed_source(stem: str) -> str:
     return complemented_source(stem) or stem
 
 
+def add_up(stems: Collection[str], sources: Collection[str]) -> bool:
+    """Whether stems are all of a mixture, each sound once: all sources, or one source and its complement."""
+    if set(stems) == set(sources):
+        return True
+    complements = {complemented_source(stem) for stem in stems} - {None}
+    return len(stems) == 2 and len(complements) == 1 and complements <= set(stems)
+
+
 def canonical_source(name: str) -> str:
     """Return the package's name of a source, whatever its alias."""
     lowered = name.strip().lower()

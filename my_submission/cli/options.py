@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -201,9 +202,9 @@ class EngineOptions:
             "allow_unverified": self.allow_unverified,
         }
 
-    def load(self, system: str) -> Predictor:
-        """Load the predictor of a system."""
-        return load(system, **self.load_settings)
+    def load(self, system: str, stems: Sequence[str] = ()) -> Predictor:
+        """Load the predictor of a system, for some stems."""
+        return load(system, stems=stems, **self.load_settings)
 
 
 @dataclass(frozen=True)

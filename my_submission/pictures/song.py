@@ -36,7 +36,7 @@ class SongView:
     Attributes:
         tracks: the mixture first.
         residual_db: energy of mixture − Σ stems over that of the mixture, in dB; −inf if they add up exactly, None for
-            a silent mixture.
+            a silent mixture, and for stems that are not all of it.
     """
 
     tracks: tuple[TrackView, ...]
@@ -72,5 +72,7 @@ def view_song(report: SeparationReport, *, mixture: str | Path | None = None) ->
         tracks.append(
             TrackView(name, Path(path), overview, max(clipped, overview.beyond_full_scale), report.cutoffs_hz.get(name))
         )
-    residual = residual_db(read_blocks(source), [read_blocks(path) for path in report.outputs.values()])
+    residual = None
+    if report.stems_add_up:
+        residual = residual_db(read_blocks(source), [read_blocks(path) for path in report.outputs.values()])
     return SongView(tuple(tracks), residual)

@@ -15,8 +15,10 @@ def loudness(lufs: float | None) -> str:
     return "—" if lufs is None else f"{signed(lufs)} LUFS"
 
 
-def residual(db: float | None) -> str:
+def residual(db: float | None, *, stems_add_up: bool = True) -> str:
     """Return the energy of mixture − Σ stems in words."""
+    if not stems_add_up:
+        return "not measured: only some stems were requested"
     if db is None:
         return "the mixture is silent"
     return "none: the stems add up exactly" if db == -math.inf else f"{signed(db)} dB of the mixture"

@@ -32,7 +32,7 @@ from my_submission.audio_io.stem_sets import SetFile
 from my_submission.budget import Budget
 from my_submission.dsp.resampling import resample
 from my_submission.engines.device_memory import PeakMemoryMeter, ReadMemory
-from my_submission.events import EventStream, Finished, Note, last_event
+from my_submission.events import BlockWritten, EventStream, Finished, Note, last_event
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore
 from my_submission.planning import Calibration, CostModel
@@ -303,9 +303,12 @@ class Predictor:
                 yield next(events)  # the plan
                 yield from map(Note, writer.notes)
                 yield from events
+                position = 0
                 for block in song.blocks():
                     if isinstance(block, dict):
                         writer.write(outputs.push(block), waits=budget.is_limited)  # a budget needs the cost of it
+                        position += next(iter(block.values())).shape[-1]
+                        yield BlockWritten(position, mixture.samples)
                     else:
                         yield block
                 writer.write(outputs.finish(), waits=budget.is_limited)
@@ -383,6 +386,7 @@ class Predictor:
             reading_seconds=reading_seconds,
             separated_shares=song.blender.estimated_shares(),
             late_by_seconds=budget.late_by(),
+            stems_add_up=self.system.recipe.stems_add_up,
             writing_seconds=budget.elapsed() - reading_seconds - sum(part.seconds for part in parts),
         )
 

@@ -76,7 +76,8 @@ def load(
     recipe = find_system(system)
     if stems:
         recipe = for_stems(recipe, stems)
-        settings["stems"] = list(recipe.stems)
+    if recipe.chosen_stems:
+        settings["stems"] = list(recipe.chosen_stems)
     models = ModelsFolder(models_dir)
 
     def build(chosen: Device) -> Predictor:

@@ -112,7 +112,8 @@ class SongSeparation:
 
     def work(self) -> Iterator[Event]:
         """Run work items until everything is done or it is time to write; to be called inside a with block."""
-        yield Planned({stage.name: stage.seconds for stage in self.plan.stages if stage.share})
+        parts = {stage.name: stage.seconds for stage in self.plan.stages if stage.share}
+        yield Planned(parts, self.write_cost.expected_seconds(self.costs, self.seconds))
         for text in self.mixture.notes:
             yield Note(text)
         if self.budget.is_limited:

@@ -48,6 +48,12 @@ class WriteCost:
         """Key of the cost of closing the files."""
         return f"{self.key} closing"
 
+    def expected_seconds(self, costs: CostModel, song_seconds: float) -> float:
+        """Return the probable duration of writing a song."""
+        writing = costs.typical(self.key, prior=self.prior)
+        closing = costs.typical(self.closing_key, prior=CLOSING_SHARE * self.prior)
+        return (writing + closing) * song_seconds + self.min_seconds
+
     def reserve(self, costs: CostModel, song_seconds: float, left_seconds: float) -> float:
         """Return the seconds to set aside.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import Recipe, WienerRecipe
-from my_submission.stems import needed_source
+from my_submission.stems import add_up, needed_source
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,11 @@ class SystemRecipe:
     def stems(self) -> tuple[str, ...]:
         """Names of the stems to write."""
         return self.chosen_stems or self.sources
+
+    @property
+    def stems_add_up(self) -> bool:
+        """Whether the stems to write are all of the mixture."""
+        return add_up(self.stems, (*self.sources, *self.omitted))
 
     @property
     def estimated(self) -> tuple[str, ...]:

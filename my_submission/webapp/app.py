@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from my_submission.audio_io import SongInput, find_songs
 from my_submission.errors import MdxError
-from my_submission.predictor import Predictor
 from my_submission.systems import SYSTEMS, SystemRecipe
 from my_submission.webapp.browser_sessions import BrowserSessions
-from my_submission.webapp.job_queue import JobQueue
+from my_submission.webapp.job_queue import JobQueue, LoadPredictor
 from my_submission.webapp.settings import PageSettings
 from my_submission.webapp.uploads import UploadStore
 from my_submission.weights import ModelsFolder
@@ -24,13 +23,13 @@ class App:
     """The application behind one server.
 
     Args:
-        load: loads the predictor of a system by name.
+        load: loads the predictor of a system by name, for some stems.
 
     Raises:
         MdxError: the models folder has no manifest, samples are missing, or no temporary folder can be created.
     """
 
-    def __init__(self, settings: PageSettings, load: Callable[[str], Predictor]) -> None:
+    def __init__(self, settings: PageSettings, load: LoadPredictor) -> None:
         self.settings = settings
         self.models = ModelsFolder(settings.models_dir)
         self.samples = find_samples(settings.sample_inputs)
@@ -53,7 +52,7 @@ _apps: list[App] = []
 """The application of this process, because Streamlit runs its script without arguments for every session and click."""
 
 
-def open_app(settings: PageSettings, load: Callable[[str], Predictor]) -> App:
+def open_app(settings: PageSettings, load: LoadPredictor) -> App:
     """Create the application that :func:`current_app` returns from now on."""
     _apps[:] = [App(settings, load)]
     return _apps[0]

@@ -7,21 +7,24 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from my_submission.audio_io import WAV_FLOAT, decode_to_wav, interleave
-from my_submission.audio_io.stem_sets import RECORD_FILE, read_record
+from my_submission.audio_io.stem_sets import read_record
 from my_submission.errors import InputError, MdxError
 from my_submission.events import Finished
-from my_submission.pictures import SongView, view_song
+from my_submission.pictures import view_song
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.separation_record import RecordRequest
+from my_submission.progress import Progress, ProgressMeter
 from my_submission.webapp.browser_sessions import SessionSong
-from my_submission.webapp.progress_meter import Progress, ProgressMeter
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
+
+LoadPredictor = Callable[[str, tuple[str, ...]], Predictor]
+"""Loads the predictor of a system by name, for some stems."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +34,13 @@ class SeparationRequest:
     """A request to separate a song.
 
     Attributes:
+        system: name of the system.
+        stems: names of the stems to make.
         budget_seconds: time limit of the separation, without waiting time; None for no limit.
     """
 
     system: str
-    sources: tuple[str, ...]
+    stems: tuple[str, ...]
     budget_seconds: float | None = None
 
 
@@ -72,21 +77,21 @@ class JobQueue:
     """Separates one song at a time in its own thread; a system stays loaded until another one is requested.
 
     Args:
-        load: loads the predictor of a system by name.
+        load: loads the predictor of a system by name, for some stems.
         max_seconds: longest song allowed.
         max_waiting: number of jobs that may wait.
     """
 
     def __init__(
         self,
-        load: Callable[[str], Predictor],
+        load: LoadPredictor,
         *,
         max_seconds: float,
         max_waiting: int = 8,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load, self._max_seconds, self._max_waiting, self._clock = load, max_seconds, max_waiting, clock
-        self._loaded: tuple[str, Predictor] | None = None
+        self._loaded: tuple[SeparationRequest, Predictor] | None = None
         self._waiting: deque[QueuedJob] = deque()
         self._running: QueuedJob | None = None
         self._is_closed = False
@@ -187,20 +192,16 @@ class JobQueue:
         job.check()
         job.progress = Progress("Measuring the stems", share=1.0, notes=job.progress.notes)
         record = read_record(song.folder / "stems")
-        view = _only(view_song(report, mixture=mixture), job.request.sources)
-        for name, path in report.outputs.items():
-            if name not in job.request.sources:
-                (song.folder / path).unlink()
+        view = view_song(report, mixture=mixture)
         interleave({track.name: track.path for track in view.tracks[1:]}, song.folder / "mixer.wav")
-        (song.folder / "stems" / RECORD_FILE).unlink()  # it lists stems that were not requested
         song.report, song.view, song.record = report, view, record
 
     def _predictor(self, job: QueuedJob) -> Predictor:
-        name = job.request.system
-        if self._loaded is None or self._loaded[0] != name:
-            job.progress = Progress(f"Loading {name}")
+        wanted = replace(job.request, budget_seconds=None)
+        if self._loaded is None or self._loaded[0] != wanted:
+            job.progress = Progress(f"Loading {wanted.system}")
             self._loaded = None  # two systems at once may not fit into memory
-            self._loaded = (name, self._load(name))
+            self._loaded = (wanted, self._load(wanted.system, wanted.stems))
         return self._loaded[1]
 
     def _separate(self, job: QueuedJob, predictor: Predictor, spent_seconds: float) -> SeparationReport:
@@ -222,9 +223,3 @@ class JobQueue:
                 else:
                     job.progress = meter.take(event)
         return report
-
-
-def _only(view: SongView, sources: Sequence[str]) -> SongView:
-    """Return the view with some of the stems; the residual stays that of all stems."""
-    mixture, *stems = view.tracks
-    return replace(view, tracks=(mixture, *(track for track in stems if track.name in sources)))

@@ -12,7 +12,7 @@ from my_submission.pictures import AXES, FrequencyAxis, SongView
 from my_submission.pictures.song_page import level_rows
 from my_submission.pictures.wording import clock, residual
 from my_submission.predictor import SeparationReport
-from my_submission.systems import SystemRecipe
+from my_submission.systems import SystemRecipe, possible_stems
 from my_submission.webapp.app import current_app
 from my_submission.webapp.browser_sessions import BrowserSession, SessionSong
 from my_submission.webapp.components import show_mixer, show_tracks
@@ -103,13 +103,15 @@ def _choose_system() -> SeparationRequest | None:
         key="system",
     )
     st.caption(system.title)
-    sources = st.pills(
+    possible = possible_stems(system)
+    stems = st.pills(
         "Stems",
-        system.sources,
+        possible,
         selection_mode="multi",
         default=system.sources,
-        key=f"sources-{system.name}",
-        help="The stems to keep. All stems are computed in any case, because they depend on each other.",
+        key=f"stems-{system.name}",
+        help="The stems to make. Instrumental is the song without vocals, drumless the song without drums. Fewer stems "
+        "take less time with most systems.",
     )
     budget = st.number_input(
         "Time limit in seconds",
@@ -128,11 +130,11 @@ def _choose_system() -> SeparationRequest | None:
     problems = []
     if system.name not in ready:
         problems.append(f"The weights are missing. Run on the server: `python -m my_submission fetch {system.name}`")
-    if not sources:
+    if not stems:
         problems.append("Choose at least one stem.")
     for problem in problems:
         st.warning(problem)
-    chosen = tuple(source for source in system.sources if source in sources)
+    chosen = tuple(stem for stem in possible if stem in stems)
     return None if problems else SeparationRequest(system.name, chosen, budget)
 
 
@@ -257,6 +259,6 @@ def _show_stems(song: SessionSong, view: SongView, report: SeparationReport) -> 
     st.subheader("Levels", anchor=False)
     st.dataframe(level_rows(view), hide_index=True, width="stretch")
     st.caption(
-        f"Mixture − Σ stems: {residual(view.residual_db)}, over all stems of the system. Clipped samples are beyond "
-        "full scale: 16- and 24-bit files cut them, 32-bit float files keep them."
+        f"Mixture − Σ stems: {residual(view.residual_db, stems_add_up=report.stems_add_up)}. Clipped samples are "
+        "beyond full scale: 16- and 24-bit files cut them, 32-bit float files keep them."
     )

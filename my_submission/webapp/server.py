@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from my_submission.errors import MdxError
 from my_submission.pictures import look, require_matplotlib
-from my_submission.predictor import Predictor
 from my_submission.webapp.app import open_app
 from my_submission.webapp.hosts import HostRule
+from my_submission.webapp.job_queue import LoadPredictor
 from my_submission.webapp.settings import PageSettings
 
 SCRIPT = Path(__file__).with_name("page.py")
@@ -21,7 +20,7 @@ MAX_MESSAGE_MIB = 16
 """Largest web socket message; audio, pictures and uploads use HTTP."""
 
 
-def serve(settings: PageSettings, load: Callable[[str], Predictor]) -> None:
+def serve(settings: PageSettings, load: LoadPredictor) -> None:
     """Serve the page until the process ends.
 
     Args:

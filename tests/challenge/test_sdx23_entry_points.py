@@ -181,10 +181,10 @@ def test_the_wrapper_writes_music_under_the_kits_names(configure, tmp_path: Path
 class Quarters:
     """A predictor that gives every stem a quarter of the mixture, and keeps no song to itself."""
 
-    sources = CINEMA_SOURCES
+    stems = CINEMA_SOURCES
 
     def stream(self, mixture: np.ndarray, **_: object) -> EventStream[Stems]:
-        yield Finished(dict.fromkeys(self.sources, 0.25 * mixture), report_of())
+        yield Finished(dict.fromkeys(self.stems, 0.25 * mixture), report_of())
 
 
 def test_every_cinema_form_arrives_whole(configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

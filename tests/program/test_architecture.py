@@ -14,7 +14,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 LAYERS = [
-    {"errors", "stems", "fade_weights", "geometry", "budget", "events", "reports", "files", "documents", "version"},
+    {
+        "errors",
+        "stems",
+        "fade_weights",
+        "geometry",
+        "budget",
+        "events",
+        "progress",
+        "reports",
+        "files",
+        "documents",
+        "version",
+    },
     {"dsp", "audio_io", "weights"},
     {"graphs"},
     {"networks"},

@@ -10,6 +10,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from streamlit.errors import StreamlitAPIException
 
 from my_submission.cli import main, web
 from my_submission.errors import InputError, MdxError
-from my_submission.events import Planned, StageAdvanced, StageFinished, StageStarted
+from my_submission.events import Planned, StageStarted
 from my_submission.files.scratch import LOCK_NAME
 from my_submission.predictor import Predictor
 from my_submission.webapp import app as app_module
@@ -38,14 +39,13 @@ from my_submission.webapp.browser_sessions import (
 )
 from my_submission.webapp.job_queue import JobQueue, QueuedJob, SeparationRequest
 from my_submission.webapp.markdown import plain
-from my_submission.webapp.progress_meter import ProgressMeter
 from my_submission.webapp.scores_files import MAX_BYTES, find_scores
 from my_submission.webapp.server import configuration
 from my_submission.webapp.settings import PageSettings
 from my_submission.webapp.tokens import new_token
 from my_submission.webapp.uploads import UploadLimits, UploadStore
 from tests.audio_fixtures import noise, write_audio
-from tests.rigs import FakeClock, two_branches
+from tests.rigs import two_branches
 
 RATE = 44_100
 SOURCES = ("bass", "drums", "other", "vocals")
@@ -203,30 +203,6 @@ def test_folders_of_killed_servers_are_removed_by_the_next(tmp_path: Path) -> No
     second.close()
 
 
-def test_time_left_follows_what_the_parts_take() -> None:
-    """Parts planned for 2 and 6 s that take twice as long: half of the first done after 2 s, 14 s to go."""
-    clock = FakeClock()
-    meter = ProgressMeter(clock)
-    assert meter.take(Planned({"first": 2.0, "second": 6.0})).left_seconds is None
-    meter.take(StageStarted("first", 2 * RATE))
-    clock.pass_(2.0)
-    progress = meter.take(StageAdvanced("first", RATE, 2 * RATE))
-    assert (progress.share, progress.left_seconds) == (pytest.approx(1 / 8), pytest.approx(14.0))
-    assert (progress.part, progress.part_seconds, progress.song_seconds, progress.n_chunks) == ("first", 1.0, 2.0, 1)
-    clock.pass_(2.0)
-    assert meter.take(StageFinished("first", 4.0, 2 * RATE, 2 * RATE)).left_seconds == pytest.approx(12.0)
-    meter.take(StageStarted("not planned", RATE))
-    assert meter.take(StageFinished("not planned", 0.0, RATE, RATE)).share == pytest.approx(8 / 14)
-
-
-def test_time_left_is_never_beyond_the_budget() -> None:
-    clock = FakeClock()
-    meter = ProgressMeter(clock, budget_seconds=5.0)
-    meter.take(Planned({"part": 100.0}))
-    clock.pass_(2.0)
-    assert meter.take(StageAdvanced("part", 1, 100)).left_seconds == pytest.approx(3.0)
-
-
 def test_a_song_gives_its_space_to_others_when_it_is_given_up(sessions: BrowserSessions) -> None:
     store = UploadStore(sessions.uploads_folder, UploadLimits(1 << 20, 1 << 20, 2, 1 << 20, 2))
     session = sessions.enter()
@@ -250,9 +226,14 @@ def test_a_song_gives_its_space_to_others_when_it_is_given_up(sessions: BrowserS
     assert (store.n_files, store.n_bytes) == (0, 0)
 
 
+def load(name: str, stems: tuple[str, ...]) -> Predictor:
+    system = two_branches()
+    return Predictor(replace(system, recipe=replace(system.recipe, chosen_stems=stems)))
+
+
 @pytest.fixture
 def queue() -> Iterator[JobQueue]:
-    shop = JobQueue(lambda name: Predictor(two_branches()), max_seconds=10.0, max_waiting=2)
+    shop = JobQueue(load, max_seconds=10.0, max_waiting=2)
     yield shop
     shop.close()
 
@@ -267,10 +248,11 @@ def test_a_song_becomes_stems_a_view_and_a_mixer_file(sessions: BrowserSessions,
     job = finish(queue, queue.submit(song, SeparationRequest("fake", ("vocals", "bass"))))
     assert (job.state, job.error) == ("done", "")
     assert song.view is not None
-    assert [track.name for track in song.view.tracks] == ["mixture", "bass", "vocals"]
-    assert song.view.residual_db == pytest.approx(-120, abs=30)  # all four gains of the rig add up to one
+    assert [track.name for track in song.view.tracks] == ["mixture", "vocals", "bass"]
+    assert song.view.residual_db is None  # two stems are not all of the song
     assert soundfile.info(song.folder / "mixer.wav").channels == 4
-    assert sorted(path.name for path in (song.folder / "stems").iterdir()) == ["bass.wav", "vocals.wav"]
+    names = sorted(path.name for path in (song.folder / "stems").iterdir())
+    assert names == ["bass.wav", "separation.json", "vocals.wav"]
     stems, _ = soundfile.read(song.stems["vocals"], dtype="float32")
     mixture, _ = soundfile.read(song.path, dtype="float32")
     assert stems == pytest.approx(0.43 * mixture, abs=1e-6)
@@ -279,11 +261,11 @@ def test_a_song_becomes_stems_a_view_and_a_mixer_file(sessions: BrowserSessions,
 def test_two_visitors_get_their_own_songs_from_one_loaded_system(sessions: BrowserSessions) -> None:
     loaded = []
 
-    def load(name: str) -> Predictor:
+    def load_and_count(name: str, stems: tuple[str, ...]) -> Predictor:
         loaded.append(name)
-        return Predictor(two_branches())
+        return load(name, stems)
 
-    queue = JobQueue(load, max_seconds=10.0)
+    queue = JobQueue(load_and_count, max_seconds=10.0)
     songs = [take(sessions.enter(), upload(seconds, seed=7)) for seconds in (1.0, 0.5)]
     jobs = [queue.submit(song, REQUEST) for song in songs]
     for job, seconds in zip(jobs, (1.0, 0.5), strict=True):
@@ -299,10 +281,10 @@ class Gate:
     def __init__(self) -> None:
         self.opened, self.reached = threading.Event(), threading.Event()
 
-    def load(self, name: str) -> Predictor:
+    def load(self, name: str, stems: tuple[str, ...]) -> Predictor:
         self.reached.set()
         assert self.opened.wait(PATIENCE)
-        return Predictor(two_branches())
+        return load(name, stems)
 
 
 def test_the_queue_counts_stops_and_refuses(sessions: BrowserSessions) -> None:
@@ -329,14 +311,14 @@ def test_the_queue_counts_stops_and_refuses(sessions: BrowserSessions) -> None:
 
 
 def test_a_failure_is_told_without_places_on_the_server(sessions: BrowserSessions) -> None:
-    def load(name: str) -> Predictor:
+    def fail(name: str, stems: tuple[str, ...]) -> Predictor:
         raise RuntimeError("a bug")
 
-    queue = JobQueue(load, max_seconds=0.5)
+    queue = JobQueue(fail, max_seconds=0.5)
     song = take(sessions.enter(), upload())
     assert finish(queue, queue.submit(song, REQUEST)).error.startswith("Internal error")
     queue.close()
-    queue = JobQueue(lambda name: Predictor(two_branches()), max_seconds=0.5)
+    queue = JobQueue(load, max_seconds=0.5)
     job = finish(queue, queue.submit(song, REQUEST))
     assert (job.state, job.error.partition(": ")[0]) == ("failed", "song")
     assert str(sessions.folder) not in job.error
@@ -347,7 +329,7 @@ def test_a_failure_is_told_without_places_on_the_server(sessions: BrowserSession
 def place(tmp_path: Path, tiny_models: Path) -> Iterator[App]:
     samples = write_audio(tmp_path / "sample.wav", noise(2, RATE))
     settings = PageSettings(models_dir=tiny_models, sample_inputs=(samples,), scratch_dir=tmp_path)
-    made = open_app(settings, lambda name: Predictor(two_branches()))
+    made = open_app(settings, load)
     yield made
     made.close()
     app_module._apps.clear()
@@ -525,7 +507,7 @@ def test_every_address_of_a_song_is_below_the_base_path(tmp_path: Path, tiny_mod
     settings = PageSettings(
         models_dir=tiny_models, sample_inputs=(sample,), scratch_dir=tmp_path, base_path="/mdx/demo"
     )
-    made = open_app(settings, lambda name: Predictor(two_branches()))
+    made = open_app(settings, load)
     song = made.sessions.enter().take_sample("sample", sample, max_seconds=10)
     for address in (
         addresses.audio_address(song, "bass"),

@@ -1,12 +1,15 @@
-"""Estimates the progress and remaining time of a separation from its events."""
+"""Progress and remaining time of a separation, estimated from its events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from my_submission.events import Event, Note, Planned, StageAdvanced, StageFinished, StageStarted
+from my_submission.events import BlockWritten, Event, Note, Planned, StageAdvanced, StageFinished, StageStarted
 from my_submission.geometry import SAMPLE_RATE
+
+WRITING = "writing"
+"""Name of the last part of the work: writing the stems to files."""
 
 
 @dataclass(frozen=True)
@@ -14,13 +17,14 @@ class Progress:
     """Progress of a separation.
 
     Attributes:
-        stage: the current activity, shown on the page.
-        share: share of the work done, 0 … 1.
+        stage: the current activity, for people.
+        share: share of the work done, writing included, 0 … 1.
         left_seconds: estimated remaining time; None before the first chunk is done.
-        part: the current stage of the system.
-        part_seconds: seconds of audio that this stage has processed.
+        part: the current stage of the system, or "writing".
+        part_seconds: seconds of audio that this part has processed.
         song_seconds: seconds of audio that it processes in total.
         n_chunks: chunks done, over all stages.
+        notes: notes so far.
     """
 
     stage: str
@@ -40,7 +44,9 @@ class ProgressMeter:
     The remaining time is the planned time of the remaining work, scaled by actual over planned time so far.
 
     Attributes:
+        clock: monotonic seconds.
         budget_seconds: time limit from the first event on.
+        progress: the progress so far.
     """
 
     clock: Callable[[], float]
@@ -56,21 +62,28 @@ class ProgressMeter:
         if self._began is None:
             self._began = now
         if isinstance(event, Planned):
-            self._expected = dict(event.parts)
+            self._expected = {**event.parts, **({WRITING: event.writing_seconds} if event.writing_seconds else {})}
         elif isinstance(event, StageStarted):
             self._expected.setdefault(event.part, max(self._expected.values(), default=1.0))
             song_seconds = event.samples / SAMPLE_RATE
             self.progress = replace(self.progress, part=event.part, part_seconds=0.0, song_seconds=song_seconds)
         elif isinstance(event, StageAdvanced):
-            self._done[event.part] = event.done / max(1, event.samples)
-            n_chunks, done = self.progress.n_chunks + 1, event.done / SAMPLE_RATE
-            self.progress = replace(self.progress, part_seconds=done, n_chunks=n_chunks)
+            self._advance(event.part, event.done, event.samples)
+            self.progress = replace(self.progress, n_chunks=self.progress.n_chunks + 1)
         elif isinstance(event, StageFinished):
             self._done[event.part] = 1.0
+        elif isinstance(event, BlockWritten):
+            self._advance(WRITING, event.done, event.samples)
         elif isinstance(event, Note):
             self.progress = replace(self.progress, notes=(*self.progress.notes, event.text))
         self.progress = replace(self.progress, share=self._share(), left_seconds=self._left(now - self._began))
         return self.progress
+
+    def _advance(self, part: str, done: int, samples: int) -> None:
+        self._done[part] = done / max(1, samples)
+        self.progress = replace(
+            self.progress, part=part, part_seconds=done / SAMPLE_RATE, song_seconds=samples / SAMPLE_RATE
+        )
 
     def _share(self) -> float:
         whole = sum(self._expected.values())
