@@ -10,7 +10,8 @@ from my_submission.audio_io.sample_store import DiskStore, MemoryStore, SampleSt
 from my_submission.audio_io.song_names import distinct_names, folder_name, song_name
 from my_submission.audio_io.songs import SongInput, find_songs
 from my_submission.audio_io.statistics import MixtureStatistics
-from my_submission.audio_io.stem_writer import StemFolderWriter, StemLevels
+from my_submission.audio_io.stem_writer import StemFolderWriter
+from my_submission.audio_io.written_stem import StemLevels
 
 __all__ = [
     "DEFAULT_READ_OPTIONS",

@@ -21,8 +21,8 @@ _LOSSY = {"mp3": "MPEG_LAYER_III", "ogg": "VORBIS", "opus": "OPUS", "m4a": "AAC"
 FILE_FORMATS: Final = (*_LOSSLESS, *_LOSSY)
 """File formats that can be written; each name is the suffix of its files as well."""
 
-MP3_BITRATES: Final = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-"""Bit rates of MPEG-1 Layer III, in kbit/s (ISO 11172-3)."""
+MP3_BITRATES: Final = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+"""Bit rates of MP3 in kbit/s (MPEG-1 Layer III). Frames of lower ones have no room for the tag with the exact length."""
 
 _BITRATE_RANGES = {"ogg": (64, 500), "opus": (16, 510), "m4a": (32, 512)}
 """Lowest and highest bit rate of a stereo file, in kbit/s."""
@@ -83,8 +83,8 @@ class AudioFormat:
 
     @property
     def can_clip(self) -> bool:
-        """Whether values beyond ±1 are clipped when they are written."""
-        return self.subtype.startswith("PCM")
+        """Whether values beyond ±1 are lost: PCM clips them, and so do players of lossy files."""
+        return self.bit_depth != "32f"
 
     @property
     def sample_bytes(self) -> int:

@@ -13,8 +13,8 @@ import soundfile
 
 from my_submission.audio_io.audio_format import SUBTYPE_BYTES, AudioFormat
 from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder, probe, read_blocks
-from my_submission.audio_io.mixture import too_many_channels
-from my_submission.audio_io.stem_writer import N_CHANNELS, WAV_LIMIT_BYTES, Describe, StemFolderWriter
+from my_submission.audio_io.mixture import N_CHANNELS, too_many_channels
+from my_submission.audio_io.stem_writer import WAV_LIMIT_BYTES, Describe, StemFolderWriter
 from my_submission.dsp.interleaving import interleaved
 from my_submission.errors import InputError, OutputError
 from my_submission.files.folders import output_error

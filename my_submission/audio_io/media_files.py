@@ -1,7 +1,7 @@
 """Decoding by FFmpeg's libraries (PyAV): M4A, MP4, .stem.mp4, WebM, Matroska, WMA and the rest.
 
 Files are decoded to their end, whatever length they state. The decoded length is that of the ffmpeg command of the same
-version.
+version, less the padding of the last frame where an MP4 states it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,6 +67,7 @@ class MediaDecoder(Decoder):
         av = _import_av(part.path)
         self._errors = (av.FFmpegError, OSError, ValueError, OverflowError, NotImplementedError, MemoryError)
         self._lost_seconds, self._n_lost, self._first_lost = 0.0, 0, 0.0
+        self._n_padding = 0
         # A file object, and no protocol allowed: a playlist in disguise must not open other files or addresses.
         self._file = part.open()
         settings = {"protocol_whitelist": "none"} | _length_settings(facts)
@@ -98,8 +100,9 @@ class MediaDecoder(Decoder):
         n_decoded = 0
         for frame in self._all_frames():
             self._check_frame(frame, n_decoded)
-            yield self._samples(frame, n_decoded)
-            n_decoded += frame.samples
+            samples = self._samples(frame, n_decoded)[:, : frame.samples - self._n_padding]
+            yield samples
+            n_decoded += samples.shape[1]
         self._check_end(n_decoded / self.info.sample_rate)
 
     def _decode(self) -> Iterator[Any]:
@@ -114,8 +117,18 @@ class MediaDecoder(Decoder):
                 continue
             for frame in frames:
                 if frame.samples:
+                    self._note_padding(packet, frame)
                     yield frame
                     seconds += frame.samples / max(1, frame.sample_rate)
+
+    def _note_padding(self, packet: Any, frame: Any) -> None:
+        """Note how many samples at the end of a frame are the encoder's padding.
+
+        The table of durations of an MP4 states it for the last frame, which FFmpeg returns whole.
+        """
+        is_exact = "mp4" in self._container.format.name and packet.time_base == Fraction(1, frame.sample_rate)
+        surplus = frame.samples - packet.duration if is_exact and packet.duration else 0
+        self._n_padding = max(0, surplus)
 
     def _packets(self) -> Iterator[Any]:
         packets, seconds = self._container.demux(self._stream), 0.0

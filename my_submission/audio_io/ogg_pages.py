@@ -124,7 +124,7 @@ def _pages(file: BinaryIO) -> Iterator[_Page | _Gap]:
             yield _Gap(position, following - position)
             position = following
             continue
-        is_whole = _checksum(header[:22] + b"\0\0\0\0" + header[26:] + table + content) == checksum
+        is_whole = page_checksum(header[:22] + b"\0\0\0\0" + header[26:] + table + content) == checksum
         yield _Page(position, flags, serial, number, content if flags & _FIRST_PAGE else content[:1], is_whole)
         position += n_bytes
 
@@ -141,7 +141,7 @@ def _next_page(file: BinaryIO, position: int, file_bytes: int) -> int:
     return file_bytes
 
 
-def _checksum(page: bytes) -> int:
+def page_checksum(page: bytes) -> int:
     """Return the checksum of a page: zlib's polynomial with reversed bits, initial and final value 0."""
     reflected = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{reflected:032b}"[::-1], 2)

@@ -2,56 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-import numpy as np
-import soundfile
-
-from my_submission.audio_io.audio_format import SUBTYPE_BYTES, WAV_16, AudioFormat
+from my_submission.audio_io.audio_format import WAV_16, AudioFormat
+from my_submission.audio_io.common_gain import CommonGain, NoGain, common_gain
+from my_submission.audio_io.encoders import file_shape, require_encoder
+from my_submission.audio_io.encoders.encoder import N_CHANNELS
 from my_submission.audio_io.file_names import StemFileNames
 from my_submission.audio_io.stem_sets import SetFile, notes_before, replace_set, settle
-from my_submission.dsp.interleaving import interleaved
-from my_submission.dsp.pcm import pcm_frames
-from my_submission.dsp.resampling import StreamResampler, resampled_length
-from my_submission.errors import OutputError, UnknownNameError
+from my_submission.audio_io.written_stem import StemLevels, WrittenStem
+from my_submission.dsp.resampling import resampled_length
+from my_submission.errors import OutputError
 from my_submission.files.folders import make_directory, output_error, remove_empty_directories
 from my_submission.files.hashing import sha256_of
-from my_submission.files.part_files import PartFile, refuse_folder
+from my_submission.files.part_files import refuse_folder
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import Waveform
-from terminal.names import system_name
 
 WAV_LIMIT_BYTES = 2**32 - 2**16
 """Largest WAV file, because sizes in its header have 32 bits; larger files are RF64."""
 
-N_CHANNELS = 2
+T = TypeVar("T")
 
 Describe = Callable[[Mapping[str, SetFile]], Mapping[str, Any]]
 """Returns the record of a set from its files by stem."""
-
-
-@dataclass(frozen=True)
-class StemLevels:
-    """Levels of one stem as written; 1 is full scale.
-
-    Attributes:
-        peak: largest absolute value before conversion.
-        clipped_samples: number of values beyond ±1, which PCM clips, over both channels.
-        rms: root of the mean square, over both channels.
-    """
-
-    peak: float
-    clipped_samples: int
-    rms: float
 
 
 class StemFolderWriter:
@@ -60,14 +40,14 @@ class StemFolderWriter:
     Samples are written to hidden part files in the folder. On a clean exit all of them are completed, checked and
     flushed to disk before the first is renamed, and an existing set is replaced completely
     (:mod:`~my_submission.audio_io.stem_sets`). On an exception they are removed, existing files are unchanged, and
-    new folders are removed again. The next run removes the files of a killed process. Levels are never changed; PCM
-    clips values beyond full scale, as ``soundfile.write`` in the challenge did.
+    new folders are removed again. The next run removes the files of a killed process. Levels are changed only by
+    ``audio_format.clip``; PCM clips values beyond full scale, as ``soundfile.write`` in the challenge did.
 
     Args:
         directory: folder of the stems; made when missing.
         names: names of the stems.
-        sample_rate: rate of the files, in Hz.
-        samples: exact length of the files, at that rate.
+        sample_rate: rate of the song, in Hz; that of the files unless their codec cannot hold it.
+        samples: exact length of the song, at that rate.
         audio_format: format of the files.
         source_rate: rate of the blocks given to ``write``, in Hz; they are resampled where it differs.
         describe: called with the files of the complete stems; returns the content of ``separation.json``. When not
@@ -90,8 +70,7 @@ class StemFolderWriter:
         describe: Describe | None = None,
         file_names: StemFileNames | None = None,
     ) -> None:
-        if audio_format.is_lossy:
-            raise UnknownNameError(f"{audio_format.file_format} files cannot be written yet", hint="choose wav or flac")
+        require_encoder(audio_format.file_format)
         self._file_names = file_names or StemFileNames({name: name for name in names})
         files = self._file_names.files
         if (
@@ -103,16 +82,18 @@ class StemFolderWriter:
         if samples < 1:
             raise ValueError(f"samples={samples} must be at least 1")
         self._directory, self._names = Path(directory), tuple(names)
-        self._sample_rate, self._samples, self._source_rate = sample_rate, samples, source_rate
+        self._shape, self._source_rate = file_shape(audio_format, sample_rate, samples), source_rate
         self._expected = resampled_length(samples, sample_rate, source_rate)
         self._taken = 0
         self._format = audio_format
-        self._pool = ThreadPoolExecutor(len(self._names), thread_name_prefix="mdx-stem")
-        self._writing: list[Future[None]] = []
+        # one thread per stem, and one that hands the blocks of all stems from step to step
+        self._pool = ThreadPoolExecutor(1 + len(self._names), thread_name_prefix="mdx-stem")
+        self._writing: Future[None] | None = None
+        self._gain: CommonGain = NoGain()
         self._new_directories: list[Path] = []
-        self._stems: dict[str, _StemFile] = {}
+        self._stems: dict[str, WrittenStem] = {}
         self._describe = describe
-        self._notes: tuple[str, ...] = ()
+        self._notes = self._shape.notes
 
     @property
     def paths(self) -> dict[str, Path]:
@@ -121,8 +102,13 @@ class StemFolderWriter:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes on files that were in the folder before; available after entering."""
+        """Notes on the format of the files and, after entering, on files that were in the folder before."""
         return self._notes
+
+    @property
+    def gain_db(self) -> float:
+        """The smallest gain in dB that ``audio_format.clip`` applied to all stems; complete after leaving."""
+        return self._gain.gain_db
 
     @property
     def report(self) -> dict[str, StemLevels]:
@@ -146,8 +132,7 @@ class StemFolderWriter:
         if self._taken + shape[1] > self._expected:
             raise ValueError(f"{self._taken + shape[1]} samples given where the song has {self._expected}")
         self._wait()
-        # Converting samples takes most of the time; libsndfile and numpy release the interpreter lock meanwhile.
-        self._writing = [self._pool.submit(self._stems[name].write, stems[name]) for name in self._names]
+        self._writing = self._pool.submit(self._process, [stems[name] for name in self._names])
         self._taken += shape[1]
         if waits:
             self._wait()
@@ -159,18 +144,19 @@ class StemFolderWriter:
             if self._describe is not None:
                 record_file = self._file_names.record_file
                 refuse_folder(self._directory / record_file)
-                self._notes = notes_before(self._directory, [path.name for path in self.paths.values()], record_file)
+                self._notes += notes_before(self._directory, [path.name for path in self.paths.values()], record_file)
+            self._gain = common_gain(
+                self._format.clip,
+                n_stems=len(self._names),
+                sample_rate=self._shape.sample_rate,
+                samples=self._shape.samples,
+                directory=self._directory,
+            )
             self._check_space()
             is_large = self._format.file_format == "wav" and self._stem_bytes > WAV_LIMIT_BYTES
-            container = "RF64" if is_large else self._format.file_format.upper()
             for name, path in self.paths.items():
-                self._stems[name] = _StemFile(
-                    path,
-                    container,
-                    audio_format=self._format,
-                    sample_rate=self._sample_rate,
-                    samples=self._samples,
-                    source_rate=self._source_rate,
+                self._stems[name] = WrittenStem(
+                    path, self._format, self._shape, source_rate=self._source_rate, is_rf64=is_large
                 )
         except BaseException as error:
             self._discard()
@@ -190,8 +176,7 @@ class StemFolderWriter:
             self._wait()
             if self._taken != self._expected:
                 raise ValueError(f"only {self._taken} of {self._expected} samples were written")
-            for stem in self._stems.values():
-                stem.complete()
+            self._complete()
             record = None if self._describe is None else self._describe(self._files())
             parts = [stem.part for stem in self._stems.values()]
             replace_set(self._directory, parts, record, self._file_names.record_file)
@@ -210,22 +195,46 @@ class StemFolderWriter:
             path = self._stems[name].part.path
             return SetFile(self.paths[name].name, path.stat().st_size, sha256_of(path))
 
-        return dict(zip(self._names, self._pool.map(described, self._names), strict=True))
+        return dict(zip(self._names, self._for_every_stem(described, self._names), strict=True))
 
     def _wait(self) -> None:
         """Wait until the current block of all stems is written, and raise the first failure."""
-        writing, self._writing = self._writing, []
-        wait(writing)
-        for one in writing:
-            one.result()
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _process(self, blocks: Sequence[Waveform]) -> None:
+        """Resample, level and encode a block of every stem."""
+        resampled = self._for_every_stem(WrittenStem.resampled, self._stems.values(), blocks)
+        self._append(self._gain.push(resampled))
+
+    def _complete(self) -> None:
+        """Write the rest of every stem and complete its file."""
+        rest = self._for_every_stem(WrittenStem.resampled_rest, self._stems.values())
+        self._append(self._gain.push(rest))
+        for blocks in self._gain.finish():
+            self._append(blocks)
+        self._for_every_stem(WrittenStem.complete, self._stems.values())
+
+    def _append(self, blocks: Sequence[Waveform]) -> None:
+        self._for_every_stem(WrittenStem.append, self._stems.values(), blocks)
+
+    def _for_every_stem(self, function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
+        """Call a function for all stems at the same time; when all calls have ended, raise the first failure.
+
+        Converting samples takes most of the time; libsndfile, FFmpeg and numpy release the interpreter lock meanwhile.
+        """
+        calls = [self._pool.submit(function, *each) for each in zip(*arguments, strict=True)]
+        wait(calls)
+        return [call.result() for call in calls]
 
     @property
     def _stem_bytes(self) -> int:
         """Return the size in bytes of one stem without compression."""
-        return self._samples * N_CHANNELS * self._format.sample_bytes
+        return self._shape.samples * N_CHANNELS * self._format.sample_bytes
 
     def _check_space(self) -> None:
-        """Refuse a disk that is too small; the size of FLAC is unknown beforehand."""
+        """Refuse a disk that is too small; the size of compressed files is unknown beforehand."""
         need = self._stem_bytes * len(self._names)
         free = shutil.disk_usage(self._directory).free
         if self._format.file_format != "flac" and free < need:
@@ -236,111 +245,11 @@ class StemFolderWriter:
             )
 
     def _discard(self) -> None:
+        self._gain.close()
         for stem in self._stems.values():
             stem.discard()
         remove_empty_directories(self._new_directories)
 
 
-class _StemFile:
-    """One stem that is written to its part file."""
-
-    def __init__(
-        self,
-        final: Path,
-        container: str,
-        *,
-        audio_format: AudioFormat,
-        sample_rate: int,
-        samples: int,
-        source_rate: int,
-    ) -> None:
-        self._samples = samples
-        self._peak, self._clipped, self._squares, self._count = 0.0, 0, 0.0, 0
-        subtype = audio_format.subtype
-        self._can_clip = audio_format.can_clip
-        self._wav_bits = 8 * SUBTYPE_BYTES[subtype] if self._can_clip and container != "FLAC" else None
-        self._resampler = StreamResampler(source_rate, sample_rate, channels=N_CHANNELS, samples=samples)
-        self.part = PartFile(final)
-        name = system_name(self.part.path)
-        try:
-            self._file = soundfile.SoundFile(name, "w", sample_rate, N_CHANNELS, subtype, format=container)
-        except soundfile.LibsndfileError as error:
-            self.part.discard()
-            raise OutputError(
-                f"a {container} file of {sample_rate} Hz cannot be opened for writing ({error.error_string})",
-                where=final,
-                hint="choose another output folder, or --format wav",
-            ) from error
-        except BaseException:
-            self.part.discard()
-            raise
-
-    @property
-    def levels(self) -> StemLevels:
-        """Levels of the samples so far."""
-        return StemLevels(self._peak, self._clipped, math.sqrt(self._squares / max(1, self._count)))
-
-    def write(self, block: Waveform) -> None:
-        """Append a block (2, n) at the source's rate."""
-        self._append(self._resampler.push(block))
-
-    def complete(self) -> None:
-        """Write the rest, close the file, check its length, and flush it to disk."""
-        self._append(self._resampler.finish())
-        self._file.close()
-        _clear_timestamp(self.part.path)
-        with soundfile.SoundFile(system_name(self.part.path)) as file:
-            if file.frames != self._samples:
-                raise self._failed(f"{file.frames} of {self._samples} samples arrived on the disk")
-        self.part.sync()
-
-    def discard(self) -> None:
-        """Close and remove the part file; a stem with its final name is kept."""
-        with contextlib.suppress(soundfile.LibsndfileError):  # it may be closed because it could not be written
-            self._file.close()
-        self.part.discard()
-
-    def _append(self, block: Waveform) -> None:
-        low, high = float(block.min(initial=0.0)), float(block.max(initial=0.0))  # NaN where there is one
-        if not math.isfinite(low) or not math.isfinite(high):
-            raise OutputError(
-                "the separated stem holds NaN or infinity, so it was not written",
-                where=self.part.final,
-                hint="separate with --precision fp32 or --device cpu",
-            )
-        peak = max(-low, high)
-        self._peak = max(self._peak, peak)
-        self._squares += sum(float(np.vdot(samples, samples)) for samples in block)
-        self._count += block.size
-        if self._can_clip and peak > 1:
-            self._clipped += int(np.count_nonzero(np.abs(block) > 1))
-        try:
-            self._file.write(pcm_frames(block, bits=self._wav_bits) if self._wav_bits else interleaved(block))
-        except (
-            soundfile.LibsndfileError,
-            OSError,
-            AssertionError,
-        ) as error:  # soundfile asserts the number of samples written
-            raise self._failed(str(error).strip() or "write failed") from error
-
-    def _failed(self, detail: str) -> OutputError:
-        free = shutil.disk_usage(self.part.final.parent).free
-        return OutputError(
-            f"the stem could not be written completely ({detail}); {free} bytes are free in its folder",
-            where=self.part.final,
-            hint="free some space there, or choose another output folder",
-        )
-
-
 def _is_file_name(name: str) -> bool:
     return name not in {"", ".."} and Path(name).name == name
-
-
-def _clear_timestamp(path: Path) -> None:
-    """Set the time stamp that libsndfile writes into float WAV files to zero, so that equal stems are equal files."""
-    with path.open("r+b") as file:
-        head = file.read(256)
-        position = head.find(b"PEAK")
-        if head[:4] == b"RIFF" and 0 < position < head.find(b"data"):
-            file.seek(position + 12)  # after the name, the size and the version, of four bytes each
-            file.write(bytes(4))
