@@ -22,7 +22,7 @@ FILE_FORMATS: Final = (*_LOSSLESS, *_LOSSY)
 """File formats that can be written; each name is the suffix of its files as well."""
 
 MP3_BITRATES: Final = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-"""Bit rates of MP3 in kbit/s (MPEG-1 Layer III). Frames of lower ones have no room for the tag with the exact length."""
+"""Bit rates of MP3, in kbit/s. Frames of lower ones have no room for the tag that states the exact length."""
 
 _BITRATE_RANGES = {"ogg": (64, 500), "opus": (16, 510), "m4a": (32, 512)}
 """Lowest and highest bit rate of a stereo file, in kbit/s."""
