@@ -77,6 +77,7 @@ class SeparationReport:
         writing_seconds: everything else: start-up, planning, blending and writing the stems.
         separated_shares: stem to the share of the song that an estimate covers, 0 … 1; the rest of the stem is a share
             of the mixture.
+        common_gain_db: smallest gain in dB that was applied to all stems against clipping; 0 where none was.
         late_by_seconds: seconds from the deadline to the last byte written; 0 in time and without a deadline.
         stems_add_up: whether the stems are all of the mixture; not if only some were requested.
     """
@@ -104,6 +105,7 @@ class SeparationReport:
     separated_shares: Mapping[str, float] = field(default_factory=dict)
     late_by_seconds: float = 0.0
     stems_add_up: bool = True
+    common_gain_db: float = 0.0
 
     @property
     def is_complete(self) -> bool:

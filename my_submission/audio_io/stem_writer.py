@@ -111,6 +111,16 @@ class StemFolderWriter:
         return self._gain.gain_db
 
     @property
+    def gain_notes(self) -> tuple[str, ...]:
+        """A note on that gain, if there was one."""
+        if not self.gain_db:
+            return ()
+        much = f"{-self.gain_db:.1f} dB quieter"
+        if self._format.clip == "rescale":
+            return (f"all stems are {much}, because they would exceed full scale",)
+        return (f"all stems are up to {much} around samples that would exceed full scale",)
+
+    @property
     def report(self) -> dict[str, StemLevels]:
         """Levels of each stem so far; complete after leaving."""
         return {name: stem.levels for name, stem in self._stems.items()}

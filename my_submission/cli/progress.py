@@ -107,7 +107,8 @@ class SongProgress:
             self._note(f"{song}: {text}", "yellow")
         for source, level in report.levels.items():
             if level["clipped_samples"]:
-                clipped = f"{int(level['clipped_samples'])} samples of {source} clipped; --bit-depth 32f keeps them"
+                beyond = f"{int(level['clipped_samples'])} samples of {source} are beyond full scale and clipped"
+                clipped = f"{beyond}; --clip rescale makes all stems quieter, --bit-depth 32f keeps them"
                 self._note(f"{song}: {clipped}", "yellow")
 
     def skipped(self, song: str) -> None:

@@ -42,7 +42,7 @@ from my_submission.predictor.peak_memory import peak_memory_bytes
 from my_submission.predictor.recorder import Recorder
 from my_submission.predictor.separation_record import RecordRequest, StemRecipe
 from my_submission.predictor.song_separation import SongSeparation
-from my_submission.predictor.write_cost import WriteCost
+from my_submission.predictor.write_cost import WriteCost, cost_kind
 from my_submission.reports import SeparationReport
 from my_submission.stems import Stems, complemented_source
 from my_submission.systems import LoadedSystem
@@ -282,10 +282,10 @@ class Predictor:
                 )
             )
             write_cost = WriteCost(
-                self._write_key(f"{audio_format.file_format} {audio_format.subtype}", mixture.source_rate),
+                self._write_key(cost_kind(audio_format), mixture.source_rate),
                 WRITING_SHARE * reading_seconds * SAMPLE_RATE / mixture.samples,
                 MIN_WRITING_SECONDS,
-            )
+            ).with_encoding(audio_format, len(self.sources))
 
             def new_store(channels: int = N_CHANNELS, samples: int = mixture.samples) -> DiskStore:
                 return stack.enter_context(DiskStore(channels, samples, directory=scratch))
@@ -314,6 +314,7 @@ class Predictor:
                 writer.write(outputs.finish(), waits=budget.is_limited)
             began = budget.elapsed()
         self._learn(song, write_cost, budget.elapsed() - began)
+        yield from map(Note, writer.gain_notes)
         done = report()
         yield Finished(done, done)
 
@@ -378,7 +379,7 @@ class Predictor:
             input_path=None if path is None else str(path),
             outputs={} if writer is None else {name: str(file) for name, file in writer.paths.items()},
             levels={} if writer is None else {name: vars(level) for name, level in writer.report.items()},
-            notes=(*song.notes, *self.system.remarks),
+            notes=(*song.notes, *(() if writer is None else writer.gain_notes), *self.system.remarks),
             input_notes=song.mixture.notes,
             plan=song.plan.quality_level,
             left_out=song.left_out(),
@@ -387,6 +388,7 @@ class Predictor:
             separated_shares=song.blender.estimated_shares(),
             late_by_seconds=budget.late_by(),
             stems_add_up=self.system.recipe.stems_add_up,
+            common_gain_db=0.0 if writer is None else writer.gain_db,
             writing_seconds=budget.elapsed() - reading_seconds - sum(part.seconds for part in parts),
         )
 

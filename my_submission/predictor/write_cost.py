@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from my_submission.audio_io import AudioFormat
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.planning import CostModel
 from my_submission.predictor.blender import StemBlender
@@ -28,6 +29,9 @@ whatever the budget: a run with 8 s has ended 0.2 s late."""
 CLOSING_SHARE = 0.2
 """Cost of flushing the files relative to the cost of writing them, before it was measured."""
 
+ENCODING_SECONDS = {"flac": 0.002, "ogg": 0.016, "m4a": 0.028, "opus": 0.035, "mp3": 0.055}
+"""Seconds on one core to encode a second of one stem at 320 kbit/s, before it was measured."""
+
 
 @dataclass(frozen=True)
 class WriteCost:
@@ -37,11 +41,21 @@ class WriteCost:
         key: key of its cost in the cost model.
         prior: seconds per second of audio before it was measured.
         min_seconds: its duration for the shortest song.
+        closing_prior: seconds per second of audio after the last block, before it was measured; default: a share of
+            ``prior``.
     """
 
     key: str
     prior: float
     min_seconds: float
+    closing_prior: float | None = None
+
+    def with_encoding(self, audio_format: AudioFormat, n_stems: int) -> WriteCost:
+        """Return the cost for stems in a format: a codec's is added, to the closing where that encodes everything."""
+        encoding = n_stems * ENCODING_SECONDS.get(audio_format.file_format, 0.0)
+        if audio_format.clip == "rescale":  # the stems are kept as they are, and encoded after the last block
+            return replace(self, closing_prior=(1 + CLOSING_SHARE) * self.prior + encoding)
+        return replace(self, prior=self.prior + encoding, closing_prior=CLOSING_SHARE * self.prior)
 
     @property
     def closing_key(self) -> str:
@@ -68,10 +82,17 @@ class WriteCost:
         # The slowest block measured is what one hiccup costs, not what every block will cost.
         hiccup = (high - typical) * min(left_seconds, StemBlender.block_samples / SAMPLE_RATE)
         writing = margin * max(typical, costs.known(self.key)) * left_seconds + hiccup
-        prior = CLOSING_SHARE * self.prior
+        prior = CLOSING_SHARE * self.prior if self.closing_prior is None else self.closing_prior
         typical, high = costs.typical(self.closing_key, prior=prior), costs.high(self.closing_key, prior=prior)
         closing = max(FINISH_MARGIN * typical, HIGH_MARGIN * high)
         return writing + closing * song_seconds + self.min_seconds
+
+
+def cost_kind(audio_format: AudioFormat) -> str:
+    """Return the part of a cost's key that stands for a format."""
+    options = [audio_format.clip] if audio_format.clip != "none" else []
+    options += ["dither"] if audio_format.dither else []
+    return " ".join((audio_format.file_format, audio_format.subtype, *options))
 
 
 def spare_seconds(budget_seconds: float) -> float:

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from my_submission.audio_io import WAV_FLOAT
+from my_submission.audio_io import WAV_FLOAT, AudioFormat
 from my_submission.errors import InputError, OutputError
 from my_submission.events import Finished, Note, StageAdvanced, StageFinished, StageStarted
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import Mixer
+from my_submission.planning import Calibration, CostModel
 from my_submission.predictor import Predictor
+from my_submission.predictor.separation_record import RecordRequest
+from my_submission.predictor.write_cost import ENCODING_SECONDS, WriteCost
 from my_submission.reports import NOT_SEPARATED
 from my_submission.stems import MUSIC_SOURCES
 from tests.rigs import CHUNKING, GAINS, SEGMENTS, WAVEFORM_GAINS, FakeClock, two_branches
@@ -217,6 +220,46 @@ def test_clipped_samples_are_counted_and_float_keeps_them(tmp_path: Path) -> Non
     predictor.separate_file(tmp_path / "loud.wav", tmp_path / "float", audio_format=WAV_FLOAT)
     kept, _ = soundfile.read(tmp_path / "float" / "bass.wav")
     assert kept.max() == pytest.approx(60.0 * ideal("bass"), abs=1e-3)
+
+
+@pytest.mark.parametrize("clip", ["rescale", "limit"])
+def test_a_gain_against_clipping_is_told_in_report_and_record(tmp_path: Path, clip: str) -> None:
+    loud = 30 * song()
+    soundfile.write(tmp_path / "loud.wav", loud.T, 44_100, subtype="FLOAT")
+    events = Predictor(two_branches()).stream_file(
+        tmp_path / "loud.wav",
+        tmp_path / "out",
+        audio_format=AudioFormat("flac", clip=clip),
+        record=RecordRequest(),
+        budget_seconds=100,
+    )
+    *earlier, last = events
+    assert isinstance(last, Finished)
+    gain_db, levels = last.report.common_gain_db, last.report.levels
+    assert gain_db == pytest.approx(-20 * np.log10(max(ideal(s) for s in MUSIC_SOURCES) * np.abs(loud).max()), abs=0.1)
+    assert all(level["clipped_samples"] == 0 for level in levels.values())
+    assert [event.text for event in earlier if isinstance(event, Note) and "quieter" in event.text] == [
+        note for note in last.report.notes if f"{-gain_db:.1f} dB quieter" in note
+    ]
+    record = json.loads((tmp_path / "out" / "separation.json").read_text(encoding="utf-8"))
+    assert record["format"] == {"file_format": "flac", "subtype": "PCM_16", "clip": clip}
+    assert record["report"]["common_gain_db"] == gain_db
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+
+
+def test_a_codecs_cost_is_set_aside_before_it_was_measured() -> None:
+    plain = WriteCost("k", 0.01, 0.25)
+    costs = CostModel(Calibration())
+    reserved = {
+        clip: plain.with_encoding(AudioFormat("mp3", clip=clip), 4).reserve(costs, 100, 100)
+        for clip in ("none", "rescale")
+    }
+    assert plain.with_encoding(AudioFormat("wav"), 4).reserve(costs, 100, 100) == plain.reserve(costs, 100, 100)
+    for seconds in reserved.values():  # 4 stems of 100 s
+        assert seconds >= plain.reserve(costs, 100, 100) + 4 * 100 * ENCODING_SECONDS["mp3"]
+    # rescaled stems are written twice: kept first, encoded after the last block, however much is left to blend
+    rescaled = plain.with_encoding(AudioFormat("wav", clip="rescale"), 4)
+    assert rescaled.reserve(costs, 100, 0) >= 100 * plain.prior
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
