@@ -166,7 +166,7 @@ class StemFolderWriter:
             is_large = self._format.file_format == "wav" and self._stem_bytes > WAV_LIMIT_BYTES
             for name, path in self.paths.items():
                 self._stems[name] = WrittenStem(
-                    path, self._format, self._shape, source_rate=self._source_rate, is_rf64=is_large
+                    path, name, self._format, self._shape, source_rate=self._source_rate, is_rf64=is_large
                 )
         except BaseException as error:
             self._discard()

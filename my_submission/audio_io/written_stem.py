@@ -41,6 +41,7 @@ class WrittenStem:
 
     Args:
         final: path of the complete file.
+        name: of the stem.
         audio_format: of the file.
         shape: rate, length and bit rate of the file.
         source_rate: rate of the blocks, in Hz.
@@ -51,7 +52,14 @@ class WrittenStem:
     """
 
     def __init__(
-        self, final: Path, audio_format: AudioFormat, shape: FileShape, *, source_rate: int, is_rf64: bool = False
+        self,
+        final: Path,
+        name: str,
+        audio_format: AudioFormat,
+        shape: FileShape,
+        *,
+        source_rate: int,
+        is_rf64: bool = False,
     ) -> None:
         self._format, self._shape = audio_format, shape
         self._peak, self._clipped, self._squares, self._count = 0.0, 0, 0.0, 0
@@ -60,7 +68,7 @@ class WrittenStem:
         self.part = PartFile(final)
         try:
             self._encoder = open_encoder(
-                StemFile(path=self.part.path, name=final.stem, audio_format=audio_format, shape=shape, is_rf64=is_rf64)
+                StemFile(path=self.part.path, name=name, audio_format=audio_format, shape=shape, is_rf64=is_rf64)
             )
         except EncodingError as error:
             self.part.discard()

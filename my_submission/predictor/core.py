@@ -285,7 +285,7 @@ class Predictor:
                 self._write_key(cost_kind(audio_format), mixture.source_rate),
                 WRITING_SHARE * reading_seconds * SAMPLE_RATE / mixture.samples,
                 MIN_WRITING_SECONDS,
-            ).with_encoding(audio_format, len(self.sources))
+            ).with_encoding(audio_format, len(self.stems))
 
             def new_store(channels: int = N_CHANNELS, samples: int = mixture.samples) -> DiskStore:
                 return stack.enter_context(DiskStore(channels, samples, directory=scratch))
