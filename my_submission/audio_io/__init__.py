@@ -5,7 +5,7 @@ from my_submission.audio_io.copies import check_song, convert_stems, decode_to_w
 from my_submission.audio_io.decode import probe, read_blocks
 from my_submission.audio_io.decoder import DEFAULT_READ_OPTIONS, AudioInfo, ReadOptions
 from my_submission.audio_io.mixture import Mixture, load_mixture, mixture_from_array
-from my_submission.audio_io.own_files import InputFiles, OutputFolders, refuse_own_folder
+from my_submission.audio_io.own_files import InputFiles, OutputPlaces, refuse_own_folder
 from my_submission.audio_io.sample_store import DiskStore, MemoryStore, SampleStore, new_store
 from my_submission.audio_io.song_names import distinct_names, folder_name, song_name
 from my_submission.audio_io.songs import SongInput, find_songs
@@ -24,7 +24,7 @@ __all__ = [
     "MemoryStore",
     "Mixture",
     "MixtureStatistics",
-    "OutputFolders",
+    "OutputPlaces",
     "ReadOptions",
     "SampleStore",
     "SongInput",

@@ -7,8 +7,10 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import PurePath
 
 from my_submission.audio_io.song_names import folder_name
+from my_submission.audio_io.songs import is_mixture
 from my_submission.audio_io.stem_sets import RECORD_FILE
 from my_submission.errors import UnknownNameError
 
@@ -19,7 +21,7 @@ SONG_FOLDERS = "{song}/{song} - {stem}.{ext}"
 """One folder per song, with the name of the song in every file name: the default of the command line."""
 
 CHALLENGE_LAYOUT = "{song}/{stem}.{ext}"
-"""The layout of the challenges and of the evaluator."""
+"""The layout of the challenges and of the evaluator: the default for their songs."""
 
 MAX_NAME_BYTES = 160
 """Longest song in a file name, in UTF-8: file systems allow 255 bytes, with stem, suffix and the name while writing."""
@@ -79,6 +81,11 @@ class FileNameTemplate:
         """Whether every song has a folder of its own."""
         return any("{song}" in part for part in self.text.split("/")[:-1])
 
+    @property
+    def has_song(self) -> bool:
+        """Whether songs of different names have different paths."""
+        return "{song}" in self.text
+
     def folder(self, *, song: str, system: str) -> str:
         """Return the folder of a song's stems, relative to the output folder; "." for the output folder itself."""
         parts = self.text.split("/")[:-1]
@@ -122,6 +129,20 @@ class FileNameTemplate:
 
     def _refuse(self, problem: str, hint: str) -> None:
         raise UnknownNameError(f"the file name template {self.text!r} cannot be used: {problem}", hint=hint)
+
+
+def template_for(song: PurePath, text: str | None = None) -> FileNameTemplate:
+    """Return the template of the names of a song's files.
+
+    Args:
+        song: the song's file.
+        text: the template; default: that of the challenges for songs in their layout, else one with the song's name.
+
+    Raises:
+        UnknownNameError: the template cannot be used.
+    """
+    default = CHALLENGE_LAYOUT if is_mixture(song) else SONG_FOLDERS
+    return FileNameTemplate(default if text is None else text)
 
 
 def _shortened(name: str) -> str:

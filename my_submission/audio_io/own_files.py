@@ -43,32 +43,33 @@ class InputFiles:
                 )
 
 
-class OutputFolders:
-    """The output folders of a run, so that no song replaces the stems of another one.
+class OutputPlaces:
+    """The places of the sets of a run, so that no song replaces the stems of another one.
 
-    Different names can mean one folder through links, or where a file system ignores case.
+    A place is the folder of a set, or its record where several sets are in one folder. Different names can mean one
+    place through links, or where a file system ignores case.
     """
 
     def __init__(self) -> None:
         self._songs: dict[tuple[int, int], str] = {}
 
-    def refuse_taken(self, directory: Path, song: str) -> None:
-        """Refuse the folder of an earlier song of the run.
+    def refuse_taken(self, place: Path, song: str) -> None:
+        """Refuse the place of an earlier song of the run.
 
         Raises:
-            OutputError: the folder is that of another song.
+            OutputError: the place is that of another song.
         """
-        other = self._songs.get(_identity(directory) or (-1, -1))
+        other = self._songs.get(_identity(place) or (-1, -1))
         if other is not None:
             raise OutputError(
-                f"{song!r} would replace the stems of {other!r}: both names mean this folder",
-                where=directory,
+                f"{song!r} would replace the stems of {other!r}: both names mean this place",
+                where=place,
                 hint="separate them into different output folders",
             )
 
-    def take(self, directory: Path, song: str) -> None:
-        """Note that a folder holds the stems of a song now."""
-        identity = _identity(directory)
+    def take(self, place: Path, song: str) -> None:
+        """Note that a place holds the stems of a song now."""
+        identity = _identity(place)
         if identity is not None:
             self._songs[identity] = song
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from my_submission.audio_io import DEFAULT_READ_OPTIONS, WAV_16, AudioFormat, ReadOptions
-from my_submission.errors import WeightsError
+from my_submission.audio_io.file_names import CHALLENGE_LAYOUT, FileNameTemplate, StemFileNames
+from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.files.hashing import remembered_sha256_of
 from my_submission.predictor import Predictor, load
 from my_submission.predictor.separation_record import StemRecipe
-from my_submission.systems import find_system
+from my_submission.systems import find_system, for_stems
 from my_submission.weights import ModelsFolder
 
 
@@ -22,13 +23,14 @@ class CatalogueRecipe:
     Attributes:
         system: its name.
         load_settings: other arguments of :func:`my_submission.predictor.load`; paths are absolute.
-        settings: the options that can change a sample, as plain values; part of every key.
+        settings: the options that can change a sample or a file name, as plain values; part of every key.
         weights: artefact name to SHA-256.
         audio_format: format of the stems.
         budget_seconds: time limit per song, or None.
         budget_factor: time limit as a multiple of the song's length, or None.
         refine: as for :meth:`my_submission.predictor.Predictor.separate`.
         reading: the track of a file, and whether more than two channels are mixed down.
+        filename: template of the files' names, with one folder per song.
     """
 
     system: str
@@ -40,6 +42,16 @@ class CatalogueRecipe:
     budget_factor: float | None = None
     refine: bool | None = None
     reading: ReadOptions = DEFAULT_READ_OPTIONS
+    filename: str = CHALLENGE_LAYOUT
+
+    def __post_init__(self) -> None:
+        if FileNameTemplate(self.filename).folder(song="a/b", system="") != "a/b":
+            problem = f"{self.filename!r} gives songs no folder of their own"
+            raise UnknownNameError(problem, hint="begin --filename with {song}/, and use no other folder")
+
+    def file_names(self, song: str, stems: Sequence[str]) -> StemFileNames:
+        """Return the names of the files of a song, from its name and those of the stems."""
+        return FileNameTemplate(self.filename).names(stems, song=song, system=self.system)
 
     @property
     def digest(self) -> str:
@@ -79,5 +91,6 @@ def weights_by_content(system: str, load_settings: Mapping[str, Any]) -> dict[st
     """
     models = ModelsFolder(load_settings["models_dir"])
     is_allowed = bool(load_settings["allow_unverified"])
-    artefacts = find_system(system).artefacts
+    stems, recipe = load_settings.get("stems"), find_system(system)
+    artefacts = for_stems(recipe, stems).artefacts if stems else recipe.artefacts
     return {name: remembered_sha256_of(models.require(name, allow_unverified=is_allowed)) for name in artefacts}

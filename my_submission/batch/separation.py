@@ -82,7 +82,8 @@ class _SongSeparator:
         folder = self._output.child(song.name)
         if place.is_local and folder.is_local:
             refuse_own_folder(place.local, folder.local)
-            InputFiles([place.local]).refuse_as_stems(folder.local, self._predictor.stems)
+            names = self._job.recipe.file_names(song.name, self._predictor.stems)
+            InputFiles([place.local]).refuse_as_stems(folder.local, names.files.values())
         with scratch_folder(self._scratch_base(), prefix=SCRATCH_PREFIX) as scratch:
             state = place.state()
             path = self._fetched(place, scratch)
@@ -136,6 +137,7 @@ class _SongSeparator:
             refine=recipe.refine,
             reading=recipe.reading,
             record=RecordRequest(song=song.name, settings=recipe.settings, content=content),
+            file_names=recipe.file_names(song.name, self._predictor.stems),
         )
         record = read_record(staging)
         if record is None:

@@ -14,6 +14,7 @@ import typer
 from evaluator import cli as evaluator_cli
 from evaluator.scoring import METRICS
 from my_submission.audio_io import InputFiles
+from my_submission.audio_io.file_names import CHALLENGE_LAYOUT
 from my_submission.batch.catalogue import find_catalogue
 from my_submission.batch.display import BatchDisplay
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
@@ -29,6 +30,7 @@ from my_submission.cli.grouped_options import Messages, command_of
 from my_submission.cli.option_values import amount, choice, count, positive_integer, positive_number, split
 from my_submission.cli.options import (
     OUTPUT,
+    ChoiceOptions,
     EngineOptions,
     InputOptions,
     StemOptions,
@@ -38,7 +40,7 @@ from my_submission.cli.options import (
     write_run_report,
 )
 from my_submission.errors import DeviceError, MdxError, OutputError
-from my_submission.systems import find_system
+from my_submission.systems import find_system, for_stems
 from terminal.lines import complain, say
 
 CLUSTER, SCORES = "Cluster", "Scores"
@@ -195,6 +197,7 @@ class Options:
     inputs: list[str]
     system: str
     places: PlaceOptions
+    choice: ChoiceOptions
     stems: StemOptions
     limits: TimeOptions
     engine: EngineOptions
@@ -211,6 +214,7 @@ class Options:
 def batch(
     system: SystemOption,
     places: PlaceOptions,
+    choice: ChoiceOptions,
     stems: StemOptions,
     limits: TimeOptions,
     engine: EngineOptions,
@@ -228,7 +232,7 @@ def batch(
     ] = None,
 ) -> int:
     """Separate the remaining songs, then score if requested; return 1 when a song failed."""
-    options = Options(inputs or [], system.system, places, stems, limits, engine, reading, cluster, scoring)
+    options = Options(inputs or [], system.system, places, choice, stems, limits, engine, reading, cluster, scoring)
     import_pyarrow()
     storage = Storage(places.s3_endpoint)
     output = storage.place(places.output)
@@ -274,9 +278,11 @@ def _refuse_inputs_as_outputs(songs: Sequence[CatalogueSong], job: SeparationJob
     if summary.is_local:
         own.refuse_as_outputs([summary.local])
     if output.is_local:
-        sources = find_system(options.system).sources
+        system = find_system(options.system)
+        stems = for_stems(system, options.choice.names).stems if options.choice.names else system.stems
         for song in songs:
-            own.refuse_as_stems(output.child(song.name).local, sources)
+            names = job.recipe.file_names(song.name, stems)
+            own.refuse_as_stems(output.child(song.name).local, names.files.values())
 
 
 def _needs(options: Options) -> WorkerNeeds:
@@ -306,17 +312,23 @@ def _job(options: Options, needs: WorkerNeeds, storage: Storage, output: RemoteP
         "device": device,
         "threads": needs.n_threads,
         "models_dir": None if options.engine.models_dir is None else str(options.engine.models_dir.resolve()),
+        "stems": options.choice.names,
     }
     recipe = CatalogueRecipe(
         system=options.system,
         load_settings=settings,
-        settings={**settings_of(options.limits, options.engine, options.reading), "device": device},
+        settings={
+            **settings_of(options.limits, options.engine, options.reading, options.choice),
+            **({} if options.choice.filename is None else {"filename": options.choice.filename}),
+            "device": device,
+        },
         weights=weights_by_content(options.system, settings),
         audio_format=options.stems.audio_format,
         budget_seconds=options.limits.budget,
         budget_factor=options.limits.budget_factor,
         refine=options.limits.refines,
         reading=options.reading.reading,
+        filename=options.choice.filename or CHALLENGE_LAYOUT,
     )
     scratch = None if options.places.scratch is None else str(options.places.scratch.resolve())
     return SeparationJob(recipe, output.url, storage, scratch, options.places.retry_failed)

@@ -11,6 +11,7 @@ import typer
 
 from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions
 from my_submission.audio_io.audio_format import BIT_DEPTHS, CLIP_MODES, DEFAULT_BITRATE, FILE_FORMATS, AudioFormat
+from my_submission.audio_io.file_names import CHALLENGE_LAYOUT, SONG_FOLDERS, FileNameTemplate, template_for
 from my_submission.audio_io.stem_sets import to_json
 from my_submission.cli.option_values import (
     choice,
@@ -19,12 +20,14 @@ from my_submission.cli.option_values import (
     kilobits,
     positive_integer,
     positive_number,
+    split,
 )
 from my_submission.errors import UnknownNameError
 from my_submission.files.part_files import write_whole
 from my_submission.predictor import Predictor, load, time_limit_seconds
 from my_submission.predictor.loading import PRECISIONS, RUNTIMES
-from my_submission.systems import DEFAULT_SYSTEM
+from my_submission.stems import canonical_source, needed_source, with_complement
+from my_submission.systems import DEFAULT_SYSTEM, SYSTEMS, possible_stems
 
 OUTPUT, TIME, HARDWARE, EXPERT = "Output", "Time", "Hardware", "Expert"
 """Panels of a command's help."""
@@ -43,6 +46,77 @@ class SystemOption:
             "--system", "-n", metavar="NAME", autocompletion=complete_systems, help="System; `systems` lists all."
         ),
     ] = DEFAULT_SYSTEM
+
+
+def _complete_stems(incomplete: str) -> list[str]:
+    before, comma, begun = incomplete.rpartition(",")
+    names = {stem for system in SYSTEMS.values() for stem in possible_stems(system)}
+    return [f"{before}{comma}{name}" for name in sorted(names) if name.startswith(begun)]
+
+
+@dataclass(frozen=True)
+class ChoiceOptions:
+    """Which stems are made, and what their files are called."""
+
+    stems: Annotated[
+        str | None,
+        typer.Option(
+            "--stems",
+            metavar="NAMES",
+            autocompletion=_complete_stems,
+            rich_help_panel=OUTPUT,
+            help="Make only these stems, separated by commas: sources of the system, or instrumental, karaoke, "
+            "drumless, bassless, no_SOURCE: the song without one source. Others are not computed where no stem "
+            "needs them.",
+        ),
+    ] = None
+    two_stems: Annotated[
+        str | None,
+        typer.Option(
+            "--two-stems",
+            metavar="SOURCE",
+            autocompletion=_complete_stems,
+            rich_help_panel=OUTPUT,
+            help="Make a source and the song without it: vocals and instrumental, drums and drumless, …; they add up "
+            "to the song.",
+        ),
+    ] = None
+    filename: Annotated[
+        str | None,
+        typer.Option(
+            "--filename",
+            metavar="TEMPLATE",
+            rich_help_panel=OUTPUT,
+            help=f"Folders and names of the files, with {{song}}, {{stem}}, {{system}}, {{ext}} "
+            f"(default: {SONG_FOLDERS}; for songs in the challenges' layout, and for batch, {CHALLENGE_LAYOUT}).",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.stems is not None and self.two_stems is not None:
+            raise typer.BadParameter("--stems and --two-stems exclude each other")
+        if self.stems is not None and not self.names:
+            raise typer.BadParameter("--stems names no stem")
+        try:
+            _ = self.template_for(Path())
+        except UnknownNameError as error:
+            raise typer.BadParameter(f"{error.problem}; {error.hint}") from error
+
+    def template_for(self, song: Path) -> FileNameTemplate:
+        """Return the template of the names of a song's files."""
+        return template_for(song, self.filename)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the stems to make; empty for all sources."""
+        if self.two_stems is not None:
+            return with_complement(needed_source(canonical_source(self.two_stems)))
+        return tuple(split([self.stems])) if self.stems is not None else ()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The choice of stems as in records of stems; empty without one."""
+        return {"stems": list(self.names)} if self.names else {}
 
 
 @dataclass(frozen=True)
@@ -258,8 +332,16 @@ class StemOptions:
         )
 
 
-def settings_of(time: TimeOptions, engine: EngineOptions, inputs: InputOptions | None = None) -> dict[str, Any]:
-    """Return the options that can change a sample, as in records of stems; those of reading where they differ."""
+def settings_of(
+    time: TimeOptions,
+    engine: EngineOptions,
+    inputs: InputOptions | None = None,
+    choice: ChoiceOptions | None = None,
+) -> dict[str, Any]:
+    """Return the options that can change a sample, as in records of stems.
+
+    Those of reading and of the choice of stems are left out where they are the defaults.
+    """
     reading = DEFAULT_READ_OPTIONS if inputs is None else inputs.reading
     changed = {name: value for name, value in vars(reading).items() if value != getattr(DEFAULT_READ_OPTIONS, name)}
     return {
@@ -272,6 +354,7 @@ def settings_of(time: TimeOptions, engine: EngineOptions, inputs: InputOptions |
         "batch_chunks": engine.batch_chunks,
         "max_memory": engine.max_memory,
         **changed,
+        **({} if choice is None else choice.settings),
     }
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from my_submission.audio_io import InputFiles, OutputFolders, SongInput, find_songs, refuse_own_folder
-from my_submission.audio_io.stem_sets import add_pictures
+from my_submission.audio_io import InputFiles, OutputPlaces, SongInput, find_songs, refuse_own_folder
+from my_submission.audio_io.file_names import StemFileNames
+from my_submission.audio_io.stem_sets import RECORD_FILE, add_pictures
 from my_submission.budget import Budget
 from my_submission.cli.grouped_options import command_of
 from my_submission.cli.option_values import choice
 from my_submission.cli.options import (
     OUTPUT,
+    ChoiceOptions,
     EngineOptions,
     InputOptions,
     StemOptions,
@@ -26,7 +29,7 @@ from my_submission.cli.options import (
     write_run_report,
 )
 from my_submission.cli.progress import SongProgress
-from my_submission.errors import MdxError
+from my_submission.errors import MdxError, UnknownNameError
 from my_submission.pictures import AXES, require_matplotlib, write_pictures
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.separation_record import RecordRequest, is_separated_already
@@ -47,7 +50,7 @@ class OutputOptions:
             "-o",
             metavar="DIR",
             rich_help_panel=OUTPUT,
-            help="Stems are written to DIR/<song>/; songs of the same name get their folders' names in front.",
+            help="Folder of all stems; songs of the same name get their folders' names in front.",
         ),
     ]
     skip_existing: Annotated[
@@ -82,14 +85,21 @@ class _Run:
 
     predictor: Predictor
     output: OutputOptions
+    choice: ChoiceOptions
     inputs: InputOptions
     time: TimeOptions
     stems: StemOptions
     settings: dict[str, Any]
 
+    def place(self, song: SongInput) -> tuple[Path, StemFileNames]:
+        """Return the folder of a song's stems, and the names of its files."""
+        template, system = self.choice.template_for(song.path), self.predictor.system.recipe.name
+        names = template.names(self.predictor.stems, song=song.name, system=system)
+        return self.output.output / template.folder(song=song.name, system=system), names
+
     def separate(self, song: SongInput, progress: SongProgress, started: float) -> SeparationReport:
         """Separate one song."""
-        directory = self.output.output / song.name
+        directory, names = self.place(song)
         limit = self.time.seconds(song.path, self.inputs.reading)
         budget = Budget(math.inf if limit is None else limit, started=started)
         events = self.predictor.stream_file(
@@ -101,6 +111,7 @@ class _Run:
             refine=self.time.refines,
             reading=self.inputs.reading,
             record=RecordRequest(song=song.name, settings=self.settings),
+            file_names=names,
         )
         report = progress.follow(song.name, events)
         if self.output.pictures:
@@ -113,6 +124,7 @@ def separate(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Audio files, or folders of songs.")],
     system: SystemOption,
     output: OutputOptions,
+    choice: ChoiceOptions,
     stems: StemOptions,
     limits: TimeOptions,
     engine: EngineOptions,
@@ -124,10 +136,12 @@ def separate(
         require_matplotlib()
     found: list[str] = []
     songs = find_songs(inputs, on_note=found.append)
-    own, folders = InputFiles(song.path for song in songs), OutputFolders()
+    _refuse_shared_names(songs, choice, output)
+    own, places = InputFiles(song.path for song in songs), OutputPlaces()
     own.refuse_as_outputs([output.report] if output.report else [])
-    predictor = engine.load(system.system)
-    run = _Run(predictor, output, reading, limits, stems, settings_of(limits, engine, reading))
+    predictor = engine.load(system.system, choice.names)
+    settings = settings_of(limits, engine, reading, choice)
+    run = _Run(predictor, output, choice, reading, limits, stems, settings)
     recipe = predictor.recipe(run.settings, stems.audio_format)
     start_seconds = time.monotonic() - began
     reports: list[SeparationReport] = []
@@ -136,25 +150,39 @@ def separate(
     with SongProgress(len(songs)) as progress:
         progress.notes((*found, *predictor.setup_notes))
         for song in songs:
-            directory = output.output / song.name
+            directory, names = run.place(song)
+            place = directory if names.record_file == RECORD_FILE else directory / names.record_file
             started = time.monotonic() - (0.0 if reports or failures else start_seconds)
             try:
                 refuse_own_folder(song.path, directory)
-                own.refuse_as_stems(directory, predictor.stems)
-                folders.refuse_taken(directory, song.name)
-                if output.skip_existing and is_separated_already(song.path, directory, recipe):
+                own.refuse_as_stems(directory, names.files.values())
+                places.refuse_taken(place, song.name)
+                if output.skip_existing and is_separated_already(song.path, directory, recipe, names):
                     n_skipped += 1
                     progress.skipped(song.name)
                 else:
                     reports.append(run.separate(song, progress, started))
                     progress.done(song.name, reports[-1])
-                folders.take(directory, song.name)
+                places.take(place, song.name)
             except MdxError as error:
                 failures.append((song, error))
                 progress.failed(song.name, error)
             failed = [{"song": song.name, "path": str(song.path), "error": str(error)} for song, error in failures]
             write_run_report(output.report, [report.as_json() for report in reports], failed)
     return _conclude(reports, failures, n_skipped)
+
+
+def _refuse_shared_names(songs: Sequence[SongInput], choice: ChoiceOptions, output: OutputOptions) -> None:
+    """Refuse a template by which songs would have common files.
+
+    Raises:
+        UnknownNameError: it is such a template.
+    """
+    templates = [choice.template_for(song.path) for song in songs]
+    if len(songs) > 1 and not all(template.has_song for template in templates):
+        raise UnknownNameError("several songs would have the same file names", hint="add {song} to --filename")
+    if output.pictures and not all(template.has_song_folders for template in templates):
+        raise UnknownNameError("pictures need a folder per song", hint="add {song}/ to --filename")
 
 
 def _conclude(reports: list[SeparationReport], failures: Failures, n_skipped: int) -> int:

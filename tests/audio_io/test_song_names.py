@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from my_submission.audio_io import InputFiles, OutputFolders, distinct_names, folder_name, song_name
+from my_submission.audio_io import InputFiles, OutputPlaces, distinct_names, folder_name, song_name
 from my_submission.errors import OutputError
 
 ODD = [
@@ -117,7 +117,7 @@ def test_an_input_is_known_whatever_it_is_called(tmp_path: Path, link: str, suff
 def test_two_names_of_one_folder_are_noticed(tmp_path: Path) -> None:
     (tmp_path / "Song").mkdir()
     (tmp_path / "song").symlink_to(tmp_path / "Song")  # as where a file system ignores case
-    folders = OutputFolders()
+    folders = OutputPlaces()
     folders.refuse_taken(tmp_path / "Song", "Song")
     folders.take(tmp_path / "Song", "Song")
     with pytest.raises(OutputError, match="'song' would replace the stems of 'Song'"):

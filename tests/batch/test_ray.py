@@ -157,7 +157,17 @@ def test_every_song_once_though_a_worker_and_the_driver_are_killed(
 def separated_alone(catalogue: Path, models: Path, tmp_path: Path, *names: str) -> Path:
     """Songs as one process of `separate` makes them, with as many threads as a worker has."""
     songs = [str(catalogue / f"{name}.wav") for name in names] or sorted(map(str, catalogue.glob("*.wav")))
-    command = [sys.executable, "-m", "my_submission", "separate", *songs, "-o", str(tmp_path / "alone")]
+    command = [
+        sys.executable,
+        "-m",
+        "my_submission",
+        "separate",
+        *songs,
+        "-o",
+        str(tmp_path / "alone"),
+        "--filename",
+        "{song}/{stem}",
+    ]
     command += ["--system", "starter", "--models-dir", str(models), "--device", "cpu", "--threads", "1"]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     subprocess.run(command, cwd=ROOT, env={**os.environ, **threads}, capture_output=True, check=False)

@@ -24,6 +24,7 @@ from my_submission.version import __version__
 from tests.model_makers import TINY_N_FFT, entry, write_manifest, write_torch
 
 ROOT = Path(__file__).resolve().parents[2]
+LAYOUT = ("--filename", "{song}/{stem}")
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def run(tiny_models: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., t
 
     def call(*arguments: object) -> tuple[int, str, str]:
         capfd.readouterr()
-        code = main(["separate", "--system", "starter", "--models-dir", str(tiny_models), *map(str, arguments)])
+        code = main(["separate", "-n", "starter", "--models-dir", str(tiny_models), *LAYOUT, *map(str, arguments)])
         out, err = capfd.readouterr()
         return code, out, err
 
@@ -437,7 +438,7 @@ def test_a_kill_in_the_middle_leaves_no_stem_and_the_next_run_cleans_up(tiny_mod
     assert list(out.glob(".*.part"))
     assert not list(out.glob("[!.]*"))
     write_song(song)
-    assert main(["separate", str(song), "-o", str(tmp_path / "out"), *where]) == 0
+    assert main(["separate", str(song), "-o", str(tmp_path / "out"), *where, *LAYOUT]) == 0
     assert stems_of(out) == SET
 
 

@@ -6,6 +6,7 @@ import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -73,7 +74,8 @@ def test_separate_writes_pictures_and_a_page_that_opens_anywhere(
     assert main(["separate", str(song), "-o", str(tmp_path / "out"), *options]) == 0
     folder = tmp_path / "out" / "a <song> & more"
     expected = {f"{name}.png" for name in ("mixture", *MUSIC_SOURCES)} | {"report.html", "separation.json"}
-    assert {path.name for path in folder.iterdir()} == expected | {f"{name}.wav" for name in MUSIC_SOURCES}
+    stems = [f"a <song> & more - {name}.wav" for name in MUSIC_SOURCES]
+    assert {path.name for path in folder.iterdir()} == expected | set(stems)
     for path in folder.glob("*.png"):
         assert Image.open(io.BytesIO(path.read_bytes())).size == (1320, 385)
     page = (folder / "report.html").read_text("utf-8")
@@ -81,7 +83,7 @@ def test_separate_writes_pictures_and_a_page_that_opens_anywhere(
     references.feed(page)
     pictures = [one for one in references.found if one.startswith("data:image/png;base64,")]
     assert len(pictures) == 5
-    assert [one for one in references.found if one not in pictures] == [f"{name}.wav" for name in MUSIC_SOURCES]
+    assert [one for one in references.found if one not in pictures] == [quote(stem) for stem in stems]
     assert "url(" not in page
     assert "a &lt;song&gt; &amp; more" in page
     assert re.search(r"mixture − Σ stems</dt><dd>−?\d+\.\d dB of the mixture", page)
