@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluator.errors import ScoresError
+from evaluator.errors import EvaluationError, ScoresError
+from terminal.extras import explained_absence
 
 _BATCH_NUMBERS = 1 << 22
 """Resampled values in memory at once."""
@@ -50,6 +51,7 @@ def refuse_long_bootstrap(n_songs: Collection[int], n_resamples: int) -> None:
         raise ScoresError(problem, hint=f"give --resamples {allowed}" if allowed else "compare fewer files at a time")
 
 
+@explained_absence(EvaluationError)
 def paired_bootstrap(
     first: Mapping[str, float],
     second: Mapping[str, float],
@@ -69,6 +71,7 @@ def paired_bootstrap(
         statistic: ``mean`` or ``median`` over songs.
 
     Raises:
+        EvaluationError: scipy is not installed.
         ScoresError: fewer than two songs in common.
         ValueError: another statistic, or a confidence outside (0, 1).
     """

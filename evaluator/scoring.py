@@ -26,6 +26,7 @@ from evaluator.errors import EvaluationError
 from evaluator.metrics import GlobalSdr, SiSdr
 from evaluator.pairs import StemPair
 from evaluator.targets import averaged_sources, scenarios
+from terminal.extras import explained_absence
 
 WHOLE_SONG_METRICS = ("mdx", "si-sdr")
 FRAMEWISE_METRICS = ("bsseval", "bsseval-sdr", "museval")
@@ -67,11 +68,12 @@ class SongScore:
     notes: tuple[str, ...] = ()
 
 
+@explained_absence(EvaluationError)
 def score_song(pair: StemPair, metric: str) -> SongScore:
     """Score one song.
 
     Raises:
-        EvaluationError: no such metric, or museval is not installed.
+        EvaluationError: no such metric, or a library that it needs is not installed.
         DatasetError: a file cannot be read to its end.
     """
     if metric in WHOLE_SONG_METRICS:

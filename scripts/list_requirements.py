@@ -1,6 +1,6 @@
-"""Print the project's requirements, one per line, for an environment that cannot install all of them.
+"""Print requirements of the project, one per line: those of its base, or of the submission, and of extras.
 
-Usage: list_requirements.py [EXTRA...] [--without NAME...]
+Usage: list_requirements.py [EXTRA...] [--submission] [--without NAME...]
 """
 
 from __future__ import annotations
@@ -27,16 +27,22 @@ def extra_lines(extras: list[str], groups: dict[str, list[str]]) -> Iterator[str
                 yield line
 
 
+def submission_lines() -> list[str]:
+    """Return the requirements of the challenge submission."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 def main() -> None:
-    """Print requirements.txt and the given extras, without excluded names."""
+    """Print the requirements of the base or the submission and of the given extras, without excluded names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("extras", nargs="*")
+    parser.add_argument("--submission", action="store_true", help="begin with requirements.txt instead of the base")
     parser.add_argument("--without", nargs="*", default=[], metavar="NAME")
     options = parser.parse_args()
-    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    base = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    lines = [line for line in base if line and not line.startswith("#")] + list(extra_lines(options.extras, groups))
-    for line in dict.fromkeys(lines):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    base = submission_lines() if options.submission else project["dependencies"]
+    for line in dict.fromkeys([*base, *extra_lines(options.extras, project["optional-dependencies"])]):
         name = _NAME.match(line)
         if name is None or name.group() not in options.without:
             print(line)

@@ -15,6 +15,7 @@ import psutil
 from my_submission.batch.scheduling import PoolEvent, StartRefused, TaskRaised, TaskReturned, WorkerLost, WorkerReady
 from my_submission.errors import MdxError
 from terminal import process
+from terminal.extras import command_for
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -225,7 +226,7 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise MdxError("Ray is not installed", hint="pip install 'mdx-submission[batch]'") from error
+        raise MdxError("Ray is not installed", hint=command_for("ray")) from error
     return ray
 
 

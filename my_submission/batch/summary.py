@@ -9,6 +9,7 @@ from typing import Any
 from my_submission.batch.outcomes import SongOutcome
 from my_submission.batch.remote_paths import RemotePath
 from my_submission.errors import MdxError
+from terminal.extras import command_for
 from terminal.names import storable
 
 SUMMARY_FILE = "summary.parquet"
@@ -42,7 +43,7 @@ def import_pyarrow() -> tuple[Any, Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise MdxError("pyarrow is not installed", hint="pip install 'mdx-submission[batch]'") from error
+        raise MdxError("pyarrow is not installed", hint=command_for("pyarrow")) from error
     return pyarrow, parquet
 
 

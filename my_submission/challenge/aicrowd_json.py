@@ -10,8 +10,9 @@ from typing import Any
 
 from my_submission.challenge.configuration import SubmissionConfiguration
 from my_submission.challenge.tracks import Track
-from my_submission.errors import InputError
+from my_submission.errors import InputError, MdxError
 from terminal.documents import DocumentError, read_json
+from terminal.extras import explained_absence
 
 FILE_NAME = "aicrowd.json"
 
@@ -57,6 +58,7 @@ def read_aicrowd_json(path: Path) -> dict[str, Any]:
     return document
 
 
+@explained_absence(MdxError)
 def find_schema_faults(document: dict[str, Any], track: Track) -> list[str]:
     """Return one clause per violation of the track's schema."""
     from jsonschema import Draft202012Validator

@@ -30,7 +30,8 @@ from my_submission.doctor import (
     version_findings,
 )
 from my_submission.doctor.differences import ALIKE_DB, worst_decibels
-from my_submission.engines.provider_probe import ProviderState, installed_runtimes, probe_providers
+from my_submission.engines.provider_probe import ProviderState, probe_providers
+from my_submission.engines.runtimes import installed_runtimes
 from my_submission.errors import MdxError
 from my_submission.submission.findings import Finding, fault
 from my_submission.systems import SYSTEMS, find_system

@@ -11,6 +11,7 @@ import psutil
 from my_submission.engines.devices import cuda_devices
 from my_submission.engines.processors import available_cpus
 from my_submission.engines.provider_probe import ProviderState
+from my_submission.engines.runtimes import runtime_state
 from my_submission.submission.findings import Finding, fact, fault, warning
 
 
@@ -54,15 +55,13 @@ def runtime_findings(
     Args:
         machine: an unusable CUDA provider is a warning only on a machine with a GPU.
     """
-    named = ", ".join(f"{name} {version}" for name, version in runtimes.items())
-    if len(runtimes) > 1:
-        names = " ".join(runtimes)
-        text = f"{named} are installed at once; they share a folder, and the last one overwrote the others"
-        yield fault("onnxruntime", text, f"pip uninstall -y {names} && pip install onnxruntime-gpu")
-    elif not runtimes:
-        yield fault("onnxruntime", "it is not installed", "pip install onnxruntime-gpu")
+    runtime = runtime_state(runtimes, machine.n_gpus)
+    if runtime.is_broken:
+        yield fault("onnxruntime", runtime.problem, runtime.cure)
+    elif runtime.problem:
+        yield warning("onnxruntime", runtime.problem, runtime.cure)
     else:
-        yield fact("onnxruntime", named)
+        yield fact("onnxruntime", str(runtime))
     for state in providers:
         if state.is_usable:
             yield fact("provider", f"{state.name}: works")

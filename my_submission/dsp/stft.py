@@ -13,8 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
+from my_submission.dsp.fourier import irfft, rfft
 from my_submission.geometry import StftGeometry
 from my_submission.stems import Waveform
 
@@ -169,7 +169,7 @@ def _spectrum_blocks(row: Samples, geometry: StftGeometry) -> Iterator[tuple[sli
     framed = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[:: geometry.hop]
     for place in _blocks(len(framed), n_fft):
         block = framed[place] * hann_window(n_fft)
-        yield place, fft.rfft(block, axis=-1, overwrite_x=True)[:, : geometry.kept_bins]
+        yield place, rfft(block)[:, : geometry.kept_bins]
 
 
 def _invert(block_of: Callable[[slice], Spectrogram], geometry: StftGeometry, out: Samples) -> None:
@@ -178,7 +178,7 @@ def _invert(block_of: Callable[[slice], Spectrogram], geometry: StftGeometry, ou
     frames = len(out) // hop + 1
     summed = np.zeros(len(out) + n_fft + hop, dtype=np.float32)
     for place in _blocks(frames, n_fft):
-        block = fft.irfft(block_of(place), n=n_fft, axis=-1) * hann_window(n_fft)
+        block = irfft(block_of(place), n_fft) * hann_window(n_fft)
         _overlap_add(block, summed[place.start * hop :], hop)
     np.multiply(summed[half : half + len(out)], _inverse_envelope(n_fft, hop, frames), out=out)
 

@@ -18,6 +18,7 @@ from my_submission.engines.cuda_libraries import load_cuda_libraries
 from my_submission.engines.device_memory import is_memory_released
 from my_submission.engines.devices import Device, explained
 from my_submission.engines.processors import available_cpus
+from my_submission.engines.runtimes import import_onnxruntime, runtime_state
 from my_submission.errors import DeviceError, DeviceMemoryError, MdxError, WeightsError
 from my_submission.graphs.half_precision import half_precision
 from my_submission.graphs.tfc_tdf_walk import load_model
@@ -75,8 +76,7 @@ class OnnxGraph:
         precision: Precision = "fp32",
         model: bytes | None = None,
     ) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         check_graph_file(path)
         self.path = path
         self.device = device
@@ -314,8 +314,8 @@ def cuda_options(device: Device, *, has_tf32: bool) -> dict[str, str]:
 
 
 def _refused(device: Device, reason: str) -> DeviceError:
+    state = runtime_state()
+    needed = f"{state.problem}: {state.cure}" if state.problem else "install the CUDA and cuDNN libraries that it needs"
     return DeviceError(
-        f"onnxruntime does not give {device} ({' '.join(reason.split())})",
-        hint="install onnxruntime-gpu alone (not onnxruntime beside it) with matching CUDA and cuDNN libraries, "
-        "or use --device cpu",
+        f"{state} does not give {device} ({' '.join(reason.split())})", hint=f"{needed}; or use --device cpu"
     )

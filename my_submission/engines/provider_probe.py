@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 
 from my_submission.engines.cuda_libraries import load_cuda_libraries
 
@@ -31,7 +30,6 @@ PROBE_GRAPH = base64.b64decode(
 EXPECTED_PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider")
 """Providers that this package uses; reported even if onnxruntime was built without them."""
 
-_DISTRIBUTION = re.compile(r"(onnxruntime|ort)([-_].*)?", re.IGNORECASE)
 _LIBRARY = re.compile(r"Failed to load library \S*?([^/\s]+) with error: (.+)")
 _NOISE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -53,16 +51,6 @@ class ProviderState:
     hint: str = ""
 
 
-def installed_runtimes() -> dict[str, str]:
-    """Return installed distributions of the module ``onnxruntime`` and their versions; several overwrite each other."""
-    found = {}
-    for distribution in metadata.distributions():
-        name = distribution.metadata["Name"] or ""
-        if _DISTRIBUTION.fullmatch(name) and _brings_onnxruntime(distribution):
-            found[name] = distribution.version
-    return dict(sorted(found.items()))
-
-
 def probe_providers(run: Callable[[str], subprocess.CompletedProcess[str]] | None = None) -> list[ProviderState]:
     """Test every provider, each in a process of its own.
 
@@ -74,7 +62,8 @@ def probe_providers(run: Callable[[str], subprocess.CompletedProcess[str]] | Non
     answer = _answer(first)
     if answer is None:
         reason = _last_line(first.stderr) or f"exit code {first.returncode}"
-        return [ProviderState("CPU", False, f"onnxruntime cannot be used: {reason}", "install onnxruntime-gpu anew")]
+        cure = "pip install --force-reinstall --no-deps onnxruntime"
+        return [ProviderState("CPU", False, f"onnxruntime cannot be used: {reason}", cure)]
     built_in = list(answer["available"])
     states = [ProviderState("CPU", True)]
     for name in dict.fromkeys((*EXPECTED_PROVIDERS, *built_in)):
@@ -103,10 +92,6 @@ def _state(name: str, done: subprocess.CompletedProcess[str]) -> ProviderState:
         return ProviderState(short, False, f"{missing.group(1)} needs {library}, which cannot be loaded", hint)
     reason = _last_line(output) if answer is None else "its session ran on the CPU without an error message"
     return ProviderState(short, False, reason or f"exit code {done.returncode}", "use the CPU, or see the message")
-
-
-def _brings_onnxruntime(distribution: metadata.Distribution) -> bool:
-    return any(file.parts[:1] == ("onnxruntime",) for file in distribution.files or ())
 
 
 def _run_probe(name: str) -> subprocess.CompletedProcess[str]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from my_submission.engines.base import Batch
 from my_submission.engines.devices import Device, explained
 from my_submission.engines.onnx_engine import open_session, run_options
+from my_submission.engines.runtimes import import_onnxruntime
 from my_submission.graphs.subgraph import OUTPUT, Array, Subgraph
 from my_submission.weights import map_tensors
 
@@ -31,8 +32,7 @@ class SubgraphEngine:
     """
 
     def __init__(self, subgraph: Subgraph, where: Path, *, threads: int) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         self._runtime = onnxruntime
         self._fed = subgraph.fed
         self._session = open_session(

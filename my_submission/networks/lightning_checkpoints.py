@@ -17,6 +17,7 @@ from my_submission.errors import MdxError, WeightsError
 from my_submission.networks.state_dict import load_state_dict
 from my_submission.stems import AIMLESS_CINEMA_SOURCES, DEMUCS_SOURCES, canonical_source
 from terminal.documents import DocumentError, checked_values, decoded, read_bounded
+from terminal.extras import command_for
 
 CLASSES = {
     "torchaudio.models.HDemucs": "hybrid-demucs",
@@ -155,7 +156,7 @@ def _parsed(path: Path) -> Any:
     try:
         import yaml
     except ImportError as error:
-        raise MdxError("reading it needs PyYAML", where=path, hint="pip install pyyaml") from error
+        raise MdxError("reading it needs PyYAML", where=path, hint=command_for("yaml")) from error
     try:
         return checked_values(yaml.safe_load(decoded(read_bounded(path, max_bytes=_MAX_SETTINGS_BYTES))))
     except (OSError, DocumentError, yaml.YAMLError, *_BROKEN_SCALARS) as error:

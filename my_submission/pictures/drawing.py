@@ -13,6 +13,7 @@ from my_submission.dsp.log_spectrogram import FLOOR_DB
 from my_submission.dsp.overview import Overview
 from my_submission.errors import MdxError
 from my_submission.pictures.look import CUTOFF, INK, LINE, PAPER, SOFT, SPECTROGRAM_MAP
+from terminal.extras import command_for
 from terminal.names import shown
 
 FrequencyAxis = Literal["log", "linear"]
@@ -36,9 +37,10 @@ _drawing = threading.Lock()
 
 
 def require_matplotlib() -> None:
-    """Raise MdxError if matplotlib is not installed; called before any work begins."""
-    if find_spec("matplotlib") is None:
-        raise MdxError("pictures need matplotlib", hint="run pip install -e '.[plot]'")
+    """Raise MdxError if a library of pictures is not installed; called before any work begins."""
+    missing = [library for library in ("matplotlib", "scipy") if find_spec(library) is None]
+    if missing:
+        raise MdxError(f"pictures need {' and '.join(missing)}", hint=f"run {command_for('matplotlib')}")
 
 
 def draw_track(

@@ -10,13 +10,14 @@ from typing import Any, cast
 from my_submission.engines import Device, resolve_device
 from my_submission.engines.device_memory import memory_reader
 from my_submission.engines.processors import thread_count
-from my_submission.errors import DeviceError, UnknownNameError
+from my_submission.errors import DeviceError, MdxError, UnknownNameError
 from my_submission.mechanisms import Precision, RunOptions, Runtime
 from my_submission.planning import Calibration
 from my_submission.predictor.core import Predictor
 from my_submission.predictor.memory import within_device, within_memory
 from my_submission.systems import DEFAULT_SYSTEM, SystemRecipe, find_system, for_stems, load_system
 from my_submission.weights import ModelsFolder
+from terminal.extras import explained_absence
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 RUNTIMES = ("auto", "onnx", "torch")
 
 
+@explained_absence(MdxError)
 def load(
     system: str = DEFAULT_SYSTEM,
     *,
@@ -43,7 +45,7 @@ def load(
         system: a name that ``python -m my_submission systems`` lists.
         stems: stems to write, such as "vocals" or "instrumental" (the mixture minus the vocals); default: all sources.
             Work that they do not need is left out.
-        models_dir: a folder with a ``manifest.json``; default: ``models`` of this checkout.
+        models_dir: a folder with a ``manifest.json``; default: the one that comes with the program.
         device: "auto", "cpu", "cuda" or "cuda:N"; a GPU that is named is used or refused.
         precision: "auto", "fp32", "bf16" or "fp16"; half precision runs every network in torch.
         runtime: "auto", "onnx" or "torch", for spectral networks.
@@ -57,7 +59,8 @@ def load(
         UnknownNameError: there is no such system, stem, device or precision.
         WeightsError: an artefact is missing or damaged; the message says how to get it.
         DeviceError: the device is not available.
-        MdxError: the system cannot work within ``max_memory_bytes``.
+        MdxError: the system cannot work within ``max_memory_bytes``, or needs a library of an extra that is not
+            installed.
     """
     if precision not in PRECISIONS:
         raise UnknownNameError(f"there is no precision {precision!r}", hint=f"use {', '.join(PRECISIONS)}")

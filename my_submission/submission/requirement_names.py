@@ -13,6 +13,9 @@ from my_submission.errors import InputError
 CONSTRAINTS_NAME = "constraints.txt"
 """File of the versions that the tests ran with; a packed requirements.txt refers to it."""
 
+ALTERNATIVES = {"onnxruntime": frozenset({"onnxruntime", "onnxruntime-gpu"})}
+"""Library to the distributions that bring it. A submission requires the build for GPUs, and others may be installed."""
+
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=\S+)?")
 
@@ -65,8 +68,12 @@ def debian_packages(path: Path) -> list[str]:
 
 
 def distributions_of(library: str) -> set[str]:
-    """Return the canonical names of the installed distributions with a library; the library's own name without one."""
-    return {canonical(name) for name in _installed_distributions().get(library, [library])}
+    """Return the canonical names of the distributions with a library: the installed ones and their alternatives.
+
+    A library that is not installed counts as one of its own name.
+    """
+    installed = {canonical(name) for name in _installed_distributions().get(library, [library])}
+    return installed | ALTERNATIVES.get(library, frozenset())
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ from my_submission.webapp.app import open_app
 from my_submission.webapp.hosts import HostRule
 from my_submission.webapp.job_queue import LoadPredictor
 from my_submission.webapp.settings import PageSettings
+from terminal.extras import command_for
 
 SCRIPT = Path(__file__).with_name("page.py")
 MAX_MESSAGE_MIB = 16
@@ -31,7 +32,7 @@ def serve(settings: PageSettings, load: LoadPredictor) -> None:
         SystemExit: the port cannot be used.
     """
     if find_spec("streamlit") is None:
-        raise MdxError("the page needs Streamlit", hint="run pip install -e '.[web]'")
+        raise MdxError("the page needs Streamlit", hint=f"run {command_for('streamlit')}")
     require_matplotlib()
     from my_submission.webapp.routes import routes
 
@@ -40,7 +41,7 @@ def serve(settings: PageSettings, load: LoadPredictor) -> None:
     except ImportError as error:
         raise MdxError(
             f"this version of Streamlit is not supported ({error})",
-            hint="run pip install -U -e '.[web]'",
+            hint=f"run {command_for('streamlit')} -U",
         ) from error
     current_app = open_app(settings, load)
     threading.Thread(target=_warm_up, daemon=True).start()

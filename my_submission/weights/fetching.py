@@ -75,7 +75,7 @@ def fetch(
     artefacts is downloaded once. Other processes that fetch into the same folder wait.
 
     Args:
-        models_folder: destination.
+        models_folder: names the artefacts; its ``fetched`` is the destination.
         names: artefacts to fetch, in this order.
         from_path: the only source: the file itself, a .zip archive, or a folder with the files or archives under the
             manifest's or the published names.
@@ -98,13 +98,14 @@ def fetch(
         raise ValueError("give either from_path or mirror, not both")
     wanted = [models_folder.artefact(name) for name in dict.fromkeys(names)]
     _refuse_single_file_for_several(wanted, from_path, mirror)
-    directory = models_folder.directory
+    directory = models_folder.fetched
     results = []
     with exclusive(directory / _LOCK_NAME), closing(ArchiveStore(directory, timeout_seconds)) as archives:
         for artefact in wanted:
-            target = directory / artefact.path
+            target = models_folder.path(artefact.name)
             source = None
             if not _is_in_place(artefact, target):
+                target = models_folder.target(artefact.name)
                 candidates = _sources_of(artefact, from_path, mirror, archives)
                 if not candidates:
                     raise WeightsError(
@@ -191,7 +192,7 @@ class _Placement:
 
     def place(self, candidates: list[ArtefactSource]) -> str:
         """Try the sources in turn; return the label of the one that succeeded."""
-        target = self.models_folder.directory / self.artefact.path
+        target = self.models_folder.target(self.artefact.name)
         staging = target.with_name(f".{target.name}.staged")
         failures: list[WeightsError] = []
         try:
@@ -244,7 +245,7 @@ class _Placement:
         try:
             candidate.stage_beside(self.artefact, location, arriving, n_bytes=n_bytes)
             folder = self.models_folder
-            refuse_clash(self.artefact, folder.artefacts, folder.directory, location, arriving)
+            refuse_clash(self.artefact, folder.artefacts, folder.fetched, location, arriving)
             staged.parent.mkdir(parents=True, exist_ok=True)
             arriving.replace(staged)
         finally:
@@ -269,10 +270,7 @@ def _shown(where: str | None, staging: Path, label: str) -> str:
 
 
 def _failure(artefact: Artefact, target: Path, failures: list[WeightsError]) -> WeightsError:
-    hint = (
-        f"try again later, or use another source: "
-        f"python -m my_submission fetch {artefact.name} --from FILE_OR_ZIP_OR_FOLDER_OR_URL"
-    )
+    hint = f"try again later, or use another source: mdx fetch {artefact.name} --from FILE_OR_ZIP_OR_FOLDER_OR_URL"
     if len(failures) == 1:
         (only,) = failures
         return WeightsError(

@@ -13,19 +13,22 @@ from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.weights.companions import companions_of, find_missing
 from my_submission.weights.content import find_damage, has_known_digest, is_lfs_pointer
 from my_submission.weights.manifest import MANIFEST_NAME, Artefact, read_manifest
+from my_submission.weights.places import DEFAULT_MODELS_DIR, fetched_folder, is_installed
 from my_submission.weights.tensors import check_checksums
+
+__all__ = ["DEFAULT_MODELS_DIR", "ModelsFolder"]
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MODELS_DIR = Path(__file__).resolve().parents[2] / "models"
-"""The models folder of this checkout, used where no other is given."""
-
 
 class ModelsFolder:
-    """A folder with a ``manifest.json``, read once.
+    """A folder with a ``manifest.json``, read once, and the folder that its artefacts are fetched into.
+
+    The two are the same, except for the default folder of an installed package: nothing is written there, and
+    artefacts that are not in it are looked for in the folder of fetched weights (:mod:`my_submission.weights.places`).
 
     Args:
-        directory: any folder with a manifest; this checkout's when not given.
+        directory: any folder with a manifest; the one that comes with the program when not given.
 
     Raises:
         WeightsError: the manifest is missing or invalid.
@@ -33,6 +36,8 @@ class ModelsFolder:
 
     def __init__(self, directory: str | PathLike[str] | None = None) -> None:
         self.directory = DEFAULT_MODELS_DIR if directory is None else Path(directory)
+        self.is_default = self.directory.resolve() == DEFAULT_MODELS_DIR
+        self.fetched = fetched_folder(DEFAULT_MODELS_DIR) if self.is_default else self.directory
         self.artefacts = read_manifest(self.directory)
         self._by_name = {artefact.name: artefact for artefact in self.artefacts}
 
@@ -53,8 +58,15 @@ class ModelsFolder:
         )
 
     def path(self, name: str) -> Path:
-        """Return the path of the artefact, present or not."""
-        return self.directory / self.artefact(name).path
+        """Return the path of the artefact: in this folder, else among the fetched ones, present or not."""
+        own, fetched = self.directory / self.artefact(name).path, self.target(name)
+        if fetched == own or (own.is_file() and not is_lfs_pointer(own)):
+            return own
+        return own if own.is_file() and not fetched.is_file() else fetched
+
+    def target(self, name: str) -> Path:
+        """Return the path that the artefact is fetched to."""
+        return self.fetched / self.artefact(name).path
 
     def is_present(self, name: str) -> bool:
         """Return whether the file exists and is no Git LFS pointer; its content is not checked."""
@@ -77,7 +89,7 @@ class ModelsFolder:
             WeightsError: the file is missing, a Git LFS pointer, truncated, or a different file.
         """
         artefact = self.artefact(name)
-        path = self.directory / artefact.path
+        path = self.path(name)
         if not path.is_file():
             raise WeightsError(f"the weights of {name} are not there", where=path, hint=self.hint(name))
         if is_lfs_pointer(path):
@@ -101,10 +113,12 @@ class ModelsFolder:
         return path
 
     def hint(self, name: str) -> str:
-        """Return the commands that fetch an artefact, as a clause for an error message."""
-        is_default = self.directory.resolve() == DEFAULT_MODELS_DIR
-        elsewhere = "" if is_default else f" --models-dir {shlex.quote(str(self.directory))}"
-        command = f"python -m my_submission fetch {name}{elsewhere}"
-        if not self.artefact(name).sources:
+        """Return the commands that bring an artefact, as a clause for an error message."""
+        artefact = self.artefact(name)
+        if self.is_default and is_installed(DEFAULT_MODELS_DIR) and (self.directory / artefact.path).is_file():
+            return "install the package again: pip install --force-reinstall --no-deps mdx-submission"
+        elsewhere = "" if self.is_default else f" --models-dir {shlex.quote(str(self.directory))}"
+        command = f"mdx fetch {name}{elsewhere}"
+        if not artefact.sources:
             return f"run {command} --from FILE_OR_ZIP_OR_FOLDER with a copy of your own"
         return f"run {command} (offline: {command} --from FILE_OR_ZIP_OR_FOLDER)"

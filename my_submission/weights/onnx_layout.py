@@ -193,7 +193,7 @@ def check_graph_file(path: Path) -> None:
             raise WeightsError(
                 f"its weights are in {location!r} beside it, which {found}",
                 where=path,
-                hint="fetch both with: python -m my_submission fetch NAME --from FOLDER, or export into one file",
+                hint="fetch both with: mdx fetch NAME --from FOLDER, or export into one file",
             )
 
 

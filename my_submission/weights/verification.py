@@ -54,7 +54,7 @@ def verify(
     """
     chosen = [artefact.name for artefact in models_folder.artefacts] if names is None else list(names)
     artefacts = [models_folder.artefact(name) for name in chosen]
-    return [_verify_one(artefact, models_folder.directory / artefact.path, graph_check) for artefact in artefacts]
+    return [_verify_one(artefact, models_folder.path(artefact.name), graph_check) for artefact in artefacts]
 
 
 def _verify_one(artefact: Artefact, path: Path, graph_check: GraphCheck | None) -> VerifyResult:

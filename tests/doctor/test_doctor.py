@@ -27,9 +27,9 @@ from my_submission.doctor.trial import chunk_samples, long_song_seconds, measure
 from my_submission.engines.provider_probe import (
     PROBE_GRAPH,
     ProviderState,
-    installed_runtimes,
     probe_providers,
 )
+from my_submission.engines.runtimes import installed_runtimes, runtime_state
 from my_submission.errors import MdxError
 from tests.rigs import CHUNKING, two_branches
 
@@ -117,8 +117,9 @@ def test_two_runtimes_at_once_are_a_fault_with_a_hint(tmp_path: Path, monkeypatc
     runtimes = installed_runtimes()
     assert runtimes == {"onnxruntime": "1.20.0", "onnxruntime_gpu": "1.21.0"}
     [fault] = [f for f in runtime_findings(runtimes, [], CPU_ONLY) if f.severity == "fault"]
-    assert "installed at once" in fault.text
-    assert fault.hint == "pip uninstall -y onnxruntime onnxruntime_gpu && pip install onnxruntime-gpu"
+    assert "are both installed" in fault.text
+    assert fault.hint == "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime"
+    assert runtime_state(runtimes, 1).cure.endswith("&& pip install onnxruntime-gpu"), "this machine has a GPU"
 
 
 def test_a_forecast_is_cost_times_length_against_the_planned_limit() -> None:

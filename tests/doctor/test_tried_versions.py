@@ -45,7 +45,7 @@ def project() -> dict[str, object]:
 def requirements() -> list[str]:
     lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
     extras: dict[str, list[str]] = project()["optional-dependencies"]  # type: ignore[assignment]
-    found = [line for line in lines if line and not line.startswith("#")]
+    found = [line for line in lines if line and not line.startswith("#")] + list(project()["dependencies"])
     found += [line for group in extras.values() for line in group if not line.startswith("mdx-submission")]
     return sorted(set(found))
 
@@ -131,13 +131,24 @@ def test_new_versions_are_written_and_those_of_absent_pythons_stay(constraints: 
     assert read_tried_versions(constraints).packages == {**expected, "torch": {"3.11": "2.13.0"}}
 
 
-def test_requirements_without_a_library(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "scripts/list_requirements.py"), "test", "--without", "torch", "librosa"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    names = [re.split(r"[=<>\[]", line)[0] for line in listed]
-    assert {"numpy", "av", "streamlit", "ray", "pytest"} <= set(names)
-    assert not {"torch", "librosa", "lightning", "mdx-submission"} & set(names)
+def listed(*arguments: str) -> set[str]:
+    command = [sys.executable, str(ROOT / "scripts/list_requirements.py"), *arguments]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    names = [re.split(r"[=<>\[]", line)[0] for line in lines]
     assert len(set(names)) == len(names)
+    return set(names)
+
+
+def test_requirements_of_the_tests_without_torch() -> None:
+    names = listed("test")
+    assert {"onnxruntime", "numpy", "av", "streamlit", "ray", "pytest"} <= names
+    assert not {"onnxruntime-gpu", "torch", "librosa", "lightning", "mdx-submission"} & names
+
+
+def test_requirements_of_the_submission_without_a_library() -> None:
+    names = listed("dev", "--submission", "--without", "torch", "librosa")
+    assert {"onnxruntime-gpu", "musdb", "lightning", "mypy"} <= names
+    assert not {"onnxruntime", "torch", "librosa", "mdx-submission"} & names
 
 
 LEFT_OUT = """

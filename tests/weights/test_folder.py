@@ -17,11 +17,14 @@ from my_submission.weights import (
     ArtefactGeometry,
     ModelsFolder,
     describe_artefact,
+    fetch,
     folder,
     is_lfs_pointer,
+    places,
     record_artefacts,
     refresh_manifest,
     sha256_of,
+    verify,
 )
 from tests.weights_fixtures import CONTENT, POINTER, entry, folder_with, write_manifest
 
@@ -46,7 +49,7 @@ def test_a_missing_file_names_the_command_that_brings_it(tmp_path: Path) -> None
     assert not models.is_present("mine/bass")
     with pytest.raises(WeightsError) as caught:
         models.require("mine/bass")
-    assert "python -m my_submission fetch mine/bass --models-dir '" in str(caught.value)
+    assert "mdx fetch mine/bass --models-dir '" in str(caught.value)
     assert "--from FILE_OR_ZIP_OR_FOLDER" in str(caught.value)
     assert caught.value.where == str(tmp_path / "my models/mine/bass.onnx")
 
@@ -56,6 +59,41 @@ def test_the_default_folder_needs_no_option(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     write_manifest(tmp_path, entry())
     assert "--models-dir" not in ModelsFolder(".").hint("mine/bass")
+
+
+def test_weights_of_an_installed_package_are_fetched_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package, data = tmp_path / "site-packages/models", tmp_path / "data"
+    monkeypatch.setattr(folder, "DEFAULT_MODELS_DIR", package)
+    monkeypatch.setattr(places, "_IN_PACKAGE", package)
+    monkeypatch.setattr(places, "data_folder", lambda: data)
+    monkeypatch.delenv(places.WEIGHTS_VARIABLE, raising=False)
+    shipped, other = entry(name="mine/bass"), entry(name="mine/drums", path="mine/drums.onnx")
+    write_manifest(package, shipped, other)
+    source = tmp_path / "bass.onnx"
+    source.write_bytes(CONTENT)
+
+    assert ModelsFolder().path("mine/bass") == data / "weights/mine/bass.onnx"
+    (result,) = fetch(ModelsFolder(), ["mine/bass"], from_path=source)
+    assert result.path == data / "weights/mine/bass.onnx"
+    assert ModelsFolder().require("mine/bass") == result.path
+    assert [each.status for each in verify(ModelsFolder())] == ["ok", "missing"]
+    assert sorted(path.name for path in package.rglob("*")) == ["manifest.json"], "nothing is written to the package"
+    assert "--models-dir" not in ModelsFolder().hint("mine/drums")
+
+    (package / "mine").mkdir()
+    (package / "mine/bass.onnx").write_bytes(CONTENT)
+    assert ModelsFolder().require("mine/bass") == package / "mine/bass.onnx", "the shipped file comes first"
+    assert "pip install --force-reinstall" in ModelsFolder().hint("mine/bass")
+
+    monkeypatch.setenv(places.WEIGHTS_VARIABLE, str(tmp_path / "named"))
+    assert ModelsFolder().path("mine/drums") == tmp_path / "named/mine/drums.onnx"
+    assert ModelsFolder(tmp_path / "site-packages/models").path("mine/drums") == ModelsFolder().path("mine/drums")
+
+
+def test_another_models_folder_holds_its_fetched_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(places.WEIGHTS_VARIABLE, str(tmp_path / "named"))
+    models = ModelsFolder(write_manifest(tmp_path / "models", entry()))
+    assert models.path("mine/bass") == models.target("mine/bass") == tmp_path / "models/mine/bass.onnx"
 
 
 def test_a_file_without_address_asks_for_a_copy(tmp_path: Path) -> None:
