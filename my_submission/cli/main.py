@@ -17,6 +17,7 @@ from my_submission.cli.usage import usage_lines
 from my_submission.errors import MdxError, UnknownNameError
 from my_submission.version import __version__
 from terminal import process
+from terminal.extras import explained_absence
 from terminal.lines import complain, log_to_stderr
 from terminal.program import CONSOLE_SCRIPT, program_name
 
@@ -102,7 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        read = _read(words)
+        with explained_absence(MdxError):
+            read = _read(words)
     except SystemExit as stop:  # completion of a shell has been answered
         return int(stop.code or 0)
     except typer.TyperException as error:
@@ -110,6 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in usage_lines(error, " ".join([program_name(), *chosen])):
             complain(line)
         return EXIT_USAGE
+    except MdxError as error:
+        complain(f"error: {error}")
+        return EXIT_FAILED
     return read if isinstance(read, int) else _run(read)
 
 
@@ -123,7 +128,8 @@ def _run(call: Call) -> int:
     log_to_stderr(logging.INFO if call.messages.verbose else logging.WARNING)
     try:
         process.end_in_order()
-        return call.run()
+        with explained_absence(MdxError):
+            return call.run()
     except UnknownNameError as error:
         complain(f"error: {error}")
         return EXIT_USAGE

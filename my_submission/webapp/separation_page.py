@@ -21,6 +21,7 @@ from my_submission.webapp.markdown import plain
 from my_submission.webapp.routes import FORMATS
 from my_submission.webapp.session_uploads import taken
 from terminal.names import shown
+from terminal.program import program_name
 
 POLL_SECONDS = 0.5
 
@@ -129,7 +130,7 @@ def _choose_system() -> SeparationRequest | None:
     st.caption(f"Licence: {system.licence}")
     problems = []
     if system.name not in ready:
-        problems.append(f"The weights are missing. Run on the server: `python -m my_submission fetch {system.name}`")
+        problems.append(f"The weights are missing. Run on the server: `{program_name()} fetch {system.name}`")
     if not stems:
         problems.append("Choose at least one stem.")
     for problem in problems:

@@ -29,6 +29,7 @@ from my_submission.weights.download import DEFAULT_TIMEOUT_SECONDS, FetchProgres
 from my_submission.weights.folder import ModelsFolder
 from my_submission.weights.manifest import Artefact, is_archive, url_file_name
 from my_submission.weights.tensors import check_checksums
+from terminal.program import program_name
 
 logger = logging.getLogger(__name__)
 
@@ -270,7 +271,8 @@ def _shown(where: str | None, staging: Path, label: str) -> str:
 
 
 def _failure(artefact: Artefact, target: Path, failures: list[WeightsError]) -> WeightsError:
-    hint = f"try again later, or use another source: mdx fetch {artefact.name} --from FILE_OR_ZIP_OR_FOLDER_OR_URL"
+    command = f"{program_name()} fetch {artefact.name} --from FILE_OR_ZIP_OR_FOLDER_OR_URL"
+    hint = f"try again later, or use another source: {command}"
     if len(failures) == 1:
         (only,) = failures
         return WeightsError(

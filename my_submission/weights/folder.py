@@ -15,6 +15,7 @@ from my_submission.weights.content import find_damage, has_known_digest, is_lfs_
 from my_submission.weights.manifest import MANIFEST_NAME, Artefact, read_manifest
 from my_submission.weights.places import DEFAULT_MODELS_DIR, fetched_folder, is_installed
 from my_submission.weights.tensors import check_checksums
+from terminal.program import program_name
 
 __all__ = ["DEFAULT_MODELS_DIR", "ModelsFolder"]
 
@@ -118,7 +119,7 @@ class ModelsFolder:
         if self.is_default and is_installed(DEFAULT_MODELS_DIR) and (self.directory / artefact.path).is_file():
             return "install the package again: pip install --force-reinstall --no-deps mdx-submission"
         elsewhere = "" if self.is_default else f" --models-dir {shlex.quote(str(self.directory))}"
-        command = f"mdx fetch {name}{elsewhere}"
+        command = f"{program_name()} fetch {name}{elsewhere}"
         if not artefact.sources:
             return f"run {command} --from FILE_OR_ZIP_OR_FOLDER with a copy of your own"
         return f"run {command} (offline: {command} --from FILE_OR_ZIP_OR_FOLDER)"

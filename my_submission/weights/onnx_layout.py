@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from my_submission.errors import WeightsError
+from terminal.program import program_name
 
 _MAX_MESSAGES = 200_000
 """Limit on nodes, attributes and tensors: half a second of reading. Published graphs have some thousands."""
@@ -193,7 +194,7 @@ def check_graph_file(path: Path) -> None:
             raise WeightsError(
                 f"its weights are in {location!r} beside it, which {found}",
                 where=path,
-                hint="fetch both with: mdx fetch NAME --from FOLDER, or export into one file",
+                hint=f"fetch both with: {program_name()} fetch NAME --from FOLDER, or export into one file",
             )
 
 

@@ -49,7 +49,7 @@ def test_a_missing_file_names_the_command_that_brings_it(tmp_path: Path) -> None
     assert not models.is_present("mine/bass")
     with pytest.raises(WeightsError) as caught:
         models.require("mine/bass")
-    assert "mdx fetch mine/bass --models-dir '" in str(caught.value)
+    assert "python -m my_submission fetch mine/bass --models-dir '" in str(caught.value)
     assert "--from FILE_OR_ZIP_OR_FOLDER" in str(caught.value)
     assert caught.value.where == str(tmp_path / "my models/mine/bass.onnx")
 
