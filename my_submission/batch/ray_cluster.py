@@ -226,7 +226,7 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise MdxError("Ray is not installed", hint=command_for("ray")) from error
+        raise MdxError("Ray is not installed", hint=f"run {command_for('ray')}") from error
     return ray
 
 

@@ -43,7 +43,7 @@ def import_pyarrow() -> tuple[Any, Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise MdxError("pyarrow is not installed", hint=command_for("pyarrow")) from error
+        raise MdxError("pyarrow is not installed", hint=f"run {command_for('pyarrow')}") from error
     return pyarrow, parquet
 
 

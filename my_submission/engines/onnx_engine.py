@@ -315,7 +315,9 @@ def cuda_options(device: Device, *, has_tf32: bool) -> dict[str, str]:
 
 def _refused(device: Device, reason: str) -> DeviceError:
     state = runtime_state()
-    needed = f"{state.problem}: {state.cure}" if state.problem else "install the CUDA and cuDNN libraries that it needs"
+    needed = (
+        f"{state.problem}; run {state.cure}" if state.problem else "install the CUDA and cuDNN libraries that it needs"
+    )
     return DeviceError(
         f"{state} does not give {device} ({' '.join(reason.split())})", hint=f"{needed}; or use --device cpu"
     )

@@ -97,7 +97,7 @@ def import_onnxruntime() -> Any:
         state = runtime_state()
         problem = state.problem or f"onnxruntime cannot be loaded ({' '.join(str(error).split())})"
         cure = state.cure or f"pip install --force-reinstall --no-deps {' '.join(state.installed)}"
-        raise DeviceError(problem, hint=cure) from error
+        raise DeviceError(problem, hint=f"run {cure}") from error
     return onnxruntime
 
 

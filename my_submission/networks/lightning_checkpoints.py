@@ -156,7 +156,7 @@ def _parsed(path: Path) -> Any:
     try:
         import yaml
     except ImportError as error:
-        raise MdxError("reading it needs PyYAML", where=path, hint=command_for("yaml")) from error
+        raise MdxError("reading it needs PyYAML", where=path, hint=f"run {command_for('yaml')}") from error
     try:
         return checked_values(yaml.safe_load(decoded(read_bounded(path, max_bytes=_MAX_SETTINGS_BYTES))))
     except (OSError, DocumentError, yaml.YAMLError, *_BROKEN_SCALARS) as error:

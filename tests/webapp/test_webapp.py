@@ -457,7 +457,7 @@ def test_the_command_says_what_is_not_installed(
 ) -> None:
     monkeypatch.setattr(server, "find_spec", lambda name: None)
     assert main(["web"]) == 1
-    assert "pip install -e '.[web]'" in capsys.readouterr().err
+    assert "pip install 'mdx-submission[web]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", [{"max_upload_mib": 0}, {"max_song_seconds": 0.0}, {"max_waiting": 0}])

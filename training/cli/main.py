@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from evaluator.errors import EvaluationError
 from my_submission.errors import MdxError
 from terminal import process
+from terminal.extras import explained_absence
 from terminal.lines import CommandParser, complain, log_to_stderr
 from training.cli import (
     cinema_commands,
@@ -49,13 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log_to_stderr(logging.INFO, "%(asctime)s %(message)s")
     given = sys.argv[1:] if arguments is None else arguments
     overrides = [word for word in given if SETTING.match(word)]
-    root = parser()
-    options = root.parse_args([word for word in given if not SETTING.match(word)])
-    if overrides and not options.has_settings:
-        root.error(f"this stage takes no settings: {', '.join(overrides)}")
-    options.overrides = overrides
     try:
-        options.act(options)
+        with explained_absence(MdxError, "train"):
+            return _run(given, overrides)
     except (MdxError, EvaluationError) as error:
         complain(f"{error}")
         return FAILED
@@ -65,4 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         complain(f"{process.word(stop)}; complete files are kept")
         return process.exit_code(stop)
+
+
+def _run(given: Sequence[str], overrides: list[str]) -> int:
+    root = parser()
+    options = root.parse_args([word for word in given if not SETTING.match(word)])
+    if overrides and not options.has_settings:
+        root.error(f"this stage takes no settings: {', '.join(overrides)}")
+    options.overrides = overrides
+    options.act(options)
     return 0
