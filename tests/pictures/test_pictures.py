@@ -95,7 +95,7 @@ def test_pictures_without_matplotlib_are_refused_before_the_work(
     monkeypatch.setattr("my_submission.pictures.drawing.find_spec", lambda name: None)
     song = write_audio(tmp_path / "song.wav", noise(2, 1_000))
     assert main(["separate", str(song), "-o", str(tmp_path / "out"), "--pictures"]) == 1
-    assert "pip install -e '.[plot]'" in capfd.readouterr().err
+    assert "pip install 'mdx-submission[plot]'" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
