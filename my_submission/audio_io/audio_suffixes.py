@@ -20,13 +20,19 @@ def is_audio(file: PurePath) -> bool:
     return file.suffix.lower() in AUDIO_SUFFIXES
 
 
-def passed_over(place: object, files: Iterable[PurePath], *, n_folders: int = 0) -> str | None:
-    """Return a note on the files that a search skipped, with counts by suffix; None where it skipped none."""
+def passed_over(place: object, files: Iterable[PurePath], *, n_stems: int = 0) -> str | None:
+    """Return a note on the files that a search skipped, with counts by suffix; None where it skipped none.
+
+    Args:
+        place: that was searched.
+        files: that were skipped.
+        n_stems: number of stems of earlier separations, which were skipped as well.
+    """
     counts = Counter(file.suffix.lower() for file in files)
     kinds = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts.most_common()]
     parts = []
     if counts:
         parts.append(f"{sum(counts.values())} file(s) ({', '.join(kinds)})")
-    if n_folders:
-        parts.append(f"{n_folders} folder(s)")
+    if n_stems:
+        parts.append(f"{n_stems} stem(s) of earlier separations")
     return f"{place}: skipped {' and '.join(parts)}; name them one by one if they are songs" if parts else None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 
-from my_submission.audio_io.audio_suffixes import passed_over
-from my_submission.audio_io.song_names import MIXTURE_FILE, STEM_FILE_SUFFIX, distinct_names, song_name
+from my_submission.audio_io.audio_suffixes import is_audio, passed_over
+from my_submission.audio_io.folder_files import FolderFiles
+from my_submission.audio_io.song_names import MIXTURE_FILE, STEM_FILE_SUFFIX, distinct_names, folder_name, song_name
 from my_submission.errors import InputError
 
 
@@ -26,25 +27,60 @@ class SongInput:
             raise ValueError(f"a song without a name: {self.path}")
 
 
+@dataclass(frozen=True)
+class FolderSongs:
+    """Songs among the files of a folder.
+
+    Attributes:
+        songs: name and file of every song, in natural order; both are paths in the folder.
+        left: the other files, without the references beside a mixture.
+    """
+
+    songs: tuple[tuple[PurePosixPath, PurePosixPath], ...]
+    left: tuple[PurePosixPath, ...]
+
+
+def songs_among(files: Collection[PurePosixPath], *, readable: Callable[[str], str] = str) -> FolderSongs:
+    """Return the songs among the files of a folder, named by their path in it.
+
+    These are the songs in the challenge's layout (``<song>/mixture.wav``) and the ``.stem.mp4`` files, or every audio
+    file where there are none of those.
+
+    Args:
+        files: paths in the folder.
+        readable: turns a path into the one that names are made of.
+    """
+    chosen = [file for file in files if is_mixture(file)] or [file for file in files if is_audio(file)]
+    of_songs = {file.parent for file in chosen if file.name == MIXTURE_FILE}
+    left = set(files) - set(chosen)
+    named = [(_name_below(PurePosixPath(readable(file.as_posix()))), file) for file in chosen]
+    named.sort(key=lambda song: [natural_key(part) for part in song[0].parts])
+    return FolderSongs(tuple(named), tuple(file for file in left if file.parent not in of_songs))
+
+
 def find_songs(
-    inputs: Iterable[str | PathLike[str]], *, on_note: Callable[[str], None] = lambda note: None
+    inputs: Iterable[str | PathLike[str]],
+    *,
+    output: Path | None = None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> list[SongInput]:
     """Return the songs of files and folders, those of a folder in natural order ("song 2" before "song 10").
 
-    A folder with ``mixture.wav`` is one song. Any other folder stands for the songs in it in the challenge's layout
-    (``<song>/mixture.wav``) and its ``.stem.mp4`` files. Hidden entries are ignored. Songs of the same name get
-    different names (:func:`distinct_names`); a file that is given twice is one song.
+    A folder with ``mixture.wav`` is one song. Any other folder stands for the songs below it at any depth
+    (:func:`songs_among`). Left out are hidden entries, files below ``output``, and stems that a ``separation.json``
+    lists. Songs of the same name get different names (:func:`distinct_names`); a file that is given twice is one song.
 
     Args:
         inputs: files and folders.
-        on_note: called with notes on names that were made longer, files given twice, and skipped files.
+        output: folder of the stems.
+        on_note: called with notes on names that were made longer, files given twice, and what was left out.
 
     Raises:
         InputError: an input is missing, or a folder holds no song.
     """
-    songs = [song for given in inputs for song in _songs_of(Path(given), on_note)]
+    songs = [song for given in inputs for song in _songs_of(Path(given), output, on_note)]
     if not songs:
-        raise InputError("no song was given", hint="name an audio file, or a folder with <song>/mixture.wav")
+        raise InputError("no song was given", hint="name an audio file, or a folder of songs")
     once = _without_repeats(songs, on_note)
     places = [Path(os.path.abspath(song.path)) for song in once]  # names must not depend on the targets of links
     names = distinct_names([song.name for song in once], places)
@@ -77,38 +113,39 @@ def _without_repeats(songs: Sequence[SongInput], on_note: Callable[[str], None])
     return once
 
 
-def _songs_of(given: Path, on_note: Callable[[str], None]) -> Iterator[SongInput]:
+def _songs_of(given: Path, output: Path | None, on_note: Callable[[str], None]) -> Iterator[SongInput]:
     if given.is_dir():
-        yield from _songs_in_folder(given, on_note)
+        yield from _songs_in_folder(given, output, on_note)
     elif given.exists():
         yield SongInput(song_name(given), given)
     else:
         raise InputError("there is no such file or folder", where=given, hint="check the path for typing errors")
 
 
-def _songs_in_folder(folder: Path, on_note: Callable[[str], None]) -> list[SongInput]:
+def _songs_in_folder(folder: Path, output: Path | None, on_note: Callable[[str], None]) -> list[SongInput]:
     if (folder / MIXTURE_FILE).is_file():
         return [SongInput(song_name(folder / MIXTURE_FILE), folder / MIXTURE_FILE)]
-    try:
-        visible = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
-        entries = sorted(visible, key=lambda entry: natural_key(entry.name))
-    except OSError as error:
+    found = FolderFiles.below(folder, avoided=output)
+    for unread in found.notes:
+        on_note(unread)
+    among = songs_among(found.files)
+    if not among.songs:
+        stems = f" but {found.n_stems} stem(s) of earlier separations" if found.n_stems else ""
         raise InputError(
-            f"the folder cannot be read ({error.strerror})", where=folder, hint="change its permissions (chmod u+rx)"
-        ) from error
-    files = [entry / MIXTURE_FILE if entry.is_dir() else entry for entry in entries]
-    songs = [SongInput(song_name(file), file) for file in files if file.is_file() and is_mixture(file)]
-    if not songs:
-        raise InputError(
-            "no song in this folder",
+            f"there is no song below this folder{stems}",
             where=folder,
-            hint=f"it should hold <song>/{MIXTURE_FILE} or *{STEM_FILE_SUFFIX}; name other audio files one by one",
+            hint=f"it should hold audio files, or folders <song>/{MIXTURE_FILE}",
         )
-    left = [entry for entry, file in zip(entries, files, strict=True) if not (file.is_file() and is_mixture(file))]
-    n_folders = sum(entry.is_dir() for entry in left)
-    if note := passed_over(folder, [entry for entry in left if not entry.is_dir()], n_folders=n_folders):
+    if note := passed_over(folder, among.left, n_stems=found.n_stems):
         on_note(note)
-    return songs
+    return [SongInput(name.as_posix(), folder / file) for name, file in among.songs]
+
+
+def _name_below(path: PurePosixPath) -> PurePosixPath:
+    """Return the name of a song by its path in the folder that was searched."""
+    folders = [folder_name(part) for part in path.parent.parts]
+    is_folder = path.name.lower() == MIXTURE_FILE
+    return PurePosixPath(*folders) if is_folder else PurePosixPath(*folders, song_name(path.name))
 
 
 def is_mixture(file: PurePath) -> bool:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
@@ -167,6 +167,17 @@ def read_record(directory: Path, record_file: str = RECORD_FILE) -> dict[str, An
     if record is None or (directory / journal_of(record_file)).exists():
         return None
     return record if all(file.is_in(directory) for file in stems_of(record)) else None
+
+
+def is_record(name: str) -> bool:
+    """Whether a file is the record of a set by its name."""
+    return name == RECORD_FILE or name.endswith(f".{RECORD_FILE}")
+
+
+def files_listed_in(directory: Path, record_files: Iterable[str]) -> frozenset[str]:
+    """Return the names of the files that some records of a folder list."""
+    records = [record for name in record_files if (record := _read_any_record(directory, name)) is not None]
+    return frozenset(file.file for record in records for file in files_of(record))
 
 
 def stems_of(record: Mapping[str, Any]) -> list[SetFile]:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from my_submission.audio_io.audio_suffixes import is_audio, passed_over
 from my_submission.audio_io.song_names import MIXTURE_FILE, distinct_names, folder_name
 from my_submission.audio_io.song_names import song_name as name_of_file
-from my_submission.audio_io.songs import is_mixture, natural_key, tell_longer_names
+from my_submission.audio_io.songs import songs_among, tell_longer_names
 from my_submission.batch.outcomes import CatalogueSong
 from my_submission.batch.remote_paths import RemotePath, Storage
 from my_submission.errors import InputError
@@ -137,23 +137,17 @@ def _songs_in_folder(folder: RemotePath, avoided: str | None, on_note: Callable[
         PurePosixPath(file)
         for file in folder.files()
         if not any(part.startswith(".") for part in PurePosixPath(file).parts)
-        and not (avoided and folder.child(file).url.startswith(avoided))
+        and not (avoided and avoided != folder.url.rstrip("/") + "/" and folder.child(file).url.startswith(avoided))
     ]
     readable = unquote if folder.is_on_the_web else str
     if PurePosixPath(MIXTURE_FILE) in files:
         return [CatalogueSong(_name_of(folder.child(MIXTURE_FILE)), folder.child(MIXTURE_FILE).url)]
-    chosen = [file for file in files if is_mixture(file)] or [file for file in files if is_audio(file)]
-    if not chosen:
+    among = songs_among(files, readable=readable)
+    if not among.songs:
         raise InputError("no song below this folder", where=folder.url, hint="it should hold audio files")
-    chosen_files = set(chosen)
-    of_songs = {file.parent for file in chosen if file.name == MIXTURE_FILE}
-    left = [file for file in files if file not in chosen_files and file.parent not in of_songs]
-    if note := passed_over(folder.url, left):
+    if note := passed_over(folder.url, among.left):
         on_note(note)
-    named = {file: PurePosixPath(readable(file.as_posix())) for file in chosen}
-    names = {file: _name_below(path) for file, path in named.items()}
-    ordered = sorted(chosen, key=lambda file: [natural_key(part) for part in names[file].parts])
-    return [CatalogueSong(names[file].as_posix(), folder.child(file.as_posix()).url) for file in ordered]
+    return [CatalogueSong(name.as_posix(), folder.child(file.as_posix()).url) for name, file in among.songs]
 
 
 def _songs_of_list(
@@ -183,13 +177,6 @@ def _name_of(place: RemotePath) -> str:
     if place.file_name.lower() == MIXTURE_FILE:
         return folder_name(place.parent.file_name)
     return name_of_file(place.file_name)
-
-
-def _name_below(path: PurePosixPath) -> PurePosixPath:
-    """Return the name of a song by its path in the folder that was searched."""
-    folders = [folder_name(part) for part in path.parent.parts]
-    is_folder = path.name.lower() == MIXTURE_FILE
-    return PurePosixPath(*folders) if is_folder else PurePosixPath(*folders, name_of_file(path.name))
 
 
 def _check_name(song: CatalogueSong) -> None:

@@ -20,10 +20,10 @@ from evaluator.datasets import DatasetSong, find_songs
 from evaluator.errors import EvaluationError
 from evaluator.scoring import METRICS
 from my_submission.audio_io import WAV_16, folder_name
-from my_submission.cli.grouped_options import command_of
+from my_submission.cli.grouped_options import Messages, command_of
 from my_submission.cli.option_values import choice, complete_systems, split
 from my_submission.cli.options import OUTPUT, EngineOptions, TimeOptions, settings_of, write_json
-from my_submission.cli.progress import SongProgress
+from my_submission.cli.progress import RunProgress
 from my_submission.errors import MdxError
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.run_manifest import run_manifest
@@ -79,6 +79,7 @@ def evaluate(
     scoring: ScoringOptions,
     limits: TimeOptions,
     engine: EngineOptions,
+    messages: Messages,
 ) -> int:
     """Separate, score and compare; return 1 when a song failed."""
     try:
@@ -90,7 +91,7 @@ def evaluate(
     scores = []
     for system in split(scoring.system):
         folder = scoring.output / system
-        code |= _separate_all(system, songs, folder, limits, engine)
+        code |= _separate_all(system, songs, folder, limits, engine, messages)
         scores.append(folder / "scores.json")
         named = ["--system", system, "--dataset", dataset.resolve().name]
         written = ["--json", str(scores[-1]), "--metric", *split(scoring.metric)]
@@ -102,7 +103,7 @@ def evaluate(
 
 
 def _separate_all(
-    system: str, songs: list[DatasetSong], folder: Path, limits: TimeOptions, engine: EngineOptions
+    system: str, songs: list[DatasetSong], folder: Path, limits: TimeOptions, engine: EngineOptions, messages: Messages
 ) -> int:
     """Separate the remaining songs one by one; ``run.json`` is written after each."""
     predictor = engine.load(system)
@@ -112,7 +113,7 @@ def _separate_all(
     names = _folder_names(songs)
     failed: dict[str, str] = {}
     n_unseparated = 0
-    with SongProgress(len(songs)) as progress:
+    with RunProgress([None] * len(songs), is_quiet=messages.quiet) as progress:
         progress.notes(predictor.setup_notes)
         for song, name in zip(songs, names, strict=True):
             try:
@@ -163,7 +164,7 @@ def _separate(
     name: str,
     limits: TimeOptions,
     settings: dict[str, Any],
-    progress: SongProgress,
+    progress: RunProgress,
     *,
     may_skip: bool,
 ) -> SeparationReport | None:

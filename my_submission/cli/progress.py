@@ -1,63 +1,59 @@
-"""Progress of a separation: bars on a terminal, lines elsewhere."""
+"""Progress of a separation: bars on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
+from rich.text import Text
 
+from my_submission.cli.quantities import clock, duration, songs
+from my_submission.cli.run_meter import RunMeter, RunState
 from my_submission.errors import MdxError
-from my_submission.events import (
-    Event,
-    EventStream,
-    Finished,
-    Note,
-    StageAdvanced,
-    StageFinished,
-    StageStarted,
-    last_event,
-)
-from my_submission.geometry import SAMPLE_RATE
+from my_submission.events import Event, EventStream, Finished, Note, last_event
 from my_submission.predictor import SeparationReport
 from terminal.names import shown
 from terminal.rich_lines import rich_line
 
+LINE_SECONDS, LINE_SHARE, LONGEST_SILENCE = 10.0, 0.1, 60.0
+"""Without a terminal a line follows the last one after at least 10 s, when a tenth more is done or a minute is over."""
 
-class SongProgress:
-    """Shows progress on standard error; results go to standard output.
+
+class RunProgress:
+    """Shows a run on standard error, and its results on standard output.
 
     Args:
-        n_songs: number of songs.
+        durations: length of every song in seconds; None where it is unknown before decoding.
+        is_quiet: whether only errors are shown.
+        console: standard error when not given.
+        now: monotonic seconds.
     """
 
-    def __init__(self, n_songs: int) -> None:
-        self._out = Console(soft_wrap=True)
-        self._err = Console(stderr=True, soft_wrap=True)
-        self._n_songs = n_songs
-        self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("s"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self._err,
-            transient=True,
-            disable=not self._err.is_terminal,
-        )
-        self._task: TaskID | None = None
+    def __init__(
+        self,
+        durations: Sequence[float | None],
+        *,
+        is_quiet: bool = False,
+        console: Console | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._out = Console(soft_wrap=True, highlight=False, quiet=is_quiet)
+        self._err = console or Console(stderr=True, soft_wrap=True, highlight=False, quiet=is_quiet)
+        self._n_songs = len(durations)
+        self._meter = RunMeter(durations, now)
+        self._now = now
+        self._bars = _bars(self._err, now, is_shown=is_live(self._err) and not is_quiet)
+        self._song_bar = self._bar()
+        self._run_bar = self._bar()
+        self._last_line = (now(), 0.0)
+        self._song = ""
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -68,41 +64,51 @@ class SongProgress:
     ) -> None:
         self._bars.stop()
 
-    def follow(self, song: str, events: EventStream[SeparationReport]) -> SeparationReport:
-        """Show all events of a song and return its report, which :meth:`done` shows."""
-        return last_event(self._shown(song, events)).result
+    def begin(self, text: str) -> None:
+        """Show what will happen."""
+        self._err.print(rich_line(text))
 
-    def _shown(self, song: str, events: EventStream[SeparationReport]) -> EventStream[SeparationReport]:
+    def ended(self, folder: Path, reports: Sequence[SeparationReport]) -> None:
+        """Show what a run of several songs has made."""
+        seconds = sum(report.seconds for report in reports)
+        music = sum(report.source_samples / report.source_rate for report in reports)
+        made = f"{songs(len(reports))} in {folder}{os.sep}, {duration(music)} of music"
+        self._out.print(rich_line(f"{made}  ({duration(seconds)}, {music / max(seconds, 1e-9):.1f} x real time)"))
+
+    def follow(
+        self, song: str, events: EventStream[SeparationReport], *, budget_seconds: float | None = None
+    ) -> SeparationReport:
+        """Show all events of a song and return its report, which :meth:`done` shows."""
+        self._begin(song, budget_seconds)
+        return last_event(self._shown(events)).result
+
+    def _shown(self, events: EventStream[SeparationReport]) -> EventStream[SeparationReport]:
         for event in events:
             if not isinstance(event, Finished):
-                self.show(song, event)
+                self.show(event)
             yield event
 
-    def show(self, song: str, event: Event) -> None:
-        """Show one event of a song."""
-        if isinstance(event, StageStarted):
-            total = round(event.samples / SAMPLE_RATE)
-            self._task = self._bars.add_task(shown(f"{song}: {event.part}"), total=total)
-        elif isinstance(event, StageAdvanced) and self._task is not None:
-            self._bars.update(self._task, completed=round(event.done / SAMPLE_RATE))
-        elif isinstance(event, StageFinished) and self._task is not None:
-            self._bars.remove_task(self._task)
-            self._task = None
-        elif isinstance(event, Note):
-            self._note(f"{song}: {event.text}")
+    def show(self, event: Event) -> None:
+        """Show one event of the current song."""
+        state = self._meter.take(event)
+        if isinstance(event, Note):
+            self._note(f"{self._song}: {event.text}")
+        self._update(state)
+        if self._bars.disable:
+            self._line(state)
 
     def notes(self, texts: Iterable[str]) -> None:
-        """Show notes on all songs, such as why the CPU was chosen."""
+        """Show notes on all songs, such as a GPU that stands idle."""
         for text in texts:
             self._note(text)
 
     def done(self, song: str, report: SeparationReport) -> None:
-        """Show the folder of a song's stems, and warnings."""
-        folder = Path(next(iter(report.outputs.values()))).parent
+        """Show the stems of a song, and warnings."""
+        self._end(is_separated=True)
         parts = "" if report.is_complete else ", incomplete"
         parts = "".join(f", {text}" for text in report.warnings()) or parts
-        speed = f"{report.seconds:.1f} s, {report.realtime_factor:.1f} x real time{parts}"
-        self._out.print(rich_line(f"{song} -> {folder} ({speed})"))
+        speed = f"{duration(report.seconds)}, {report.realtime_factor:.1f} x real time{parts}"
+        self._out.print(rich_line(f"{_files(report.outputs.values())}  ({speed})"))
         for text in report.warnings():
             self._note(f"{song}: {text}", "yellow")
         for source, level in report.levels.items():
@@ -113,12 +119,105 @@ class SongProgress:
 
     def skipped(self, song: str) -> None:
         """Show that a song was separated before."""
+        self._end(is_separated=False)
         self._out.print(rich_line(f"{song}: already complete, skipped"))
 
     def failed(self, song: str, error: MdxError) -> None:
         """Show at once that a song failed, if there are several songs."""
+        self._end(is_separated=False)
         if self._n_songs > 1:
             self._note(f"{song}: failed, continuing with the next song ({error.problem})", "red")
 
+    def _begin(self, song: str, budget_seconds: float | None) -> None:
+        self._song = song
+        self._meter.begin_song(budget_seconds)
+        self._last_line = (self._now(), 0.0)
+        self._bars.update(self._song_bar, description=shown(song), stage="reading", visible=True)
+        self._update(self._meter.state())
+
+    def _bar(self) -> TaskID:
+        return self._bars.add_task("", total=1.0, visible=False, stage="", speed="", left=None, at=0.0)
+
+    def _update(self, state: RunState) -> None:
+        at = self._now()
+        self._bars.update(
+            self._song_bar,
+            completed=self._meter.song_share,
+            stage=shown(state.song.part) or "reading",
+            speed="" if state.speed is None else f"{state.speed:.1f} x",
+            left=state.song_left,
+            at=at,
+        )
+        if self._n_songs > 1:
+            text = f"song {state.number} of {self._n_songs}"
+            self._bars.update(
+                self._run_bar, description=text, completed=state.share, left=state.left, at=at, visible=True
+            )
+
+    def _line(self, state: RunState) -> None:
+        """Print a line if the last one is long ago."""
+        when, share = self._last_line
+        silence, done = self._now() - when, self._meter.song_share
+        if silence < LINE_SECONDS or (done < share + LINE_SHARE and silence < LONGEST_SILENCE):
+            return
+        self._last_line = (self._now(), done)
+        left = "" if state.song_left is None else f", {duration(state.song_left)} left"
+        whole = ""
+        if self._n_songs > 1:
+            whole = f"; song {state.number} of {self._n_songs}"
+            whole += "" if state.left is None else f", {duration(state.left)} left for all"
+        self._err.print(rich_line(f"{self._song}: {done:.0%}, {state.song.part}{left}{whole}"))
+
+    def _end(self, *, is_separated: bool) -> None:
+        self._meter.end_song(is_separated=is_separated)
+        self._bars.update(self._song_bar, visible=False)
+
     def _note(self, text: str, style: str = "dim") -> None:
         self._err.print(rich_line(text, style))
+
+
+class _LeftColumn(ProgressColumn):
+    """Remaining time, which falls between two events too."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__(Column(justify="right", no_wrap=True, min_width=9))
+        self._now = now
+
+    def render(self, task: Task) -> Text:
+        """Return the remaining time of a task."""
+        left = task.fields["left"]
+        return Text("" if left is None else f"{clock(left - (self._now() - task.fields['at']))} left")
+
+
+def _bars(console: Console, now: Callable[[], float], *, is_shown: bool) -> Progress:
+    """Return bars that fit 60 columns: a song, its stage, share, speed and remaining time."""
+    return Progress(
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=3, no_wrap=True, overflow="ellipsis")),
+        TextColumn(
+            "{task.fields[stage]}",
+            style="dim",
+            markup=False,
+            table_column=Column(ratio=3, no_wrap=True, overflow="ellipsis"),
+        ),
+        BarColumn(bar_width=None, table_column=Column(ratio=2, min_width=8)),
+        TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[speed]}", table_column=Column(justify="right", no_wrap=True, min_width=5)),
+        _LeftColumn(now),
+        console=console,
+        transient=True,
+        expand=True,
+        disable=not is_shown,
+        get_time=now,
+    )
+
+
+def is_live(console: Console) -> bool:
+    """Return whether bars can be drawn: on a terminal that can move its cursor."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+def _files(paths: Iterable[str]) -> str:
+    """Return a folder and the names of files in it."""
+    files = [Path(path) for path in paths]
+    folder = os.path.commonpath([file.parent for file in files])
+    return f"{folder}{os.sep}: {', '.join(str(file.relative_to(folder)) for file in files)}"

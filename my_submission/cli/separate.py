@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,8 @@ from my_submission.audio_io import InputFiles, OutputPlaces, SongInput, find_son
 from my_submission.audio_io.file_names import StemFileNames
 from my_submission.audio_io.stem_sets import RECORD_FILE, add_pictures
 from my_submission.budget import Budget
-from my_submission.cli.grouped_options import command_of
+from my_submission.cli.expectation import duration_of, expectation
+from my_submission.cli.grouped_options import Messages, command_of
 from my_submission.cli.option_values import choice
 from my_submission.cli.options import (
     OUTPUT,
@@ -28,15 +29,14 @@ from my_submission.cli.options import (
     settings_of,
     write_run_report,
 )
-from my_submission.cli.progress import SongProgress
+from my_submission.cli.progress import RunProgress
+from my_submission.cli.standard_input import DEFAULT_NAME, GivenInputs, inputs_as_files, refuse_terminal
 from my_submission.errors import MdxError, UnknownNameError
 from my_submission.pictures import AXES, require_matplotlib, write_pictures
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.separation_record import RecordRequest, is_separated_already
 from terminal import process
 from terminal.lines import complain
-
-Failures = list[tuple[SongInput, MdxError]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,11 @@ class OutputOptions:
             rich_help_panel=OUTPUT,
             help="Folder of all stems; songs of the same name get their folders' names in front.",
         ),
-    ]
+    ] = Path("stems")
+    name: Annotated[
+        str,
+        typer.Option("--name", metavar="NAME", rich_help_panel=OUTPUT, help="Name of the song on standard input."),
+    ] = DEFAULT_NAME
     skip_existing: Annotated[
         bool,
         typer.Option(
@@ -79,49 +83,113 @@ class OutputOptions:
     ] = "log"
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run:
-    """The options of a run, and its predictor."""
+    """A run: its options, its predictor, and the outcome of its songs.
+
+    Attributes:
+        files: the inputs; no output replaces one.
+        start_seconds: seconds from the start of the process to the first song, which its time limit includes.
+    """
 
     predictor: Predictor
     output: OutputOptions
     choice: ChoiceOptions
-    inputs: InputOptions
-    time: TimeOptions
+    reading: InputOptions
+    limits: TimeOptions
     stems: StemOptions
     settings: dict[str, Any]
+    files: InputFiles
+    start_seconds: float
+    places: OutputPlaces = field(default_factory=OutputPlaces)
+    reports: list[SeparationReport] = field(default_factory=list)
+    failures: list[tuple[SongInput, MdxError]] = field(default_factory=list)
+    n_skipped: int = 0
 
-    def place(self, song: SongInput) -> tuple[Path, StemFileNames]:
+    def separate_all(self, songs: Sequence[SongInput], progress: RunProgress, given: GivenInputs) -> None:
+        """Separate every song, even if others fail; the report of the run is written after each."""
+        for song in songs:
+            try:
+                self._separate(song, progress)
+            except MdxError as error:
+                self.failures.append((song, given.told(error)))
+                progress.failed(song.name, error)
+            failed = [{"song": song.name, "path": str(song.path), "error": str(why)} for song, why in self.failures]
+            write_run_report(self.output.report, [report.as_json() for report in self.reports], failed)
+
+    def _separate(self, song: SongInput, progress: RunProgress) -> None:
+        directory, names = self._names(song)
+        place = directory if names.record_file == RECORD_FILE else directory / names.record_file
+        is_first = not self.reports and not self.failures
+        started = time.monotonic() - (self.start_seconds if is_first else 0.0)
+        refuse_own_folder(song.path, directory)
+        self.files.refuse_as_stems(directory, names.files.values())
+        self.places.refuse_taken(place, song.name)
+        recipe = self.predictor.recipe(self.settings, self.stems.audio_format)
+        if self.output.skip_existing and is_separated_already(song.path, directory, recipe, names):
+            self.n_skipped += 1
+            progress.skipped(song.name)
+        else:
+            limit = self.limits.seconds(song.path, self.reading.reading)
+            budget = Budget(math.inf if limit is None else limit, started=started)
+            report = self._stems(song, directory, names, progress, budget)
+            self.reports.append(report)
+            progress.done(song.name, report)
+        self.places.take(place, song.name)
+
+    def _names(self, song: SongInput) -> tuple[Path, StemFileNames]:
         """Return the folder of a song's stems, and the names of its files."""
         template, system = self.choice.template_for(song.path), self.predictor.system.recipe.name
         names = template.names(self.predictor.stems, song=song.name, system=system)
         return self.output.output / template.folder(song=song.name, system=system), names
 
-    def separate(self, song: SongInput, progress: SongProgress, started: float) -> SeparationReport:
-        """Separate one song."""
-        directory, names = self.place(song)
-        limit = self.time.seconds(song.path, self.inputs.reading)
-        budget = Budget(math.inf if limit is None else limit, started=started)
+    def _stems(
+        self, song: SongInput, directory: Path, names: StemFileNames, progress: RunProgress, budget: Budget
+    ) -> SeparationReport:
+        """Write the stems of a song, and pictures if they are requested."""
         events = self.predictor.stream_file(
             song.path,
             directory,
             audio_format=self.stems.audio_format,
             budget_seconds=budget.seconds if budget.is_limited else None,
             spent_seconds=budget.elapsed(),
-            refine=self.time.refines,
-            reading=self.inputs.reading,
+            refine=self.limits.refines,
+            reading=self.reading.reading,
             record=RecordRequest(song=song.name, settings=self.settings),
             file_names=names,
         )
-        report = progress.follow(song.name, events)
+        report = progress.follow(song.name, events, budget_seconds=budget.remaining() if budget.is_limited else None)
         if self.output.pictures:
             pictures = write_pictures(report, directory, song=song.name, axis=self.output.frequency_axis)
             add_pictures(directory, list(pictures.values()))
         return report.ended(budget)
 
+    def conclude(self, progress: RunProgress) -> int:
+        """Show the end of the run and return the exit code."""
+        for song, reason in self.failures:
+            complain(f"error: {song.name}: {reason}")
+        if self.failures:
+            complain(f"{len(self.failures)} song(s) failed, {len(self.reports)} done, {self.n_skipped} skipped")
+        n_unseparated = sum(not report.is_separated for report in self.reports)
+        if n_unseparated:
+            complain(
+                f"error: {n_unseparated} song(s) not separated because the time was too short; "
+                "the stems are shares of the mixture. Give more time with --budget or --budget-factor."
+            )
+        if len(self.reports) > 1:
+            progress.ended(self.output.output, self.reports)
+        return 1 if self.failures or n_unseparated else 0
+
 
 def separate(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Audio files, or folders of songs.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT...",
+            callback=refuse_terminal,
+            help="Audio files, folders that are searched for songs, or - for standard input.",
+        ),
+    ],
     system: SystemOption,
     output: OutputOptions,
     choice: ChoiceOptions,
@@ -129,47 +197,36 @@ def separate(
     limits: TimeOptions,
     engine: EngineOptions,
     reading: InputOptions,
+    messages: Messages,
 ) -> int:
-    """Separate every song, even if others fail. The first song's budget begins with the process."""
+    """Separate songs. The first song's time limit begins with the process."""
     began = process.began()
     if output.pictures:
         require_matplotlib()
-    found: list[str] = []
-    songs = find_songs(inputs, on_note=found.append)
-    _refuse_shared_names(songs, choice, output)
-    own, places = InputFiles(song.path for song in songs), OutputPlaces()
-    own.refuse_as_outputs([output.report] if output.report else [])
-    predictor = engine.load(system.system, choice.names)
-    settings = settings_of(limits, engine, reading, choice)
-    run = _Run(predictor, output, choice, reading, limits, stems, settings)
-    recipe = predictor.recipe(run.settings, stems.audio_format)
-    start_seconds = time.monotonic() - began
-    reports: list[SeparationReport] = []
-    failures: Failures = []
-    n_skipped = 0
-    with SongProgress(len(songs)) as progress:
-        progress.notes((*found, *predictor.setup_notes))
-        for song in songs:
-            directory, names = run.place(song)
-            place = directory if names.record_file == RECORD_FILE else directory / names.record_file
-            started = time.monotonic() - (0.0 if reports or failures else start_seconds)
-            try:
-                refuse_own_folder(song.path, directory)
-                own.refuse_as_stems(directory, names.files.values())
-                places.refuse_taken(place, song.name)
-                if output.skip_existing and is_separated_already(song.path, directory, recipe, names):
-                    n_skipped += 1
-                    progress.skipped(song.name)
-                else:
-                    reports.append(run.separate(song, progress, started))
-                    progress.done(song.name, reports[-1])
-                places.take(place, song.name)
-            except MdxError as error:
-                failures.append((song, error))
-                progress.failed(song.name, error)
-            failed = [{"song": song.name, "path": str(song.path), "error": str(error)} for song, error in failures]
-            write_run_report(output.report, [report.as_json() for report in reports], failed)
-    return _conclude(reports, failures, n_skipped)
+    with inputs_as_files(inputs, output.name) as given:
+        notes: list[str] = []
+        songs = find_songs(given.paths, output=output.output, on_note=notes.append)
+        _refuse_shared_names(songs, choice, output)
+        files = InputFiles(song.path for song in songs)
+        files.refuse_as_outputs([output.report] if output.report else [])
+        predictor = engine.load(system.system, choice.names)
+        run = _Run(
+            predictor,
+            output,
+            choice,
+            reading,
+            limits,
+            stems,
+            settings=settings_of(limits, engine, reading, choice),
+            files=files,
+            start_seconds=time.monotonic() - began,
+        )
+        durations = [duration_of(song.path, reading.reading) for song in songs]
+        with RunProgress(durations, is_quiet=messages.quiet) as progress:
+            progress.begin(expectation(songs, durations, predictor, limits))
+            progress.notes((*notes, *predictor.setup_notes))
+            run.separate_all(songs, progress, given)
+        return run.conclude(progress)
 
 
 def _refuse_shared_names(songs: Sequence[SongInput], choice: ChoiceOptions, output: OutputOptions) -> None:
@@ -185,19 +242,9 @@ def _refuse_shared_names(songs: Sequence[SongInput], choice: ChoiceOptions, outp
         raise UnknownNameError("pictures need a folder per song", hint="add {song}/ to --filename")
 
 
-def _conclude(reports: list[SeparationReport], failures: Failures, n_skipped: int) -> int:
-    """Show failures and return the exit code."""
-    for song, reason in failures:
-        complain(f"error: {song.name}: {reason}")
-    if failures:
-        complain(f"{len(failures)} song(s) failed, {len(reports)} done, {n_skipped} skipped")
-    n_unseparated = sum(not report.is_separated for report in reports)
-    if n_unseparated:
-        complain(
-            f"error: {n_unseparated} song(s) not separated because the time was too short; "
-            "the stems are shares of the mixture. Give more time with --budget or --budget-factor."
-        )
-    return 1 if failures or n_unseparated else 0
-
-
-command = command_of(separate, "separate", "Separate songs into stems.")
+command = command_of(
+    separate,
+    "separate",
+    "Separate songs into stems.",
+    epilog="Examples: separate song.mp3 · separate music/ -o stems -n kuielab-a · separate - --name demo < song.mp3",
+)

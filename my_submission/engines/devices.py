@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 from my_submission.errors import DeviceError, DeviceMemoryError, MdxError, UnknownNameError
 
 logger = logging.getLogger(__name__)
+
+PCI_DEVICES = Path("/sys/bus/pci/devices")
+"""Where Linux lists cards, with a driver or without."""
 
 _MEMORY_FAILURES = ("allocate", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "smaller than requested bytes")
 """Phrases of out-of-memory errors of onnxruntime, torch, CUDA, cuDNN and cuBLAS."""
@@ -27,7 +31,7 @@ class Device:
     Attributes:
         kind: "cpu" or "cuda".
         index: which GPU; 0 for the CPU.
-        note: why ``auto`` chose it; empty if the user named it.
+        note: what ``auto`` found that the user should know, such as a GPU that stands idle.
     """
 
     kind: Literal["cpu", "cuda"]
@@ -66,19 +70,48 @@ def resolve_device(text: str) -> Device:
     count, reason = cuda_devices()
     if named is None:
         if count:
-            return Device("cuda", 0, note=f"auto: {count} CUDA device(s) found")
-        logger.info("auto: running on the CPU, %s", reason)
-        return Device("cpu", note=f"auto: {reason}")
+            return Device("cuda", 0)
+        logger.debug("auto: running on the CPU, %s", reason)
+        return Device("cpu", note=_idle_card(reason))
     if named.index >= count:
         problem = f"the device {named} is not there ({reason or f'{count} CUDA device(s) found'})"
         raise DeviceError(problem, hint="use --device cpu or --device auto, or install the NVIDIA driver")
     return named
 
 
+def has_nvidia_card(pci_devices: Path = PCI_DEVICES) -> bool:
+    """Return whether there is an NVIDIA card, with a driver or without; False where the system does not list cards."""
+    try:
+        devices = list(pci_devices.iterdir())
+    except OSError:
+        return False
+    return any(
+        _pci_fact(device, "vendor") == "0x10de" and _pci_fact(device, "class")[:4] == "0x03" for device in devices
+    )
+
+
+def _pci_fact(device: Path, name: str) -> str:
+    try:
+        return (device / name).read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _idle_card(reason: str) -> str:
+    """Return a sentence about a GPU that cannot be used; empty if there is none, or if it is hidden on purpose."""
+    if _are_gpus_hidden() or not has_nvidia_card():
+        return ""
+    return f"an NVIDIA GPU stands idle: {reason}; install or update the NVIDIA driver to use it"
+
+
+def _are_gpus_hidden() -> bool:
+    return os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}
+
+
 @lru_cache(maxsize=1)
 def cuda_devices() -> tuple[int, str]:
     """Return the number of GPUs that the CUDA driver shows, without torch, and the reason if there are none."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
+    if _are_gpus_hidden():
         return 0, "CUDA_VISIBLE_DEVICES hides every GPU"
     library = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
     try:

@@ -23,6 +23,7 @@ from my_submission.errors import WeightsError
 from my_submission.geometry import ReceptiveField, SpectralChunking, StftGeometry
 from my_submission.mechanisms.options import RunOptions
 from my_submission.weights import Artefact
+from my_submission.weights.content import has_known_digest
 
 if TYPE_CHECKING:
     from my_submission.networks.tfc_tdf import TfcTdfNet
@@ -56,7 +57,7 @@ def open_spectral(artefact: Artefact, path: Path, options: RunOptions) -> Opened
     network: OnnxEngine | TorchEngine
     checked: ValidatedEngine | None = None
     if artefact.format == "onnx" and options.spectral_runtime == "onnx":
-        network = _open_graph(path, options)
+        network = _open_graph(artefact, path, options)
         shape = network.shape()
     else:
         network = open_torch(
@@ -105,13 +106,17 @@ def _reach_of(network: OnnxEngine | TorchEngine) -> ReceptiveField | None:
     return None
 
 
-def _open_graph(path: Path, options: RunOptions) -> OnnxEngine:
-    """Open a graph; on the CPU without its Transposes and with an open time axis, if the graph allows it."""
+def _open_graph(artefact: Artefact, path: Path, options: RunOptions) -> OnnxEngine:
+    """Open a graph; on the CPU without its Transposes and with an open time axis, if the graph allows it.
+
+    The log explains why a graph of the user's does not allow it; those of the manifest are as they are.
+    """
     if options.device.kind == "cpu":
         try:
             return FrameMajorOnnx.open(path, device=options.device, threads=options.threads)
         except WeightsError as error:
-            logger.info("%s runs as it is stored, with whole chunks only: %s", path.name, error)
+            level = logging.DEBUG if has_known_digest(artefact) else logging.INFO
+            logger.log(level, "%s runs as it is stored, with whole chunks only: %s", path.name, error)
     return OnnxEngine.open(path, device=options.device, threads=options.threads)
 
 

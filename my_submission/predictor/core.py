@@ -32,6 +32,7 @@ from my_submission.audio_io.stem_sets import SetFile
 from my_submission.budget import Budget
 from my_submission.dsp.resampling import resample
 from my_submission.engines.device_memory import PeakMemoryMeter, ReadMemory
+from my_submission.engines.devices import Device
 from my_submission.events import BlockWritten, EventStream, Finished, Note, last_event
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore
@@ -59,6 +60,10 @@ BLENDING_SECONDS_PER_SECOND = 0.005
 """Cost of blending a second of audio before it was measured."""
 
 
+MIN_MEASURED_SECONDS = 15.0
+"""The duration of shorter songs says little about that of longer ones."""
+
+
 class Predictor:
     """Separates songs with one system, built once.
 
@@ -69,6 +74,8 @@ class Predictor:
         calibration: costs of earlier runs; by default only those that this predictor measures.
         read_device_memory: reads the GPU's memory, for the report; None on the CPU.
         settings: the options of its loading that can change a sample, as plain values, for ``separation.json``.
+        device: that networks run on.
+        n_threads: of a run on the CPU; None if unknown.
     """
 
     def __init__(
@@ -80,8 +87,12 @@ class Predictor:
         calibration: Calibration | None = None,
         read_device_memory: ReadMemory | None = None,
         settings: Mapping[str, Any] | None = None,
+        device: Device | None = None,
+        n_threads: int | None = None,
     ) -> None:
         self.system = system
+        self.device = device or Device("cpu")
+        self.n_threads = n_threads
         self.setup_notes = notes
         self.settings = dict(settings or {})
         self.calibration = calibration if calibration is not None else Calibration()
@@ -92,6 +103,17 @@ class Predictor:
     def stems(self) -> tuple[str, ...]:
         """Names of the stems that it writes: sources, or the mixture without one of them."""
         return self.system.recipe.stems
+
+    def expected_seconds(self, song_seconds: float) -> float | None:
+        """Return the likely duration of a separation without a deadline; None before this system was measured here."""
+        known = self.calibration.get(self._song_key)
+        return None if known is None else known.typical * song_seconds
+
+    @property
+    def _song_key(self) -> str:
+        """Key of the cost of a whole song, from reading to the last byte."""
+        place = {"device": str(self.device), "threads": self.n_threads, "settings": self.settings}
+        return part_key("song", system=self.system.recipe.name, fingerprint=self.system.fingerprint, **place)
 
     def recipe(self, settings: Mapping[str, Any], audio_format: AudioFormat) -> StemRecipe:
         """Return the recipe of stems: everything but the song that they depend on.
@@ -353,6 +375,8 @@ class Predictor:
         """Store the costs of this song's stages; ``seconds`` were spent after the last block."""
         closing_seconds = max(0.0, seconds - write_cost.min_seconds)
         song.costs.observe(write_cost.closing_key, song.seconds, closing_seconds, is_network=False)
+        if not song.budget.is_limited and not song.refines and song.seconds >= MIN_MEASURED_SECONDS:
+            song.costs.observe(self._song_key, song.seconds, song.budget.elapsed(), is_network=False)
         song.costs.keep()
 
     def _report(

@@ -108,6 +108,8 @@ def load(
             calibration=Calibration.of_user(),
             read_device_memory=read_memory,
             settings=settings,
+            device=chosen,
+            n_threads=n_threads,
         )
 
     chosen = resolve_device(device)
@@ -116,8 +118,9 @@ def load(
     except DeviceError as error:
         if device != "auto" or chosen.kind == "cpu":
             raise
-        logger.warning("auto: running on the CPU, because the GPU cannot be used: %s", error)
-        return build(Device("cpu", note=f"auto: the GPU cannot be used, running on the CPU: {error}"))
+        note = f"the GPU cannot be used, so the CPU is: {error}"
+        logger.warning(note)
+        return build(Device("cpu", note=note))
 
 
 def _note_on(recipe: SystemRecipe) -> str:

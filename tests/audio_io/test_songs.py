@@ -10,6 +10,7 @@ import pytest
 
 from my_submission.audio_io import SongInput, find_songs, song_name
 from my_submission.audio_io.audio_suffixes import AUDIO_SUFFIXES, is_audio
+from my_submission.audio_io.stem_sets import RECORD_FILE, RECORD_SCHEMA, to_json
 from my_submission.errors import InputError
 from tests.decoding_mutants import FORMATS
 
@@ -72,13 +73,53 @@ def test_one_song_folder_and_files_in_the_order_given(tmp_path: Path) -> None:
     ]
 
 
+def test_a_plain_folder_is_searched_for_audio(tmp_path: Path) -> None:
+    for name in ("b.wav", "Album 10/01.FLAC", "Album 2/cd/01.mp3", "Album 2/cover.jpg", ".trash/c.wav", "notes.txt"):
+        touch(tmp_path / name)
+    (tmp_path / "Album 2" / "loop").symlink_to(tmp_path)
+    notes: list[str] = []
+    songs = find_songs([tmp_path], on_note=notes.append)
+    assert [song.name for song in songs] == ["Album 2/cd/01", "Album 10/01", "b"]
+    assert songs[1].path == tmp_path / "Album 10" / "01.FLAC"
+    assert len(notes) == 1
+    assert "skipped 2 file(s)" in notes[0]
+    assert "1 .jpg" in notes[0]
+
+
+def test_the_mixtures_of_a_data_set_are_found_at_any_depth(tmp_path: Path) -> None:
+    for name in ("train/one/mixture.wav", "train/one/bass.wav", "test/two/mixture.wav", "test/two/drums.wav"):
+        touch(tmp_path / name)
+    notes: list[str] = []
+    assert [song.name for song in find_songs([tmp_path], on_note=notes.append)] == ["test/two", "train/one"]
+    assert notes == []
+
+
+def test_stems_of_earlier_runs_are_no_songs(tmp_path: Path) -> None:
+    touch(tmp_path / "song.wav")
+    touch(tmp_path / "stems" / "song" / "bass.wav")  # below the output: whatever it is
+    made = tmp_path / "old stems" / "song"
+    for name in ("vocals.wav", "mine.wav"):
+        touch(made / name)
+    listed = {"file": "vocals.wav", "bytes": 1, "sha256": "0" * 64}
+    record = {"schema": RECORD_SCHEMA, "key": "k", "recipe": "r", "song": "song", "input": {}, "report": {}}
+    (made / RECORD_FILE).write_bytes(to_json({**record, "stems": {"vocals": listed}}))
+    notes: list[str] = []
+    songs = find_songs([tmp_path], output=tmp_path / "stems", on_note=notes.append)
+    assert [song.name for song in songs] == ["old stems/song/mine", "song"]
+    assert notes == [f"{tmp_path}: skipped 1 stem(s) of earlier separations; name them one by one if they are songs"]
+    (made / "mine.wav").unlink()
+    with pytest.raises(InputError, match=r"no song below this folder but 1 stem\(s\) of earlier separations"):
+        find_songs([made])
+    (made / "mine.wav").write_bytes(b"x")
+    assert [song.name for song in find_songs([made], output=made)] == ["mine"]  # the output is the folder itself
+
+
 def test_a_folder_without_songs_shows_the_layout(tmp_path: Path) -> None:
-    touch(tmp_path / "a.wav")
+    touch(tmp_path / "a.txt")
     with pytest.raises(InputError) as caught:
         find_songs([tmp_path])
     assert str(caught.value) == (
-        f"{tmp_path}: no song in this folder. "
-        "It should hold <song>/mixture.wav or *.stem.mp4; name other audio files one by one."
+        f"{tmp_path}: there is no song below this folder. It should hold audio files, or folders <song>/mixture.wav."
     )
 
 
@@ -134,8 +175,7 @@ def test_what_a_search_passes_over_is_counted(tmp_path: Path) -> None:
     notes: list[str] = []
     assert [song.name for song in find_songs([tmp_path], on_note=notes.append)] == ["a", "c"]
     assert notes == [
-        f"{tmp_path}: skipped 3 file(s) (2 .wav, 1 without a suffix) and 1 folder(s); "
-        "name them one by one if they are songs"
+        f"{tmp_path}: skipped 4 file(s) (3 .wav, 1 without a suffix); name them one by one if they are songs"
     ]
 
 

@@ -378,7 +378,6 @@ def test_refinement_is_for_the_user_to_say(run: Callable[..., tuple[int, str, st
     [
         [],
         ["separate"],
-        ["separate", "x.wav"],
         ["separate", "x.wav", "-o", "out", "--budget", "0"],
         *(["separate", "x.wav", "-o", "out", "--budget", text] for text in ("-1", "nan", "inf", "1e400", "ten", "")),
         *(["separate", "x.wav", "-o", "out", "--threads", text] for text in ("0", "-2", "1.5", "9" * 5_000)),

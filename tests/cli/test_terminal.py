@@ -23,7 +23,7 @@ from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.remote_paths import Storage
 from my_submission.batch.summary import write_summary
 from my_submission.cli import main
-from my_submission.cli.progress import SongProgress
+from my_submission.cli.progress import RunProgress
 from my_submission.errors import InputError
 from terminal import process
 from terminal.names import as_html, restored, shown, storable, stored
@@ -124,7 +124,7 @@ def test_a_catalogue_keeps_names_of_bytes(tmp_path: Path) -> None:
 
 
 def test_markup_of_names_is_not_obeyed(capfd: pytest.CaptureFixture[str]) -> None:
-    with SongProgress(2) as progress:
+    with RunProgress([None, None]) as progress:
         progress.skipped(HOSTILE)
         progress.failed(HOSTILE, InputError("bad", where="x"))
         progress.notes([HOSTILE])
@@ -246,7 +246,7 @@ def test_the_first_song_s_time_begins_with_the_process(
     out, err = capfd.readouterr()
     assert "1 song(s) not separated because the time was too short" in err
     assert "first: late by 4" in err
-    assert ["not separated: there was no time" in line for line in out.splitlines()] == [True, False]
+    assert ["not separated: there was no time" in line for line in out.splitlines()] == [True, False, False]
     first, second = json.loads((tmp_path / "report.json").read_bytes())["songs"]
     assert (first["separated"], second["separated"], second["late_by_seconds"]) == (False, True, 0.0)
     assert 40 <= first["late_by_seconds"] < 60

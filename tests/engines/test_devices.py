@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from my_submission.engines import Device, devices, parse_device, resolve_device
-from my_submission.engines.devices import cuda_devices
+from my_submission.engines.devices import cuda_devices, has_nvidia_card
 from my_submission.engines.processors import available_cpus, cgroup_quota, thread_count
 from my_submission.errors import DeviceError, UnknownNameError
 
@@ -28,9 +28,27 @@ def test_a_gpu_asked_for_is_refused_where_there_is_none(monkeypatch: pytest.Monk
     monkeypatch.setattr(devices, "cuda_devices", lambda: (0, "there is no NVIDIA driver"))
     with pytest.raises(DeviceError, match="no NVIDIA driver"):
         resolve_device("cuda")
-    auto = resolve_device("auto")
-    assert auto == CPU
-    assert "no NVIDIA driver" in auto.note
+    monkeypatch.setattr(devices, "has_nvidia_card", lambda: False)
+    assert (resolve_device("auto"), resolve_device("auto").note) == (CPU, "")
+
+
+def test_a_card_without_a_driver_stands_idle_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, vendor, kind in (("0", "0x8086", "0x030000"), ("1", "0x10de", "0x040300"), ("2", "0x10de", "0x030200")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "vendor").write_text(f"{vendor}\n", encoding="ascii")
+        (folder / "class").write_text(f"{kind}\n", encoding="ascii")
+    assert has_nvidia_card(tmp_path)
+    (tmp_path / "2" / "vendor").unlink()
+    assert not has_nvidia_card(tmp_path)  # a sound device of NVIDIA alone
+    assert not has_nvidia_card(tmp_path / "none")
+    monkeypatch.setattr(devices, "cuda_devices", lambda: (0, "there is no NVIDIA driver"))
+    monkeypatch.setattr(devices, "has_nvidia_card", lambda: True)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    note = "an NVIDIA GPU stands idle: there is no NVIDIA driver; install or update the NVIDIA driver to use it"
+    assert resolve_device("auto").note == note
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # it is hidden on purpose
+    assert resolve_device("auto").note == ""
 
 
 def test_auto_takes_a_gpu_that_is_there_and_a_number_too_high_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

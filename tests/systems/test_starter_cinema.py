@@ -51,7 +51,9 @@ def test_a_film_at_48_khz_comes_apart_into_stereo_stems_at_its_rate(n_channels: 
     scene = 0.05 * (rain(np.random.default_rng(5), 3 * RATE) + 4.0 * engine(np.random.default_rng(6), 3 * RATE))
     soundfile.write(film, np.tile(scene[:, None], (1, n_channels)), RATE)
     assert main(["separate", str(film), "-o", str(tmp_path), "--system", "starter-cinema", "--device", "cpu"]) == 0
-    read = {source: soundfile.read(tmp_path / "film" / f"{source}.wav", always_2d=True) for source in CINEMA_SOURCES}
+    read = {
+        source: soundfile.read(tmp_path / "film" / f"film - {source}.wav", always_2d=True) for source in CINEMA_SOURCES
+    }
     assert {(rate, stem.shape) for stem, rate in read.values()} == {(RATE, (3 * RATE, 2))}
     powers = {source: float(np.mean(stem**2)) for source, (stem, _) in read.items()}
     assert all(0.0 < power < float(np.mean(scene**2)) for power in powers.values())

@@ -1,0 +1,75 @@
+"""The first line of a run: what will happen, and how long it will take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from my_submission.audio_io import ReadOptions, SongInput, probe
+from my_submission.cli.options import TimeOptions
+from my_submission.cli.quantities import about, duration, songs
+from my_submission.errors import MdxError
+from my_submission.predictor import Predictor
+
+PROCESSOR_SECONDS = {
+    "starter-plus": 0.27,
+    "starter": 0.2,
+    "starter-conditioned": 0.3,
+    "starter-blend": 0.5,
+    "starter-cinema": 0.2,
+}
+"""Seconds of one processor per second of music, for a machine that has not run the system yet."""
+
+MOST_USEFUL_THREADS = 8
+"""More threads hardly speed up one song."""
+
+
+def expectation(
+    inputs: Sequence[SongInput], durations: Sequence[float | None], predictor: Predictor, limits: TimeOptions
+) -> str:
+    """Return a line such as "Separating 9 songs (31 min 5 s) with starter-plus on the CPU, 2 threads: about 4 min".
+
+    Args:
+        inputs: the songs.
+        durations: their lengths in seconds; None where unknown.
+        predictor: that separates them.
+        limits: time limits.
+    """
+    known = [seconds for seconds in durations if seconds is not None]
+    music = f" ({duration(sum(known))})" if len(known) == len(inputs) else ""
+    what = inputs[0].name if len(inputs) == 1 else songs(len(inputs))
+    text = f"Separating {what}{music} with {predictor.system.recipe.name} on {device_words(predictor)}"
+    if limits.budget is not None:
+        return f"{text}: at most {duration(limits.budget)} per song"
+    if limits.budget_factor is not None:
+        return f"{text}: at most {limits.budget_factor:g} x the length of each song"
+    seconds = _expected_seconds(predictor, sum(known)) if music and limits.refines is None else None
+    return text if seconds is None else f"{text}: {about(seconds)}"
+
+
+def device_words(predictor: Predictor) -> str:
+    """Return where a predictor runs: "the CPU, 2 threads" or "the GPU cuda:0"."""
+    if predictor.device.kind != "cpu":
+        return f"the GPU {predictor.device}"
+    if predictor.n_threads is None:
+        return "the CPU"
+    return f"the CPU, {predictor.n_threads} thread{'s' if predictor.n_threads > 1 else ''}"
+
+
+def duration_of(path: Path, reading: ReadOptions) -> float | None:
+    """Return the length of a song in seconds by its header; None where it states none or cannot be read."""
+    try:
+        info = probe(path, reading)
+    except MdxError:  # told when the song is separated
+        return None
+    return None if info.samples is None else info.samples / info.sample_rate
+
+
+def _expected_seconds(predictor: Predictor, seconds: float) -> float | None:
+    """Return the likely duration of a run: as measured on this machine, else by the usual cost of the system."""
+    measured = predictor.expected_seconds(seconds)
+    if measured is not None or predictor.device.kind != "cpu":
+        return measured
+    cost = PROCESSOR_SECONDS.get(predictor.system.recipe.name)
+    threads = min(predictor.n_threads or 1, MOST_USEFUL_THREADS)
+    return None if cost is None else cost * seconds / threads
