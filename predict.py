@@ -109,7 +109,7 @@ class SubmissionPredictor(MusicDemixingPredictor):
 
     def _separate_into(self, folder: Path, mixture: Path, budget: Budget) -> SeparationReport:
         return self.predictor.separate_file(
-            mixture, folder, budget_seconds=budget.seconds, spent_seconds=budget.elapsed()
+            mixture, folder, budget_seconds=budget.seconds, spent_seconds=budget.elapsed(), keeps_tags=False
         )
 
 

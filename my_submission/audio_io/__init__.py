@@ -11,6 +11,7 @@ from my_submission.audio_io.song_names import distinct_names, folder_name, song_
 from my_submission.audio_io.songs import SongInput, find_songs
 from my_submission.audio_io.statistics import MixtureStatistics
 from my_submission.audio_io.stem_writer import StemFolderWriter
+from my_submission.audio_io.tags import SongTags, read_tags
 from my_submission.audio_io.written_stem import StemLevels
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "ReadOptions",
     "SampleStore",
     "SongInput",
+    "SongTags",
     "StemFolderWriter",
     "StemLevels",
     "check_song",
@@ -42,6 +44,7 @@ __all__ = [
     "new_store",
     "probe",
     "read_blocks",
+    "read_tags",
     "refuse_own_folder",
     "song_name",
 ]

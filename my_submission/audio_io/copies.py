@@ -15,6 +15,7 @@ from my_submission.audio_io.audio_format import SUBTYPE_BYTES, AudioFormat
 from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder, probe, read_blocks
 from my_submission.audio_io.mixture import N_CHANNELS, too_many_channels
 from my_submission.audio_io.stem_writer import WAV_LIMIT_BYTES, Describe, StemFolderWriter
+from my_submission.audio_io.tags import read_tags
 from my_submission.dsp.interleaving import interleaved
 from my_submission.errors import InputError, OutputError
 from my_submission.files.folders import output_error
@@ -79,7 +80,7 @@ def check_song(path: str | PathLike[str], *, max_seconds: float) -> float | None
 def convert_stems(
     stems: Mapping[str, Path], directory: Path, audio_format: AudioFormat, *, describe: Describe | None = None
 ) -> dict[str, Path]:
-    """Copy stereo stems of one rate and length to ``directory/<name>.<format>``, all of them or none.
+    """Copy stereo stems of one rate and length, with their tags, to ``directory/<name>.<format>``, all of them or none.
 
     The files are the same as those of a separation directly to this format.
 
@@ -104,6 +105,7 @@ def convert_stems(
         audio_format=audio_format,
         source_rate=info.sample_rate,
         describe=describe,
+        tags={name: read_tags(path)[0] for name, path in stems.items()},
     )
     with writer:
         for blocks in zip(*(read_blocks(path) for path in stems.values()), strict=True):

@@ -6,13 +6,11 @@ version, less the padding of the last frame where an MP4 states it.
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +28,7 @@ from my_submission.audio_io.decoder import (
 from my_submission.audio_io.downmix import Downmix
 from my_submission.audio_io.file_facts import FileFacts
 from my_submission.audio_io.file_part import FilePart
+from my_submission.audio_io.media_containers import import_av, open_container
 from my_submission.audio_io.tracks import choose_track
 from my_submission.errors import InputError
 from my_submission.stems import Waveform
@@ -64,15 +63,13 @@ class MediaDecoder(Decoder):
 
     def __init__(self, part: FilePart, facts: FileFacts, options: ReadOptions) -> None:
         self._path, self._facts, self._notes = part.path, facts, list(facts.notes)
-        av = _import_av(part.path)
+        av = import_av(part.path)
         self._errors = (av.FFmpegError, OSError, ValueError, OverflowError, NotImplementedError, MemoryError)
         self._lost_seconds, self._n_lost, self._first_lost = 0.0, 0, 0.0
         self._n_padding = 0
-        # A file object, and no protocol allowed: a playlist in disguise must not open other files or addresses.
         self._file = part.open()
-        settings = {"protocol_whitelist": "none"} | _length_settings(facts)
         try:
-            self._container = av.open(_QuietFile(self._file), options=settings, **_text_options(av))
+            self._container = open_container(av, self._file, _length_settings(facts))
         except self._errors as error:
             self._file.close()
             raise unreadable_error(part.path, _reason(error)) from error
@@ -220,21 +217,6 @@ class MediaDecoder(Decoder):
             self._notes.append(_surplus_note(self._container.format.name, span.surplus, self._path))
 
 
-class _QuietFile:
-    """A file object that does not raise on invalid offsets of damaged headers, because PyAV prints such errors."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.read, self.tell = file.read, file.tell
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to an offset; return a negative number where it is invalid."""
-        try:
-            return self._file.seek(offset, whence)
-        except (OSError, ValueError, OverflowError):
-            return -errno.EINVAL
-
-
 def _surplus_note(container: str, surplus: int, path: Path) -> str:
     if container == "wav":
         return f"its header states less audio than the file has; {surplus} more bytes were read"
@@ -251,23 +233,6 @@ def _length_settings(facts: FileFacts) -> dict[str, str]:
 
 def _reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-def _import_av(path: Path) -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise InputError(
-            "libsndfile cannot read all of this file, and PyAV is not installed",
-            where=path,
-            hint="pip install av, or convert the file to WAV first",
-        ) from error
-    return av
-
-
-def _text_options(av: Any) -> dict[str, str]:
-    """Return options with which ``av.open`` accepts metadata that is no UTF-8; PyAV 19 needs none."""
-    return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def _declared_seconds(container: Any, stream: Any) -> float | None:

@@ -16,6 +16,8 @@ from my_submission.audio_io.encoders import file_shape, require_encoder
 from my_submission.audio_io.encoders.encoder import N_CHANNELS
 from my_submission.audio_io.file_names import StemFileNames
 from my_submission.audio_io.stem_sets import SetFile, notes_before, replace_set, settle
+from my_submission.audio_io.tags import SongTags
+from my_submission.audio_io.tags.song_tags import MAX_TAG_BYTES
 from my_submission.audio_io.written_stem import StemLevels, WrittenStem
 from my_submission.dsp.resampling import resampled_length
 from my_submission.errors import OutputError
@@ -52,6 +54,7 @@ class StemFolderWriter:
         source_rate: rate of the blocks given to ``write``, in Hz; they are resampled where it differs.
         describe: called with the files of the complete stems; returns the content of ``separation.json``. When not
             given, the folder has no such file.
+        tags: stem to its tags; default: none.
         file_names: names of the files and of the record; default: the names of the stems, and ``separation.json``.
 
     Raises:
@@ -68,6 +71,7 @@ class StemFolderWriter:
         audio_format: AudioFormat = WAV_16,
         source_rate: int = SAMPLE_RATE,
         describe: Describe | None = None,
+        tags: Mapping[str, SongTags] | None = None,
         file_names: StemFileNames | None = None,
     ) -> None:
         require_encoder(audio_format.file_format)
@@ -93,6 +97,7 @@ class StemFolderWriter:
         self._new_directories: list[Path] = []
         self._stems: dict[str, WrittenStem] = {}
         self._describe = describe
+        self._tags = dict(tags or {})
         self._notes = self._shape.notes
 
     @property
@@ -163,10 +168,16 @@ class StemFolderWriter:
                 directory=self._directory,
             )
             self._check_space()
-            is_large = self._format.file_format == "wav" and self._stem_bytes > WAV_LIMIT_BYTES
+            is_large = self._format.file_format == "wav" and self._stem_bytes + self._tag_bytes > WAV_LIMIT_BYTES
             for name, path in self.paths.items():
                 self._stems[name] = WrittenStem(
-                    path, name, self._format, self._shape, source_rate=self._source_rate, is_rf64=is_large
+                    path,
+                    name,
+                    self._format,
+                    self._shape,
+                    source_rate=self._source_rate,
+                    is_rf64=is_large,
+                    tags=self._tags.get(name),
                 )
         except BaseException as error:
             self._discard()
@@ -242,6 +253,11 @@ class StemFolderWriter:
     def _stem_bytes(self) -> int:
         """Return the size in bytes of one stem without compression."""
         return self._shape.samples * N_CHANNELS * self._format.sample_bytes
+
+    @property
+    def _tag_bytes(self) -> int:
+        """Return an upper bound of the size in bytes of a stem's tags."""
+        return MAX_TAG_BYTES if any(self._tags.values()) else 0
 
     def _check_space(self) -> None:
         """Refuse a disk that is too small; the size of compressed files is unknown beforehand."""

@@ -14,6 +14,7 @@ from my_submission.audio_io.audio_format import AudioFormat
 from my_submission.audio_io.decode import probe
 from my_submission.audio_io.encoders import EncodingError, FileShape, StemFile, open_encoder
 from my_submission.audio_io.encoders.encoder import N_CHANNELS
+from my_submission.audio_io.tags import SongTags
 from my_submission.dsp.resampling import StreamResampler
 from my_submission.errors import InputError, OutputError
 from my_submission.files.part_files import PartFile
@@ -46,6 +47,7 @@ class WrittenStem:
         shape: rate, length and bit rate of the file.
         source_rate: rate of the blocks, in Hz.
         is_rf64: whether a WAV is too large for sizes of 32 bits.
+        tags: of the stem; None writes none.
 
     Raises:
         OutputError: the file cannot be opened for writing.
@@ -60,6 +62,7 @@ class WrittenStem:
         *,
         source_rate: int,
         is_rf64: bool = False,
+        tags: SongTags | None = None,
     ) -> None:
         self._format, self._shape = audio_format, shape
         self._peak, self._clipped, self._squares, self._count = 0.0, 0, 0.0, 0
@@ -68,7 +71,9 @@ class WrittenStem:
         self.part = PartFile(final)
         try:
             self._encoder = open_encoder(
-                StemFile(path=self.part.path, name=name, audio_format=audio_format, shape=shape, is_rf64=is_rf64)
+                StemFile(
+                    path=self.part.path, name=name, audio_format=audio_format, shape=shape, is_rf64=is_rf64, tags=tags
+                )
             )
         except EncodingError as error:
             self.part.discard()

@@ -22,9 +22,11 @@ from my_submission.audio_io import (
     MemoryStore,
     Mixture,
     ReadOptions,
+    SongTags,
     StemFolderWriter,
     load_mixture,
     mixture_from_array,
+    read_tags,
 )
 from my_submission.audio_io.file_names import StemFileNames
 from my_submission.audio_io.mixture import N_CHANNELS
@@ -214,6 +216,7 @@ class Predictor:
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
         record: RecordRequest | None = None,
         file_names: StemFileNames | None = None,
+        keeps_tags: bool = True,
     ) -> SeparationReport:
         """Separate an audio file into ``directory/<source>.<format>``, from disk to disk.
 
@@ -229,6 +232,8 @@ class Predictor:
             reading: track of the file to read, and whether more than two channels are mixed down.
             record: contents of the ``separation.json`` beside the stems; None writes no such file.
             file_names: names of the files; default: ``<stem>.<format>``.
+            keeps_tags: whether title, artist, album, cover, tempo and other tags are copied from the song, or from
+                ``record.original``.
 
         Returns:
             Report of the separation.
@@ -247,6 +252,7 @@ class Predictor:
             reading=reading,
             record=record,
             file_names=file_names,
+            keeps_tags=keeps_tags,
         )
         return last_event(events).report
 
@@ -262,6 +268,7 @@ class Predictor:
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
         record: RecordRequest | None = None,
         file_names: StemFileNames | None = None,
+        keeps_tags: bool = True,
     ) -> EventStream[SeparationReport]:
         """Separate a file as :meth:`separate_file` does; the last event is ``Finished(report, report)``."""
         budget = self._budget(budget_seconds, spent_seconds)
@@ -286,6 +293,8 @@ class Predictor:
                 )
             )
             outputs = StemOutputs(self.stems, mixture, rate(mixture.source_rate))
+            original = path if record is None or record.original is None else record.original
+            tags, tag_notes = read_tags(original) if keeps_tags else (SongTags(), ())
             reading_seconds = budget.elapsed() - began
 
             def describe(files: Mapping[str, SetFile]) -> Mapping[str, Any]:
@@ -301,6 +310,7 @@ class Predictor:
                     source_rate=outputs.rate,
                     describe=None if recorder is None else describe,
                     file_names=file_names,
+                    tags={stem: tags.for_stem(stem) for stem in self.stems},
                 )
             )
             write_cost = WriteCost(
@@ -313,7 +323,8 @@ class Predictor:
                 return stack.enter_context(DiskStore(channels, samples, directory=scratch))
 
             song = self._song(mixture, budget, write_cost, new_store, refine=refine)
-            song.notes.extend(writer.notes)
+            notes = (*tag_notes, *writer.notes)
+            song.notes.extend(notes)
 
             def report() -> SeparationReport:
                 return self._report(
@@ -323,7 +334,7 @@ class Predictor:
             with song:
                 events = song.work()
                 yield next(events)  # the plan
-                yield from map(Note, writer.notes)
+                yield from map(Note, notes)
                 yield from events
                 position = 0
                 for block in song.blocks():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from my_submission.audio_io.audio_format import AudioFormat
 from my_submission.audio_io.encoders.codec_limits import FileShape
+from my_submission.audio_io.tags import SongTags
 from my_submission.stems import Waveform
 
 N_CHANNELS = 2
@@ -28,6 +29,7 @@ class StemFile:
         audio_format: of the file.
         shape: rate, length and bit rate of the file.
         is_rf64: whether a WAV is too large for sizes of 32 bits.
+        tags: of the stem; None writes none.
     """
 
     path: Path
@@ -35,6 +37,7 @@ class StemFile:
     audio_format: AudioFormat
     shape: FileShape
     is_rf64: bool = False
+    tags: SongTags | None = None
 
 
 class Encoder(ABC):

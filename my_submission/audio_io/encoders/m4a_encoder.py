@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from my_submission.audio_io.encoders.encoder import N_CHANNELS, Encoder, EncodingError, OutputFile, StemFile
+from my_submission.audio_io.tags.mp4_atoms import add_mp4_tags
 from my_submission.errors import OutputError
 from my_submission.stems import Waveform
 
@@ -38,7 +39,7 @@ class M4aEncoder(Encoder):
         self._rate, self._position = file.shape.sample_rate, 0
         self._waiting = np.zeros((N_CHANNELS, 0), np.float32)
         self._errors = (av.FFmpegError, OSError, ValueError)
-        self._output = OutputFile(file.path)
+        self._stem_file, self._output = file, OutputFile(file.path)
         # bitexact: no name and version of the library, no time
         options = {"fflags": "+bitexact", "movie_timescale": str(self._rate)}
         try:
@@ -68,12 +69,15 @@ class M4aEncoder(Encoder):
                 self._encode(self._waiting)
             self._mux(None)
             self._container.close()
+            self._output.check()
+            if self._stem_file.tags:
+                with self._stem_file.path.open("r+b") as opened:
+                    add_mp4_tags(opened, self._stem_file.tags)
         except self._errors as error:
             self._output.check()
-            raise EncodingError(str(error)) from error
+            raise EncodingError(getattr(error, "strerror", None) or str(error)) from error
         finally:
             self._output.close()
-        self._output.check()
 
     def abandon(self) -> None:
         """Close an incomplete file without an error."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +12,13 @@ import soundfile
 
 from my_submission.audio_io.audio_format import SUBTYPE_BYTES, AudioFormat
 from my_submission.audio_io.encoders.encoder import N_CHANNELS, Encoder, EncodingError, OutputFile, StemFile
+from my_submission.audio_io.encoders.flac_stream import FlacStream
 from my_submission.audio_io.encoders.ogg_stream import OggStream
 from my_submission.audio_io.encoders.shifted_file import ShiftedFile
+from my_submission.audio_io.tags import SongTags
+from my_submission.audio_io.tags.chunk_tags import add_chunk_tags
+from my_submission.audio_io.tags.id3 import id3_tag
+from my_submission.audio_io.tags.vorbis_comments import vorbis_comments
 from my_submission.dsp.interleaving import interleaved
 from my_submission.dsp.pcm import Dither, pcm_frames
 from my_submission.stems import Waveform
@@ -46,7 +50,7 @@ class SoundFileEncoder(Encoder):
     """
 
     def __init__(self, file: StemFile) -> None:
-        self._path, self._target = file.path, _target_of(file)
+        self._stem_file, self._target = file, _target_of(file)
         kind, subtype = file.audio_format.file_format, file.audio_format.subtype
         is_integer = subtype.startswith("PCM") and (kind != "flac" or file.audio_format.dither)
         self._bits = 8 * SUBTYPE_BYTES[subtype] if is_integer else None
@@ -105,13 +109,24 @@ class SoundFileEncoder(Encoder):
         finally:
             self._close_target()
         self._check_target()
-        _clear_timestamp(self._path)
+        self._finish_file()
 
     def abandon(self) -> None:
         """Close an incomplete file without an error."""
         with contextlib.suppress(soundfile.LibsndfileError, EncodingError, OSError):
             self._file.close()
         self._close_target()
+
+    def _finish_file(self) -> None:
+        """Change what libsndfile has written: no time stamp, and tags behind the audio of WAV and AIFF."""
+        kind, tags = self._stem_file.audio_format.file_format, self._stem_file.tags
+        try:
+            with self._stem_file.path.open("r+b") as file:
+                _clear_timestamp(file)
+                if kind in {"wav", "aiff"} and tags:
+                    add_chunk_tags(file, tags)
+        except OSError as error:
+            raise EncodingError(error.strerror or str(error)) from error
 
     def _check_target(self) -> None:
         if self._target is not None:
@@ -122,11 +137,15 @@ class SoundFileEncoder(Encoder):
             self._target.output.close()
 
 
-def _target_of(file: StemFile) -> OggStream | ShiftedFile | None:
+def _target_of(file: StemFile) -> OggStream | ShiftedFile | FlacStream | None:
     """Return the object that libsndfile writes to instead of the file itself, if one is needed."""
-    if file.audio_format.file_format in {"ogg", "opus"}:
-        return OggStream(OutputFile(file.path), serial=zlib.crc32(file.name.encode()))
-    return ShiftedFile(OutputFile(file.path)) if file.audio_format.file_format == "mp3" else None
+    kind, tags = file.audio_format.file_format, file.tags or SongTags()
+    if kind in {"ogg", "opus"}:
+        comments = vorbis_comments(tags, has_picture=True)
+        return OggStream(OutputFile(file.path), serial=zlib.crc32(file.name.encode()), comments=comments)
+    if kind == "mp3":
+        return ShiftedFile(OutputFile(file.path), id3_tag(tags))
+    return FlacStream(OutputFile(file.path), tags) if kind == "flac" and tags else None
 
 
 def _compression(audio_format: AudioFormat, sample_rate: int, bitrate: int | None) -> dict[str, Any]:
@@ -143,12 +162,11 @@ def _compression(audio_format: AudioFormat, sample_rate: int, bitrate: int | Non
     return {"compression_level": (high - bitrate) / (high - low)}
 
 
-def _clear_timestamp(path: Path) -> None:
+def _clear_timestamp(file: BinaryIO) -> None:
     """Set the time stamp that libsndfile writes into float WAV files to zero, so that equal stems are equal files."""
-    with path.open("r+b") as file:
-        head = file.read(256)
-        position = head.find(b"PEAK")
-        is_riff = head[:4] == b"RIFF" and 0 < position < head.find(b"data")
-        if is_riff or (head[:4] == b"FORM" and 0 < position < head.find(b"SSND")):
-            file.seek(position + 12)  # after the name, the size and the version, of four bytes each
-            file.write(bytes(4))
+    head = file.read(256)
+    position = head.find(b"PEAK")
+    is_riff = head[:4] == b"RIFF" and 0 < position < head.find(b"data")
+    if is_riff or (head[:4] == b"FORM" and 0 < position < head.find(b"SSND")):
+        file.seek(position + 12)  # after the name, the size and the version, of four bytes each
+        file.write(bytes(4))
