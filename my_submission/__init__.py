@@ -1,10 +1,15 @@
 """Music demixing inside a time limit.
 
-import my_submission as mdx
+    import my_submission as mdx
 
-separator = mdx.load()                                       # or mdx.load("kuielab-a"), ...
-stems = separator.separate(mixture, sample_rate=44_100)     # {"bass": float32 (2, samples), …}
-report = separator.separate_file("song.flac", "out/song")
+    separation = mdx.separate("song.mp3")                  # files in stems/song/, as `mdx separate song.mp3` makes them
+    separation.paths["vocals"]                             # Path
+    separation.stems["vocals"]                             # float32 (2, samples) at separation.sample_rate
+
+    separator = mdx.Separator("starter-plus", stems=["vocals", "instrumental"])     # loaded once, for many songs
+    separation = separator.separate(samples, sample_rate=44_100)                    # array or tensor in, the same out
+
+Names are imported when they are first used, so that importing the package is fast.
 """
 
 from __future__ import annotations
@@ -15,20 +20,45 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing takes time in which a signal ends a command in a traceback
     from typing import Any
 
-    from my_submission.audio_io import AudioFormat
-    from my_submission.predictor import Predictor, SeparationReport, load
+    from my_submission.audio_io import AudioFormat, ReadOptions
+    from my_submission.errors import MdxError
+    from my_submission.predictor import Predictor, Separation, SeparationReport, Separator, load, separate
+    from my_submission.progress import Progress
 
-__all__ = ["AudioFormat", "Predictor", "SeparationReport", "__version__", "load"]
+__all__ = [
+    "AudioFormat",
+    "MdxError",
+    "Predictor",
+    "Progress",
+    "ReadOptions",
+    "Separation",
+    "SeparationReport",
+    "Separator",
+    "__version__",
+    "load",
+    "separate",
+]
+
+_MODULES = {
+    "AudioFormat": "my_submission.audio_io",
+    "MdxError": "my_submission.errors",
+    "Progress": "my_submission.progress",
+    "ReadOptions": "my_submission.audio_io",
+}
+"""Public name to its module; all others are in ``my_submission.predictor``."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import the predictor when it is first asked for: importing the package stays fast and silent."""
-    if name in {"Predictor", "SeparationReport", "load"}:
-        from my_submission import predictor
+    """Import a public name when it is first used."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(predictor, name)
-    if name == "AudioFormat":
-        from my_submission import audio_io
+    found = getattr(import_module(_MODULES.get(name, "my_submission.predictor")), name)
+    globals()[name] = found
+    return found
 
-        return audio_io.AudioFormat
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    """Return all public names, so that completion shows them before they are imported."""
+    return sorted({*globals(), *__all__})

@@ -3,8 +3,20 @@
 from my_submission.predictor.core import Predictor
 from my_submission.predictor.loading import load
 from my_submission.predictor.separation_record import RecordRequest
+from my_submission.predictor.separator import Separation, Separator, separate
 from my_submission.predictor.time_limit import time_limit_seconds
 from my_submission.predictor.worker import leave
 from my_submission.reports import SeparationReport, StageReport
 
-__all__ = ["Predictor", "RecordRequest", "SeparationReport", "StageReport", "leave", "load", "time_limit_seconds"]
+__all__ = [
+    "Predictor",
+    "RecordRequest",
+    "Separation",
+    "SeparationReport",
+    "Separator",
+    "StageReport",
+    "leave",
+    "load",
+    "separate",
+    "time_limit_seconds",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from my_submission.engines import Device, resolve_device
 from my_submission.engines.device_memory import memory_reader
@@ -23,6 +23,19 @@ logger = logging.getLogger(__name__)
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 RUNTIMES = ("auto", "onnx", "torch")
+
+
+class LoadOptions(TypedDict, total=False):
+    """Arguments of :func:`load` other than the system and its stems."""
+
+    models_dir: str | Path | None
+    device: str
+    precision: str
+    runtime: str
+    threads: int | None
+    batch_chunks: int | None
+    max_memory_bytes: int | None
+    allow_unverified: bool
 
 
 @explained_absence(MdxError)
