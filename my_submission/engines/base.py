@@ -66,6 +66,18 @@ class EngineWrapper:
         return self.engine.runs_on
 
 
+class RemarkingEngine(EngineWrapper):
+    """Another engine with a remark for the reader of a report."""
+
+    def __init__(self, engine: Engine, remark: str) -> None:
+        super().__init__(engine)
+        self.remark = remark
+
+    def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
+        """Run the other engine."""
+        return self.engine.run(batch, is_last=is_last)
+
+
 def open_once(open_file: Callable[..., Opened], path: Path, **options: Hashable) -> Opened:
     """Return ``open_file(path, **options)``, cached for the life of the process while the file is unchanged."""
     real = path.resolve()

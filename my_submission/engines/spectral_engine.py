@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from my_submission.dsp.stft import from_channels, from_frames, to_channels, to_frames
-from my_submission.engines.base import Batch, Engine, EngineWrapper
+from my_submission.engines.base import Batch, Engine, EngineWrapper, RemarkingEngine
 from my_submission.engines.device_memory import release_cache
 from my_submission.engines.devices import explained
 from my_submission.engines.frame_major import FrameMajorOnnx
@@ -66,7 +66,7 @@ def remarks_of(engine: Any) -> tuple[str, ...]:
     """Return the remarks of an engine and the engines inside it: reduced batches, verdicts on a faster arithmetic."""
     found: list[str] = []
     while engine is not None:
-        if isinstance(engine, OutOfMemorySplitter):
+        if isinstance(engine, OutOfMemorySplitter | RemarkingEngine):
             found.append(engine.remark)
         elif isinstance(engine, ValidatedEngine):
             found.append(engine.verdict)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, cast
 
 from my_submission.dsp.stft import from_frames
 from my_submission.engines import Device, Engine
+from my_submission.engines.base import RemarkingEngine
 from my_submission.engines.frame_major import FrameMajorOnnx
 from my_submission.engines.gpu_arithmetic import checked_spectral
 from my_submission.engines.onnx_engine import GraphShape, OnnxEngine
 from my_submission.engines.openvino_engine import OpenVinoFrames, bf16_obstacle
 from my_submission.engines.out_of_memory import fitting
 from my_submission.engines.processors import available_cpus
+from my_submission.engines.runtimes import fast_advice
 from my_submission.engines.spectral_engine import spectral_engine
 from my_submission.engines.torch_engine import TorchEngine, open_torch
 from my_submission.engines.validated_engine import ValidatedEngine, loudest_frames
@@ -77,6 +79,8 @@ def open_spectral(artefact: Artefact, path: Path, options: RunOptions) -> Opened
         engine = checked_spectral(network, chunking.stft, name=artefact.name)
     else:
         engine = spectral_engine(checked or network, chunking.stft, threads=threads)
+        if checked is None and options.precision == "auto" and isinstance(network, FrameMajorOnnx):
+            engine = RemarkingEngine(engine, fast_advice())
     return OpenedSpectral(fitting(engine, options.device, name=artefact.name), chunking)
 
 

@@ -74,7 +74,7 @@ class LoadedSystem:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Remarks of the engines so far, such as precision checks and batches that did not fit."""
-        return tuple(remark for branch in self.branches for remark in branch.mechanism.remarks)
+        return tuple(dict.fromkeys(remark for branch in self.branches for remark in branch.mechanism.remarks))
 
     @property
     def runs_on(self) -> tuple[str, ...]:

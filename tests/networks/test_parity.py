@@ -17,9 +17,10 @@ import torch
 
 from my_submission.audio_io import WAV_FLOAT
 from my_submission.engines import Device
+from my_submission.engines.spectral_engine import remarks_of
 from my_submission.errors import WeightsError
 from my_submission.geometry import OverlapChunking, SpectralChunking, StftGeometry
-from my_submission.mechanisms import RunOptions, SpectralMechanism, WaveformMechanism, WaveformRecipe
+from my_submission.mechanisms import RunOptions, SpectralMechanism, WaveformMechanism, WaveformRecipe, spectral_networks
 from my_submission.mechanisms.spectral_networks import open_spectral
 from my_submission.networks.demucs import Demucs
 from my_submission.networks.tfc_tdf import TfcTdfNet
@@ -268,6 +269,23 @@ def test_a_state_dict_may_stand_for_a_graph(tmp_path: Path) -> None:
         write_manifest(tmp_path, [state])
         with pytest.raises(WeightsError, match=message):
             open_spectral(ModelsFolder(tmp_path).artefact("starter/state"), models.path("starter/state"), options)
+
+
+def test_the_report_says_where_bfloat16_would_be_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A published-form graph without OpenVINO on a processor that it would be faster on; said only in ``auto``."""
+    graph = write_spectral(tmp_path, "mine/vocals", random_network(64, growth=2), n_fft=384, hop=64, bins=64, frames=64)
+    write_manifest(tmp_path, [graph])
+    models = ModelsFolder(tmp_path)
+    monkeypatch.setattr(spectral_networks, "bf16_obstacle", lambda: "OpenVINO is not installed")
+    monkeypatch.setattr(spectral_networks, "fast_advice", lambda: "faster with the extra fast")
+    waves = song(9_000)[None, :, : 64 * 63]
+    outputs = []
+    for precision, expected in (("auto", ("faster with the extra fast",)), ("fp32", ())):
+        options = RunOptions(device=Device("cpu"), precision=precision)
+        engine = open_spectral(models.artefact("mine/vocals"), models.path("mine/vocals"), options).engine
+        assert remarks_of(engine) == expected
+        outputs.append(engine.run(waves))
+    np.testing.assert_array_equal(*outputs)
 
 
 def test_runs_are_deterministic(small: Callable[[str], Rig]) -> None:
