@@ -1,6 +1,6 @@
 """Print requirements of the project, one per line: those of its base, or of the submission, and of extras.
 
-Usage: list_requirements.py [EXTRA...] [--submission] [--without NAME...]
+Usage: list_requirements.py [EXTRA...] [--submission | --gpu] [--without NAME...]
 """
 
 from __future__ import annotations
@@ -37,12 +37,17 @@ def main() -> None:
     """Print the requirements of the base or the submission and of the given extras, without excluded names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("extras", nargs="*")
-    parser.add_argument("--submission", action="store_true", help="begin with requirements.txt instead of the base")
+    base_choice = parser.add_mutually_exclusive_group()
+    base_choice.add_argument("--submission", action="store_true", help="requirements.txt instead of the base")
+    base_choice.add_argument("--gpu", action="store_true", help="the base with the runtime of the extra gpu as its own")
     parser.add_argument("--without", nargs="*", default=[], metavar="NAME")
     options = parser.parse_args()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
     base = submission_lines() if options.submission else project["dependencies"]
-    for line in dict.fromkeys([*base, *extra_lines(options.extras, project["optional-dependencies"])]):
+    if options.gpu:
+        base = [*extras["gpu"], *(line for line in base if not line.startswith("onnxruntime"))]
+    for line in dict.fromkeys([*base, *extra_lines(options.extras, extras)]):
         name = _NAME.match(line)
         if name is None or name.group() not in options.without:
             print(line)

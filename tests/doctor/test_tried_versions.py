@@ -145,6 +145,12 @@ def test_requirements_of_the_tests_without_torch() -> None:
     assert not {"onnxruntime-gpu", "torch", "librosa", "lightning", "mdx-submission"} & names
 
 
+def test_requirements_of_the_base_for_gpus_have_one_runtime() -> None:
+    names = listed("plot", "--gpu")
+    assert {"onnxruntime-gpu", "numpy", "matplotlib"} <= names
+    assert "onnxruntime" not in names
+
+
 def test_requirements_of_the_submission_without_a_library() -> None:
     names = listed("dev", "--submission", "--without", "torch", "librosa")
     assert {"onnxruntime-gpu", "musdb", "lightning", "mypy"} <= names
