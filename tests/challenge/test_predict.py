@@ -121,8 +121,9 @@ class SpyPredictor:
         self.budgets: list[float] = []
 
     def separate_file(
-        self, path: Path, directory: Path, *, budget_seconds: float, spent_seconds: float
+        self, path: Path, directory: Path, *, budget_seconds: float, spent_seconds: float, keeps_tags: bool
     ) -> SeparationReport:
+        assert not keeps_tags  # the grader's files hold samples and nothing else
         self.budgets.append(budget_seconds)
         info = soundfile.info(path)
         outputs = {source: Path(directory) / f"{source}.wav" for source in self.sources}
