@@ -55,8 +55,12 @@ class CommonLimiter:
         return self._ready(n_left)
 
     def _add(self, signals: Sequence[Waveform]) -> None:
-        peaks = np.max([np.abs(signal).max(axis=0) for signal in signals], axis=0).astype(np.float64)
-        needed = np.where(peaks > 1, np.log(_CEILING / np.maximum(peaks, 1)), 0.0)
+        peaks = np.zeros(signals[0].shape[1], np.float32)
+        for channel in (channel for signal in signals for channel in signal):
+            np.maximum(peaks, np.abs(channel), out=peaks)
+        needed = np.zeros(peaks.size)
+        beyond = np.flatnonzero(peaks > 1)
+        needed[beyond] = np.log(_CEILING / peaks[beyond].astype(np.float64))
         self._needed = np.concatenate([self._needed, needed])
         waiting = self._waiting or [np.zeros((signal.shape[0], self._attack), np.float32) for signal in signals]
         self._waiting = [np.concatenate(pair, axis=1) for pair in zip(waiting, signals, strict=True)]
@@ -64,19 +68,27 @@ class CommonLimiter:
     def _ready(self, n_ready: int) -> list[Waveform]:
         if n_ready <= 0:
             return [signal[:, :0] for signal in self._waiting]
-        lowest = _sliding_minimum(self._needed[: n_ready + self._attack], self._attack + 1)
-        released = self._with_release(lowest)
-        held = np.exp(np.concatenate([self._recent, released]))
-        sums = np.concatenate([[0.0], np.cumsum(held)])
-        gain = np.minimum(1.0, (sums[self._attack + 1 :] - sums[: -self._attack - 1]) / (self._attack + 1))
-        self._recent = np.concatenate([self._recent, released])[-self._attack :]
-        self.lowest_gain = min(self.lowest_gain, float(gain.min()))
         start = min(self._n_silent, n_ready)
         self._n_silent -= start
-        ready = [signal[:, start:n_ready] * gain[start:].astype(np.float32) for signal in self._waiting]
+        needed = self._needed[: n_ready + self._attack]
+        if self._released or self._recent.any() or needed.any():
+            gain = self._gain(needed)[start:].astype(np.float32)
+            ready = [signal[:, start:n_ready] * gain for signal in self._waiting]
+        else:
+            ready = [signal[:, start:n_ready] for signal in self._waiting]
         self._waiting = [signal[:, n_ready:] for signal in self._waiting]
         self._needed = self._needed[n_ready:]
         return ready
+
+    def _gain(self, needed: _Gains) -> _Gains:
+        """Return the gain of all samples but the last of the attack's length, from the logarithms that they need."""
+        released = self._with_release(_sliding_minimum(needed, self._attack + 1))
+        recent = np.concatenate([self._recent, released])
+        sums = np.concatenate([[0.0], np.cumsum(np.exp(recent))])
+        gain = np.minimum(1.0, (sums[self._attack + 1 :] - sums[: -self._attack - 1]) / (self._attack + 1))
+        self._recent = recent[-self._attack :]
+        self.lowest_gain = min(self.lowest_gain, float(gain.min()))
+        return gain
 
     def _with_release(self, lowest: _Gains) -> _Gains:
         """Return r(t) = min(lowest(t), r(t − 1) + step), computed as a running minimum."""

@@ -32,6 +32,9 @@ CLOSING_SHARE = 0.2
 ENCODING_SECONDS = {"flac": 0.002, "ogg": 0.016, "m4a": 0.028, "opus": 0.035, "mp3": 0.055}
 """Seconds on one core to encode a second of one stem at 320 kbit/s, before it was measured."""
 
+LIMITER_SECONDS = 0.025
+"""Seconds to limit a second of a song that exceeds full scale everywhere."""
+
 
 @dataclass(frozen=True)
 class WriteCost:
@@ -53,6 +56,7 @@ class WriteCost:
     def with_encoding(self, audio_format: AudioFormat, n_stems: int) -> WriteCost:
         """Return the cost for stems in a format: a codec's is added, to the closing where that encodes everything."""
         encoding = n_stems * ENCODING_SECONDS.get(audio_format.file_format, 0.0)
+        encoding += LIMITER_SECONDS if audio_format.clip == "limit" else 0.0
         if audio_format.clip == "rescale":  # the stems are kept as they are, and encoded after the last block
             return replace(self, closing_prior=(1 + CLOSING_SHARE) * self.prior + encoding)
         return replace(self, prior=self.prior + encoding, closing_prior=CLOSING_SHARE * self.prior)

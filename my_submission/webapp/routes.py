@@ -33,6 +33,7 @@ FORMATS = {
     for audio_format in (
         *(AudioFormat("wav", bit_depth=depth) for depth in ("16", "24", "32f")),
         *(AudioFormat("flac", bit_depth=depth) for depth in ("16", "24")),
+        AudioFormat("mp3"),
     )
 }
 """Download formats by their name in URLs."""

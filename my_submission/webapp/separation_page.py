@@ -31,6 +31,7 @@ FORMAT_NAMES = {
     "wav-FLOAT": "WAV, 32-bit float",
     "flac-PCM_16": "FLAC, 16 bit",
     "flac-PCM_24": "FLAC, 24 bit",
+    "mp3-MPEG_LAYER_III": "MP3, 320 kbit/s",
 }
 
 
