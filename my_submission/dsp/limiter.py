@@ -85,7 +85,7 @@ class CommonLimiter:
         released = self._with_release(_sliding_minimum(needed, self._attack + 1))
         recent = np.concatenate([self._recent, released])
         sums = np.concatenate([[0.0], np.cumsum(np.exp(recent))])
-        gain = np.minimum(1.0, (sums[self._attack + 1 :] - sums[: -self._attack - 1]) / (self._attack + 1))
+        gain: _Gains = np.minimum(1.0, (sums[self._attack + 1 :] - sums[: -self._attack - 1]) / (self._attack + 1))
         self._recent = recent[-self._attack :]
         self.lowest_gain = min(self.lowest_gain, float(gain.min()))
         return gain
