@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from my_submission.audio_io import read_blocks
+from my_submission.audio_io import probe, read_blocks
+from my_submission.audio_io.decode import BLOCK_SAMPLES
+from my_submission.audio_io.decoder import in_blocks
 from my_submission.dsp.overview import Overview, overview_of, residual_db
+from my_submission.dsp.resampling import StreamResampler
 from my_submission.predictor import SeparationReport
+from my_submission.stems import Waveform
 
 MIXTURE = "mixture"
 
@@ -36,7 +41,7 @@ class SongView:
     Attributes:
         tracks: the mixture first.
         residual_db: energy of mixture − Σ stems over that of the mixture, in dB; −inf if they add up exactly, None for
-            a silent mixture, and for stems that are not all of it.
+            a silent mixture, and for stems that are not all of it or were made quieter against clipping.
     """
 
     tracks: tuple[TrackView, ...]
@@ -68,11 +73,27 @@ def view_song(report: SeparationReport, *, mixture: str | Path | None = None) ->
     tracks = [TrackView(MIXTURE, Path(source), whole, whole.beyond_full_scale)]
     for name, path in report.outputs.items():
         clipped = int(report.levels[name]["clipped_samples"])
-        overview = overview_of(read_blocks(path), rate, samples)
+        overview = overview_of(_blocks_at(path, rate, samples), rate, samples)
         tracks.append(
             TrackView(name, Path(path), overview, max(clipped, overview.beyond_full_scale), report.cutoffs_hz.get(name))
         )
     residual = None
-    if report.stems_add_up:
-        residual = residual_db(read_blocks(source), [read_blocks(path) for path in report.outputs.values()])
+    if report.stems_add_up and not report.common_gain_db:
+        stems = [_blocks_at(path, rate, samples) for path in report.outputs.values()]
+        residual = residual_db(read_blocks(source), stems)
     return SongView(tuple(tracks), residual)
+
+
+def _blocks_at(path: str, sample_rate: int, samples: int) -> Iterator[Waveform]:
+    """Yield a stem at the song's sample rate, which its codec may not be able to hold, in blocks as of the song."""
+    found = probe(path).sample_rate
+    if found == sample_rate:
+        return read_blocks(path)
+    return in_blocks(_resampled(path, found, sample_rate, samples), BLOCK_SAMPLES)
+
+
+def _resampled(path: str, from_rate: int, to_rate: int, samples: int) -> Iterator[Waveform]:
+    resampler = StreamResampler(from_rate, to_rate, channels=2, samples=samples)
+    for block in read_blocks(path):
+        yield resampler.push(block)
+    yield resampler.finish()

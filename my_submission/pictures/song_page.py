@@ -102,8 +102,11 @@ def _level_table(view: SongView) -> str:
 
 def _facts(view: SongView, report: SeparationReport) -> list[tuple[str, str]]:
     budget = "none" if report.budget_seconds is None else wording.clock(report.budget_seconds)
+    residual = wording.residual(
+        view.residual_db, stems_add_up=report.stems_add_up, common_gain_db=report.common_gain_db
+    )
     facts = [
-        ("mixture − Σ stems", wording.residual(view.residual_db, stems_add_up=report.stems_add_up)),
+        ("mixture − Σ stems", residual),
         ("time", f"{wording.clock(report.seconds)}, {report.realtime_factor:.1f} × real time; budget: {budget}"),
         ("work", "as published" if report.is_as_published else "; ".join(report.left_out) or report.plan),
         ("ran on", ", ".join(dict.fromkeys(part.runs_on for part in report.parts))),

@@ -15,10 +15,12 @@ def loudness(lufs: float | None) -> str:
     return "—" if lufs is None else f"{signed(lufs)} LUFS"
 
 
-def residual(db: float | None, *, stems_add_up: bool = True) -> str:
+def residual(db: float | None, *, stems_add_up: bool = True, common_gain_db: float = 0.0) -> str:
     """Return the energy of mixture − Σ stems in words."""
     if not stems_add_up:
         return "not measured: only some stems were requested"
+    if common_gain_db:
+        return f"not measured: the stems are up to {signed(-common_gain_db)} dB quieter, so that they do not clip"
     if db is None:
         return "the mixture is silent"
     return "none: the stems add up exactly" if db == -math.inf else f"{signed(db)} dB of the mixture"

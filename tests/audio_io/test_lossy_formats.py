@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -186,6 +188,27 @@ with StemFolderWriter({str(tmp_path / "out")!r}, ["bass"], sample_rate=44_100, s
     assert "OutputError" in last
     assert f"bass.{name}: the stem could not be written completely (File too large)" in last
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(("name", "clip"), [("mp3", "none"), ("ogg", "limit"), ("m4a", "rescale")])
+def test_a_killed_run_leaves_no_stem_and_its_parts_go_with_the_next(tmp_path: Path, name: str, clip: str) -> None:
+    before = write(tmp_path, {"bass": music(5_000)}, AudioFormat(name))["bass"].read_bytes()
+    code = f"""
+import os, signal, numpy as np
+from my_submission.audio_io import AudioFormat, StemFolderWriter
+with StemFolderWriter({str(tmp_path)!r}, ["bass"], sample_rate=44_100, samples=40_000,
+                      audio_format=AudioFormat({name!r}, clip={clip!r})) as writer:
+    writer.write({{"bass": np.ones((2, 30_000), np.float32)}}, waits=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (tmp_path / f"bass.{name}").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir())[0].startswith(".bass.")
+    write(tmp_path, {"bass": music(SAMPLES)}, AudioFormat(name))
+    assert [path.name for path in tmp_path.iterdir()] == [f"bass.{name}"]
+    assert (tmp_path / f"bass.{name}").read_bytes() != before
 
 
 def test_a_codec_that_is_not_installed_is_refused_before_any_work(

@@ -10,16 +10,20 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from evaluator import replay_plot
+from my_submission.audio_io import AudioFormat
 from my_submission.cli import main
 from my_submission.dsp.overview import overview_of
-from my_submission.pictures import AXES, FrequencyAxis, draw_track, look
+from my_submission.pictures import AXES, FrequencyAxis, draw_track, look, view_song
 from my_submission.pictures.drawing import LOWEST_HZ, PLOT_LEFT, PLOT_RIGHT
 from my_submission.pictures.wording import clock, decibels, loudness, residual
+from my_submission.predictor import Predictor
 from my_submission.stems import MUSIC_SOURCES
-from tests.audio_fixtures import noise, write_audio
+from tests.audio_fixtures import noise, sines, write_audio
+from tests.rigs import two_branches
 
 RATE = 44_100
 
@@ -114,3 +118,27 @@ def test_words() -> None:
     assert (loudness(-14.04), loudness(None)) == ("−14.0 LUFS", "—")
     assert (residual(-31.25), residual(float("-inf"))) == ("−31.2 dB of the mixture", "none: the stems add up exactly")
     assert (clock(3.25), clock(61), clock(59.96)) == ("3.2 s", "1:01 min", "60.0 s")
+
+
+@pytest.mark.parametrize("name", ["opus", "mp3", "m4a"])
+def test_stems_of_codecs_at_other_rates_are_shown_in_time_with_the_mixture(tmp_path: Path, name: str) -> None:
+    """Stems of two branches that add up; what remains is the codec's error, 20 dB below the mixture or less."""
+    wave = sines(60_011, 44_100)
+    soundfile.write(tmp_path / "song.wav", wave.T, 44_100, subtype="FLOAT")
+    predictor = Predictor(two_branches())
+    report = predictor.separate_file(tmp_path / "song.wav", tmp_path / "out", audio_format=AudioFormat(name))
+    view = view_song(report)
+    assert {track.overview.sample_rate for track in view.tracks} == {44_100}
+    assert {track.overview.samples for track in view.tracks} == {60_011}
+    assert view.residual_db is not None
+    assert view.residual_db < -20
+
+
+def test_the_residual_of_stems_that_were_made_quieter_is_not_measured(tmp_path: Path) -> None:
+    wave = 20 * noise(2, 30_000)
+    soundfile.write(tmp_path / "song.wav", wave.T, 44_100, subtype="FLOAT")
+    quieter = AudioFormat("wav", clip="rescale")
+    report = Predictor(two_branches()).separate_file(tmp_path / "song.wav", tmp_path / "out", audio_format=quieter)
+    assert view_song(report).residual_db is None
+    words = residual(None, common_gain_db=report.common_gain_db)
+    assert words.startswith("not measured: the stems are up to ")

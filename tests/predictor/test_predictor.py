@@ -10,13 +10,15 @@ import pytest
 import soundfile
 
 from my_submission.audio_io import WAV_FLOAT, AudioFormat
+from my_submission.audio_io.stem_sets import RECORD_SCHEMA
 from my_submission.errors import InputError, OutputError
 from my_submission.events import Finished, Note, StageAdvanced, StageFinished, StageStarted
+from my_submission.files.hashing import sha256_of_document
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import Mixer
 from my_submission.planning import Calibration, CostModel
 from my_submission.predictor import Predictor
-from my_submission.predictor.separation_record import RecordRequest
+from my_submission.predictor.separation_record import RecordRequest, StemRecipe
 from my_submission.predictor.write_cost import ENCODING_SECONDS, WriteCost
 from my_submission.reports import NOT_SEPARATED
 from my_submission.stems import MUSIC_SOURCES
@@ -245,6 +247,19 @@ def test_a_gain_against_clipping_is_told_in_report_and_record(tmp_path: Path, cl
     assert record["format"] == {"file_format": "flac", "subtype": "PCM_16", "clip": clip}
     assert record["report"]["common_gain_db"] == gain_db
     assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+
+
+def test_stems_of_other_options_are_made_again_and_those_of_older_versions_are_not() -> None:
+    facts = {"system": "s", "weights": {}, "settings": {}, "version": "1"}
+    formats = [
+        *(AudioFormat("wav", bit_depth=depth) for depth in ("16", "24", "32f")),
+        *(AudioFormat("wav", **options) for options in ({"dither": True}, {"clip": "rescale"}, {"clip": "limit"})),
+        *(AudioFormat("mp3", bitrate=bitrate) for bitrate in (128, 320)),
+    ]
+    digests = [StemRecipe(**facts, audio_format=audio_format).digest for audio_format in formats]
+    assert len(set(digests)) == len(formats)
+    plain = {**facts, "schema": RECORD_SCHEMA, "format": ["wav", "PCM_16"]}  # as before there were other options
+    assert digests[0] == sha256_of_document(plain)
 
 
 def test_a_codecs_cost_is_set_aside_before_it_was_measured() -> None:
