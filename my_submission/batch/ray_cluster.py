@@ -180,6 +180,11 @@ class RayPool(Generic[Task, Result]):
             events.append(self._event(worker, reference, is_begin=is_begin))
         return events
 
+    def end(self, worker: int) -> None:
+        """End an actor at once, whatever it does."""
+        self._ray.kill(self._actors.pop(worker))
+        self._waited = {reference: what for reference, what in self._waited.items() if what[0] != worker}
+
     def close(self) -> None:
         """End all actors and free their resources."""
         for actor in self._actors.values():

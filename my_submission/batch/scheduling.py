@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,9 @@ class Pool(Protocol[PoolTask_contra, PoolResult]):
     def submit(self, worker: int, task: PoolTask_contra) -> None:
         """Give a task to an idle worker."""
 
+    def end(self, worker: int) -> None:
+        """End a worker at once, with the task that it runs; no event of it follows."""
+
     def wait(self, timeout_seconds: float) -> list[PoolEvent[PoolResult]]:
         """Return the events since the last call; an empty list after ``timeout_seconds`` without any."""
 
@@ -106,15 +110,18 @@ class Policy:
         n_retries: how often a task is repeated after a temporary failure or a lost worker.
         start_seconds: time limit until the first worker is ready.
         n_lost_starts: the run ends after so many workers in a row were lost before they were ready.
+        task_seconds: time limit per task; its worker is ended and the task fails, without another attempt.
     """
 
     n_workers: int
     n_retries: int = 2
     start_seconds: float = 600.0
     n_lost_starts: int = 3
+    task_seconds: float = math.inf
 
     def __post_init__(self) -> None:
-        if self.n_workers < 1 or self.n_retries < 0 or self.start_seconds <= 0 or self.n_lost_starts < 1:
+        seconds = min(self.start_seconds, self.task_seconds)
+        if self.n_workers < 1 or self.n_retries < 0 or seconds <= 0 or self.n_lost_starts < 1:
             raise ValueError(f"{self} allows no work")
 
 
@@ -147,6 +154,7 @@ class SongScheduler(Generic[Task, Result]):
         self._retry_reason = retry_reason
         self._waiting: deque[tuple[Task, int]] = deque((task, 1) for task in tasks)
         self._running: dict[int, tuple[Task, int]] = {}
+        self._began: dict[int, float] = {}
         self._idle: set[int] = set()
         self._starting: set[int] = set()
         self._n_lost_starts = 0
@@ -171,6 +179,7 @@ class SongScheduler(Generic[Task, Result]):
                 yield WorkerProgress("tick")
             for event in events:
                 yield from self._react(event)
+            yield from self._end_overdue()
             self._start_workers()
             yield from self._assign_tasks()
 
@@ -204,6 +213,16 @@ class SongScheduler(Generic[Task, Result]):
             else:
                 self._count_lost_start(event.reason)
 
+    def _end_overdue(self) -> Iterator[WorkerProgress[Task, Result]]:
+        """End workers whose task takes longer than allowed; other workers take their place."""
+        limit = self._policy.task_seconds
+        for worker in [worker for worker in self._running if self._clock() - self._began[worker] > limit]:
+            self._pool.end(worker)
+            task, attempts = self._running.pop(worker)
+            reason = f"not done after {limit:g} s, so its worker was ended"
+            yield WorkerProgress("lost", worker, reason=reason)
+            yield WorkerProgress("failed", worker, task, reason=reason, attempts=attempts)
+
     def _retry_or_fail(self, worker: int, reason: str) -> WorkerProgress[Task, Result]:
         task, attempts = self._running.pop(worker)
         if attempts <= self._policy.n_retries:
@@ -233,7 +252,7 @@ class SongScheduler(Generic[Task, Result]):
             worker = min(self._idle)
             self._idle.remove(worker)
             task, attempts = self._waiting.popleft()
-            self._running[worker] = (task, attempts)
+            self._running[worker], self._began[worker] = (task, attempts), self._clock()
             self._pool.submit(worker, task)
             yield WorkerProgress("started", worker, task, attempts=attempts)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -39,12 +41,16 @@ from my_submission.cli.options import (
     settings_of,
     write_run_report,
 )
+from my_submission.cli.quantities import duration, songs
 from my_submission.errors import DeviceError, MdxError, OutputError
 from my_submission.systems import find_system, for_stems
 from terminal.lines import complain, say
 
 CLUSTER, SCORES = "Cluster", "Scores"
 """Panels of the command's help."""
+
+N_LISTED = 10
+"""Names of songs shown with one error; the summary and the report have all."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +155,16 @@ class ClusterOptions:
             help="Time limit until the first worker is ready.",
         ),
     ] = 600.0
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            parser=positive_number,
+            metavar="SECONDS",
+            rich_help_panel=CLUSTER,
+            help="Give up a song after this time and end its worker, as for a song that hangs (default: never).",
+        ),
+    ] = None
     retries: Annotated[
         int,
         typer.Option(
@@ -339,6 +355,7 @@ def _separate(
 ) -> int:
     """Separate the waiting songs; summary and report are written however the run ends."""
     outcomes: list[SongOutcome] = []
+    began = time.monotonic()
     with BatchDisplay(len(plan.songs)) as display:
         display.known(plan.known)
         try:
@@ -355,7 +372,7 @@ def _separate(
             songs = [outcome.manifest["report"] for outcome in everything if outcome.manifest is not None]
             failed = [_failure(outcome) for outcome in everything if outcome.status == "failed"]
             write_run_report(options.places.report, songs, failed)
-    return _conclude(everything, place)
+    return _conclude(everything, job, place, time.monotonic() - began)
 
 
 def _policy(cluster: Cluster, needs: WorkerNeeds, options: Options, *, n_tasks: int) -> Policy:
@@ -372,7 +389,12 @@ def _policy(cluster: Cluster, needs: WorkerNeeds, options: Options, *, n_tasks: 
             f"{cluster.gpus:g} GPUs)",
             hint="use fewer --workers, or less for each with --cpus-per-worker and --gpus-per-worker",
         )
-    return Policy(wanted, n_retries=options.cluster.retries, start_seconds=options.cluster.start_timeout)
+    return Policy(
+        wanted,
+        n_retries=options.cluster.retries,
+        start_seconds=options.cluster.start_timeout,
+        task_seconds=options.cluster.timeout or math.inf,
+    )
 
 
 def _say_resources(display: BatchDisplay, cluster: Cluster, needs: WorkerNeeds, policy: Policy) -> None:
@@ -425,19 +447,45 @@ def _failure(outcome: SongOutcome) -> dict[str, Any]:
     return {"song": outcome.song.name, "path": outcome.song.url, "error": str(outcome.error)}
 
 
-def _conclude(outcomes: list[SongOutcome], summary: RemotePath) -> int:
+def _conclude(outcomes: list[SongOutcome], job: SeparationJob, summary: RemotePath, seconds: float) -> int:
+    """Show what failed and what was done; return the exit code."""
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    for outcome in failed:
-        complain(f"error: {outcome.song.name}: {outcome.error}")
-    n_reused = sum(outcome.status == "reused" for outcome in outcomes)
-    n_done = len(outcomes) - n_reused - len(failed)
-    n_unseparated = sum(not outcome.is_separated for outcome in outcomes)
-    if n_unseparated:
+    for reason, names in _by_reason(failed).items():
+        complain(f"error: {_listed(names)}: {reason}")
+    unseparated = [outcome.song.name for outcome in outcomes if not outcome.is_separated]
+    if unseparated:
         complain(
-            f"error: {n_unseparated} song(s) not separated because the time was too short; give more with --budget"
+            f"error: {_listed(unseparated)}: not separated because the time was too short; give more with --budget"
         )
-    say(f"{n_done} done, {n_reused} done before, {len(failed)} failed; {summary.url}")
-    return 1 if failed or n_unseparated else 0
+    done = [outcome for outcome in outcomes if outcome.status == "done"]
+    n_reused = len(outcomes) - len(done) - len(failed)
+    music = sum(outcome.music_seconds for outcome in done)
+    facts = [f"{songs(len(done))} separated"]
+    if music:
+        facts[0] += (
+            f" ({duration(music)} of music in {duration(seconds)}, {music / max(seconds, 1e-9):.1f} x real time)"
+        )
+    facts += [f"{n_reused} done before"] if n_reused else []
+    facts += [f"{len(failed)} failed"] if failed else []
+    say(f"{', '.join(facts)}.")
+    say(f"Stems: {job.output}")
+    say(f"Table of all songs: {summary.url}")
+    return 1 if failed or unseparated else 0
+
+
+def _by_reason(failed: list[SongOutcome]) -> dict[str, list[str]]:
+    """Return every reason of failures, without the song's own path, to the names of its songs."""
+    found: dict[str, list[str]] = {}
+    for outcome in failed:
+        reason = str(outcome.error).removeprefix(f"{outcome.song.url}: ")
+        found.setdefault(reason, []).append(outcome.song.name)
+    return found
+
+
+def _listed(names: list[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - N_LISTED
+    return ", ".join(names[:N_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 command = command_of(

@@ -445,6 +445,7 @@ class FakePool:
         self.events: list[PoolEvent[str]] = []
         self.n_started = self.in_flight = self.max_in_flight = 0
         self.attempts: dict[str, int] = {}
+        self.ended: list[int] = []
 
     def start(self) -> int:
         self.n_started += 1
@@ -462,8 +463,14 @@ class FakePool:
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
         self.attempts[task] = self.attempts.get(task, 0) + 1
         kind = self.script.get((task, self.attempts[task]), "ok")
+        if kind == "hangs":
+            return
         event = {"lost": WorkerLost(worker, "killed"), "raised": TaskRaised(worker, "ValueError: bug")}
         self.events.append(event.get(kind, TaskReturned(worker, f"{task}:{kind}")))
+
+    def end(self, worker: int) -> None:
+        self.ended.append(worker)
+        self.in_flight -= 1
 
     def wait(self, timeout_seconds: float) -> list[PoolEvent[str]]:
         if not self.events:
@@ -668,3 +675,12 @@ def test_a_catalogue_needs_a_folder_per_song() -> None:
             CatalogueRecipe(system="starter", load_settings={}, settings={}, filename=template)
     recipe = CatalogueRecipe(system="starter", load_settings={}, settings={}, filename="{song}/{song} {stem}")
     assert recipe.file_names("disc1/01", ["bass"]).files == {"bass": "01 bass"}
+
+
+def test_a_song_that_hangs_is_given_up_and_another_worker_does_the_rest() -> None:
+    pool = FakePool({("stuck", 1): "hangs"})
+    events = follow(pool, ["stuck", "a", "b"], Policy(1, task_seconds=30.0))
+    assert ends(events) == {"stuck": ("failed", 1), "a": ("returned", 1), "b": ("returned", 1)}
+    assert (pool.ended, pool.n_started) == ([1], 2)
+    (failure,) = (event for event in events if event.kind == "failed")
+    assert failure.reason == "not done after 30 s, so its worker was ended"

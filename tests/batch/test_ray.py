@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -25,7 +26,7 @@ from ray.autoscaler._private.util import fillout_defaults, validate_config
 
 from evaluator import cli as evaluator_cli
 from my_submission.batch.ray_cluster import RayPool, WorkerNeeds, connected
-from my_submission.batch.scheduling import Policy, SongScheduler
+from my_submission.batch.scheduling import Policy, PoolEvent, SongScheduler, TaskReturned, WorkerReady
 from my_submission.cli import main
 from my_submission.stems import MUSIC_SOURCES
 
@@ -215,7 +216,9 @@ def test_an_object_store_as_input_and_output(
     before = store.info("music/out/song 00/vocals.wav")["LastModified"]
     capfd.readouterr()
     assert main(words) == 1
-    assert "1 done, 1 done before, 1 failed; s3://music/out/summary.parquet" in capfd.readouterr().out
+    out = capfd.readouterr().out
+    assert re.search(r"1 song separated \(.* of music in .*, .* x real time\), 1 done before, 1 failed\.", out)
+    assert "Table of all songs: s3://music/out/summary.parquet" in out
     assert store.exists("music/out/song 01/vocals.wav")
     assert store.info("music/out/song 00/vocals.wav")["LastModified"] == before
     with store.open("music/out/summary.parquet") as file:
@@ -267,6 +270,32 @@ def test_a_bug_in_a_worker_is_reported_and_the_others_go_on(cluster: str) -> Non
     (failed,) = [event for event in events if event.kind == "failed"]
     assert (failed.task, failed.attempts) == (0, 2)
     assert "ZeroDivisionError" in str(failed.reason)
+
+
+def test_a_worker_that_hangs_is_ended_and_replaced(cluster: str) -> None:
+    pool: RayPool[bool, str] = RayPool(Hanging, WorkerNeeds(cpus=1))
+    with closing(pool):
+        first = pool.start()
+        assert [type(event) for event in events_of(pool)] == [WorkerReady]
+        pool.submit(first, True)
+        pool.end(first)
+        second = pool.start()
+        assert [event.worker for event in events_of(pool)] == [second]
+        pool.submit(second, False)
+        assert events_of(pool) == [TaskReturned(second, "done")]
+
+
+def events_of(pool: RayPool[bool, str]) -> list[PoolEvent[str]]:
+    return pool.wait(240.0)
+
+
+class Hanging:
+    """A job whose tasks say whether they never return."""
+
+    def __call__(self, hangs: bool | None = None) -> Hanging | str:
+        if hangs:
+            threading.Event().wait()
+        return self if hangs is None else "done"
 
 
 class Inverse:
