@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -17,13 +18,15 @@ from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.engines.spleeter_onnx import ARCHITECTURE as SPLEETER
 from my_submission.engines.spleeter_onnx import SpleeterGraph
 from my_submission.engines.torch_engine import TORCH_ARCHITECTURES, load_network
+from my_submission.errors import UnknownNameError
 from my_submission.mechanisms.conditioned_networks import is_conditioned, spectra_of
 from my_submission.mechanisms.mixer import read_mixer
 from my_submission.mechanisms.spectral_networks import chunking_of
 from my_submission.stems import MUSIC_SOURCES
 from my_submission.systems import SYSTEMS
-from my_submission.weights import Artefact
+from my_submission.weights import Artefact, ModelsFolder
 from my_submission.weights.folder import DEFAULT_MODELS_DIR
+from terminal.program import program_name
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,20 @@ class ModelsOption:
     ] = DEFAULT_MODELS_DIR
 
 
-def expand(names: Iterable[str]) -> list[str]:
-    """Return artefact names, each once; the name of a system becomes the names of its artefacts."""
-    expanded = [artefact for name in names for artefact in (SYSTEMS[name].artefacts if name in SYSTEMS else (name,))]
+def expand(names: Iterable[str], models: ModelsFolder) -> list[str]:
+    """Return artefact names, each once; the name of a system becomes the names of its artefacts.
+
+    Raises:
+        UnknownNameError: there is no such system or artefact; the hint names the nearest three.
+    """
+    artefacts = [artefact.name for artefact in models.artefacts]
+    expanded: list[str] = []
+    for name in names:
+        if name not in SYSTEMS and name not in artefacts:
+            near = get_close_matches(name, [*SYSTEMS, *artefacts], n=3, cutoff=0.0)
+            hint = f"the nearest are {', '.join(near)}; {program_name()} systems lists all systems"
+            raise UnknownNameError(f"there is no system or artefact {name!r}", hint=hint)
+        expanded += SYSTEMS[name].artefacts if name in SYSTEMS else (name,)
     return list(dict.fromkeys(expanded))
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from my_submission.audio_io import ReadOptions, SongInput, probe
 from my_submission.cli.options import TimeOptions
-from my_submission.cli.quantities import about, duration, songs
 from my_submission.errors import MdxError
 from my_submission.predictor import Predictor
+from terminal.quantities import about, duration, songs
 
 PROCESSOR_SECONDS = {
     "starter-plus": 0.27,

@@ -38,6 +38,7 @@ def fetch_named(
     ] = None,
 ) -> int:
     """Fetch the named artefacts."""
+    folder = ModelsFolder(models.models_dir)
     is_url = source is not None and source.startswith(("http://", "https://"))
     console = Console(stderr=True, soft_wrap=True)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -50,8 +51,8 @@ def fetch_named(
             bars.update(tasks[progress.name], completed=progress.done_bytes, total=progress.total_bytes)
 
         results = fetch(
-            ModelsFolder(models.models_dir),
-            expand(names),
+            folder,
+            expand(names, folder),
             from_path=None if is_url or source is None else Path(source),
             mirror=source if is_url else None,
             progress=show,

@@ -131,7 +131,8 @@ def _run(call: Call) -> int:
         with explained_absence(MdxError):
             return call.run()
     except UnknownNameError as error:
-        complain(f"error: {error}")
+        complain(f"error: {error.problem}" if error.where is None else f"error: {error.where}: {error.problem}")
+        complain(f"help: {error.hint or program_name() + ' --help'}")
         return EXIT_USAGE
     except MdxError as error:
         complain(f"error: {error}")

@@ -14,12 +14,12 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Column
 from rich.text import Text
 
-from my_submission.cli.quantities import clock, duration, songs
 from my_submission.cli.run_meter import RunMeter, RunState
 from my_submission.errors import MdxError
 from my_submission.events import Event, EventStream, Finished, Note, last_event
 from my_submission.predictor import SeparationReport
 from terminal.names import shown
+from terminal.quantities import clock, duration, songs
 from terminal.rich_lines import rich_line
 
 LINE_SECONDS, LINE_SHARE, LONGEST_SILENCE = 10.0, 0.1, 60.0

@@ -29,7 +29,8 @@ def verify_named(
     ] = None,
 ) -> int:
     """Check hash, size, format and graph; return 1 when an artefact is damaged, or named and missing."""
-    results = verify(ModelsFolder(models.models_dir), expand(names) if names else None, graph_check=open_graph)
+    folder = ModelsFolder(models.models_dir)
+    results = verify(folder, expand(names, folder) if names else None, graph_check=open_graph)
     table = Table("artefact", "state", "detail")
     for result in results:
         table.add_row(rich_line(result.name), result.status, rich_line(result.detail))

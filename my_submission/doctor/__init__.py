@@ -5,6 +5,7 @@ from my_submission.doctor.limit_forecast import LimitForecast, forecast
 from my_submission.doctor.machine import Machine, describe_machine, runtime_findings
 from my_submission.doctor.trial import Trial, TrialSettings, try_system
 from my_submission.doctor.tried_versions import version_findings
+from my_submission.doctor.verdict import TriedSystem, faster_with_openvino, gpu_sentence, verdict
 
 __all__ = [
     "Difference",
@@ -12,10 +13,14 @@ __all__ = [
     "Machine",
     "Trial",
     "TrialSettings",
+    "TriedSystem",
     "describe_machine",
+    "faster_with_openvino",
     "forecast",
+    "gpu_sentence",
     "measure_differences",
     "runtime_findings",
     "try_system",
+    "verdict",
     "version_findings",
 ]

@@ -274,11 +274,6 @@ def open_session(
         options.add_external_initializers(list(weights), values)
     wanted: list[Any] = ["CPUExecutionProvider"]
     if device.kind == "cuda":
-        if "CUDAExecutionProvider" not in runtime.get_available_providers():
-            raise DeviceError(
-                f"{device} needs onnxruntime-gpu, and onnxruntime without it is installed",
-                hint="install the extra gpu: pip uninstall onnxruntime, then pip install 'mdx-submission[gpu]'",
-            )
         try:
             load_cuda_libraries(runtime)
         except OSError as error:

@@ -28,18 +28,6 @@ def bf16_obstacle() -> str | None:
     return None if "BF16" in capabilities else "this processor does not multiply bfloat16"
 
 
-def is_openvino_missed(processor: Path = Path("/proc/cpuinfo")) -> bool:
-    """Return whether the extra ``fast`` would speed up published TFC-TDF networks: it is not installed, and the
-    processor multiplies bfloat16."""
-    if importlib.util.find_spec("openvino") is not None:
-        return False
-    try:
-        text = processor.read_text(encoding="ascii", errors="replace")
-    except OSError:  # not Linux
-        return False
-    return any(f" {flag}" in text for flag in ("avx512_bf16", "amx_bf16"))
-
-
 class OpenVinoFrames:
     """An engine of spectra in bfloat16, float32 (batch, 4, frames, bins) to the same shape.
 

@@ -10,6 +10,7 @@ from typing import Any, TypedDict, cast
 from my_submission.engines import Device, resolve_device
 from my_submission.engines.device_memory import memory_reader
 from my_submission.engines.processors import thread_count
+from my_submission.engines.runtimes import runtime_state
 from my_submission.errors import DeviceError, MdxError, UnknownNameError
 from my_submission.mechanisms import Precision, RunOptions, Runtime
 from my_submission.planning import Calibration
@@ -131,7 +132,8 @@ def load(
     except DeviceError as error:
         if device != "auto" or chosen.kind == "cpu":
             raise
-        note = f"the GPU cannot be used, so the CPU is: {error}"
+        state = runtime_state()
+        note = f"{state.problem}; run {state.cure}" if state.problem else f"the GPU cannot be used: {error}"
         logger.warning(note)
         return build(Device("cpu", note=note))
 

@@ -12,6 +12,7 @@ from my_submission.systems.aimless import AIMLESS_SYSTEMS
 from my_submission.systems.lasaft import LASAFT_SYSTEMS
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.systems.starters import STARTER, STARTERS, all_of, networks_of
+from terminal.program import program_name
 
 DEMUCS_CHUNKING = OverlapChunking(segment_samples=40 * 44_100, overlap_ratio=0.5)
 """Segments of 40 s, as in training of Demucs v2, half overlapping, as in both leaderboard entries."""
@@ -82,9 +83,10 @@ def find_system(name: str) -> SystemRecipe:
     """Return the system of a name.
 
     Raises:
-        UnknownNameError: there is none; the hint names near matches.
+        UnknownNameError: there is none; the hint names the nearest three.
     """
     if name in SYSTEMS:
         return SYSTEMS[name]
-    near = get_close_matches(name, SYSTEMS, n=2) or list(SYSTEMS)
-    raise UnknownNameError(f"there is no system {name!r}", hint=f"use {' or '.join(near)}")
+    near = get_close_matches(name, SYSTEMS, n=3, cutoff=0.0)
+    hint = f"the nearest are {', '.join(near)}; {program_name()} systems lists all"
+    raise UnknownNameError(f"there is no system {name!r}", hint=hint)

@@ -112,10 +112,27 @@ def load_system(
         WeightsError: an artefact is missing, damaged, or does not fit its place.
         DeviceError: the device cannot be used.
     """
+    _refuse_missing(recipe, models)
     weights = {name: models.require(name, allow_unverified=allow_unverified) for name in recipe.artefacts}
     opening = Opening(models, weights, options)
     branches = tuple(_opened(branch, opening) for branch in recipe.branches)
     return LoadedSystem(recipe, branches, weights, open_fallback=_fallback_opener(recipe, models, options))
+
+
+def _refuse_missing(recipe: SystemRecipe, models: ModelsFolder) -> None:
+    """Refuse a system without its weights, with the one command that gets all of them.
+
+    Raises:
+        WeightsError: files of the manifest are missing.
+    """
+    listed = {artefact.name for artefact in models.artefacts}
+    missing = [name for name in recipe.artefacts if name in listed and not models.path(name).exists()]
+    if not missing:
+        return
+    are_all = len(missing) == len(recipe.artefacts)
+    files = "its weights are not there" if are_all else f"weights are missing ({', '.join(missing)})"
+    problem = f"{recipe.name} cannot run: {files}"
+    raise WeightsError(problem, where=models.directory, hint=models.hint_for(recipe.name, missing))
 
 
 def _opened(branch: BranchRecipe, opening: Opening) -> Branch:

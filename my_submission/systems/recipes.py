@@ -41,6 +41,8 @@ class SystemRecipe:
             the others refine.
         published: source (and "song") to the published global SDR in dB, with its board.
         board: the leaderboard of the published numbers.
+        own_sdr: our own measurement where none is published: global SDR in dB, mean over sources and the two test
+            excerpts of docs/scores.md, which no network was trained on.
         licence: of the weights.
         fallback: a cheaper system whose first branch is run where there is no time for a complete answer, if its
             artefacts are there.
@@ -58,6 +60,7 @@ class SystemRecipe:
     branches: tuple[BranchRecipe, ...]
     published: Mapping[str, float] = field(default_factory=dict)
     board: str = ""
+    own_sdr: float | None = None
     licence: str = "MIT"
     fallback: SystemRecipe | None = None
     wiener: WienerRecipe | None = None

@@ -32,6 +32,7 @@ STARTER = SystemRecipe(
     name="starter",
     title="four small TFC-TDF networks of our own; runs with no download",
     sources=MUSIC_SOURCES,
+    own_sdr=4.64,
     branches=(BranchRecipe("networks", SpectralRecipe(networks_of("starter"), mixer="starter/mixer"), all_of(1.0)),),
     wiener=WIENER,
     uses_external_data=True,
@@ -46,6 +47,7 @@ STARTER_CONDITIONED = SystemRecipe(
     name="starter-conditioned",
     title="one small network of our own, conditioned on the source; runs with no download",
     sources=MUSIC_SOURCES,
+    own_sdr=4.24,
     branches=(BranchRecipe("network", _CONDITIONED, all_of(1.0)),),
     wiener=WIENER,
     uses_external_data=True,
@@ -58,6 +60,7 @@ STARTER_BLEND = SystemRecipe(
     name="starter-blend",
     title="starter and starter-conditioned together; runs with no download",
     sources=MUSIC_SOURCES,
+    own_sdr=4.74,
     branches=(
         BranchRecipe(
             "networks",
@@ -86,6 +89,7 @@ STARTER_PLUS = SystemRecipe(
     name="starter-plus",
     title="vocals by Spleeter, then our bass, drums and other from what is left; runs with no download",
     sources=MUSIC_SOURCES,
+    own_sdr=5.44,
     branches=(
         BranchRecipe(
             "vocals",

@@ -118,8 +118,17 @@ class ModelsFolder:
         artefact = self.artefact(name)
         if self.is_default and is_installed(DEFAULT_MODELS_DIR) and (self.directory / artefact.path).is_file():
             return "install the package again: pip install --force-reinstall --no-deps mdx-submission"
+        return self.hint_for(name, [name])
+
+    def hint_for(self, system: str, missing: Iterable[str]) -> str:
+        """Return the commands that bring all weights of a system, as a clause for an error message.
+
+        Args:
+            system: its name, or that of one artefact.
+            missing: names of the artefacts that it lacks.
+        """
         elsewhere = "" if self.is_default else f" --models-dir {shlex.quote(str(self.directory))}"
-        command = f"{program_name()} fetch {name}{elsewhere}"
-        if not artefact.sources:
+        command = f"{program_name()} fetch {system}{elsewhere}"
+        if not all(self.artefact(name).sources for name in missing):
             return f"run {command} --from FILE_OR_ZIP_OR_FOLDER with a copy of your own"
         return f"run {command} (offline: {command} --from FILE_OR_ZIP_OR_FOLDER)"

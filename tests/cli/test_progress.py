@@ -14,11 +14,11 @@ from my_submission.audio_io import SongInput
 from my_submission.cli.expectation import expectation
 from my_submission.cli.options import TimeOptions
 from my_submission.cli.progress import RunProgress
-from my_submission.cli.quantities import about, clock, duration
 from my_submission.cli.run_meter import RunMeter
 from my_submission.events import BlockWritten, Event, Planned, StageAdvanced, StageFinished, StageStarted
 from my_submission.planning import Calibration
 from my_submission.predictor import Predictor, load
+from terminal.quantities import about, clock, duration
 from tests.audio_fixtures import noise, write_audio
 from tests.rigs import FakeClock
 
