@@ -31,7 +31,7 @@ from my_submission.doctor import (
     measure_differences,
     runtime_findings,
     try_system,
-    verdict,
+    verdict_sentences,
     version_findings,
 )
 from my_submission.doctor.differences import worst_decibels
@@ -104,7 +104,7 @@ def examine(
         found["systems"] = [each.as_json() for each in measured]
     tried = [each.tried for each in measured]
     gpu = gpu_sentence(machine, providers, runtime_state(runtimes, machine.n_gpus))
-    found["verdict"] = verdict(tried, machine, gpu, faster_with_openvino(ModelsFolder(models.models_dir)))
+    found["verdict"] = verdict_sentences(tried, machine, gpu, faster_with_openvino(ModelsFolder(models.models_dir)))
     show_verdict(console, found["verdict"])
     if tried:
         show_table(console, tried)

@@ -5,7 +5,7 @@ from my_submission.doctor.limit_forecast import LimitForecast, forecast
 from my_submission.doctor.machine import Machine, describe_machine, runtime_findings
 from my_submission.doctor.trial import Trial, TrialSettings, try_system
 from my_submission.doctor.tried_versions import version_findings
-from my_submission.doctor.verdict import TriedSystem, faster_with_openvino, gpu_sentence, verdict
+from my_submission.doctor.verdict import TriedSystem, faster_with_openvino, gpu_sentence, verdict_sentences
 
 __all__ = [
     "Difference",
@@ -21,6 +21,6 @@ __all__ = [
     "measure_differences",
     "runtime_findings",
     "try_system",
-    "verdict",
+    "verdict_sentences",
     "version_findings",
 ]

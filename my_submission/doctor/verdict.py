@@ -37,7 +37,7 @@ class TriedSystem:
         return self.trial.cost * SONG_SECONDS
 
 
-def verdict(
+def verdict_sentences(
     tried: Sequence[TriedSystem],
     machine: Machine,
     gpu: str,

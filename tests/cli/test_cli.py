@@ -418,7 +418,7 @@ def test_missing_weights_say_how_to_get_them(run: Callable[..., tuple[int, str, 
     if code == 0:
         pytest.skip("the published weights are here")
     assert code == 1
-    assert "fetch kuielab-a/bass" in err
+    assert "kuielab-a cannot run: its weights are not there. Run python -m my_submission fetch kuielab-a (" in err
 
 
 @pytest.mark.slow
@@ -427,7 +427,7 @@ def test_a_kill_in_the_middle_leaves_no_stem_and_the_next_run_cleans_up(tiny_mod
     """The process is stopped while its part files lie there; no final name may exist."""
     song = write_song(tmp_path / "song.wav", samples=44_100 * 120)
     out = tmp_path / "out" / "song"
-    command = [sys.executable, "-m", "my_submission", "separate", str(song), "-o", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "my_submission", "separate", str(song), "-o", str(tmp_path / "out"), *LAYOUT]
     where = ["--system", "starter", "--models-dir", str(tiny_models)]
     process = subprocess.Popen([*command, *where], cwd=ROOT, stderr=subprocess.DEVNULL)
     while process.poll() is None and not list(out.glob(".*.part")):

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from my_submission.challenge import SongLimit
 from my_submission.cli import main
+from my_submission.cli.doctor_report import show_details, show_table
 from my_submission.doctor import (
     Machine,
     TrialSettings,
+    TriedSystem,
     differences,
+    faster_with_openvino,
     forecast,
+    gpu_sentence,
     measure_differences,
     runtime_findings,
     trial,
     try_system,
+    verdict_sentences,
 )
 from my_submission.doctor.differences import worst_decibels
 from my_submission.doctor.trial import chunk_samples, long_song_seconds, measure, trial_mixture
@@ -31,6 +40,7 @@ from my_submission.engines.provider_probe import (
 )
 from my_submission.engines.runtimes import installed_runtimes, runtime_state
 from my_submission.errors import MdxError
+from my_submission.weights import ModelsFolder
 from tests.rigs import CHUNKING, two_branches
 
 CPU_ONLY = Machine("Linux", 2, 8 << 30, 4 << 30, 0, "there is no NVIDIA driver")
@@ -194,15 +204,16 @@ def test_the_command_prints_and_writes_what_it_found(
     tiny_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "doctor.json"
-    code = main(["doctor", "--models-dir", str(tiny_models), "--device", "cpu", "--json", str(out)])
+    code = main(["doctor", "-v", "--models-dir", str(tiny_models), "--device", "cpu", "--json", str(out)])
     printed = capsys.readouterr().out
     assert code == 0, printed
+    first, *_ = printed.splitlines()
+    assert re.fullmatch(r"This machine separates a 3-minute song in about .+ with starter\.", first)
     for word in (
+        "the 2021 limit: ",
         "CPU: works",
-        "starter",
-        "real time",
+        "x real time 3 min song  memory 240 s limit 1.57 x limit",
         "peak memory",
-        "1.57 x",
         "10 min",
         "against fp32 on the CPU, cpu torch",
     ):
@@ -210,6 +221,7 @@ def test_the_command_prints_and_writes_what_it_found(
     document = json.loads(out.read_text("utf-8"))
     [system] = document["systems"]
     assert system["system"] == "starter"
+    assert document["verdict"][0] == first
     assert len(system["forecasts"]) == 6
     assert {row["holds"] for row in system["forecasts"]} <= {True, False}
 
@@ -217,4 +229,88 @@ def test_the_command_prints_and_writes_what_it_found(
 @pytest.mark.slow
 def test_without_trials_only_the_machine_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--no-trial"]) == 0
-    assert "real time" not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed.startswith("A GPU is ")
+    assert "real time" not in printed
+    assert main(["doctor", "--no-trial", "-q"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def tried(name: str, cost: float) -> TriedSystem:
+    settings = TrialSettings(system=name)
+    measured = trial.Trial(
+        settings=settings,
+        runs_on=("onnxruntime",),
+        load_seconds=1.0,
+        audio_seconds=10.0,
+        seconds=10.0 * cost,
+        cost=cost,
+        peak_bytes=428_000_000,
+        stems={},
+    )
+    return TriedSystem(measured, tuple(forecast(cost)))
+
+
+NO_CARD = "A GPU is not usable because there is no NVIDIA card; everything runs on the CPU."
+
+
+def test_the_verdict_speaks_of_the_default_and_of_the_limit_of_2021() -> None:
+    systems = [tried("kuielab-a", 0.5), tried("starter-plus", 0.14), tried("kuielab-b", 2.0)]
+    assert verdict_sentences(systems, CPU_ONLY, NO_CARD) == [
+        "This machine separates a 3-minute song in about 25 s with starter-plus, the default.",
+        "kuielab-a and starter-plus keep the 2021 limit: at most 90 of 228 s for this song.",
+        "kuielab-b does not keep the 2021 limit: 360 of 228 s for this song.",
+        NO_CARD,
+    ]
+    alone = verdict_sentences(systems[:1], replace(CPU_ONLY, load=1.5), NO_CARD, ["kuielab-a"])
+    assert alone[0] == "This machine separates a 3-minute song in about 1 min 30 s with kuielab-a."
+    assert alone[1] == "kuielab-a keeps the 2021 limit: 90 of 228 s for this song."
+    assert alone[3] == "The machine is busy (load 1.5), so these speeds are too low."
+    assert alone[4].startswith("OpenVINO would speed up kuielab-a: ")
+    assert verdict_sentences([], CPU_ONLY, NO_CARD) == [NO_CARD]
+
+
+def test_the_figures_fit_80_columns() -> None:
+    console = Console(file=io.StringIO(), width=80, highlight=False)
+    show_table(console, [tried("starter-plus", 0.14), tried("aimless-cdx-a-whole", 1.6), tried("lasaft-v1", 1e-4)])
+    rows = [" ".join(line.split()) for line in console.file.getvalue().splitlines()[1:]]  # type: ignore[attr-defined]
+    assert rows == [
+        "system x real time 3 min song memory 240 s limit 1.57 x limit",
+        "starter-plus 7.1 25 s 428 MB to 27 min kept",
+        "aimless-cdx-a-whole 0.6 4 min 45 s 428 MB to 2 min 93% of the work",
+        "lasaft-v1 10000.0 1 s 428 MB kept kept",
+    ]
+
+
+def test_a_gpu_that_is_not_usable_is_told_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = ProviderState("CUDA", False, "libcublas is missing", "install the CUDA libraries")
+    good = runtime_state({"onnxruntime-gpu": "1.31.1"}, 1)
+    plain = runtime_state({"onnxruntime": "1.31.1"}, 1)
+    works = [ProviderState("CUDA", True)]
+    assert gpu_sentence(WITH_GPU, works, good) == "A GPU is usable."
+    told = gpu_sentence(WITH_GPU, [broken], good)
+    assert told == "A GPU is not usable because libcublas is missing; install the CUDA libraries."
+    told = gpu_sentence(WITH_GPU, [broken], plain)
+    assert "onnxruntime 1.31.1 is the build for the CPU; run pip " in told
+    monkeypatch.setattr("my_submission.doctor.verdict.has_nvidia_card", lambda: True)
+    told = gpu_sentence(CPU_ONLY, [broken], good)
+    assert told == "A GPU is not usable because there is no NVIDIA driver; install or update the NVIDIA driver."
+    monkeypatch.setattr("my_submission.doctor.verdict.has_nvidia_card", lambda: False)
+    assert gpu_sentence(CPU_ONLY, [broken], good) == NO_CARD
+
+
+def test_systems_that_openvino_would_speed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = ModelsFolder()
+    monkeypatch.setattr("my_submission.doctor.verdict.fast_advice", lambda: "")
+    assert faster_with_openvino(models) == []
+    monkeypatch.setattr("my_submission.doctor.verdict.fast_advice", lambda: "install it")
+    assert faster_with_openvino(models) == ["kuielab-a", "kuielab-b", "kuielab-a-networks"]
+
+
+def test_our_own_graphs_are_not_called_foreign(capsys: pytest.CaptureFixture[str]) -> None:
+    foreign = [differences.Difference("cpu torch fp32", None, None, "Use a graph exported from a TFC-TDF network")]
+    console = Console(width=200)
+    show_details(console, tried("starter-plus", 0.14), foreign)
+    assert "cannot run" not in capsys.readouterr().out
+    show_details(console, tried("kuielab-a", 0.14), foreign)
+    assert "cpu torch fp32: cannot run (Use a graph" in capsys.readouterr().out
