@@ -41,10 +41,10 @@ from my_submission.cli.options import (
     settings_of,
     write_run_report,
 )
-from my_submission.cli.quantities import duration, songs
 from my_submission.errors import DeviceError, MdxError, OutputError
 from my_submission.systems import find_system, for_stems
 from terminal.lines import complain, say
+from terminal.quantities import duration, songs
 
 CLUSTER, SCORES = "Cluster", "Scores"
 """Panels of the command's help."""
