@@ -35,6 +35,7 @@ from my_submission.budget import Budget
 from my_submission.dsp.resampling import resample
 from my_submission.engines.device_memory import PeakMemoryMeter, ReadMemory
 from my_submission.engines.devices import Device
+from my_submission.engines.processors import available_cpus
 from my_submission.events import BlockWritten, EventStream, Finished, Note, last_event
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore
@@ -317,7 +318,7 @@ class Predictor:
                 self._write_key(cost_kind(audio_format), mixture.source_rate),
                 WRITING_SHARE * reading_seconds * SAMPLE_RATE / mixture.samples,
                 MIN_WRITING_SECONDS,
-            ).with_encoding(audio_format, len(self.stems))
+            ).with_encoding(audio_format, n_stems=len(self.stems), n_cpus=available_cpus())
 
             def new_store(channels: int = N_CHANNELS, samples: int = mixture.samples) -> DiskStore:
                 return stack.enter_context(DiskStore(channels, samples, directory=scratch))

@@ -53,9 +53,13 @@ class WriteCost:
     min_seconds: float
     closing_prior: float | None = None
 
-    def with_encoding(self, audio_format: AudioFormat, n_stems: int) -> WriteCost:
-        """Return the cost for stems in a format: a codec's is added, to the closing where that encodes everything."""
-        encoding = n_stems * ENCODING_SECONDS.get(audio_format.file_format, 0.0)
+    def with_encoding(self, audio_format: AudioFormat, *, n_stems: int, n_cpus: int) -> WriteCost:
+        """Return the cost for stems in a format: a codec's is added, to the closing where that encodes everything.
+
+        Every stem is encoded by one thread, and all of them at the same time.
+        """
+        n_rounds = -(-n_stems // n_cpus)
+        encoding = n_rounds * ENCODING_SECONDS.get(audio_format.file_format, 0.0)
         encoding += LIMITER_SECONDS if audio_format.clip == "limit" else 0.0
         if audio_format.clip == "rescale":  # the stems are kept as they are, and encoded after the last block
             return replace(self, closing_prior=(1 + CLOSING_SHARE) * self.prior + encoding)

@@ -266,14 +266,15 @@ def test_a_codecs_cost_is_set_aside_before_it_was_measured() -> None:
     plain = WriteCost("k", 0.01, 0.25)
     costs = CostModel(Calibration())
     reserved = {
-        clip: plain.with_encoding(AudioFormat("mp3", clip=clip), 4).reserve(costs, 100, 100)
+        clip: plain.with_encoding(AudioFormat("mp3", clip=clip), n_stems=4, n_cpus=2).reserve(costs, 100, 100)
         for clip in ("none", "rescale")
     }
-    assert plain.with_encoding(AudioFormat("wav"), 4).reserve(costs, 100, 100) == plain.reserve(costs, 100, 100)
-    for seconds in reserved.values():  # 4 stems of 100 s
-        assert seconds >= plain.reserve(costs, 100, 100) + 4 * 100 * ENCODING_SECONDS["mp3"]
+    plain_wav = plain.with_encoding(AudioFormat("wav"), n_stems=4, n_cpus=2)
+    assert plain_wav.reserve(costs, 100, 100) == plain.reserve(costs, 100, 100)
+    for seconds in reserved.values():  # 4 stems of 100 s, two at the same time
+        assert seconds >= plain.reserve(costs, 100, 100) + 2 * 100 * ENCODING_SECONDS["mp3"]
     # rescaled stems are written twice: kept first, encoded after the last block, however much is left to blend
-    rescaled = plain.with_encoding(AudioFormat("wav", clip="rescale"), 4)
+    rescaled = plain.with_encoding(AudioFormat("wav", clip="rescale"), n_stems=4, n_cpus=2)
     assert rescaled.reserve(costs, 100, 0) >= 100 * plain.prior
 
 
