@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from os import PathLike
 from pathlib import Path
@@ -88,7 +88,8 @@ class StemFolderWriter:
         self._directory, self._names = Path(directory), tuple(names)
         self._shape, self._source_rate = file_shape(audio_format, sample_rate, samples), source_rate
         self._expected = resampled_length(samples, sample_rate, source_rate)
-        self._taken = 0
+        self._taken = self._written = 0
+        self._is_finished = False
         self._format = audio_format
         # one thread per stem, and one that hands the blocks of all stems from step to step
         self._pool = ThreadPoolExecutor(1 + len(self._names), thread_name_prefix="mdx-stem")
@@ -152,6 +153,27 @@ class StemFolderWriter:
         if waits:
             self._wait()
 
+    def finish(self) -> Iterator[float]:
+        """Write the rest of every stem, and what a common gain keeps until the last sample.
+
+        Leaving the with block does it as well; a caller that does it before can show its progress.
+
+        Yields:
+            The share of every file that is written, 0 … 1.
+        """
+        if self._is_finished:
+            return
+        self._wait()
+        if self._taken != self._expected:
+            raise ValueError(f"only {self._taken} of {self._expected} samples were written")
+        rest = self._for_every_stem(WrittenStem.resampled_rest, self._stems.values())
+        self._append(self._gain.push(rest))
+        for blocks in self._gain.finish():
+            self._append(blocks)
+            self._written += blocks[0].shape[1]
+            yield min(1.0, self._written / self._shape.samples)
+        self._is_finished = True
+
     def __enter__(self) -> Self:
         self._new_directories = make_directory(self._directory)
         try:
@@ -194,10 +216,9 @@ class StemFolderWriter:
             self._discard()
             return
         try:
-            self._wait()
-            if self._taken != self._expected:
-                raise ValueError(f"only {self._taken} of {self._expected} samples were written")
-            self._complete()
+            for _ in self.finish():
+                pass
+            self._for_every_stem(WrittenStem.complete, self._stems.values())
             record = None if self._describe is None else self._describe(self._files())
             parts = [stem.part for stem in self._stems.values()]
             replace_set(self._directory, parts, record, self._file_names.record_file)
@@ -227,15 +248,9 @@ class StemFolderWriter:
     def _process(self, blocks: Sequence[Waveform]) -> None:
         """Resample, level and encode a block of every stem."""
         resampled = self._for_every_stem(WrittenStem.resampled, self._stems.values(), blocks)
-        self._append(self._gain.push(resampled))
-
-    def _complete(self) -> None:
-        """Write the rest of every stem and complete its file."""
-        rest = self._for_every_stem(WrittenStem.resampled_rest, self._stems.values())
-        self._append(self._gain.push(rest))
-        for blocks in self._gain.finish():
-            self._append(blocks)
-        self._for_every_stem(WrittenStem.complete, self._stems.values())
+        ready = self._gain.push(resampled)
+        self._written += ready[0].shape[1]
+        self._append(ready)
 
     def _append(self, blocks: Sequence[Waveform]) -> None:
         self._for_every_stem(WrittenStem.append, self._stems.values(), blocks)

@@ -337,16 +337,19 @@ class Predictor:
                 yield next(events)  # the plan
                 yield from map(Note, notes)
                 yield from events
-                position = 0
+                position, n_passes = 0, 2 if audio_format.clip == "rescale" else 1
                 for block in song.blocks():
                     if isinstance(block, dict):
                         writer.write(outputs.push(block), waits=budget.is_limited)  # a budget needs the cost of it
                         position += next(iter(block.values())).shape[-1]
-                        yield BlockWritten(position, mixture.samples)
+                        yield BlockWritten(position // n_passes, mixture.samples)
                     else:
                         yield block
                 writer.write(outputs.finish(), waits=budget.is_limited)
             began = budget.elapsed()
+            for share in writer.finish():
+                done_share = 1 if n_passes == 1 else (1 + share) / 2
+                yield BlockWritten(round(done_share * mixture.samples), mixture.samples)
         self._learn(song, write_cost, budget.elapsed() - began)
         yield from map(Note, writer.gain_notes)
         done = report()

@@ -12,7 +12,7 @@ import soundfile
 from my_submission.audio_io import WAV_FLOAT, AudioFormat
 from my_submission.audio_io.stem_sets import RECORD_SCHEMA
 from my_submission.errors import InputError, OutputError
-from my_submission.events import Finished, Note, StageAdvanced, StageFinished, StageStarted
+from my_submission.events import BlockWritten, Finished, Note, StageAdvanced, StageFinished, StageStarted
 from my_submission.files.hashing import sha256_of_document
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import Mixer
@@ -243,6 +243,9 @@ def test_a_gain_against_clipping_is_told_in_report_and_record(tmp_path: Path, cl
     assert [event.text for event in earlier if isinstance(event, Note) and "quieter" in event.text] == [
         note for note in last.report.notes if f"{-gain_db:.1f} dB quieter" in note
     ]
+    written = [event.done for event in earlier if isinstance(event, BlockWritten)]
+    assert written == sorted(written)
+    assert written[-1] == SAMPLES  # also where everything is encoded after the last block
     record = json.loads((tmp_path / "out" / "separation.json").read_text(encoding="utf-8"))
     assert record["format"] == {"file_format": "flac", "subtype": "PCM_16", "clip": clip}
     assert record["report"]["common_gain_db"] == gain_db
