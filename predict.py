@@ -1,16 +1,32 @@
-"""Entry point of the 2021 challenge: the Music Demixing Challenge's grader runs it; it also works as a local test.
+"""Entry point of the 2021 challenge, which the grader runs; it also works by hand: python predict.py
 
-``python predict.py`` separates every ``<song>/mixture.wav`` of TEST_DATASET_PATH (``data/test``) into
-``RESULTS_DATASET_PATH/<song>/{bass,drums,other,vocals}.wav`` (``data/results``), 16-bit PCM, inside the time limit
-per song. submission.toml chooses the system; MDX_SYSTEM, MDX_DEVICE and MDX_MODELS_DIR override it.
+It separates every <song>/mixture.wav of a folder into <song>/{bass,drums,other,vocals}.wav, 16-bit PCM, within
+the time limit per song. For songs of your own use: mdx separate
+
+Environment variables:
+  TEST_DATASET_PATH                     folder of songs (default: data/test)
+  RESULTS_DATASET_PATH                  folder of stems (default: data/results)
+  PARTIAL_RUN_MUSIC_NAMES               names of the songs to separate (default: all)
+  INFERENCE_PER_MUSIC_TIMEOUT_SECONDS   time limit per song
+  INFERENCE_PER_MUSIC_TIMEOUT_FACTOR    the same, as a multiple of the song's length
+  MDX_SYSTEM, MDX_DEVICE, MDX_MODELS_DIR
+                                        override submission.toml, which names the system
 """
 
 from __future__ import annotations
+
+import sys
 
 from terminal import early
 
 if __name__ == "__main__":
     early.listen()  # an interruption is one line from here on, even during imports
+    if {"-h", "--help"}.intersection(sys.argv[1:]):
+        from terminal import streams
+
+        streams.protect()
+        print(__doc__)
+        sys.exit(0)
 
 import logging
 import os

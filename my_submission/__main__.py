@@ -20,7 +20,7 @@ def run() -> NoReturn:
     from my_submission.cli.huge_pages import restart_with_huge_pages
     from my_submission.cli.main import SEPARATING, main
 
-    if SEPARATING.intersection(sys.argv[1:]):
+    if SEPARATING.intersection(sys.argv[1:]) and not {"-h", "--help"}.intersection(sys.argv[1:]):
         restart_with_huge_pages()
     code = main()
     if "my_submission.predictor.worker" not in sys.modules:  # commands that separate nothing load nothing heavy

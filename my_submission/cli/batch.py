@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from evaluator import cli as evaluator_cli
 from evaluator.scoring import METRICS
@@ -66,7 +67,7 @@ class PlaceOptions:
             rich_help_panel=OUTPUT,
             help="Folder or URL; stems are written to PLACE/<song>/.",
         ),
-    ]
+    ] = "stems"
     lists: Annotated[
         list[str],
         typer.Option("--list", metavar="FILE", help="A text file with one path or URL per line; repeatable."),
@@ -264,7 +265,7 @@ def batch(
         notes: list[str] = []
         songs = find_catalogue(options.inputs, places.lists, storage=storage, output=output, on_note=notes.append)
         _refuse_inputs_as_outputs(songs, job, options)
-        for note in notes:
+        for note in () if messages.quiet else notes:
             complain(note)
         plan = make_plan(songs, output, job.recipe, storage, retries_failed=places.retry_failed)
     if places.dry_run:
@@ -275,7 +276,7 @@ def batch(
         if plan.waiting or scoring.score is not None:
             connection = stack.enter_context(connected(cluster.address, is_verbose=messages.verbose))
         if options.has_songs:
-            code = _separate(plan, job, needs, connection, options)
+            code = _separate(plan, job, needs, connection, options, is_quiet=messages.quiet)
         if connection is not None and scoring.score is not None:
             code |= _score(needs, connection, options)
     return code
@@ -351,12 +352,19 @@ def _job(options: Options, needs: WorkerNeeds, storage: Storage, output: RemoteP
 
 
 def _separate(
-    plan: CataloguePlan, job: SeparationJob, needs: WorkerNeeds, cluster: Cluster | None, options: Options
+    plan: CataloguePlan,
+    job: SeparationJob,
+    needs: WorkerNeeds,
+    cluster: Cluster | None,
+    options: Options,
+    *,
+    is_quiet: bool,
 ) -> int:
     """Separate the waiting songs; summary and report are written however the run ends."""
     outcomes: list[SongOutcome] = []
     began = time.monotonic()
-    with BatchDisplay(len(plan.songs)) as display:
+    console = Console(stderr=True, soft_wrap=True, quiet=is_quiet)
+    with BatchDisplay(len(plan.songs), console=console) as display:
         display.known(plan.known)
         try:
             if plan.waiting and cluster is not None:
@@ -372,7 +380,9 @@ def _separate(
             songs = [outcome.manifest["report"] for outcome in everything if outcome.manifest is not None]
             failed = [_failure(outcome) for outcome in everything if outcome.status == "failed"]
             write_run_report(options.places.report, songs, failed)
-    return _conclude(everything, job, place, time.monotonic() - began)
+    if not is_quiet:
+        _say_summary(everything, job, place, time.monotonic() - began)
+    return _complain_of_failures(everything)
 
 
 def _policy(cluster: Cluster, needs: WorkerNeeds, options: Options, *, n_tasks: int) -> Policy:
@@ -447,8 +457,8 @@ def _failure(outcome: SongOutcome) -> dict[str, Any]:
     return {"song": outcome.song.name, "path": outcome.song.url, "error": str(outcome.error)}
 
 
-def _conclude(outcomes: list[SongOutcome], job: SeparationJob, summary: RemotePath, seconds: float) -> int:
-    """Show what failed and what was done; return the exit code."""
+def _complain_of_failures(outcomes: list[SongOutcome]) -> int:
+    """Show what failed, and return the exit code."""
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
     for reason, names in _by_reason(failed).items():
         complain(f"error: {_listed(names)}: {reason}")
@@ -457,8 +467,14 @@ def _conclude(outcomes: list[SongOutcome], job: SeparationJob, summary: RemotePa
         complain(
             f"error: {_listed(unseparated)}: not separated because the time was too short; give more with --budget"
         )
+    return 1 if failed or unseparated else 0
+
+
+def _say_summary(outcomes: list[SongOutcome], job: SeparationJob, summary: RemotePath, seconds: float) -> None:
+    """Show what was done, where it is, and how long it took."""
     done = [outcome for outcome in outcomes if outcome.status == "done"]
-    n_reused = len(outcomes) - len(done) - len(failed)
+    n_failed = sum(outcome.status == "failed" for outcome in outcomes)
+    n_reused = len(outcomes) - len(done) - n_failed
     music = sum(outcome.music_seconds for outcome in done)
     facts = [f"{songs(len(done))} separated"]
     if music:
@@ -466,11 +482,10 @@ def _conclude(outcomes: list[SongOutcome], job: SeparationJob, summary: RemotePa
             f" ({duration(music)} of music in {duration(seconds)}, {music / max(seconds, 1e-9):.1f} x real time)"
         )
     facts += [f"{n_reused} done before"] if n_reused else []
-    facts += [f"{len(failed)} failed"] if failed else []
+    facts += [f"{n_failed} failed"] if n_failed else []
     say(f"{', '.join(facts)}.")
     say(f"Stems: {job.output}")
     say(f"Table of all songs: {summary.url}")
-    return 1 if failed or unseparated else 0
 
 
 def _by_reason(failed: list[SongOutcome]) -> dict[str, list[str]]:

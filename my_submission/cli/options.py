@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -278,6 +279,7 @@ class EngineOptions:
 
     def load(self, system: str, stems: Sequence[str] = ()) -> Predictor:
         """Load the predictor of a system, for some stems."""
+        logging.getLogger(load.__module__).setLevel(logging.ERROR)  # its warnings are notes of the predictor as well
         return load(system, stems=stems, **self.load_settings)
 
 
