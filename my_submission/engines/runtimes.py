@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import platform
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from my_submission.engines.devices import cuda_devices
 from my_submission.errors import DeviceError
+
+logger = logging.getLogger(__name__)
 
 CPU_RUNTIME = "onnxruntime"
 GPU_RUNTIME = "onnxruntime-gpu"
@@ -86,11 +91,13 @@ def runtime_state(installed: Mapping[str, str] | None = None, n_gpus: int | None
 
 
 def import_onnxruntime() -> Any:
-    """Return the module ``onnxruntime``.
+    """Return the module ``onnxruntime``; a warning says once if two distributions of one version share it.
 
     Raises:
-        DeviceError: it is not installed, or cannot be loaded; the hint has the command that installs it.
+        DeviceError: it is not installed, cannot be loaded, or is mixed from two versions; the hint has the command that
+            mends it.
     """
+    _check_for_two()
     try:
         import onnxruntime
     except ImportError as error:
@@ -99,6 +106,21 @@ def import_onnxruntime() -> Any:
         cure = state.cure or f"pip install --force-reinstall --no-deps {' '.join(state.installed)}"
         raise DeviceError(problem, hint=f"run {cure}") from error
     return onnxruntime
+
+
+@lru_cache(maxsize=1)
+def _check_for_two() -> None:
+    """Look for the builds for the CPU and for GPUs side by side; files of one version fit each other."""
+    versions = []
+    for name in (CPU_RUNTIME, GPU_RUNTIME):
+        with suppress(metadata.PackageNotFoundError):
+            versions.append(metadata.version(name))
+    if len(versions) < 2:
+        return
+    state = runtime_state()
+    if len(set(versions)) > 1:
+        raise DeviceError(f"{state.problem}; their versions differ ({', '.join(versions)})", hint=f"run {state.cure}")
+    logger.warning("%s; run %s", state.problem, state.cure)
 
 
 def fast_advice() -> str:

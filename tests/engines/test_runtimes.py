@@ -58,6 +58,42 @@ def test_an_absent_runtime_is_an_error_with_its_command(monkeypatch: pytest.Monk
         import_onnxruntime()
 
 
+def install(folder: Path, name: str, version: str) -> None:
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", "utf-8")
+    (info / "RECORD").write_text("onnxruntime/__init__.py,,\n", "utf-8")
+    (folder / "onnxruntime").mkdir(exist_ok=True)
+    (folder / "onnxruntime/__init__.py").touch()
+
+
+@pytest.mark.parametrize("versions", [("1.31.1", "1.31.1"), ("1.30.0", "1.31.1")])
+def test_two_runtimes_of_one_version_are_a_warning_and_of_two_an_error(
+    versions: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As ``pip install 'mdx-submission[gpu]'`` leaves them; the module itself stays the one of this process."""
+    import_onnxruntime()
+    for name, version in zip(CPU | GPU, versions, strict=True):
+        install(tmp_path, name, version)
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(runtimes, "cuda_devices", lambda: (1, ""))
+    runtimes._check_for_two.cache_clear()
+    try:
+        if len(set(versions)) > 1:
+            with pytest.raises(
+                DeviceError, match=r"1\.30\.0, 1\.31\.1.*Run pip uninstall -y onnxruntime onnxruntime-gpu"
+            ):
+                import_onnxruntime()
+        else:
+            for _ in range(2):
+                import_onnxruntime()
+            (record,) = caplog.records
+            assert "both installed" in record.message
+            assert record.message.endswith("&& pip install onnxruntime-gpu")
+    finally:
+        runtimes._check_for_two.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("machine", "line", "expected"),
     [
