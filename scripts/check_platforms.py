@@ -1,10 +1,11 @@
 """Ask the package index whether the base and the extras can be installed from wheels on every platform.
 
-Usage: check_platforms.py [EXTRA...]
+Usage: check_platforms.py [EXTRA...] [--python 3.12 ...]
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -20,12 +21,17 @@ BASE = "base"
 FOR_DEVELOPERS = {"all", "bench", "dev", "test"}
 PYTHONS = ("3.11", "3.12", "3.13")
 PLATFORMS = {
-    "Linux x86-64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
-    "Linux aarch64": ("manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64"),
+    "Linux x86-64": ("manylinux_2_31_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
+    "Linux aarch64": (
+        "manylinux_2_31_aarch64",
+        "manylinux_2_28_aarch64",
+        "manylinux_2_17_aarch64",
+        "manylinux2014_aarch64",
+    ),
     "macOS arm64": ("macosx_14_0_arm64", "macosx_12_0_arm64", "macosx_11_0_arm64"),
     "Windows x86-64": ("win_amd64",),
 }
-"""Platform to pip's tags of wheels that it takes: glibc 2.28 (Debian 10, RHEL 8) and macOS 14 or later."""
+"""Platform to pip's tags of wheels that it takes: glibc 2.31 (Debian 11, Ubuntu 20.04) and macOS 14."""
 
 
 def requirements(extra: str) -> list[str]:
@@ -50,14 +56,23 @@ def obstacle(extra: str, python: str, tags: tuple[str, ...]) -> str:
 def main() -> int:
     """Print a table of extras and platforms; return 1 if the base cannot be installed somewhere."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = sys.argv[1:] or [BASE, *sorted(set(project["optional-dependencies"]) - FOR_DEVELOPERS)]
+    names = [BASE, *sorted(set(project["optional-dependencies"]) - FOR_DEVELOPERS)]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("extras", nargs="*", metavar="EXTRA", help=f"of {', '.join(names)} (default: all)")
+    parser.add_argument("--python", nargs="+", choices=PYTHONS, default=PYTHONS)
+    options = parser.parse_args()
+    extras = options.extras or names
+    if unknown := set(extras) - set(names):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
     table = Table("extra", "Python", *PLATFORMS)
     n_failed = 0
     for extra in extras:
-        for python in PYTHONS:
+        for python in options.python:
             with ThreadPoolExecutor(2) as pool:
                 found = list(pool.map(lambda tags, p=python, e=extra: obstacle(e, p, tags), PLATFORMS.values()))
-            table.add_row(extra, python, *(f"no wheel of {reason}" if reason else "yes" for reason in found))
+            cells = [f"no wheel of {reason}" if reason else "yes" for reason in found]
+            table.add_row(extra, python, *cells)
+            print(extra, python, *cells, sep="; ", file=sys.stderr)
             n_failed += extra == BASE and any(found)
     Console().print(table)
     return 1 if n_failed else 0
