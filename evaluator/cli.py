@@ -148,6 +148,7 @@ def _add_score(commands: argparse._SubParsersAction[CommandParser]) -> None:
     add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="songs at a time; default: all cores")
     add("--results", type=Path, metavar="DIR", help=f"folder of finished songs; default: ESTIMATES/{RESULTS_FOLDER}")
     add("--no-results", action="store_true", help="neither read nor write finished songs")
+    add("-q", "--quiet", action="store_true", help="print nothing but errors")
     score.set_defaults(command=_score)
 
 
@@ -171,7 +172,8 @@ def _score(options: argparse.Namespace, parser: CommandParser) -> int:
     failed = dict(plan.failed)
     for song, reason in failed.items():
         complain(f"{song}: {reason}")
-    songs = _run(plan, metrics, failed, options.runner or partial(run_tasks, n_processes=options.jobs))
+    runner = options.runner or partial(run_tasks, n_processes=options.jobs)
+    songs = _run(plan, metrics, failed, runner, is_quiet=options.quiet)
     document = scores_document(
         songs,
         dataset=options.dataset or options.references.resolve().name,
@@ -197,12 +199,13 @@ def _results_dir(options: argparse.Namespace) -> Path | None:
 
 
 def _run(
-    plan: Comparison, metrics: Sequence[str], failed: dict[str, str], run: TaskRunner
+    plan: Comparison, metrics: Sequence[str], failed: dict[str, str], run: TaskRunner, *, is_quiet: bool
 ) -> dict[str, dict[str, SongScore]]:
     """Score every song and print its progress line; failures are added to ``failed``."""
     songs: dict[str, dict[str, SongScore]] = {metric: {} for metric in metrics}
     for done in run(plan.tasks):
-        complain(_progress(done))
+        if not is_quiet or done.failure is not None:
+            complain(_progress(done))
         if done.failure is not None:
             failed[done.name] = done.failure
         for metric, score in done.scores.items():
@@ -223,7 +226,7 @@ def _progress(done: SongDone) -> str:
 
 
 def _write_and_print(options: argparse.Namespace, document: Document, songs: dict[str, dict[str, SongScore]]) -> None:
-    for line in score_tables(document).split("\n"):
+    for line in () if options.quiet else score_tables(document).split("\n"):
         say(line)
     if options.json:
         write_atomically(options.json, to_json(document))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import TextIO
 
 from terminal.names import shown
@@ -18,6 +21,16 @@ def say(line: str, file: TextIO | None = None) -> None:
 def complain(line: str) -> None:
     """Print one line to standard error."""
     say(line, sys.stderr)
+
+
+@contextmanager
+def hushed(*, is_quiet: bool) -> Iterator[None]:
+    """Drop what a ``with`` block prints to standard output, if the user wants to see nothing but errors."""
+    if not is_quiet:
+        yield
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nothing, redirect_stdout(nothing):
+        yield
 
 
 def log_to_stderr(level: int, form: str = "%(levelname)s: %(message)s") -> None:

@@ -13,6 +13,7 @@ from my_submission.challenge.tracks import Track
 from my_submission.errors import InputError, MdxError
 from terminal.documents import DocumentError, read_json
 from terminal.extras import explained_absence
+from terminal.program import program_name
 
 FILE_NAME = "aicrowd.json"
 
@@ -44,7 +45,7 @@ def read_aicrowd_json(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is missing or holds no JSON object.
     """
-    hint = "write it with python -m my_submission submit configure"
+    hint = f"write it with {program_name()} submit configure"
     try:
         document = read_json(path)
     except FileNotFoundError as error:

@@ -278,7 +278,7 @@ def batch(
         if options.has_songs:
             code = _separate(plan, job, needs, connection, options, is_quiet=messages.quiet)
         if connection is not None and scoring.score is not None:
-            code |= _score(needs, connection, options)
+            code |= _score(needs, connection, options, is_quiet=messages.quiet)
     return code
 
 
@@ -419,7 +419,7 @@ def _described(needs: WorkerNeeds) -> str:
     return f"{needs.cpus:g} CPU(s){gpus}{memory}"
 
 
-def _score(needs: WorkerNeeds, cluster: Cluster, options: Options) -> int:
+def _score(needs: WorkerNeeds, cluster: Cluster, options: Options, *, is_quiet: bool) -> int:
     """Run the evaluator's own command with its songs spread over the cluster."""
     without_gpus = WorkerNeeds(needs.cpus, threads=needs.threads)
     policy = Policy(
@@ -433,6 +433,7 @@ def _score(needs: WorkerNeeds, cluster: Cluster, options: Options) -> int:
     words += ["--dataset", references.name]
     if options.inputs or options.places.lists:
         words += ["--system", options.system]
+    words += ["--quiet"] if is_quiet else []
     if scoring.scores is not None:
         words += ["--json", str(scoring.scores)]
     return evaluator_cli.main(words, runner=partial(run_jobs_over_cluster, needs=without_gpus, policy=policy))

@@ -19,7 +19,8 @@ from evaluator.audio import FileStem
 from evaluator.datasets import DatasetSong, find_songs
 from evaluator.errors import EvaluationError
 from evaluator.scoring import METRICS
-from my_submission.audio_io import WAV_16, folder_name
+from my_submission.audio_io import DEFAULT_READ_OPTIONS, WAV_16, SongInput, folder_name
+from my_submission.cli.expectation import duration_of, expectation
 from my_submission.cli.grouped_options import Messages, command_of
 from my_submission.cli.option_values import choice, complete_systems, split
 from my_submission.cli.options import OUTPUT, EngineOptions, TimeOptions, settings_of, write_json
@@ -30,7 +31,7 @@ from my_submission.predictor.run_manifest import run_manifest
 from my_submission.predictor.separation_record import RecordRequest, is_separated_already
 from my_submission.systems import DEFAULT_SYSTEM
 from terminal.documents import read_json
-from terminal.lines import complain
+from terminal.lines import complain, hushed
 from terminal.names import restored
 
 logger = logging.getLogger(__name__)
@@ -95,10 +96,12 @@ def evaluate(
         scores.append(folder / "scores.json")
         named = ["--system", system, "--dataset", dataset.resolve().name]
         written = ["--json", str(scores[-1]), "--metric", *split(scoring.metric)]
-        code |= evaluator_cli.main(["score", str(dataset), str(folder), *named, *written])
+        quiet = ["--quiet"] if messages.quiet else []
+        code |= evaluator_cli.main(["score", str(dataset), str(folder), *named, *written, *quiet])
     present = [str(path) for path in scores if path.is_file()]
     if present:
-        code |= evaluator_cli.main(["replay", *present, *(["--html", str(scoring.html)] if scoring.html else [])])
+        with hushed(is_quiet=messages.quiet):
+            code |= evaluator_cli.main(["replay", *present, *(["--html", str(scoring.html)] if scoring.html else [])])
     return code
 
 
@@ -113,7 +116,9 @@ def _separate_all(
     names = _folder_names(songs)
     failed: dict[str, str] = {}
     n_unseparated = 0
-    with RunProgress([None] * len(songs), is_quiet=messages.quiet) as progress:
+    durations = [_duration(song) for song in songs]
+    with RunProgress(durations, is_quiet=messages.quiet) as progress:
+        progress.begin(expectation([SongInput(name, Path(name)) for name in names], durations, predictor, limits))
         progress.notes(predictor.setup_notes)
         for song, name in zip(songs, names, strict=True):
             try:
@@ -131,6 +136,12 @@ def _separate_all(
             f"error: {n_unseparated} song(s) not separated because the time was too short; give more with --budget"
         )
     return 1 if failed or n_unseparated else 0
+
+
+def _duration(song: DatasetSong) -> float | None:
+    """Return the length of a song in seconds; None where it is the sum of its stems."""
+    path = song.stem_mp4 or (song.mixture.path if isinstance(song.mixture, FileStem) else None)
+    return None if path is None else duration_of(path, DEFAULT_READ_OPTIONS)
 
 
 def _folder_names(songs: Sequence[DatasetSong]) -> list[str]:

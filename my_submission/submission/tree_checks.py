@@ -15,8 +15,9 @@ from my_submission.submission.findings import Finding, fact, fault, fault_of, wa
 from my_submission.submission.tree import SubmissionTree
 from my_submission.systems import SystemRecipe, find_system
 from my_submission.weights import ModelsFolder, VerifyResult, is_lfs_pointer, verify
+from terminal.program import program_name
 
-_PACK = "python -m my_submission submit pack DIR"
+_PACK = f"{program_name()} submit pack DIR"
 
 
 def required_file_findings(tree: SubmissionTree, configuration: SubmissionConfiguration) -> Iterator[Finding]:
@@ -42,7 +43,7 @@ def _is_reported_link(tree: SubmissionTree, name: str) -> bool:
 
 def aicrowd_findings(tree: SubmissionTree, configuration: SubmissionConfiguration) -> Iterator[Finding]:
     """Check aicrowd.json against its track's schema and against the configuration."""
-    check, hint = "aicrowd.json", "run python -m my_submission submit configure, which writes it from submission.toml"
+    check, hint = "aicrowd.json", f"run {program_name()} submit configure, which writes it from submission.toml"
     try:
         document = read_aicrowd_json(tree.root / "aicrowd.json")
     except MdxError as error:

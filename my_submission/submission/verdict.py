@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from my_submission.submission.findings import Finding, fact, fault, warning
 from my_submission.submission.results import RehearsalReport, SongResult
+from terminal.program import program_name
 
 CHECK = "rehearsal"
 
 MIN_DONE_SHARE = 0.5
 """Smallest share of a system's work that must be done within the limit; below it the system is too slow."""
 
-_SLOW_HINT = "choose a faster system in submission.toml; python -m my_submission doctor shows which would fit"
-_MEMORY_HINT = "choose a system that needs less memory; python -m my_submission doctor shows what each needs"
+_SLOW_HINT = f"choose a faster system in submission.toml; {program_name()} doctor shows which would fit"
+_MEMORY_HINT = f"choose a system that needs less memory; {program_name()} doctor shows what each needs"
 _STDERR_LINES = 6
 
 

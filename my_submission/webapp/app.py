@@ -15,6 +15,7 @@ from my_submission.webapp.job_queue import JobQueue, LoadPredictor
 from my_submission.webapp.settings import PageSettings
 from my_submission.webapp.uploads import UploadStore
 from my_submission.weights import ModelsFolder
+from terminal.program import program_name
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def open_app(settings: PageSettings, load: LoadPredictor) -> App:
 def current_app() -> App:
     """Return the application of this process; MdxError if the page was not started by its command."""
     if not _apps:
-        raise MdxError("the page has no settings", hint="start it with: python -m my_submission web")
+        raise MdxError("the page has no settings", hint=f"start it with: {program_name()} web")
     return _apps[0]
 
 

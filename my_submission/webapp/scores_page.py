@@ -19,6 +19,7 @@ from my_submission.webapp.markdown import plain
 from my_submission.webapp.scores_files import find_scores
 from my_submission.webapp.session_uploads import content
 from my_submission.webapp.settings import SCORES_BYTES
+from terminal.program import program_name
 
 LOCAL, PUBLISHED = "local run", "published"
 
@@ -38,7 +39,7 @@ def show() -> None:
     for banner in dict.fromkeys(placement.banner for placement in placements):
         st.warning(plain(banner), icon=":material/info:")
     if not placements:
-        st.info("There is no local run for this board. Create one with `python -m my_submission evaluate DATASET`.")
+        st.info(f"There is no local run for this board. Create one with `{program_name()} evaluate DATASET`.")
     st.altair_chart(_bars(board, placements, key), width="stretch")
     st.caption(f"{board.metrics[0]}: {DEFINITIONS[board.metrics[0]]}. All values in dB.")
     st.dataframe(_table(board, placements), hide_index=True, width="stretch", height="content")

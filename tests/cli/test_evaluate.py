@@ -90,6 +90,11 @@ def test_other_settings_or_weights_are_not_taken_for_the_same(
     assert "skipped" not in evaluate("--budget", 100, "--allow-unverified", models=other)
 
 
+def test_quiet_writes_the_scores_and_prints_nothing(evaluate: Callable[..., str], tmp_path: Path) -> None:
+    assert evaluate("-q") == ""
+    assert (tmp_path / "out" / "starter" / "scores.json").is_file()
+
+
 def test_a_broken_song_is_reported_and_the_other_scored(
     evaluate: Callable[..., str], dataset: Path, tmp_path: Path
 ) -> None:
