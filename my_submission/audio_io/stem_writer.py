@@ -74,7 +74,7 @@ class StemFolderWriter:
         tags: Mapping[str, SongTags] | None = None,
         file_names: StemFileNames | None = None,
     ) -> None:
-        require_encoder(audio_format.file_format)
+        require_encoder(audio_format)
         self._file_names = file_names or StemFileNames({name: name for name in names})
         files = self._file_names.files
         if (

@@ -28,6 +28,7 @@ from my_submission.audio_io import (
     mixture_from_array,
     read_tags,
 )
+from my_submission.audio_io.encoders import require_encoder
 from my_submission.audio_io.file_names import StemFileNames
 from my_submission.audio_io.mixture import N_CHANNELS
 from my_submission.audio_io.stem_sets import SetFile
@@ -272,6 +273,7 @@ class Predictor:
         keeps_tags: bool = True,
     ) -> EventStream[SeparationReport]:
         """Separate a file as :meth:`separate_file` does; the last event is ``Finished(report, report)``."""
+        require_encoder(audio_format)
         budget = self._budget(budget_seconds, spent_seconds)
         path, directory = Path(path), Path(directory)
         file_names = file_names or StemFileNames({stem: stem for stem in self.stems})
@@ -294,8 +296,7 @@ class Predictor:
                 )
             )
             outputs = StemOutputs(self.stems, mixture, rate(mixture.source_rate))
-            original = path if record is None or record.original is None else record.original
-            tags, tag_notes = read_tags(original) if keeps_tags else (SongTags(), ())
+            tags, tag_notes = _tags_of(path, record) if keeps_tags else (SongTags(), ())
             reading_seconds = budget.elapsed() - began
 
             def describe(files: Mapping[str, SetFile]) -> Mapping[str, Any]:
@@ -430,6 +431,11 @@ class Predictor:
             common_gain_db=0.0 if writer is None else writer.gain_db,
             writing_seconds=budget.elapsed() - reading_seconds - sum(part.seconds for part in parts),
         )
+
+
+def _tags_of(path: Path, record: RecordRequest | None) -> tuple[SongTags, tuple[str, ...]]:
+    """Return the tags of a song, and notes on them; of the file that was given, if this one is a copy of it."""
+    return read_tags(path if record is None or record.original is None else record.original)
 
 
 def _put(blocks: Stems, stems: Stems, position: int) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from my_submission.audio_io import AudioFormat, StemFolderWriter, convert_stems, probe, read_blocks
 from my_submission.audio_io.audio_format import FILE_FORMATS, MP3_BITRATES, WAV_FLOAT
@@ -215,6 +216,9 @@ def test_a_codec_that_is_not_installed_is_refused_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(m4a_encoder, "_has_aac", lambda: False)
+    monkeypatch.setattr(soundfile, "check_format", lambda container, subtype: subtype != "MPEG_LAYER_III")
+    with pytest.raises(OutputError, match=r"libsndfile .* cannot write mp3 files \(MPEG_LAYER_III\)\. Pip install"):
+        StemFolderWriter(tmp_path / "out", ["bass"], sample_rate=44_100, samples=9, audio_format=AudioFormat("mp3"))
     with pytest.raises(OutputError, match=r"m4a files need PyAV with an AAC encoder.* Pip install av, or"):
         StemFolderWriter(tmp_path / "out", ["bass"], sample_rate=44_100, samples=9, audio_format=AudioFormat("m4a"))
     assert list(tmp_path.iterdir()) == []

@@ -1,9 +1,10 @@
 """Encoders of stems: one file each, written block by block."""
 
+from my_submission.audio_io.audio_format import AudioFormat
 from my_submission.audio_io.encoders.codec_limits import FileShape, file_shape
 from my_submission.audio_io.encoders.encoder import Encoder, EncodingError, StemFile
 from my_submission.audio_io.encoders.m4a_encoder import M4aEncoder, require_aac
-from my_submission.audio_io.encoders.sound_file_encoder import SoundFileEncoder
+from my_submission.audio_io.encoders.sound_file_encoder import SoundFileEncoder, require_codec
 
 __all__ = ["Encoder", "EncodingError", "FileShape", "StemFile", "file_shape", "open_encoder", "require_encoder"]
 
@@ -17,11 +18,13 @@ def open_encoder(file: StemFile) -> Encoder:
     return M4aEncoder(file) if file.audio_format.file_format == "m4a" else SoundFileEncoder(file)
 
 
-def require_encoder(file_format: str) -> None:
-    """Refuse a file format whose encoder is not installed, before any work.
+def require_encoder(audio_format: AudioFormat) -> None:
+    """Refuse a format whose encoder is not installed, before any work.
 
     Raises:
         OutputError: it is not.
     """
-    if file_format == "m4a":
+    if audio_format.file_format == "m4a":
         require_aac()
+    else:
+        require_codec(audio_format)

@@ -21,6 +21,7 @@ from my_submission.audio_io.tags.id3 import id3_tag
 from my_submission.audio_io.tags.vorbis_comments import vorbis_comments
 from my_submission.dsp.interleaving import interleaved
 from my_submission.dsp.pcm import Dither, pcm_frames
+from my_submission.errors import OutputError
 from my_submission.stems import Waveform
 from terminal.names import system_name
 
@@ -135,6 +136,21 @@ class SoundFileEncoder(Encoder):
     def _close_target(self) -> None:
         if self._target is not None:
             self._target.output.close()
+
+
+def require_codec(audio_format: AudioFormat) -> None:
+    """Refuse a format that this build of libsndfile cannot write; those in soundfile's wheels can write all.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    container = _CONTAINERS[audio_format.file_format]
+    if not soundfile.check_format(container, audio_format.subtype):
+        version = soundfile.__libsndfile_version__
+        raise OutputError(
+            f"libsndfile {version} here cannot write {audio_format.file_format} files ({audio_format.subtype})",
+            hint="pip install --force-reinstall soundfile, or choose another format",
+        )
 
 
 def _target_of(file: StemFile) -> OggStream | ShiftedFile | FlacStream | None:
