@@ -36,7 +36,7 @@ from benchmarks.gpu_ways import ARITHMETIC, SYSTEM_WAYS, network_ways
 from benchmarks.memory import RATE, write_song
 from benchmarks.processes import circumstances
 from benchmarks.random_models import GEOMETRIES, write_models
-from my_submission.cli.options import write_json
+from my_submission.cli.run_reports import write_json
 from my_submission.engines import Device, resolve_device
 from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.engines.validated_engine import agreement_db

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from my_submission.cli.panels import EXPERT
 from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import open_conditioned_checkpoint
 from my_submission.engines.joint_onnx import ARCHITECTURE as JOINT
@@ -39,7 +40,7 @@ class ModelsOption:
             "--models-dir",
             metavar="DIR",
             show_default="the models of this program",
-            rich_help_panel="Expert",
+            rich_help_panel=EXPERT,
             help="A folder with a manifest.json.",
         ),
     ] = DEFAULT_MODELS_DIR

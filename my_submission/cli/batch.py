@@ -6,16 +6,15 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from evaluator import cli as evaluator_cli
-from evaluator.scoring import METRICS
 from my_submission.audio_io import InputFiles
 from my_submission.audio_io.file_names import CHALLENGE_LAYOUT
 from my_submission.batch.catalogue import find_catalogue
@@ -29,182 +28,16 @@ from my_submission.batch.scheduling import Policy
 from my_submission.batch.scoring import run_jobs_over_cluster
 from my_submission.batch.separation import SeparationJob
 from my_submission.batch.summary import SUMMARY_FILE, import_pyarrow, write_summary
+from my_submission.cli.batch_messages import complain_of_failures, described, failure_row, print_plan, say_summary
+from my_submission.cli.batch_options import ClusterOptions, PlaceOptions, ScoreOptions
 from my_submission.cli.grouped_options import Messages, command_of
-from my_submission.cli.option_values import amount, choice, count, positive_integer, positive_number, split
-from my_submission.cli.options import (
-    OUTPUT,
-    ChoiceOptions,
-    EngineOptions,
-    InputOptions,
-    StemOptions,
-    SystemOption,
-    TimeOptions,
-    settings_of,
-    write_run_report,
-)
+from my_submission.cli.option_values import split
+from my_submission.cli.options import EngineOptions, InputOptions, SystemOption, TimeOptions, settings_of
+from my_submission.cli.run_reports import write_run_report
+from my_submission.cli.stem_options import ChoiceOptions, StemOptions
 from my_submission.errors import DeviceError, MdxError, OutputError
 from my_submission.systems import find_system, for_stems
-from terminal.lines import complain, say
-from terminal.quantities import duration, songs
-
-CLUSTER, SCORES = "Cluster", "Scores"
-"""Panels of the command's help."""
-
-N_LISTED = 10
-"""Names of songs shown with one error; the summary and the report have all."""
-
-
-@dataclass(frozen=True)
-class PlaceOptions:
-    """Where songs come from, and where results go."""
-
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PLACE",
-            rich_help_panel=OUTPUT,
-            help="Folder or URL; stems are written to PLACE/<song>/.",
-        ),
-    ] = "stems"
-    lists: Annotated[
-        list[str],
-        typer.Option("--list", metavar="FILE", help="A text file with one path or URL per line; repeatable."),
-    ] = field(default_factory=list)
-    summary: Annotated[
-        str | None,
-        typer.Option(
-            "--summary",
-            metavar="PLACE",
-            rich_help_panel=OUTPUT,
-            help=f"Parquet table with one row per song (default: {SUMMARY_FILE} in the output).",
-        ),
-    ] = None
-    report: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="FILE.json", rich_help_panel=OUTPUT, help="Write a report of the run."),
-    ] = None
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Retry files that an earlier run found broken.")
-    ] = False
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and exit.")] = False
-    s3_endpoint: Annotated[
-        str | None,
-        typer.Option(
-            "--s3-endpoint", metavar="URL", rich_help_panel=CLUSTER, help="Address of an S3-compatible store."
-        ),
-    ] = None
-    scratch: Annotated[
-        Path | None,
-        typer.Option(
-            "--scratch", metavar="DIR", rich_help_panel=CLUSTER, help="Folder for workers' copies of remote songs."
-        ),
-    ] = None
-
-
-@dataclass(frozen=True)
-class ClusterOptions:
-    """Workers, and the machines they run on."""
-
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--address",
-            metavar="ADDRESS",
-            rich_help_panel=CLUSTER,
-            help="A running Ray cluster, such as auto or host:6379 (default: this machine).",
-        ),
-    ] = None
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            parser=positive_integer,
-            metavar="N",
-            rich_help_panel=CLUSTER,
-            help="Number of workers (default: as many as fit).",
-        ),
-    ] = None
-    cpus_per_worker: Annotated[
-        float,
-        typer.Option(
-            "--cpus-per-worker",
-            parser=positive_number,
-            metavar="N",
-            rich_help_panel=CLUSTER,
-            help="Processors and threads per worker.",
-        ),
-    ] = 1.0
-    gpus_per_worker: Annotated[
-        float | None,
-        typer.Option(
-            "--gpus-per-worker",
-            parser=amount,
-            metavar="N",
-            rich_help_panel=CLUSTER,
-            help="A fraction shares a GPU (default: 1 with --device cuda, else 0).",
-        ),
-    ] = None
-    start_timeout: Annotated[
-        float,
-        typer.Option(
-            "--start-timeout",
-            parser=positive_number,
-            metavar="SECONDS",
-            rich_help_panel=CLUSTER,
-            help="Time limit until the first worker is ready.",
-        ),
-    ] = 600.0
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            "--timeout",
-            parser=positive_number,
-            metavar="SECONDS",
-            rich_help_panel=CLUSTER,
-            help="Give up a song after this time and end its worker, as for a song that hangs (default: never).",
-        ),
-    ] = None
-    retries: Annotated[
-        int,
-        typer.Option(
-            "--retries",
-            parser=count,
-            metavar="N",
-            rich_help_panel=CLUSTER,
-            help="Attempts after a lost worker or an unreachable store.",
-        ),
-    ] = 2
-
-
-@dataclass(frozen=True)
-class ScoreOptions:
-    """Scoring after the separation."""
-
-    score: Annotated[
-        Path | None,
-        typer.Option(
-            "--score",
-            metavar="DATASET",
-            rich_help_panel=SCORES,
-            help="Afterwards score the output against these references, over the cluster.",
-        ),
-    ] = None
-    metric: Annotated[
-        list[str],
-        choice(
-            "--metric",
-            of=METRICS,
-            has_several=True,
-            panel=SCORES,
-            help_text="Metric, or several with commas",
-        ),
-    ] = field(default_factory=lambda: ["mdx"])
-    scores: Annotated[
-        Path | None,
-        typer.Option("--scores", metavar="FILE.json", rich_help_panel=SCORES, help="Write the scores."),
-    ] = None
+from terminal.lines import complain
 
 
 @dataclass(frozen=True)
@@ -269,7 +102,7 @@ def batch(
             complain(note)
         plan = make_plan(songs, output, job.recipe, storage, retries_failed=places.retry_failed)
     if places.dry_run:
-        return _print_plan(plan, needs)
+        return print_plan(plan, needs)
     code = 0
     with ExitStack() as stack:
         connection = None
@@ -378,11 +211,11 @@ def _separate(
             place = job.storage.place(options.places.summary or f"{job.output.rstrip('/')}/{SUMMARY_FILE}")
             write_summary(place, everything)
             songs = [outcome.manifest["report"] for outcome in everything if outcome.manifest is not None]
-            failed = [_failure(outcome) for outcome in everything if outcome.status == "failed"]
+            failed = [failure_row(outcome) for outcome in everything if outcome.status == "failed"]
             write_run_report(options.places.report, songs, failed)
     if not is_quiet:
-        _say_summary(everything, job, place, time.monotonic() - began)
-    return _complain_of_failures(everything)
+        say_summary(everything, job, place, time.monotonic() - began)
+    return complain_of_failures(everything)
 
 
 def _policy(cluster: Cluster, needs: WorkerNeeds, options: Options, *, n_tasks: int) -> Policy:
@@ -395,7 +228,7 @@ def _policy(cluster: Cluster, needs: WorkerNeeds, options: Options, *, n_tasks: 
     wanted = min(options.cluster.workers or max(1, fitting), n_tasks)
     if cluster.is_local and wanted > fitting:
         raise MdxError(
-            f"{wanted} worker(s) of {_described(needs)} do not fit this machine ({cluster.cpus:g} CPUs, "
+            f"{wanted} worker(s) of {described(needs)} do not fit this machine ({cluster.cpus:g} CPUs, "
             f"{cluster.gpus:g} GPUs)",
             hint="use fewer --workers, or less for each with --cpus-per-worker and --gpus-per-worker",
         )
@@ -408,15 +241,9 @@ def _policy(cluster: Cluster, needs: WorkerNeeds, options: Options, *, n_tasks: 
 
 
 def _say_resources(display: BatchDisplay, cluster: Cluster, needs: WorkerNeeds, policy: Policy) -> None:
-    display.workers_starting(policy.n_workers, _described(needs))
+    display.workers_starting(policy.n_workers, described(needs))
     if cluster.gpus and not needs.gpus:
         display.say(f"{cluster.gpus:g} GPU(s) are left unused; --gpus-per-worker 1 uses them", "yellow")
-
-
-def _described(needs: WorkerNeeds) -> str:
-    gpus = f", {needs.gpus:g} GPU(s)" if needs.gpus else ""
-    memory = f", {needs.memory_bytes >> 20} MiB" if needs.memory_bytes else ""
-    return f"{needs.cpus:g} CPU(s){gpus}{memory}"
 
 
 def _score(needs: WorkerNeeds, cluster: Cluster, options: Options, *, is_quiet: bool) -> int:
@@ -437,71 +264,6 @@ def _score(needs: WorkerNeeds, cluster: Cluster, options: Options, *, is_quiet: 
     if scoring.scores is not None:
         words += ["--json", str(scoring.scores)]
     return evaluator_cli.main(words, runner=partial(run_jobs_over_cluster, needs=without_gpus, policy=policy))
-
-
-def _print_plan(plan: CataloguePlan, needs: WorkerNeeds) -> int:
-    """Show the plan; songs whose content must be compared first may turn out to be done."""
-    for song in plan.waiting:
-        say(f"{song.name}: to be separated ({song.url})")
-    failed = [outcome for outcome in plan.known if outcome.status == "failed"]
-    for outcome in failed:
-        say(f"{outcome.song.name}: {outcome.error}")
-    n_done = len(plan.known) - len(failed)
-    say(
-        f"{len(plan.songs)} songs: {len(plan.waiting)} to be separated, {n_done} done already, {len(failed)} known to "
-        f"be broken; a worker takes {_described(needs)}"
-    )
-    return 0
-
-
-def _failure(outcome: SongOutcome) -> dict[str, Any]:
-    return {"song": outcome.song.name, "path": outcome.song.url, "error": str(outcome.error)}
-
-
-def _complain_of_failures(outcomes: list[SongOutcome]) -> int:
-    """Show what failed, and return the exit code."""
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    for reason, names in _by_reason(failed).items():
-        complain(f"error: {_listed(names)}: {reason}")
-    unseparated = [outcome.song.name for outcome in outcomes if not outcome.is_separated]
-    if unseparated:
-        complain(
-            f"error: {_listed(unseparated)}: not separated because the time was too short; give more with --budget"
-        )
-    return 1 if failed or unseparated else 0
-
-
-def _say_summary(outcomes: list[SongOutcome], job: SeparationJob, summary: RemotePath, seconds: float) -> None:
-    """Show what was done, where it is, and how long it took."""
-    done = [outcome for outcome in outcomes if outcome.status == "done"]
-    n_failed = sum(outcome.status == "failed" for outcome in outcomes)
-    n_reused = len(outcomes) - len(done) - n_failed
-    music = sum(outcome.music_seconds for outcome in done)
-    facts = [f"{songs(len(done))} separated"]
-    if music:
-        facts[0] += (
-            f" ({duration(music)} of music in {duration(seconds)}, {music / max(seconds, 1e-9):.1f} x real time)"
-        )
-    facts += [f"{n_reused} done before"] if n_reused else []
-    facts += [f"{n_failed} failed"] if n_failed else []
-    say(f"{', '.join(facts)}.")
-    say(f"Stems: {job.output}")
-    say(f"Table of all songs: {summary.url}")
-
-
-def _by_reason(failed: list[SongOutcome]) -> dict[str, list[str]]:
-    """Return every reason of failures, without the song's own path, to the names of its songs."""
-    found: dict[str, list[str]] = {}
-    for outcome in failed:
-        reason = str(outcome.error).removeprefix(f"{outcome.song.url}: ")
-        found.setdefault(reason, []).append(outcome.song.name)
-    return found
-
-
-def _listed(names: list[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = len(names) - N_LISTED
-    return ", ".join(names[:N_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 command = command_of(

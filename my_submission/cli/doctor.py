@@ -17,8 +17,9 @@ from my_submission.cli.doctor_report import show_details, show_machine, show_tab
 from my_submission.cli.findings import show_findings
 from my_submission.cli.grouped_options import Messages, command_of
 from my_submission.cli.option_values import complete_devices, complete_systems, split
-from my_submission.cli.options import EXPERT, HARDWARE, write_json
+from my_submission.cli.panels import EXPERT, HARDWARE
 from my_submission.cli.progress import is_live
+from my_submission.cli.run_reports import write_json
 from my_submission.doctor import (
     Difference,
     Trial,

@@ -23,8 +23,10 @@ from my_submission.audio_io import DEFAULT_READ_OPTIONS, WAV_16, SongInput, fold
 from my_submission.cli.expectation import duration_of, expectation
 from my_submission.cli.grouped_options import Messages, command_of
 from my_submission.cli.option_values import choice, complete_systems, split
-from my_submission.cli.options import OUTPUT, EngineOptions, TimeOptions, settings_of, write_json
+from my_submission.cli.options import EngineOptions, TimeOptions, settings_of
+from my_submission.cli.panels import OUTPUT
 from my_submission.cli.progress import RunProgress
+from my_submission.cli.run_reports import write_json
 from my_submission.errors import MdxError
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.run_manifest import run_manifest

@@ -17,6 +17,7 @@ import typer.core
 import typer.main
 
 from my_submission.cli.option_values import no_such_command
+from my_submission.cli.panels import GENERAL
 
 Group = TypeVar("Group")
 
@@ -29,11 +30,11 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 class Messages:
     """How much the program prints; accepted before and after the command."""
 
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel="General")
-    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=GENERAL)] = (
+        False
+    )
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Print the log and more detail.", rich_help_panel="General")
+        bool, typer.Option("--verbose", "-v", help="Print the log and more detail.", rich_help_panel=GENERAL)
     ] = False
 
     def __or__(self, other: Messages) -> Messages:

@@ -18,19 +18,12 @@ from my_submission.budget import Budget
 from my_submission.cli.expectation import duration_of, expectation
 from my_submission.cli.grouped_options import Messages, command_of
 from my_submission.cli.option_values import choice
-from my_submission.cli.options import (
-    OUTPUT,
-    ChoiceOptions,
-    EngineOptions,
-    InputOptions,
-    StemOptions,
-    SystemOption,
-    TimeOptions,
-    settings_of,
-    write_run_report,
-)
+from my_submission.cli.options import EngineOptions, InputOptions, SystemOption, TimeOptions, settings_of
+from my_submission.cli.panels import OUTPUT
 from my_submission.cli.progress import RunProgress
+from my_submission.cli.run_reports import write_run_report
 from my_submission.cli.standard_input import DEFAULT_NAME, GivenInputs, inputs_as_files, refuse_terminal
+from my_submission.cli.stem_options import ChoiceOptions, StemOptions
 from my_submission.errors import MdxError, UnknownNameError
 from my_submission.pictures import AXES, require_matplotlib, write_pictures
 from my_submission.predictor import Predictor, SeparationReport

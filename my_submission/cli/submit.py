@@ -16,7 +16,7 @@ from my_submission.challenge.tracks import GIB, GraderMachine
 from my_submission.cli.findings import show_findings
 from my_submission.cli.grouped_options import command_of, group_of
 from my_submission.cli.option_values import choice, positive_integer, positive_number
-from my_submission.cli.options import write_json
+from my_submission.cli.run_reports import write_json
 from my_submission.submission import (
     RehearsalReport,
     RehearsalSettings,

@@ -1,0 +1,11 @@
+"""Panels that the help of several commands groups options in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+OUTPUT: Final = "Output"
+TIME: Final = "Time"
+HARDWARE: Final = "Hardware"
+EXPERT: Final = "Expert"
+GENERAL: Final = "General"
