@@ -92,12 +92,19 @@ def tuned(mono: Mono, semitones: float) -> Mono:
     return np.asarray(soxr.resample(mono, SAMPLE_RATE * ratio, SAMPLE_RATE))
 
 
-def play(notes: Sequence[DrumNote], kit: Mapping[str, Stereo], rng: np.random.Generator, *, seconds: float) -> Stereo:
-    """Play notes on a kit; returns ``(2, samples)``."""
+def play(
+    notes: Sequence[DrumNote],
+    kit: Mapping[str, Stereo],
+    rng: np.random.Generator,
+    *,
+    seconds: float,
+    timing_seconds: float = TIMING_DEVIATION_SECONDS,
+) -> Stereo:
+    """Play notes on a kit, each at most a few ``timing_seconds`` early or late; returns ``(2, samples)``."""
     out = np.zeros((2, int(seconds * SAMPLE_RATE)))
     for note in notes:
         sound = kit.get(DRUM_OF_NOTE[note.note])
-        start = round(max(0.0, note.seconds + rng.normal(0.0, TIMING_DEVIATION_SECONDS)) * SAMPLE_RATE)
+        start = round(max(0.0, note.seconds + rng.normal(0.0, timing_seconds)) * SAMPLE_RATE)
         if sound is None or start >= out.shape[1]:
             continue
         gain = (note.velocity / 127.0) ** 1.5 * 10.0 ** (rng.normal(0.0, LEVEL_DEVIATION_DB) / 20.0)

@@ -1,4 +1,4 @@
-"""Subcommands that write song folders: decoded, rendered, sung, drummed, played and stretched."""
+"""Subcommands that write song folders: decoded, rendered, sung, drummed, played, synthesised and stretched."""
 
 from __future__ import annotations
 
@@ -144,6 +144,26 @@ def _add_band(parser: argparse.ArgumentParser) -> None:
     add_generated(parser, collection="band", seconds=100.0, option="--max-seconds")
 
 
+def _synthesise(options: argparse.Namespace) -> None:
+    from training_material.synthesiser.songs import synthesise_songs
+
+    n_written = synthesise_songs(
+        options.midi,
+        options.corpus / options.collection,
+        seed=options.seed,
+        songs=range(options.first, options.first + options.songs),
+        max_seconds=options.max_seconds,
+    )
+    print(n_written, "songs")
+
+
+def _add_synthesise(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("midi", type=Path, nargs="+", help="folders of .mid files")
+    parser.add_argument("--songs", type=int, default=100, help="number of songs")
+    parser.add_argument("--first", type=int, default=0, help="number of the first song")
+    add_generated(parser, collection="synths", seconds=60.0, option="--max-seconds")
+
+
 def _stretch(options: argparse.Namespace) -> None:
     from training.augment.offline import plan_copies, write_copies
     from training.data.songs import read_collection
@@ -170,5 +190,8 @@ STAGES = (
     TrainingCommand("sing", "sing MIDI melodies with recorded syllables", _add_sing, _sing),
     TrainingCommand("drum", "play the drums of MIDI songs with recorded one-shots", _add_drum, _drum),
     TrainingCommand("band", "play songs with recorded drums, basses and guitars", _add_band, _band),
+    TrainingCommand(
+        "synthesise", "play MIDI songs with synthesised basses, drums and pads", _add_synthesise, _synthesise
+    ),
     TrainingCommand("stretch", "write copies of songs at other pitches and tempi", _add_stretch, _stretch),
 )

@@ -35,10 +35,15 @@ def with_room(wave: Stereo, rng: np.random.Generator) -> Stereo:
     return np.asarray(room.apply(wave, rng), dtype=np.float32)
 
 
-def mixed(stems: Mapping[str, Stereo], rng: np.random.Generator) -> dict[str, Stereo]:
+def mixed(
+    stems: Mapping[str, Stereo],
+    rng: np.random.Generator,
+    *,
+    balance_db: Mapping[str, tuple[float, float]] = BALANCE_DB,
+) -> dict[str, Stereo]:
     """Balance the stems below full scale; the gain of a compressor on their sum is applied to all of them."""
     balanced = {}
-    for source, (mean, deviation) in BALANCE_DB.items():
+    for source, (mean, deviation) in balance_db.items():
         level = STEM_RMS * 10.0 ** (rng.normal(mean, deviation) / 20.0)
         if source in stems:
             balanced[source] = stems[source] * np.float32(level / max(1e-9, active_rms(stems[source].T)))

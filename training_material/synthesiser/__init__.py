@@ -1,0 +1,1 @@
+"""Electronic songs: synthesised basses, drums and other instruments that play MIDI songs."""
