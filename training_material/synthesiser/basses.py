@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,21 +34,22 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _times(rng: np.random.Generator) -> dict[str, float]:
-    """Draw an amplitude envelope, from staccato to sustained."""
+def _timed(patch: Patch, rng: np.random.Generator) -> Patch:
+    """Return a patch with a random amplitude envelope, from staccato to sustained, and a random glide."""
     is_sustained = rng.random() < 0.65
-    return {
-        "attack": log_uniform(rng, 0.002, 0.03),
-        "decay": log_uniform(rng, 0.3, 2.0) if is_sustained else log_uniform(rng, 0.08, 0.4),
-        "sustain": float(rng.uniform(0.6, 1.0) if is_sustained else rng.uniform(0.0, 0.6)),
-        "release": log_uniform(rng, 0.015, 0.15),
-        "glide_seconds": float(rng.choice([0.0, 0.0, rng.uniform(0.03, 0.2)])),
-    }
+    return replace(
+        patch,
+        attack=log_uniform(rng, 0.002, 0.03),
+        decay=log_uniform(rng, 0.3, 2.0) if is_sustained else log_uniform(rng, 0.08, 0.4),
+        sustain=float(rng.uniform(0.6, 1.0) if is_sustained else rng.uniform(0.0, 0.6)),
+        release=log_uniform(rng, 0.015, 0.15),
+        glide_seconds=float(rng.choice([0.0, 0.0, rng.uniform(0.03, 0.2)])),
+    )
 
 
 def _sub(rng: np.random.Generator) -> Patch:
     octave = float(rng.choice([0.0, rng.uniform(0.05, 0.5)]))
-    return Patch(kind="sub", wave="sine", octave=octave, drive=float(rng.uniform(0.0, 2.0)), **_times(rng))
+    return _timed(Patch(kind="sub", wave="sine", octave=octave, drive=float(rng.uniform(0.0, 2.0))), rng)
 
 
 def _filter(rng: np.random.Generator, low: float = 150.0, high: float = 8000.0) -> tuple[LowPass, float]:
@@ -56,35 +58,39 @@ def _filter(rng: np.random.Generator, low: float = 150.0, high: float = 8000.0) 
 
 def _saw(rng: np.random.Generator) -> Patch:
     low_pass, cutoff = _filter(rng)
-    return Patch(
-        kind="saw",
-        low_pass=low_pass,
-        cutoff_hertz=cutoff,
-        sweep_octaves=float(rng.uniform(0.0, 2.5)),
-        sweep_seconds=log_uniform(rng, 0.05, 0.6),
-        sub=float(rng.choice([0.0, rng.uniform(0.2, 0.8)])),
-        drive=float(rng.choice([0.0, rng.uniform(0.5, 4.0)])),
-        **_times(rng),
+    return _timed(
+        Patch(
+            kind="saw",
+            low_pass=low_pass,
+            cutoff_hertz=cutoff,
+            sweep_octaves=float(rng.uniform(0.0, 2.5)),
+            sweep_seconds=log_uniform(rng, 0.05, 0.6),
+            sub=float(rng.choice([0.0, rng.uniform(0.2, 0.8)])),
+            drive=float(rng.choice([0.0, rng.uniform(0.5, 4.0)])),
+        ),
+        rng,
     )
 
 
 def _pulse(rng: np.random.Generator) -> Patch:
     low_pass, cutoff = _filter(rng)
-    return Patch(
-        kind="pulse",
-        wave="pulse",
-        width=float(rng.choice([0.5, rng.uniform(0.2, 0.5)])),
-        low_pass=low_pass,
-        cutoff_hertz=cutoff,
-        sweep_octaves=float(rng.uniform(0.0, 2.5)),
-        sweep_seconds=log_uniform(rng, 0.05, 0.6),
-        drive=float(rng.choice([0.0, rng.uniform(0.5, 3.0)])),
-        **_times(rng),
+    return _timed(
+        Patch(
+            kind="pulse",
+            wave="pulse",
+            width=float(rng.choice([0.5, rng.uniform(0.2, 0.5)])),
+            low_pass=low_pass,
+            cutoff_hertz=cutoff,
+            sweep_octaves=float(rng.uniform(0.0, 2.5)),
+            sweep_seconds=log_uniform(rng, 0.05, 0.6),
+            drive=float(rng.choice([0.0, rng.uniform(0.5, 3.0)])),
+        ),
+        rng,
     )
 
 
 def _triangle(rng: np.random.Generator) -> Patch:
-    return Patch(kind="triangle", wave="triangle", drive=float(rng.choice([0.0, rng.uniform(0.5, 4.0)])), **_times(rng))
+    return _timed(Patch(kind="triangle", wave="triangle", drive=float(rng.choice([0.0, rng.uniform(0.5, 4.0)]))), rng)
 
 
 def _super_saw(rng: np.random.Generator) -> Patch:
@@ -92,21 +98,21 @@ def _super_saw(rng: np.random.Generator) -> Patch:
     spread = float(rng.uniform(6.0, 22.0))
     detunes = tuple(float(cents) for cents in np.linspace(-spread, spread, int(rng.choice([3, 5, 7]))))
     sub = float(rng.uniform(0.4, 1.0))
-    return Patch(
-        kind="super-saw", detunes_cents=detunes, low_pass=low_pass, cutoff_hertz=cutoff, sub=sub, **_times(rng)
-    )
+    return _timed(Patch(kind="super-saw", detunes_cents=detunes, low_pass=low_pass, cutoff_hertz=cutoff, sub=sub), rng)
 
 
 def _fm_bass(rng: np.random.Generator) -> Patch:
-    return Patch(
-        kind="fm",
-        wave=FM,
-        fm_ratio=float(rng.choice([1.0, 1.0, 2.0, 3.0])),
-        fm_index=float(rng.uniform(0.8, 5.0)),
-        sweep_seconds=log_uniform(rng, 0.05, 0.8),
-        sub=float(rng.uniform(0.2, 0.8)),
-        drive=float(rng.choice([0.0, rng.uniform(0.5, 2.0)])),
-        **_times(rng),
+    return _timed(
+        Patch(
+            kind="fm",
+            wave=FM,
+            fm_ratio=float(rng.choice([1.0, 1.0, 2.0, 3.0])),
+            fm_index=float(rng.uniform(0.8, 5.0)),
+            sweep_seconds=log_uniform(rng, 0.05, 0.8),
+            sub=float(rng.uniform(0.2, 0.8)),
+            drive=float(rng.choice([0.0, rng.uniform(0.5, 2.0)])),
+        ),
+        rng,
     )
 
 
