@@ -96,6 +96,8 @@ class _Rehearsal:
         if self.track.name == "mdx21":
             shutil.rmtree(self.tree / "evaluator", ignore_errors=True)
             (self.tree / "evaluator").mkdir()
+            # Without this file an installed evaluator would be imported instead of the grader's.
+            (self.tree / "evaluator" / "__init__.py").touch()
             shutil.copy(grader_file("mdx21.py"), self.tree / "evaluator" / "music_demixing.py")
         else:
             shutil.copy(grader_file("sdx23.py"), self.work / "grader.py")

@@ -175,6 +175,7 @@ def copied_tree(folder: Path, runner: str) -> Path:
     for name in ("predict.py", "submission.toml"):
         shutil.copy(ROOT / name, tree)
     (tree / "evaluator").mkdir()
+    (tree / "evaluator" / "__init__.py").touch()  # without it, an installed package of this name would come first
     (tree / "evaluator" / "music_demixing.py").write_text(runner, encoding="utf-8")
     return tree
 
