@@ -19,7 +19,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from my_submission.audio_io.decode import checked_blocks, open_decoder
+from my_submission.audio_io.decoding.decode import checked_blocks, open_decoder
 from my_submission.errors import InputError
 from tests.audio_fixtures import noise, write_audio, write_media
 

@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from my_submission.audio_io.stem_sets import RECORD_FILE, files_of, parse_record, settle
+from my_submission.audio_io.writing.stem_sets import RECORD_FILE, files_of, parse_record, settle
 
 CONFIGURATIONS = (["--format", "wav"], ["--format", "flac"])
 

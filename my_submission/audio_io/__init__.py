@@ -1,18 +1,18 @@
 """Reading songs of any format as stereo at 44.1 kHz, and writing complete sets of stems."""
 
-from my_submission.audio_io.audio_format import WAV_16, WAV_FLOAT, AudioFormat
-from my_submission.audio_io.copies import check_song, convert_stems, decode_to_wav, interleave
-from my_submission.audio_io.decode import probe, read_blocks
-from my_submission.audio_io.decoder import DEFAULT_READ_OPTIONS, AudioInfo, ReadOptions
+from my_submission.audio_io.decoding.decode import probe, read_blocks
+from my_submission.audio_io.decoding.decoder import DEFAULT_READ_OPTIONS, AudioInfo, ReadOptions
 from my_submission.audio_io.mixture import Mixture, load_mixture, mixture_from_array
 from my_submission.audio_io.own_files import InputFiles, OutputPlaces, refuse_own_folder
 from my_submission.audio_io.sample_store import DiskStore, MemoryStore, SampleStore, new_store
 from my_submission.audio_io.song_names import distinct_names, folder_name, song_name
 from my_submission.audio_io.songs import SongInput, find_songs
 from my_submission.audio_io.statistics import MixtureStatistics
-from my_submission.audio_io.stem_writer import StemFolderWriter
-from my_submission.audio_io.tags import SongTags, read_tags
-from my_submission.audio_io.written_stem import StemLevels
+from my_submission.audio_io.writing.audio_format import WAV_16, WAV_FLOAT, AudioFormat
+from my_submission.audio_io.writing.copies import check_song, convert_stems, decode_to_wav, interleave
+from my_submission.audio_io.writing.stem_writer import StemFolderWriter
+from my_submission.audio_io.writing.tags import SongTags, read_tags
+from my_submission.audio_io.writing.written_stem import StemLevels
 
 __all__ = [
     "DEFAULT_READ_OPTIONS",

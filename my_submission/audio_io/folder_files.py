@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from my_submission.audio_io.stem_sets import files_listed_in, is_record
+from my_submission.audio_io.writing.stem_sets import files_listed_in, is_record
 from my_submission.errors import InputError
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder
-from my_submission.audio_io.decoder import DEFAULT_READ_OPTIONS, ReadOptions
+from my_submission.audio_io.decoding.decode import BLOCK_SAMPLES, checked_blocks, open_decoder
+from my_submission.audio_io.decoding.decoder import DEFAULT_READ_OPTIONS, ReadOptions
 from my_submission.audio_io.sample_store import ClosingContext, DiskStore, MemoryStore, SampleStore, new_store
 from my_submission.audio_io.statistics import MixtureStatistics, StatisticsAccumulator
 from my_submission.dsp.resampling import StreamResampler, resampled_length

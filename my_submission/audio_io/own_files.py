@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from my_submission.audio_io.audio_format import FILE_FORMATS
+from my_submission.audio_io.writing.audio_format import FILE_FORMATS
 from my_submission.errors import OutputError
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from my_submission.audio_io.audio_suffixes import is_audio, passed_over
+from my_submission.audio_io.decoding.audio_suffixes import is_audio, passed_over
 from my_submission.audio_io.song_names import MIXTURE_FILE, distinct_names, folder_name
 from my_submission.audio_io.song_names import song_name as name_of_file
 from my_submission.audio_io.songs import songs_among, tell_longer_names

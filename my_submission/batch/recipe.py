@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from my_submission.audio_io import DEFAULT_READ_OPTIONS, WAV_16, AudioFormat, ReadOptions
-from my_submission.audio_io.file_names import CHALLENGE_LAYOUT, FileNameTemplate, StemFileNames
+from my_submission.audio_io.writing.file_names import CHALLENGE_LAYOUT, FileNameTemplate, StemFileNames
 from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.files.hashing import remembered_sha256_of
 from my_submission.predictor import Predictor, load

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from my_submission.audio_io import InputFiles, refuse_own_folder
-from my_submission.audio_io.stem_sets import read_record, settle
+from my_submission.audio_io.writing.stem_sets import read_record, settle
 from my_submission.batch.manifests import (
     HIDDEN_FOLDER,
     SCRATCH_PREFIX,

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from evaluator import cli as evaluator_cli
 from my_submission.audio_io import InputFiles
-from my_submission.audio_io.file_names import CHALLENGE_LAYOUT
+from my_submission.audio_io.writing.file_names import CHALLENGE_LAYOUT
 from my_submission.batch.catalogue import find_catalogue
 from my_submission.batch.display import BatchDisplay
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from my_submission.audio_io.stem_sets import to_json
+from my_submission.audio_io.writing.stem_sets import to_json
 from my_submission.files.part_files import write_whole
 
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from my_submission.audio_io import InputFiles, OutputPlaces, SongInput, find_songs, refuse_own_folder
-from my_submission.audio_io.file_names import StemFileNames
-from my_submission.audio_io.stem_sets import RECORD_FILE, add_pictures
+from my_submission.audio_io.writing.file_names import StemFileNames
+from my_submission.audio_io.writing.stem_sets import RECORD_FILE, add_pictures
 from my_submission.budget import Budget
 from my_submission.cli.expectation import duration_of, expectation
 from my_submission.cli.grouped_options import Messages, command_of

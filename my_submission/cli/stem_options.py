@@ -8,8 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from my_submission.audio_io.audio_format import BIT_DEPTHS, CLIP_MODES, DEFAULT_BITRATE, FILE_FORMATS, AudioFormat
-from my_submission.audio_io.file_names import CHALLENGE_LAYOUT, SONG_FOLDERS, FileNameTemplate, template_for
+from my_submission.audio_io.writing.audio_format import (
+    BIT_DEPTHS,
+    CLIP_MODES,
+    DEFAULT_BITRATE,
+    FILE_FORMATS,
+    AudioFormat,
+)
+from my_submission.audio_io.writing.file_names import CHALLENGE_LAYOUT, SONG_FOLDERS, FileNameTemplate, template_for
 from my_submission.cli.option_values import choice, kilobits, split
 from my_submission.cli.panels import OUTPUT
 from my_submission.errors import UnknownNameError

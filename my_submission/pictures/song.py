@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from my_submission.audio_io import probe, read_blocks
-from my_submission.audio_io.decode import BLOCK_SAMPLES
-from my_submission.audio_io.decoder import in_blocks
+from my_submission.audio_io.decoding.decode import BLOCK_SAMPLES
+from my_submission.audio_io.decoding.decoder import in_blocks
 from my_submission.dsp.overview import Overview, overview_of, residual_db
 from my_submission.dsp.resampling import StreamResampler
 from my_submission.predictor import SeparationReport

@@ -28,10 +28,10 @@ from my_submission.audio_io import (
     mixture_from_array,
     read_tags,
 )
-from my_submission.audio_io.encoders import require_encoder
-from my_submission.audio_io.file_names import StemFileNames
 from my_submission.audio_io.mixture import N_CHANNELS
-from my_submission.audio_io.stem_sets import SetFile
+from my_submission.audio_io.writing.encoders import require_encoder
+from my_submission.audio_io.writing.file_names import StemFileNames
+from my_submission.audio_io.writing.stem_sets import SetFile
 from my_submission.budget import Budget
 from my_submission.dsp.resampling import resample
 from my_submission.engines.device_memory import PeakMemoryMeter, ReadMemory

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from my_submission.audio_io.stem_sets import SetFile
+from my_submission.audio_io.writing.stem_sets import SetFile
 from my_submission.predictor.run_manifest import run_manifest, versions
 from my_submission.predictor.separation_record import RecordRequest, StemRecipe, content_of, separation_record
 from my_submission.reports import SeparationReport

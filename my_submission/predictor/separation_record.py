@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from my_submission.audio_io.audio_format import AudioFormat
-from my_submission.audio_io.file_names import StemFileNames
-from my_submission.audio_io.stem_sets import (
+from my_submission.audio_io.writing.audio_format import AudioFormat
+from my_submission.audio_io.writing.file_names import StemFileNames
+from my_submission.audio_io.writing.stem_sets import (
     RECORD_SCHEMA,
     SetFile,
     read_record,

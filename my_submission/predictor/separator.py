@@ -15,8 +15,8 @@ from typing import Any, TypeAlias, Unpack
 import numpy as np
 
 from my_submission.audio_io import DEFAULT_READ_OPTIONS, WAV_16, AudioFormat, ReadOptions, read_blocks, song_name
-from my_submission.audio_io.decode import BLOCK_SAMPLES, checked_blocks, open_decoder
-from my_submission.audio_io.file_names import template_for
+from my_submission.audio_io.decoding.decode import BLOCK_SAMPLES, checked_blocks, open_decoder
+from my_submission.audio_io.writing.file_names import template_for
 from my_submission.errors import InputError
 from my_submission.events import EventStream, Finished, Note
 from my_submission.predictor.loading import LoadOptions, load

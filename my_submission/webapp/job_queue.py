@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from my_submission.audio_io import WAV_FLOAT, decode_to_wav, interleave
-from my_submission.audio_io.stem_sets import read_record
+from my_submission.audio_io.writing.stem_sets import read_record
 from my_submission.errors import InputError, MdxError
 from my_submission.events import Finished
 from my_submission.pictures import view_song

@@ -13,8 +13,8 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from my_submission.audio_io import convert_stems, folder_name
-from my_submission.audio_io.audio_format import AudioFormat
-from my_submission.audio_io.stem_sets import RECORD_FILE, SetFile
+from my_submission.audio_io.writing.audio_format import AudioFormat
+from my_submission.audio_io.writing.stem_sets import RECORD_FILE, SetFile
 from my_submission.errors import InputError, MdxError
 from my_submission.files.part_files import write_whole, written_whole
 from my_submission.pictures import FrequencyAxis, SongView

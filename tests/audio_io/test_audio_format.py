@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from my_submission.audio_io import WAV_16, WAV_FLOAT, AudioFormat
-from my_submission.audio_io.audio_format import FILE_FORMATS
+from my_submission.audio_io.writing.audio_format import FILE_FORMATS
 from my_submission.errors import UnknownNameError
 
 

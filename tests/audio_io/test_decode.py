@@ -15,8 +15,8 @@ import pytest
 import soundfile
 
 from my_submission.audio_io import AudioInfo, probe, read_blocks
-from my_submission.audio_io.container_ends import is_mp4_cut
-from my_submission.audio_io.declared_length import file_facts
+from my_submission.audio_io.decoding.container_ends import is_mp4_cut
+from my_submission.audio_io.decoding.declared_length import file_facts
 from my_submission.errors import InputError
 from tests.audio_fixtures import cut, noise, sines, snr_db, write_audio, write_media, write_video_only
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from my_submission.audio_io import DiskStore, ReadOptions, load_mixture, probe
-from my_submission.audio_io.declared_length import file_facts
-from my_submission.audio_io.decode import checked_blocks, open_decoder
-from my_submission.audio_io.downmix import Downmix
+from my_submission.audio_io.decoding.declared_length import file_facts
+from my_submission.audio_io.decoding.decode import checked_blocks, open_decoder
+from my_submission.audio_io.decoding.downmix import Downmix
 from my_submission.errors import InputError
 from tests.audio_fixtures import Wave, noise, sines, snr_db, write_audio, write_media
 from tests.decoding_mutants import ffmpeg_samples

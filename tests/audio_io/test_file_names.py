@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from my_submission.audio_io.file_names import CHALLENGE_LAYOUT, FileNameTemplate
+from my_submission.audio_io.writing.file_names import CHALLENGE_LAYOUT, FileNameTemplate
 from my_submission.errors import UnknownNameError
 
 STEMS = ("vocals", "drums")

@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 from my_submission.audio_io import AudioFormat, StemFolderWriter, convert_stems, probe, read_blocks
-from my_submission.audio_io.audio_format import FILE_FORMATS, MP3_BITRATES, WAV_FLOAT
-from my_submission.audio_io.encoders import m4a_encoder
+from my_submission.audio_io.writing.audio_format import FILE_FORMATS, MP3_BITRATES, WAV_FLOAT
+from my_submission.audio_io.writing.encoders import m4a_encoder
 from my_submission.dsp.resampling import resample, resampled_length
 from my_submission.errors import OutputError
 from tests.audio_fixtures import Wave, snr_db

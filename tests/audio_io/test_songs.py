@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from my_submission.audio_io import SongInput, find_songs, song_name
-from my_submission.audio_io.audio_suffixes import AUDIO_SUFFIXES, is_audio
-from my_submission.audio_io.stem_sets import RECORD_FILE, RECORD_SCHEMA, to_json
+from my_submission.audio_io.decoding.audio_suffixes import AUDIO_SUFFIXES, is_audio
+from my_submission.audio_io.writing.stem_sets import RECORD_FILE, RECORD_SCHEMA, to_json
 from my_submission.errors import InputError
 from tests.decoding_mutants import FORMATS
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from my_submission.audio_io import AudioFormat, StemFolderWriter, stem_sets
-from my_submission.audio_io.stem_sets import (
+from my_submission.audio_io.writing.stem_sets import (
     JOURNAL_FILE,
     RECORD_FILE,
     RECORD_SCHEMA,

@@ -16,8 +16,8 @@ import soundfile
 
 from my_submission.audio_io import AudioFormat, SongTags, StemFolderWriter, convert_stems, probe, read_blocks, read_tags
 from my_submission.audio_io import stem_writer as stem_writer_module
-from my_submission.audio_io.audio_format import FILE_FORMATS, WAV_FLOAT
-from my_submission.audio_io.tags import Cover, song_tags
+from my_submission.audio_io.writing.audio_format import FILE_FORMATS, WAV_FLOAT
+from my_submission.audio_io.writing.tags import Cover, song_tags
 from my_submission.predictor import Predictor
 from my_submission.predictor.separation_record import RecordRequest
 from tests.audio_fixtures import noise, write_audio, write_media
@@ -180,7 +180,7 @@ def test_tags_follow_the_audio_of_large_wavs(tmp_path: Path, monkeypatch: pytest
 
 def test_broken_and_hostile_tags_are_noted_and_never_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(song_tags, "MAX_COVER_BYTES", 10)
-    monkeypatch.setattr("my_submission.audio_io.tags.reading.MAX_COVER_BYTES", 10)
+    monkeypatch.setattr("my_submission.audio_io.writing.tags.reading.MAX_COVER_BYTES", 10)
     tags, notes = read_tags(write(tmp_path, AudioFormat("mp3"), TAGS))
     assert (tags, notes) == (replace(TAGS, cover=None), ("its cover of 0 MiB is larger than 0 MiB and is left out",))
     (tmp_path / "noise.wav").write_bytes(b"RIFF" + bytes(50))

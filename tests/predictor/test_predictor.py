@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from my_submission.audio_io import WAV_FLOAT, AudioFormat
-from my_submission.audio_io.stem_sets import RECORD_SCHEMA
+from my_submission.audio_io.writing.stem_sets import RECORD_SCHEMA
 from my_submission.errors import InputError, OutputError
 from my_submission.events import BlockWritten, Finished, Note, StageAdvanced, StageFinished, StageStarted
 from my_submission.files.hashing import sha256_of_document

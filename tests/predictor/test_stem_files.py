@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from my_submission.audio_io import AudioFormat
-from my_submission.audio_io.file_names import FileNameTemplate, StemFileNames
+from my_submission.audio_io.writing.file_names import FileNameTemplate, StemFileNames
 from my_submission.predictor import Predictor, RecordRequest, load
 from my_submission.predictor.separation_record import is_separated_already
 

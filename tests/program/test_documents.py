@@ -16,7 +16,7 @@ from evaluator.replay_session import replay
 from evaluator.runner import _RESULT_VERSION, _read_result
 from evaluator.scores import parse_scores, read_scores, scores_document, to_json
 from evaluator.scoring import SongScore
-from my_submission.audio_io.stem_sets import RECORD_SCHEMA
+from my_submission.audio_io.writing.stem_sets import RECORD_SCHEMA
 from my_submission.batch.manifests import _read_note
 from my_submission.batch.remote_paths import Storage
 from my_submission.challenge.aicrowd_json import find_schema_faults, read_aicrowd_json

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import soundfile
 
 from my_submission.audio_io import AudioInfo, probe, read_blocks
-from my_submission.audio_io.audio_suffixes import AUDIO_SUFFIXES
+from my_submission.audio_io.decoding.audio_suffixes import AUDIO_SUFFIXES
 from my_submission.errors import InputError
 from my_submission.files.part_files import written_whole
 from my_submission.geometry import SAMPLE_RATE
