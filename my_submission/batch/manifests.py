@@ -139,8 +139,8 @@ def publish(folder: RemotePath, staging: Path, manifest: Mapping[str, Any]) -> N
     """Move stems from scratch to their final folder, and their record last.
 
     A new local folder appears in one rename. In an existing local folder the stems replace the old set as in
-    :mod:`my_submission.audio_io.writing.stem_sets`. In an object store the old record is removed first, so that a record
-    never stands beside stems that it does not describe.
+    :mod:`my_submission.audio_io.writing.stem_sets`. In an object store the old record is removed first, so that a
+    record never stands beside stems that it does not describe.
 
     Args:
         folder: the song's folder below the output.

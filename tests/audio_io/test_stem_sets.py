@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from my_submission.audio_io import AudioFormat, StemFolderWriter, stem_sets
+from my_submission.audio_io import AudioFormat, StemFolderWriter
+from my_submission.audio_io.writing import stem_sets
 from my_submission.audio_io.writing.stem_sets import (
     JOURNAL_FILE,
     RECORD_FILE,

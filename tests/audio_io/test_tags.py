@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from my_submission.audio_io import AudioFormat, SongTags, StemFolderWriter, convert_stems, probe, read_blocks, read_tags
-from my_submission.audio_io import stem_writer as stem_writer_module
+from my_submission.audio_io.writing import stem_writer as stem_writer_module
 from my_submission.audio_io.writing.audio_format import FILE_FORMATS, WAV_FLOAT
 from my_submission.audio_io.writing.tags import Cover, song_tags
 from my_submission.predictor import Predictor

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from my_submission.audio_io import WAV_FLOAT, AudioFormat, StemFolderWriter, stem_writer
+from my_submission.audio_io import WAV_FLOAT, AudioFormat, StemFolderWriter
+from my_submission.audio_io.writing import stem_writer
 from my_submission.dsp.resampling import resample, resampled_length
 from my_submission.errors import OutputError
 from my_submission.files import locks, part_files

@@ -16,7 +16,8 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from my_submission.audio_io import AudioFormat, stem_sets
+from my_submission.audio_io import AudioFormat
+from my_submission.audio_io.writing import stem_sets
 from my_submission.batch import manifests
 from my_submission.batch.catalogue import find_catalogue
 from my_submission.batch.display import BatchDisplay
