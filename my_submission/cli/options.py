@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -199,8 +200,20 @@ class EngineOptions:
 
     def load(self, system: str, stems: Sequence[str] = ()) -> Predictor:
         """Load the predictor of a system, for some stems."""
-        logging.getLogger(load.__module__).setLevel(logging.ERROR)  # its warnings are notes of the predictor as well
-        return load(system, stems=stems, **self.load_settings)
+        with _without_warnings(load.__module__):  # they are notes of the predictor as well
+            return load(system, stems=stems, **self.load_settings)
+
+
+@contextmanager
+def _without_warnings(name: str) -> Iterator[None]:
+    """Show only errors of a logger while the block runs."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def settings_of(
