@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from html import escape
 from os import PathLike
 from typing import Any
@@ -23,6 +24,11 @@ _STORED = re.compile(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})")
 
 _JOINERS = frozenset("\u200c\u200d")
 """Zero-width characters that some scripts and emoji need."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names in words: "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def stored(name: str) -> str:

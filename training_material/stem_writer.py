@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from my_submission.errors import InputError, MdxError
 from training.data.stems import SPOOL_SUFFIX, Pcm, write_stem
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,34 @@ def whole_song(folder: Path) -> Iterator[tuple[Path, Path]]:
         parts = Path(scratch) / "song"
         yield parts, Path(scratch)
         os.replace(parts, folder)
+
+
+def write_songs(collection: Path, prefix: str, numbers: range, write: Callable[[Path, int], None]) -> int:
+    """Write ``collection/<prefix>-<number>`` for every number. A song that fails does not stop the others.
+
+    Args:
+        collection: folder of the songs.
+        prefix: of their names.
+        numbers: of the songs.
+        write: writes the song of a folder and a number, unless it exists.
+
+    Returns:
+        Number of songs that exist now.
+
+    Raises:
+        InputError: songs failed; the first ones are named.
+    """
+    failures = []
+    for number in numbers:
+        folder = collection / f"{prefix}-{number:04d}"
+        try:
+            write(folder, number)
+        except MdxError as error:
+            logger.warning("%s: %s", folder.name, error)
+            failures.append(str(error))
+    if failures:
+        raise InputError(f"{len(failures)} of {len(numbers)} songs failed: {'; '.join(failures[:5])}", where=collection)
+    return len(numbers)
 
 
 def write_missing(folder: Path, source: str, make: Callable[[], Pcm | None]) -> bool:

@@ -11,6 +11,7 @@ import typer
 from evaluator.scoring import METRICS
 from my_submission.batch.summary import SUMMARY_FILE
 from my_submission.cli.option_values import amount, choice, count, positive_integer, positive_number
+from my_submission.cli.options import ReportFile
 from my_submission.cli.panels import OUTPUT
 
 CLUSTER, SCORES = "Cluster", "Scores"
@@ -44,10 +45,7 @@ class PlaceOptions:
             help=f"Parquet table with one row per song (default: {SUMMARY_FILE} in the output).",
         ),
     ] = None
-    report: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="FILE.json", rich_help_panel=OUTPUT, help="Write a report of the run."),
-    ] = None
+    report: ReportFile = None
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Retry files that an earlier run found broken.")
     ] = False

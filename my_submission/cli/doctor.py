@@ -16,8 +16,8 @@ from my_submission.cli.artefacts import ModelsOption
 from my_submission.cli.doctor_report import show_details, show_machine, show_table, show_verdict
 from my_submission.cli.findings import show_findings
 from my_submission.cli.grouped_options import Messages, command_of
-from my_submission.cli.option_values import complete_devices, complete_systems, split
-from my_submission.cli.panels import EXPERT, HARDWARE
+from my_submission.cli.option_values import complete_systems, split
+from my_submission.cli.options import AllowUnverified, DeviceName
 from my_submission.cli.progress import is_live
 from my_submission.cli.run_reports import write_json
 from my_submission.doctor import (
@@ -62,23 +62,8 @@ class TrialOptions:
     no_trial: Annotated[
         bool, typer.Option("--no-trial", help="Check the machine and the runtimes only, run no system.")
     ] = False
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            "-d",
-            metavar="DEVICE",
-            autocompletion=complete_devices,
-            rich_help_panel=HARDWARE,
-            help="For the trials: auto, cpu, cuda or cuda:N.",
-        ),
-    ] = "auto"
-    allow_unverified: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unverified", rich_help_panel=EXPERT, help="Accept weights without a known or matching hash."
-        ),
-    ] = False
+    device: DeviceName = "auto"
+    allow_unverified: AllowUnverified = False
 
 
 def examine(

@@ -20,7 +20,7 @@ PROCESSOR_SECONDS = {
 }
 """Seconds of one processor per second of music, for a machine that has not run the system yet."""
 
-MOST_USEFUL_THREADS = 8
+MAX_USEFUL_THREADS = 8
 """More threads hardly speed up one song."""
 
 
@@ -60,7 +60,7 @@ def duration_of(path: Path, reading: ReadOptions) -> float | None:
     """Return the length of a song in seconds by its header; None where it states none or cannot be read."""
     try:
         info = probe(path, reading)
-    except MdxError:  # told when the song is separated
+    except MdxError:  # the separation of the song raises it
         return None
     return None if info.samples is None else info.samples / info.sample_rate
 
@@ -71,5 +71,5 @@ def _expected_seconds(predictor: Predictor, seconds: float) -> float | None:
     if measured is not None or predictor.device.kind != "cpu":
         return measured
     cost = PROCESSOR_SECONDS.get(predictor.system.recipe.name)
-    threads = min(predictor.n_threads or 1, MOST_USEFUL_THREADS)
+    threads = min(predictor.n_threads or 1, MAX_USEFUL_THREADS)
     return None if cost is None else cost * seconds / threads

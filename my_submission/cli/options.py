@@ -19,7 +19,7 @@ from my_submission.cli.option_values import (
     positive_integer,
     positive_number,
 )
-from my_submission.cli.panels import EXPERT, HARDWARE, TIME
+from my_submission.cli.panels import EXPERT, HARDWARE, OUTPUT, TIME
 from my_submission.cli.stem_options import ChoiceOptions
 from my_submission.predictor import Predictor, load, time_limit_seconds
 from my_submission.predictor.loading import PRECISIONS, RUNTIMES
@@ -27,6 +27,28 @@ from my_submission.systems import DEFAULT_SYSTEM
 
 REFINE: dict[str, bool | None] = {"auto": None, "always": True, "never": False}
 """``--refine`` as the predictor takes it."""
+
+DeviceName = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="DEVICE",
+        autocompletion=complete_devices,
+        rich_help_panel=HARDWARE,
+        help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one.",
+    ),
+]
+
+AllowUnverified = Annotated[
+    bool,
+    typer.Option("--allow-unverified", rich_help_panel=EXPERT, help="Accept weights without a known or matching hash."),
+]
+
+ReportFile = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE.json", rich_help_panel=OUTPUT, help="Write a report of the run."),
+]
 
 
 @dataclass(frozen=True)
@@ -119,17 +141,7 @@ class TimeOptions:
 class EngineOptions:
     """Device, precision, memory and weights."""
 
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            "-d",
-            metavar="DEVICE",
-            autocompletion=complete_devices,
-            rich_help_panel=HARDWARE,
-            help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one.",
-        ),
-    ] = "auto"
+    device: DeviceName = "auto"
     threads: Annotated[
         int | None,
         typer.Option(
@@ -177,12 +189,7 @@ class EngineOptions:
         Path | None,
         typer.Option("--models-dir", metavar="DIR", rich_help_panel=EXPERT, help="A folder with a manifest.json."),
     ] = None
-    allow_unverified: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unverified", rich_help_panel=EXPERT, help="Accept weights without a known or matching hash."
-        ),
-    ] = False
+    allow_unverified: AllowUnverified = False
 
     @property
     def load_settings(self) -> dict[str, Any]:

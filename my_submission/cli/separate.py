@@ -18,7 +18,7 @@ from my_submission.budget import Budget
 from my_submission.cli.expectation import duration_of, expectation
 from my_submission.cli.grouped_options import Messages, command_of
 from my_submission.cli.option_values import choice
-from my_submission.cli.options import EngineOptions, InputOptions, SystemOption, TimeOptions, settings_of
+from my_submission.cli.options import EngineOptions, InputOptions, ReportFile, SystemOption, TimeOptions, settings_of
 from my_submission.cli.panels import OUTPUT
 from my_submission.cli.progress import RunProgress
 from my_submission.cli.run_reports import write_run_report
@@ -58,10 +58,7 @@ class OutputOptions:
             help="Skip songs whose separation.json shows the same song, system, weights and options.",
         ),
     ] = False
-    report: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="FILE.json", rich_help_panel=OUTPUT, help="Write a report of the run."),
-    ] = None
+    report: ReportFile = None
     pictures: Annotated[
         bool,
         typer.Option(
@@ -105,7 +102,7 @@ class _Run:
             try:
                 self._separate(song, progress)
             except MdxError as error:
-                self.failures.append((song, given.told(error)))
+                self.failures.append((song, given.restated(error)))
                 progress.failed(song.name, error)
             failed = [{"song": song.name, "path": str(song.path), "error": str(why)} for song, why in self.failures]
             write_run_report(self.output.report, [report.as_json() for report in self.reports], failed)

@@ -33,7 +33,7 @@ class GivenInputs:
     paths: tuple[Path, ...]
     copy: Path | None = None
 
-    def told(self, error: MdxError) -> MdxError:
+    def restated(self, error: MdxError) -> MdxError:
         """Return an error about the temporary file as one about standard input; any other error is unchanged."""
         if self.copy is None or error.where != str(self.copy):
             return error

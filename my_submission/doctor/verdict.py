@@ -13,6 +13,7 @@ from my_submission.engines.provider_probe import ProviderState
 from my_submission.engines.runtimes import RuntimeState, fast_advice
 from my_submission.systems import DEFAULT_SYSTEM, SYSTEMS
 from my_submission.weights import ModelsFolder
+from terminal.names import listed
 from terminal.quantities import about
 
 SONG_SECONDS = 180.0
@@ -83,11 +84,6 @@ def faster_with_openvino(models: ModelsFolder) -> list[str]:
         artefact.name for artefact in models.artefacts if artefact.architecture == "tfc-tdf" and artefact.sources
     }
     return [name for name, system in SYSTEMS.items() if published & set(system.artefacts)]
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return "a, b and c"."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _speed(tried: Sequence[TriedSystem]) -> str:

@@ -79,8 +79,9 @@ def open_spectral(artefact: Artefact, path: Path, options: RunOptions) -> Opened
         engine = checked_spectral(network, chunking.stft, name=artefact.name)
     else:
         engine = spectral_engine(checked or network, chunking.stft, threads=threads)
-        if checked is None and options.precision == "auto" and isinstance(network, FrameMajorOnnx):
-            engine = RemarkingEngine(engine, fast_advice())
+        could_be_faster = checked is None and options.precision == "auto" and isinstance(network, FrameMajorOnnx)
+        if could_be_faster and (advice := fast_advice()):
+            engine = RemarkingEngine(engine, advice)
     return OpenedSpectral(fitting(engine, options.device, name=artefact.name), chunking)
 
 

@@ -63,7 +63,6 @@ MIN_WRITING_SECONDS = 0.25
 BLENDING_SECONDS_PER_SECOND = 0.005
 """Cost of blending a second of audio before it was measured."""
 
-
 MIN_MEASURED_SECONDS = 15.0
 """The duration of shorter songs says little about that of longer ones."""
 
@@ -276,7 +275,7 @@ class Predictor:
         require_encoder(audio_format)
         budget = self._budget(budget_seconds, spent_seconds)
         path, directory = Path(path), Path(directory)
-        file_names = file_names or StemFileNames({stem: stem for stem in self.stems})
+        file_names = file_names or StemFileNames.plain(self.stems)
         InputFiles([path]).refuse_as_stems(directory, file_names.files.values())
         with contextlib.ExitStack() as stack:
             meter = stack.enter_context(PeakMemoryMeter(self._read_device_memory))
@@ -338,18 +337,18 @@ class Predictor:
                 yield next(events)  # the plan
                 yield from map(Note, notes)
                 yield from events
-                position, n_passes = 0, 2 if audio_format.clip == "rescale" else 1
+                position, first_share = 0, 0.5 if audio_format.is_encoded_last else 1.0
                 for block in song.blocks():
                     if isinstance(block, dict):
                         writer.write(outputs.push(block), waits=budget.is_limited)  # a budget needs the cost of it
                         position += next(iter(block.values())).shape[-1]
-                        yield BlockWritten(position // n_passes, mixture.samples)
+                        yield BlockWritten(round(first_share * position), mixture.samples)
                     else:
                         yield block
                 writer.write(outputs.finish(), waits=budget.is_limited)
             began = budget.elapsed()
             for share in writer.finish():
-                done_share = 1 if n_passes == 1 else (1 + share) / 2
+                done_share = first_share + (1 - first_share) * share
                 yield BlockWritten(round(done_share * mixture.samples), mixture.samples)
         self._learn(song, write_cost, budget.elapsed() - began)
         yield from map(Note, writer.gain_notes)

@@ -19,6 +19,7 @@ from my_submission.predictor.memory import within_device, within_memory
 from my_submission.systems import DEFAULT_SYSTEM, SystemRecipe, find_system, for_stems, load_system
 from my_submission.weights import ModelsFolder
 from terminal.extras import explained_absence
+from terminal.names import listed
 
 logger = logging.getLogger(__name__)
 
@@ -144,9 +145,5 @@ def _note_on(recipe: SystemRecipe) -> str:
         return ""
     estimated = {source for branch in recipe.branches for source in branch.recipe.sources}
     saved = [source for source in recipe.omitted if source not in estimated]
-    work = f"{_listed(saved)} not estimated" if saved else "they need the estimates of all sources"
-    return f"only {_listed(recipe.stems)} requested: {work}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    work = f"{listed(saved)} not estimated" if saved else "they need the estimates of all sources"
+    return f"only {listed(recipe.stems)} requested: {work}"

@@ -34,7 +34,7 @@ Song: TypeAlias = Any
 DEFAULT_OUTPUT = Path("stems")
 """Folder of all stems, relative to the working directory, as on the command line."""
 
-SHARED_OUTPUT: Any = object()
+DEFAULT_PLACE: Any = object()
 """Stands for: ``DEFAULT_OUTPUT`` for files, and no files for arrays."""
 
 
@@ -93,7 +93,7 @@ class Separator:
     def separate(
         self,
         song: Song,
-        output: str | PathLike[str] | None = SHARED_OUTPUT,
+        output: str | PathLike[str] | None = DEFAULT_PLACE,
         *,
         sample_rate: int | None = None,
         audio_format: AudioFormat = WAV_16,
@@ -146,7 +146,7 @@ class Separator:
     def stream(
         self,
         song: Song,
-        output: str | PathLike[str] | None = SHARED_OUTPUT,
+        output: str | PathLike[str] | None = DEFAULT_PLACE,
         *,
         sample_rate: int | None = None,
         audio_format: AudioFormat = WAV_16,
@@ -156,9 +156,9 @@ class Separator:
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
     ) -> EventStream[Separation]:
         """Separate one song as :meth:`separate` does; the last event is ``Finished(separation, report)``."""
-        limits = {"budget_seconds": budget_seconds, "refine": refine}
+        limits: dict[str, Any] = {"budget_seconds": budget_seconds, "refine": refine}
         is_file = isinstance(song, str | PathLike)
-        folder = (DEFAULT_OUTPUT if is_file else None) if output is SHARED_OUTPUT else output
+        folder = (DEFAULT_OUTPUT if is_file else None) if output is DEFAULT_PLACE else output
         if not is_file:
             if folder is not None:
                 raise InputError("samples have no name for files", hint="leave output out, and write them yourself")
@@ -179,8 +179,7 @@ class Separator:
             reading=reading,
             record=RecordRequest(song=name),
             file_names=template.names(self.stems, song=name, system=self.system),
-            budget_seconds=budget_seconds,
-            refine=refine,
+            **limits,
         )
         for event in events:
             yield _with_files(event.report) if isinstance(event, Finished) else event
@@ -218,7 +217,7 @@ class Separator:
 
 def separate(
     song: Song,
-    output: str | PathLike[str] | None = SHARED_OUTPUT,
+    output: str | PathLike[str] | None = DEFAULT_PLACE,
     *,
     system: str = DEFAULT_SYSTEM,
     stems: Sequence[str] = (),

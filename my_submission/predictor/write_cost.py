@@ -61,7 +61,7 @@ class WriteCost:
         n_rounds = -(-n_stems // n_cpus)
         encoding = n_rounds * ENCODING_SECONDS.get(audio_format.file_format, 0.0)
         encoding += LIMITER_SECONDS if audio_format.clip == "limit" else 0.0
-        if audio_format.clip == "rescale":  # the stems are kept as they are, and encoded after the last block
+        if audio_format.is_encoded_last:
             return replace(self, closing_prior=(1 + CLOSING_SHARE) * self.prior + encoding)
         return replace(self, prior=self.prior + encoding, closing_prior=CLOSING_SHARE * self.prior)
 
@@ -69,6 +69,10 @@ class WriteCost:
     def closing_key(self) -> str:
         """Key of the cost of closing the files."""
         return f"{self.key} closing"
+
+    @property
+    def _closing_prior(self) -> float:
+        return CLOSING_SHARE * self.prior if self.closing_prior is None else self.closing_prior
 
     def expected_seconds(self, costs: CostModel, song_seconds: float) -> float:
         """Return the probable duration of writing a song."""
@@ -90,7 +94,7 @@ class WriteCost:
         # The slowest block measured is what one hiccup costs, not what every block will cost.
         hiccup = (high - typical) * min(left_seconds, StemBlender.block_samples / SAMPLE_RATE)
         writing = margin * max(typical, costs.known(self.key)) * left_seconds + hiccup
-        prior = CLOSING_SHARE * self.prior if self.closing_prior is None else self.closing_prior
+        prior = self._closing_prior
         typical, high = costs.typical(self.closing_key, prior=prior), costs.high(self.closing_key, prior=prior)
         closing = max(FINISH_MARGIN * typical, HIGH_MARGIN * high)
         return writing + closing * song_seconds + self.min_seconds

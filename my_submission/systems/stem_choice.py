@@ -46,7 +46,7 @@ def for_stems(system: SystemRecipe, stems: Sequence[str]) -> SystemRecipe:
         ),
         chosen_stems=chosen,
         branches=tuple(_reduced(branch, needed) for branch in system.branches if _estimates(branch, needed)),
-        wiener=system.wiener if system.wiener is not None and _is_filtered(system, needed) else None,
+        wiener=system.wiener if _is_filtered(system, needed) else None,
         rest=system.rest if needs_rest else None,
         omitted=tuple(source for source in system.sources if source not in {*needed, *wanted}),
     )

@@ -16,18 +16,12 @@ from my_submission.predictor import Predictor, load
 from my_submission.stems import with_complement
 from my_submission.systems import SYSTEMS, SystemRecipe, find_system, for_stems, load_system, possible_stems
 from my_submission.weights import ModelsFolder
+from tests.systems.test_starter_plus import song
 
 PLUS, STARTER = find_system("starter-plus"), find_system("starter")
 ACCOMPANIMENT = ("bass", "drums", "other")
 MODELS = ModelsFolder(Path(__file__).resolve().parents[2] / "models")
 OPTIONS = RunOptions(device=Device("cpu"), threads=1)
-
-
-def song(seconds: float = 1.0) -> np.ndarray:
-    n = int(44_100 * seconds)
-    time = np.arange(n) / 44_100
-    wave = 0.2 * np.sin(2 * np.pi * 82 * time) + 0.1 * np.sin(2 * np.pi * 660 * time) * (time > seconds / 2)
-    return (np.tile(wave, (2, 1)) + 0.02 * np.random.default_rng(0).standard_normal((2, n))).astype(np.float32)
 
 
 def predictor(recipe: SystemRecipe) -> Predictor:

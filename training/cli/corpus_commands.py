@@ -113,7 +113,7 @@ def _band(options: argparse.Namespace) -> None:
         options.midi,
         options.corpus / options.collection,
         seed=options.seed,
-        songs=range(options.first, options.first + options.songs),
+        songs=_numbers(options),
         max_seconds=options.max_seconds,
     )
     print(n_played, "songs")
@@ -139,9 +139,18 @@ def _add_band(parser: argparse.ArgumentParser) -> None:
         help="use drums of the evaluation session, not of the training split",
     )
     parser.add_argument("--shortest-performance", type=float, default=20.0, help="minimum seconds of drums")
+    _add_numbers(parser)
+    add_generated(parser, collection="band", seconds=100.0, option="--max-seconds")
+
+
+def _add_numbers(parser: argparse.ArgumentParser) -> None:
+    """Add the numbers of the songs to make."""
     parser.add_argument("--songs", type=int, default=100, help="number of songs")
     parser.add_argument("--first", type=int, default=0, help="number of the first song")
-    add_generated(parser, collection="band", seconds=100.0, option="--max-seconds")
+
+
+def _numbers(options: argparse.Namespace) -> range:
+    return range(options.first, options.first + options.songs)
 
 
 def _synthesise(options: argparse.Namespace) -> None:
@@ -151,7 +160,7 @@ def _synthesise(options: argparse.Namespace) -> None:
         options.midi,
         options.corpus / options.collection,
         seed=options.seed,
-        songs=range(options.first, options.first + options.songs),
+        songs=_numbers(options),
         max_seconds=options.max_seconds,
     )
     print(n_written, "songs")
@@ -159,8 +168,7 @@ def _synthesise(options: argparse.Namespace) -> None:
 
 def _add_synthesise(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("midi", type=Path, nargs="+", help="folders of .mid files")
-    parser.add_argument("--songs", type=int, default=100, help="number of songs")
-    parser.add_argument("--first", type=int, default=0, help="number of the first song")
+    _add_numbers(parser)
     add_generated(parser, collection="synths", seconds=60.0, option="--max-seconds")
 
 

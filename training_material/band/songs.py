@@ -16,7 +16,7 @@ import mido
 import numpy as np
 import numpy.typing as npt
 
-from my_submission.errors import InputError, MdxError
+from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
 from training.augment.tone import OCTAVES_HZ, equalised
 from training.data.stems import FULL_SCALE, write_stem
@@ -26,7 +26,7 @@ from training_material.band.amplifier import amplified, bass_channel, compressed
 from training_material.band.mixing import mixed, panned, with_room
 from training_material.midi import BASS_PROGRAMS, DRUM_CHANNEL, VOICE_PROGRAMS, drum_notes, midi_files, read_midi
 from training_material.render import Part, split, synthesised
-from training_material.stem_writer import whole_song
+from training_material.stem_writer import whole_song, write_songs
 
 logger = logging.getLogger(__name__)
 
@@ -79,16 +79,11 @@ def play_songs(
         InputError: there is no MIDI file, or songs failed; the first ones are named.
     """
     files = midi_files(midi_folder)
-    failures = []
-    for number in songs:
-        try:
-            play_song(band, files, collection / f"band-{number:04d}", rng_key=(seed, number), max_seconds=max_seconds)
-        except MdxError as error:
-            logger.warning("band-%04d: %s", number, error)
-            failures.append(str(error))
-    if failures:
-        raise InputError(f"{len(failures)} of {len(songs)} songs failed: {'; '.join(failures[:5])}", where=collection)
-    return len(songs)
+
+    def write(folder: Path, number: int) -> None:
+        play_song(band, files, folder, rng_key=(seed, number), max_seconds=max_seconds)
+
+    return write_songs(collection, "band", songs, write)
 
 
 def play_song(

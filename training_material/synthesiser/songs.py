@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from my_submission.errors import InputError, MdxError
+from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
 from training.augment.room import Room
 from training.data.stems import FULL_SCALE, write_stem
@@ -28,7 +28,7 @@ from training_material.midi import (
     read_midi,
 )
 from training_material.render import Part
-from training_material.stem_writer import whole_song
+from training_material.stem_writer import whole_song, write_songs
 from training_material.synthesiser import basses, electronic_kit, layers
 from training_material.synthesiser.lines import Grid, bass_line
 from training_material.synthesiser.signal_chain import Wave, ducking
@@ -47,7 +47,7 @@ MIN_NOTES = 8
 
 USUAL_BEAT = 0.5
 BEATS_PER_BAR = 4
-MOST_LAYERS = 4
+MAX_LAYERS = 4
 OWN_BEAT_PROBABILITY = 0.4
 """Probability of a beat with kicks on every quarter instead of the MIDI song's drums."""
 
@@ -85,17 +85,11 @@ def synthesise_songs(
         InputError: there is no MIDI file, or songs failed; the first ones are named.
     """
     files = [path for folder in midi_folders for path in midi_files(folder)]
-    failures = []
-    for number in songs:
-        folder = collection / f"synth-{number:04d}"
-        try:
-            synthesise_song(files, folder, rng_key=(seed, number), max_seconds=max_seconds)
-        except MdxError as error:
-            logger.warning("%s: %s", folder.name, error)
-            failures.append(str(error))
-    if failures:
-        raise InputError(f"{len(failures)} of {len(songs)} songs failed: {'; '.join(failures[:5])}", where=collection)
-    return len(songs)
+
+    def write(folder: Path, number: int) -> None:
+        synthesise_song(files, folder, rng_key=(seed, number), max_seconds=max_seconds)
+
+    return write_songs(collection, "synth", songs, write)
 
 
 def synthesise_song(files: Sequence[Path], folder: Path, *, rng_key: tuple[int, int], max_seconds: float) -> None:
@@ -202,7 +196,7 @@ def _drums(notes: Sequence[DrumNote], rng: np.random.Generator, *, seconds: floa
 
 def _other(song: Arrangement, kicks: Sequence[float], rng: np.random.Generator) -> Wave:
     """Return two to four layers, in a room."""
-    n_layers = int(rng.integers(2, MOST_LAYERS + 1))
+    n_layers = int(rng.integers(2, MAX_LAYERS + 1))
     order = rng.permutation(len(song.others))
     total = np.zeros((2, song.n_samples), dtype=np.float32)
     for number in range(n_layers):

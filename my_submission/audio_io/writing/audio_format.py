@@ -87,6 +87,11 @@ class AudioFormat:
         return self.bit_depth != "32f"
 
     @property
+    def is_encoded_last(self) -> bool:
+        """Whether all stems are kept as they are, and encoded after the last block, when their common gain is known."""
+        return self.clip == "rescale"
+
+    @property
     def sample_bytes(self) -> int:
         """Size of a sample in bytes before lossless compression; 0 for lossy formats."""
         return SUBTYPE_BYTES.get(self.subtype, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import PurePath
@@ -38,6 +38,11 @@ class StemFileNames:
 
     files: Mapping[str, str]
     record_file: str = RECORD_FILE
+
+    @classmethod
+    def plain(cls, stems: Iterable[str]) -> StemFileNames:
+        """Return the names of the challenges: those of the stems."""
+        return cls({stem: stem for stem in stems})
 
 
 @dataclass(frozen=True)

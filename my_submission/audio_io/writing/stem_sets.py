@@ -59,7 +59,7 @@ PICTURE_NAMES = ("mixture", "report")
 _LOCK_SECONDS = 10.0
 """Longest wait for the lock of a folder; renames take milliseconds, so a longer wait means a stopped process."""
 
-_ListedFile = Annotated[str, Meta(pattern=r"\A[^/\\\0]+\.(wav|flac|aiff|mp3|ogg|opus|m4a|png|html)\Z")]
+_ListedFile = Annotated[str, Meta(pattern=rf"\A[^/\\\0]+\.({'|'.join((*FILE_FORMATS, 'png', 'html'))})\Z")]
 """Name of a file of a set; a record that lists any other name is not one of this program."""
 
 _RecordFile = Annotated[str, Meta(pattern=r"\A([^/\\\0]+\.)?separation\.json\Z")]

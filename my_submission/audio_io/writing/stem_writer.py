@@ -75,7 +75,7 @@ class StemFolderWriter:
         file_names: StemFileNames | None = None,
     ) -> None:
         require_encoder(audio_format)
-        self._file_names = file_names or StemFileNames({name: name for name in names})
+        self._file_names = file_names or StemFileNames.plain(names)
         files = self._file_names.files
         if (
             not names
