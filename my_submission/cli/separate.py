@@ -200,6 +200,7 @@ def separate(
         files = InputFiles(song.path for song in songs)
         files.refuse_as_outputs([output.report] if output.report else [])
         predictor = engine.load(system.system, choice.names)
+        durations = [duration_of(song.path, reading.reading) for song in songs]
         run = _Run(
             predictor,
             output,
@@ -211,7 +212,6 @@ def separate(
             files=files,
             start_seconds=time.monotonic() - began,
         )
-        durations = [duration_of(song.path, reading.reading) for song in songs]
         with RunProgress(durations, is_quiet=messages.quiet) as progress:
             progress.begin(expectation(songs, durations, predictor, limits))
             progress.notes((*notes, *predictor.setup_notes))

@@ -77,7 +77,7 @@ class WriteCost:
     def expected_seconds(self, costs: CostModel, song_seconds: float) -> float:
         """Return the probable duration of writing a song."""
         writing = costs.typical(self.key, prior=self.prior)
-        closing = costs.typical(self.closing_key, prior=CLOSING_SHARE * self.prior)
+        closing = costs.typical(self.closing_key, prior=self._closing_prior)
         return (writing + closing) * song_seconds + self.min_seconds
 
     def reserve(self, costs: CostModel, song_seconds: float, left_seconds: float) -> float:
