@@ -1,4 +1,4 @@
-"""Models folders of leaderboard A with random weights, at the published geometry or small enough for a test."""
+"""Models folders of leaderboards A and B with random weights, at the published geometry or small enough for a test."""
 
 from __future__ import annotations
 
@@ -50,15 +50,20 @@ GEOMETRIES = {
 }
 
 
-def write_models(folder: Path, geometry: Geometry) -> None:
-    """Write the networks, Mixer, Demucs and manifest; the networks pass the mixture through."""
+def write_models(folder: Path, geometry: Geometry, *, has_mixer: bool = True) -> None:
+    """Write the networks, Mixer, Demucs and manifest of leaderboard A, or of B, which has no Mixer.
+
+    The networks pass the mixture through.
+    """
+    system, demucs_name = ("kuielab-a", "demucs/demucs") if has_mixer else ("kuielab-b", "demucs/demucs-extra")
     entries = []
     for seed, (source, n_fft) in enumerate(geometry.n_fft.items()):
         network = random_network(geometry.bins, depth=geometry.depth, growth=geometry.growth, seed=seed)
         shape = {"n_fft": n_fft, "hop": geometry.hop, "bins": geometry.bins, "frames": geometry.frames}
-        entries.append(write_spectral(folder, f"kuielab-a/{source}", passing_the_mixture(network), **shape))
+        entries.append(write_spectral(folder, f"{system}/{source}", passing_the_mixture(network), **shape))
     demucs = random_demucs(geometry.demucs_channels)
-    entries.append(write_torch(folder, "demucs/demucs", demucs.state_dict(), "demucs-v2"))
-    mixer = {"linear.weight": torch.from_numpy(random_mixer())}
-    entries.append(write_torch(folder, "kuielab-a/mixer", mixer, "mixer", suffix="ckpt"))
+    entries.append(write_torch(folder, demucs_name, demucs.state_dict(), "demucs-v2"))
+    if has_mixer:
+        mixer = {"linear.weight": torch.from_numpy(random_mixer())}
+        entries.append(write_torch(folder, f"{system}/mixer", mixer, "mixer", suffix="ckpt"))
     write_manifest(folder, entries)

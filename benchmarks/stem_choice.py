@@ -1,7 +1,7 @@
 """Processor time of one stem beside that of all stems, per system, measured in turn.
 
 Usage: python -m benchmarks.stem_choice [--seconds 30] [--rounds 3] [--published]
-Weights are those in the repository; --published adds leaderboard A at its published size with random weights.
+Weights are those in the repository; --published adds leaderboards A and B with random networks of A's published size.
 """
 
 from __future__ import annotations
@@ -61,17 +61,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=30.0, help="length of the song")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--published", action="store_true", help="also leaderboard A at its published size")
+    parser.add_argument("--system", nargs="+", choices=STARTERS, default=STARTERS, help="of those in the repository")
+    parser.add_argument("--published", action="store_true", help="also leaderboards A and B at published size")
     options = parser.parse_args()
     mixture = song(options.seconds)
     print("| system | stems | processor time relative to all stems: median (min … max) |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        systems: list[tuple[str, Path | None]] = [(name, None) for name in STARTERS]
+        systems: list[tuple[str, Path | None]] = [(name, None) for name in options.system]
         if options.published:
             from benchmarks.random_models import GEOMETRIES, write_models
 
-            write_models(Path(folder), GEOMETRIES["published"])
-            systems += [("kuielab-a-networks", Path(folder)), ("kuielab-a", Path(folder))]
+            for system, has_mixer in (("kuielab-a", True), ("kuielab-b", False)):
+                write_models(Path(folder) / system, GEOMETRIES["published"], has_mixer=has_mixer)
+                systems.append((system, Path(folder) / system))
         for system, models_dir in systems:
             for name, ratios in measure(system, models_dir, mixture, options.rounds).items():
                 spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} … {max(ratios):.2f})"

@@ -279,6 +279,8 @@ def test_a_codecs_cost_is_set_aside_before_it_was_measured() -> None:
     # rescaled stems are written twice: kept first, encoded after the last block, however much is left to blend
     rescaled = plain.with_encoding(AudioFormat("wav", clip="rescale"), n_stems=4, n_cpus=2)
     assert rescaled.reserve(costs, 100, 0) >= 100 * plain.prior
+    more = rescaled.expected_seconds(costs, 100) - plain.expected_seconds(costs, 100)
+    assert more == pytest.approx(100 * plain.prior)
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
