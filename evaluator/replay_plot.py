@@ -10,10 +10,10 @@ from evaluator.errors import EvaluationError
 from evaluator.replay import LocalRun, Placement
 from terminal.names import shown
 
-INK, SOFT, LINE, PAPER, MUTED = "#1b1f24", "#59636e", "#d8dee4", "#ffffff", "#9fb3c8"
+INK, SOFT, LINE, PAPER, MUTED = "#1b1f24", "#59636e", "#d8dee4", "#ffffff", "#7188a0"
 """Colours of text, secondary text, lines, background and published entries, as on the page."""
 
-SERIES = ("#b4540a", "#1f6f8b", "#5b7f1e", "#7a4b9c")
+SERIES = ("#b4540a", "#1f6f8b", "#557719", "#7a4b9c")
 """Colours of runs; the first is also that of local bars on a board."""
 
 _DOTS_PER_INCH = 120
