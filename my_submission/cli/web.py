@@ -14,8 +14,8 @@ import typer
 from my_submission.cli.grouped_options import command_of
 from my_submission.cli.option_values import positive_integer, positive_number
 from my_submission.cli.options import EngineOptions
-from my_submission.webapp.hosts import HIGHEST_PORT
 from my_submission.webapp.server import serve
+from my_submission.webapp.serving.hosts import HIGHEST_PORT
 from my_submission.webapp.settings import PageSettings
 from my_submission.weights.folder import DEFAULT_MODELS_DIR
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from my_submission.audio_io import SongInput, find_songs
 from my_submission.errors import MdxError
 from my_submission.systems import SYSTEMS, SystemRecipe
-from my_submission.webapp.browser_sessions import BrowserSessions
-from my_submission.webapp.job_queue import JobQueue, LoadPredictor
+from my_submission.webapp.serving.uploads import UploadStore
 from my_submission.webapp.settings import PageSettings
-from my_submission.webapp.uploads import UploadStore
+from my_submission.webapp.songs.browser_sessions import BrowserSessions
+from my_submission.webapp.work.job_queue import JobQueue, LoadPredictor
 from my_submission.weights import ModelsFolder
 from terminal.program import program_name
 

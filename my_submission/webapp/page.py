@@ -6,7 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from my_submission.webapp import scores_page, separation_page
+from my_submission.webapp.views import scores_page, separation_page
+
+ICON = Path(__file__).parent / "studio" / "assets" / "icon.svg"
 
 STYLE = """<style>
 .stMainBlockContainer { max-width: 78rem; padding-top: 4.2rem; }
@@ -17,7 +19,7 @@ STYLE = """<style>
   overflow: visible; white-space: normal; margin: 0 .6rem; }
 </style>"""
 
-st.set_page_config(page_title="Music demixing", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
+st.set_page_config(page_title="Music demixing", page_icon=str(ICON), layout="wide")
 st.html(STYLE)
 pages = [
     st.Page(separation_page.show, title="Separate", url_path="separate", default=True),

@@ -11,9 +11,9 @@ from typing import Any
 from my_submission.errors import MdxError
 from my_submission.pictures import look, require_matplotlib
 from my_submission.webapp.app import open_app
-from my_submission.webapp.hosts import HostRule
-from my_submission.webapp.job_queue import LoadPredictor
+from my_submission.webapp.serving.hosts import HostRule
 from my_submission.webapp.settings import PageSettings
+from my_submission.webapp.work.job_queue import LoadPredictor
 from terminal.extras import command_for
 
 SCRIPT = Path(__file__).with_name("page.py")
@@ -34,10 +34,10 @@ def serve(settings: PageSettings, load: LoadPredictor) -> None:
     if find_spec("streamlit") is None:
         raise MdxError("the page needs Streamlit", hint=f"run {command_for('streamlit')}")
     require_matplotlib()
-    from my_submission.webapp.routes import routes
+    from my_submission.webapp.studio.routes import routes
 
     try:
-        from my_submission.webapp.streamlit_app import PageApp
+        from my_submission.webapp.serving.streamlit_app import PageApp
     except ImportError as error:
         raise MdxError(
             f"this version of Streamlit is not supported ({error})",

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from my_submission.errors import MdxError
-from my_submission.webapp.hosts import is_host_name
-from my_submission.webapp.uploads import UploadLimits
+from my_submission.webapp.serving.hosts import is_host_name
+from my_submission.webapp.serving.uploads import UploadLimits
 from my_submission.weights.folder import DEFAULT_MODELS_DIR
 
 DEFAULT_PORT = 8501

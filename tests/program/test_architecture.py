@@ -63,6 +63,18 @@ ONLY_IN = {
 }
 """Library to the packages of my_submission that may import it."""
 
+WEBAPP_LAYERS = [
+    {"tokens"},
+    {"serving"},
+    {"settings"},
+    {"songs"},
+    {"work"},
+    {"app"},
+    {"studio"},
+    {"views"},
+    {"server", "page"},
+]
+"""Modules and packages of the web page, lowest layer first; no layer imports another one of its own row."""
 
 TRAINING_LAYERS = [
     {"programs", "settings"},
@@ -168,6 +180,21 @@ def test_no_print_below_the_entry_points() -> None:
             continue
         calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
         assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], path
+
+
+def test_layers_of_the_web_page() -> None:
+    layer_of = {name: layer for layer, names in enumerate(WEBAPP_LAYERS) for name in names}
+    prefix = ("my_submission", "webapp")
+    wrong = []
+    for path in modules("my_submission/webapp"):
+        own = path.relative_to(ROOT).with_suffix("").parts[2]
+        if own == "__init__":
+            continue
+        for name in imports(path):
+            parts = tuple(name.split("."))
+            if parts[:2] == prefix and len(parts) > 2 and parts[2] != own and layer_of[parts[2]] >= layer_of[own]:
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert not wrong
 
 
 def test_training_layers() -> None:

@@ -27,23 +27,23 @@ from my_submission.events import Planned, StageStarted
 from my_submission.files.scratch import LOCK_NAME
 from my_submission.predictor import Predictor
 from my_submission.webapp import app as app_module
-from my_submission.webapp import routes as addresses
 from my_submission.webapp import server
 from my_submission.webapp.app import App, open_app
-from my_submission.webapp.browser_sessions import (
+from my_submission.webapp.server import configuration
+from my_submission.webapp.serving.uploads import UploadLimits, UploadStore
+from my_submission.webapp.settings import PageSettings
+from my_submission.webapp.songs.browser_sessions import (
     FOLDER_PREFIX,
     UPLOADS_FOLDER,
     BrowserSession,
     BrowserSessions,
     SessionSong,
 )
-from my_submission.webapp.job_queue import JobQueue, QueuedJob, SeparationRequest
-from my_submission.webapp.markdown import plain
-from my_submission.webapp.scores_files import MAX_BYTES, find_scores
-from my_submission.webapp.server import configuration
-from my_submission.webapp.settings import PageSettings
+from my_submission.webapp.studio import routes as addresses
 from my_submission.webapp.tokens import new_token
-from my_submission.webapp.uploads import UploadLimits, UploadStore
+from my_submission.webapp.views.markdown import plain
+from my_submission.webapp.views.scores_files import MAX_BYTES, find_scores
+from my_submission.webapp.work.job_queue import JobQueue, QueuedJob, SeparationRequest
 from tests.audio_fixtures import noise, write_audio
 from tests.rigs import two_branches
 

@@ -15,10 +15,10 @@ from evaluator.scores import Document
 from evaluator.scoring import DEFINITIONS
 from my_submission.pictures import look
 from my_submission.webapp.app import current_app
-from my_submission.webapp.markdown import plain
-from my_submission.webapp.scores_files import find_scores
-from my_submission.webapp.session_uploads import content
 from my_submission.webapp.settings import SCORES_BYTES
+from my_submission.webapp.views.markdown import plain
+from my_submission.webapp.views.scores_files import find_scores
+from my_submission.webapp.views.session_uploads import content
 from terminal.program import program_name
 
 LOCAL, PUBLISHED = "local run", "published"

@@ -14,12 +14,12 @@ from my_submission.pictures.wording import clock, residual
 from my_submission.predictor import SeparationReport
 from my_submission.systems import SystemRecipe, possible_stems
 from my_submission.webapp.app import current_app
-from my_submission.webapp.browser_sessions import BrowserSession, SessionSong
-from my_submission.webapp.components import show_mixer, show_tracks
-from my_submission.webapp.job_queue import QueuedJob, SeparationRequest
-from my_submission.webapp.markdown import plain
-from my_submission.webapp.routes import FORMATS
-from my_submission.webapp.session_uploads import taken
+from my_submission.webapp.songs.browser_sessions import BrowserSession, SessionSong
+from my_submission.webapp.studio.component import show_mixer, show_tracks
+from my_submission.webapp.studio.routes import FORMATS
+from my_submission.webapp.views.markdown import plain
+from my_submission.webapp.views.session_uploads import taken
+from my_submission.webapp.work.job_queue import QueuedJob, SeparationRequest
 from terminal.names import shown
 from terminal.program import program_name
 

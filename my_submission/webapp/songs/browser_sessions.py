@@ -17,8 +17,8 @@ from my_submission.files.folders import output_error
 from my_submission.files.scratch import scratch_folder
 from my_submission.pictures import SongView
 from my_submission.predictor import SeparationReport
+from my_submission.webapp.serving.uploads import Upload
 from my_submission.webapp.tokens import is_same_secret, new_token
-from my_submission.webapp.uploads import Upload
 from terminal.names import shown
 
 FOLDER_PREFIX = "mdx-page-"

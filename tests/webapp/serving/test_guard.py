@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from starlette.responses import PlainTextResponse
 
-from my_submission.webapp.guard import MAX_NAMES_LOGGED, Guard
-from my_submission.webapp.hosts import Host, HostRule, is_host_name, parse_host
+from my_submission.webapp.serving.guard import MAX_NAMES_LOGGED, Guard
+from my_submission.webapp.serving.hosts import Host, HostRule, is_host_name, parse_host
 from tests.asgi import Answer, ask
 
 LOCAL = HostRule.listening("127.0.0.1")

@@ -7,7 +7,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from my_submission.errors import MdxError
 from my_submission.webapp.app import current_app
-from my_submission.webapp.uploads import Upload
+from my_submission.webapp.serving.uploads import Upload
 
 
 def taken(field: UploadedFile) -> Upload:

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from my_submission.errors import OutputError
-from my_submission.webapp import upload_route
-from my_submission.webapp.upload_route import UploadRoute
-from my_submission.webapp.uploads import UNUSED_SECONDS, Upload, UploadLimits, UploadRefusedError, UploadStore
+from my_submission.webapp.serving import upload_route
+from my_submission.webapp.serving.upload_route import UploadRoute
+from my_submission.webapp.serving.uploads import UNUSED_SECONDS, Upload, UploadLimits, UploadRefusedError, UploadStore
 from tests.asgi import Answer, ask
 from tests.rigs import FakeClock
 

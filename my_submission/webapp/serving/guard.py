@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from my_submission.webapp.hosts import HostRule, parse_host
+from my_submission.webapp.serving.hosts import HostRule, parse_host
 
 MAX_NAMES_LOGGED = 20
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

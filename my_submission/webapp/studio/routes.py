@@ -21,7 +21,7 @@ from my_submission.pictures import FrequencyAxis, SongView
 from my_submission.pictures.song_page import PAGE_NAME, picture_of, song_page
 from my_submission.predictor.separation_record import record_of_copy
 from my_submission.webapp.app import current_app
-from my_submission.webapp.browser_sessions import SessionSong
+from my_submission.webapp.songs.browser_sessions import SessionSong
 
 PRIVATE = {"Cache-Control": "private, no-store"}
 """Prevents caches from storing songs."""

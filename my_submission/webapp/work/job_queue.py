@@ -19,7 +19,7 @@ from my_submission.pictures import view_song
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.separation_record import RecordRequest
 from my_submission.progress import Progress, ProgressMeter
-from my_submission.webapp.browser_sessions import SessionSong
+from my_submission.webapp.songs.browser_sessions import SessionSong
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
 

@@ -15,10 +15,10 @@ from streamlit.runtime.session_manager import SessionInfo
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
 from my_submission.errors import MdxError
-from my_submission.webapp.hosts import HostRule
 from my_submission.webapp.server import SCRIPT
-from my_submission.webapp.streamlit_app import DisconnectedSessions, PageApp
-from my_submission.webapp.uploads import UploadLimits, UploadStore
+from my_submission.webapp.serving.hosts import HostRule
+from my_submission.webapp.serving.streamlit_app import DisconnectedSessions, PageApp
+from my_submission.webapp.serving.uploads import UploadLimits, UploadStore
 from tests.page_server import Caller, Server, running_page, until
 
 MIB = 1 << 20

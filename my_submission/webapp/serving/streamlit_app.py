@@ -27,10 +27,10 @@ from streamlit.runtime.session_manager import SessionInfo, SessionStorage
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
 from my_submission.errors import MdxError
-from my_submission.webapp.guard import Guard
-from my_submission.webapp.hosts import HostRule
-from my_submission.webapp.upload_route import UploadRoute
-from my_submission.webapp.uploads import UploadStore
+from my_submission.webapp.serving.guard import Guard
+from my_submission.webapp.serving.hosts import HostRule
+from my_submission.webapp.serving.upload_route import UploadRoute
+from my_submission.webapp.serving.uploads import UploadStore
 
 _POLICY = (
     "default-src 'none'",

@@ -11,8 +11,8 @@ from my_submission.pictures import FrequencyAxis, SongView, colour_of
 from my_submission.pictures.drawing import PLOT_LEFT, PLOT_RIGHT
 from my_submission.pictures.song import TrackView
 from my_submission.pictures.wording import decibels, loudness
-from my_submission.webapp.browser_sessions import SessionSong
-from my_submission.webapp.routes import (
+from my_submission.webapp.songs.browser_sessions import SessionSong
+from my_submission.webapp.studio.routes import (
     ALL_STEMS,
     audio_address,
     download_address,
@@ -22,7 +22,7 @@ from my_submission.webapp.routes import (
 
 
 def _text(name: str) -> str:
-    return resources.files("my_submission.webapp").joinpath(name).read_text("utf-8")
+    return resources.files("my_submission.webapp.studio").joinpath("assets", name).read_text("utf-8")
 
 
 _tracks = st.components.v2.component(

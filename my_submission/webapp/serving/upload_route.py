@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from my_submission.errors import MdxError
-from my_submission.webapp.uploads import Upload, UploadRefusedError, UploadStore
+from my_submission.webapp.serving.uploads import Upload, UploadRefusedError, UploadStore
 
 WRITE_BYTES = 1 << 20
 MAX_NAME_LETTERS = 255

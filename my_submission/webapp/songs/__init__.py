@@ -1,0 +1,1 @@
+"""Songs of the server and the browser sessions that they belong to."""

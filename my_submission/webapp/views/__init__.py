@@ -1,0 +1,1 @@
+"""The views that Streamlit draws, and what they read of uploads and scores files."""
