@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeAlias, TypeVar
 
 from my_submission.reports import SeparationReport
+from my_submission.stems import Waveform
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -73,6 +74,29 @@ class BlockWritten:
 
 
 @dataclass(frozen=True)
+class StretchDone:
+    """The next stretch of all stems is final; stretches come in order, end to end, where they were asked for.
+
+    Attributes:
+        start: its first sample, at the song's rate.
+        samples: length of the whole song, at that rate.
+        stems: stem to float32 (2, n) at the song's rate; not to be changed.
+        sample_rate: the song's rate, in Hz.
+    """
+
+    start: int
+    samples: int
+    stems: Mapping[str, Waveform] = field(repr=False)
+    sample_rate: int
+
+    @property
+    def stop(self) -> int:
+        """The sample after its last one."""
+        n_samples: int = next(iter(self.stems.values())).shape[-1]
+        return self.start + n_samples
+
+
+@dataclass(frozen=True)
 class Note:
     """A remark for the user that is no error, such as a fallback."""
 
@@ -92,7 +116,7 @@ class Finished(Generic[T_co]):
     report: SeparationReport = field(repr=False)
 
 
-Event: TypeAlias = Planned | StageStarted | StageAdvanced | StageFinished | BlockWritten | Note
+Event: TypeAlias = Planned | StageStarted | StageAdvanced | StageFinished | BlockWritten | StretchDone | Note
 """An event before the end of a stream."""
 
 EventStream: TypeAlias = Generator[Event | Finished[T]]

@@ -63,6 +63,16 @@ class ChunkStage(Stage):
         """Whether no chunk is left."""
         return not self._batches
 
+    @property
+    def front(self) -> int:
+        """First sample of the first chunk that is left, where chunks are in the order of the song."""
+        return self._batches[0][0].start if self._batches else self._mixture.samples
+
+    @property
+    def input_stop(self) -> int:
+        """End of the context of the next batch."""
+        return self._batches[0][-1].context_stop if self._batches else self._mixture.samples
+
     def audio_seconds_left(self, forecast: Forecast) -> float:
         """Return the audio of the chunks that are left, context included."""
         return sum(_input_seconds(batch) for batch in self._batches)

@@ -104,6 +104,11 @@ class MaskingMechanism(Mechanism):
         """The engine of the one network."""
         return (self.engine,)
 
+    @property
+    def works_in_time_order(self) -> bool:
+        """False: the filter learns from the masks of the whole song."""
+        return False
+
     def stages(self, song: SongContext) -> SongStages:
         """Return the masks of the whole song, then the filter that learns from them."""
         buffer = ChunkBuffer(song.stores(self.sources), song.samples)

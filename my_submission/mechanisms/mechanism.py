@@ -97,6 +97,11 @@ class Mechanism(ABC):
         """Best number of samples for a trial run; None if any number will do."""
         return None
 
+    @property
+    def works_in_time_order(self) -> bool:
+        """Whether its work on a song can begin at the start and end at the end, without a pass over the whole song."""
+        return True
+
     def long_song_passes(self, samples: int) -> float:
         """Return how often a long song goes through the network per pass over a song of ``samples`` samples."""
         return 1.0

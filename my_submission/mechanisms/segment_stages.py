@@ -119,6 +119,23 @@ class SegmentStage(_SegmentWork):
         return self._is_over
 
     @property
+    def front(self) -> int:
+        """First sample of the next published segment."""
+        offsets = [] if self._is_over else self._offsets(self._grids[0])
+        return max(0, offsets[0]) if offsets else self._mixture.samples
+
+    @property
+    def input_stop(self) -> int:
+        """End of the context of the published segments of the next work item."""
+        grid = self._grids[0]
+        offsets = [] if self._is_over else self._offsets(grid)[: self._together]
+        if not offsets:
+            return self._mixture.samples
+        length = self._length(grid, offsets[-1])
+        needed = self._network.valid_length(length)
+        return max(0, offsets[-1]) - (needed - length) // 2 + needed
+
+    @property
     def departure(self) -> str:
         """How the deadline changed the published way, for people."""
         if self._grids[0].segment_samples > self._grids[-1].segment_samples:

@@ -134,6 +134,11 @@ class WaveformMechanism(Mechanism):
         """Segments that cost clearly less together than one after the other; their memory adds up."""
         return self.max_together if isinstance(self.engine, SegmentsEngine) else 1
 
+    @property
+    def works_in_time_order(self) -> bool:
+        """Whether the song is cut into segments."""
+        return self.chunking.bounded is self.chunking
+
     def open_weights(self) -> None:
         """Open the network's weights now, if that is deferred to their first use."""
         if isinstance(self.engine, DeferredEngine):

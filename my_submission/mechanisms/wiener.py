@@ -152,6 +152,16 @@ class WienerStage(ClosingStage):
         """Whether no window is left."""
         return not self._offsets
 
+    @property
+    def front(self) -> int:
+        """First sample of the first window that is left."""
+        return self._bounds(self._offsets[0])[0] if self._offsets else self.total_samples
+
+    @property
+    def input_stop(self) -> int:
+        """End of the context of the first window that is left."""
+        return self._bounds(self._offsets[0])[1] + self._filter.context_samples if self._offsets else self.total_samples
+
     def audio_seconds_left(self, forecast: Forecast) -> float:
         """Return the audio of the windows that are left."""
         return self._audio_seconds(after=0)

@@ -9,6 +9,7 @@ from my_submission.planning.coverage import Coverage
 from my_submission.planning.estimates import ChunkBuffer, EstimateBuffer, SegmentBuffer
 from my_submission.planning.schedule import Plan, Schedule
 from my_submission.planning.stage import Benefit, ClosingStage, Stage, WorkItem
+from my_submission.planning.time_order import TimeOrder
 
 __all__ = [
     "Benefit",
@@ -24,5 +25,6 @@ __all__ = [
     "Schedule",
     "SegmentBuffer",
     "Stage",
+    "TimeOrder",
     "WorkItem",
 ]

@@ -71,6 +71,16 @@ class Stage(ABC):
         return ""
 
     @property
+    def front(self) -> int | None:
+        """Samples from the song's start that no later work item changes; None for work in another order than time."""
+        return None
+
+    @property
+    def input_stop(self) -> int:
+        """First sample of the song that the next work item does not read, where work is in the order of time."""
+        return self.total_samples
+
+    @property
     def is_covered(self) -> bool:
         """Whether the whole song is done."""
         return self.covered_samples >= self.total_samples

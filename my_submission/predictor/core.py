@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,10 @@ from my_submission.audio_io.writing.encoders import require_encoder
 from my_submission.audio_io.writing.file_names import StemFileNames
 from my_submission.audio_io.writing.stem_sets import SetFile
 from my_submission.budget import Budget
-from my_submission.dsp.resampling import resample
 from my_submission.engines.device_memory import PeakMemoryMeter, ReadMemory
 from my_submission.engines.devices import Device
 from my_submission.engines.processors import available_cpus
-from my_submission.events import BlockWritten, EventStream, Finished, Note, last_event
+from my_submission.events import BlockWritten, Event, EventStream, Finished, Note, StretchDone, last_event
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore
 from my_submission.planning import Calibration, CostModel
@@ -47,6 +46,7 @@ from my_submission.predictor.peak_memory import peak_memory_bytes
 from my_submission.predictor.recorder import Recorder
 from my_submission.predictor.separation_record import RecordRequest, StemRecipe
 from my_submission.predictor.song_separation import SongSeparation
+from my_submission.predictor.stretches import Stretches
 from my_submission.predictor.write_cost import WriteCost, cost_kind
 from my_submission.reports import SeparationReport
 from my_submission.stems import Stems, complemented_source
@@ -106,6 +106,11 @@ class Predictor:
     def stems(self) -> tuple[str, ...]:
         """Names of the stems that it writes: sources, or the mixture without one of them."""
         return self.system.recipe.stems
+
+    @property
+    def works_in_time_order(self) -> bool:
+        """Whether stems are finished from the start of the song on while it is separated, without a budget."""
+        return self.system.works_in_time_order
 
     def expected_seconds(self, song_seconds: float) -> float | None:
         """Return the likely duration of a separation without a deadline; None before this system was measured here."""
@@ -168,8 +173,15 @@ class Predictor:
         sample_rate: int = SAMPLE_RATE,
         budget_seconds: float | None = None,
         refine: bool | None = None,
+        in_time_order: bool = False,
     ) -> EventStream[Stems]:
-        """Separate a waveform as :meth:`separate` does; the last event is ``Finished(stems, report)``."""
+        """Separate a waveform as :meth:`separate` does; the last event is ``Finished(stems, report)``.
+
+        Args beyond those of :meth:`separate`:
+            in_time_order: hand out every final stretch of the stems as ``StretchDone``. Where
+                :attr:`works_in_time_order` is True and there is no budget, the work goes through the song from start to
+                end, so that the first stretch comes early; the stems are the same.
+        """
         budget = self._budget(budget_seconds)
         working_rate = self.system.recipe.working_rate(sample_rate)
         with contextlib.ExitStack() as stack:
@@ -183,25 +195,19 @@ class Predictor:
             def new_store(channels: int = N_CHANNELS, samples: int = samples) -> MemoryStore:
                 return MemoryStore(channels=channels, samples=samples)
 
-            song = self._song(song_mixture, budget, write_cost, new_store, refine=refine)
+            song = self._song(song_mixture, budget, write_cost, new_store, refine=refine, in_time_order=in_time_order)
             outputs = StemOutputs(self.stems, song_mixture, working_rate)
-            length = samples if outputs.rate == working_rate else song_mixture.source_samples
-            stems = {stem: np.empty((2, length), np.float32) for stem in self.stems}
+            stretches = Stretches(self.stems, song_mixture, rate=outputs.rate)
+            stems = {stem: np.empty((2, song_mixture.source_samples), np.float32) for stem in self.stems}
             with song:
                 yield from song.work()
-                position = 0
                 for block in song.blocks():
                     if isinstance(block, dict):
-                        position = _put(outputs.push(block), stems, position)
+                        yield from _put(stretches.push(outputs.push(block)), stems, is_handed_out=in_time_order)
                     else:
                         yield block
-                _put(outputs.finish(), stems, position)
             began = budget.elapsed()
-            if outputs.rate != sample_rate:
-                length = song_mixture.source_samples
-                stems = {
-                    name: resample(stem, working_rate, sample_rate, samples=length) for name, stem in stems.items()
-                }
+            yield from _put(stretches.finish(outputs.finish()), stems, is_handed_out=in_time_order)
             self._learn(song, write_cost, budget.elapsed() - began)
             yield Finished(stems, self._report(song, peak_device_bytes=meter.peak_bytes))
 
@@ -270,8 +276,13 @@ class Predictor:
         record: RecordRequest | None = None,
         file_names: StemFileNames | None = None,
         keeps_tags: bool = True,
+        in_time_order: bool = False,
     ) -> EventStream[SeparationReport]:
-        """Separate a file as :meth:`separate_file` does; the last event is ``Finished(report, report)``."""
+        """Separate a file as :meth:`separate_file` does; the last event is ``Finished(report, report)``.
+
+        Args beyond those of :meth:`separate_file`:
+            in_time_order: as for :meth:`stream`. Stretches are the samples before a common gain of the format.
+        """
         require_encoder(audio_format)
         budget = self._budget(budget_seconds, spent_seconds)
         path, directory = Path(path), Path(directory)
@@ -295,6 +306,7 @@ class Predictor:
                 )
             )
             outputs = StemOutputs(self.stems, mixture, rate(mixture.source_rate))
+            stretches = Stretches(self.stems, mixture, rate=outputs.rate) if in_time_order else None
             tags, tag_notes = _tags_of(path, record) if keeps_tags else (SongTags(), ())
             reading_seconds = budget.elapsed() - began
 
@@ -323,7 +335,7 @@ class Predictor:
             def new_store(channels: int = N_CHANNELS, samples: int = mixture.samples) -> DiskStore:
                 return stack.enter_context(DiskStore(channels, samples, directory=scratch))
 
-            song = self._song(mixture, budget, write_cost, new_store, refine=refine)
+            song = self._song(mixture, budget, write_cost, new_store, refine=refine, in_time_order=in_time_order)
             notes = (*tag_notes, *writer.notes)
             song.notes.extend(notes)
 
@@ -332,20 +344,13 @@ class Predictor:
                     song, path, writer, reading_seconds=reading_seconds, peak_device_bytes=meter.peak_bytes
                 )
 
+            first_share = 0.5 if audio_format.is_encoded_last else 1.0
             with song:
                 events = song.work()
                 yield next(events)  # the plan
                 yield from map(Note, notes)
                 yield from events
-                position, first_share = 0, 0.5 if audio_format.is_encoded_last else 1.0
-                for block in song.blocks():
-                    if isinstance(block, dict):
-                        writer.write(outputs.push(block), waits=budget.is_limited)  # a budget needs the cost of it
-                        position += next(iter(block.values())).shape[-1]
-                        yield BlockWritten(round(first_share * position), mixture.samples)
-                    else:
-                        yield block
-                writer.write(outputs.finish(), waits=budget.is_limited)
+                yield from _write_blocks(song, outputs, writer, stretches, first_share)
             began = budget.elapsed()
             for share in writer.finish():
                 done_share = first_share + (1 - first_share) * share
@@ -370,7 +375,14 @@ class Predictor:
         return Budget(limit, clock, clock() - spent_seconds)
 
     def _song(
-        self, mixture: Mixture, budget: Budget, write_cost: WriteCost, new_store: NewStore, *, refine: bool | None
+        self,
+        mixture: Mixture,
+        budget: Budget,
+        write_cost: WriteCost,
+        new_store: NewStore,
+        *,
+        refine: bool | None,
+        in_time_order: bool,
     ) -> SongSeparation:
         return SongSeparation(
             system=self.system,
@@ -380,6 +392,7 @@ class Predictor:
             write_cost=write_cost,
             new_store=new_store,
             refines=budget.is_limited if refine is None else refine,
+            in_time_order=in_time_order,
             notes=[*self.setup_notes, *mixture.notes],
         )
 
@@ -437,13 +450,46 @@ def _tags_of(path: Path, record: RecordRequest | None) -> tuple[SongTags, tuple[
     return read_tags(path if record is None or record.original is None else record.original)
 
 
-def _put(blocks: Stems, stems: Stems, position: int) -> int:
-    """Write blocks (2, n) into stems at a position and return the position behind them."""
-    stop = position
-    for stem, block in blocks.items():
-        stop = position + block.shape[-1]
-        stems[stem][:, position:stop] = block
-    return stop
+def _write_blocks(
+    song: SongSeparation,
+    outputs: StemOutputs,
+    writer: StemFolderWriter,
+    stretches: Stretches | None,
+    share: float,
+) -> Iterator[Event]:
+    """Hand the stems to their writer, block by block, and yield the events of it.
+
+    Args:
+        share: part of the writing that is done when all blocks are handed over.
+    """
+    position, waits = 0, song.budget.is_limited  # a budget needs the cost of every block
+    for block in song.blocks():
+        if not isinstance(block, dict):
+            yield block
+            continue
+        stems = outputs.push(block)
+        writer.write(stems, waits=waits)
+        position += next(iter(block.values())).shape[-1]
+        yield BlockWritten(round(share * position), song.mixture.samples)
+        if stretches is not None:
+            yield from _unless_empty(stretches.push(stems))
+    rest = outputs.finish()
+    writer.write(rest, waits=waits)
+    if stretches is not None:
+        yield from _unless_empty(stretches.finish(rest))
+
+
+def _put(stretch: StretchDone, stems: Stems, *, is_handed_out: bool) -> Iterator[StretchDone]:
+    """Write a stretch into the stems of the whole song, and yield it where it is asked for and not empty."""
+    for stem, block in stretch.stems.items():
+        stems[stem][:, stretch.start : stretch.stop] = block
+    if is_handed_out:
+        yield from _unless_empty(stretch)
+
+
+def _unless_empty(stretch: StretchDone) -> Iterator[StretchDone]:
+    if stretch.stop > stretch.start:
+        yield stretch
 
 
 def nearest_folder(directory: Path) -> Path:

@@ -132,6 +132,7 @@ class Separator:
             budget_seconds=budget_seconds,
             refine=refine,
             reading=reading,
+            in_time_order=False,
         )
         for event in events:
             if isinstance(event, Finished):
@@ -154,9 +155,20 @@ class Separator:
         budget_seconds: float | None = None,
         refine: bool | None = None,
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
+        in_time_order: bool = True,
     ) -> EventStream[Separation]:
-        """Separate one song as :meth:`separate` does; the last event is ``Finished(separation, report)``."""
-        limits: dict[str, Any] = {"budget_seconds": budget_seconds, "refine": refine}
+        """Separate one song as :meth:`separate` does; the last event is ``Finished(separation, report)``.
+
+        Args beyond those of :meth:`separate`:
+            in_time_order: hand out every final stretch of the stems as ``StretchDone``, arrays float32 (2, n) at the
+                song's rate. Without a budget, small systems (``predictor.works_in_time_order``) go through the song
+                from start to end, so that the first stretch comes early; the stems are the same.
+        """
+        limits: dict[str, Any] = {
+            "budget_seconds": budget_seconds,
+            "refine": refine,
+            "in_time_order": in_time_order,
+        }
         is_file = isinstance(song, str | PathLike)
         folder = (DEFAULT_OUTPUT if is_file else None) if output is DEFAULT_PLACE else output
         if not is_file:

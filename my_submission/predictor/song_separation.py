@@ -13,7 +13,7 @@ from my_submission.budget import Budget
 from my_submission.events import Event, Note, Planned, StageAdvanced, StageFinished, StageStarted
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore, SongContext, SongStages
-from my_submission.planning import ClosingStage, CostModel, Forecast, Plan, Schedule, Stage, WorkItem
+from my_submission.planning import ClosingStage, CostModel, Forecast, Plan, Schedule, Stage, TimeOrder, WorkItem
 from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.planning.energy import EnergyProfile
 from my_submission.predictor.blender import BlendedBuffer, StemBlender
@@ -50,6 +50,8 @@ class SongSeparation:
         write_cost: cost of what comes after the work.
         new_store: makes stores.
         refines: whether time that is left over is spent on refinements.
+        in_time_order: whether blocks are finished from the start of the song on, as soon as possible. This needs a
+            system whose networks can go through the song together, no deadline and no refinements.
         notes: remarks for the reader of the report.
     """
 
@@ -60,6 +62,7 @@ class SongSeparation:
     write_cost: WriteCost
     new_store: NewStore
     refines: bool
+    in_time_order: bool = False
     notes: list[str] = field(default_factory=list)
     plan: Plan = field(init=False)
     blender: StemBlender = field(init=False)
@@ -72,6 +75,7 @@ class SongSeparation:
     _failed: set[str] = field(default_factory=set, init=False)
     _noted_remarks: set[str] = field(default_factory=set, init=False)
     _schedule: Schedule = field(init=False)
+    _order: TimeOrder | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._noted_remarks.update(self.system.remarks)
@@ -88,6 +92,8 @@ class SongSeparation:
         )
         self._schedule = Schedule(stages, refinements if self.refines else (), self._wiener_stage(), self._is_blocked)
         self.plan = self._schedule.plan(self._forecast())
+        if self.in_time_order and self.system.works_in_time_order and not self.budget.is_limited and not self.refines:
+            self._order = self._time_order([stages.stages for stages in branches])
 
     @property
     def seconds(self) -> float:
@@ -111,14 +117,18 @@ class SongSeparation:
             self._worker.__exit__(kind, error, trace)
 
     def work(self) -> Iterator[Event]:
-        """Run work items until everything is done or it is time to write; to be called inside a with block."""
+        """Run work items until everything is done or it is time to write; to be called inside a with block.
+
+        In the order of time nothing is run yet: every block is worked on when it is next.
+        """
         parts = {stage.name: stage.seconds for stage in self.plan.stages if stage.share}
         yield Planned(parts, self.write_cost.expected_seconds(self.costs, self.seconds))
         for text in self.mixture.notes:
             yield Note(text)
         if self.budget.is_limited:
             yield Note(f"planned: {self.plan.quality_level}")
-        yield from self._run()
+        if self._order is None:
+            yield from self._run()
 
     def blocks(self) -> Iterator[Stems | Event]:
         """Yield the stems, block by block, and events of the work that still fits in between.
@@ -127,6 +137,8 @@ class SongSeparation:
         not to be needed goes to the part of the song that is not written yet.
         """
         for start, stop in self.blender.block_bounds():
+            if self._order is not None:
+                yield from self._run_in_time_order(self._order, stop)
             began = self.budget.elapsed()
             yield self.blender.compose(start, stop)
             seconds = self.budget.elapsed() - began
@@ -256,6 +268,36 @@ class SongSeparation:
                 return
             yield from self._news()
             yield StageAdvanced(item.stage.name, item.stage.covered_samples, item.stage.total_samples)
+
+    def _time_order(self, stages: Sequence[Sequence[Stage]]) -> TimeOrder:
+        """Return the order of time of the stages of every branch, and of the Wiener filter.
+
+        A branch reads the estimates of the sources that are subtracted from its input, and the filter those of all.
+        """
+        reads: dict[Stage, list[Stage]] = {}
+        for number, branch in enumerate(self.system.branches):
+            read = [
+                stage
+                for earlier, its_stages in zip(self.system.branches[:number], stages, strict=False)
+                if any(earlier.shares.get(source) for source in branch.minus)
+                for stage in its_stages
+            ]
+            reads.update(dict.fromkeys(stages[number], read))
+        if self._schedule.closing is not None:
+            reads[self._schedule.closing] = [stage for its_stages in stages for stage in its_stages]
+        return TimeOrder(self._schedule.published, reads, self.mixture.samples)
+
+    def _run_in_time_order(self, order: TimeOrder, stop: int) -> Iterator[Event]:
+        """Run work items until the stems before a sample are final."""
+        while order.finished_samples < stop:
+            stage = (item := order.next_item(self._forecast())).stage
+            if stage not in self._spent:
+                yield StageStarted(stage.name, stage.total_samples)
+            self._do(item)
+            yield from self._news()
+            yield StageAdvanced(stage.name, stage.covered_samples, stage.total_samples)
+            if stage.is_done:
+                yield self._finished(stage)
 
     def _news(self) -> Iterator[Event]:
         """Yield the engines' new remarks as notes; reports take them from the system."""

@@ -16,6 +16,9 @@ from my_submission.mechanisms import Mechanism, Opening, RunOptions
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.weights import ModelsFolder
 
+TOGETHER_BYTES = 64 << 20
+"""Networks whose weights take no more than this stay in memory together while a song is separated in time order."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -65,6 +68,15 @@ class LoadedSystem:
             if not missing:
                 return number
         return len(self.branches)
+
+    @property
+    def works_in_time_order(self) -> bool:
+        """Whether all networks can go through a song together: each of them can, and they are one, or small."""
+        mechanisms = [branch.mechanism for branch in self.branches]
+        if not all(mechanism.works_in_time_order for mechanism in mechanisms):
+            return False
+        n_engines = sum(len(mechanism.engines) for mechanism in mechanisms)
+        return n_engines <= 1 or sum(path.stat().st_size for path in self.weights.values()) <= TOGETHER_BYTES
 
     def open_weights(self) -> None:
         """Open all weights now, including those that are otherwise opened when they are first needed."""
