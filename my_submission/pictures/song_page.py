@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from my_submission.files.part_files import write_whole
 from my_submission.pictures import look, wording
-from my_submission.pictures.drawing import FrequencyAxis, draw_track, require_matplotlib
+from my_submission.pictures.drawing import DEFAULT_WIDTH, FrequencyAxis, PictureStyle, draw_track, require_matplotlib
 from my_submission.pictures.song import MIXTURE, SongView, TrackView, view_song
 from my_submission.predictor import SeparationReport
 from terminal.names import as_html
@@ -48,11 +48,33 @@ def write_pictures(
     return {**{name: folder / f"{name}.png" for name in pictures}, "page": folder / PAGE_NAME}
 
 
-def picture_of(track: TrackView, *, axis: FrequencyAxis, song: str | None = None) -> bytes:
-    """Return the PNG of a track, with a title if the song's name is given."""
+def picture_of(
+    track: TrackView,
+    *,
+    axis: FrequencyAxis = "log",
+    song: str | None = None,
+    theme: look.Theme = "light",
+    width: int = DEFAULT_WIDTH,
+    scale: float = 1.0,
+    has_waveform: bool = True,
+) -> bytes:
+    """Return the PNG of a track, with a title if the song's name is given.
+
+    Args:
+        axis: frequency axis of the spectrogram, which shows −80 to 0 dB and the cutoff of the track's network.
+        theme: "light" or "dark".
+        width: in pixels.
+        scale: pixels of the screen per CSS pixel, so that texts keep their size on a fine screen.
+        has_waveform: whether the waveform stands above the spectrogram.
+
+    Raises:
+        ValueError: width or scale is out of range.
+        MdxError: matplotlib is not installed.
+    """
+    style = PictureStyle(theme, width, scale, has_waveform)
     title = "" if song is None else f"{track.name} · {song}"
-    colour = look.colour_of(track.name)
-    return draw_track(track.overview, title=title, colour=colour, cutoff_hz=track.cutoff_hz, axis=axis)
+    colour = style.palette.colour_of(track.name)
+    return draw_track(track.overview, title=title, colour=colour, cutoff_hz=track.cutoff_hz, axis=axis, style=style)
 
 
 def song_page(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+_STEPS_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200)
+"""Distances of the labels on a time axis."""
+
 
 def decibels(amplitude: float) -> str:
     """Return an amplitude in dB of full scale."""
@@ -37,3 +40,19 @@ def clock(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d} min"
+
+
+def clock_ticks(seconds: float, *, at_most: int) -> list[float]:
+    """Return the times to label on an axis of some seconds, evenly spaced from zero."""
+    step = next((step for step in _STEPS_SECONDS if seconds / step < at_most), _STEPS_SECONDS[-1])
+    while seconds / step >= at_most:
+        step *= 2
+    return [round(index * step, 1) for index in range(int(seconds / step) + 1)]
+
+
+def clock_label(seconds: float) -> str:
+    """Return a time as a player shows it: ``1:05``, ``1:02:03``, and ``0:00.5`` between seconds."""
+    minutes, rest = divmod(seconds, 60)
+    text = f"{rest:02.0f}" if float(rest).is_integer() else f"{rest:04.1f}"
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{text}" if hours else f"{minutes}:{text}"

@@ -18,8 +18,9 @@ from my_submission.audio_io import AudioFormat
 from my_submission.cli import main
 from my_submission.dsp.overview import overview_of
 from my_submission.pictures import AXES, FrequencyAxis, draw_track, look, view_song
-from my_submission.pictures.drawing import LOWEST_HZ, PLOT_LEFT, PLOT_RIGHT
-from my_submission.pictures.wording import clock, decibels, loudness, residual
+from my_submission.pictures.drawing import LOWEST_HZ, PLOT_LEFT, PLOT_RIGHT, PictureStyle
+from my_submission.pictures.look import PALETTES
+from my_submission.pictures.wording import clock, clock_label, clock_ticks, decibels, loudness, residual
 from my_submission.predictor import Predictor
 from my_submission.stems import MUSIC_SOURCES
 from tests.audio_fixtures import noise, sines, write_audio
@@ -53,9 +54,55 @@ def test_cutoff_lies_at_its_frequency(axis: FrequencyAxis) -> None:
 def test_time_axis_lies_where_the_page_draws_its_playhead() -> None:
     dots = picture()
     is_plot = (dots.sum(axis=2) < 600).mean(axis=0) > 0.4
-    columns = np.flatnonzero(is_plot[: int(0.948 * len(is_plot))])
+    columns = np.flatnonzero(is_plot[: int((PLOT_RIGHT + 0.004) * len(is_plot))])
     assert columns.min() == pytest.approx(PLOT_LEFT * len(is_plot), abs=2)
     assert columns.max() == pytest.approx(PLOT_RIGHT * len(is_plot), abs=2)
+
+
+@pytest.mark.parametrize(("width", "scale"), [(358, 1.0), (716, 2.0), (1_100, 1.0)])
+@pytest.mark.parametrize("theme", look.THEMES)
+def test_pictures_have_the_width_and_the_background_of_the_screen(theme: look.Theme, width: int, scale: float) -> None:
+    """Text keeps its size in CSS pixels: the height grows with the scale only. 256 colours differ by 10 or less."""
+    heights = []
+    for has_waveform in (False, True):
+        dots = picture(style=PictureStyle(theme, width, scale, has_waveform))
+        assert dots.shape[1] == width
+        heights.append(dots.shape[0] / scale)
+        paper = PALETTES[theme].paper
+        expected = [int(paper[index : index + 2], 16) for index in (1, 3, 5)]
+        assert np.abs(dots[1, 1] - expected).max() <= 10
+    assert heights == [170 if width < 700 * scale else 230, 385]
+
+
+def test_spectrograms_end_80_decibels_below_full_scale() -> None:
+    """A tone 86 dB below full scale is as dark as silence, one 46 dB below is not."""
+    bare = PictureStyle(has_waveform=False)
+
+    def brightness(wave: np.ndarray) -> int:
+        png = draw_track(overview_of([wave], RATE, 2 * RATE), colour="#ff0000", axis="linear", style=bare)
+        dots = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+        return int(dots[60:150, 200:1_000].sum(axis=2).max())
+
+    tone = np.tile(np.sin(2 * np.pi * 8_000 / RATE * np.arange(2 * RATE)), (2, 1))
+    silence, quiet, loud = (brightness((level * tone).astype(np.float32)) for level in (0.0, 5e-5, 5e-3))
+    assert quiet == silence
+    assert loud > silence + 50
+
+
+def test_impossible_pictures_are_refused() -> None:
+    for wrong in ({"width": 100}, {"scale": 9.0}, {"theme": "grey"}):
+        with pytest.raises(ValueError, match="is not"):
+            PictureStyle(**wrong)  # type: ignore[arg-type]
+
+
+def test_times_on_an_axis() -> None:
+    for seconds in (0.3, 3.0, 29.9, 180.0, 7_000.0, 90_000.0):
+        ticks = clock_ticks(seconds, at_most=10)
+        assert 3 <= len(ticks) <= 10
+        assert ticks[0] == 0
+        assert ticks[-1] <= seconds
+        assert len(set(np.round(np.diff(ticks), 6))) == 1
+    assert [clock_label(one) for one in (0, 0.5, 65, 3_723)] == ["0:00", "0:00.5", "1:05", "1:02:03"]
 
 
 class _References(HTMLParser):
