@@ -1,0 +1,395 @@
+// The player: stretches of all stems are scheduled on one audio context, on the same samples of its clock.
+import { nextStep, playable, sampleAt, upcoming } from "./schedule.js";
+import { Stretches } from "./stretches.js";
+
+const AHEAD_SECONDS = 4; // scheduled ahead: timers of a hidden page run once per second only
+const FETCH_SECONDS = 12; // loaded ahead
+const LEAD_SECONDS = 0.04; // from a decision to its first sample
+const FADE_SECONDS = 0.005; // against clicks when playback starts, stops or jumps
+const TICK_MS = 100;
+const HEADROOM = 2; // stretches are stored at half level
+
+/**
+ * @typedef {import("./schedule.js").Region} Region
+ * @typedef {{version: string, tracks: string[], rate: number, samples: number, end: number, ready: number,
+ *   stretchSamples: number, address: (track: string, index: number) => string}} Song
+ * @typedef {{gain: GainNode, panner: StereoPannerNode, analyser: AnalyserNode}} Lane
+ * @typedef {"paused" | "playing" | "loading" | "waiting" | "trouble" | "blocked"} Status
+ */
+
+/** Plays all tracks of a song in step; dispatches "change" for its status and "ended". */
+export class Player extends EventTarget {
+  /** @type {AudioContext | null} */
+  #context = null;
+  /** @type {GainNode | null} */
+  #fader = null;
+  /** @type {AnalyserNode | null} */
+  #meter = null;
+  /** @type {Map<string, Lane>} */
+  #lanes = new Map();
+  /** @type {Song | null} */
+  #song = null;
+  /** @type {Stretches | null} */
+  #stretches = null;
+  /** @type {{song: Song, stretches: Stretches} | null} a new version whose first stretch is being loaded */
+  #successor = null;
+  /** @type {Set<AudioBufferSourceNode>} */
+  #sources = new Set();
+  /** @type {import("./schedule.js").Span[]} */
+  #spans = [];
+  #next = { frame: 0, sample: 0 };
+  #endFrame = Infinity;
+  #isWanted = false;
+  #at = 0;
+  /** @type {Region | null} */
+  #loop = null;
+  /** @type {Status} */
+  #status = "paused";
+  #timer = 0;
+  #levels;
+  #samples = new Float32Array(1024);
+
+  /** @param {(track: string) => {factor: number, pan: number}} levels the present level and pan of a track */
+  constructor(levels) {
+    super();
+    this.#levels = levels;
+  }
+
+  /** @returns {Status} */
+  get status() {
+    return this.#status;
+  }
+
+  /** @returns {boolean} whether playback was asked for, even if it waits for sound */
+  get isWanted() {
+    return this.#isWanted;
+  }
+
+  /** @returns {Region | null} */
+  get loop() {
+    return this.#loop;
+  }
+
+  /** @returns {number} the sample that is heard now */
+  get position() {
+    if (!this.#isWanted || !this.#context) return this.#at;
+    const latency = this.#context.outputLatency || this.#context.baseLatency || 0;
+    return sampleAt(this.#spans, this.#frame - latency * this.#rate, this.#next.sample);
+  }
+
+  /**
+   * Take a result: more of it is ready, or it is another version.
+   * A new version takes over at the sample that is played, as soon as its stretch there is loaded.
+   * @param {Song} song
+   */
+  setSong(song) {
+    if (!this.#song || !this.#stretches) {
+      this.#song = song;
+      this.#stretches = this.#load(song);
+      this.#at = Math.min(this.#at, song.end);
+    } else if (this.#song.version === song.version) {
+      this.#song = song;
+    } else if (this.#successor?.song.version === song.version) {
+      this.#successor.song = song;
+    } else {
+      this.#successor?.stretches.close();
+      this.#successor = { song, stretches: this.#load(song) };
+    }
+    this.#plan();
+  }
+
+  /** Play, or try again; called from a click or key, because browsers refuse sound before one. */
+  async play() {
+    if (!this.#song) return;
+    const context = this.#open();
+    if (!this.#isWanted) {
+      this.#isWanted = true;
+      this.#timer = window.setInterval(() => this.#plan(), TICK_MS);
+      this.#begin(this.#at >= this.#song.end && !this.#isUnfinished ? 0 : Math.round(this.#at));
+    }
+    if (context.state === "running") return;
+    const refusal = setTimeout(() => this.#setStatus("blocked"), 1000);
+    await context.resume().catch(() => {});
+    clearTimeout(refusal);
+    this.#plan();
+  }
+
+  /** Pause at the sample that is heard now. */
+  pause() {
+    if (!this.#isWanted) return;
+    this.#at = this.position;
+    this.#isWanted = false;
+    clearInterval(this.#timer);
+    this.#silence();
+    this.#setStatus("paused");
+    setTimeout(() => { if (!this.#isWanted) this.#context?.suspend().catch(() => {}); }, 50);
+  }
+
+  /**
+   * Move the playhead.
+   * @param {number} sample
+   */
+  seek(sample) {
+    const target = Math.min(Math.max(0, Math.round(sample)), this.#song?.samples ?? 0);
+    this.#at = target;
+    if (this.#isWanted) this.#begin(target);
+    else this.#plan();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /**
+   * Repeat a region, or nothing; the sound goes on without a gap.
+   * @param {Region | null} loop
+   */
+  setLoop(loop) {
+    this.#loop = loop;
+    if (this.#isWanted) this.#goOn();
+    else this.#plan();
+  }
+
+  /** Take new levels and pans. */
+  applyLevels() {
+    if (!this.#context) return;
+    for (const [track, lane] of this.#lanes) {
+      const { factor, pan } = this.#levels(track);
+      lane.gain.gain.setTargetAtTime(HEADROOM * factor, this.#context.currentTime, 0.01);
+      lane.panner.pan.setTargetAtTime(pan, this.#context.currentTime, 0.01);
+    }
+  }
+
+  /**
+   * Return the highest amplitude of a track in the last moment, after gain and pan; of the mix without a name.
+   * @param {string} [track]
+   * @returns {number}
+   */
+  level(track) {
+    const analyser = track ? this.#lanes.get(track)?.analyser : this.#meter;
+    if (!analyser || this.#status !== "playing") return 0;
+    analyser.getFloatTimeDomainData(this.#samples);
+    return this.#samples.reduce((highest, value) => Math.max(highest, Math.abs(value)), 0);
+  }
+
+  /** Release the audio context, timers and stretches. */
+  close() {
+    this.#isWanted = false;
+    clearInterval(this.#timer);
+    this.#stretches?.close();
+    this.#successor?.stretches.close();
+    this.#context?.close().catch(() => {});
+    this.#context = null;
+  }
+
+  get #rate() {
+    return this.#song?.rate ?? 44100;
+  }
+
+  /** The clock of the context, in samples of the song. */
+  get #frame() {
+    return (this.#context?.currentTime ?? 0) * this.#rate;
+  }
+
+  get #isUnfinished() {
+    return this.#song !== null && this.#song.ready < this.#song.end;
+  }
+
+  /** @returns {import("./schedule.js").Timeline} */
+  get #timeline() {
+    const { stretchSamples = 1, ready = 0, end = 0 } = this.#song ?? {};
+    return { stretchSamples, ready, end, loop: this.#loop };
+  }
+
+  /** @returns {AudioContext} */
+  #open() {
+    if (this.#context) return this.#context;
+    try {
+      this.#context = new AudioContext({ sampleRate: this.#rate });
+    } catch {
+      this.#context = new AudioContext(); // a rate that this browser does not play; it resamples every stretch
+    }
+    this.#fader = this.#context.createGain();
+    this.#meter = this.#analyser(this.#context);
+    this.#fader.connect(this.#meter);
+    this.#fader.connect(this.#context.destination);
+    this.#context.addEventListener("statechange", () => this.#plan());
+    return this.#context;
+  }
+
+  /** @param {AudioContext} context */
+  #analyser(context) {
+    const analyser = context.createAnalyser();
+    analyser.fftSize = this.#samples.length;
+    return analyser;
+  }
+
+  /**
+   * @param {string} track
+   * @returns {Lane}
+   */
+  #lane(track) {
+    const known = this.#lanes.get(track);
+    if (known) return known;
+    const context = this.#open();
+    const lane = { gain: context.createGain(), panner: context.createStereoPanner(), analyser: this.#analyser(context) };
+    const { factor, pan } = this.#levels(track);
+    lane.gain.gain.value = HEADROOM * factor;
+    lane.panner.pan.value = pan;
+    lane.gain.connect(lane.panner);
+    lane.panner.connect(lane.analyser);
+    lane.analyser.connect(/** @type {GainNode} */ (this.#fader));
+    this.#lanes.set(track, lane);
+    return lane;
+  }
+
+  /** @param {Song} song */
+  #load(song) {
+    const stretches = new Stretches(song.address, song.tracks, song.rate);
+    stretches.addEventListener("loaded", () => this.#plan());
+    stretches.addEventListener("trouble", () => {
+      if (this.#isWanted && this.#frame >= this.#next.frame) this.#setStatus("trouble");
+    });
+    stretches.addEventListener("gone", () => this.dispatchEvent(new Event("gone")));
+    return stretches;
+  }
+
+  /** Start at a sample, with a fade. @param {number} sample */
+  #begin(sample) {
+    this.#silence();
+    this.#spans = [];
+    this.#endFrame = Infinity;
+    this.#next = { frame: this.#frame, sample };
+    this.#plan();
+  }
+
+  /** End all sounds with a fade. */
+  #silence() {
+    if (!this.#context || !this.#fader) return;
+    const now = this.#context.currentTime;
+    const { gain } = this.#fader;
+    gain.cancelScheduledValues(now);
+    gain.setValueAtTime(gain.value, now);
+    gain.linearRampToValueAtTime(0, now + FADE_SECONDS);
+    gain.setValueAtTime(1, now + 2 * FADE_SECONDS);
+    this.#endSources(now + 2 * FADE_SECONDS);
+  }
+
+  /** @param {number} time seconds of the context */
+  #fadeIn(time) {
+    if (!this.#fader) return;
+    this.#fader.gain.setValueAtTime(0, time);
+    this.#fader.gain.linearRampToValueAtTime(1, time + FADE_SECONDS);
+  }
+
+  /** @param {number} time seconds of the context */
+  #endSources(time) {
+    for (const source of this.#sources) source.stop(time);
+  }
+
+  /** Plan anew from the next moment on, with neither gap nor jump, because the loop or the version changed. */
+  #goOn() {
+    const frame = Math.ceil(this.#frame) + Math.ceil(LEAD_SECONDS * this.#rate);
+    if (this.#next.frame > frame) {
+      this.#next = { frame, sample: Math.round(sampleAt(this.#spans, frame, this.#next.sample)) };
+      this.#spans = this.#spans
+        .filter((span) => span.frame < frame)
+        .map((span) => ({ ...span, length: Math.min(span.length, frame - span.frame) }));
+      this.#endSources(frame / this.#rate);
+    }
+    this.#endFrame = Infinity;
+    this.#plan();
+  }
+
+  /** Let a new version take over where the stretch at the playhead is loaded. */
+  #succeed() {
+    if (!this.#successor) return;
+    const { song, stretches } = this.#successor;
+    const sample = this.#isWanted ? this.#next.sample : this.#at;
+    const seconds = this.#isWanted ? AHEAD_SECONDS : 0;
+    const first = Math.max(0, Math.min(sample, song.end - 1) - Math.round(seconds * song.rate));
+    const last = Math.max(first, Math.min(sample, playable(song) - 1));
+    const indexes = [];
+    for (let at = Math.floor(first / song.stretchSamples); at * song.stretchSamples <= last; at += 1) indexes.push(at);
+    stretches.want(indexes);
+    if (this.#isWanted && indexes.some((index) => !stretches.get(index)) && playable(song) > first) return;
+    this.#stretches?.close();
+    [this.#song, this.#stretches, this.#successor] = [song, stretches, null];
+    this.dispatchEvent(new Event("swapped"));
+    if (this.#isWanted) this.#goOn();
+  }
+
+  /** Schedule what comes next, load what follows, and tell the status. */
+  #plan() {
+    if (!this.#song || !this.#stretches) return;
+    this.#succeed();
+    const look = Math.round(FETCH_SECONDS * this.#rate);
+    if (!this.#isWanted) {
+      this.#stretches.want(upcoming(Math.round(this.#at), this.#timeline, 1));
+      return;
+    }
+    const stall = this.#schedule();
+    this.#stretches.want(upcoming(this.#next.sample, this.#timeline, look));
+    const latency = (this.#context?.outputLatency ?? 0) * this.#rate;
+    if (this.#frame - latency >= this.#endFrame) {
+      this.pause();
+      this.#at = this.#isUnfinished ? this.#at : 0;
+      this.dispatchEvent(new Event("ended"));
+    } else if (this.#frame < this.#next.frame) {
+      this.#setStatus(this.#context?.state === "running" ? "playing" : this.#status);
+    } else if (!(stall === "loading" && this.#status === "trouble")) {
+      this.#setStatus(stall || "loading");
+    }
+  }
+
+  /** @returns {"" | "loading" | "waiting"} the reason if less was scheduled than should be */
+  #schedule() {
+    const horizon = this.#frame + AHEAD_SECONDS * this.#rate;
+    while (this.#next.frame < horizon) {
+      const step = nextStep(this.#next.sample, this.#timeline);
+      if (step.kind === "jump") {
+        this.#next.sample = step.to;
+      } else if (step.kind === "piece") {
+        const stretch = this.#stretches?.get(step.index);
+        if (!stretch) return "loading";
+        this.#start(stretch, step);
+      } else if (step.kind === "wait") {
+        return "waiting";
+      } else {
+        this.#endFrame = Math.min(this.#endFrame, this.#next.frame);
+        return "";
+      }
+    }
+    return "";
+  }
+
+  /**
+   * Schedule a piece of a stretch, all tracks on the same frame.
+   * @param {import("./stretches.js").Stretch} stretch
+   * @param {{index: number, from: number, to: number}} piece
+   */
+  #start(stretch, { index, from, to }) {
+    const context = this.#open();
+    const rate = this.#rate;
+    if (this.#next.frame < this.#frame + 0.5 * LEAD_SECONDS * rate) {
+      this.#next.frame = Math.ceil(this.#frame + LEAD_SECONDS * rate);
+      if (from > 0) this.#fadeIn(this.#next.frame / rate);
+    }
+    const { frame } = this.#next;
+    for (const [track, buffer] of stretch) {
+      const source = context.createBufferSource();
+      source.buffer = buffer;
+      source.connect(this.#lane(track).gain);
+      source.start(frame / rate, (from - index * (this.#song?.stretchSamples ?? 1)) / rate, (to - from) / rate);
+      this.#sources.add(source);
+      source.addEventListener("ended", () => { this.#sources.delete(source); source.disconnect(); });
+    }
+    this.#spans = this.#spans.filter((span) => span.frame + span.length > this.#frame - 2 * rate);
+    this.#spans.push({ frame, sample: from, length: to - from });
+    this.#next = { frame: frame + to - from, sample: to };
+  }
+
+  /** @param {Status} status */
+  #setStatus(status) {
+    if (status === this.#status) return;
+    this.#status = status;
+    this.dispatchEvent(new Event("change"));
+  }
+}
