@@ -77,6 +77,8 @@ class PictureStyle:
         width: in pixels, 200 to 4000.
         scale: pixels of the screen per CSS pixel, 0.5 to 4: texts, lines and height grow with it, the width does not.
         has_waveform: whether the waveform stands above the spectrogram.
+        has_axes: whether labels and the scale of levels stand around it; without them the plot fills the picture, so
+            that it can be stretched along the time of a page.
 
     Raises:
         ValueError: a value is out of range.
@@ -86,6 +88,7 @@ class PictureStyle:
     width: int = DEFAULT_WIDTH
     scale: float = 1.0
     has_waveform: bool = True
+    has_axes: bool = True
 
     def __post_init__(self) -> None:
         if self.theme not in THEMES:
@@ -140,14 +143,11 @@ def draw_track(
     from matplotlib.figure import Figure
 
     width, height, scale = style.width, style.height, style.scale
-    left, right = plot_edges(width, scale)
-    top = 1 - scale * (_TITLE_TOP if title else _TOP) / height
-    bottom = scale * (_NARROW_BOTTOM if style.is_narrow else _BOTTOM) / height
     dots = _DOTS_PER_INCH * scale
     with _drawing, rc_context({"text.parse_math": False}):  # names may contain dollar signs
         figure = Figure(figsize=(width / dots, height / dots), facecolor=style.palette.paper)
         FigureCanvasAgg(figure)
-        edges = {"left": left, "right": right, "top": top, "bottom": bottom}
+        edges = _edges(style, has_title=bool(title))
         if style.has_waveform:
             grid = {"height_ratios": (1, 2.3), "hspace": 0.08, **edges}
             wave, spectrum = figure.subplots(2, 1, sharex=True, gridspec_kw=grid)
@@ -155,16 +155,26 @@ def draw_track(
         else:
             spectrum = figure.subplots(gridspec_kw=edges)
         if title:
-            figure.text(
-                left, 1 - 26 * scale / height, shown(title), fontsize=11, fontweight="bold", color=style.palette.ink
-            )
+            place = edges["left"], 1 - 26 * scale / height
+            figure.text(*place, shown(title), fontsize=11, fontweight="bold", color=style.palette.ink)
         image = _draw_spectrogram(spectrum, overview, axis, style)
         if cutoff_hz is not None:
             _draw_cutoff(spectrum, cutoff_hz, overview.sample_rate / 2, axis)
-        _draw_scale(figure, spectrum, image, style)
+        if style.has_axes:
+            _draw_scale(figure, spectrum, image, style)
         picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=dots)
     return in_few_colours(picture.getvalue())
+
+
+def _edges(style: PictureStyle, *, has_title: bool) -> dict[str, float]:
+    """Return the edges of the plots as shares of the picture's width and height."""
+    if not style.has_axes:
+        return {"left": 0.0, "right": 1.0, "top": 1.0, "bottom": 0.0}
+    left, right = plot_edges(style.width, style.scale)
+    top = 1 - style.scale * (_TITLE_TOP if has_title else _TOP) / style.height
+    bottom = style.scale * (_NARROW_BOTTOM if style.is_narrow else _BOTTOM) / style.height
+    return {"left": left, "right": right, "top": top, "bottom": bottom}
 
 
 def in_few_colours(png: bytes) -> bytes:
@@ -206,6 +216,10 @@ def _draw_spectrogram(axes: Any, overview: Overview, axis: FrequencyAxis, style:
         vmax=0,
         interpolation="antialiased",
     )
+    _plain(axes, style)
+    if not style.has_axes:
+        axes.set(xticks=[], yticks=[])
+        return image
     shown_ticks = frequency_ticks(axis, nyquist, are_few=style.is_narrow)
     axes.set_yticks([np.log10(hz) if axis == "log" else hz for hz in shown_ticks], [hertz(hz) for hz in shown_ticks])
     seconds = clock_ticks(power.seconds, at_most=5 if style.is_narrow else 10)
@@ -213,7 +227,6 @@ def _draw_spectrogram(axes: Any, overview: Overview, axis: FrequencyAxis, style:
     if not style.is_narrow:
         axes.set_ylabel("Hz", color=style.palette.soft, fontsize=8, labelpad=1)
         axes.set_xlabel("min:s", color=style.palette.soft, fontsize=8, labelpad=0)
-    _plain(axes, style)
     return image
 
 

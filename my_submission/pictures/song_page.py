@@ -57,6 +57,7 @@ def picture_of(
     width: int = DEFAULT_WIDTH,
     scale: float = 1.0,
     has_waveform: bool = True,
+    has_axes: bool = True,
 ) -> bytes:
     """Return the PNG of a track, with a title if the song's name is given.
 
@@ -66,12 +67,13 @@ def picture_of(
         width: in pixels.
         scale: pixels of the screen per CSS pixel, so that texts keep their size on a fine screen.
         has_waveform: whether the waveform stands above the spectrogram.
+        has_axes: whether labels stand around it; without them the plot fills the picture.
 
     Raises:
         ValueError: width or scale is out of range.
         MdxError: matplotlib is not installed.
     """
-    style = PictureStyle(theme, width, scale, has_waveform)
+    style = PictureStyle(theme, width, scale, has_waveform, has_axes)
     title = "" if song is None else f"{track.name} · {song}"
     colour = style.palette.colour_of(track.name)
     return draw_track(track.overview, title=title, colour=colour, cutoff_hz=track.cutoff_hz, axis=axis, style=style)

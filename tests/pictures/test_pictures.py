@@ -89,6 +89,17 @@ def test_spectrograms_end_80_decibels_below_full_scale() -> None:
     assert loud > silence + 50
 
 
+def test_a_picture_without_axes_is_filled_by_its_spectrogram() -> None:
+    """A tone in the second half of the song is bright in the right half of the picture, up to its edge."""
+    style = PictureStyle(width=1_000, has_waveform=False, has_axes=False)
+    wave = np.tile(np.sin(2 * np.pi * 8_000 / RATE * np.arange(2 * RATE)), (2, 1)).astype(np.float32)
+    wave[:, :RATE] = 0
+    png = draw_track(overview_of([wave], RATE, 2 * RATE), colour="#ff0000", axis="linear", style=style)
+    brightness = np.asarray(Image.open(io.BytesIO(png)).convert("L")).astype(int).max(axis=0)
+    assert brightness[:480].max() < 60
+    assert brightness[520:].min() > 150
+
+
 def test_impossible_pictures_are_refused() -> None:
     for wrong in ({"width": 100}, {"scale": 9.0}, {"theme": "grey"}):
         with pytest.raises(ValueError, match="is not"):
