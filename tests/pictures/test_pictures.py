@@ -96,8 +96,8 @@ def test_a_picture_without_axes_is_filled_by_its_spectrogram() -> None:
     wave[:, :RATE] = 0
     png = draw_track(overview_of([wave], RATE, 2 * RATE), colour="#ff0000", axis="linear", style=style)
     brightness = np.asarray(Image.open(io.BytesIO(png)).convert("L")).astype(int).max(axis=0)
-    assert brightness[:480].max() < 60
-    assert brightness[520:].min() > 150
+    assert brightness[:450].max() < 10
+    assert brightness[550:].min() > 100
 
 
 def test_impossible_pictures_are_refused() -> None:
