@@ -33,7 +33,7 @@ _mixer = st.components.v2.component(
 )
 
 _BOOT = """export default async function (component) {
-  const address = new URL(`${component.data.assets}/studio.js`, location.origin);
+  const address = new URL(`${component.data.assets}/mount.js`, location.origin);
   return (await import(address.href)).default(component);
 }"""
 _studio = st.components.v2.component("mdx.studio", html='<div class="studio"></div>', js=_BOOT)

@@ -35,14 +35,15 @@ export class SongWatch extends EventTarget {
   #isClosed = false;
   #isStopping = false;
   #n_asked = 0;
+  #listeners = new AbortController();
 
   /** @param {string} base address of the song */
   constructor(base) {
     super();
     this.#base = base;
-    this.#onReturn = this.#onReturn.bind(this);
-    document.addEventListener("visibilitychange", this.#onReturn);
-    addEventListener("online", this.#onReturn);
+    const { signal } = this.#listeners;
+    document.addEventListener("visibilitychange", () => this.#onReturn(), { signal });
+    addEventListener("online", () => this.#onReturn(), { signal });
   }
 
   /** Ask now, and again from time to time. */
@@ -81,8 +82,7 @@ export class SongWatch extends EventTarget {
   close() {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    document.removeEventListener("visibilitychange", this.#onReturn);
-    removeEventListener("online", this.#onReturn);
+    this.#listeners.abort();
   }
 
   #end() {

@@ -17,6 +17,7 @@ export class Stretches extends EventTarget {
   /** @type {number[]} */
   #wanted = [];
   #isClosed = false;
+  #listeners = new AbortController();
   #decoder;
   #address;
   #tracks;
@@ -31,8 +32,7 @@ export class Stretches extends EventTarget {
     this.#address = address;
     this.#tracks = tracks;
     this.#decoder = new OfflineAudioContext(2, 1, rate);
-    this.#retryNow = this.#retryNow.bind(this);
-    addEventListener("online", this.#retryNow);
+    addEventListener("online", () => this.#retryNow(), { signal: this.#listeners.signal });
   }
 
   /**
@@ -62,7 +62,7 @@ export class Stretches extends EventTarget {
 
   close() {
     this.#isClosed = true;
-    removeEventListener("online", this.#retryNow);
+    this.#listeners.abort();
     for (const index of [...this.#entries.keys()]) this.#drop(index);
   }
 

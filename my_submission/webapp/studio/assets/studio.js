@@ -1,49 +1,48 @@
-// The studio of one song: joins its parts, and gives Streamlit the function that mounts it.
-import { button, clock, element, press, say } from "./dom.js";
+// The studio of one song: joins its parts.
+import { clock, element, say } from "./dom.js";
 import { makeHelp } from "./help.js";
 import { Keyboard } from "./keyboard.js";
 import { Lanes } from "./lanes.js";
+import { Loop } from "./loop.js";
 import { recall, remember } from "./memory.js";
 import { Mix } from "./mix.js";
 import { PeakLoader } from "./peaks.js";
 import { Player } from "./player.js";
 import { ProgressPanel } from "./progress.js";
+import { Scheme } from "./scheme.js";
 import { isActive, SongWatch } from "./song_watch.js";
 import { TakeAway } from "./takeaway.js";
+import { Tools } from "./tools.js";
 import { Transport } from "./transport.js";
 import { Viewport } from "./viewport.js";
 
 const PLAYING = "mdx-playing"; // one playback at a time on a page
-const SHORTEST_LOOP_SECONDS = 0.05;
-const REMOUNT_MS = 1000;
-const ZOOM_STEP = 2;
 
 /**
  * @typedef {import("./song_watch.js").State} State
- * @typedef {{data: {base: string, assets: string}, parentElement: HTMLElement | ShadowRoot,
- *   setTriggerValue: (name: string, value: unknown) => void}} Component
+ * @typedef {import("./song_watch.js").Result} Result
  */
 
 /** The studio of one song. */
 export class Studio {
   root = element("div", { className: "studio-body" });
+  /** @type {(state: string) => void} told when the job's state or the result's version changes */
+  onJobState = () => {};
   #base;
   #watch;
   #mix = new Mix();
   #view = new Viewport();
-  #player;
+  #loop = new Loop();
+  #player = new Player((track) => this.#levelOf(track));
   /** @type {PeakLoader | null} */
   #peaks = null;
   #shownVersion = "";
+  #lastState = "";
   #isArmed = false;
-  #loop = { region: /** @type {import("./schedule.js").Region | null} */ (null), isOn: false };
-  #look = { fits: true, axis: /** @type {"" | "log" | "linear"} */ ("") };
-  #scheme = "";
   #frame = 0;
   #isDrawn = true;
-  #lastState = "";
-  /** @type {(state: string) => void} */
-  onJobState = () => {};
+  /** @type {any} settings from before a reload, until they are restored */
+  #recalled = null;
 
   #title = element("h2");
   #facts = element("span", { className: "facts" });
@@ -53,10 +52,9 @@ export class Studio {
   #progress;
   #takeaway;
   #transport;
+  #tools = new Tools(this.#view, () => this.#playheadShare);
   #lanes;
-  #tools;
-  #fits;
-  #axes = /** @type {Map<string, HTMLButtonElement>} */ (new Map());
+  #scheme = new Scheme(this.root);
   #keyboard;
   #listeners = new AbortController();
 
@@ -64,36 +62,21 @@ export class Studio {
   constructor(base) {
     this.#base = base;
     this.#watch = new SongWatch(base);
-    this.#player = new Player((track) => this.#levelOf(track));
     this.#progress = new ProgressPanel(() => this.#watch.stopJob(), (text) => this.#announce(text));
     this.#takeaway = new TakeAway(base, this.#mix, {
       onChange: () => this.#updateLanes(),
       onDelete: () => this.#watch.deleteSong(),
     });
-    this.#transport = new Transport(this.#mix, {
-      togglePlay: () => this.#togglePlay(),
-      stop: () => this.#stop(),
-      toggleLoop: () => this.#toggleLoop(),
-      setLoopEdge: (edge) => this.#setLoopEdge(edge),
-      clearLoop: () => this.#setLoop(null, false),
-      seek: (sample) => this.#seek(sample),
-      jump: (seconds) => this.#jump(seconds),
-      showHelp: () => this.#help.showModal(),
-    });
+    const actions = this.#actions();
+    this.#transport = new Transport(this.#mix, actions);
     this.#lanes = new Lanes(this.#view, this.#mix, this.#meaning(), () => this.#redraw());
-    this.#fits = button("Fit each lane", { className: "toggle", title: "Magnify quiet stems; × tells how much" }, () => {
-      this.#look = { ...this.#look, fits: !this.#look.fits };
-      this.#showLook();
-    });
-    this.#tools = this.#makeTools();
     const heading = element("header", { className: "heading" }, this.#title, this.#facts);
-    this.root.append(heading, this.#gone, this.#progress.root, this.#takeaway.root, this.#transport.root, this.#tools,
-      this.#lanes.root, this.#help, this.#live);
-    this.#keyboard = new Keyboard(this.root, this.#actions());
-    this.#recall();
+    this.root.append(heading, this.#gone, ...this.#parts, this.#help, this.#live);
+    this.#keyboard = new Keyboard(this.root, actions);
+    this.#recalled = recall(this.#memoryKey);
+    this.#mix.restore(this.#recalled?.strips);
     this.#listen();
-    this.#showLook();
-    this.#setSongShown(false);
+    this.#showParts();
     this.#watch.refresh();
   }
 
@@ -101,17 +84,28 @@ export class Studio {
   close() {
     cancelAnimationFrame(this.#frame);
     this.#listeners.abort();
-    this.#keyboard.close();
-    this.#watch.close();
-    this.#peaks?.close();
-    this.#lanes.close();
-    this.#player.close();
+    for (const part of [this.#keyboard, this.#watch, this.#peaks, this.#lanes, this.#scheme, this.#player]) part?.close();
     this.root.remove();
   }
 
-  /** Draw again after a change of place. */
-  onShown() {
+  /** Draw again, at the place where the studio is now. */
+  show() {
+    this.#scheme.check();
     this.#redraw();
+  }
+
+  get #parts() {
+    return [this.#progress, this.#takeaway, this.#transport, this.#tools, this.#lanes].map(({ root }) => root);
+  }
+
+  get #memoryKey() {
+    return `mdx-studio ${this.#base}`;
+  }
+
+  /** @returns {Result | null} the result, where it has stems */
+  get #result() {
+    const result = this.#watch.state?.result;
+    return result?.is_separated ? result : null;
   }
 
   #listen() {
@@ -120,10 +114,11 @@ export class Studio {
     this.#watch.addEventListener("trouble", () => this.#progress.setConnection(true));
     this.#watch.addEventListener("deleted", () => this.#onDeleted());
     this.#mix.addEventListener("change", () => this.#onMix());
-    this.#view.addEventListener("change", () => this.#redraw());
+    this.#loop.addEventListener("change", () => this.#onLoop());
     this.#player.addEventListener("change", () => this.#onPlayer());
     this.#player.addEventListener("ended", () => this.#onPlayer());
     this.#player.addEventListener("gone", () => this.#watch.refresh());
+    for (const part of [this.#view, this.#tools, this.#scheme]) part.addEventListener("change", () => this.#redraw());
     document.addEventListener(PLAYING, (event) => {
       if (/** @type {CustomEvent} */ (event).detail !== this) this.#player.pause();
     }, { signal });
@@ -131,44 +126,27 @@ export class Studio {
       if (document.visibilityState === "visible" && this.#player.isWanted) this.#player.play();
     }, { signal });
     addEventListener("pagehide", () => this.#remember(), { signal });
-    for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
-      matchMedia(query).addEventListener("change", () => setTimeout(() => this.#checkScheme(), 200), { signal });
-    }
-  }
-
-  #makeTools() {
-    const zoom = (label, factor) => button(label, { className: "square", "aria-label": factor > 1 ? "Zoom in" : "Zoom out" },
-      () => this.#view.zoomBy(factor, this.#playheadShare));
-    for (const [axis, text] of [["", "Off"], ["log", "Log"], ["linear", "Linear"]]) {
-      this.#axes.set(axis, button(text, { className: "toggle" }, () => {
-        this.#look = { ...this.#look, axis };
-        this.#showLook();
-      }));
-    }
-    return element("div", { className: "tools" },
-      element("div", { className: "group", role: "group", "aria-label": "Zoom" }, zoom("−", 1 / ZOOM_STEP), zoom("+", ZOOM_STEP),
-        button("Whole song", {}, () => this.#view.showAll())),
-      this.#fits,
-      element("div", { className: "group", role: "group", "aria-label": "Spectrograms" },
-        element("span", { className: "label", "aria-hidden": "true" }, "Spectrograms"), ...this.#axes.values()));
   }
 
   /** @returns {import("./gestures.js").Meaning} */
   #meaning() {
     return {
       tap: (share) => this.#seek(this.#view.sampleAt(share)),
-      select: (from, to, isOver) => this.#select(this.#view.sampleAt(from), this.#view.sampleAt(to), isOver),
+      select: (from, to, isOver) => {
+        const region = this.#loop.between(this.#view.sampleAt(from), this.#view.sampleAt(to));
+        if (isOver) this.#loop.set(region, true);
+        else this.#showLoop(region, true);
+      },
       zoom: (factor, share) => this.#view.zoomBy(factor, share),
       scroll: (share) => this.#view.scrollBy(share),
       canScroll: () => !this.#view.isWhole,
     };
   }
 
-  /** @returns {import("./keyboard.js").Actions} */
+  /** @returns {import("./keyboard.js").Actions & import("./transport.js").TransportActions} */
   #actions() {
-    const stem = (number) => this.#mix.stems[number - 1];
     const change = (number, setting, words) => {
-      const name = stem(number);
+      const name = this.#mix.stems[number - 1];
       if (!name) return;
       const isOn = !this.#mix.strip(name)[setting];
       this.#mix.set(name, { [setting]: isOn });
@@ -176,10 +154,16 @@ export class Studio {
     };
     return {
       togglePlay: () => this.#togglePlay(),
+      stop: () => this.#stop(),
+      seek: (sample) => this.#seek(sample),
       jump: (seconds) => this.#jump(seconds),
       toBeginning: () => this.#seek(0),
-      toggleLoop: () => this.#toggleLoop(),
-      setLoopEdge: (edge) => this.#setLoopEdge(edge),
+      toggleLoop: () => {
+        this.#loop.toggle();
+        this.#announce(this.#loop.isOn ? "Loop on" : "Loop off");
+      },
+      setLoopEdge: (edge) => this.#loop.setEdge(edge, this.#player.position),
+      clearLoop: () => this.#loop.set(null, false),
       mute: (number) => change(number, "isMuted", ["muted", "not muted"]),
       solo: (number) => change(number, "isSolo", ["solo", "not solo"]),
       toggleOriginal: () => {
@@ -209,35 +193,33 @@ export class Studio {
     const state = /** @type {State} */ (this.#watch.state);
     const { song, job, result } = state;
     this.#progress.setConnection(false);
-    say(this.#title, song.name);
-    const facts = [song.seconds === null ? "" : clock(song.seconds), result ? result.system : job.system];
-    say(this.#facts, [...facts.filter(Boolean), ...(result?.is_preview ? ["preview"] : [])].join(" · "));
     this.#progress.update(state);
-    if (result?.is_separated) this.#takeResult(state);
-    this.#setSongShown(Boolean(result?.is_separated) || isActive(job));
     this.#takeaway.update(state);
-    if (this.#lastState && this.#lastState !== `${job.state} ${result?.version}`) this.onJobState(job.state);
-    this.#lastState = `${job.state} ${result?.version}`;
+    this.#tools.setSpectrograms(this.#takeaway.isReady);
+    say(this.#title, song.name);
+    const facts = [song.seconds === null ? "" : clock(song.seconds), (result ?? job).system, result?.is_preview ? "preview" : ""];
+    say(this.#facts, facts.filter(Boolean).join(" · "));
+    if (this.#result) this.#takeResult(state, this.#result);
+    this.#showParts();
+    const present = `${job.state} ${result?.version}`;
+    if (this.#lastState && this.#lastState !== present) this.onJobState(job.state);
+    this.#lastState = present;
     this.#onPlayer();
-    this.#checkScheme();
+    this.#scheme.check();
   }
 
-  /** @param {State} state with a result */
-  #takeResult(state) {
-    const { job } = state;
-    const result = /** @type {import("./song_watch.js").Result} */ (state.result);
+  /**
+   * @param {State} state
+   * @param {Result} result
+   */
+  #takeResult({ job }, result) {
     const address = `${this.#base}/${result.version}`;
     const tracks = result.tracks.map(({ name }) => name);
     const n_bins = Math.ceil(result.samples / result.peak_samples);
-    if (this.#shownVersion !== result.version) {
-      this.#peaks?.close();
-      this.#peaks = new PeakLoader((track, from) => `${address}/peaks/${track}?from=${from}`, n_bins);
-      this.#peaks.addEventListener("change", () => this.#redraw());
-      if (this.#shownVersion) this.#announce(`Now by ${result.system}`);
-      this.#shownVersion = result.version;
-    }
+    if (this.#shownVersion !== result.version) this.#showVersion(result, address, n_bins);
     this.#view.setSong(result.samples, result.rate);
     this.#transport.setSong(result.samples, result.rate);
+    this.#loop.setSong(result.samples, result.rate);
     this.#mix.setStems(result.tracks.filter(({ is_stem: isStem }) => isStem).map(({ name }) => name));
     const isWhole = result.ready_samples >= result.samples;
     this.#player.setSong({
@@ -253,24 +235,35 @@ export class Studio {
     if (this.#isArmed) this.#play();
   }
 
+  /**
+   * @param {Result} result
+   * @param {string} address of its version
+   * @param {number} n_bins of its peaks
+   */
+  #showVersion(result, address, n_bins) {
+    this.#peaks?.close();
+    this.#peaks = new PeakLoader((track, from) => `${address}/peaks/${encodeURIComponent(track)}?from=${from}`, n_bins);
+    this.#peaks.addEventListener("change", () => this.#redraw());
+    if (this.#shownVersion) this.#announce(`Now by ${result.system}`);
+    this.#shownVersion = result.version;
+  }
+
   #updateLanes() {
-    const result = this.#watch.state?.result;
-    if (result?.is_separated) this.#lanes.update(result, (track) => this.#takeaway.address(track));
+    if (this.#result) this.#lanes.update(this.#result, (track) => this.#takeaway.address(track));
     this.#redraw();
   }
 
-  /** @param {boolean} isShown whether there is or will be something to play */
-  #setSongShown(isShown) {
-    const hasResult = Boolean(this.#watch.state?.result?.is_separated);
-    this.#transport.root.hidden = !isShown;
-    for (const part of [this.#takeaway.root, this.#tools, this.#lanes.root]) part.hidden = !hasResult;
+  /** Show the parts that there is something for. */
+  #showParts() {
+    const { state } = this.#watch;
+    const hasResult = this.#result !== null;
+    this.#transport.root.hidden = !hasResult && !(state && isActive(state.job));
+    for (const { root } of [this.#takeaway, this.#tools, this.#lanes]) root.hidden = !hasResult;
   }
 
   #onDeleted() {
     this.#player.pause();
-    for (const part of [this.#progress.root, this.#takeaway.root, this.#transport.root, this.#tools, this.#lanes.root]) {
-      part.hidden = true;
-    }
+    for (const part of this.#parts) part.hidden = true;
     this.#gone.hidden = false;
     say(this.#gone, "This song was deleted from the server.");
     this.onJobState("deleted");
@@ -305,7 +298,7 @@ export class Studio {
   }
 
   #play() {
-    this.#isArmed = !this.#watch.state?.result?.is_separated;
+    this.#isArmed = this.#result === null;
     if (!this.#isArmed) {
       document.dispatchEvent(new CustomEvent(PLAYING, { detail: this }));
       this.#player.play();
@@ -329,50 +322,16 @@ export class Studio {
 
   /** @param {number} seconds */
   #jump(seconds) {
-    const { rate } = this.#watch.state?.result ?? {};
-    if (rate) this.#seek(this.#player.position + seconds * rate);
+    if (this.#result) this.#seek(this.#player.position + seconds * this.#result.rate);
   }
 
-  /**
-   * Take a region that is being dragged; the sound follows at its end.
-   * @param {number} from
-   * @param {number} to
-   * @param {boolean} isOver
-   */
-  #select(from, to, isOver) {
-    const region = { start: Math.round(Math.min(from, to)), end: Math.round(Math.max(from, to)) };
-    if (isOver) this.#setLoop(region, true);
-    else this.#showLoop(region, true);
-  }
-
-  #toggleLoop() {
-    this.#setLoop(this.#loop.region, !this.#loop.isOn);
-    this.#announce(this.#loop.isOn ? "Loop on" : "Loop off");
-  }
-
-  /** @param {"start" | "end"} edge */
-  #setLoopEdge(edge) {
-    const at = Math.round(this.#player.position);
-    const { start, end } = this.#loop.region ?? { start: 0, end: this.#view.samples };
-    if (edge === "start") this.#setLoop({ start: at, end: end > at ? end : this.#view.samples }, true);
-    else this.#setLoop({ start: start < at ? start : 0, end: at }, true);
-  }
-
-  /**
-   * @param {import("./schedule.js").Region | null} region null for the whole song
-   * @param {boolean} isOn
-   */
-  #setLoop(region, isOn) {
-    const result = this.#watch.state?.result;
-    if (!result) return;
-    const isLongEnough = region && region.end - region.start >= SHORTEST_LOOP_SECONDS * result.rate;
-    this.#loop = { region: isLongEnough ? region : null, isOn: isOn && (!region || Boolean(isLongEnough)) };
-    const whole = { start: 0, end: result.samples };
-    this.#player.setLoop(this.#loop.isOn ? this.#loop.region ?? whole : null);
+  /** Repeat the chosen region, from its start where the playhead is outside. */
+  #onLoop() {
+    const { region, isOn, repeated } = this.#loop;
+    this.#player.setLoop(repeated);
     const { position } = this.#player;
-    const inside = this.#loop.region;
-    if (this.#loop.isOn && inside && (position < inside.start || position >= inside.end)) this.#seek(inside.start);
-    this.#showLoop(this.#loop.region, this.#loop.isOn);
+    if (isOn && region && (position < region.start || position >= region.end)) this.#seek(region.start);
+    this.#showLoop(region, isOn);
     this.#remember();
   }
 
@@ -383,23 +342,6 @@ export class Studio {
   #showLoop(region, isOn) {
     this.#lanes.setLoop(region, isOn);
     this.#transport.setLoop(region, isOn);
-  }
-
-  #showLook() {
-    press(this.#fits, this.#look.fits);
-    for (const [axis, made] of this.#axes) press(made, axis === this.#look.axis);
-    this.#redraw();
-  }
-
-  /** Take the colours of day or night where they changed. */
-  #checkScheme() {
-    const style = getComputedStyle(this.root);
-    const scheme = isDark(style.backgroundColor) ? "dark" : "light";
-    const colours = `${style.backgroundColor} ${style.color}`;
-    if (this.#scheme === colours) return;
-    this.#scheme = colours;
-    this.root.dataset.scheme = scheme;
-    this.#redraw();
   }
 
   #redraw() {
@@ -426,10 +368,10 @@ export class Studio {
 
   #draw() {
     this.#isDrawn = true;
-    const result = this.#watch.state?.result;
+    const result = this.#result;
     if (!result || !this.#peaks) return;
     const theme = this.root.dataset.scheme ?? "light";
-    this.#lanes.draw(this.#peaks, this.#look, (track, axis, width) => (
+    this.#lanes.draw(this.#peaks, this.#tools.look, (track, axis, width) => (
       `${this.#base}/${result.version}/picture/${axis}/${encodeURIComponent(track)}.png?theme=${theme}&width=${width}`));
     const whole = result.tracks.find(({ is_stem: isStem }) => !isStem) ?? result.tracks[0];
     this.#transport.draw(this.#peaks.of(whole.name), result.peak_samples, this.#view);
@@ -443,75 +385,15 @@ export class Studio {
 
   #remember() {
     const { region, isOn } = this.#loop;
-    remember(`mdx-studio ${this.#base}`, { strips: this.#mix.saved, sample: this.#player.position, region, isOn });
+    remember(this.#memoryKey, { strips: this.#mix.saved, sample: this.#player.position, region, isOn });
   }
-
-  #recall() {
-    this.#recalled = recall(`mdx-studio ${this.#base}`);
-    this.#mix.restore(this.#recalled?.strips);
-  }
-
-  /** @type {any} */
-  #recalled = null;
 
   /** Set playhead and loop as they were before a reload. */
   #restorePlace() {
     if (!this.#recalled) return;
     const { sample, region, isOn } = this.#recalled;
     this.#recalled = null;
-    if (Number.isFinite(region?.start) && Number.isFinite(region?.end)) this.#setLoop(region, Boolean(isOn));
+    if (Number.isFinite(region?.start) && Number.isFinite(region?.end)) this.#loop.set(region, Boolean(isOn));
     if (Number.isFinite(sample)) this.#seek(sample);
   }
-}
-
-/** @param {string} colour as computed: "rgb(r, g, b)" @returns {boolean} */
-function isDark(colour) {
-  const [red, green, blue] = (colour.match(/[\d.]+/g) ?? []).map(Number);
-  return 0.299 * red + 0.587 * green + 0.114 * blue < 128;
-}
-
-/** @type {Map<string, {studio: Studio, timer: number}>} studios whose place went away a moment ago */
-const leaving = new Map();
-/** @type {WeakMap<HTMLElement | ShadowRoot, {studio: Studio, base: string, turn: number}>} */
-const mounted = new WeakMap();
-
-/**
- * Load the style sheet into a place.
- * @param {HTMLElement | ShadowRoot} place
- * @param {string} address
- */
-async function addStyle(place, address) {
-  if (place.querySelector("link[data-studio]")) return;
-  const link = element("link", { rel: "stylesheet", href: address, "data-studio": "" });
-  const loaded = new Promise((resolve) => { for (const event of ["load", "error"]) link.addEventListener(event, resolve); });
-  place.prepend(link);
-  await loaded;
-}
-
-/**
- * Mount the studio of a song. Called again with the same song it keeps what plays; a place that goes away and comes
- * back within a second, as when the page is drawn anew, keeps it as well.
- * @param {Component} component
- * @returns {Promise<() => void>} releases the studio
- */
-export default async function mount({ data, parentElement, setTriggerValue }) {
-  const place = /** @type {HTMLElement} */ (parentElement.querySelector(".studio"));
-  const turn = (mounted.get(place)?.turn ?? 0) + 1;
-  const known = mounted.get(place);
-  if (known && known.base !== data.base) known.studio.close();
-  const waiting = leaving.get(data.base);
-  if (waiting) clearTimeout(waiting.timer);
-  leaving.delete(data.base);
-  const studio = known?.base === data.base ? known.studio : waiting?.studio ?? new Studio(data.base);
-  mounted.set(place, { studio, base: data.base, turn });
-  studio.onJobState = (state) => setTriggerValue("changed", state);
-  await addStyle(place.parentElement ?? place, `${data.assets}/studio.css`);
-  if (studio.root.parentElement !== place && mounted.get(place)?.studio === studio) place.replaceChildren(studio.root);
-  studio.onShown();
-  return () => {
-    if (mounted.get(place)?.turn !== turn) return;
-    mounted.delete(place);
-    const timer = window.setTimeout(() => { leaving.delete(data.base); studio.close(); }, REMOUNT_MS);
-    leaving.set(data.base, { studio, timer });
-  };
 }

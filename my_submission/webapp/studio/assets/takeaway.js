@@ -9,7 +9,7 @@ const FORMAT_KEY = "mdx-format";
 /** @param {number} seconds @returns {string} */
 export function duration(seconds) {
   const [value, unit] = seconds < 120 ? [Math.round(seconds), "second"]
-    : seconds < 7200 ? [Math.round(seconds / 60), "minute"] : [Math.round(seconds / 3600), "hour"];
+    : seconds < 3600 ? [Math.round(seconds / 60), "minute"] : [Math.round(seconds / 3600), "hour"];
   return `${value} ${unit}${value === 1 ? "" : "s"}`;
 }
 
@@ -59,7 +59,7 @@ export class TakeAway {
    */
   address(track) {
     const { result } = this.#state ?? {};
-    return result && this.#isReady ? `${this.#base}/${result.version}/download/${this.format}/${track}` : "";
+    return result && this.isReady ? `${this.#base}/${result.version}/download/${this.format}/${track}` : "";
   }
 
   /** @param {import("./song_watch.js").State} state */
@@ -72,9 +72,9 @@ export class TakeAway {
       if (state.formats.some(({ name }) => name === remembered)) this.#format.value = remembered;
     }
     say(this.#kept, `Kept on the server until ${duration(state.keep_seconds)} after the last use.`);
-    const isPreview = this.#isReady && state.result?.is_preview;
+    const isPreview = this.isReady && state.result?.is_preview;
     say(this.#reason, isPreview ? `These are files of the preview by ${state.result?.system}.`
-      : this.#isReady ? "" : "Files are ready when the separation is.");
+      : this.isReady ? "" : "Files are ready when the separation is.");
     this.updateMix();
   }
 
@@ -82,7 +82,7 @@ export class TakeAway {
   updateMix() {
     const { result } = this.#state ?? {};
     const { stems } = this.#mix;
-    const mix = (query) => (result && this.#isReady ? `${this.#base}/${result.version}/mix/${this.format}?${query}` : "");
+    const mix = (query) => (result && this.isReady ? `${this.#base}/${result.version}/mix/${this.format}?${query}` : "");
     this.#point(this.#all, this.address("all"));
     const heard = this.#mix.isOriginal ? "" : mix(this.#mix.query);
     this.#point(this.#asHeard, this.#mix.heard.length ? heard : "");
@@ -94,7 +94,8 @@ export class TakeAway {
     this.#instrumental.hidden = !karaoke;
   }
 
-  get #isReady() {
+  /** @returns {boolean} whether files can be downloaded */
+  get isReady() {
     const { job, result } = this.#state ?? {};
     if (!result || !job || !result.is_separated || result.ready_samples === 0) return false;
     return result.is_complete || !isActive(job);

@@ -1,0 +1,64 @@
+// The look of the lanes: zoom, scale of the waveforms, spectrograms.
+import { button, element, press } from "./dom.js";
+
+const ZOOM_STEP = 2;
+const AXES = [["", "Off"], ["log", "Log"], ["linear", "Linear"]];
+
+/** The row of controls above the lanes; dispatches "change". */
+export class Tools extends EventTarget {
+  /** @type {import("./lanes.js").Look} */
+  look = { fits: true, axis: "" };
+  #fits;
+  #whole;
+  #axes = new Map();
+
+  /**
+   * @param {import("./viewport.js").Viewport} view
+   * @param {() => number} anchor share of the width that a zoom keeps in its place
+   */
+  constructor(view, anchor) {
+    super();
+    const zoom = (sign, name, factor) => button(sign, { className: "square", "aria-label": name, title: name },
+      () => view.zoomBy(factor, anchor()));
+    this.#fits = button("Fit each lane", { className: "toggle", title: "Magnify quiet stems; × says how much" },
+      () => this.#set({ fits: !this.look.fits }));
+    this.#whole = button("Whole song", {}, () => view.showAll());
+    for (const [axis, text] of AXES) {
+      this.#axes.set(axis, button(text, { className: "toggle" }, () => this.#set({ axis })));
+    }
+    this.root = element("div", { className: "tools" },
+      element("div", { className: "group", role: "group", "aria-label": "Zoom" },
+        zoom("−", "Zoom out", 1 / ZOOM_STEP), zoom("+", "Zoom in", ZOOM_STEP), this.#whole),
+      this.#fits,
+      element("div", { className: "group", role: "group", "aria-label": "Spectrograms" },
+        element("span", { className: "label", "aria-hidden": "true" }, "Spectrograms"), ...this.#axes.values()));
+    view.addEventListener("change", () => this.#show(view));
+    this.#show(view);
+  }
+
+  /**
+   * Spectrograms exist when the work is over.
+   * @param {boolean} isReady
+   */
+  setSpectrograms(isReady) {
+    for (const [axis, made] of this.#axes) {
+      made.disabled = !isReady && axis !== "";
+      made.title = made.disabled ? "Ready when the separation is" : "";
+    }
+    if (!isReady && this.look.axis) this.#set({ axis: "" });
+  }
+
+  /** @param {Partial<import("./lanes.js").Look>} change */
+  #set(change) {
+    this.look = { ...this.look, ...change };
+    this.#show();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** @param {import("./viewport.js").Viewport} [view] */
+  #show(view) {
+    press(this.#fits, this.look.fits);
+    for (const [axis, made] of this.#axes) press(made, axis === this.look.axis);
+    if (view) this.#whole.disabled = view.isWhole;
+  }
+}
