@@ -107,7 +107,7 @@ export class Lanes {
     this.#observer.disconnect();
   }
 
-  /** @param {string[]} tracks in the order of the lanes */
+  /** @param {import("./song_watch.js").Track[]} tracks in the order of the lanes */
   #build(tracks) {
     this.#lanes.clear();
     let number = 0;

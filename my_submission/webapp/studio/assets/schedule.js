@@ -10,7 +10,7 @@
 
 /**
  * Return the number of samples that can be fetched: whole stretches, and the last one where the song ends in it.
- * @param {Timeline} timeline
+ * @param {{stretchSamples: number, ready: number, end: number}} timeline
  * @returns {number}
  */
 export function playable({ stretchSamples, ready, end }) {

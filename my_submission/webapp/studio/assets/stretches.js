@@ -88,11 +88,14 @@ export class Stretches extends EventTarget {
 
   /** @param {number} index */
   async #load(index) {
+    /** @type {Entry} */
     const entry = { stretch: null, abort: new AbortController(), bytes: 0 };
     this.#entries.set(index, entry);
     try {
-      const loads = this.#tracks.map(async (track) => [track, await this.#track(track, index, entry.abort.signal)]);
-      const stretch = new Map(await Promise.all(loads));
+      const { signal } = entry.abort;
+      const buffers = await Promise.all(this.#tracks.map((track) => this.#track(track, index, signal)));
+      /** @type {Stretch} */
+      const stretch = new Map(this.#tracks.map((track, row) => [track, buffers[row]]));
       if (entry.abort.signal.aborted) return;
       entry.stretch = stretch;
       for (const { length, numberOfChannels } of stretch.values()) entry.bytes += 4 * length * numberOfChannels;

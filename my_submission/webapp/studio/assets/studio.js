@@ -52,7 +52,7 @@ export class Studio {
   #progress;
   #takeaway;
   #transport;
-  #tools = new Tools(this.#view, () => this.#playheadShare);
+  #tools = new Tools(this.#view, () => this.#playheadShare, () => this.#help.showModal());
   #lanes;
   #scheme = new Scheme(this.root);
   #keyboard;

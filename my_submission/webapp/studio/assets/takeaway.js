@@ -40,7 +40,7 @@ export class TakeAway {
     this.#asHeard = this.#link("Mix as heard");
     this.#instrumental = this.#link("Instrumental");
     this.#format.addEventListener("change", () => this.#chosen());
-    const label = element("label", { className: "format" }, element("span", {}, "Take away as"), this.#format);
+    const label = element("label", { className: "format" }, element("span", { className: "label" }, "Take away as"), this.#format);
     const remove = button("Delete now", { className: "quiet delete" }, onDelete);
     this.root = element("section", { className: "takeaway", "aria-label": "Take away" },
       element("div", { className: "links" }, label, this.#all, this.#asHeard, this.#instrumental),
@@ -71,7 +71,7 @@ export class TakeAway {
       this.#format.replaceChildren(...state.formats.map(({ name, label }) => element("option", { value: name }, label)));
       if (state.formats.some(({ name }) => name === remembered)) this.#format.value = remembered;
     }
-    say(this.#kept, `Kept on the server until ${duration(state.keep_seconds)} after the last use.`);
+    say(this.#kept, `Kept for ${duration(state.keep_seconds)} after the last use.`);
     const isPreview = this.isReady && state.result?.is_preview;
     say(this.#reason, isPreview ? `These are files of the preview by ${state.result?.system}.`
       : this.isReady ? "" : "Files are ready when the separation is.");

@@ -2,6 +2,7 @@
 import { button, element, press } from "./dom.js";
 
 const ZOOM_STEP = 2;
+/** @type {["" | "log" | "linear", string][]} */
 const AXES = [["", "Off"], ["log", "Log"], ["linear", "Linear"]];
 
 /** The row of controls above the lanes; dispatches "change". */
@@ -15,12 +16,13 @@ export class Tools extends EventTarget {
   /**
    * @param {import("./viewport.js").Viewport} view
    * @param {() => number} anchor share of the width that a zoom keeps in its place
+   * @param {() => void} showHelp
    */
-  constructor(view, anchor) {
+  constructor(view, anchor, showHelp) {
     super();
     const zoom = (sign, name, factor) => button(sign, { className: "square", "aria-label": name, title: name },
       () => view.zoomBy(factor, anchor()));
-    this.#fits = button("Fit each lane", { className: "toggle", title: "Magnify quiet stems; × says how much" },
+    this.#fits = button("Fit lanes", { className: "toggle", title: "Magnify quiet stems; × says how much" },
       () => this.#set({ fits: !this.look.fits }));
     this.#whole = button("Whole song", {}, () => view.showAll());
     for (const [axis, text] of AXES) {
@@ -31,7 +33,8 @@ export class Tools extends EventTarget {
         zoom("−", "Zoom out", 1 / ZOOM_STEP), zoom("+", "Zoom in", ZOOM_STEP), this.#whole),
       this.#fits,
       element("div", { className: "group", role: "group", "aria-label": "Spectrograms" },
-        element("span", { className: "label", "aria-hidden": "true" }, "Spectrograms"), ...this.#axes.values()));
+        element("span", { className: "label", "aria-hidden": "true" }, "Spectrograms"), ...this.#axes.values()),
+      button("?", { className: "square help-button", "aria-label": "Keys", title: "Keys (?)" }, showHelp));
     view.addEventListener("change", () => this.#show(view));
     this.#show(view);
   }

@@ -22,7 +22,6 @@ const MESSAGES = {
  * @property {() => void} clearLoop
  * @property {(sample: number) => void} seek
  * @property {(seconds: number) => void} jump
- * @property {() => void} showHelp
  */
 
 /** The bar at the top of the studio. */
@@ -58,7 +57,6 @@ export class Transport {
     const stop = button(icon("stop"), { className: "square", "aria-label": "Stop and go to the beginning" }, actions.stop);
     this.#loop = button(icon("loop"), { className: "square loop", "aria-label": "Loop", title: "Loop (L)" }, actions.toggleLoop);
     this.#reset = button("Reset", { className: "quiet", title: "All gains to 0 dB, pans to the middle" }, () => mix.reset());
-    const help = button("?", { className: "square quiet", "aria-label": "Keys", title: "Keys (?)" }, actions.showHelp);
     const time = element("div", { className: "clock", role: "timer", "aria-label": "Time" }, this.#now, this.#total);
     this.#position = this.#slider();
     this.#loopRow = element("div", { className: "loop-row", hidden: true }, this.#loopText,
@@ -66,7 +64,7 @@ export class Transport {
       button("End here", { title: "End of the loop at the playhead (])" }, () => actions.setLoopEdge("end")),
       button("Clear", { "aria-label": "Clear the loop" }, actions.clearLoop));
     this.root = element("section", { className: "transport", "aria-label": "Transport" },
-      element("div", { className: "bar" }, this.#play, stop, this.#loop, time, this.#presets, this.#reset, help),
+      element("div", { className: "bar" }, this.#play, stop, this.#loop, time, this.#presets, this.#reset),
       element("div", { className: "told" }, this.#message, this.#clips),
       this.#position, this.#loopRow);
   }
