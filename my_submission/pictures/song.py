@@ -84,6 +84,15 @@ def view_song(report: SeparationReport, *, mixture: str | Path | None = None) ->
     return SongView(tuple(tracks), residual)
 
 
+def blocks_of(track: TrackView) -> Iterator[Waveform]:
+    """Yield a track's samples in blocks, at the sample rate of its overview.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return _blocks_at(str(track.path), track.overview.sample_rate, track.overview.samples)
+
+
 def _blocks_at(path: str, sample_rate: int, samples: int) -> Iterator[Waveform]:
     """Yield a stem at the song's sample rate, which its codec may not be able to hold, in blocks as of the song."""
     found = probe(path).sample_rate

@@ -1,22 +1,29 @@
-"""Writes the pictures and the page of a song beside its stems."""
+"""Writes the pictures of a song, and its page, which opens anywhere as one file."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from string import Template
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+from my_submission.audio_io.writing.listening_copies import MEDIA_TYPE
 from my_submission.files.part_files import write_whole
 from my_submission.pictures import look, wording
 from my_submission.pictures.drawing import DEFAULT_WIDTH, FrequencyAxis, PictureStyle, draw_track, require_matplotlib
+from my_submission.pictures.players import Players, players_of
 from my_submission.pictures.song import MIXTURE, SongView, TrackView, view_song
+from my_submission.pictures.track_plot import gradient_css, track_plot
+from my_submission.pictures.wording import clock_label
 from my_submission.predictor import SeparationReport
-from terminal.names import as_html
+from terminal.names import as_html, listed
 
 PAGE_NAME = "report.html"
+
+_UNITS = {"peak": "dBFS", "RMS": "dBFS", "loudness": "LUFS", "clipped": "samples", "cutoff": "kHz"}
 
 
 def write_pictures(
@@ -24,7 +31,7 @@ def write_pictures(
 ) -> dict[str, Path]:
     """Write ``<track>.png`` for the mixture and every stem, and ``report.html``.
 
-    The page embeds the pictures and links to the stems beside it.
+    The page embeds its pictures and small copies of the audio, so it opens anywhere; it links to the stems beside it.
 
     Args:
         song: the song's name, used as the page's title.
@@ -42,7 +49,7 @@ def write_pictures(
     pictures = {track.name: picture_of(track, song=song, axis=axis) for track in view.tracks}
     contents = {f"{name}.png": picture for name, picture in pictures.items()}
     links = {name: quote(Path(path).name) for name, path in report.outputs.items()}
-    contents[PAGE_NAME] = song_page(view, report, pictures, song=song, links=links).encode()
+    contents[PAGE_NAME] = song_page(view, report, song=song, links=links, axis=axis).encode()
     for name, content in contents.items():
         write_whole(folder / name, content)
     return {**{name: folder / f"{name}.png" for name in pictures}, "page": folder / PAGE_NAME}
@@ -80,26 +87,104 @@ def picture_of(
 
 
 def song_page(
-    view: SongView, report: SeparationReport, pictures: Mapping[str, bytes], *, song: str, links: Mapping[str, str]
+    view: SongView,
+    report: SeparationReport,
+    *,
+    song: str,
+    links: Mapping[str, str],
+    axis: FrequencyAxis = "log",
+    players: Players | None = None,
 ) -> str:
     """Return the page as HTML.
 
+    It loads nothing from elsewhere but the files that it links to, and only where it has no audio of its own.
+
     Args:
+        song: the song's name, used as the page's title.
         links: track to the relative URL of its audio file, if it has one.
+        axis: frequency axis of the spectrograms.
+        players: audio of the tracks; encoded here by default.
+
+    Raises:
+        InputError: a file of the song cannot be read.
+        MdxError: matplotlib is not installed.
     """
-    template = Template(resources.files("my_submission.pictures").joinpath("song_page.html").read_text("utf-8"))
-    seconds = report.source_samples / report.source_rate
-    colours = {name: getattr(look, name.upper()) for name in ("ink", "soft", "line", "paper", "wash")}
-    return template.substitute(
-        colours,
+    players = players or players_of(view)
+    script = _resource("song_page.js").strip()
+    tracks = view.tracks if report.is_separated else view.tracks[:1]
+    return Template(_resource("song_page.html")).substitute(
+        policy=_policy(script),
         title=as_html(song),
-        subtitle=as_html(
-            f"{wording.clock(seconds)} at {report.source_rate / 1000:g} kHz, separated by {report.system}"
+        subtitle=as_html(_subtitle(report)),
+        light=look.css_variables(look.LIGHT),
+        dark=look.css_variables(look.DARK),
+        style=_resource("song_page.css"),
+        summary=_summary(view, report, players),
+        tracks="\n".join(
+            _track_section(track, view.tracks[0], axis, players.addresses.get(track.name), links.get(track.name))
+            for track in tracks
         ),
+        gradient=gradient_css(),
         levels=_level_table(view),
         facts="".join(f"<dt>{as_html(key)}</dt><dd>{as_html(value)}</dd>" for key, value in _facts(view, report)),
-        tracks="\n".join(_track_section(track, pictures[track.name], links.get(track.name)) for track in view.tracks),
+        script=script,
     )
+
+
+def _resource(name: str) -> str:
+    return resources.files("my_submission.pictures").joinpath(name).read_text("utf-8")
+
+
+def _policy(script: str) -> str:
+    """Return a content security policy that allows what the page has: its style, its script and its own files."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        "default-src 'none'; img-src data:; media-src data: 'self' file:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _subtitle(report: SeparationReport) -> str:
+    seconds = report.source_samples / report.source_rate
+    return (
+        f"{clock_label(round(seconds))} min, separated by the system {report.system} in {wording.clock(report.seconds)}"
+    )
+
+
+def _summary(view: SongView, report: SeparationReport, players: Players) -> str:
+    """Return the sentences at the top: warnings first, then how the stems fit the song, then the players."""
+    warnings = list(report.warnings())
+    if not report.is_separated:
+        warnings.append("The stems are equal shares of the song. Separate it again with more time.")
+    lines = [f'<p class="warning"><strong>Warning:</strong> {as_html(_sentence(text))}</p>' for text in warnings]
+    if report.is_separated:
+        fit = wording.together(view.residual_db, stems_add_up=report.stems_add_up, common_gain_db=report.common_gain_db)
+        lines += [f"<p>{as_html(text)}</p>" for text in (fit, _unseparated_part(report), _clipped(view)) if text]
+    turns = " A player goes on where the one before stopped." if players.addresses else ""
+    lines.append(f'<p class="soft players">{as_html(players.remark + turns)}</p>')
+    return f'<div class="summary">{"".join(lines)}</div>'
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def _unseparated_part(report: SeparationReport) -> str:
+    """Return a sentence on the stems that are separated in a part of the song only, or nothing."""
+    parts = [f"{name} in {share:.0%}" for name, share in report.separated_shares.items() if share < 1]
+    if not parts:
+        return ""
+    return (
+        f"There was too little time: {listed(parts)} of the song is separated; the rest is an equal share of the song."
+    )
+
+
+def _clipped(view: SongView) -> str:
+    names = [track.name for track in view.tracks if track.clipped_samples and track.name != MIXTURE]
+    if not names:
+        return ""
+    be = "is" if len(names) == 1 else "are"
+    return f"{_sentence(f'{listed(names)} {be} clipped in places')} Files of 32-bit float do not clip."
 
 
 def level_rows(view: SongView) -> list[dict[str, str]]:
@@ -118,10 +203,22 @@ def level_rows(view: SongView) -> list[dict[str, str]]:
 
 
 def _level_table(view: SongView) -> str:
-    rows = level_rows(view)
-    head = "".join(f"<th>{as_html(name)}</th>" for name in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{as_html(text)}</td>" for text in row.values()) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    head = "".join(f'<th scope="col">{name}<small>{unit}</small></th>' for name, unit in _UNITS.items())
+    body = "".join(_level_row(track) for track in view.tracks)
+    return f'<table><thead><tr><th scope="col">track</th>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _level_row(track: TrackView) -> str:
+    overview, cutoff = track.overview, track.cutoff_hz
+    cells = [
+        wording.decibels(overview.peak).removesuffix(" dBFS"),
+        wording.decibels(overview.rms).removesuffix(" dBFS"),
+        wording.loudness(overview.loudness_lufs).removesuffix(" LUFS"),
+        str(track.clipped_samples),
+        "—" if cutoff is None else f"{cutoff / 1000:.1f}",
+    ]
+    row = "".join(f"<td>{as_html(text)}</td>" for text in cells)
+    return f'<tr><th scope="row">{as_html(track.name)}</th>{row}</tr>'
 
 
 def _facts(view: SongView, report: SeparationReport) -> list[tuple[str, str]]:
@@ -131,26 +228,40 @@ def _facts(view: SongView, report: SeparationReport) -> list[tuple[str, str]]:
     )
     facts = [
         ("mixture − Σ stems", residual),
-        ("time", f"{wording.clock(report.seconds)}, {report.realtime_factor:.1f} × real time; budget: {budget}"),
+        ("sample rate", f"{report.source_rate / 1000:g} kHz, {report.source_samples} samples"),
+        ("time", f"{wording.clock(report.seconds)}, {report.realtime_factor:.1f} × real time; time limit: {budget}"),
         ("work", "as published" if report.is_as_published else "; ".join(report.left_out) or report.plan),
         ("ran on", ", ".join(dict.fromkeys(part.runs_on for part in report.parts))),
     ]
     if any(share < 1 for share in report.separated_shares.values()):
         shares = ", ".join(f"{stem} {share:.0%}" for stem, share in report.separated_shares.items())
-        facts.insert(2, ("estimated", f"{shares} of the song; the rest is an equal share of the mixture"))
+        facts.insert(2, ("separated", f"{shares} of the song; the rest is an equal share of the mixture"))
     warnings = report.warnings()
     notes = [note for note in report.notes if note not in warnings]
     return [*(("warning", text) for text in warnings), *facts, *(("note", note) for note in notes)]
 
 
-def _track_section(track: TrackView, picture: bytes, link: str | None) -> str:
-    overview = track.overview
-    levels = f"peak {wording.decibels(overview.peak)} · {wording.loudness(overview.loudness_lufs)}"
-    player = "" if link is None else f'<audio controls preload="none" src="{as_html(link)}"></audio>'
-    image = base64.b64encode(picture).decode()
-    what = f"waveform and spectrogram of {'the mixture' if track.name == MIXTURE else track.name}"
+def _track_section(track: TrackView, whole: TrackView, axis: FrequencyAxis, audio: str | None, link: str | None) -> str:
+    name = wording.track_name(track.name)
+    if track.name == MIXTURE:
+        said = "The song before separation"
+    else:
+        said = wording.beside_song(track.overview, whole.overview)
+        said = said[:1].upper() + said[1:]
+    file = "" if link is None else f' · <a href="{as_html(link)}" download>{as_html(unquote(link))}</a>'
+    colour = f"var(--stem-{track.name})" if track.name in look.LIGHT.stems or track is whole else "var(--stem-without)"
     return (
-        f'<section style="--track: {look.colour_of(track.name)}"><header><h2>{as_html(track.name)}</h2>'
-        f'<span class="levels">{as_html(levels)}</span>{player}</header>'
-        f'<img alt="{as_html(what)}" src="data:image/png;base64,{image}"></section>'
+        f'<section class="track" style="--track: {colour}" aria-labelledby="track-{as_html(track.name)}">'
+        f'<header><h2 id="track-{as_html(track.name)}">{as_html(name)}</h2><p>{as_html(said)}{file}</p>'
+        f"{_player(name, audio, link)}</header>{track_plot(track, axis=axis)}</section>"
     )
+
+
+def _player(name: str, audio: str | None, link: str | None) -> str:
+    """Return a player of the embedded audio, with the file as a second source for a browser that cannot play it."""
+    sources = [f'<source src="{audio}" type="{MEDIA_TYPE}; codecs=opus">'] if audio else []
+    sources += [f'<source src="{as_html(link)}">'] if link else []
+    if not sources:
+        return ""
+    preload = "metadata" if audio else "none"
+    return f'<audio controls preload="{preload}" aria-label="{as_html(name)}">{"".join(sources)}</audio>'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,6 +23,7 @@ from my_submission.pictures.wording import clock, clock_label, clock_ticks, deci
 from my_submission.predictor import Predictor
 from my_submission.stems import MUSIC_SOURCES
 from tests.audio_fixtures import noise, sines, write_audio
+from tests.html_pages import ParsedPage
 from tests.rigs import two_branches
 
 RATE = 44_100
@@ -116,17 +116,6 @@ def test_times_on_an_axis() -> None:
     assert [clock_label(one) for one in (0, 0.5, 65, 3_723)] == ["0:00", "0:00.5", "1:05", "1:02:03"]
 
 
-class _References(HTMLParser):
-    """Everything a page would load or links to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "action"}]
-
-
 @pytest.mark.slow
 def test_separate_writes_pictures_and_a_page_that_opens_anywhere(
     tiny_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -140,15 +129,10 @@ def test_separate_writes_pictures_and_a_page_that_opens_anywhere(
     assert {path.name for path in folder.iterdir()} == expected | set(stems)
     for path in folder.glob("*.png"):
         assert Image.open(io.BytesIO(path.read_bytes())).size == (1320, 385)
-    page = (folder / "report.html").read_text("utf-8")
-    references = _References()
-    references.feed(page)
-    pictures = [one for one in references.found if one.startswith("data:image/png;base64,")]
-    assert len(pictures) == 5
-    assert [one for one in references.found if one not in pictures] == [quote(stem) for stem in stems]
-    assert "url(" not in page
-    assert "a &lt;song&gt; &amp; more" in page
-    assert re.search(r"mixture − Σ stems</dt><dd>−?\d+\.\d dB of the mixture", page)
+    parsed = ParsedPage((folder / "report.html").read_text("utf-8"))
+    assert set(parsed.outside) == {quote(stem) for stem in stems}
+    assert len(parsed.embedded("audio/webm")) == 1 + len(MUSIC_SOURCES)
+    assert parsed.title == "a <song> & more"
 
 
 def test_pictures_without_matplotlib_are_refused_before_the_work(

@@ -156,10 +156,9 @@ def _zipped(song: SessionSong, form: str) -> Path:
     view, report = _view(song), song.report
     if report is None:
         raise KeyError(song.token)
-    pictures = {track.name: _drawn(song, track.name, "log").read_bytes() for track in view.tracks}
     files = sorted((song.folder / form).iterdir())
     links = {file.stem: file.name for file in files if file.name != RECORD_FILE}
-    page = song_page(view, report, pictures, song=song.name, links=links)
+    page = song_page(view, report, song=song.name, links=links)
     with song.lock:
         if not path.exists():
             # audio hardly compresses
