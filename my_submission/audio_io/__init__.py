@@ -4,12 +4,13 @@ from my_submission.audio_io.decoding.decode import probe, read_blocks
 from my_submission.audio_io.decoding.decoder import DEFAULT_READ_OPTIONS, AudioInfo, ReadOptions
 from my_submission.audio_io.mixture import Mixture, load_mixture, mixture_from_array
 from my_submission.audio_io.own_files import InputFiles, OutputPlaces, refuse_own_folder
+from my_submission.audio_io.playback import flac_16, read_span
 from my_submission.audio_io.sample_store import DiskStore, MemoryStore, SampleStore, new_store
 from my_submission.audio_io.song_names import distinct_names, folder_name, song_name
 from my_submission.audio_io.songs import SongInput, find_songs
 from my_submission.audio_io.statistics import MixtureStatistics
 from my_submission.audio_io.writing.audio_format import WAV_16, WAV_FLOAT, AudioFormat
-from my_submission.audio_io.writing.copies import check_song, convert_stems, decode_to_wav, interleave
+from my_submission.audio_io.writing.copies import check_song, convert_stems, decode_to_wav
 from my_submission.audio_io.writing.stem_writer import StemFolderWriter
 from my_submission.audio_io.writing.tags import SongTags, read_tags
 from my_submission.audio_io.writing.written_stem import StemLevels
@@ -37,13 +38,14 @@ __all__ = [
     "decode_to_wav",
     "distinct_names",
     "find_songs",
+    "flac_16",
     "folder_name",
-    "interleave",
     "load_mixture",
     "mixture_from_array",
     "new_store",
     "probe",
     "read_blocks",
+    "read_span",
     "read_tags",
     "refuse_own_folder",
     "song_name",

@@ -83,7 +83,7 @@ class LimitOptions:
             parser=positive_integer,
             metavar="N",
             rich_help_panel=LIMITS,
-            help="Files of all visitors, current songs included.",
+            help="Uploaded files of all visitors, their songs included.",
         ),
     ] = DEFAULTS.max_uploads
     max_uploads_size: Annotated[
@@ -119,9 +119,19 @@ class LimitOptions:
             parser=positive_number,
             metavar="SECONDS",
             rich_help_panel=LIMITS,
-            help="How long a session survives a lost connection.",
+            help="How long a page survives a lost connection.",
         ),
     ] = DEFAULTS.grace_seconds
+    keep: Annotated[
+        float,
+        typer.Option(
+            "--keep",
+            parser=positive_number,
+            metavar="SECONDS",
+            rich_help_panel=LIMITS,
+            help="How long a song and its stems are kept after their last use.",
+        ),
+    ] = DEFAULTS.keep_seconds
 
 
 @dataclass(frozen=True)
@@ -148,9 +158,7 @@ class ContentOptions:
     ] = field(default_factory=lambda: list(DEFAULTS.scores_dirs))
     scratch: Annotated[
         Path | None,
-        typer.Option(
-            "--scratch", metavar="DIR", rich_help_panel=CONTENT, help="Folder for visitors' files during their session."
-        ),
+        typer.Option("--scratch", metavar="DIR", rich_help_panel=CONTENT, help="Folder for visitors' songs and stems."),
     ] = None
 
 
@@ -171,6 +179,7 @@ def serve_page(address: AddressOptions, limits: LimitOptions, content: ContentOp
         scores_dirs=tuple(content.scores),
         scratch_dir=content.scratch,
         grace_seconds=limits.grace,
+        keep_seconds=limits.keep,
     )
     if not _is_this_machine(settings.host):
         print(

@@ -1,4 +1,4 @@
-"""Envelope of a waveform: its minimum and maximum in every column of a picture."""
+"""Envelope of a waveform: its minimum and maximum in every column of a picture, or in bins of a fixed length."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ class Envelope:
 
     low: npt.NDArray[np.float32]
     high: npt.NDArray[np.float32]
+
+    def as_pairs(self, full_scale: int) -> npt.NDArray[np.int16]:
+        """Return the pairs (minimum, maximum) as little-endian int16 (columns, 2); ``full_scale`` stands for 1.0.
+
+        Values beyond the range of int16 are clipped; NaN becomes 0.
+        """
+        pairs = np.rint(np.stack([self.low, self.high], axis=1) * np.float32(full_scale))
+        whole: npt.NDArray[np.int16] = np.nan_to_num(np.clip(pairs, -(2**15), 2**15 - 1)).astype("<i2")
+        return whole
 
 
 class EnvelopeAccumulator:
@@ -51,3 +60,32 @@ class EnvelopeAccumulator:
         """Return the envelope of all blocks; columns without samples are zero."""
         is_filled = np.isfinite(self._low)
         return Envelope(np.where(is_filled, self._low, 0), np.where(is_filled, self._high, 0))
+
+
+class BinnedEnvelope:
+    """Envelope in bins of a fixed length, of a signal whose end is not known yet.
+
+    Args:
+        bin_samples: samples in a bin.
+    """
+
+    def __init__(self, bin_samples: int) -> None:
+        if bin_samples < 1:
+            raise ValueError(f"bin_samples={bin_samples} must be at least 1")
+        self._bin_samples = bin_samples
+        self._low = self._high = np.zeros(0, np.float32)
+
+    def push(self, block: Waveform) -> Envelope:
+        """Take the next block (channels, n) and return the bins that it completes."""
+        low = np.concatenate([self._low, block.min(axis=0)])
+        high = np.concatenate([self._high, block.max(axis=0)])
+        whole = len(low) - len(low) % self._bin_samples
+        self._low, self._high = low[whole:].copy(), high[whole:].copy()
+        shape = (-1, self._bin_samples)
+        return Envelope(low[:whole].reshape(shape).min(axis=1), high[:whole].reshape(shape).max(axis=1))
+
+    def finish(self) -> Envelope:
+        """Return the last, shorter bin, if there is one."""
+        low, high = self._low, self._high
+        self._low = self._high = np.zeros(0, np.float32)
+        return Envelope(low.min(keepdims=True), high.max(keepdims=True)) if len(low) else Envelope(low, high)

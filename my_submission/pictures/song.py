@@ -55,6 +55,32 @@ class SongView:
         raise KeyError(name)
 
 
+def view_track(
+    name: str,
+    path: str | Path,
+    sample_rate: int,
+    samples: int,
+    *,
+    clipped_samples: int = 0,
+    cutoff_hz: float | None = None,
+) -> TrackView:
+    """Read and measure one track.
+
+    Args:
+        name: "mixture", or the source.
+        path: its file, at any sample rate.
+        sample_rate: of the song, in Hz.
+        samples: length of the song, at that rate.
+        clipped_samples: values beyond ±1 before conversion to the file's format, where that is known.
+        cutoff_hz: frequency above which its network outputs nothing, or None.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    overview = overview_of(_blocks_at(path, sample_rate, samples), sample_rate, samples)
+    return TrackView(name, Path(path), overview, max(clipped_samples, overview.beyond_full_scale), cutoff_hz)
+
+
 def view_song(report: SeparationReport, *, mixture: str | Path | None = None) -> SongView:
     """Read the mixture and every stem of a separation from file to file.
 
@@ -69,19 +95,12 @@ def view_song(report: SeparationReport, *, mixture: str | Path | None = None) ->
     if source is None:
         raise ValueError("the separation of a waveform in memory has no files")
     rate, samples = report.source_rate, report.source_samples
-    whole = overview_of(read_blocks(source), rate, samples)
-    tracks = [TrackView(MIXTURE, Path(source), whole, whole.beyond_full_scale)]
+    tracks = [view_track(MIXTURE, source, rate, samples)]
     for name, path in report.outputs.items():
         clipped = int(report.levels[name]["clipped_samples"])
-        overview = overview_of(_blocks_at(path, rate, samples), rate, samples)
-        tracks.append(
-            TrackView(name, Path(path), overview, max(clipped, overview.beyond_full_scale), report.cutoffs_hz.get(name))
-        )
-    residual = None
-    if report.stems_add_up and not report.common_gain_db:
-        stems = [_blocks_at(path, rate, samples) for path in report.outputs.values()]
-        residual = residual_db(read_blocks(source), stems)
-    return SongView(tuple(tracks), residual)
+        cutoff_hz = report.cutoffs_hz.get(name)
+        tracks.append(view_track(name, path, rate, samples, clipped_samples=clipped, cutoff_hz=cutoff_hz))
+    return SongView(tuple(tracks), residual_of(report, mixture=source))
 
 
 def blocks_of(track: TrackView) -> Iterator[Waveform]:
@@ -90,10 +109,18 @@ def blocks_of(track: TrackView) -> Iterator[Waveform]:
     Raises:
         InputError: the file cannot be read.
     """
-    return _blocks_at(str(track.path), track.overview.sample_rate, track.overview.samples)
+    return _blocks_at(track.path, track.overview.sample_rate, track.overview.samples)
 
 
-def _blocks_at(path: str, sample_rate: int, samples: int) -> Iterator[Waveform]:
+def residual_of(report: SeparationReport, *, mixture: str | Path) -> float | None:
+    """Return the residual of a separation as in :class:`SongView`, by reading all its files."""
+    if not report.stems_add_up or report.common_gain_db:
+        return None
+    rate, samples = report.source_rate, report.source_samples
+    return residual_db(read_blocks(mixture), [_blocks_at(path, rate, samples) for path in report.outputs.values()])
+
+
+def _blocks_at(path: str | Path, sample_rate: int, samples: int) -> Iterator[Waveform]:
     """Yield a stem at the song's sample rate, which its codec may not be able to hold, in blocks as of the song."""
     found = probe(path).sample_rate
     if found == sample_rate:
@@ -101,7 +128,7 @@ def _blocks_at(path: str, sample_rate: int, samples: int) -> Iterator[Waveform]:
     return in_blocks(_resampled(path, found, sample_rate, samples), BLOCK_SAMPLES)
 
 
-def _resampled(path: str, from_rate: int, to_rate: int, samples: int) -> Iterator[Waveform]:
+def _resampled(path: str | Path, from_rate: int, to_rate: int, samples: int) -> Iterator[Waveform]:
     resampler = StreamResampler(from_rate, to_rate, channels=2, samples=samples)
     for block in read_blocks(path):
         yield resampler.push(block)

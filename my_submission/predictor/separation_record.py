@@ -130,7 +130,7 @@ def separation_record(
 
 
 def record_of_copy(
-    record: Mapping[str, Any], files: Mapping[str, SetFile], audio_format: AudioFormat
+    record: Mapping[str, Any], files: Mapping[str, SetFile], audio_format: AudioFormat, *, common_gain_db: float = 0.0
 ) -> dict[str, Any]:
     """Return the record of stems that were copied into another format, as if separated into that format.
 
@@ -138,6 +138,7 @@ def record_of_copy(
         record: record of the stems that were copied.
         files: stem to the copy.
         audio_format: format of the copies.
+        common_gain_db: smallest gain in dB that was applied to all copies against clipping.
     """
     made_with = record["made_with"]
     recipe = StemRecipe(
@@ -153,7 +154,7 @@ def record_of_copy(
         content=record["input"],
         files=files,
         made_with=made_with,
-        report=record["report"],
+        report={**record["report"], "common_gain_db": common_gain_db},
     )
 
 

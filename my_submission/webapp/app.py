@@ -1,4 +1,4 @@
-"""State shared by all browser sessions: settings, weights, the job queue, uploads and the sessions themselves."""
+"""State shared by all visitors: settings, weights, the job queue, uploads and songs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from pathlib import Path
 
 from my_submission.audio_io import SongInput, find_songs
 from my_submission.errors import MdxError
-from my_submission.systems import SYSTEMS, SystemRecipe
+from my_submission.systems import DEFAULT_SYSTEM, SYSTEMS, SystemRecipe
 from my_submission.webapp.serving.uploads import UploadStore
 from my_submission.webapp.settings import PageSettings
-from my_submission.webapp.songs.browser_sessions import BrowserSessions
-from my_submission.webapp.work.job_queue import JobQueue, LoadPredictor
+from my_submission.webapp.songs.song import Song
+from my_submission.webapp.songs.song_library import SongLibrary
+from my_submission.webapp.work.job_queue import JobQueue
+from my_submission.webapp.work.loaded_systems import LoadedSystems, LoadPredictor
+from my_submission.webapp.work.separation_job import SeparationJob, SeparationRequest
 from my_submission.weights import ModelsFolder
 from terminal.program import program_name
 
@@ -24,19 +27,42 @@ class App:
     """The application behind one server.
 
     Args:
+        settings: of the server.
         load: loads the predictor of a system by name, for some stems.
+        default_system: name of the system that makes previews, and stays loaded.
 
     Raises:
         MdxError: the models folder has no manifest, samples are missing, or no temporary folder can be created.
     """
 
-    def __init__(self, settings: PageSettings, load: LoadPredictor) -> None:
+    def __init__(self, settings: PageSettings, load: LoadPredictor, *, default_system: str = DEFAULT_SYSTEM) -> None:
         self.settings = settings
         self.models = ModelsFolder(settings.models_dir)
         self.samples = find_samples(settings.sample_inputs)
-        self.sessions = BrowserSessions(settings.scratch_dir, grace_seconds=settings.grace_seconds)
-        self.uploads = UploadStore(self.sessions.uploads_folder, settings.upload_limits)
-        self.queue = JobQueue(load, max_seconds=settings.max_song_seconds, max_waiting=settings.max_waiting)
+        self.songs = SongLibrary(
+            settings.scratch_dir, keep_seconds=settings.keep_seconds, max_seconds=settings.max_song_seconds
+        )
+        self.uploads = UploadStore(self.songs.uploads_folder, settings.upload_limits)
+        systems = LoadedSystems(load, default=default_system)
+        self.queue = JobQueue(systems, max_seconds=settings.max_song_seconds, max_waiting=settings.max_waiting)
+
+    def prepare(self) -> None:
+        """Load the default system, so that the first song starts sooner."""
+        if not self.models.missing(SYSTEMS[DEFAULT_SYSTEM].artefacts):
+            self.queue.prepare(DEFAULT_SYSTEM, SYSTEMS[DEFAULT_SYSTEM].stems)
+
+    def separate(self, song: Song, request: SeparationRequest) -> SeparationJob:
+        """Put a song into the queue; its earlier result stays until the new one is complete.
+
+        Raises:
+            MdxError: the queue is full, or the song is being separated already.
+        """
+        if song.job is not None and not song.job.is_over:
+            raise MdxError("this song is being separated already", hint="stop it first")
+        job = SeparationJob(song.files, request)
+        self.queue.submit(job)
+        song.job = job
+        return job
 
     def systems(self) -> list[tuple[SystemRecipe, bool]]:
         """Return every system and whether its weights are present, present ones first."""
@@ -44,18 +70,18 @@ class App:
         return sorted(rows, key=lambda row: not row[1])
 
     def close(self) -> None:
-        """Stop the queue and delete the files of all sessions."""
+        """Stop the queue and delete all songs."""
         self.queue.close()
-        self.sessions.close()
+        self.songs.close()
 
 
 _apps: list[App] = []
 """The application of this process, because Streamlit runs its script without arguments for every session and click."""
 
 
-def open_app(settings: PageSettings, load: LoadPredictor) -> App:
+def open_app(settings: PageSettings, load: LoadPredictor, *, default_system: str = DEFAULT_SYSTEM) -> App:
     """Create the application that :func:`current_app` returns from now on."""
-    _apps[:] = [App(settings, load)]
+    _apps[:] = [App(settings, load, default_system=default_system)]
     return _apps[0]
 
 

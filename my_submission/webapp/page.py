@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
+from my_submission.webapp.studio.asset_files import ICON
 from my_submission.webapp.views import scores_page, separation_page
-
-ICON = Path(__file__).parent / "studio" / "assets" / "icon.svg"
 
 STYLE = """<style>
 .stMainBlockContainer { max-width: 78rem; padding-top: 4.2rem; }
@@ -22,7 +19,7 @@ STYLE = """<style>
 st.set_page_config(page_title="Music demixing", page_icon=str(ICON), layout="wide")
 st.html(STYLE)
 pages = [
-    st.Page(separation_page.show, title="Separate", url_path="separate", default=True),
+    separation_page.page(),
     st.Page(scores_page.show, title="Scores", url_path="scores"),
 ]
 st.navigation(pages, position="top").run()

@@ -12,8 +12,9 @@ from my_submission.errors import MdxError
 from my_submission.pictures import look, require_matplotlib
 from my_submission.webapp.app import open_app
 from my_submission.webapp.serving.hosts import HostRule
+from my_submission.webapp.serving.visits import VISIT_SECONDS
 from my_submission.webapp.settings import PageSettings
-from my_submission.webapp.work.job_queue import LoadPredictor
+from my_submission.webapp.work.loaded_systems import LoadPredictor
 from terminal.extras import command_for
 
 SCRIPT = Path(__file__).with_name("page.py")
@@ -44,6 +45,7 @@ def serve(settings: PageSettings, load: LoadPredictor) -> None:
             hint=f"run {command_for('streamlit')} -U",
         ) from error
     current_app = open_app(settings, load)
+    current_app.prepare()
     threading.Thread(target=_warm_up, daemon=True).start()
     try:
         app = PageApp(
@@ -53,6 +55,7 @@ def serve(settings: PageSettings, load: LoadPredictor) -> None:
             rule=HostRule.listening(settings.host, allowed=settings.allowed_hosts),
             base_path=settings.base_path,
             grace_seconds=settings.grace_seconds,
+            visit_seconds=max(VISIT_SECONDS, settings.keep_seconds),
             on_end=current_app.close,
         )
         try:
@@ -92,11 +95,20 @@ def configuration(settings: PageSettings) -> dict[str, Any]:
         "client.toolbarMode": "viewer",
         "client.showErrorDetails": "none",
         "client.showErrorLinks": False,
-        "theme.base": "light",
-        "theme.primaryColor": look.SERIES[1],
-        "theme.textColor": look.INK,
-        "theme.backgroundColor": look.PAPER,
-        "theme.secondaryBackgroundColor": look.WASH,
-        "theme.borderColor": look.LINE,
         "theme.baseRadius": "10px",
+        **_theme("light", look.LIGHT),
+        **_theme("dark", look.DARK),
     }
+
+
+def _theme(name: look.Theme, palette: look.Palette) -> dict[str, str]:
+    """Return Streamlit's options for a colour scheme; without a base theme the browser's scheme decides."""
+    colours = {
+        "primaryColor": palette.accent,
+        "textColor": palette.ink,
+        "backgroundColor": palette.paper,
+        "secondaryBackgroundColor": palette.wash,
+        "borderColor": palette.line,
+        "linkColor": palette.link,
+    }
+    return {f"theme.{name}.{option}": colour for option, colour in colours.items()}

@@ -36,8 +36,9 @@ class PageSettings:
         max_waiting: songs that may wait in the queue.
         sample_inputs: files and folders of songs offered as samples.
         scores_dirs: folders of scores files for the scores page.
-        scratch_dir: parent of the sessions' folders; by default the system's temporary folder.
-        grace_seconds: time to reconnect after a lost connection, before the session's files are deleted.
+        scratch_dir: parent of the songs' folders; by default the system's temporary folder.
+        grace_seconds: time to reconnect after a lost connection, before uploads that are not songs yet are deleted.
+        keep_seconds: time from the last use of a song to its deletion.
     """
 
     host: str = "127.0.0.1"
@@ -54,10 +55,11 @@ class PageSettings:
     scores_dirs: tuple[Path, ...] = field(default=(Path("evaluation"),))
     scratch_dir: Path | None = None
     grace_seconds: float = 30.0
+    keep_seconds: float = 3600.0
 
     def __post_init__(self) -> None:
         counts = (self.max_upload_mib, self.max_uploads, self.max_uploads_mib, self.max_waiting)
-        if min(counts) < 1 or self.max_song_seconds <= 0 or self.grace_seconds < 0:
+        if min(counts) < 1 or self.max_song_seconds <= 0 or self.grace_seconds < 0 or self.keep_seconds <= 0:
             raise ValueError(f"limits of the page must be above zero: {self}")
         if self.max_uploads_mib < self.max_upload_mib:
             raise MdxError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from my_submission.audio_io import (
     check_song,
     convert_stems,
     decode_to_wav,
-    interleave,
+    flac_16,
+    read_span,
 )
 from my_submission.errors import InputError
 from tests.audio_fixtures import noise, write_audio, write_media
@@ -24,10 +26,11 @@ from tests.audio_fixtures import noise, write_audio, write_media
 def test_decoded_samples_stay_what_they_are(tmp_path: Path) -> None:
     wave = noise(1, 20_000, level=0.9)  # some beyond full scale
     source = write_audio(tmp_path / "in.wav", wave, 32_000, subtype="FLOAT")
-    heard: list[float] = []
-    decode_to_wav(source, tmp_path / "out.wav", on_progress=heard.append)
+    heard: list[np.ndarray] = []
+    decode_to_wav(source, tmp_path / "out.wav", on_block=heard.append)
     found, rate = soundfile.read(tmp_path / "out.wav", dtype="float32")
-    assert (rate, heard[-1]) == (32_000, 20_000 / 32_000)
+    assert rate == 32_000
+    np.testing.assert_array_equal(np.concatenate(heard, axis=1).T, found)
     np.testing.assert_array_equal(found, np.repeat(wave.T, 2, axis=1))
 
 
@@ -65,15 +68,45 @@ def test_converted_stems_are_those_a_separation_would_have_written(tmp_path: Pat
         with StemFolderWriter(tmp_path / folder, tuple(waves), audio_format=audio_format, **options) as writer:
             writer.write(waves)
     stems = {name: tmp_path / "float" / f"{name}.wav" for name in waves}
-    paths = convert_stems(stems, tmp_path / "out", wanted)
+    paths = convert_stems(stems, tmp_path / "out", wanted).paths
     for name, path in paths.items():
         assert path.read_bytes() == (tmp_path / "direct" / f"{name}.{file_format}").read_bytes()
 
 
-def test_interleaved_stems_lie_side_by_side(tmp_path: Path) -> None:
-    waves = {name: noise(2, 5_000, seed=seed) for seed, name in enumerate(("bass", "drums", "other"))}
-    stems = {name: write_audio(tmp_path / f"{name}.wav", wave, subtype="PCM_16") for name, wave in waves.items()}
-    interleave(stems, tmp_path / "mixer.wav")
-    found, _ = soundfile.read(tmp_path / "mixer.wav", dtype="int16")
-    expected = np.concatenate([soundfile.read(path, dtype="int16")[0] for path in stems.values()], axis=1)
-    np.testing.assert_array_equal(found, expected)
+def test_copies_that_would_clip_get_one_gain(tmp_path: Path) -> None:
+    """The gain is that of the loudest stem, so that the copies still add up."""
+    waves = {"bass": noise(2, 30_000, seed=1, level=0.6), "drums": noise(2, 30_000, seed=2)}
+    stems = {name: write_audio(tmp_path / f"{name}.wav", wave, subtype="FLOAT") for name, wave in waves.items()}
+    told: list[float] = []
+
+    def describe(files: object, gain_db: float) -> dict[str, str]:
+        told.append(gain_db)
+        return {}
+
+    copies = convert_stems(
+        stems, tmp_path / "out", AudioFormat("wav", bit_depth="24", clip="rescale"), describe=describe
+    )
+    peak = float(np.abs(waves["bass"]).max())
+    assert copies.gain_db == pytest.approx(-20 * np.log10(peak), abs=1e-4)
+    assert told == [copies.gain_db]
+    for name, path in copies.paths.items():
+        found, _ = soundfile.read(path, dtype="float32")
+        np.testing.assert_allclose(found.T, waves[name] / peak, atol=1e-6)
+
+
+def test_any_span_of_a_wav_is_read(tmp_path: Path) -> None:
+    wave = noise(2, 5_000, level=0.9)
+    path = write_audio(tmp_path / "in.wav", wave, subtype="FLOAT")
+    np.testing.assert_array_equal(read_span(path, 1_234, 4_000), wave[:, 1_234:4_000])
+    with pytest.raises(InputError, match="1000 of 2000 samples are at 4000"):
+        read_span(path, 4_000, 6_000)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_span(tmp_path / "missing.wav", 0, 1)
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
+def test_a_piece_is_encoded_in_memory(rate: int) -> None:
+    wave = noise(2, 5_000, level=0.6)
+    found, stated = soundfile.read(io.BytesIO(flac_16(wave, rate, gain=0.5)), dtype="float32")
+    assert stated == rate
+    assert np.abs(found.T - np.clip(0.5 * wave, -1, 1)).max() <= 2**-15

@@ -150,7 +150,7 @@ def test_equal_stems_are_equal_files_however_they_come(tmp_path: Path, name: str
     waves = {"bass": music(SAMPLES, seed=1), "drums": music(SAMPLES, seed=2)}
     first, second = (write(tmp_path / folder, waves, AudioFormat(name)) for folder in ("a", "b"))
     floats = write(tmp_path / "float", waves, WAV_FLOAT)
-    copied = convert_stems(floats, tmp_path / "copied", AudioFormat(name))
+    copied = convert_stems(floats, tmp_path / "copied", AudioFormat(name)).paths
     for stem, path in first.items():
         assert path.read_bytes() == second[stem].read_bytes() == copied[stem].read_bytes()
     assert first["bass"].read_bytes() != first["drums"].read_bytes()

@@ -164,7 +164,7 @@ def test_a_separation_carries_tags_over(tmp_path: Path) -> None:
 
 def test_copies_of_stems_keep_their_tags(tmp_path: Path) -> None:
     stem = write(tmp_path / "float", WAV_FLOAT, TAGS.for_stem("vocals"))
-    copies = convert_stems({"vocals": stem}, tmp_path / "ogg", AudioFormat("ogg"))
+    copies = convert_stems({"vocals": stem}, tmp_path / "ogg", AudioFormat("ogg")).paths
     assert read_tags(copies["vocals"])[0] == TAGS.for_stem("vocals")
 
 

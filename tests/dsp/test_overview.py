@@ -9,6 +9,7 @@ import numpy as np
 import pyloudnorm
 import pytest
 
+from my_submission.dsp.envelope import BinnedEnvelope, Envelope
 from my_submission.dsp.log_spectrogram import FLOOR_DB
 from my_submission.dsp.loudness import LoudnessMeter
 from my_submission.dsp.overview import overview_of, residual_db
@@ -52,6 +53,25 @@ def test_envelope_holds_the_extremes_of_every_column(samples: int) -> None:
     column = np.arange(samples) * columns // samples
     assert envelope.low.tolist() == [wave[:, column == c].min() for c in range(columns)]
     assert envelope.high.tolist() == [wave[:, column == c].max() for c in range(columns)]
+
+
+@pytest.mark.parametrize("samples", [1, 255, 256, 257, 10_000])
+@pytest.mark.parametrize("size", [1, 100, 256, 3_000])
+def test_binned_envelope_holds_the_extremes_of_every_bin(samples: int, size: int) -> None:
+    """Whatever the lengths of the blocks; the last bin is shorter."""
+    wave = noise(2, samples, seed=samples)
+    envelope = BinnedEnvelope(256)
+    parts = [*(envelope.push(block) for block in blocks_of(wave, size)), envelope.finish(), envelope.finish()]
+    bins = [wave[:, start : start + 256] for start in range(0, samples, 256)]
+    assert np.concatenate([part.low for part in parts]).tolist() == [each.min() for each in bins]
+    assert np.concatenate([part.high for part in parts]).tolist() == [each.max() for each in bins]
+
+
+def test_pairs_of_an_envelope_are_clipped_int16() -> None:
+    low, high = np.array([-0.5, -3.0, np.nan], np.float32), np.array([0.25, 2.0, np.inf], np.float32)
+    pairs = Envelope(low, high).as_pairs(16_384)
+    assert pairs.dtype == np.dtype("<i2")
+    assert pairs.tolist() == [[-8_192, 4_096], [-32_768, 32_767], [0, 32_767]]
 
 
 def test_levels() -> None:

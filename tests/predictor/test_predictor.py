@@ -12,7 +12,7 @@ import soundfile
 from my_submission.audio_io import WAV_FLOAT, AudioFormat
 from my_submission.audio_io.writing.stem_sets import RECORD_SCHEMA
 from my_submission.errors import InputError, OutputError
-from my_submission.events import BlockWritten, Finished, Note, StageAdvanced, StageFinished, StageStarted
+from my_submission.events import BlockWritten, Finished, Note, Planned, StageAdvanced, StageFinished, StageStarted
 from my_submission.files.hashing import sha256_of_document
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import Mixer
@@ -309,3 +309,9 @@ def test_one_predictor_keeps_nothing_between_songs() -> None:
     again = predictor.separate(song(seed=1))
     for source in MUSIC_SOURCES:
         np.testing.assert_array_equal(first[source], again[source])
+
+
+def test_a_separation_tells_its_parts_before_it_begins() -> None:
+    first, *events = Predictor(two_branches()).stream(song(20_000))
+    assert isinstance(first, Planned)
+    assert list(first.parts) == [event.part for event in events if isinstance(event, StageStarted)]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -14,7 +16,8 @@ import soundfile
 from my_submission.audio_io.decoding.decode import BLOCK_SAMPLES, checked_blocks, open_decoder, probe, read_blocks
 from my_submission.audio_io.mixture import N_CHANNELS, too_many_channels
 from my_submission.audio_io.writing.audio_format import SUBTYPE_BYTES, AudioFormat
-from my_submission.audio_io.writing.stem_writer import WAV_LIMIT_BYTES, Describe, StemFolderWriter
+from my_submission.audio_io.writing.stem_sets import SetFile
+from my_submission.audio_io.writing.stem_writer import WAV_LIMIT_BYTES, StemFolderWriter
 from my_submission.audio_io.writing.tags import read_tags
 from my_submission.dsp.interleaving import interleaved
 from my_submission.errors import InputError, OutputError
@@ -29,7 +32,7 @@ def decode_to_wav(
     target: Path,
     *,
     max_seconds: float = math.inf,
-    on_progress: Callable[[float], None] = lambda seconds: None,
+    on_block: Callable[[Waveform], None] = lambda block: None,
 ) -> tuple[str, ...]:
     """Decode any song to a WAV of 32-bit float without changing its samples.
 
@@ -37,7 +40,7 @@ def decode_to_wav(
         source: any readable file of one or two channels; a mono file becomes stereo.
         target: the new file.
         max_seconds: longer songs are refused while decoding, whatever the header states.
-        on_progress: called with the seconds decoded so far, after every block.
+        on_block: called with every block, float32 (2, n), after it is written; not to be changed.
 
     Returns:
         Notes on how the song was read, one clause each.
@@ -56,8 +59,9 @@ def decode_to_wav(
                 done += block.shape[1]
                 if done > max_seconds * info.sample_rate:
                     raise _too_long(source, max_seconds)
-                file.write(interleaved(np.broadcast_to(block, (N_CHANNELS, block.shape[1]))))
-                on_progress(done / info.sample_rate)
+                stereo = np.broadcast_to(block, (N_CHANNELS, block.shape[1]))
+                file.write(interleaved(stereo))
+                on_block(stereo)
         return decoder.notes
 
 
@@ -77,9 +81,30 @@ def check_song(path: str | PathLike[str], *, max_seconds: float) -> float | None
     return seconds
 
 
+DescribeCopies = Callable[[Mapping[str, SetFile], float], Mapping[str, Any]]
+"""Returns the record of copies from their files by stem and the smallest common gain in dB."""
+
+
+@dataclass(frozen=True)
+class StemCopies:
+    """Copies of stems in another format.
+
+    Attributes:
+        paths: stem to its file.
+        gain_db: the smallest gain in dB that the format's clip mode applied to all stems; 0 where nothing was changed.
+    """
+
+    paths: Mapping[str, Path]
+    gain_db: float
+
+
 def convert_stems(
-    stems: Mapping[str, Path], directory: Path, audio_format: AudioFormat, *, describe: Describe | None = None
-) -> dict[str, Path]:
+    stems: Mapping[str, Path],
+    directory: Path,
+    audio_format: AudioFormat,
+    *,
+    describe: DescribeCopies | None = None,
+) -> StemCopies:
     """Copy stereo stems of one rate and length, with their tags, to ``directory/<name>.<format>``, all of them or none.
 
     The files are the same as those of a separation directly to this format.
@@ -88,7 +113,7 @@ def convert_stems(
         stems: name to file.
         directory: of the copies.
         audio_format: of the copies.
-        describe: as for :class:`StemFolderWriter`.
+        describe: returns the content of ``separation.json``; None writes no such file.
 
     Raises:
         InputError: a stem cannot be read.
@@ -97,6 +122,10 @@ def convert_stems(
     info = probe(next(iter(stems.values())))
     if info.samples is None:
         raise ValueError(f"stems are files that tell their length, not {info.container}")
+
+    def described(files: Mapping[str, SetFile]) -> Mapping[str, Any]:
+        return {} if describe is None else describe(files, writer.gain_db)
+
     writer = StemFolderWriter(
         directory,
         tuple(stems),
@@ -104,29 +133,13 @@ def convert_stems(
         samples=info.samples,
         audio_format=audio_format,
         source_rate=info.sample_rate,
-        describe=describe,
+        describe=None if describe is None else described,
         tags={name: read_tags(path)[0] for name, path in stems.items()},
     )
     with writer:
         for blocks in zip(*(read_blocks(path) for path in stems.values()), strict=True):
             writer.write(dict(zip(stems, blocks, strict=True)))
-    return writer.paths
-
-
-def interleave(stems: Mapping[str, Path], target: Path) -> None:
-    """Write stereo stems of one rate and length to one WAV of 2 · n channels, 16 bit.
-
-    One file keeps all stems in sync when played, which several players cannot.
-
-    Raises:
-        InputError: a stem cannot be read.
-        OutputError: the target cannot be written.
-    """
-    info = probe(next(iter(stems.values())))
-    channels = N_CHANNELS * len(stems)
-    with _wav(target, info.sample_rate, channels, "PCM_16", seconds=info.declared_seconds) as file:
-        for blocks in zip(*(read_blocks(path) for path in stems.values()), strict=True):
-            file.write(interleaved(np.concatenate(blocks)))
+    return StemCopies(writer.paths, writer.gain_db)
 
 
 class _WavFile:

@@ -31,6 +31,7 @@ from my_submission.webapp.serving.guard import Guard
 from my_submission.webapp.serving.hosts import HostRule
 from my_submission.webapp.serving.upload_route import UploadRoute
 from my_submission.webapp.serving.uploads import UploadStore
+from my_submission.webapp.serving.visits import VISIT_SECONDS, VisitCookies
 
 _POLICY = (
     "default-src 'none'",
@@ -153,6 +154,7 @@ class PageApp(streamlit.App):
     Args:
         base_path: prefix of all paths, such as ``/mdx``; empty for none.
         grace_seconds: time to reconnect after a lost connection.
+        visit_seconds: life of the visit's cookie after the last page load.
         on_end: called when the server ends, also by a signal.
 
     Raises:
@@ -168,6 +170,7 @@ class PageApp(streamlit.App):
         rule: HostRule,
         base_path: str = "",
         grace_seconds: float,
+        visit_seconds: float = VISIT_SECONDS,
         on_end: Callable[[], None],
     ) -> None:
         if not hasattr(streamlit.App, "_create_runtime"):
@@ -176,7 +179,8 @@ class PageApp(streamlit.App):
         self._uploads = DiskUploads(uploads)
         self._is_guarding = False
         self._grace_seconds, self._on_end = grace_seconds, on_end
-        route = UploadRoute(super().__call__, uploads, prefix=base_path + UPLOAD_PATH, refusal=_refusal)
+        visits = VisitCookies(super().__call__, base_path=base_path, seconds=visit_seconds)
+        route = UploadRoute(visits, uploads, prefix=base_path + UPLOAD_PATH, refusal=_refusal)
         self._guard = Guard(route, rule, headers=protective_headers(), closed=[base_path + path for path in CLOSED])
         self.problem: MdxError | None = None
 

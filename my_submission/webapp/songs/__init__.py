@@ -1,1 +1,1 @@
-"""Songs of the server and the browser sessions that they belong to."""
+"""Songs of the server: their secret addresses, their time to live, and the visits that list them."""

@@ -1,172 +1,218 @@
-"""Routes for audio, pictures and downloads of a song, under its secret token; files are sent from disk."""
+"""Addresses of a song for the studio, under its secret token; files are sent from disk."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, cast, get_args
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import cast, get_args
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from my_submission.audio_io import convert_stems, folder_name
-from my_submission.audio_io.writing.audio_format import AudioFormat
-from my_submission.audio_io.writing.stem_sets import RECORD_FILE, SetFile
+from my_submission.audio_io import flac_16
 from my_submission.errors import InputError, MdxError
-from my_submission.files.part_files import write_whole, written_whole
-from my_submission.pictures import FrequencyAxis, SongView
-from my_submission.pictures.song_page import PAGE_NAME, picture_of, song_page
-from my_submission.predictor.separation_record import record_of_copy
+from my_submission.pictures import FrequencyAxis
+from my_submission.pictures.look import Theme
+from my_submission.pictures.song import MIXTURE
 from my_submission.webapp.app import current_app
-from my_submission.webapp.songs.browser_sessions import SessionSong
+from my_submission.webapp.songs.song import Song
+from my_submission.webapp.studio.asset_files import asset, assets_hash
+from my_submission.webapp.studio.downloads import Download, archive_download, mix_download, picture, track_download
+from my_submission.webapp.studio.formats import FORMATS
+from my_submission.webapp.studio.mix import Fader
+from my_submission.webapp.studio.state import state_of
+from my_submission.webapp.work.song_files import SongFiles
+from my_submission.webapp.work.song_result import SongResult
 
 PRIVATE = {"Cache-Control": "private, no-store"}
 """Prevents caches from storing songs."""
 
+GAIN_HEADER = "Mdx-Common-Gain-Db"
+"""Gain in dB that all tracks of a download were given so that none clips; absent where nothing was changed."""
+
 ALL_STEMS = "all"
+PLAYBACK_GAIN = 0.5
+"""Level of playback files, so that samples up to 2.0 are not clipped; the player multiplies by 2."""
 
-FORMATS = {
-    f"{audio_format.file_format}-{audio_format.subtype}": audio_format
-    for audio_format in (
-        *(AudioFormat("wav", bit_depth=depth) for depth in ("16", "24", "32f")),
-        *(AudioFormat("flac", bit_depth=depth) for depth in ("16", "24")),
-        AudioFormat("mp3"),
-    )
-}
-"""Download formats by their name in URLs."""
+MAX_DIGITS = 9
+DEFAULT_WIDTH = 1_320
 
-_drawing = ThreadPoolExecutor(1, thread_name_prefix="mdx-pictures")
-"""One thread draws all pictures, because matplotlib keeps fonts open per thread."""
+
+class _RefusedError(Exception):
+    """A request that is answered with a status and a text."""
+
+    def __init__(self, status: HTTPStatus, text: str) -> None:
+        super().__init__(text)
+        self.status, self.text = status, text
+
+
+class _SongFile(FileResponse):
+    """A file of a song, which is kept until it is sent."""
+
+    def __init__(self, files: SongFiles, download: Download, *, media_type: str | None = None) -> None:
+        headers = {**PRIVATE, **({GAIN_HEADER: f"{download.gain_db:.2f}"} if download.gain_db else {})}
+        super().__init__(download.path, filename=download.name or None, media_type=media_type, headers=headers)
+        self._files, self._dispose = files, download.dispose
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with self._files.in_use():
+                await super().__call__(scope, receive, send)
+        except InputError:
+            await _deleted()(scope, receive, send)
+        finally:
+            if self._dispose is not None:
+                self._dispose()
 
 
 def routes(base_path: str = "") -> list[Route]:
     """Return the routes; all paths begin with the base path."""
     song = f"{base_path}/song/{{token}}"
+    result = f"{song}/{{version}}"
     return [
-        Route(f"{song}/audio/{{track}}.wav", _answering(_audio)),
-        Route(f"{song}/mixer.wav", _answering(_mixer)),
-        Route(f"{song}/picture/{{axis}}/{{track}}.png", _answering(_picture)),
-        Route(f"{song}/download/{{form}}/{{what}}", _answering(_download)),
+        Route(f"{song}/state.json", _of_song(_state)),
+        Route(f"{song}/stop", _of_song(_stop), methods=["POST"]),
+        Route(f"{song}/delete", _of_song(_delete), methods=["POST"]),
+        Route(f"{result}/peaks/{{track}}", _of_result(_peaks)),
+        Route(f"{result}/play/{{track}}/{{index}}.flac", _of_result(_play)),
+        Route(f"{result}/picture/{{axis}}/{{track}}.png", _of_result(_picture)),
+        Route(f"{result}/download/{{form}}/{{what}}", _of_result(_download)),
+        Route(f"{result}/mix/{{form}}", _of_result(_mix)),
+        Route(f"{base_path}/studio/{{hash}}/{{file}}", asset),
     ]
 
 
-def _address(song: SessionSong) -> str:
+def song_address(song: Song) -> str:
+    """Return the path of a song's addresses."""
     return f"{current_app().settings.base_path}/song/{song.token}"
 
 
-def audio_address(song: SessionSong, track: str) -> str:
-    """Return the URL of a track's audio."""
-    return f"{_address(song)}/audio/{track}.wav"
+def assets_address() -> str:
+    """Return the path of the studio's scripts and styles."""
+    return f"{current_app().settings.base_path}/studio/{assets_hash()}"
 
 
-def mixer_address(song: SessionSong) -> str:
-    """Return the URL of the file with all stems for the mixer."""
-    return f"{_address(song)}/mixer.wav"
+def _refusal(status: HTTPStatus, text: str) -> Response:
+    return PlainTextResponse(text, status, headers=PRIVATE)
 
 
-def picture_address(song: SessionSong, track: str, axis: FrequencyAxis) -> str:
-    """Return the URL of a track's picture."""
-    return f"{_address(song)}/picture/{axis}/{track}.png"
+def _deleted() -> Response:
+    return _refusal(HTTPStatus.NOT_FOUND, "This song was deleted.")
 
 
-def download_address(song: SessionSong, what: str, form: str) -> str:
-    """Return the download URL of a stem, or of ``ALL_STEMS``, in one of ``FORMATS``."""
-    return f"{_address(song)}/download/{form}/{what}"
-
-
-def _answering(answer: Callable[[Request, SessionSong], Response]) -> Callable[[Request], Response]:
+def _of_song(answer: Callable[[Request, Song], Response]) -> Callable[[Request], Response]:
     """Return an endpoint that looks up the song and handles errors; Starlette runs it in a thread."""
 
     def endpoint(request: Request) -> Response:
-        song = current_app().sessions.song(request.path_params["token"])
+        song = current_app().songs.find(request.path_params["token"])
         if song is None:
-            return PlainTextResponse("This song was deleted.", 404)
+            return _deleted()
         try:
-            with song.in_use():
+            with song.files.in_use():
                 return answer(request, song)
-        except (InputError, KeyError):
-            return PlainTextResponse("This song has no such track.", 404)
+        except _RefusedError as refusal:
+            return _refusal(refusal.status, refusal.text)
+        except InputError as error:
+            return _deleted() if song.files.is_discarded else _refusal(HTTPStatus.BAD_REQUEST, str(error))
+        except KeyError:
+            return _refusal(HTTPStatus.NOT_FOUND, "This song has no such track.")
         except MdxError as error:
-            return PlainTextResponse(str(error), 500)
+            return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
 
     return endpoint
 
 
-def _view(song: SessionSong) -> SongView:
-    if song.view is None:
-        raise KeyError(song.token)
-    return song.view
+def _of_result(answer: Callable[[Request, SongFiles, SongResult], Response]) -> Callable[[Request], Response]:
+    def find(request: Request, song: Song) -> Response:
+        result = song.files.result
+        if result is None or result.version != request.path_params["version"]:
+            raise _RefusedError(HTTPStatus.NOT_FOUND, "There is a newer result. Load the page again.")
+        return answer(request, song.files, result)
+
+    return _of_song(find)
 
 
-def _audio(request: Request, song: SessionSong) -> Response:
-    return FileResponse(_view(song).track(request.path_params["track"]).path, media_type="audio/wav", headers=PRIVATE)
+def _state(_: Request, song: Song) -> Response:
+    app = current_app()
+    return JSONResponse(state_of(song, app.queue, keep_seconds=app.songs.keep_seconds), headers=PRIVATE)
 
 
-def _mixer(_: Request, song: SessionSong) -> Response:
-    _view(song)
-    return FileResponse(song.folder / "mixer.wav", media_type="audio/wav", headers=PRIVATE)
+def _stop(_: Request, song: Song) -> Response:
+    if song.job is not None:
+        song.job.stop()
+    return Response(status_code=HTTPStatus.NO_CONTENT, headers=PRIVATE)
 
 
-def _picture(request: Request, song: SessionSong) -> Response:
-    axis = request.path_params["axis"]
-    if axis not in get_args(FrequencyAxis):
+def _delete(_: Request, song: Song) -> Response:
+    current_app().songs.remove(song)
+    return Response(status_code=HTTPStatus.NO_CONTENT, headers=PRIVATE)
+
+
+def _peaks(request: Request, _: SongFiles, result: SongResult) -> Response:
+    track = result.tracks[request.path_params["track"]]
+    first = _number(request.query_params.get("from", "0"))
+    return Response(track.peaks.read(first), media_type="application/octet-stream", headers=PRIVATE)
+
+
+def _play(request: Request, _: SongFiles, result: SongResult) -> Response:
+    """Encode a stretch; this takes some milliseconds and spares a second copy of every track."""
+    name, index = request.path_params["track"], _number(request.path_params["index"])
+    start = index * result.stretch_samples
+    ready = result.playable_samples(name)
+    end = ready if result.is_over else result.samples
+    stop = min(start + result.stretch_samples, end)
+    if start >= end:
+        raise _RefusedError(HTTPStatus.NOT_FOUND, "The song is shorter.")
+    if stop > ready:
+        raise _RefusedError(HTTPStatus.TOO_EARLY, "This part is not separated yet.")
+    content = flac_16(result.tracks[name].read(start, stop), result.sample_rate, gain=PLAYBACK_GAIN)
+    return Response(content, media_type="audio/flac", headers=PRIVATE)
+
+
+def _picture(request: Request, files: SongFiles, result: SongResult) -> Response:
+    axis, name = request.path_params["axis"], request.path_params["track"]
+    theme = request.query_params.get("theme", "light")
+    if axis not in get_args(FrequencyAxis) or theme not in get_args(Theme):
         raise KeyError(axis)
-    picture = _drawn(song, request.path_params["track"], cast("FrequencyAxis", axis))
-    return FileResponse(picture, media_type="image/png", headers=PRIVATE)
+    if name != MIXTURE:
+        _refuse_unless_over(result)
+    width = _number(request.query_params.get("width", str(DEFAULT_WIDTH)))
+    try:
+        scale = float(request.query_params.get("scale", "1"))
+        axis, theme = cast("FrequencyAxis", axis), cast("Theme", theme)
+        path = picture(files, result, name, axis=axis, theme=theme, width=width, scale=scale)
+    except ValueError as error:
+        raise _RefusedError(HTTPStatus.BAD_REQUEST, f"There is no such picture: {error}.") from error
+    return _SongFile(files, Download(path, ""), media_type="image/png")
 
 
-def _drawn(song: SessionSong, name: str, axis: FrequencyAxis) -> Path:
-    """Return the path of a track's PNG, which is drawn on the first request."""
-    track = _view(song).track(name)
-    path = song.folder / f"{name}.{axis}.png"
-    with song.lock:
-        if not path.exists():
-            write_whole(path, _drawing.submit(picture_of, track, axis=axis).result())
-    return path
-
-
-def _download(request: Request, song: SessionSong) -> Response:
-    what, form = request.path_params["what"], request.path_params["form"]
-    audio_format = FORMATS[form]
-    stems = song.stems
-    if not stems or (what != ALL_STEMS and what not in stems):
+def _download(request: Request, files: SongFiles, result: SongResult) -> Response:
+    form, what = FORMATS[request.path_params["form"]], request.path_params["what"]
+    if what != ALL_STEMS and what not in result.tracks:
         raise KeyError(what)
-    with song.lock:
-        folder = song.folder / form
-        if not folder.exists():
-            record = song.record
-
-            def describe(files: Mapping[str, SetFile]) -> Mapping[str, Any]:
-                return record_of_copy(record or {}, files, audio_format)
-
-            convert_stems(stems, folder, audio_format, describe=describe if record else None)
-    if what == ALL_STEMS:
-        return FileResponse(_zipped(song, form), filename=f"{folder_name(song.name)}.zip", headers=PRIVATE)
-    file = folder / f"{what}{audio_format.suffix}"
-    return FileResponse(file, filename=f"{folder_name(song.name)} - {file.name}", headers=PRIVATE)
+    _refuse_unless_over(result)
+    make = archive_download(files, result, form) if what == ALL_STEMS else track_download(files, result, form, what)
+    return _SongFile(files, make)
 
 
-def _zipped(song: SessionSong, form: str) -> Path:
-    """Return the path of a ZIP with all stems in a format and the song's page."""
-    path = song.folder / f"{form}.zip"
-    name = folder_name(song.name)
-    view, report = _view(song), song.report
-    if report is None:
-        raise KeyError(song.token)
-    files = sorted((song.folder / form).iterdir())
-    links = {file.stem: file.name for file in files if file.name != RECORD_FILE}
-    page = song_page(view, report, song=song.name, links=links)
-    with song.lock:
-        if not path.exists():
-            # audio hardly compresses
-            with (
-                written_whole(path, is_flushed=False) as part,
-                zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive,
-            ):
-                for file in files:
-                    archive.write(file, f"{name}/{file.name}")
-                archive.writestr(f"{name}/{PAGE_NAME}", page)
-    return path
+def _mix(request: Request, files: SongFiles, result: SongResult) -> Response:
+    form, asked = FORMATS[request.path_params["form"]], dict(request.query_params)
+    name = asked.pop("name", "mix")[:40]
+    faders = {track: Fader.parse(text) for track, text in asked.items() if track in result.tracks}
+    if len(faders) != len(asked):
+        raise KeyError("track")
+    _refuse_unless_over(result)
+    return _SongFile(files, mix_download(files, result, form, faders, name=name))
+
+
+def _refuse_unless_over(result: SongResult) -> None:
+    if not result.is_over:
+        raise _RefusedError(HTTPStatus.TOO_EARLY, "The song is still being separated. Wait, or stop it to keep a part.")
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+        raise _RefusedError(HTTPStatus.BAD_REQUEST, "A whole number is expected.")
+    return int(text)

@@ -1,0 +1,249 @@
+"""One separation of a song: its state for the page, and the work from the input to the result."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from my_submission.audio_io import WAV_FLOAT
+from my_submission.audio_io.writing.stem_sets import read_record
+from my_submission.errors import InputError, MdxError, UnknownNameError
+from my_submission.events import Finished, StretchDone
+from my_submission.predictor import Predictor, SeparationReport
+from my_submission.predictor.separation_record import RecordRequest
+from my_submission.progress import WRITING, Progress, ProgressMeter
+from my_submission.reports import NOT_SEPARATED
+from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES, Waveform
+from my_submission.webapp.work.loaded_systems import LoadedSystems
+from my_submission.webapp.work.song_files import SongFiles
+from my_submission.webapp.work.song_result import SongResult
+from my_submission.webapp.work.tracks import FileTrack
+
+State = Literal["waiting", "running", "stopping", "done", "stopped", "failed"]
+
+PREVIEW_SHARE = 0.1
+"""Share of the progress that stands for the preview."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SeparationRequest:
+    """A request to separate a song.
+
+    Attributes:
+        system: name of the system.
+        stems: names of the stems to make.
+        budget_seconds: time limit of the separation, without waiting time; None for no limit.
+    """
+
+    system: str
+    stems: tuple[str, ...]
+    budget_seconds: float | None = None
+
+
+class _StoppedError(Exception):
+    """The job was stopped, or its song was deleted."""
+
+
+class SeparationJob:
+    """One separation of a song.
+
+    Args:
+        files: the song; its ``result`` is replaced.
+        request: the system, its stems and the time limit.
+        clock: monotonic seconds.
+
+    Attributes:
+        text: the current activity, for people.
+        share: share of the work done, 0 … 1.
+        left_seconds: estimated remaining time; None while it is unknown.
+        message: an error or remark with its cure; empty if there is none.
+        notes: remarks on the work so far.
+    """
+
+    def __init__(
+        self, files: SongFiles, request: SeparationRequest, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.files, self.request = files, request
+        self.text, self.share, self.message = "Waiting", 0.0, ""
+        self.left_seconds: float | None = None
+        self.notes: tuple[str, ...] = ()
+        self._clock = clock
+        self._stop = threading.Event()
+        self._state: State = "waiting"
+        self._span = (0.0, 1.0)
+
+    @property
+    def state(self) -> State:
+        """State of the job; a stopped one is "stopping" until its current chunk is done."""
+        if self._state == "waiting" and self._is_to_stop:
+            return "stopped"
+        return "stopping" if self._state == "running" and self._is_to_stop else self._state
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job has ended."""
+        return self.state in {"done", "stopped", "failed"}
+
+    def stop(self) -> None:
+        """Request an end after the current chunk."""
+        self._stop.set()
+
+    def run(self, systems: LoadedSystems, *, max_seconds: float) -> None:
+        """Separate the song; errors are told in ``message``.
+
+        Args:
+            systems: the loaded systems.
+            max_seconds: longest song allowed.
+        """
+        self._state = "running"
+        self._state, self.message = self._outcome(systems, max_seconds)
+        self.left_seconds = None
+
+    @property
+    def _is_to_stop(self) -> bool:
+        return self._stop.is_set() or self.files.is_discarded
+
+    def _check(self, _: Waveform | None = None) -> None:
+        """Raise _StoppedError if the job is to stop; called between chunks and blocks."""
+        if self._is_to_stop:
+            raise _StoppedError
+
+    def _outcome(self, systems: LoadedSystems, max_seconds: float) -> tuple[State, str]:
+        try:
+            with self.files.in_use():
+                self._work(systems, max_seconds)
+        except Exception as error:
+            if isinstance(error, _StoppedError) or self.files.is_discarded:
+                return "stopped", ""
+            return "failed", self._explained(error)
+        report = None if self.files.result is None else self.files.result.report
+        if report is not None and not report.is_separated:
+            cure = "Raise the time limit or take it away, or choose a faster system."
+            return "done", f"{NOT_SEPARATED}. {cure}"
+        return "done", ""
+
+    def _explained(self, error: Exception) -> str:
+        """Return an error for people, without places on the server where the input is wrong."""
+        if isinstance(error, InputError):
+            return str(InputError(error.problem, where=self.files.name, hint=error.hint))
+        if isinstance(error, MdxError):
+            return str(error)
+        logger.error("%s: internal error during the separation", self.files.name, exc_info=error)
+        return "Internal error; see the server's log."
+
+    def _work(self, systems: LoadedSystems, max_seconds: float) -> None:
+        began = self._clock()
+        self._check()
+        self.text = "Reading the song"
+        mixture = self.files.decoded(max_seconds=max_seconds, on_block=self._check)
+        self.notes = self.files.notes
+        request = self.request
+        predictor = self._loaded(systems, request.system)
+        is_live = predictor.works_in_time_order and request.budget_seconds is None
+        if not is_live and request.budget_seconds is None and request.system != systems.default:
+            self._preview(systems, mixture, began)
+        self._separate(predictor, mixture, began, is_live=is_live)
+
+    def _loaded(self, systems: LoadedSystems, system: str) -> Predictor:
+        self._check()
+        if not systems.is_loaded(system, self.request.stems):
+            self.text = f"Loading {system}"
+        return systems.get(system, self.request.stems)
+
+    def _preview(self, systems: LoadedSystems, mixture: FileTrack, began: float) -> None:
+        """Show the result of the default system first, if it has these stems; a note says where it cannot be made."""
+        try:
+            predictor = self._loaded(systems, systems.default)
+        except UnknownNameError:
+            return
+        except MdxError as error:
+            self.notes += (f"there is no preview: {error}",)
+            return
+        self._span = (0.0, PREVIEW_SHARE)
+        self._separate(predictor, mixture, began, is_live=predictor.works_in_time_order, is_preview=True)
+        self._span = (PREVIEW_SHARE, 1.0)
+
+    def _separate(
+        self, predictor: Predictor, mixture: FileTrack, began: float, *, is_live: bool, is_preview: bool = False
+    ) -> None:
+        files = self.files
+        version, folder = files.next_version()
+        result = SongResult(
+            version,
+            folder,
+            mixture,
+            files.sample_rate or 0,
+            system=predictor.system.recipe.name,
+            stems=predictor.stems,
+            is_preview=is_preview,
+            is_live=is_live,
+            cutoffs_hz=predictor.system.cutoffs_hz,
+        )
+        try:
+            if files.result is None or not files.result.ready_samples:
+                files.show(result)
+            report = self._stems(predictor, result, began, is_preview=is_preview)
+            result.complete(report, read_record(result.stems_folder))
+        except BaseException:
+            self._keep_part(result)
+            raise
+        files.show(result)
+
+    def _keep_part(self, result: SongResult) -> None:
+        """Keep what was separated before the end, if it is the only result."""
+        if self.files.is_discarded or self.files.result is not result:
+            result.discard()
+            return
+        self.text = "Keeping the part that is separated"
+        try:
+            result.keep_part(self.files.path)
+        except MdxError as error:
+            self.notes += (f"the separated part was lost: {error}",)
+
+    def _stems(self, predictor: Predictor, result: SongResult, began: float, *, is_preview: bool) -> SeparationReport:
+        """Separate the song into ``result``, and return the report."""
+        files, budget = self.files, self.request.budget_seconds
+        spent_seconds = self._clock() - began
+        meter = ProgressMeter(self._clock, None if budget is None else max(0.0, budget - spent_seconds))
+        notes = self.notes
+        events = predictor.stream_file(
+            files.mixture_path,
+            result.stems_folder,
+            audio_format=WAV_FLOAT,
+            budget_seconds=budget,
+            spent_seconds=spent_seconds,
+            record=RecordRequest(song=files.name, original=files.path),
+            in_time_order=True,
+        )
+        with contextlib.closing(events):
+            for event in events:
+                self._check()
+                if isinstance(event, Finished):
+                    report = event.result
+                    continue
+                if isinstance(event, StretchDone):
+                    result.append(event)
+                progress = meter.take(event)
+                self.notes = (*notes, *(note for note in progress.notes if note != NOT_SEPARATED))
+                self.text = "Separating a preview" if is_preview else _activity(progress, is_live=result.is_live)
+                start, stop = self._span
+                self.share = start + (stop - start) * progress.share
+                self.left_seconds = None if is_preview else progress.left_seconds
+        return replace(report, notes=(*files.notes, *report.notes), input_notes=files.notes)
+
+
+def _activity(progress: Progress, *, is_live: bool) -> str:
+    """Return the current activity, for people; in the order of time all stems are worked on in turn."""
+    if is_live:
+        return "Separating"
+    if progress.part == WRITING:
+        return "Writing the stems"
+    part = progress.part.partition(": ")[2]
+    return f"Separating {part}" if part in {*MUSIC_SOURCES, *CINEMA_SOURCES} else "Separating"
