@@ -28,7 +28,7 @@ from evaluator.scores import Document, scores_document, to_json, write_atomicall
 from evaluator.scoring import FRAMEWISE_METRICS, METRICS, SongScore
 from evaluator.tables import decibels, score_tables
 from terminal import process
-from terminal.lines import CommandParser, complain, say
+from terminal.lines import CommandParser, columns, complain, say
 
 RESULTS_FOLDER = ".evaluator"
 """Default folder, below the estimates, for the results of finished songs."""
@@ -106,7 +106,7 @@ def _replay(options: argparse.Namespace, parser: CommandParser) -> int:
         n_resamples=options.resamples,
         confidence=options.confidence,
     )
-    for line in outcome.text(tolerance_db=options.tolerance).split("\n"):
+    for line in outcome.text(tolerance_db=options.tolerance, max_width=columns()).split("\n"):
         say(line)
     if options.html:
         write_atomically(options.html, replay_page(outcome.placements, outcome.comparisons))
@@ -226,7 +226,7 @@ def _progress(done: SongDone) -> str:
 
 
 def _write_and_print(options: argparse.Namespace, document: Document, songs: dict[str, dict[str, SongScore]]) -> None:
-    for line in () if options.quiet else score_tables(document).split("\n"):
+    for line in () if options.quiet else score_tables(document, max_width=columns()).split("\n"):
         say(line)
     if options.json:
         write_atomically(options.json, to_json(document))

@@ -1,9 +1,10 @@
-"""Ranks a local run on a published board and says whether the comparison is valid."""
+"""Ranks a local run on a published board and tells whether the comparison is valid."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from evaluator.boards import Board, Entry, all_boards
 from evaluator.errors import ScoresError
@@ -25,6 +26,7 @@ class LocalRun:
         overall: the mean over sources (of the song means for ``mdx``).
         per_song: source (and ``song``) to song to dB.
         options: conversions allowed for estimates, as words of the command line.
+        silent_songs: source to the number of songs in which its reference is silent, where there are any.
     """
 
     name: str
@@ -35,6 +37,7 @@ class LocalRun:
     overall: float | None
     per_song: dict[str, dict[str, float]]
     options: str = ""
+    silent_songs: Mapping[str, int] = field(default_factory=dict)
 
     def value(self, key: str) -> float | None:
         """Return the value in dB of a source, or of ``song``."""
@@ -48,14 +51,12 @@ class Placement:
     Attributes:
         rank: 1 + the number of entries with a higher overall value; None without an overall value.
         is_comparable: whether the run was scored on the board's own data.
-        banner: a sentence that says whether rank and differences are valid.
     """
 
     board: Board
     run: LocalRun
     rank: int | None
     is_comparable: bool
-    banner: str
 
     @property
     def shown_rank(self) -> str:
@@ -101,6 +102,7 @@ def local_run(document: Document, metric: str) -> LocalRun:
         overall=overall,
         per_song={key: column(document, metric, key) for key in (*sources, "song")},
         options=options_in_words(document.get("options")),
+        silent_songs=_silent_songs(document, block["songs"], sources),
     )
 
 
@@ -133,8 +135,7 @@ def place_run(document: Document, board: Board) -> Placement:
     rank = None
     if run.overall is not None:
         rank = 1 + sum(e.overall is not None and e.overall > run.overall for e in board.entries)
-    is_comparable = _is_same_data(run, board)
-    return Placement(board, run, rank, is_comparable, _banner(run, board, is_comparable=is_comparable))
+    return Placement(board, run, rank, _is_same_data(run, board))
 
 
 def nearest_entry(placement: Placement) -> Entry:
@@ -155,15 +156,12 @@ def _is_same_data(run: LocalRun, board: Board) -> bool:
     return not board.is_hidden and name == board.dataset.casefold() and run.n_songs == board.n_songs
 
 
-def _banner(run: LocalRun, board: Board, *, is_comparable: bool) -> str:
-    songs = f"{run.n_songs} song{'' if run.n_songs == 1 else 's'}"
-    with_options = f" with {run.options}" if run.options else ""
-    here = f"This run was scored on “{run.dataset}” ({songs}){with_options}"
-    if is_comparable:
-        return f"{here}, the same data as {board.name} by name and number of songs. Rank and differences are valid."
-    n_songs = f" ({board.n_songs} test songs)" if board.n_songs else ""
-    why = "which is hidden, so its values cannot be recomputed" if board.is_hidden else "which is other data"
-    return (
-        f"{here}. {board.name} was scored on {board.dataset}{n_songs}, {why}. "
-        f"This run is not a {board.dataset} score; the rank is for orientation only."
-    )
+def _silent_songs(document: Document, songs: Collection[str], sources: Collection[str]) -> dict[str, int]:
+    """Return source to the number of its songs with a silent reference; what is no such note is ignored."""
+    noted = document.get("silent")
+    counts: Counter[str] = Counter()
+    for song, sides in noted.items() if isinstance(noted, dict) else ():
+        references = sides.get("references") if isinstance(sides, dict) else None
+        if song in songs and isinstance(references, list):
+            counts.update(source for source in sources if source in references)
+    return dict(counts)

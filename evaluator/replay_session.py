@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -12,9 +12,13 @@ import numpy as np
 from evaluator.boards import Board, Entry, find_board
 from evaluator.bootstrap import PairedDifference, paired_bootstrap, refuse_long_bootstrap
 from evaluator.errors import ScoresError
+from evaluator.fitting import options_in_words
 from evaluator.replay import LocalRun, Placement, local_run, matching_boards, nearest_entry, place_run
-from evaluator.replay_text import board_text, comparison_text
+from evaluator.replay_text import board_text, comparison_text, conclusion_text
+from evaluator.run_names import RunFacts, differing_parts, names_apart
 from evaluator.scores import Document, read_scores, summary_name
+from evaluator.tables import wrapped
+from evaluator.verdict import main_group, songs_in_words
 from terminal.names import shown
 
 
@@ -26,17 +30,30 @@ class Replay:
         placements: per board, every run on it and the entry to compare with.
         comparisons: (first run, second run, metric) to source to difference.
         notes: comparisons that were not possible, with the reason.
+        in_full: names of the boards that the text shows with all entries.
     """
 
     placements: list[tuple[list[Placement], Entry]]
     comparisons: dict[tuple[str, str, str], dict[str, PairedDifference]]
     notes: list[str]
+    in_full: Collection[str] = ()
 
-    def text(self, *, tolerance_db: float) -> str:
-        """Return the whole result as text for a terminal."""
-        parts = [board_text(group, entry, tolerance_db=tolerance_db) for group, entry in self.placements]
-        parts += [comparison_text(*key, differences) for key, differences in self.comparisons.items()]
-        return "\n\n".join([*parts, *self.notes])
+    def text(self, *, tolerance_db: float, max_width: int | None = None) -> str:
+        """Return the result as text for a terminal: the conclusion, the boards in full, and runs compared.
+
+        Args:
+            max_width: columns of the terminal; by default tables are as wide as they are.
+        """
+        parts = [conclusion_text([group for group, _ in self.placements], max_width=max_width)]
+        parts += [
+            board_text(group, entry, tolerance_db=tolerance_db, max_width=max_width)
+            for group, entry in self.placements
+            if group[0].board.name in self.in_full
+        ]
+        parts += [comparison_text(*key, found, max_width=max_width) for key, found in self.comparisons.items()]
+        folded = [group[0].board.name for group, _ in self.placements if group[0].board.name not in self.in_full]
+        more = [f"More boards in full: --board {' '.join(folded)}"] if folded else []
+        return "\n\n".join([*parts, *(wrapped(text, max_width, indent="  ") for text in (*self.notes, *more))])
 
 
 def replay(
@@ -81,7 +98,9 @@ def replay(
             else:
                 comparisons[runs[0].name, runs[1].name, metric] = found
                 notes += _option_notes(*runs)
-    return Replay(groups, comparisons, notes)
+    groups_only = [group for group, _ in groups]
+    in_full = [group[0].board.name for group in (groups_only if boards else [main_group(groups_only)])]
+    return Replay(groups, comparisons, notes, tuple(in_full))
 
 
 def _songs_of_intervals(documents: Sequence[Document]) -> list[int]:
@@ -133,9 +152,12 @@ def _chosen_boards(documents: Sequence[Document], names: Sequence[str]) -> list[
 
 
 def _named_apart(documents: Sequence[Document], paths: Sequence[Path]) -> list[Document]:
-    """Add the file name to the system name where several runs have the same system name."""
+    """Add what differs to the system name where several runs have the same system name."""
     names = [shown(str(document.get("system") or path.stem)) for document, path in zip(documents, paths, strict=True)]
-    return [
-        {**document, "system": name if names.count(name) == 1 else f"{name} ({path.name})"}
-        for document, name, path in zip(documents, names, paths, strict=True)
-    ]
+    facts = []
+    for document, path, name in zip(documents, paths, names, strict=True):
+        same = [other for other, other_name in zip(paths, names, strict=True) if other_name == name]
+        n_songs = max(len(block["songs"]) for block in document["metrics"].values())
+        data = (document["dataset"], songs_in_words(n_songs), options_in_words(document.get("options")))
+        facts.append(RunFacts(name, tuple(map(shown, (*data, differing_parts([path, *same])[0])))))
+    return [{**document, "system": name} for document, name in zip(documents, names_apart(facts), strict=True)]

@@ -1,83 +1,125 @@
-"""Replay as text for a terminal: boards with the local runs, differences, and comparisons of runs."""
+"""Replay as text for a terminal: conclusion, places, boards with the local runs, differences, and runs compared."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from evaluator.boards import Entry, sort_key
 from evaluator.bootstrap import PairedDifference
 from evaluator.replay import Placement
-from evaluator.tables import decibels, text_table
+from evaluator.tables import aligned, decibels, text_table, wrapped
+from evaluator.verdict import Group, caution, conclusion, data_in_words, main_group, places, silent_references
+from terminal.names import listed
 
 LOCAL_MARK = "▶"
 
+_PROSE_WIDTH = 100
+"""Columns of sentences where the width of the terminal is unknown."""
 
-def board_text(group: Sequence[Placement], entry: Entry, *, tolerance_db: float) -> str:
-    """Return one board with every run on it: banners, table, and the runs' differences to one entry."""
+_WIDE = 80
+"""Columns from which on numbers have their published decimals; below they have two."""
+
+
+def conclusion_text(groups: Sequence[Group], *, max_width: int | None) -> str:
+    """Return the place of every run on the most telling board, its places on all boards, and one caution."""
+    width = max_width or _PROSE_WIDTH
+    lines = [wrapped(conclusion(placement), width, indent="  ") for placement in main_group(groups)]
+    remarks = [silent_references(placement.run) for placement in main_group(groups)]
+    lines += [wrapped(text, width, indent="  ") for text in dict.fromkeys(filter(None, remarks))]
+    rows = [[group[0].board.name, data_in_words(group[0]), places(group)] for group in groups]
+    head = "place" if len(groups[0]) == 1 else "places, as listed above"
+    table = text_table(["board", "", head], rows, n_left=3, max_width=max_width)
+    return "\n".join([*lines, "", table, "", wrapped(f"! {caution(groups)}", width, indent="  ")])
+
+
+def board_text(group: Group, entry: Entry, *, tolerance_db: float, max_width: int | None = None) -> str:
+    """Return one board with every run on it: table, and the runs' differences to one entry."""
     board, metric = group[0].board, group[0].run.metric
-    banners = [textwrap.fill(f"! {p.banner}", 110, subsequent_indent="  ") for p in group]
-    differences = [_difference_text(placement, entry, tolerance_db=tolerance_db) for placement in group]
+    width = max_width or _PROSE_WIDTH
     return "\n".join(
         [
             f"{board.name} — {board.dataset}, {metric} [dB]",
-            *dict.fromkeys(banners),
+            _board_table(group, max_width),
             "",
-            _board_table(group),
-            "",
-            *differences,
-            f"  source of {entry.name}: {entry.provenance}",
+            wrapped(f"Difference to {entry.name} [dB]; its source: {entry.provenance}", width, indent="  "),
+            _difference_table(group, entry, max_width),
+            wrapped(_agreement(group, entry, tolerance_db), width, indent="  "),
         ]
     )
 
 
 def published(entry: Entry, key: str) -> str:
     """Return an entry's value with its published decimals; ``≈`` marks an overall value that is our mean."""
-    text = decibels(entry.value(key), digits=entry.decimals)
-    return f"≈{text}" if key == "song" and entry.overall is not None and not entry.is_overall_published else text
+    return _mark(entry, key) + decibels(entry.value(key), digits=entry.decimals)
 
 
-def comparison_text(name: str, other: str, metric: str, differences: dict[str, PairedDifference]) -> str:
+def comparison_text(
+    name: str, other: str, metric: str, differences: Mapping[str, PairedDifference], *, max_width: int | None = None
+) -> str:
     """Return the comparison of two runs: difference and confidence interval per source."""
     any_one = next(iter(differences.values()))
+    digits = _digits(max_width)
     rows = [
         [
-            key,
+            "overall" if key == "song" else key,
             str(found.n_songs),
-            decibels(found.difference, sign=True),
-            f"{decibels(found.low, sign=True)} … {decibels(found.high, sign=True)}",
+            decibels(found.difference, sign=True, digits=digits),
+            f"{decibels(found.low, sign=True, digits=digits)} … {decibels(found.high, sign=True, digits=digits)}",
             "clear" if found.is_clear else "not clear",
         ]
         for key, found in differences.items()
     ]
-    head = f"{other} minus {name}, {metric} [dB], paired bootstrap over songs"
-    return f"{head}\n{text_table(['source', 'songs', 'difference', f'{any_one.confidence:.0%} interval', ''], rows)}"
+    head = wrapped(f"{other} minus {name}, {metric} [dB], paired bootstrap over songs", max_width, indent="  ")
+    header = ["source", "songs", "difference", f"{any_one.confidence:.0%} interval", ""]
+    return f"{head}\n{text_table(header, rows, max_width=max_width)}"
 
 
-def _board_table(group: Sequence[Placement]) -> str:
+def _digits(max_width: int | None) -> int:
+    return 2 if max_width is not None and max_width < _WIDE else 3
+
+
+def _board_table(group: Sequence[Placement], max_width: int | None) -> str:
     board = group[0].board
     keys = (*board.sources, "song")
+    digits = _digits(max_width)
+    lines: list[tuple[float | None, str, str, Entry | Placement]] = [
+        (entry.overall, str(rank), _name(entry), entry) for rank, entry in enumerate(board.entries, start=1)
+    ]
+    lines += [(one.run.overall, one.shown_rank, f"{LOCAL_MARK} {one.run.name}", one) for one in group]
+    lines.sort(key=lambda line: sort_key(line[0]), reverse=True)
+    shown = [line[3] for line in lines]
+    columns = [_column(shown, key, digits) for key in keys]
+    rows = [[rank, name, *(column[index] for column in columns)] for index, (_, rank, name, _) in enumerate(lines)]
+    return text_table(["rank", "entry", *board.sources, "overall"], rows, n_left=2, max_width=max_width)
+
+
+def _column(shown: Sequence[Entry | Placement], key: str, digits: int) -> list[str]:
+    """Return one column of a board, with the decimal points below each other."""
+    values = [one.run.value(key) if isinstance(one, Placement) else one.value(key) for one in shown]
+    places = [min(digits, one.decimals) if isinstance(one, Entry) else digits for one in shown]
+    marks = ["" if isinstance(one, Placement) else _mark(one, key) for one in shown]
+    texts = aligned(values, digits=places)
+    return [mark + text for mark, text in zip(marks, texts, strict=True)]
+
+
+def _mark(entry: Entry, key: str) -> str:
+    return "≈" if key == "song" and entry.overall is not None and not entry.is_overall_published else ""
+
+
+def _difference_table(group: Sequence[Placement], entry: Entry, max_width: int | None) -> str:
+    digits = _digits(max_width)
     rows = [
-        (entry.overall, [str(rank), _name(entry), *(published(entry, key) for key in keys)])
-        for rank, entry in enumerate(board.entries, start=1)
+        [placement.run.name, *(decibels(value, sign=True, digits=digits) for value in found.values())]
+        for placement in group
+        for found in [placement.differences(entry)]
     ]
-    rows += [
-        (p.run.overall, [p.shown_rank, f"{LOCAL_MARK} {p.run.name}", *(decibels(p.run.value(key)) for key in keys)])
-        for p in group
-    ]
-    rows.sort(key=lambda row: sort_key(row[0]), reverse=True)
-    return text_table(["rank", "entry", *board.sources, "overall"], [cells for _, cells in rows], n_left=2)
+    return text_table(["run", *group[0].board.sources, "overall"], rows, max_width=max_width)
 
 
-def _difference_text(placement: Placement, entry: Entry, *, tolerance_db: float) -> str:
-    differences = placement.differences(entry)
-    listed = "  ".join(
-        f"{'overall' if key == 'song' else key} {decibels(value, sign=True)}" for key, value in differences.items()
-    )
-    verdict = "within" if placement.agreement(entry, tolerance_db=tolerance_db) else "outside"
-    return (
-        f"{placement.run.name} minus {entry.name}: {listed}  ({verdict} {tolerance_db:g} dB and the entry's rounding)"
-    )
+def _agreement(group: Group, entry: Entry, tolerance_db: float) -> str:
+    agreeing = [one.run.name for one in group if one.agreement(entry, tolerance_db=tolerance_db)]
+    found = listed(agreeing) if agreeing else "none"
+    return f"Equal to {entry.name} within {tolerance_db:g} dB and its rounding: {found}."
 
 
 def _name(entry: Entry) -> str:

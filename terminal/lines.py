@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TextIO
 
 from terminal.names import shown
+
+_FEWEST_COLUMNS = 40
 
 
 def say(line: str, file: TextIO | None = None) -> None:
@@ -21,6 +24,17 @@ def say(line: str, file: TextIO | None = None) -> None:
 def complain(line: str) -> None:
     """Print one line to standard error."""
     say(line, sys.stderr)
+
+
+def columns() -> int | None:
+    """Return the width of the terminal that standard output goes to, at least 40; None for a file or a pipe.
+
+    The variable COLUMNS overrides it.
+    """
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdecimal() and int(asked):
+        return max(_FEWEST_COLUMNS, int(asked))
+    return max(_FEWEST_COLUMNS, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
 
 
 @contextmanager
