@@ -13,6 +13,9 @@ from terminal.names import listed
 
 LOCAL_MARK = "▶"
 
+MOST_DIGITS = 3
+"""Decimals of a value in dB; the boards publish two or three."""
+
 _PROSE_WIDTH = 100
 """Columns of sentences where the width of the terminal is unknown."""
 
@@ -75,7 +78,7 @@ def comparison_text(
 
 
 def _digits(max_width: int | None) -> int:
-    return 2 if max_width is not None and max_width < _WIDE else 3
+    return 2 if max_width is not None and max_width < _WIDE else MOST_DIGITS
 
 
 def _board_table(group: Sequence[Placement], max_width: int | None) -> str:
@@ -88,15 +91,16 @@ def _board_table(group: Sequence[Placement], max_width: int | None) -> str:
     lines += [(one.run.overall, one.shown_rank, f"{LOCAL_MARK} {one.run.name}", one) for one in group]
     lines.sort(key=lambda line: sort_key(line[0]), reverse=True)
     shown = [line[3] for line in lines]
-    columns = [_column(shown, key, digits) for key in keys]
+    columns = [aligned_column(shown, key, digits) for key in keys]
     rows = [[rank, name, *(column[index] for column in columns)] for index, (_, rank, name, _) in enumerate(lines)]
     return text_table(["rank", "entry", *board.sources, "overall"], rows, n_left=2, max_width=max_width)
 
 
-def _column(shown: Sequence[Entry | Placement], key: str, digits: int) -> list[str]:
+def aligned_column(shown: Sequence[Entry | Placement], key: str, digits: int) -> list[str]:
     """Return one column of a board, with the decimal points below each other."""
     values = [one.run.value(key) if isinstance(one, Placement) else one.value(key) for one in shown]
-    places = [min(digits, one.decimals) if isinstance(one, Entry) else digits for one in shown]
+    most = max((one.decimals for one in shown if isinstance(one, Entry)), default=MOST_DIGITS)
+    places = [min(digits, one.decimals if isinstance(one, Entry) else most) for one in shown]
     marks = ["" if isinstance(one, Placement) else _mark(one, key) for one in shown]
     texts = aligned(values, digits=places)
     return [mark + text for mark, text in zip(marks, texts, strict=True)]

@@ -1,44 +1,17 @@
-"""Bar plot and box plot as SVG text; the page's style sheet sets the colours by class."""
+"""Box plot as SVG text; the page's style sheet sets the colours by class."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from evaluator.distribution import Box
 from terminal.names import as_html
 
-_BAR_HEIGHT, _BAR_GAP, _LABEL_WIDTH, _PLOT_WIDTH = 18, 6, 230, 520
 _BOX_WIDTH, _BOX_PITCH, _BOX_PLOT_HEIGHT, _MARGIN = 22, 30, 260, 46
 
-
-@dataclass(frozen=True)
-class Bar:
-    """One bar: label, length in dB, and whether it belongs to a local run."""
-
-    label: str
-    value: float
-    is_local: bool = False
-
-
-def bar_plot(bars: Sequence[Bar], *, title: str) -> str:
-    """Return horizontal bars from zero, scaled to the full width, with the value in dB at the end of each."""
-    low, high = min(0.0, *(bar.value for bar in bars)), max(0.0, *(bar.value for bar in bars))
-    scale = _PLOT_WIDTH / ((high - low) or 1.0)
-    zero = _LABEL_WIDTH - low * scale
-    lines = []
-    for index, bar in enumerate(bars):
-        top, length = index * (_BAR_HEIGHT + _BAR_GAP), abs(bar.value) * scale
-        left = zero if bar.value >= 0 else zero - length
-        kind = "local" if bar.is_local else "entry"
-        lines.append(
-            f'<text x="{_LABEL_WIDTH - 8}" y="{top + 13}" text-anchor="end" class="{kind}">{as_html(bar.label)}</text>'
-            f'<rect x="{left:.1f}" y="{top}" width="{length:.1f}" height="{_BAR_HEIGHT}" class="{kind}"/>'
-            f'<text x="{max(left + length, zero) + 6:.1f}" y="{top + 13}">{bar.value:.2f}</text>'
-        )
-    height = len(bars) * (_BAR_HEIGHT + _BAR_GAP)
-    return _svg(_LABEL_WIDTH + _PLOT_WIDTH + 60, height, title, "".join(lines))
+_STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+_MOST_LINES = 8
 
 
 def box_plot(groups: Sequence[tuple[str, Sequence[tuple[str, Box | None]]]], *, title: str) -> str:
@@ -71,11 +44,11 @@ def box_plot(groups: Sequence[tuple[str, Sequence[tuple[str, Box | None]]]], *, 
 
 
 def _axis(low: int, high: int, y: Callable[[float], float], width: float) -> str:
-    step = max(1, round((high - low) / 8))
+    step = next(step for step in _STEPS if (high - low) / step <= _MOST_LINES or step == _STEPS[-1])
     return "".join(
         f'<line x1="{_MARGIN}" x2="{width}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" class="grid"/>'
-        f'<text x="{_MARGIN - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick}</text>'
-        for tick in range(low, high + 1, step)
+        f'<text x="{_MARGIN - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{str(tick).replace("-", "−")}</text>'
+        for tick in range(-(-low // step) * step, high + 1, step)
     )
 
 

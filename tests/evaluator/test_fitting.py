@@ -238,7 +238,7 @@ def test_options_are_recorded_and_shown_by_replay(tmp_path: Path, capsys: pytest
     assert documents[1]["metrics"]["mdx"]["songs"]["a"] == documents[0]["metrics"]["mdx"]["songs"]["a"]
     text = replay([plain, fitting], rng=np.random.default_rng(0), n_resamples=10).text(tolerance_db=0.02)
     text = " ".join(text.split())
-    assert "(3 songs) with --length pad --channels match" in text
+    assert "(3 songs, --length pad --channels match)" in text
     assert "scored with --length pad --channels match against estimates as they are" in text
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,9 +21,12 @@ from evaluator.errors import ScoresError
 from evaluator.replay import local_run, matching_boards, nearest_entry, place_run
 from evaluator.replay_session import replay
 from evaluator.replay_text import published as published_text
+from evaluator.run_names import RunFacts, differing_parts, names_apart
 from evaluator.scores import Document, scores_document
 from evaluator.scoring import SongScore
-from evaluator.svg import Bar, bar_plot, box_plot
+from evaluator.svg import box_plot
+from evaluator.verdict import caution, conclusion, data_in_words, main_group, ordinal, silent_references
+from tests.html_pages import ParsedPage
 
 MUSIC = ("bass", "drums", "other", "vocals")
 
@@ -103,8 +106,13 @@ def test_tolerance_adds_the_boards_rounding(offset: float, is_met: bool) -> None
 def test_hidden_data_is_never_called_comparable() -> None:
     placement = place_run(document(published("MDX21-A", "umx"), dataset="MDXDB21"), find_board("MDX21-A"))
     assert not placement.is_comparable
-    assert "hidden" in placement.banner
-    assert "not a MDXDB21 score" in placement.banner
+    assert data_in_words(placement) == "hidden data"
+    assert conclusion(placement).startswith(
+        "ours would be 12th of 13 on MDX21-A: 5.04 dB, between xumx (5.37 dB) and umx"
+    )
+    told = caution([[placement]])
+    assert "orientation only" in told
+    assert told.endswith("MDXDB21 is hidden, so nobody else can compute the values.")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +130,9 @@ def test_public_data_counts_only_when_name_and_number_agree(dataset: str, n_song
     placement = place_run(document(values, dataset=dataset, n_songs=n_songs), find_board("MUSDB18-HQ-museval"))
     assert placement.run.metric == "bsseval"
     assert placement.is_comparable is is_comparable
-    assert ("other data" in placement.banner) is not is_comparable
+    assert (data_in_words(placement) == "other data") is not is_comparable
+    assert ("orientation only" in caution([[placement]])) is not is_comparable
+    assert (" is 1st of " in conclusion(placement)) is is_comparable
 
 
 def test_metrics_and_sources_are_never_mixed() -> None:
@@ -195,13 +205,15 @@ def test_box_follows_tukey() -> None:
 
 
 def test_plots_are_well_formed_and_to_scale() -> None:
-    bars = bar_plot([Bar("<a & b>", 8.0), Bar("half", 4.0, is_local=True), Bar("minus", -2.0)], title='"dB"')
-    widths = [float(rect.get("width", "")) for rect in ElementTree.fromstring(bars).iter("rect")]
-    assert widths[0] == pytest.approx(2 * widths[1], abs=0.2)
-    assert widths[0] == pytest.approx(4 * widths[2], abs=0.4)
-    boxes = box_plot([("bass", [("one", box_of([1.0, 2.0, 3.0])), ("two", None)])], title="boxes")
-    assert len(list(ElementTree.fromstring(boxes).iter("rect"))) == 1
+    box = box_of([1.0, 2.0, 3.0])
+    boxes = ElementTree.fromstring(box_plot([("bass", [("<one & two>", box), ("two", None)])], title='"boxes"'))
+    assert len(list(boxes.iter("rect"))) == 1
+    lines = {text.text: float(text.get("y", "")) for text in boxes.iter("text") if text.text in {"1", "2", "3"}}
+    (median,) = [line for line in boxes.iter("line") if line.get("class") == "median"]
+    assert float(median.get("y1", "")) == pytest.approx(lines["2"] - 4, abs=0.1)
     ElementTree.fromstring(box_plot([("bass", [("one", None)])], title="nothing"))
+    wide = ElementTree.fromstring(box_plot([("bass", [("one", box_of([-91.0, 12.0]))])], title="wide"))
+    assert {"−80", "0"} <= {text.text for text in wide.iter("text")}, "round numbers"
 
 
 @pytest.fixture
@@ -214,28 +226,101 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return paths
 
 
-def test_replay_prints_boards_banner_rank_and_comparison(
+def test_replay_prints_the_conclusion_first_then_board_and_comparison(
     files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--board", "MDX21-A", "--entry", "umx", "--resamples", "200"]
     assert main(["replay", *map(str, files), *arguments]) == 0
     printed = capsys.readouterr().out
-    assert "which is hidden" in printed
+    assert printed.startswith("first <run> would be 10th of 13 on MDX21-A: 5.80 dB, between demucs48_hq (5.87 dB) and")
+    assert printed.count("hidden, so nobody") == printed.count("orientation") == 1
     assert re.search(r"^\(10\)\s+▶ first <run>\s+5\.900", printed, re.MULTILINE)
-    assert "first <run> minus umx: bass +0.543" in printed
-    assert "outside 0.02 dB" in printed
+    assert re.search(r"^first <run>\s+\+0\.543", printed, re.MULTILINE)
+    assert "Equal to umx within 0.02 dB and its rounding: none." in printed
     assert re.search(r"second minus first <run>, mdx .*bootstrap", printed)
     assert re.search(r"^bass\s+5\s+\+0\.300\s+\+0\.300 … \+0\.300\s+clear", printed, re.MULTILINE)
 
 
-def test_replay_by_default_shows_every_board_that_fits(
+def test_replay_by_default_shows_places_on_every_board_that_fits_and_one_in_full(
     files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["replay", str(files[0])]) == 0
     printed = capsys.readouterr().out
     for board in ("MDX21-A", "MDX23-C", "MUSDB18-museval", "MUSDB18-HQ-museval"):
-        assert f"{board} — " in printed
+        assert re.search(rf"^{board} .*\d(st|nd|rd|th) of \d+$", printed, re.MULTILINE)
+    assert re.findall(r"^(\S+) — ", printed, re.MULTILINE) == ["MUSDB18-museval"], "the board with most entries"
+    assert "More boards in full: --board MDX21-A MDX21-B" in printed
     assert "CDX" not in printed
+
+
+@pytest.mark.parametrize("columns", [60, 72, 100])
+def test_the_terminal_s_width_is_kept_and_nothing_is_cut(
+    files: tuple[Path, Path], columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    boards = ["MDX21-A", "MUSDB18-museval"]
+    assert main(["replay", *map(str, files), "--board", *boards, "--resamples", "50"]) == 0
+    printed = capsys.readouterr().out
+    assert [line for line in printed.split("\n") if len(line) > columns] == []
+    for name in boards:
+        for entry in find_board(name).entries:
+            assert re.search(rf"^\d+ +{entry.name}\b", printed, re.MULTILINE)
+
+
+def test_decimal_points_stand_below_each_other(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", str(files[0]), "--board", "MDX21-A"]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    start = next(index for index, line in enumerate(lines) if line.startswith("rank"))
+    rows = lines[start + 2 : lines.index("", start)]
+    places = {tuple(found.start() for found in re.finditer(r"(?<=\d)\.(?=\d)", row[30:])) for row in rows}
+    assert len(rows) == len(find_board("MDX21-A").entries) + 1
+    assert len(places) == 1
+
+
+def test_runs_of_one_system_are_told_apart_by_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = document(dict.fromkeys(MUSIC, 6.0), dataset="A")
+    paths = []
+    for folder in ("monday/ours", "tuesday/ours"):
+        path = tmp_path / folder / "scores.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(scores))
+        paths.append(str(path))
+    assert main(["replay", *paths, "--resamples", "50"]) == 0
+    assert "ours (tuesday) minus ours (monday), mdx" in capsys.readouterr().out
+    runs = [RunFacts("x", ("A", "")), RunFacts("x", ("A", "--resample")), RunFacts("y", ("B", ""))]
+    assert names_apart(runs) == ["x", "x (--resample)", "y"]
+    assert names_apart([runs[0], runs[0]]) == ["x (1)", "x (2)"]
+    many = [RunFacts("x", facts) for facts in (("A", "1"), ("A", "2"), ("B", "1"))]
+    assert names_apart(many) == ["x (A, 1)", "x (A, 2)", "x (B, 1)"]
+    assert differing_parts([Path("/s/a/x.json"), Path("/s/b/c/x.json")]) == ["a", "b/c"]
+
+
+def test_silent_references_are_told_because_they_decide_the_mean() -> None:
+    scores = document(dict.fromkeys(MUSIC, -20.0))
+    scores["silent"] = {"song 0": {"references": ["bass"], "estimates": []}, "song 9": {"references": ["bass"]}, "x": 1}
+    placement = place_run(scores, find_board("MDX21-A"))
+    assert placement.run.silent_songs == {"bass": 1}
+    assert "bass in 1 of 5" in silent_references(placement.run)
+    assert silent_references(place_run(document(dict.fromkeys(MUSIC, 5.0)), find_board("MDX21-A")).run) == ""
+    assert "bass" not in silent_references(local_run(scores, "bsseval"))
+
+
+def test_caution_names_what_is_valid() -> None:
+    values = published("MUSDB18-HQ-museval", "hybrid_demucs")
+    own = document(values, dataset="MUSDB18-HQ", n_songs=50)
+    other = document(values, dataset="two excerpts", system="theirs")
+    boards = [find_board(name) for name in ("MDX21-A", "MUSDB18-HQ-museval")]
+    groups = [[place_run(own, board)] for board in boards]
+    assert caution(groups).startswith("Valid, on the same data: MUSDB18-HQ-museval. All other places are for orient")
+    assert main_group(groups)[0].board.name == "MUSDB18-HQ-museval", "its own data before more entries"
+    both = [[place_run(own, boards[1]), place_run(other, boards[1])]]
+    assert caution(both).startswith("Valid, on the same data: ours on MUSDB18-HQ-museval. All other")
+    assert (
+        caution(groups[1:]) == "The places are valid: runs and boards have the same data, by name and number of songs."
+    )
+    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 102, 111)] == (
+        ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"]
+    )
 
 
 def test_one_song_is_no_reason_to_fail(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -276,39 +361,33 @@ def make_page(files: tuple[Path, Path], tmp_path: Path) -> Path:
 def test_page_stands_alone_and_escapes_names(files: tuple[Path, Path], tmp_path: Path) -> None:
     text = make_page(files, tmp_path).read_text(encoding="utf-8")
     assert "<run>" not in text
-    assert "first &lt;run&gt;" in text
-    assert not re.search(r"(src|href)=", text), "nothing is loaded from elsewhere"
-    assert text.count('class="banner"') >= 7
+    page = ParsedPage(text)
+    page.check_names()
+    assert page.references == [], "nothing is loaded from elsewhere"
+    (script,) = page.all("script")
+    digest = base64.b64encode(hashlib.sha256("".join(script.parts).encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in text
     for plot in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
         ElementTree.fromstring(plot)
     for table in re.findall(r"<table.*?</table>", text, re.DOTALL):
-        rows = [len(row) for row in ElementTree.fromstring(table).iter("tr")]
+        rows = [len(row) for row in ElementTree.fromstring(table.replace("<wbr>", "")).iter("tr")]
         assert len(set(rows)) == 1, "every row has a cell for every column"
 
 
-def test_page_sorts_in_a_browser(files: tuple[Path, Path], tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium on this machine")
-    page = make_page(files, tmp_path)
-    script = """<script>
-      const table = document.querySelector("table.sortable"), log = [];
-      const order = column => [...table.tBodies[0].rows].map(row => row.cells[column].dataset.value).join("|");
-      for (const column of [4, 4, 0]) {
-        table.tHead.rows[0].cells[column].querySelector("button").click();
-        log.push(order(column));
-      }
-      document.body.innerHTML = log.map(line => `<pre class="order">${line.replaceAll("<", "&lt;")}</pre>`).join("");
-    </script></body>"""
-    page.write_text(page.read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
-    done = subprocess.run([browser, *options, page.as_uri()], check=True, capture_output=True, text=True, timeout=120)
-    down, up, names = (line.split("|") for line in re.findall(r'<pre class="order">(.*?)</pre>', done.stdout))
-    values = [float(value) for value in down]
-    assert values == sorted(values, reverse=True)
-    assert [float(value) for value in up] == sorted(values)
-    assert names == sorted(names, key=lambda name: name.replace("&lt;", "<").casefold())
-    assert len(names) == len(find_board("MDX21-A").entries) + 2
+def test_page_says_the_conclusion_first_and_one_note_and_folds_the_boards(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    text = make_page(files, tmp_path).read_text(encoding="utf-8")
+    page = ParsedPage(text)
+    (first,) = page.all("div", class_="conclusion")
+    assert "first <run> would be 14th of 17 on MUSDB18-museval: 5.80 dB, between" in first.text
+    assert text.index("conclusion") < text.index('class="caution"') < text.index("<details>")
+    assert text.count("orientation only") == text.count("is hidden") == 1
+    folded = [one.text for one in page.all("summary")]
+    assert len(folded) == 7 + 2, "seven boards and the songs of two metrics"
+    assert len(page.all("details", open="")) == 0
+    assert "clearly better in bass, drums, other and vocals than" in text
+    assert len(text) < 120_000
 
 
 def test_picture_is_a_png_and_its_absence_is_explained(

@@ -148,11 +148,13 @@ def test_pictures_without_matplotlib_are_refused_before_the_work(
 def test_the_evaluator_s_plots_have_the_same_colours() -> None:
     ours = {name: getattr(look, name) for name in ("INK", "SOFT", "LINE", "PAPER", "MUTED", "SERIES")}
     assert ours == {name: getattr(replay_plot, name) for name in ours}
-    page = (Path(replay_plot.__file__).with_name("page.html")).read_text("utf-8").partition("@media")[0]
-    variables = dict(re.findall(r"--(\w+): (#\w+);", page))
-    names = {"ink": look.INK, "soft": look.SOFT, "line": look.LINE, "bar": look.MUTED, "local": look.SERIES[0]}
-    assert {name: variables[name] for name in names} == names
-    assert [variables[f"run{index}"] for index in range(4)] == list(look.SERIES)
+    style = (Path(replay_plot.__file__).with_name("page.html")).read_text("utf-8")
+    for palette, declared in zip(
+        (look.LIGHT, look.DARK), re.findall(r":root \{ (--ink.*?) \}", style, re.DOTALL), strict=True
+    ):
+        variables = dict(re.findall(r"--(\w+): (#\w+);", declared))
+        assert [variables.pop(f"run{index}") for index in range(4)] == list(palette.series)
+        assert variables == {name: getattr(palette, name) for name in variables}
 
 
 def test_words() -> None:

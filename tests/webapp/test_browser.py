@@ -302,7 +302,7 @@ def test_a_separation_is_stopped(new_visitor: Any, server: Server, songs: Path) 
 def test_scores_stand_among_the_boards(new_visitor: Any) -> None:
     visitor = new_visitor()
     visitor.open("/scores")
-    visitor.page.get_by_text("which is hidden").wait_for()
+    visitor.page.get_by_text("MDXDB21 is hidden").wait_for()
     visitor.page.get_by_text(re.compile("broken-scores.json: ")).wait_for()
     chart = visitor.page.locator("[data-testid=stVegaLiteChart] svg").first
     chart.get_by_text("overall, dB").wait_for()

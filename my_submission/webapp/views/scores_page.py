@@ -13,6 +13,7 @@ from evaluator.errors import EvaluationError
 from evaluator.replay import LocalRun, Placement, nearest_entry, place_run
 from evaluator.scores import Document
 from evaluator.scoring import DEFINITIONS
+from evaluator.verdict import caution
 from my_submission.pictures import look
 from my_submission.webapp.app import current_app
 from my_submission.webapp.settings import SCORES_BYTES
@@ -36,8 +37,8 @@ def show() -> None:
     keys = ("song", *board.sources)
     key = columns[1].segmented_control("Source", keys, default="song", format_func=_key_name, key="source") or "song"
     placements = _placements(documents, board)
-    for banner in dict.fromkeys(placement.banner for placement in placements):
-        st.warning(plain(banner), icon=":material/info:")
+    if placements:
+        st.warning(plain(caution([placements])), icon=":material/info:")
     if not placements:
         st.info(f"There is no local run for this board. Create one with `{program_name()} evaluate DATASET`.")
     st.altair_chart(_bars(board, placements, key), width="stretch")
