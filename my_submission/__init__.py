@@ -24,10 +24,13 @@ if TYPE_CHECKING:  # importing typing takes time in which a signal ends a comman
     from my_submission.errors import MdxError
     from my_submission.predictor import Predictor, Separation, SeparationReport, Separator, load, separate
     from my_submission.progress import Progress
+    from my_submission.systems import NetworkOptions, OwnNetwork
 
 __all__ = [
     "AudioFormat",
     "MdxError",
+    "NetworkOptions",
+    "OwnNetwork",
     "Predictor",
     "Progress",
     "ReadOptions",
@@ -42,6 +45,8 @@ __all__ = [
 _MODULES = {
     "AudioFormat": "my_submission.audio_io",
     "MdxError": "my_submission.errors",
+    "NetworkOptions": "my_submission.systems",
+    "OwnNetwork": "my_submission.systems",
     "Progress": "my_submission.progress",
     "ReadOptions": "my_submission.audio_io",
 }

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 Weights = npt.NDArray[np.float32]
-"""float32 (samples,), above zero everywhere."""
+"""float32 (samples,), not negative."""
 
 
 def trapezoid(samples: int, ramp: int) -> Weights:
@@ -27,3 +27,8 @@ def triangle(samples: int) -> Weights:
     weight = np.concatenate([rising, falling]).astype(np.float32)
     normalised: Weights = weight / weight.max()
     return normalised
+
+
+def hann(samples: int) -> Weights:
+    """Return a symmetric Hann window, which begins and ends with zero."""
+    return np.hanning(samples).astype(np.float32)

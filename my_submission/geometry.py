@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from my_submission.fade_weights import Weights, trapezoid, triangle
+from my_submission.fade_weights import Weights, hann, trapezoid, triangle
 
 SAMPLE_RATE = 44_100
 """Sample rate of every published system, in samples per second."""
@@ -20,11 +20,13 @@ class StftGeometry:
         n_fft: window and transform length, in samples.
         hop: distance between frames, in samples.
         kept_bins: bins 0 … kept_bins − 1 go through the network; the others are zero in the output.
+        silent_bins: the first bins, which are zero in the network's input.
     """
 
     n_fft: int
     hop: int
     kept_bins: int
+    silent_bins: int = 0
 
     def __post_init__(self) -> None:
         if self.n_fft < 2 or self.n_fft % 2:
@@ -33,6 +35,8 @@ class StftGeometry:
             raise ValueError(f"hop={self.hop} must lie between 1 and n_fft/2={self.n_fft // 2}")
         if not 0 < self.kept_bins <= self.n_bins:
             raise ValueError(f"kept_bins={self.kept_bins} does not fit n_fft={self.n_fft} ({self.n_bins} bins)")
+        if not 0 <= self.silent_bins < self.kept_bins:
+            raise ValueError(f"silent_bins={self.silent_bins} must lie between 0 and kept_bins={self.kept_bins} − 1")
 
     @property
     def n_bins(self) -> int:
@@ -178,6 +182,70 @@ class SpectralChunking:
         multiple = self.reach.frame_multiple
         silent = -(-until_silence // multiple) * multiple
         return min(self.frames, max(self.reach.frames_for(last_frame), silent))
+
+
+@dataclass(frozen=True)
+class WindowedChunking:
+    """Whole chunks that overlap under a Hann window, as the programs of the field apply public MDX-Net graphs.
+
+    The song lies between n_fft/2 zeros and enough zeros for a whole number of trimmed chunks. Chunks begin at multiples
+    of the stride of that padded song. The last ones are cut at its end, and their windows with them.
+
+    Attributes:
+        stft: the transform.
+        frames: frames of one chunk.
+        overlap_ratio: share of a chunk that the next one estimates again.
+    """
+
+    stft: StftGeometry
+    frames: int
+    overlap_ratio: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.kept_samples < 1:
+            raise ValueError(f"frames={self.frames} leave nothing of a chunk after trimming n_fft={self.stft.n_fft}")
+        if not 0 < self.overlap_ratio < 1:
+            raise ValueError(f"overlap_ratio={self.overlap_ratio} must lie between 0 and 1")
+
+    @property
+    def chunk_samples(self) -> int:
+        """Samples of a chunk."""
+        return self.stft.hop * (self.frames - 1)
+
+    @property
+    def trim_samples(self) -> int:
+        """Zeros before the song."""
+        return self.stft.n_fft // 2
+
+    @property
+    def kept_samples(self) -> int:
+        """Samples of a chunk without n_fft/2 at each side."""
+        return self.chunk_samples - 2 * self.trim_samples
+
+    @property
+    def stride_samples(self) -> int:
+        """Distance between the starts of neighbouring chunks."""
+        return int((1 - self.overlap_ratio) * self.chunk_samples)
+
+    @property
+    def overlap_samples(self) -> int:
+        """Samples that two neighbouring chunks share."""
+        return self.chunk_samples - self.stride_samples
+
+    def spans(self, samples: int) -> Iterator[ChunkSpan]:
+        """Yield the chunks of a song of ``samples`` samples, in order."""
+        for begin in range(-self.trim_samples, samples, self.stride_samples):
+            end = begin + self.chunk_samples
+            yield ChunkSpan(begin, end, max(0, begin), min(end, samples))
+
+    def window_samples(self, span: ChunkSpan, samples: int) -> int:
+        """Return the length of a chunk's window in a song of ``samples`` samples."""
+        padded_end = samples + self.kept_samples + self.trim_samples - samples % self.kept_samples
+        return min(span.context_stop, padded_end) - span.context_start
+
+    def weights(self, samples: int) -> Weights:
+        """Return the weights of a window of ``samples`` samples: a symmetric Hann window."""
+        return hann(samples)
 
 
 @dataclass(frozen=True)

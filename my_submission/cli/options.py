@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from my_submission.audio_io import DEFAULT_READ_OPTIONS, ReadOptions
+from my_submission.cli.network_options import NetworkGroup
 from my_submission.cli.option_values import (
     choice,
     complete_devices,
@@ -205,10 +206,11 @@ class EngineOptions:
             "allow_unverified": self.allow_unverified,
         }
 
-    def load(self, system: str, stems: Sequence[str] = ()) -> Predictor:
-        """Load the predictor of a system, for some stems."""
+    def load(self, system: str, stems: Sequence[str] = (), network: NetworkGroup | None = None) -> Predictor:
+        """Load the predictor of a system, or of a graph of one's own, for some stems."""
+        more = {} if network is None else network.load_settings
         with _without_warnings(load.__module__):  # they are notes of the predictor as well
-            return load(system, stems=stems, **self.load_settings)
+            return load(system, stems=stems, **self.load_settings, **more)
 
 
 @contextmanager
@@ -228,6 +230,7 @@ def settings_of(
     engine: EngineOptions,
     inputs: InputOptions | None = None,
     choice: ChoiceOptions | None = None,
+    network: NetworkGroup | None = None,
 ) -> dict[str, Any]:
     """Return the options that can change a sample, as in records of stems.
 
@@ -246,4 +249,5 @@ def settings_of(
         "max_memory": engine.max_memory,
         **changed,
         **({} if choice is None else choice.settings),
+        **({} if network is None else network.settings),
     }

@@ -7,5 +7,6 @@ from typing import Final
 OUTPUT: Final = "Output"
 TIME: Final = "Time"
 HARDWARE: Final = "Hardware"
+NETWORK: Final = "Your own network, and public ones"
 EXPERT: Final = "Expert"
 GENERAL: Final = "General"

@@ -17,6 +17,7 @@ from my_submission.audio_io.writing.stem_sets import RECORD_FILE, add_pictures
 from my_submission.budget import Budget
 from my_submission.cli.expectation import duration_of, expectation
 from my_submission.cli.grouped_options import Messages, command_of
+from my_submission.cli.network_options import NetworkGroup
 from my_submission.cli.option_values import choice
 from my_submission.cli.options import EngineOptions, InputOptions, ReportFile, SystemOption, TimeOptions, settings_of
 from my_submission.cli.panels import OUTPUT
@@ -187,6 +188,7 @@ def separate(
     limits: TimeOptions,
     engine: EngineOptions,
     reading: InputOptions,
+    network: NetworkGroup,
     messages: Messages,
 ) -> int:
     """Separate songs. The first song's time limit begins with the process."""
@@ -199,7 +201,7 @@ def separate(
         _refuse_shared_names(songs, choice, output)
         files = InputFiles(song.path for song in songs)
         files.refuse_as_outputs([output.report] if output.report else [])
-        predictor = engine.load(system.system, choice.names)
+        predictor = engine.load(system.system, choice.names, network)
         durations = [duration_of(song.path, reading.reading) for song in songs]
         run = _Run(
             predictor,
@@ -208,7 +210,7 @@ def separate(
             reading,
             limits,
             stems,
-            settings=settings_of(limits, engine, reading, choice),
+            settings=settings_of(limits, engine, reading, choice, network),
             files=files,
             start_seconds=time.monotonic() - began,
         )

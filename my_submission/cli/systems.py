@@ -16,6 +16,7 @@ from my_submission.engines import Device
 from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.mechanisms.spectral_networks import chunking_of
 from my_submission.systems import DEFAULT_SYSTEM, SYSTEMS, SystemRecipe, find_system
+from my_submission.systems.mdx_net import FAMILY
 from my_submission.weights import ModelsFolder
 from terminal.names import storable
 from terminal.program import program_name
@@ -29,19 +30,27 @@ def list_systems(
     models_option: ModelsOption,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", autocompletion=complete_systems, help="Show this system in full."),
+        typer.Argument(
+            metavar="NAME", autocompletion=complete_systems, help="Show this system in full, or all of a family."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> int:
     """Print all systems, or one."""
     models = ModelsFolder(models_option.models_dir)
-    chosen = list(SYSTEMS.values()) if name is None else [find_system(name)]
+    family = [system for system in SYSTEMS.values() if system.name.startswith(f"{FAMILY}/")]
+    is_family = name == FAMILY
+    chosen = family if is_family else list(SYSTEMS.values()) if name is None else [find_system(name)]
     if as_json:
         print(json.dumps(storable([describe(system, models) for system in chosen]), indent=1))
         return 0
     console = Console(soft_wrap=True, highlight=False)
-    if name is None:
-        console.print(_table(chosen, models))
+    if name is None or is_family:
+        folded = [] if is_family else [system for system in family if state_of(system, models) != READY]
+        console.print(_table([system for system in chosen if system not in folded], models))
+        if folded:
+            more = f"{FAMILY}/…  {len(folded)} networks of one stem: {program_name()} systems {FAMILY}"
+            console.print(rich_line(more, "dim"))
         for line in (
             "SDR: mean in dB, as published or, in brackets, on our two test excerpts.",
             f"{program_name()} fetch NAME gets the weights of a system.",
@@ -66,6 +75,7 @@ def describe(system: SystemRecipe, models: ModelsFolder) -> dict[str, Any]:
         "is_default": system.name == DEFAULT_SYSTEM,
         "state": state_of(system, models),
         "sources": list(system.sources),
+        "stems": list(system.stems),
         "n_artefacts": len(system.artefacts),
         "missing": missing,
         "bytes": n_bytes,
@@ -108,7 +118,7 @@ def _table(systems: list[SystemRecipe], models: ModelsFolder) -> Table:
         state = state_of(system, models)
         table.add_row(
             rich_line(system.name, "bold" if state == READY else ""),
-            rich_line(" ".join(system.sources)),
+            rich_line(" ".join(system.stems)),
             _quality(system),
             megabytes,
             rich_line("ready, the default" if system.name == DEFAULT_SYSTEM and state == READY else state),
@@ -146,7 +156,7 @@ def _lines(row: dict[str, Any]) -> list[str]:
     scores = ", ".join(f"{name} {value:.2f}" for name, value in row["published"].items())
     own = "—" if row["own_sdr"] is None else f"none; {row['own_sdr']:.2f} dB on our two test excerpts (docs/scores.md)"
     facts = {
-        "stems": ", ".join(row["sources"]),
+        "stems": ", ".join(row["stems"]),
         "weights": weights,
         "cutoffs": cutoffs or ("read from the graphs once they are present" if row["cutoffs_hz"] else "none"),
         "published": f"{scores} dB global SDR ({row['board']})" if scores else own,

@@ -63,7 +63,7 @@ def stft(waveform: Waveform, geometry: StftGeometry) -> Spectrogram:
         geometry: n_fft, hop and kept_bins.
 
     Returns:
-        complex64 (..., samples // hop + 1, kept_bins).
+        complex64 (..., samples // hop + 1, kept_bins); the first ``silent_bins`` are zero.
 
     Raises:
         ValueError: the waveform is too short to reflect.
@@ -168,8 +168,9 @@ def _spectrum_blocks(row: Samples, geometry: StftGeometry) -> Iterator[tuple[sli
     padded = np.pad(row, half, mode="reflect")
     framed = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[:: geometry.hop]
     for place in _blocks(len(framed), n_fft):
-        block = framed[place] * hann_window(n_fft)
-        yield place, rfft(block)[:, : geometry.kept_bins]
+        spectrum = rfft(framed[place] * hann_window(n_fft))[:, : geometry.kept_bins]
+        spectrum[:, : geometry.silent_bins] = 0
+        yield place, spectrum
 
 
 def _invert(block_of: Callable[[slice], Spectrogram], geometry: StftGeometry, out: Samples) -> None:

@@ -3,6 +3,7 @@
 from my_submission.mechanisms.conditioned import ConditionedMechanism, ConditionedRecipe
 from my_submission.mechanisms.joint import JointRecipe
 from my_submission.mechanisms.masking import MaskingMechanism, MaskingRecipe
+from my_submission.mechanisms.mdx_net import MdxNetMechanism, MdxNetRecipe
 from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
 from my_submission.mechanisms.memory_limits import DeviceLimit, MemoryLimit
 from my_submission.mechanisms.mid_side import MidSideRecipe
@@ -22,6 +23,8 @@ __all__ = [
     "JointRecipe",
     "MaskingMechanism",
     "MaskingRecipe",
+    "MdxNetMechanism",
+    "MdxNetRecipe",
     "Mechanism",
     "MemoryLimit",
     "MidSideRecipe",

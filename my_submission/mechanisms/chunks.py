@@ -9,7 +9,7 @@ import numpy as np
 
 from my_submission.audio_io import Mixture
 from my_submission.engines import Engine
-from my_submission.geometry import SAMPLE_RATE, ChunkSpan, SpectralChunking
+from my_submission.geometry import SAMPLE_RATE, ChunkSpan, SpectralChunking, WindowedChunking
 from my_submission.planning import Benefit, Forecast, Stage, WorkItem
 from my_submission.stems import Waveform
 
@@ -27,7 +27,6 @@ class ChunkStage(Stage):
 
     Args:
         engine: the network, from chunks (batch, 2, samples) to estimates (batch, …, 2, samples).
-        chunking: the network's chunks.
         mixture: the song.
         batches: chunks of one run each, in the order of work.
         commit: puts the estimate of one chunk in its place.
@@ -38,7 +37,6 @@ class ChunkStage(Stage):
         name: str,
         cost_key: str,
         engine: Engine,
-        chunking: SpectralChunking,
         mixture: Mixture,
         batches: Sequence[Sequence[ChunkSpan]],
         *,
@@ -47,7 +45,6 @@ class ChunkStage(Stage):
         total_samples = sum(span.stop - span.start for batch in batches for span in batch)
         super().__init__(name, cost_key, engine.runs_on, total_samples)
         self._engine = engine
-        self._chunking = chunking
         self._mixture = mixture
         self._batches = list(batches)
         self._commit = commit
@@ -92,7 +89,7 @@ class ChunkStage(Stage):
         is_last = self.is_done
 
         def compute() -> list[Waveform]:
-            return chunk_estimates(self._engine, self._chunking, self._mixture, taken, is_last=is_last)
+            return chunk_estimates(self._engine, self._mixture, taken, is_last=is_last)
 
         def commit(estimates: list[Waveform]) -> None:
             for span, estimate in zip(taken, estimates, strict=True):
@@ -117,7 +114,7 @@ def _input_seconds(batch: Sequence[ChunkSpan]) -> float:
 
 
 def chunk_estimates(
-    engine: Engine, chunking: SpectralChunking, mixture: Mixture, spans: Sequence[ChunkSpan], *, is_last: bool = False
+    engine: Engine, mixture: Mixture, spans: Sequence[ChunkSpan], *, is_last: bool = False
 ) -> list[Waveform]:
     """Return the kept samples (…, 2, stop − start) of chunks anywhere in the song; one run per chunk length."""
     separated: list[Waveform] = []
@@ -125,8 +122,10 @@ def chunk_estimates(
     for run in runs:
         batch = np.stack([mixture.store.read(span.context_start, span.context_stop) for span in run])
         separated.extend(engine.run(batch, is_last=is_last and run is runs[-1]))
-    trim = chunking.trim_samples
-    return [chunk[..., trim:][..., : span.stop - span.start] for span, chunk in zip(spans, separated, strict=True)]
+    return [
+        chunk[..., span.start - span.context_start : span.stop - span.context_start]
+        for span, chunk in zip(spans, separated, strict=True)
+    ]
 
 
 def shifted_spans(chunking: SpectralChunking, samples: int) -> list[ChunkSpan]:
@@ -148,11 +147,11 @@ def in_batches(spans: Sequence[ChunkSpan], size: int, *, benefit: Benefit | None
     return batches
 
 
-def chunk_bytes(chunking: SpectralChunking) -> int:
+def chunk_bytes(chunking: SpectralChunking | WindowedChunking) -> int:
     """Return the bytes that a chunk needs inside its network."""
     return BYTES_PER_BIN_AND_FRAME * chunking.stft.kept_bins * chunking.frames
 
 
-def chunk_device_bytes(chunking: SpectralChunking) -> int:
+def chunk_device_bytes(chunking: SpectralChunking | WindowedChunking) -> int:
     """Return the bytes that a chunk needs on a GPU, transforms included."""
     return chunk_bytes(chunking) + TRANSFORM_BYTES_PER_SAMPLE_AND_FRAME * chunking.stft.n_fft * chunking.frames

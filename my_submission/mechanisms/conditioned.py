@@ -121,7 +121,7 @@ class ConditionedMechanism(Mechanism):
         for name, part in ((song.name, covering), (f"{song.name}, overlaps", others)):
             if part:
                 batches = in_batches(part, self.batch_size, benefit=song.benefit)
-                stages.append(ChunkStage(name, key, self.engine, self.chunking, song.mixture, batches, commit=commit))
+                stages.append(ChunkStage(name, key, self.engine, song.mixture, batches, commit=commit))
         return SongStages(buffer, tuple(stages))
 
     def within_device(self, limit: DeviceLimit) -> Fitted[Self]:

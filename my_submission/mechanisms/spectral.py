@@ -8,7 +8,7 @@ from typing import Self
 
 from my_submission.engines import Engine
 from my_submission.fade_weights import trapezoid
-from my_submission.geometry import ChunkSpan, SpectralChunking
+from my_submission.geometry import ChunkSpan, SpectralChunking, WindowedChunking
 from my_submission.mechanisms.chunks import ChunkStage, chunk_bytes, chunk_device_bytes, in_batches, shifted_spans
 from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
 from my_submission.mechanisms.memory_limits import DeviceLimit, MemoryLimit
@@ -183,10 +183,10 @@ class SpectralMechanism(Mechanism):
             batch_size=network.batch_size,
         )
         batches = in_batches(spans, network.batch_size, benefit=song.benefit)
-        return ChunkStage(name, key, network.engine, network.chunking, song.mixture, batches, commit=commit)
+        return ChunkStage(name, key, network.engine, song.mixture, batches, commit=commit)
 
 
-def fitting_batch(chunking: SpectralChunking, size: int, limit: DeviceLimit) -> int:
+def fitting_batch(chunking: SpectralChunking | WindowedChunking, size: int, limit: DeviceLimit) -> int:
     """Return the chunks per run, 1 … ``size``, that probably fit a GPU."""
     return max(1, min(size, limit.usable_bytes // chunk_device_bytes(chunking)))
 

@@ -24,8 +24,9 @@ from my_submission.engines.validated_engine import ValidatedEngine, loudest_fram
 from my_submission.errors import WeightsError
 from my_submission.geometry import ReceptiveField, SpectralChunking, StftGeometry
 from my_submission.mechanisms.options import RunOptions
-from my_submission.weights import Artefact
-from my_submission.weights.content import has_known_digest
+from my_submission.weights import Artefact, ArtefactGeometry
+from my_submission.weights.content import MDX_NET, has_known_digest
+from my_submission.weights.mdx_net_facts import HOP, facts_of
 
 if TYPE_CHECKING:
     from my_submission.networks.tfc_tdf import TfcTdfNet
@@ -137,22 +138,37 @@ def chunking_of(artefact: Artefact, path: Path, shape: GraphShape) -> SpectralCh
     try:
         return SpectralChunking(stft_of(artefact, path, shape.bins), shape.frames)
     except ValueError as error:
+        n_fft = geometry_of(artefact, path).n_fft
         problem = (
-            f"the graph keeps {shape.bins} bins and {shape.frames} frames, which does not fit the manifest ({error})"
+            f"the graph keeps {shape.bins} bins and {shape.frames} frames, which does not fit n_fft={n_fft} ({error})"
         )
-        raise WeightsError(problem, where=path, hint="correct n_fft and hop in the manifest") from error
+        raise WeightsError(problem, where=path, hint="give the n_fft and hop that it was trained with") from error
+
+
+def geometry_of(artefact: Artefact, path: Path) -> ArtefactGeometry:
+    """Return the transform that the manifest states, or that is known of a public graph.
+
+    Raises:
+        WeightsError: there is neither.
+    """
+    if artefact.geometry is not None:
+        return artefact.geometry
+    if artefact.architecture != MDX_NET:
+        hint = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
+        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, hint=hint)
+    if (facts := facts_of(path)) is None:
+        problem = f"no public graph ends like {artefact.name}, so its n_fft is not known"
+        raise WeightsError(problem, where=path, hint="separate with --network FILE and give --n-fft")
+    return ArtefactGeometry(facts.n_fft, HOP)
 
 
 def stft_of(artefact: Artefact, path: Path, kept_bins: int) -> StftGeometry:
-    """Return the transform that the manifest states, with some of its bins kept.
+    """Return the transform of :func:`geometry_of`, with some of its bins kept.
 
     Raises:
-        WeightsError: the manifest states none.
+        WeightsError: it is not known.
     """
-    if artefact.geometry is None:
-        hint = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
-        raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, hint=hint)
-    return artefact.geometry.with_kept_bins(kept_bins)
+    return geometry_of(artefact, path).with_kept_bins(kept_bins)
 
 
 def whole_stft_of(artefact: Artefact, path: Path, bins: int) -> StftGeometry:

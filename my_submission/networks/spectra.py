@@ -27,6 +27,7 @@ def to_channels(waves: Tensor, geometry: StftGeometry) -> Tensor:
         pad_mode="reflect",
         return_complex=True,
     )[:, : geometry.kept_bins]
+    spectra[:, : geometry.silent_bins] = 0
     return complex_as_channels(spectra.reshape(*waves.shape[:2], *spectra.shape[1:])).contiguous()
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from my_submission.audio_io import SampleStore
 from my_submission.errors import WeightsError
 from my_submission.fade_weights import Weights
-from my_submission.geometry import SegmentGrid
 from my_submission.planning.coverage import FADE_SAMPLES, Coverage
 from my_submission.planning.energy import EnergyProfile
 from my_submission.stems import Stems, Waveform
@@ -20,8 +19,20 @@ PIECE_SAMPLES = 1 << 15
 """Segments are added in pieces of 256 KiB, which stay in the processor's cache."""
 
 
+class Window(Protocol):
+    """Gives the weights of segments; equal ones have equal hashes."""
+
+    def weights(self, samples: int) -> Weights:
+        """Return the weights of a segment of ``samples`` samples, float32 (samples,)."""
+        ...
+
+    def __hash__(self) -> int:
+        """Return a hash, so that weights are computed once."""
+        ...
+
+
 @lru_cache(maxsize=4)
-def _weights(grid: SegmentGrid, samples: int) -> Weights:
+def _weights(grid: Window, samples: int) -> Weights:
     """Return read-only weights of a segment. A song has few lengths; weights of 40 s take 7 MB."""
     return grid.weights(samples)
 
@@ -133,7 +144,7 @@ class SegmentBuffer:
         samples: int,
         *,
         mean_and_std: tuple[float, float],
-        grid: SegmentGrid,
+        grid: Window,
         fade_samples: int = FADE_SAMPLES,
     ) -> None:
         self._grid = grid

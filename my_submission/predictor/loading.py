@@ -16,7 +16,16 @@ from my_submission.mechanisms import Precision, RunOptions, Runtime
 from my_submission.planning import Calibration
 from my_submission.predictor.core import Predictor
 from my_submission.predictor.memory import within_device, within_memory
-from my_submission.systems import DEFAULT_SYSTEM, SystemRecipe, find_system, for_stems, load_system
+from my_submission.systems import (
+    DEFAULT_SYSTEM,
+    NetworkOptions,
+    OwnNetwork,
+    SystemRecipe,
+    find_system,
+    for_stems,
+    load_system,
+    with_network_options,
+)
 from my_submission.weights import ModelsFolder
 from terminal.extras import explained_absence
 from terminal.names import listed
@@ -38,6 +47,8 @@ class LoadOptions(TypedDict, total=False):
     batch_chunks: int | None
     max_memory_bytes: int | None
     allow_unverified: bool
+    network: OwnNetwork | None
+    network_options: NetworkOptions | None
 
 
 @explained_absence(MdxError)
@@ -53,6 +64,8 @@ def load(
     batch_chunks: int | None = None,
     max_memory_bytes: int | None = None,
     allow_unverified: bool = False,
+    network: OwnNetwork | None = None,
+    network_options: NetworkOptions | None = None,
 ) -> Predictor:
     """Load a predictor: check and open every artefact of the system.
 
@@ -69,8 +82,11 @@ def load(
         batch_chunks: spectral chunks in one run; on a GPU as many as its free memory allows, up to eight.
         max_memory_bytes: limit of the whole process; batches and segments become smaller to stay below it.
         allow_unverified: accept artefacts whose hash is not the published one.
+        network: a graph of your own that separates instead of a system.
+        network_options: how it, or the graph of a system ``mdx-net/…``, is applied.
 
     Raises:
+        InputError: there is no file of the network.
         UnknownNameError: there is no such system, stem, device or precision.
         WeightsError: an artefact is missing or damaged; the message says how to get it.
         DeviceError: the device is not available.
@@ -91,12 +107,11 @@ def load(
         "batch_chunks": batch_chunks,
         "max_memory": None if max_memory_bytes is None else max_memory_bytes >> 20,
     }
-    recipe = find_system(system)
+    recipe, models = _recipe_of(system, network, network_options, ModelsFolder(models_dir), settings)
     if stems:
         recipe = for_stems(recipe, stems)
     if recipe.chosen_stems:
         settings["stems"] = list(recipe.chosen_stems)
-    models = ModelsFolder(models_dir)
 
     def build(chosen: Device) -> Predictor:
         options = RunOptions(
@@ -137,6 +152,27 @@ def load(
         note = f"{state.problem}; run {state.cure}" if state.problem else f"the GPU cannot be used: {error}"
         logger.warning(note)
         return build(Device("cpu", note=note))
+
+
+def _recipe_of(
+    system: str,
+    network: OwnNetwork | None,
+    options: NetworkOptions | None,
+    models: ModelsFolder,
+    settings: dict[str, Any],
+) -> tuple[SystemRecipe, ModelsFolder]:
+    """Return the system and the folder of its artefacts, and add to ``settings`` what names do not say."""
+    if network is None:
+        recipe = find_system(system)
+    else:
+        if system != DEFAULT_SYSTEM:
+            raise UnknownNameError("a network of your own and a system exclude each other", hint="leave one out")
+        recipe, models = network.system(), models.including(network.artefact(), Path(network.path))
+        settings["network"] = {"target": network.target, "n_fft": network.n_fft, "hop": network.hop}
+    if options is not None:
+        recipe = with_network_options(recipe, options)
+        settings["network_options"] = vars(options)
+    return recipe, models
 
 
 def _note_on(recipe: SystemRecipe) -> str:

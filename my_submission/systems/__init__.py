@@ -2,6 +2,7 @@
 
 from my_submission.systems.catalogue import DEFAULT_SYSTEM, SYSTEMS, find_system
 from my_submission.systems.loaded_system import Branch, LoadedSystem, load_system
+from my_submission.systems.mdx_net import NetworkOptions, OwnNetwork, with_network_options
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.systems.stem_choice import for_stems, possible_stems
 
@@ -11,9 +12,12 @@ __all__ = [
     "Branch",
     "BranchRecipe",
     "LoadedSystem",
+    "NetworkOptions",
+    "OwnNetwork",
     "SystemRecipe",
     "find_system",
     "for_stems",
     "load_system",
     "possible_stems",
+    "with_network_options",
 ]

@@ -10,6 +10,7 @@ from my_submission.mechanisms import SpectralRecipe, WaveformRecipe
 from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
 from my_submission.systems.aimless import AIMLESS_SYSTEMS
 from my_submission.systems.lasaft import LASAFT_SYSTEMS
+from my_submission.systems.mdx_net import MDX_NET_SYSTEMS
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.systems.starters import STARTER, STARTERS, all_of, networks_of
 from terminal.program import program_name
@@ -71,7 +72,15 @@ KUIELAB_A_NETWORKS = SystemRecipe(
 
 SYSTEMS: dict[str, SystemRecipe] = {
     system.name: system
-    for system in (*STARTERS, KUIELAB_A, KUIELAB_B, KUIELAB_A_NETWORKS, *LASAFT_SYSTEMS, *AIMLESS_SYSTEMS)
+    for system in (
+        *STARTERS,
+        KUIELAB_A,
+        KUIELAB_B,
+        KUIELAB_A_NETWORKS,
+        *LASAFT_SYSTEMS,
+        *AIMLESS_SYSTEMS,
+        *MDX_NET_SYSTEMS,
+    )
 }
 
 

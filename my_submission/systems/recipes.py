@@ -50,7 +50,8 @@ class SystemRecipe:
         rest: the source that is the mixture minus all others, as in systems of a target and an accompaniment.
         uses_external_data: whether its weights were trained on other data than the challenges gave out.
         keeps_native_rate: process every song at its own sample rate, as if it were 44.1 kHz, without resampling.
-        chosen_stems: stems to write: sources, or the mixture without one of them; empty for all sources.
+        usual_stems: stems to write where none are chosen: sources, or the mixture without one; empty for all sources.
+        chosen_stems: stems to write that were chosen; empty where none were.
         omitted: sources of the whole system that are not among ``sources``, because no stem needs them.
     """
 
@@ -67,6 +68,7 @@ class SystemRecipe:
     rest: str | None = None
     uses_external_data: bool = False
     keeps_native_rate: bool = False
+    usual_stems: tuple[str, ...] = ()
     chosen_stems: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
 
@@ -84,7 +86,7 @@ class SystemRecipe:
     @property
     def stems(self) -> tuple[str, ...]:
         """Names of the stems to write."""
-        return self.chosen_stems or self.sources
+        return self.chosen_stems or self.usual_stems or self.sources
 
     @property
     def stems_add_up(self) -> bool:

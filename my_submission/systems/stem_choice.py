@@ -48,7 +48,7 @@ def for_stems(system: SystemRecipe, stems: Sequence[str]) -> SystemRecipe:
         branches=tuple(_reduced(branch, needed) for branch in system.branches if _estimates(branch, needed)),
         wiener=system.wiener if _is_filtered(system, needed) else None,
         rest=system.rest if needs_rest else None,
-        omitted=tuple(source for source in system.sources if source not in {*needed, *wanted}),
+        omitted=(*system.omitted, *(source for source in system.sources if source not in {*needed, *wanted})),
     )
 
 

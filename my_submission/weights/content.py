@@ -7,7 +7,11 @@ from pathlib import Path
 from my_submission.errors import WeightsError
 from my_submission.files import hashing
 from my_submission.weights.manifest import Artefact
+from my_submission.weights.mdx_net_facts import facts_of
 from my_submission.weights.published import PUBLISHED_SHA256
+
+MDX_NET = "mdx-net"
+"""Architecture of the public graphs that are listed in ``mdx_net_facts``."""
 
 _LFS_SIGNATURE = b"version https://git-lfs.github.com/spec/"
 _LFS_POINTER_MAX_BYTES = 1024
@@ -60,6 +64,11 @@ def find_damage(artefact: Artefact, path: Path, *, is_remembered: bool = False) 
         if expected is not None and not digest.startswith(expected):
             return f"is not the file {origin}: sha256 {digest[: len(expected)]}, expected {expected}"
     return None
+
+
+def is_identified(artefact: Artefact, path: Path) -> bool:
+    """Whether a file can be recognised: by a known hash of its entry, or as a public MDX-Net graph by its end."""
+    return has_known_digest(artefact) or (artefact.architecture == MDX_NET and facts_of(path) is not None)
 
 
 def has_known_digest(artefact: Artefact) -> bool:

@@ -24,7 +24,7 @@ from my_submission.weights.artefact_sources import (
     file_names,
 )
 from my_submission.weights.companions import companions_of, find_missing, refuse_clash
-from my_submission.weights.content import find_damage, has_known_digest, is_lfs_pointer, sha256_of
+from my_submission.weights.content import find_damage, has_known_digest, is_identified, is_lfs_pointer, sha256_of
 from my_submission.weights.download import DEFAULT_TIMEOUT_SECONDS, FetchProgress
 from my_submission.weights.folder import ModelsFolder
 from my_submission.weights.manifest import Artefact, is_archive, url_file_name
@@ -113,7 +113,7 @@ def fetch(
                         f"no address is known for {artefact.name}", where=target, hint=models_folder.hint(artefact.name)
                     )
                 source = _Placement(models_folder, artefact, progress or _ignore, network_check).place(candidates)
-            is_verified = has_known_digest(artefact) and not companions_of(artefact, target)
+            is_verified = is_identified(artefact, target) and not companions_of(artefact, target)
             results.append(FetchResult(artefact.name, target, source, is_verified))
     return tuple(results)
 

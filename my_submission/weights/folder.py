@@ -11,7 +11,7 @@ from pathlib import Path
 
 from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.weights.companions import companions_of, find_missing
-from my_submission.weights.content import find_damage, has_known_digest, is_lfs_pointer
+from my_submission.weights.content import find_damage, is_identified, is_lfs_pointer
 from my_submission.weights.manifest import MANIFEST_NAME, Artefact, read_manifest
 from my_submission.weights.places import DEFAULT_MODELS_DIR, fetched_folder, is_installed
 from my_submission.weights.tensors import check_checksums
@@ -41,6 +41,16 @@ class ModelsFolder:
         self.fetched = fetched_folder(DEFAULT_MODELS_DIR) if self.is_default else self.directory
         self.artefacts = read_manifest(self.directory)
         self._by_name = {artefact.name: artefact for artefact in self.artefacts}
+        self._elsewhere: dict[str, Path] = {}
+
+    def including(self, artefact: Artefact, path: Path) -> ModelsFolder:
+        """Return this folder with one more artefact, whose file is elsewhere and whose content is not compared."""
+        including = ModelsFolder.__new__(ModelsFolder)
+        including.__dict__.update(self.__dict__)
+        including.artefacts = (*self.artefacts, artefact)
+        including._by_name = {**self._by_name, artefact.name: artefact}
+        including._elsewhere = {**self._elsewhere, artefact.name: path}
+        return including
 
     def artefact(self, name: str) -> Artefact:
         """Return the entry called ``name``.
@@ -60,6 +70,8 @@ class ModelsFolder:
 
     def path(self, name: str) -> Path:
         """Return the path of the artefact: in this folder, else among the fetched ones, present or not."""
+        if name in self._elsewhere:
+            return self._elsewhere[name]
         own, fetched = self.directory / self.artefact(name).path, self.target(name)
         if fetched == own or (own.is_file() and not is_lfs_pointer(own)):
             return own
@@ -91,6 +103,8 @@ class ModelsFolder:
         """
         artefact = self.artefact(name)
         path = self.path(name)
+        if name in self._elsewhere:
+            return path
         if not path.is_file():
             raise WeightsError(f"the weights of {name} are not there", where=path, hint=self.hint(name))
         if is_lfs_pointer(path):
@@ -98,7 +112,7 @@ class ModelsFolder:
                 "is a Git LFS pointer, not the file itself", where=path, hint=f"run git lfs pull, or {self.hint(name)}"
             )
         problem = find_damage(artefact, path, is_remembered=True) or find_missing(artefact, path)
-        if problem is None and not has_known_digest(artefact):
+        if problem is None and not is_identified(artefact, path):
             problem = "has no known hash to compare with"
         if problem is None and (beside := companions_of(artefact, path)):
             problem = f"keeps its weights in {', '.join(map(repr, beside))}, of which no hash is known"

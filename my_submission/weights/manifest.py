@@ -38,18 +38,20 @@ class ArtefactGeometry:
         n_fft: window and transform length, in samples.
         hop: distance between frames, in samples.
         frames: of one chunk; only for a state dict, because a graph states its own.
+        silent_bins: first bins that are silenced in the network's input; default: none.
     """
 
     n_fft: int
     hop: int
     frames: int | None = None
+    silent_bins: int | None = None
 
     def __post_init__(self) -> None:
-        self.with_kept_bins(1)  # refuses impossible transforms
+        self.with_kept_bins(1 + max(0, self.silent_bins or 0))  # refuses impossible transforms
 
     def with_kept_bins(self, kept_bins: int) -> StftGeometry:
         """Return the full geometry for a number of bins, which comes from the graph."""
-        return StftGeometry(self.n_fft, self.hop, kept_bins)
+        return StftGeometry(self.n_fft, self.hop, kept_bins, self.silent_bins or 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 KUIELAB-MDX-Net: the object ids of the Git LFS pointers in the authors' repository, and the md5 and size that Zenodo
 states for the Mixer. LightSAFT and LaSAFT: the object ids of the pointers in theirs. Demucs v2: the authors put the
 first eight digits of the sha256 into the file's own name and publish no more of it. Hybrid Demucs: torchaudio's own
-file of its pipeline HDEMUCS_HIGH_MUSDB_PLUS.
+file of its pipeline HDEMUCS_HIGH_MUSDB_PLUS. Public MDX-Net graphs: hashes that other programs state.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ PUBLISHED_SHA256: Mapping[str, str] = MappingProxyType(
         "lasaft-v1/large": "d14d2dd27ed568f552be88e9ed4d8bb8ca2722e03c936ea16e8e260ab49da9f1",
         "demucs/demucs": "e07c671f",
         "demucs/demucs-extra": "3646af93",
+        "mdx-net/voc-ft": "534b2070fcc7df514b13ef660dc8cbb328679c2374d04354a5c42bb14ecce111",
+        "mdx-net/kim-vocal-2": "ce74ef3b6a6024ce44211a07be9cf8bc6d87728cc852a68ab34eb8e58cde9c8b",
         "hdemucs/musdb-plus": "a004b2790d73ffeaa535db458a1a79b539dfdbafbccc31f275d07e632ebd7816",
     }
 )

@@ -75,6 +75,7 @@ def test_options_are_in_panels(run: Run) -> None:
         "Time",
         "Hardware",
         "Expert",
+        "Your own network, and public ones",
         "General",
     ]
     assert panels(run("--help")[1]) == ["Options", "Songs", "Systems and weights", "Challenge"]
@@ -151,7 +152,11 @@ def test_systems_is_one_line_per_system_in_80_columns(run: Run) -> None:
     lines = out.splitlines()
     assert code == 0
     assert max(map(len, lines)) <= 80
-    assert [line.split()[0] for line in lines[1 : len(SYSTEMS) + 1]] == list(SYSTEMS)
+    own = [name for name in SYSTEMS if not name.startswith("mdx-net/")]
+    assert [line.split()[0] for line in lines[1 : len(own) + 1]] == own
+    assert lines[len(own) + 1].startswith("mdx-net/…  22 networks of one stem: ")
+    family = run("systems", "mdx-net")[1].splitlines()[1:23]
+    assert [line.split()[0] for line in family] == [name for name in SYSTEMS if name.startswith("mdx-net/")]
     default = next(line for line in lines if line.startswith(DEFAULT_SYSTEM))
     assert re.fullmatch(r"starter-plus +bass drums other vocals \(\d\.\d\d\) +21 ready, the default *", default)
     assert re.search(r"^kuielab-b +bass drums other vocals +7\.37 > 111 (fetch|ready) *$", out, flags=re.MULTILINE)

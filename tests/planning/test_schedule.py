@@ -160,9 +160,7 @@ def test_chunks_of_a_batch_that_may_still_change_are_done_and_dropped_ones_come_
     done: list[int] = []
     batches = in_batches(list(CHUNKING.spans(SAMPLES)), 8, benefit=None)
     mixture = mixture_from_array(song(), RATE)
-    stage = ChunkStage(
-        "bass", "key", network.engine, CHUNKING, mixture, batches, commit=lambda span, _: done.append(span.start)
-    )
+    stage = ChunkStage("bass", "key", network.engine, mixture, batches, commit=lambda span, _: done.append(span.start))
     forecast = Forecast(CostModel(Calibration()), Budget(clock=FakeClock()))
     after = batches[0][3].start - 1
     item = stage.next_item(forecast, after=after)

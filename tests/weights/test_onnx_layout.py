@@ -264,7 +264,7 @@ def test_an_unrelated_file_is_not_taken_for_the_artefact(tmp_path: Path) -> None
     unrelated = {
         "the graph has 2 channels, 4 are needed": scaling_graph(channels=2),
         r"a tensor\(float\) is needed": scaling_graph(kind=TensorProto.DOUBLE),
-        "does not fit the manifest": _with_bins(200),
+        "does not fit n_fft=": _with_bins(200),
     }
     for complaint, model in unrelated.items():
         saved(usb, model)

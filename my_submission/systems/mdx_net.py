@@ -1,0 +1,187 @@
+"""Systems of one graph of KUIELab's architecture: the public ones by name, and graphs of the user's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from my_submission.errors import InputError, UnknownNameError
+from my_submission.mechanisms import MdxNetRecipe
+from my_submission.mechanisms.mdx_net import SILENT_BINS
+from my_submission.stems import canonical_source, complemented_source, with_complement
+from my_submission.systems.recipes import BranchRecipe, SystemRecipe
+from my_submission.weights import Artefact, ArtefactGeometry
+from my_submission.weights.content import MDX_NET
+from my_submission.weights.mdx_net_facts import HOP
+
+FAMILY = "mdx-net"
+"""First part of the names of the public graphs."""
+
+FAMILY_LICENCE = "as UVR's README states (credit to UVR and its developers); ask before commercial use"
+
+PUBLIC_GRAPHS = {
+    "inst-hq-1": "UVR-MDX-NET Inst HQ 1",
+    "inst-hq-2": "UVR-MDX-NET Inst HQ 2",
+    "inst-hq-3": "UVR-MDX-NET Inst HQ 3",
+    "inst-hq-4": "UVR-MDX-NET Inst HQ 4",
+    "inst-hq-5": "UVR-MDX-NET Inst HQ 5",
+    "main": "UVR-MDX-NET Main",
+    "inst-main": "UVR-MDX-NET Inst Main",
+    "uvr-9703": "UVR-MDX-NET 1",
+    "uvr-9682": "UVR-MDX-NET 2",
+    "uvr-9662": "UVR-MDX-NET 3",
+    "uvr-9482": "UVR_MDXNET_9482",
+    "inst-1": "UVR-MDX-NET Inst 1",
+    "inst-2": "UVR-MDX-NET Inst 2",
+    "inst-3": "UVR-MDX-NET Inst 3",
+    "karaoke": "UVR-MDX-NET Karaoke",
+    "karaoke-2": "UVR-MDX-NET Karaoke 2",
+    "voc-ft": "UVR-MDX-NET Voc FT",
+    "kim-vocal-1": "Kim Vocal 1",
+    "kim-vocal-2": "Kim Vocal 2",
+    "kim-inst": "Kim Inst",
+    "reverb-hq": "Reverb HQ by FoxJoy",
+    "crowd-hq-1": "UVR-MDX-NET Crowd HQ 1",
+}
+"""Name of a public graph → its title."""
+
+_SOURCES = {"reverb-hq": "reverb", "crowd-hq-1": "crowd"}
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """How a graph is applied.
+
+    Attributes:
+        denoise: take half the difference of the outputs for a chunk and the negated chunk: twice the time, without a
+            faint tone that some networks add.
+        compensation: gain of the graph's output; None for the one that was fitted for a known graph.
+        silent_bins: first bins of the graph's input that are silenced.
+    """
+
+    denoise: bool = False
+    compensation: float | None = 1.0
+    silent_bins: int = SILENT_BINS
+
+
+@dataclass(frozen=True)
+class OwnNetwork:
+    """A graph of the user's own.
+
+    Attributes:
+        path: the .onnx file.
+        target: the stem that it puts out, such as "vocals", "instrumental" or "guitar".
+        n_fft: of its transform, in samples; None for a public graph, of which it is known.
+        hop: of its transform, in samples.
+    """
+
+    path: str | Path
+    target: str
+    n_fft: int | None = None
+    hop: int = HOP
+
+    def artefact(self) -> Artefact:
+        """Return the entry that a manifest would have.
+
+        Raises:
+            InputError: there is no such file, or it is no graph.
+        """
+        path = Path(self.path)
+        if not path.is_file():
+            raise InputError("there is no such file", where=path, hint="name the .onnx file of the network")
+        if path.suffix.lower() != ".onnx":
+            raise InputError("is no ONNX graph by its name", where=path, hint="export the network as .onnx")
+        try:
+            geometry = None if self.n_fft is None else ArtefactGeometry(self.n_fft, self.hop)
+        except ValueError as error:
+            raise InputError(
+                f"n_fft={self.n_fft} cannot be used ({error})", where=path, hint="correct --n-fft"
+            ) from error
+        return Artefact(
+            name=f"own/{_slug(path.stem)}",
+            path="own.onnx",
+            sha256=None,
+            n_bytes=None,
+            format="onnx",
+            architecture=MDX_NET,
+            target=canonical_source(self.target),
+            geometry=geometry,
+            sources=(),
+            licence="your own",
+        )
+
+    def system(self) -> SystemRecipe:
+        """Return the system of the graph: its stem, and the rest of the mixture."""
+        artefact = self.artefact()
+        output = artefact.target or ""
+        source = complemented_source(output) or output
+        title = f"{Path(self.path).name}, which puts out {output}"
+        return system_of(artefact.name, title, artefact.name, source, licence=artefact.licence)
+
+
+def system_of(name: str, title: str, network: str, source: str, *, licence: str) -> SystemRecipe:
+    """Return a system of one graph: a stem, and the rest of the mixture.
+
+    Args:
+        name: of the system.
+        title: one line of description.
+        network: artefact name of the graph.
+        source: the stem.
+        licence: of the graph.
+    """
+    stems = with_complement(source)
+    return SystemRecipe(
+        name=name,
+        title=title,
+        sources=(source,),
+        branches=(BranchRecipe("network", MdxNetRecipe(network, source), {source: 1.0}),),
+        licence=licence,
+        usual_stems=stems,
+        omitted=stems[1:],
+        uses_external_data=True,
+    )
+
+
+def with_network_options(system: SystemRecipe, options: NetworkOptions) -> SystemRecipe:
+    """Return a system whose graphs are applied with some options.
+
+    Raises:
+        UnknownNameError: none of its branches is such a graph.
+    """
+    branches = []
+    for branch in system.branches:
+        recipe = branch.recipe
+        if isinstance(recipe, MdxNetRecipe):
+            recipe = replace(
+                recipe,
+                denoises=options.denoise,
+                compensation=options.compensation,
+                silent_bins=options.silent_bins,
+            )
+        branches.append(replace(branch, recipe=recipe))
+    if tuple(branches) == system.branches and not _has_graph(system):
+        problem = f"{system.name} has no network that denoising, compensation and silent bins are for"
+        raise UnknownNameError(problem, hint=f"use a system {FAMILY}/…, or --network FILE")
+    return replace(system, branches=tuple(branches))
+
+
+def _has_graph(system: SystemRecipe) -> bool:
+    return any(isinstance(branch.recipe, MdxNetRecipe) for branch in system.branches)
+
+
+def _slug(name: str) -> str:
+    """Return a name as those of artefacts: lower-case letters, digits, dots, hyphens."""
+    letters = "".join(letter if letter.isascii() and (letter.isalnum() or letter in ".-") else "-" for letter in name)
+    return letters.lower().strip("-.") or "network"
+
+
+MDX_NET_SYSTEMS = tuple(
+    system_of(
+        f"{FAMILY}/{name}",
+        f"{title}: public network of one stem, applied as UVR applies it",
+        f"{FAMILY}/{name}",
+        _SOURCES.get(name, "vocals"),
+        licence=FAMILY_LICENCE,
+    )
+    for name, title in PUBLIC_GRAPHS.items()
+)
