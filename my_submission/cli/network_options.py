@@ -51,6 +51,15 @@ class NetworkGroup:
             help="Transform length that the graph was trained with (default: known for public graphs).",
         ),
     ] = None
+    vocals_from: Annotated[
+        str | None,
+        typer.Option(
+            "--vocals-from",
+            metavar="NAME",
+            rich_help_panel=NETWORK,
+            help="Let a public graph (`systems mdx-net` lists them) estimate the vocals of starter-plus, kuielab-a, …",
+        ),
+    ] = None
     denoise: Annotated[
         bool,
         typer.Option(
@@ -101,7 +110,7 @@ class NetworkGroup:
     @property
     def load_settings(self) -> dict[str, Any]:
         """The arguments of :func:`my_submission.predictor.load` for them."""
-        return {"network": self.own, "network_options": self.applied}
+        return {"network": self.own, "network_options": self.applied, "vocals_from": self.vocals_from}
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 from my_submission.engines import Engine
+from my_submission.errors import WeightsError
 from my_submission.fade_weights import trapezoid
 from my_submission.geometry import ChunkSpan, SpectralChunking, WindowedChunking
 from my_submission.mechanisms.chunks import ChunkStage, chunk_bytes, chunk_device_bytes, in_batches, shifted_spans
@@ -18,6 +20,7 @@ from my_submission.mechanisms.spectral_networks import open_spectral
 from my_submission.planning import ChunkBuffer, Forecast, Stage
 from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.stems import Waveform
+from my_submission.weights.mdx_net_facts import facts_of
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class SpectralRecipe(Recipe):
         """Open the networks, and the Mixer if there is one."""
         networks = []
         for source, name in self.networks.items():
+            _refuse_other_output(opening.path(name), source)
             opened = open_spectral(opening.artefact(name), opening.path(name), opening.options)
             batch_size = opening.options.chunks_per_run
             networks.append(SpectralNetwork(source, opened.engine, opened.chunking, batch_size))
@@ -184,6 +188,14 @@ class SpectralMechanism(Mechanism):
         )
         batches = in_batches(spans, network.batch_size, benefit=song.benefit)
         return ChunkStage(name, key, network.engine, song.mixture, batches, commit=commit)
+
+
+def _refuse_other_output(path: Path, source: str) -> None:
+    """Raise WeightsError for a public graph that puts out another stem than a source."""
+    facts = facts_of(path)
+    if facts is not None and facts.output != source:
+        problem = f"the graph puts out {facts.output}, not {source}"
+        raise WeightsError(problem, where=path, hint=f"use a graph that puts out {source}")
 
 
 def fitting_batch(chunking: SpectralChunking | WindowedChunking, size: int, limit: DeviceLimit) -> int:

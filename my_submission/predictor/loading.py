@@ -25,6 +25,7 @@ from my_submission.systems import (
     for_stems,
     load_system,
     with_network_options,
+    with_vocals_from,
 )
 from my_submission.weights import ModelsFolder
 from terminal.extras import explained_absence
@@ -49,6 +50,7 @@ class LoadOptions(TypedDict, total=False):
     allow_unverified: bool
     network: OwnNetwork | None
     network_options: NetworkOptions | None
+    vocals_from: str | None
 
 
 @explained_absence(MdxError)
@@ -66,6 +68,7 @@ def load(
     allow_unverified: bool = False,
     network: OwnNetwork | None = None,
     network_options: NetworkOptions | None = None,
+    vocals_from: str | None = None,
 ) -> Predictor:
     """Load a predictor: check and open every artefact of the system.
 
@@ -83,6 +86,8 @@ def load(
         max_memory_bytes: limit of the whole process; batches and segments become smaller to stay below it.
         allow_unverified: accept artefacts whose hash is not the published one.
         network: a graph of your own that separates instead of a system.
+        vocals_from: a public graph, such as "mdx-net/kim-vocal-2", that estimates the vocals in place of the system's
+            own network.
         network_options: how it, or the graph of a system ``mdx-net/…``, is applied.
 
     Raises:
@@ -107,7 +112,7 @@ def load(
         "batch_chunks": batch_chunks,
         "max_memory": None if max_memory_bytes is None else max_memory_bytes >> 20,
     }
-    recipe, models = _recipe_of(system, network, network_options, ModelsFolder(models_dir), settings)
+    recipe, models = _recipe_of(system, network, network_options, vocals_from, ModelsFolder(models_dir), settings)
     if stems:
         recipe = for_stems(recipe, stems)
     if recipe.chosen_stems:
@@ -158,6 +163,7 @@ def _recipe_of(
     system: str,
     network: OwnNetwork | None,
     options: NetworkOptions | None,
+    vocals_from: str | None,
     models: ModelsFolder,
     settings: dict[str, Any],
 ) -> tuple[SystemRecipe, ModelsFolder]:
@@ -169,6 +175,8 @@ def _recipe_of(
             raise UnknownNameError("a network of your own and a system exclude each other", hint="leave one out")
         recipe, models = network.system(), models.including(network.artefact(), Path(network.path))
         settings["network"] = {"target": network.target, "n_fft": network.n_fft, "hop": network.hop}
+    if vocals_from is not None:
+        recipe = with_vocals_from(recipe, vocals_from)
     if options is not None:
         recipe = with_network_options(recipe, options)
         settings["network_options"] = vars(options)

@@ -2,7 +2,7 @@
 
 from my_submission.systems.catalogue import DEFAULT_SYSTEM, SYSTEMS, find_system
 from my_submission.systems.loaded_system import Branch, LoadedSystem, load_system
-from my_submission.systems.mdx_net import NetworkOptions, OwnNetwork, with_network_options
+from my_submission.systems.mdx_net import NetworkOptions, OwnNetwork, with_network_options, with_vocals_from
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.systems.stem_choice import for_stems, possible_stems
 
@@ -20,4 +20,5 @@ __all__ = [
     "load_system",
     "possible_stems",
     "with_network_options",
+    "with_vocals_from",
 ]

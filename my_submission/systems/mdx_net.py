@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from my_submission.errors import InputError, UnknownNameError
-from my_submission.mechanisms import MdxNetRecipe
+from my_submission.mechanisms import MdxNetRecipe, SpectralRecipe
 from my_submission.mechanisms.mdx_net import SILENT_BINS
 from my_submission.stems import canonical_source, complemented_source, with_complement
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.weights import Artefact, ArtefactGeometry
 from my_submission.weights.content import MDX_NET
 from my_submission.weights.mdx_net_facts import HOP
+from terminal.names import listed
 
 FAMILY = "mdx-net"
 """First part of the names of the public graphs."""
@@ -44,6 +46,8 @@ PUBLIC_GRAPHS = {
     "crowd-hq-1": "UVR-MDX-NET Crowd HQ 1",
 }
 """Name of a public graph → its title."""
+
+VOCALS = "vocals"
 
 _SOURCES = {"reverb-hq": "reverb", "crowd-hq-1": "crowd"}
 
@@ -140,6 +144,51 @@ def system_of(name: str, title: str, network: str, source: str, *, licence: str)
         omitted=stems[1:],
         uses_external_data=True,
     )
+
+
+def with_vocals_from(system: SystemRecipe, name: str) -> SystemRecipe:
+    """Return a system whose vocals come from a public graph instead of its own network.
+
+    Where one branch estimates the vocals alone, as in a cascade, the graph takes its place and is applied as the
+    programs of the field apply it. Among networks of one source each, it takes the place of the vocals' network and is
+    applied as they are.
+
+    Args:
+        system: a cascade such as ``starter-plus``, or networks of one source each, such as ``kuielab-a``.
+        name: of the graph's system, such as ``mdx-net/kim-vocal-2``; "mdx-net/" may be left out.
+
+    Raises:
+        UnknownNameError: there is no such graph, or the system has no network for vocals alone.
+    """
+    short = name.removeprefix(f"{FAMILY}/")
+    network = f"{FAMILY}/{short}"
+    if short not in PUBLIC_GRAPHS or short in _SOURCES:
+        near = get_close_matches(short, [known for known in PUBLIC_GRAPHS if known not in _SOURCES], n=3, cutoff=0.0)
+        raise UnknownNameError(f"there is no public graph of vocals {name!r}", hint=f"the nearest are {listed(near)}")
+    branches = [_with_vocals_from(branch, network) for branch in system.branches]
+    if branches == list(system.branches):
+        problem = f"{system.name} has no network for vocals alone that {network} could replace"
+        raise UnknownNameError(problem, hint="use starter-plus, starter, kuielab-a or kuielab-b")
+    return replace(
+        system,
+        name=f"{system.name}+{short}",
+        title=f"{system.title}; vocals by {PUBLIC_GRAPHS[short]}",
+        branches=tuple(branches),
+        published={},
+        board="",
+        own_sdr=None,
+        licence=f"{system.licence}; {network}: {FAMILY_LICENCE}",
+        uses_external_data=True,
+    )
+
+
+def _with_vocals_from(branch: BranchRecipe, network: str) -> BranchRecipe:
+    recipe = branch.recipe
+    if recipe.sources == (VOCALS,):
+        return replace(branch, recipe=MdxNetRecipe(network, VOCALS))
+    if isinstance(recipe, SpectralRecipe) and VOCALS in recipe.networks:
+        return replace(branch, recipe=replace(recipe, networks={**recipe.networks, VOCALS: network}))
+    return branch
 
 
 def with_network_options(system: SystemRecipe, options: NetworkOptions) -> SystemRecipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from my_submission.weights.mdx_net_facts import KNOWN_NETWORKS, NetworkFacts, ta
 from tests.model_makers import passing_the_mixture, random_network, write_manifest, write_spectral
 
 pytest.importorskip("torch", reason="the reference's transforms are torch's")
+from benchmarks.random_models import GEOMETRIES, write_models
 from tests.mdx_net_reference import whole_song
 
 RATE = 44_100
@@ -247,3 +249,43 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         assert main(["separate", "song.wav", *wrong]) == 2
     assert main(["separate", "song.wav", "--system", "starter", *arguments[2:6]]) == 2
     assert "leave one out" in capsys.readouterr().err
+
+
+def test_vocals_of_a_cascade_come_from_a_public_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """starter-plus with another graph in front: its vocals are those of the graph alone, the rest is what is left."""
+    folder = tmp_path / "models"
+    shutil.copytree(ROOT / "models", folder)
+    path = convolution(folder / "mdx_net" / "Kim_Inst.onnx", bins=2048, frames=64)
+    known(monkeypatch, path, NetworkFacts(4096, 1.0, "instrumental"))
+    mixture = song(5 * RATE)
+    alone = load("mdx-net/kim-inst", models_dir=folder, precision="fp32").separate(mixture)
+    predictor = load("starter-plus", models_dir=folder, precision="fp32", vocals_from="kim-inst")
+    assert predictor.system.recipe.name == "starter-plus+kim-inst"
+    stems = predictor.separate(mixture)
+    np.testing.assert_array_equal(stems["vocals"], alone["vocals"])
+    assert set(stems) == {"bass", "drums", "other", "vocals"}
+
+
+def test_vocals_among_networks_come_from_a_graph_of_vocals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kuielab-a-networks keeps its own way of applying networks; a graph of something else is refused."""
+    write_models(tmp_path, GEOMETRIES["tiny"])
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    path = convolution(tmp_path / "kim.onnx", bins=2048, frames=16)
+    entry = {"name": "mdx-net/kim-vocal-1", "path": "kim.onnx", "sha256": None, "bytes": None, "format": "onnx"}
+    entry |= {"architecture": "mdx-net", "sources": [], "licence": "x"}
+    write_manifest(tmp_path, [*manifest["artefacts"], entry])
+    given = {"models_dir": tmp_path, "allow_unverified": True, "vocals_from": "mdx-net/kim-vocal-1"}
+    known(monkeypatch, path, NetworkFacts(4096, 1.0, "instrumental"))
+    with pytest.raises(WeightsError, match="puts out instrumental, not vocals"):
+        load("kuielab-a-networks", **given)
+    known(monkeypatch, path, NetworkFacts(4096, 1.0, "vocals"))
+    (branch,) = load("kuielab-a-networks", **given).system.branches
+    (vocals,) = (network for network in branch.mechanism.networks if network.source == "vocals")
+    assert (vocals.chunking.stft.n_fft, vocals.chunking.stft.silent_bins, vocals.chunking.frames) == (4096, 0, 16)
+
+
+def test_a_graph_of_vocals_needs_a_place() -> None:
+    with pytest.raises(UnknownNameError, match="no public graph of vocals 'reverb-hq'"):
+        load("starter-plus", vocals_from="reverb-hq")
+    with pytest.raises(UnknownNameError, match="lightsaft has no network for vocals alone"):
+        load("lightsaft", vocals_from="kim-vocal-2")
