@@ -12,7 +12,7 @@ from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.files.hashing import remembered_sha256_of
 from my_submission.predictor import Predictor, load
 from my_submission.predictor.separation_record import StemRecipe
-from my_submission.systems import find_system, for_stems
+from my_submission.systems import find_system, for_stems, systems_of
 from my_submission.weights import ModelsFolder
 
 
@@ -91,6 +91,6 @@ def weights_by_content(system: str, load_settings: Mapping[str, Any]) -> dict[st
     """
     models = ModelsFolder(load_settings["models_dir"])
     is_allowed = bool(load_settings["allow_unverified"])
-    stems, recipe = load_settings.get("stems"), find_system(system)
+    stems, recipe = load_settings.get("stems"), find_system(system, systems_of(models))
     artefacts = for_stems(recipe, stems).artefacts if stems else recipe.artefacts
     return {name: remembered_sha256_of(models.require(name, allow_unverified=is_allowed)) for name in artefacts}

@@ -24,7 +24,7 @@ from my_submission.mechanisms.conditioned_networks import is_conditioned, spectr
 from my_submission.mechanisms.mixer import read_mixer
 from my_submission.mechanisms.spectral_networks import chunking_of
 from my_submission.stems import MUSIC_SOURCES
-from my_submission.systems import SYSTEMS
+from my_submission.systems import systems_of
 from my_submission.weights import Artefact, ModelsFolder
 from my_submission.weights.folder import DEFAULT_MODELS_DIR
 from terminal.program import program_name
@@ -52,14 +52,14 @@ def expand(names: Iterable[str], models: ModelsFolder) -> list[str]:
     Raises:
         UnknownNameError: there is no such system or artefact; the hint names the nearest three.
     """
-    artefacts = [artefact.name for artefact in models.artefacts]
+    artefacts, systems = [artefact.name for artefact in models.artefacts], systems_of(models)
     expanded: list[str] = []
     for name in names:
-        if name not in SYSTEMS and name not in artefacts:
-            near = get_close_matches(name, [*SYSTEMS, *artefacts], n=3, cutoff=0.0)
+        if name not in systems and name not in artefacts:
+            near = get_close_matches(name, [*systems, *artefacts], n=3, cutoff=0.0)
             hint = f"the nearest are {', '.join(near)}; {program_name()} systems lists all systems"
             raise UnknownNameError(f"there is no system or artefact {name!r}", hint=hint)
-        expanded += SYSTEMS[name].artefacts if name in SYSTEMS else (name,)
+        expanded += systems[name].artefacts if name in systems else (name,)
     return list(dict.fromkeys(expanded))
 
 

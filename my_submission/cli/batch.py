@@ -36,7 +36,8 @@ from my_submission.cli.options import EngineOptions, InputOptions, SystemOption,
 from my_submission.cli.run_reports import write_run_report
 from my_submission.cli.stem_options import ChoiceOptions, StemOptions
 from my_submission.errors import DeviceError, MdxError, OutputError
-from my_submission.systems import find_system, for_stems
+from my_submission.systems import find_system, for_stems, systems_of
+from my_submission.weights import ModelsFolder
 from terminal.lines import complain
 
 
@@ -128,7 +129,7 @@ def _refuse_inputs_as_outputs(songs: Sequence[CatalogueSong], job: SeparationJob
     if summary.is_local:
         own.refuse_as_outputs([summary.local])
     if output.is_local:
-        system = find_system(options.system)
+        system = find_system(options.system, systems_of(ModelsFolder(options.engine.models_dir)))
         stems = for_stems(system, options.choice.names).stems if options.choice.names else system.stems
         for song in songs:
             names = job.recipe.file_names(song.name, stems)

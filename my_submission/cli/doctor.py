@@ -40,7 +40,7 @@ from my_submission.engines.provider_probe import ProviderState, probe_providers
 from my_submission.engines.runtimes import installed_runtimes, runtime_state
 from my_submission.errors import MdxError
 from my_submission.submission.findings import Finding, fault
-from my_submission.systems import SYSTEMS, find_system
+from my_submission.systems import find_system, systems_of
 from my_submission.weights import ModelsFolder
 
 
@@ -168,10 +168,11 @@ def _differences(trial: Trial, *, has_cuda: bool) -> tuple[Difference, ...]:
 
 
 def _chosen(names: Sequence[str], models_dir: Path) -> list[str]:
-    if names:
-        return [find_system(name).name for name in names]
     models = ModelsFolder(models_dir)
-    return [system.name for system in SYSTEMS.values() if not models.missing(system.artefacts)]
+    systems = systems_of(models)
+    if names:
+        return [find_system(name, systems).name for name in names]
+    return [system.name for system in systems.values() if not models.missing(system.artefacts)]
 
 
 def _row(value: Finding | ProviderState) -> dict[str, Any]:

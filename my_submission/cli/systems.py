@@ -15,7 +15,7 @@ from my_submission.cli.option_values import complete_systems
 from my_submission.engines import Device
 from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.mechanisms.spectral_networks import chunking_of
-from my_submission.systems import DEFAULT_SYSTEM, SYSTEMS, SystemRecipe, find_system
+from my_submission.systems import DEFAULT_SYSTEM, SystemRecipe, find_system, systems_of
 from my_submission.systems.mdx_net import FAMILY
 from my_submission.weights import ModelsFolder
 from terminal.names import storable
@@ -38,9 +38,10 @@ def list_systems(
 ) -> int:
     """Print all systems, or one."""
     models = ModelsFolder(models_option.models_dir)
-    family = [system for system in SYSTEMS.values() if system.name.startswith(f"{FAMILY}/")]
+    systems = systems_of(models)
+    family = [system for system in systems.values() if system.name.startswith(f"{FAMILY}/")]
     is_family = name == FAMILY
-    chosen = family if is_family else list(SYSTEMS.values()) if name is None else [find_system(name)]
+    chosen = family if is_family else list(systems.values()) if name is None else [find_system(name, systems)]
     if as_json:
         print(json.dumps(storable([describe(system, models) for system in chosen]), indent=1))
         return 0

@@ -24,6 +24,7 @@ from my_submission.systems import (
     find_system,
     for_stems,
     load_system,
+    systems_of,
     with_network_options,
     with_vocals_from,
 )
@@ -169,7 +170,7 @@ def _recipe_of(
 ) -> tuple[SystemRecipe, ModelsFolder]:
     """Return the system and the folder of its artefacts, and add to ``settings`` what names do not say."""
     if network is None:
-        recipe = find_system(system)
+        recipe = find_system(system, systems_of(models))
     else:
         if system != DEFAULT_SYSTEM:
             raise UnknownNameError("a network of your own and a system exclude each other", hint="leave one out")

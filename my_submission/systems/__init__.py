@@ -5,6 +5,7 @@ from my_submission.systems.loaded_system import Branch, LoadedSystem, load_syste
 from my_submission.systems.mdx_net import NetworkOptions, OwnNetwork, with_network_options, with_vocals_from
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.systems.stem_choice import for_stems, possible_stems
+from my_submission.systems.systems_file import systems_of
 
 __all__ = [
     "DEFAULT_SYSTEM",
@@ -19,6 +20,7 @@ __all__ = [
     "for_stems",
     "load_system",
     "possible_stems",
+    "systems_of",
     "with_network_options",
     "with_vocals_from",
 ]

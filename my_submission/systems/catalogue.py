@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 from my_submission.errors import UnknownNameError
@@ -88,14 +89,14 @@ DEFAULT_SYSTEM = "starter-plus"
 """What is separated with where no system is named; its weights are in the repository."""
 
 
-def find_system(name: str) -> SystemRecipe:
-    """Return the system of a name.
+def find_system(name: str, systems: Mapping[str, SystemRecipe] = SYSTEMS) -> SystemRecipe:
+    """Return the system of a name, among those of this program or others.
 
     Raises:
         UnknownNameError: there is none; the hint names the nearest three.
     """
-    if name in SYSTEMS:
-        return SYSTEMS[name]
-    near = get_close_matches(name, SYSTEMS, n=3, cutoff=0.0)
+    if name in systems:
+        return systems[name]
+    near = get_close_matches(name, systems, n=3, cutoff=0.0)
     hint = f"the nearest are {', '.join(near)}; {program_name()} systems lists all"
     raise UnknownNameError(f"there is no system {name!r}", hint=hint)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from my_submission.audio_io import SongInput, find_songs
 from my_submission.errors import MdxError
-from my_submission.systems import DEFAULT_SYSTEM, SYSTEMS, SystemRecipe
+from my_submission.systems import DEFAULT_SYSTEM, SystemRecipe, find_system, systems_of
+from my_submission.systems.mdx_net import FAMILY
 from my_submission.webapp.serving.uploads import UploadStore
 from my_submission.webapp.settings import PageSettings
 from my_submission.webapp.songs.song import Song
@@ -48,8 +49,9 @@ class App:
 
     def prepare(self) -> None:
         """Load the default system, so that the first song starts sooner."""
-        if not self.models.missing(SYSTEMS[DEFAULT_SYSTEM].artefacts):
-            self.queue.prepare(DEFAULT_SYSTEM, SYSTEMS[DEFAULT_SYSTEM].stems)
+        default = find_system(DEFAULT_SYSTEM)
+        if not self.models.missing(default.artefacts):
+            self.queue.prepare(default.name, default.stems)
 
     def separate(self, song: Song, request: SeparationRequest) -> SeparationJob:
         """Put a song into the queue; its earlier result stays until the new one is complete.
@@ -65,9 +67,13 @@ class App:
         return job
 
     def systems(self) -> list[tuple[SystemRecipe, bool]]:
-        """Return every system and whether its weights are present, present ones first."""
-        rows = [(system, not self.models.missing(system.artefacts)) for system in SYSTEMS.values()]
-        return sorted(rows, key=lambda row: not row[1])
+        """Return the systems and whether their weights are present, present ones first.
+
+        Of the public graphs only those that are present are returned, because they are many.
+        """
+        rows = [(system, not self.models.missing(system.artefacts)) for system in systems_of(self.models).values()]
+        shown = [(system, is_ready) for system, is_ready in rows if is_ready or not system.name.startswith(FAMILY)]
+        return sorted(shown, key=lambda row: not row[1])
 
     def close(self) -> None:
         """Stop the queue and delete all songs."""

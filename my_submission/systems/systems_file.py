@@ -1,0 +1,305 @@
+"""Systems of the user's own: ``systems.toml`` of a models folder, read strictly.
+
+An entry has the parts of a :class:`~my_submission.systems.recipes.SystemRecipe`: branches with their shares, and
+optionally a Wiener filter, a rest, a fallback. ``models/README.md`` describes the keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from my_submission.documents import Variant, convert
+from my_submission.errors import UnknownNameError, WeightsError
+from my_submission.geometry import SAMPLE_RATE, FadeChunking, OverlapChunking, StftGeometry
+from my_submission.mechanisms import (
+    ConditionedRecipe,
+    JointRecipe,
+    MdxNetRecipe,
+    RatioMaskRecipe,
+    Recipe,
+    SpectralRecipe,
+    WaveformRecipe,
+    WienerRecipe,
+)
+from my_submission.mechanisms.mdx_net import OVERLAP_RATIO, SILENT_BINS
+from my_submission.stems import with_complement
+from my_submission.systems.catalogue import SYSTEMS, find_system
+from my_submission.systems.recipes import BranchRecipe, SystemRecipe
+from my_submission.weights import ModelsFolder
+from terminal.documents import DocumentError, read_toml
+from terminal.names import listed
+
+SYSTEMS_FILE = "systems.toml"
+SCHEMA = 1
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*(/[a-z0-9][a-z0-9._+-]*)*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchEntry(Variant):
+    """A branch of a system.
+
+    Attributes:
+        name: shown in plans and reports; default: its kind.
+        share: its share in the blend, for all of its sources.
+        shares: source to share, where they differ.
+        minus: sources of earlier branches that are subtracted from the mixture before it runs.
+    """
+
+    name: str = ""
+    share: float = 1.0
+    shares: Mapping[str, float] = field(default_factory=dict)
+    minus: tuple[str, ...] = ()
+
+    def recipe(self) -> Recipe:
+        """Return the mechanism of the branch."""
+        raise NotImplementedError
+
+    def branch(self) -> BranchRecipe:
+        """Return the branch."""
+        recipe = self.recipe()
+        shares = {source: self.shares.get(source, self.share) for source in recipe.sources}
+        return BranchRecipe(self.name or self.kind, recipe, shares, self.minus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworksEntry(BranchEntry, kind="networks"):
+    """One spectral network per source, and optionally a Mixer."""
+
+    networks: Mapping[str, str]
+    mixer: str | None = None
+
+    def recipe(self) -> Recipe:
+        """Return the networks."""
+        return SpectralRecipe(self.networks, self.mixer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MdxNetEntry(BranchEntry, kind="mdx-net"):
+    """One stem by one graph, as the programs of the field apply it."""
+
+    network: str
+    source: str
+    overlap_ratio: float = OVERLAP_RATIO
+    silent_bins: int = SILENT_BINS
+    compensation: float = 1.0
+    denoise: bool = False
+
+    def recipe(self) -> Recipe:
+        """Return the network."""
+        return MdxNetRecipe(
+            self.network,
+            self.source,
+            overlap_ratio=self.overlap_ratio,
+            silent_bins=self.silent_bins,
+            compensation=self.compensation,
+            denoises=self.denoise,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionedEntry(BranchEntry, kind="conditioned"):
+    """One network that estimates each source by its number."""
+
+    network: str
+    sources: tuple[str, ...]
+    trim_samples: int
+    overlap_ratio: float = 0.0
+
+    def recipe(self) -> Recipe:
+        """Return the network."""
+        return ConditionedRecipe(self.network, self.sources, self.trim_samples, overlap_ratio=self.overlap_ratio)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointEntry(BranchEntry, kind="joint"):
+    """One network of several sources."""
+
+    network: str
+    sources: tuple[str, ...]
+    overlap_ratio: float = 0.0
+
+    def recipe(self) -> Recipe:
+        """Return the network."""
+        return JointRecipe(self.network, self.sources, self.overlap_ratio)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveformEntry(BranchEntry, kind="waveform"):
+    """One waveform network such as Demucs, on overlapping segments."""
+
+    network: str
+    sources: tuple[str, ...]
+    normalisation: Literal["joint", "mono", "none"] = "joint"
+    segment_seconds: float = 40.0
+    overlap_ratio: float = 0.5
+
+    def recipe(self) -> Recipe:
+        """Return the network."""
+        chunking = OverlapChunking(int(self.segment_seconds * SAMPLE_RATE), self.overlap_ratio)
+        return WaveformRecipe(self.network, self.sources, self.normalisation, chunking)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatioMaskEntry(BranchEntry, kind="ratio-mask"):
+    """A target by the ratio of two networks' masks, as Spleeter."""
+
+    source: str
+    target: str
+    rest: str
+
+    def recipe(self) -> Recipe:
+        """Return the networks."""
+        return RatioMaskRecipe(self.source, self.target, self.rest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownEntry(BranchEntry, kind="branch-of"):
+    """A branch of a system of this program, with other shares."""
+
+    system: str
+    branch_name: str
+
+    def recipe(self) -> Recipe:
+        """Return the mechanism of that branch.
+
+        Raises:
+            ValueError: there is no such system or branch.
+        """
+        try:
+            branches = {branch.name: branch.recipe for branch in find_system(self.system).branches}
+        except UnknownNameError as error:
+            raise ValueError(f"{error.problem}; {error.hint}") from error
+        if self.branch_name not in branches:
+            raise ValueError(f"{self.system} has no branch {self.branch_name!r}: it has {listed(list(branches))}")
+        return branches[self.branch_name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WienerEntry:
+    """A Wiener filter over the blend.
+
+    Attributes:
+        shares: source to the share of the filter's estimate.
+        minus: sources that are subtracted from the mixture and not filtered.
+        n_fft: of its transform, with half of it as hop.
+        window_seconds: stretch of the song with covariances of its own; stretches are joined by fades of a tenth.
+    """
+
+    shares: Mapping[str, float]
+    minus: tuple[str, ...] = ()
+    n_fft: int = 8192
+    window_seconds: float = 10.0
+
+    def recipe(self) -> WienerRecipe:
+        """Return the filter."""
+        geometry = StftGeometry(self.n_fft, self.n_fft // 2, self.n_fft // 2 + 1)
+        window = int(self.window_seconds * SAMPLE_RATE)
+        return WienerRecipe(self.shares, geometry, FadeChunking(window, window // 10), self.minus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemEntry:
+    """A system.
+
+    Attributes:
+        name: lower-case words joined by / . _ + -
+        branches: in the order of work.
+        title: one line of description.
+        rest: a source that is the mixture minus all others.
+        wiener: the filter over the blend.
+        fallback: a system of this program for when there is no time for a complete answer.
+        licence: of the weights.
+    """
+
+    name: str
+    branches: tuple[BranchEntry, ...]
+    title: str = "a system of your own"
+    rest: str | None = None
+    wiener: WienerEntry | None = None
+    fallback: str | None = None
+    licence: str = "your own"
+
+    def system(self) -> SystemRecipe:
+        """Return the system; one of a single source writes that source and the rest of the mixture.
+
+        Raises:
+            ValueError: it cannot be used; the message says why.
+        """
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"the name {self.name!r} is not lower-case words joined by / . _ + -")
+        if self.name in SYSTEMS:
+            raise ValueError(f"{self.name!r} is a system of this program; choose another name")
+        branches = tuple(entry.branch() for entry in self.branches)
+        sources = tuple(dict.fromkeys(source for branch in branches for source in branch.shares))
+        if self.rest is not None:
+            sources = (*sources, self.rest)
+        stems = with_complement(sources[0]) if len(sources) == 1 else ()
+        return SystemRecipe(
+            name=self.name,
+            title=self.title,
+            sources=sources,
+            branches=branches,
+            licence=self.licence,
+            fallback=None if self.fallback is None else self._known(self.fallback),
+            wiener=None if self.wiener is None else self.wiener.recipe(),
+            rest=self.rest,
+            uses_external_data=True,
+            usual_stems=stems,
+            omitted=stems[1:],
+        )
+
+    @staticmethod
+    def _known(name: str) -> SystemRecipe:
+        try:
+            return find_system(name)
+        except UnknownNameError as error:
+            raise ValueError(f"{error.problem}; {error.hint}") from error
+
+
+@dataclass(frozen=True)
+class _SystemsFile:
+    schema: int
+    systems: tuple[SystemEntry, ...]
+
+
+def systems_of(models: ModelsFolder) -> dict[str, SystemRecipe]:
+    """Return all systems by name: those of this program, and those of the folder's ``systems.toml``.
+
+    Raises:
+        WeightsError: that file cannot be used; the message names the entry and the cure.
+    """
+    path = models.directory / SYSTEMS_FILE
+    if not path.is_file():
+        return SYSTEMS
+    try:
+        return {**SYSTEMS, **_read(read_toml(path), models)}
+    except OSError as error:
+        raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
+    except DocumentError as error:
+        hint = error.hint or "correct the file; models/README.md describes its keys"
+        raise WeightsError(str(error), where=path, hint=hint) from error
+
+
+def _read(document: Mapping[str, object], models: ModelsFolder) -> dict[str, SystemRecipe]:
+    file = convert(_SystemsFile, document)
+    if file.schema != SCHEMA:
+        raise DocumentError(f"schema is {file.schema!r}, and this program reads {SCHEMA}")
+    found: dict[str, SystemRecipe] = {}
+    for index, entry in enumerate(file.systems):
+        place = f"systems[{index}] ({entry.name})"
+        try:
+            system = entry.system()
+        except ValueError as error:
+            raise DocumentError(str(error), place=place) from error
+        if system.name in found:
+            raise DocumentError("the name stands there twice", place=place, hint="choose another name")
+        known = {artefact.name for artefact in models.artefacts}
+        if unknown := [name for name in system.artefacts if name not in known]:
+            problem = f"manifest.json has no {listed(unknown)}"
+            raise DocumentError(problem, place=place, hint="add the artefacts to manifest.json, or correct the names")
+        found[system.name] = system
+    return found

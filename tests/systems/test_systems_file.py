@@ -1,0 +1,152 @@
+"""Systems of one's own in a models folder: what they compute, where they are shown, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from my_submission.cli.main import main
+from my_submission.errors import UnknownNameError, WeightsError
+from my_submission.predictor import load
+from my_submission.systems import SYSTEMS, find_system, systems_of
+from my_submission.weights import ModelsFolder
+
+ROOT = Path(__file__).resolve().parents[2]
+CASCADE = """
+schema = 1
+
+[[systems]]
+name = "cascade"
+wiener = { shares = { bass = 0.4, drums = 0.8, other = 1.0 }, minus = ["vocals"] }
+
+[[systems.branches]]
+kind = "ratio-mask"
+name = "vocals"
+source = "vocals"
+target = "spleeter-2stems/vocals"
+rest = "spleeter-2stems/accompaniment"
+
+[[systems.branches]]
+kind = "networks"
+networks = { bass = "starter/bass", drums = "starter/drums", other = "starter/other" }
+share = 0.5
+minus = ["vocals"]
+
+[[systems.branches]]
+kind = "conditioned"
+network = "starter-conditioned/network"
+sources = ["bass", "drums", "other"]
+trim_samples = 2048
+share = 0.5
+minus = ["vocals"]
+"""
+ONE = """
+schema = 1
+
+[[systems]]
+name = "mine/vocals"
+title = "my vocals"
+
+[[systems.branches]]
+kind = "networks"
+networks = { vocals = "starter/vocals" }
+"""
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    shutil.copytree(ROOT / "models", folder)
+    return folder
+
+
+def written(models: Path, text: str) -> Path:
+    (models / "systems.toml").write_text(text, encoding="utf-8")
+    return models
+
+
+def song(samples: int = 60_000) -> np.ndarray:
+    return (0.2 * np.random.default_rng(0).standard_normal((2, samples))).astype(np.float32)
+
+
+def test_the_default_written_out_gives_the_same_stems_to_the_bit(models: Path) -> None:
+    made = load("cascade", models_dir=written(models, CASCADE), precision="fp32").separate(song())
+    expected = load("starter-plus", models_dir=models, precision="fp32").separate(song())
+    assert set(made) == set(expected)
+    for name, stem in made.items():
+        np.testing.assert_array_equal(stem, expected[name])
+
+
+def test_one_source_gives_that_and_the_rest(models: Path) -> None:
+    stems = load("mine/vocals", models_dir=written(models, ONE), precision="fp32").separate(song())
+    assert tuple(stems) == ("vocals", "instrumental")
+    np.testing.assert_allclose(stems["vocals"] + stems["instrumental"], song(), atol=1e-6)
+
+
+def test_branches_of_known_systems_with_other_shares(models: Path) -> None:
+    branches = find_system("starter-plus").branches
+    text = CASCADE[: CASCADE.index("[[systems.branches]]")]
+    for branch, share in zip(branches, (1.0, 0.25, 0.75), strict=True):
+        text += f'[[systems.branches]]\nkind = "branch-of"\nsystem = "starter-plus"\nbranch_name = "{branch.name}"\n'
+        text += f"share = {share}\nminus = {list(branch.minus)}\n"
+    made = systems_of(ModelsFolder(written(models, text)))["cascade"]
+    assert [branch.recipe for branch in made.branches] == [branch.recipe for branch in branches]
+    assert [branch.shares for branch in made.branches[1:]] == [
+        dict.fromkeys(("bass", "drums", "other"), share) for share in (0.25, 0.75)
+    ]
+
+
+def test_they_are_shown_and_used_like_all_others(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(models, ONE)
+    assert main(["systems", "--models-dir", str(models)]) == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("mine/vocals"))
+    assert row.split()[1:3] == ["vocals", "instrumental"]
+    assert "ready" in row
+    assert main(["fetch", "mine/vocals", "--models-dir", str(models)]) == 0  # there already
+    soundfile.write("song.wav", song().T, 44_100)
+    command = ["separate", "song.wav", "--models-dir", str(models), "-q", "-n"]
+    assert main([*command, "mine/vocals"]) == 0
+    assert (tmp_path / "stems/song/song - instrumental.wav").exists()
+    with pytest.raises(UnknownNameError, match="there is no system 'mine/vocal'") as raised:
+        load("mine/vocal", models_dir=models)
+    assert "mine/vocals" in str(raised.value)
+    assert "mine/vocals" not in SYSTEMS
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "mine/vocals"', 'name = "starter"', "'starter' is a system of this program"),
+        ('name = "mine/vocals"', 'name = "My Vocals"', "is not lower-case words"),
+        ('"starter/vocals"', '"starter/vocal"', "manifest.json has no starter/vocal"),
+        ('kind = "networks"', 'kind = "network"', "there is no value 'network'"),
+        ('title = "my vocals"', 'titel = "my vocals"', "there is no key 'titel'"),
+        ('kind = "networks"', 'kind = "networks"\nshare = 0.5', "must add up to 1"),
+        ('kind = "networks"', 'kind = "networks"\nminus = ["drums"]', "estimates drums"),
+        ("schema = 1", "schema = 2", "schema is 2"),
+        ("[[systems]]", "[[systems]", "systems.toml"),
+        ('title = "my vocals"', 'fallback = "starters"', "there is no system 'starters'"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_its_place(models: Path, old: str, new: str, message: str) -> None:
+    assert old in ONE
+    written(models, ONE.replace(old, new))
+    with pytest.raises(WeightsError, match=re.escape(message)) as raised:
+        systems_of(ModelsFolder(models))
+    assert str(raised.value).startswith(str(models / "systems.toml"))
+
+
+def test_the_examples_of_the_readme_can_be_read(models: Path) -> None:
+    """The first one names an artefact of the reader's own, which is added here."""
+    examples = re.findall(r"```toml\n(.*?)```", (ROOT / "models/README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(examples) == 2
+    for text in examples:
+        systems_of(ModelsFolder(written(models, text.replace('"mine/vocals"', '"starter/vocals"'))))
