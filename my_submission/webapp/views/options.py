@@ -39,7 +39,7 @@ def choose_options() -> Options:
         "Stems",
         possible,
         selection_mode="multi",
-        default=system.sources,
+        default=system.stems,
         key=f"stems-{system.name}",
         help="The parts of the song to make. Instrumental is the song without vocals, drumless the song without drums. "
         "Fewer stems take less time with most systems.",
