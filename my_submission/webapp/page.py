@@ -9,6 +9,8 @@ from my_submission.webapp.views import scores_page, separation_page
 
 STYLE = """<style>
 .stMainBlockContainer { max-width: 78rem; padding-top: 4.2rem; }
+.mdx-unseen { position: absolute; width: 1px; height: 1px; margin: 0; padding: 0; overflow: hidden;
+  clip-path: inset(50%); }
 /* The "Stop" button of Streamlit's status widget does not stop a separation. */
 [data-testid="stStatusWidget"] { display: none; }
 /* Show the reason of a refused upload; by default it is only a tooltip. */

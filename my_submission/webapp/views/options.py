@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
 
+from my_submission.stems import complemented_source
 from my_submission.systems import DEFAULT_SYSTEM, SystemRecipe, possible_stems
 from my_submission.webapp.app import current_app
 from my_submission.webapp.work.separation_job import SeparationRequest
@@ -34,10 +36,11 @@ def choose_options() -> Options:
         "Start at once", value=True, key="start", help="Separate a song as soon as it is dropped, with these options."
     )
     system, is_ready = _choose_system()
-    possible = possible_stems(system)
+    possible = _distinct(possible_stems(system))
     stems = st.pills(
         "Stems",
         possible,
+        format_func=_in_words,
         selection_mode="multi",
         default=system.stems,
         key=f"stems-{system.name}",
@@ -86,3 +89,18 @@ def _choose_system() -> tuple[SystemRecipe, bool]:
     )
     st.caption(system.title)
     return system, system.name in ready
+
+
+def _distinct(stems: Sequence[str]) -> list[str]:
+    """Return the stems without other names of the same one, such as karaoke beside instrumental."""
+    found: dict[tuple[str, bool], str] = {}
+    for stem in stems:
+        source = complemented_source(stem)
+        found.setdefault((stem, False) if source is None else (source, True), stem)
+    return list(found.values())
+
+
+def _in_words(stem: str) -> str:
+    """Return the name of a stem for people."""
+    source = complemented_source(stem)
+    return f"without {source}" if source is not None and stem.endswith(f"_{source}") else stem

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -19,7 +19,7 @@ from my_submission.webapp.views.options import Options, choose_options
 from my_submission.webapp.views.session_uploads import taken
 from my_submission.webapp.views.visit import current_visit
 from my_submission.webapp.work.separation_job import SeparationJob
-from terminal.names import shown
+from terminal.names import as_html, shown
 
 SONG_PARAMETER = "song"
 LIST_SECONDS = 2.0
@@ -134,30 +134,29 @@ def _start(song: Song, options: Options) -> None:
 
 
 def _show_song(song: Song, visit: str, options: Options) -> None:
-    job = song.job
-    length = "" if song.files.seconds is None else f" :small[:gray[{clock(song.files.seconds)}]]"
-    st.title(f"{plain(song.name)}{length}", anchor=False)
-    changed = show_studio(song_address(song), assets=assets_address(), key=f"studio-{song.token}")
-    if changed == "deleted":
+    # the studio shows the name as well, but the page needs a heading of the first level
+    st.html(f'<h1 class="mdx-unseen">{as_html(song.name)}</h1>')
+    _show_actions(song, options)
+    if show_studio(song_address(song), assets=assets_address(), key=f"studio-{song.token}") == "deleted":
         _leave()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if job is None or job.is_over:
-            label = "Separate" if job is None else "Separate again"
-            if st.button(label, type="primary" if job is None else "secondary", key="separate", help=_AGAIN_HELP):
-                _start(song, options)
-                st.rerun()
-        if st.button("Another song", key="another"):
-            _leave()
-        if st.button("Delete this song", key="delete", icon=":material/delete:"):
-            current_app().songs.remove(song)
-            _leave()
-    st.caption(_kept_for())
     if song.files.result is not None and song.files.result.is_complete:
         show_figures(song.files.result)
     _show_songs(visit, current=song)
 
 
-_AGAIN_HELP = "With the options at the side. The present result stays until the new one is complete."
+def _show_actions(song: Song, options: Options) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        if st.button("Another song", key="another", icon=":material/arrow_back:", type="tertiary"):
+            _leave()
+        job = song.job
+        if job is not None and not job.is_over:
+            return
+        label = "Separate" if job is None else "Separate again"
+        kind: Literal["primary", "tertiary"] = "primary" if job is None else "tertiary"
+        hint = "With the options at the side. The present result stays until the new one is complete."
+        if st.button(label, key="separate", icon=":material/call_split:", type=kind, help=hint):
+            _start(song, options)
+            st.rerun()
 
 
 def _leave() -> None:
@@ -173,17 +172,15 @@ def _show_songs(visit: str, current: Song | None = None) -> None:
     if not songs:
         return
     st.subheader("Your songs" if current is None else "Your other songs", anchor=False)
-    here = page()
     for song in songs:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.page_link(here, label=plain(song.name), query_params={SONG_PARAMETER: song.token})
+            if st.button(plain(song.name), key=f"open-{song.token}", type="tertiary", icon=":material/graphic_eq:"):
+                st.query_params[SONG_PARAMETER] = song.token
+                st.rerun()
             st.caption(_state(song.job))
+            hint = f"Delete {song.name} and its stems now"
             if st.button(
-                "Delete",
-                key=f"delete-{song.token}",
-                icon=":material/delete:",
-                type="tertiary",
-                help=f"Delete {song.name} and its stems now",
+                "Delete", key=f"delete-{song.token}", icon=":material/delete:", type="tertiary", help=plain(hint)
             ):
                 current_app().songs.remove(song)
                 st.rerun()
