@@ -75,6 +75,17 @@ await window.appear();
 """
 
 
+RECORDER = """
+registerProcessor("recorder", class extends AudioWorkletProcessor {
+  process([[left = new Float32Array(128), right = left]]) {
+    this.port.postMessage({ frame: currentFrame, left: left.slice(), right: right.slice() });
+    return true;
+  }
+});
+"""
+"""Keeps the sound that reaches the loudspeakers, with the frame of the clock."""
+
+
 @dataclass
 class StandIn:
     """The song of the server; a test changes it while the page looks on.
@@ -217,6 +228,7 @@ def application(song: StandIn) -> Any:
     routes = [
         Route("/", lambda _: HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY})),
         Route("/harness.js", lambda _: Response(HARNESS, media_type="text/javascript")),
+        Route("/recorder.js", lambda _: Response(RECORDER, media_type="text/javascript")),
         Route("/studio/test/{file}", lambda request: FileResponse(ASSETS / request.path_params["file"])),
         Route("/favicon.ico", lambda _: Response(status_code=204)),
         *_song_routes(song),
