@@ -70,27 +70,39 @@ def running_chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(browser: Any, screen: Screen, address: str) -> Iterator[Any]:
-    """A page on a screen; what it loads from another origin, and what its own policy forbids, fails the test."""
+def watched(browser: Any, screen: Screen, address: str, *, allowed: str = "\0", **options: Any) -> Iterator[Any]:
+    """An empty window for pages of an address; what they load from elsewhere, and errors they report, fail the test.
+
+    Args:
+        allowed: part of the errors that a test provokes.
+        options: further ones of Playwright's ``new_context``.
+    """
     size = {"width": screen.width, "height": screen.height}
-    context = browser.new_context(viewport=size, color_scheme=screen.scheme, reduced_motion="reduce")
+    context = browser.new_context(viewport=size, color_scheme=screen.scheme, **options)
     page = context.new_page()
     outside: list[str] = []
     complaints: list[str] = []
     context.on("request", lambda request: note_outside(request.url, address, outside))
     context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(address)
     yield page
     context.close()
     assert outside == [], "something was fetched from elsewhere"
-    assert complaints == [], "the page reports errors"
+    assert [text for text in complaints if allowed not in text] == [], "the page reports errors"
+
+
+@contextmanager
+def opened(browser: Any, screen: Screen, address: str) -> Iterator[Any]:
+    """A page on a screen, without motion; what it loads from elsewhere, and errors it reports, fail the test."""
+    with watched(browser, screen, address, reduced_motion="reduce") as page:
+        page.goto(address)
+        yield page
 
 
 def note_outside(url: str, address: str, outside: list[str]) -> None:
     """Add a request that leaves the page's own origin."""
     origin = "/".join(address.split("/", 3)[:3])
-    if not url.startswith((origin, "data:", "blob:")):
+    if not url.startswith((origin, origin.replace("http", "ws", 1), "data:", "blob:")):
         outside.append(url)
 
 

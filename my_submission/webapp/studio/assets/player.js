@@ -1,9 +1,10 @@
 // The player: stretches of all stems are scheduled on one audio context, on the same samples of its clock.
-import { nextStep, playable, sampleAt, upcoming } from "./schedule.js";
+import { nextStep, sampleAt, upcoming } from "./schedule.js";
 import { Stretches } from "./stretches.js";
 
 const AHEAD_SECONDS = 4; // scheduled ahead: timers of a hidden page run once per second only
 const FETCH_SECONDS = 12; // loaded ahead
+const SWAP_SECONDS = 1; // of a new version that must be loaded before it takes over
 const LEAD_SECONDS = 0.04; // from a decision to its first sample
 const FADE_SECONDS = 0.005; // against clicks when playback starts, stops or jumps
 const TICK_MS = 100;
@@ -302,14 +303,10 @@ export class Player extends EventTarget {
   #succeed() {
     if (!this.#successor) return;
     const { song, stretches } = this.#successor;
-    const sample = this.#isWanted ? this.#next.sample : this.#at;
-    const seconds = this.#isWanted ? AHEAD_SECONDS : 0;
-    const first = Math.max(0, Math.min(sample, song.end - 1) - Math.round(seconds * song.rate));
-    const last = Math.max(first, Math.min(sample, playable(song) - 1));
-    const indexes = [];
-    for (let at = Math.floor(first / song.stretchSamples); at * song.stretchSamples <= last; at += 1) indexes.push(at);
-    stretches.want(indexes);
-    if (this.#isWanted && indexes.some((index) => !stretches.get(index)) && playable(song) > first) return;
+    const sample = this.#isWanted ? sampleAt(this.#spans, this.#frame, this.#next.sample) : this.#at;
+    const first = upcoming(Math.round(sample), { ...song, loop: this.#loop }, SWAP_SECONDS * song.rate);
+    stretches.want(first);
+    if (this.#isWanted && first.some((index) => !stretches.get(index))) return;
     this.#stretches?.close();
     [this.#song, this.#stretches, this.#successor] = [song, stretches, null];
     this.dispatchEvent(new Event("swapped"));
