@@ -43,7 +43,10 @@ class JobQueue:
         with self._changed:
             self._drop_stopped()
             if len(self._waiting) >= self._max_waiting:
-                raise MdxError(f"{len(self._waiting)} songs are waiting already", hint="try again in a few minutes")
+                raise MdxError(
+                    f"the queue is full: {self._max_waiting} wait already",
+                    hint="start this song again in a few minutes",
+                )
             self._waiting.append(job)
             self._changed.notify_all()
 

@@ -305,7 +305,7 @@ def test_the_queue_counts_stops_and_refuses(library: SongLibrary) -> None:
     assert gate.reached.wait(PATIENCE)
     second, third = (submit(queue, add(library)) for _ in range(2))
     assert [queue.n_ahead(job) for job in (running, second, third)] == [0, 1, 2]
-    with pytest.raises(MdxError, match="2 songs are waiting"):
+    with pytest.raises(MdxError, match="2 wait already"):
         submit(queue, add(library))
     second.stop()
     assert (second.state, queue.n_ahead(third)) == ("stopped", 1)
