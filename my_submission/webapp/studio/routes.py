@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast, get_args
@@ -25,6 +26,7 @@ from my_submission.webapp.studio.mix import Fader
 from my_submission.webapp.studio.state import state_of
 from my_submission.webapp.work.song_files import SongFiles
 from my_submission.webapp.work.song_result import SongResult
+from terminal.names import shown
 
 PRIVATE = {"Cache-Control": "private, no-store"}
 """Prevents caches from storing songs."""
@@ -37,7 +39,11 @@ PLAYBACK_GAIN = 0.5
 """Level of playback files, so that samples up to 2.0 are not clipped; the player multiplies by 2."""
 
 MAX_DIGITS = 9
+MAX_NAME_LETTERS = 40
 DEFAULT_WIDTH = 1_320
+
+
+logger = logging.getLogger(__name__)
 
 
 class _RefusedError(Exception):
@@ -80,6 +86,7 @@ def routes(base_path: str = "") -> list[Route]:
         Route(f"{result}/picture/{{axis}}/{{track}}.png", _of_result(_picture)),
         Route(f"{result}/download/{{form}}/{{what}}", _of_result(_download)),
         Route(f"{result}/mix/{{form}}", _of_result(_mix)),
+        Route(f"{song}/{{rest:path}}", _missing),
         Route(f"{base_path}/studio/{{hash}}/{{file}}", asset),
     ]
 
@@ -102,6 +109,10 @@ def _deleted() -> Response:
     return _refusal(HTTPStatus.NOT_FOUND, "This song was deleted.")
 
 
+def _missing(_: Request) -> Response:
+    return _refusal(HTTPStatus.NOT_FOUND, "There is no such page.")
+
+
 def _of_song(answer: Callable[[Request, Song], Response]) -> Callable[[Request], Response]:
     """Return an endpoint that looks up the song and handles errors; Starlette runs it in a thread."""
 
@@ -117,9 +128,11 @@ def _of_song(answer: Callable[[Request, Song], Response]) -> Callable[[Request],
         except InputError as error:
             return _deleted() if song.files.is_discarded else _refusal(HTTPStatus.BAD_REQUEST, str(error))
         except KeyError:
-            return _refusal(HTTPStatus.NOT_FOUND, "This song has no such track.")
+            return _refusal(HTTPStatus.NOT_FOUND, "This song has no such track or format.")
         except MdxError as error:
-            return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+            logger.error("%s: %s", song.name, error)
+            problem = f"The server cannot make this file: {error.problem}. Try again later."
+            return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, problem)
 
     return endpoint
 
@@ -199,7 +212,7 @@ def _download(request: Request, files: SongFiles, result: SongResult) -> Respons
 
 def _mix(request: Request, files: SongFiles, result: SongResult) -> Response:
     form, asked = FORMATS[request.path_params["form"]], dict(request.query_params)
-    name = asked.pop("name", "mix")[:40]
+    name = shown(asked.pop("name", "")).strip()[:MAX_NAME_LETTERS] or "mix"
     faders = {track: Fader.parse(text) for track, text in asked.items() if track in result.tracks}
     if len(faders) != len(asked):
         raise KeyError("track")

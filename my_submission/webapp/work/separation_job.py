@@ -12,7 +12,7 @@ from typing import Literal
 
 from my_submission.audio_io import WAV_FLOAT
 from my_submission.audio_io.writing.stem_sets import read_record
-from my_submission.errors import InputError, MdxError, UnknownNameError
+from my_submission.errors import InputError, MdxError, OutputError, UnknownNameError
 from my_submission.events import Finished, StretchDone
 from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.separation_record import RecordRequest
@@ -78,6 +78,7 @@ class SeparationJob:
         self._stop = threading.Event()
         self._state: State = "waiting"
         self._span = (0.0, 1.0)
+        self._is_separated = True
 
     @property
     def state(self) -> State:
@@ -123,16 +124,18 @@ class SeparationJob:
             if isinstance(error, _StoppedError) or self.files.is_discarded:
                 return "stopped", ""
             return "failed", self._explained(error)
-        report = None if self.files.result is None else self.files.result.report
-        if report is not None and not report.is_separated:
-            cure = "Raise the time limit or take it away, or choose a faster system."
-            return "done", f"{NOT_SEPARATED}. {cure}"
-        return "done", ""
+        if self._is_separated:
+            return "done", ""
+        cure = "Raise the time limit or take it away, or choose a faster system."
+        return "done", f"{NOT_SEPARATED}. {cure}"
 
     def _explained(self, error: Exception) -> str:
         """Return an error for people, without places on the server where the input is wrong."""
         if isinstance(error, InputError):
             return str(InputError(error.problem, where=self.files.name, hint=error.hint))
+        if isinstance(error, OutputError):
+            logger.error("%s: %s", self.files.name, error)
+            return f"The server cannot store the stems: {error.problem}. Try again later."
         if isinstance(error, MdxError):
             return str(error)
         logger.error("%s: internal error during the separation", self.files.name, exc_info=error)
@@ -187,14 +190,24 @@ class SeparationJob:
             cutoffs_hz=predictor.system.cutoffs_hz,
         )
         try:
-            if files.result is None or not files.result.ready_samples:
+            if not self._can_be_heard():
                 files.show(result)
             report = self._stems(predictor, result, began, is_preview=is_preview)
             result.complete(report, read_record(result.stems_folder))
         except BaseException:
             self._keep_part(result)
             raise
-        files.show(result)
+        self._is_separated = report.is_separated
+        self.notes += tuple(text for text in report.warnings() if text != NOT_SEPARATED)
+        if report.is_separated or not self._can_be_heard():
+            files.show(result)
+        else:
+            result.discard()  # an earlier result is more than shares of the mixture
+
+    def _can_be_heard(self) -> bool:
+        """Whether a result with stems is shown."""
+        shown = self.files.result
+        return shown is not None and shown.ready_samples > 0 and shown.is_separated
 
     def _keep_part(self, result: SongResult) -> None:
         """Keep what was separated before the end, if it is the only result."""

@@ -20,6 +20,7 @@ import soundfile
 from starlette.applications import Starlette
 from starlette.types import Message
 
+from my_submission.errors import OutputError
 from my_submission.pictures.look import DARK, LIGHT
 from my_submission.webapp import app as app_module
 from my_submission.webapp.app import App, open_app
@@ -320,6 +321,8 @@ def test_a_mix_is_rendered_and_leaves_no_file(place: App) -> None:
     assert hostile.status == 200
     assert "\n" not in hostile.headers["content-disposition"]
     assert "/" not in filename(hostile)
+    for name in ("", "%00", "%20", "ü" * 200, "%00" * 200, "a%5Cb"):
+        assert filename(ask(f"{song_address(song)}/1/mix/wav-FLOAT?name={name}&drums=0,0")).startswith("My song - ")
     for wrong, status in (("drums=a,0", 400), ("drums=0,2", 400), ("piano=0,0", 404), ("", 404), ("name=mix", 404)):
         assert ask(f"{song_address(song)}/1/mix/wav-FLOAT?{wrong}").status == status
     assert ask(f"{song_address(song)}/1/mix/wav-PCM_8?drums=0,0").status == 404
@@ -360,6 +363,8 @@ def test_addresses_lead_to_a_song_and_to_nobody_else_s(place: App) -> None:
     for token in ("tökén", "\ud800", song.token[:-1], song.token.upper(), "x" * 48, VISIT):
         answer = ask(good.replace(song.token, token))
         assert (answer.status, answer.text) == (404, DELETED)
+    for other in ("/", "/1", "/1/2/3/4/5/6", "/mixer.wav"):
+        assert ask(f"{song_address(song)}{other}").status == 404
     assert ask(f"{song_address(song)}/state.json", "POST").status == 405
     assert ask(f"{song_address(song)}/delete").status == 405
     assert ask(f"{song_address(song)}/delete", "POST").status == 204
@@ -367,6 +372,23 @@ def test_addresses_lead_to_a_song_and_to_nobody_else_s(place: App) -> None:
         assert (ask(gone).status, ask(gone).text) == (404, DELETED)
     assert ask(f"{song_address(song)}/delete", "POST").status == 404
     assert not song.files.folder.exists()
+
+
+def test_a_full_disk_is_told_without_places_on_the_server(place: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    song = separated(place, wave(0.2))
+
+    def fail(*_: object, **__: object) -> None:
+        raise OutputError("the disk is full", where=song.files.folder, hint="free some space there")
+
+    for name in ("convert_stems", "write_mix"):
+        monkeypatch.setattr(downloads, name, fail)
+    for address in ("download/wav-PCM_16/bass", "mix/wav-PCM_16?bass=0,0"):
+        answer = ask(f"{song_address(song)}/1/{address}")
+        assert (answer.status, answer.text) == (
+            500,
+            "The server cannot make this file: the disk is full. Try again later.",
+        )
+    assert list(song.files.folder.glob("mix-*")) == []
 
 
 def test_polling_is_use(place: App) -> None:

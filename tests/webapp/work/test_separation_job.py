@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from my_submission.errors import MdxError, WeightsError
+from my_submission.errors import MdxError, OutputError, WeightsError
 from my_submission.predictor import Predictor
 from my_submission.reports import NOT_SEPARATED
 from my_submission.stems import Waveform
 from my_submission.webapp.songs.song_library import SongLibrary
+from my_submission.webapp.work import tracks
 from my_submission.webapp.work.job_queue import JobQueue
 from my_submission.webapp.work.separation_job import SeparationRequest
 from my_submission.webapp.work.song_result import SongResult
@@ -270,6 +271,40 @@ def test_too_little_time_is_told_instead_of_quarters_of_the_mixture(library: Son
     assert job.message == f"{NOT_SEPARATED}. Raise the time limit or take it away, or choose a faster system."
     assert (result.is_separated, list(result.tracks), result.stem_files) == (False, ["mixture"], {})
     queue.close()
+
+
+def test_too_little_time_does_not_replace_an_earlier_result(library: SongLibrary) -> None:
+    clock = FakeClock()
+
+    def slow(name: str, stems: tuple[str, ...]) -> Predictor:
+        seconds = 0.0 if name == "fake" else 100.0
+        system = two_branches(clock=clock, chunk_seconds=seconds, segment_seconds=seconds)
+        predictor = predictor_of(system, name, stems)
+        predictor._clock = clock
+        return predictor
+
+    queue = queue_of(slow)
+    song = add(library)
+    separated(queue, song)
+    job = separated(queue, song, SeparationRequest("slow", SOURCES, 0.001))
+    assert job.message.startswith(NOT_SEPARATED)
+    assert (shown(library).version, set(shown(library).stems)) == ("1", set(SOURCES))
+    assert [path.name for path in song.files.folder.glob("result-*")] == ["result-1"]
+    queue.close()
+
+
+def test_a_full_disk_is_told_without_places_on_the_server(
+    library: SongLibrary, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OutputError("no scratch file of 9 bytes can be kept here", where=library.folder, hint="free 9 bytes")
+
+    monkeypatch.setattr(tracks, "DiskStore", fail)
+    job = separated(queue, add(library))
+    assert job.state == "failed"
+    assert job.message == (
+        "The server cannot store the stems: no scratch file of 9 bytes can be kept here. Try again later."
+    )
 
 
 def test_with_a_time_limit_stems_appear_when_they_are_complete(library: SongLibrary, queue: JobQueue) -> None:
