@@ -18,7 +18,7 @@ STYLE = """<style>
   overflow: visible; white-space: normal; margin: 0 .6rem; }
 </style>"""
 
-st.set_page_config(page_title="Music demixing", page_icon=str(ICON), layout="wide")
+st.set_page_config(page_title=separation_page.TITLE, page_icon=str(ICON), layout="wide")
 st.html(STYLE)
 pages = [
     separation_page.page(),

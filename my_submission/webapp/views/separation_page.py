@@ -21,6 +21,7 @@ from my_submission.webapp.views.visit import current_visit
 from my_submission.webapp.work.separation_job import SeparationJob
 from terminal.names import as_html, shown
 
+TITLE = "Music demixing"
 SONG_PARAMETER = "song"
 LIST_SECONDS = 2.0
 """Time between two looks at the state of the listed songs."""
@@ -134,6 +135,7 @@ def _start(song: Song, options: Options) -> None:
 
 
 def _show_song(song: Song, visit: str, options: Options) -> None:
+    st.set_page_config(page_title=f"{song.name} · {TITLE}")
     # the studio shows the name as well, but the page needs a heading of the first level
     st.html(f'<h1 class="mdx-unseen">{as_html(song.name)}</h1>')
     _show_actions(song, options)
@@ -141,7 +143,7 @@ def _show_song(song: Song, visit: str, options: Options) -> None:
         _leave()
     if song.files.result is not None and song.files.result.is_complete:
         show_figures(song.files.result)
-    _show_songs(visit, current=song)
+    _show_songs(visit, current=song.token)
 
 
 def _show_actions(song: Song, options: Options) -> None:
@@ -165,23 +167,39 @@ def _leave() -> None:
     st.rerun()
 
 
-@st.fragment(run_every=LIST_SECONDS)
-def _show_songs(visit: str, current: Song | None = None) -> None:
-    """List the songs of the visit with their state; the current song is left out."""
-    songs = [song for song in current_app().songs.of_visit(visit) if song is not current]
-    if not songs:
-        return
-    st.subheader("Your songs" if current is None else "Your other songs", anchor=False)
-    for song in songs:
+def _show_songs(visit: str, current: str = "") -> None:
+    """List the songs of the visit with their state, which is looked at again while one of them is being separated.
+
+    Args:
+        visit: token of the visit.
+        current: token of the song that is shown, which is left out. Streamlit keeps the arguments of a fragment, so
+            they are no songs.
+    """
+    if _listed(visit, current):
+        seconds = LIST_SECONDS if _is_moving(visit, current) else None
+        st.fragment(_list_songs, run_every=seconds)(visit, current, seconds is not None)
+
+
+def _listed(visit: str, current: str) -> list[Song]:
+    return [song for song in current_app().songs.of_visit(visit) if song.token != current]
+
+
+def _is_moving(visit: str, current: str) -> bool:
+    return any(song.job is not None and not song.job.is_over for song in _listed(visit, current))
+
+
+def _list_songs(visit: str, current: str, was_moving: bool) -> None:
+    if was_moving and not _is_moving(visit, current):
+        st.rerun()  # draws the list without looking again
+    st.subheader("Your other songs" if current else "Your songs", anchor=False)
+    for song in _listed(visit, current):
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(plain(song.name), key=f"open-{song.token}", type="tertiary", icon=":material/graphic_eq:"):
                 st.query_params[SONG_PARAMETER] = song.token
                 st.rerun()
             st.caption(_state(song.job))
-            hint = f"Delete {song.name} and its stems now"
-            if st.button(
-                "Delete", key=f"delete-{song.token}", icon=":material/delete:", type="tertiary", help=plain(hint)
-            ):
+            hint = plain(f"Delete {song.name} and its stems now")
+            if st.button("Delete", key=f"delete-{song.token}", icon=":material/delete:", type="tertiary", help=hint):
                 current_app().songs.remove(song)
                 st.rerun()
 

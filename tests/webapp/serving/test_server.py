@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from http.cookies import SimpleCookie
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,8 @@ from my_submission.webapp.server import SCRIPT
 from my_submission.webapp.serving.hosts import HostRule
 from my_submission.webapp.serving.streamlit_app import DisconnectedSessions, PageApp
 from my_submission.webapp.serving.uploads import UploadLimits, UploadStore
+from my_submission.webapp.serving.visits import VISIT_COOKIE, is_visit
+from my_submission.webapp.studio.asset_files import assets_hash
 from tests.page_server import Caller, Server, running_page, until
 
 MIB = 1 << 20
@@ -118,6 +121,30 @@ def test_addresses_are_below_the_base_path(server: Server) -> None:
     outside = Server(server.port, "", server.scratch, server.process)
     assert outside.ask("/").status == 404
     assert outside.ask("/_stcore/health").status == 404
+
+
+def test_every_browser_gets_a_visit_of_its_own(server: Server) -> None:
+    cookies = [SimpleCookie(server.ask("/").getheader("Set-Cookie"))[VISIT_COOKIE] for _ in range(2)]
+    assert len({cookie.value for cookie in cookies}) == 2
+    for cookie in cookies:
+        assert is_visit(cookie.value)
+        assert (cookie["path"], cookie["samesite"], cookie["httponly"]) == ("/mdx", "Strict", True)
+    known = f"{VISIT_COOKIE}={cookies[0].value}"
+    renewed = SimpleCookie(server.ask("/scores", Cookie=known).getheader("Set-Cookie"))
+    assert renewed[VISIT_COOKIE].value == cookies[0].value
+
+
+@pytest.mark.parametrize(("origin", "status"), [("http://evil.example", 403), ("https://demo.example.org", 404)])
+def test_songs_are_stopped_and_deleted_by_pages_of_this_server(server: Server, origin: str, status: int) -> None:
+    for what in ("stop", "delete"):
+        assert server.ask(f"/song/{'0' * 48}/{what}", method="POST", Origin=origin).status == status
+
+
+def test_the_studio_s_files_are_served(server: Server) -> None:
+    answer = server.ask(f"/studio/{assets_hash()}/studio.js")
+    assert answer.status == 200
+    assert answer.getheader("Cache-Control") == "public, max-age=31536000, immutable"
+    assert answer.getheader("Content-Type").startswith("text/javascript")
 
 
 @pytest.mark.parametrize(
