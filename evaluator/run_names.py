@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 
 
 @dataclass(frozen=True)
@@ -27,32 +27,39 @@ def names_apart(runs: Sequence[RunFacts]) -> list[str]:
 
     Runs without any differing fact are numbered.
     """
-    names = []
+    return [
+        f"{run.system} ({', '.join(told)})" if told else run.system
+        for run, told in zip(runs, differences(runs), strict=True)
+    ]
+
+
+def differences(runs: Sequence[RunFacts]) -> list[tuple[str, ...]]:
+    """Return the facts by which every run differs from the others of its system, as few as needed; or its number."""
+    found = []
     for run in runs:
         same = [other for other in runs if other.system == run.system]
-        names.append(run.system if len(same) == 1 else _with_differences(run, same))
-    counts, seen = Counter(names), Counter[str]()
+        chosen = _telling(same)
+        found.append((run.system, tuple(run.facts[index] for index in chosen if run.facts[index])))
+    counts, seen = Counter(found), Counter[tuple[str, tuple[str, ...]]]()
     unique = []
-    for name in names:
-        seen[name] += 1
-        unique.append(name if counts[name] == 1 else f"{name} ({seen[name]})")
+    for one in found:
+        seen[one] += 1
+        unique.append(one[1] if counts[one] == 1 else (*one[1], str(seen[one])))
     return unique
 
 
-def _with_differences(run: RunFacts, same: Sequence[RunFacts]) -> str:
+def _telling(same: Sequence[RunFacts]) -> list[int]:
+    """Return the facts, by number, that tell runs of one system apart."""
     chosen: list[int] = []
-    for index in range(len(run.facts)):
-        if len({other.facts[index] for other in same}) == 1:
-            continue
+    for index in range(len(same[0].facts)):
         before = {tuple(other.facts[i] for i in chosen) for other in same}
         after = {tuple(other.facts[i] for i in (*chosen, index)) for other in same}
         if len(after) > len(before):
             chosen.append(index)
-    told = [run.facts[index] for index in chosen if run.facts[index]]
-    return f"{run.system} ({', '.join(told)})" if told else run.system
+    return chosen
 
 
-def differing_parts(paths: Sequence[Path]) -> list[str]:
+def differing_parts(paths: Sequence[PurePath]) -> list[str]:
     """Return the part of every path between the folders that all begin with and the names that all end with."""
     parts = [path.parts for path in paths]
     shortest = min(map(len, parts))

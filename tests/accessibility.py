@@ -87,8 +87,9 @@ def watched(browser: Any, screen: Screen, address: str, *, allowed: str = "\0", 
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
     context.close()
-    assert outside == [], "something was fetched from elsewhere"
-    assert [text for text in complaints if allowed not in text] == [], "the page reports errors"
+    assert not outside, f"fetched from elsewhere: {outside}"
+    complaints = [text for text in complaints if allowed not in text]
+    assert not complaints, f"the page reports errors: {complaints}"
 
 
 @contextmanager

@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 from evaluator.errors import EvaluationError
 from evaluator.replay import local_run
 from evaluator.scores import Document, parse_scores
-from terminal.documents import DocumentError, parse_json
+from terminal.documents import DocumentError, parse_json, read_json
 
 MAX_BYTES = 32 << 20
 """Largest scores file; a thousand songs take a tenth of it."""
 
+_MAX_RUN_BYTES = 64 << 20
+"""A report takes some kilobytes per song."""
+
+_SETTINGS = {
+    "budget": "time limit {} s",
+    "budget_factor": "time limit {} × length",
+    "max_memory": "memory limit {} MiB",
+}
+"""Settings in words; others are named as on the command line."""
+
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """When and how a scores file was made.
+
+    Attributes:
+        made: time of the scoring, or of the file; None if unknown.
+        settings: settings of the run that are not the default, as words by name.
+        weights: short hash over the weights of the run; "" if unknown.
+    """
+
+    made: datetime | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    weights: str = ""
 
 
 @dataclass
@@ -24,13 +51,20 @@ class ScoresFiles:
 
     documents: dict[str, Document] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, Origin] = field(default_factory=dict)
 
-    def add(self, name: str, content: bytes) -> None:
-        """Add one file to the documents or to the problems."""
+    def add(self, name: str, content: bytes, path: Path | None = None) -> None:
+        """Add one file to the documents or to the problems.
+
+        Args:
+            path: where it lies on the server, for its time and the settings in the ``run.json`` beside it.
+        """
         try:
             self.documents[name] = scores_of(content, name)
         except EvaluationError as error:
             self.problems[name] = error.problem
+        else:
+            self.origins[name] = origin_of(self.documents[name], path)
 
 
 def find_scores(folders: Iterable[Path]) -> ScoresFiles:
@@ -53,7 +87,7 @@ def find_scores(folders: Iterable[Path]) -> ScoresFiles:
         if size > MAX_BYTES:
             found.problems[name] = f"has {size >> 20} MiB; the limit is {MAX_BYTES >> 20} MiB"
         elif not _is_other(path.name, content):
-            found.add(name, content)
+            found.add(name, content, path)
     return found
 
 
@@ -73,6 +107,42 @@ def scores_of(content: bytes, name: str) -> Document:
         logger.exception("%s: cannot show this scores file", name)
         raise EvaluationError(f"is damaged ({type(error).__name__}: {str(error)[:200]})", where=name) from error
     return document
+
+
+def origin_of(document: Document, path: Path | None = None) -> Origin:
+    """Return when and how a scores file was made; what cannot be read is unknown."""
+    run = _run_beside(path) if path is not None else {}
+    settings = run.get("settings") if run.get("system") == document.get("system") else None
+    weights = run.get("weights") if settings is not None else None
+    return Origin(
+        made=_time_of(document, path),
+        settings={
+            name: _SETTINGS.get(name, f"{name.replace('_', ' ')} {{}}").format(value)
+            for name, value in (settings.items() if isinstance(settings, dict) else ())
+            if value not in (None, "auto", False)
+        },
+        weights=sha256(repr(sorted(weights.items())).encode()).hexdigest()[:6] if isinstance(weights, dict) else "",
+    )
+
+
+def _run_beside(path: Path) -> Document:
+    """Return the ``run.json`` that ``evaluate`` writes beside its scores, or nothing."""
+    try:
+        run = read_json(path.with_name("run.json"), max_bytes=_MAX_RUN_BYTES)
+    except (OSError, DocumentError):
+        return {}
+    return run if isinstance(run, dict) else {}
+
+
+def _time_of(document: Document, path: Path | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(document["created"]))
+    except (KeyError, ValueError):
+        pass
+    try:
+        return None if path is None else datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError:
+        return None
 
 
 def _is_other(name: str, content: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The scores page: local runs on published leaderboards."""
+"""The scores page: local runs on published leaderboards, the conclusion first."""
 
 from __future__ import annotations
 
@@ -11,47 +11,80 @@ import streamlit as st
 from evaluator.boards import Board, all_boards, sort_key
 from evaluator.errors import EvaluationError
 from evaluator.replay import LocalRun, Placement, nearest_entry, place_run
-from evaluator.scores import Document
 from evaluator.scoring import DEFINITIONS
-from evaluator.verdict import caution
+from evaluator.verdict import caution, conclusion, main_group, place, silent_references
 from my_submission.pictures import look
 from my_submission.webapp.app import current_app
 from my_submission.webapp.settings import SCORES_BYTES
 from my_submission.webapp.views.markdown import plain
 from my_submission.webapp.views.scores_files import find_scores
+from my_submission.webapp.views.scores_runs import Run, runs_of
 from my_submission.webapp.views.session_uploads import content
 from terminal.program import program_name
 
 LOCAL, PUBLISHED = "local run", "published"
 
+ABSENT = "–"
+"""Shown where there is no value."""
+
+_LOWEST_SHARE = -0.25
+"""Left end of the bars, as a share of the longest: a run far below zero must not squeeze all others."""
+
 
 def show() -> None:
     """Draw the page."""
-    st.title("Scores and leaderboards", anchor=False)
-    with st.sidebar:
-        documents = _documents()
-    columns = st.columns([2, 3], vertical_alignment="bottom")
-    board = columns[0].selectbox(
-        "Board", all_boards(), format_func=lambda one: f"{one.name} · {one.dataset}", key="board"
-    )
-    keys = ("song", *board.sources)
-    key = columns[1].segmented_control("Source", keys, default="song", format_func=_key_name, key="source") or "song"
-    placements = _placements(documents, board)
-    if placements:
-        st.warning(plain(caution([placements])), icon=":material/info:")
+    st.title("Scores", anchor=False)
+    top, boards = st.container(), st.container()
+    runs = _runs()
+    placed = {board.name: _placements(runs, board) for board in all_boards()}
+    fitting = [placements for placements in placed.values() if placements]
+    start = main_group(fitting)[0].board if fitting else all_boards()[0]
+    with boards:
+        st.subheader("Board", anchor=False)
+        columns = st.columns([2, 3], vertical_alignment="bottom")
+        names = [board.name for board in all_boards()]
+        chosen = columns[0].selectbox(
+            "Board", names, index=names.index(start.name), format_func=_board_name, key="board"
+        )
+        board = all_boards()[names.index(chosen)]
+        keys = ("song", *board.sources)
+        key = columns[1].segmented_control("Stem", keys, default="song", format_func=_key_name, key="source") or "song"
+        _show_board(board, placed[board.name], key)
+    with top:
+        _show_conclusion(board, placed[board.name])
+
+
+def _board_name(name: str) -> str:
+    board = next(board for board in all_boards() if board.name == name)
+    return f"{board.name} · {board.dataset}"
+
+
+def _show_conclusion(board: Board, placements: Sequence[Placement]) -> None:
+    """Show the place of every run on the board, and one note on how far the places are valid."""
     if not placements:
-        st.info(f"There is no local run for this board. Create one with `{program_name()} evaluate DATASET`.")
-    st.altair_chart(_bars(board, placements, key), width="stretch")
+        st.info(f"There is no local run for {board.name}. Create one with `{program_name()} evaluate DATASET`.")
+        return
+    st.markdown("\n".join(f"* **{plain(conclusion(placement))}**" for placement in placements))
+    remarks = dict.fromkeys(filter(None, (silent_references(placement.run) for placement in placements)))
+    st.warning(plain(" ".join([caution([placements]), *remarks])), icon=":material/info:")
+
+
+def _show_board(board: Board, placements: Sequence[Placement], key: str) -> None:
+    palette = look.PALETTES["dark" if st.context.theme.type == "dark" else "light"]
+    st.altair_chart(_bars(board, placements, key, palette), width="stretch")
     st.caption(f"{board.metrics[0]}: {DEFINITIONS[board.metrics[0]]}. All values in dB.")
-    st.dataframe(_table(board, placements), hide_index=True, width="stretch", height="content")
+    keys = ("song", *board.sources)
+    st.dataframe(
+        _table(board, placements), hide_index=True, width="stretch", height="content", column_config=_decibels(keys)
+    )
     if placements:
         _show_differences(board, placements)
-        st.subheader("Scores per song", anchor=False)
-        st.altair_chart(_songs([placement.run for placement in placements]), width="stretch")
+        st.subheader("Songs", anchor=False)
+        st.altair_chart(_songs([placement.run for placement in placements], palette), width="stretch")
 
 
-def _documents() -> dict[str, Document]:
-    """Return the chosen scores files of the server's folders and the uploaded one, by name."""
+def _runs() -> list[Run]:
+    """Show the runs of the server's folders and the uploaded one, and return the chosen ones."""
     st.subheader("Runs", anchor=False)
     found = find_scores(current_app().settings.scores_dirs)
     field = st.file_uploader(
@@ -61,18 +94,33 @@ def _documents() -> dict[str, Document]:
         found.add(field.name, uploaded)
     for name, problem in found.problems.items():
         st.warning(plain(f"{name}: {problem}"), icon=":material/warning:")
-    chosen = st.multiselect("Show", list(found.documents), default=list(found.documents), key="runs")
-    return {name: found.documents[name] for name in chosen}
+    runs = runs_of(found)
+    if not runs:
+        return []
+    chosen = st.multiselect(
+        "Runs shown", list(runs), default=list(runs), format_func=lambda file: runs[file].label, key="runs"
+    )
+    rows = [
+        {"run": run.name, "made": run.made, "data set": run.dataset, "songs": run.n_songs, "settings": run.settings}
+        for run in runs.values()
+    ]
+    st.dataframe(rows, hide_index=True, width="stretch", height="content")
+    return [runs[file] for file in chosen]
 
 
-def _placements(documents: dict[str, Document], board: Board) -> list[Placement]:
+def _placements(runs: Sequence[Run], board: Board) -> list[Placement]:
     placements = []
-    for document in documents.values():
+    for run in runs:
         try:
-            placements.append(place_run(document, board))
+            placements.append(place_run(run.document, board))
         except EvaluationError:  # another metric or other sources than the board
             continue
     return placements
+
+
+def _decibels(keys: Sequence[str]) -> dict[str, Any]:
+    """Return the columns of values: two decimals, right-aligned, so that the decimal points stand in line."""
+    return {_key_name(key): st.column_config.NumberColumn(format="%.2f") for key in keys}
 
 
 def _key_name(key: str) -> str:
@@ -81,7 +129,7 @@ def _key_name(key: str) -> str:
 
 def _rows(board: Board, placements: Sequence[Placement], key: str) -> list[dict[str, Any]]:
     rows = [
-        {"name": entry.name, "dB": entry.value(key), "kind": PUBLISHED, "source of values": entry.provenance}
+        {"name": entry.name, "dB": entry.value(key), "kind": PUBLISHED, "source": entry.provenance}
         for entry in board.entries
     ]
     rows += [
@@ -89,24 +137,32 @@ def _rows(board: Board, placements: Sequence[Placement], key: str) -> list[dict[
             "name": f"▶ {p.run.name}",
             "dB": p.run.value(key),
             "kind": LOCAL,
-            "source of values": f"local, {p.run.dataset}",
+            "source": f"local, {p.run.dataset}",
         }
         for p in placements
     ]
     return sorted((row for row in rows if row["dB"] is not None), key=lambda row: row["dB"], reverse=True)
 
 
-def _bars(board: Board, placements: Sequence[Placement], key: str) -> altair.LayerChart:
+def _bars(board: Board, placements: Sequence[Placement], key: str, palette: look.Palette) -> altair.LayerChart:
     rows = _rows(board, placements, key)
     in_order = list(dict.fromkeys(row["name"] for row in rows))
+    longest = max((row["dB"] for row in rows), default=1.0)
+    lowest = min(0.0, max(min((row["dB"] for row in rows), default=0.0), _LOWEST_SHARE * abs(longest)))
+    scale = altair.Scale(domain=[lowest, max(1.15 * longest, 1.0)], clamp=True, nice=False)
+    rows = [row | {"end": max(row["dB"], 0.0), "text": f"{row['dB']:.2f}".replace("-", "−")} for row in rows]
     base = altair.Chart(_data(rows)).encode(
-        y=altair.Y("name:N", sort=in_order, title=None, axis=altair.Axis(labelLimit=260, ticks=False, domain=False)),
-        x=altair.X("dB:Q", title=f"{_key_name(key)}, dB"),
-        tooltip=["name:N", altair.Tooltip("dB:Q", format=".3f"), "kind:N", "source of values:N"],
+        y=altair.Y("name:N", sort=in_order, title=None, axis=altair.Axis(labelLimit=190, ticks=False, domain=False)),
+        tooltip=["name:N", altair.Tooltip("dB:Q", format=".3f"), "kind:N", "source:N"],
     )
-    colours = altair.Scale(domain=[PUBLISHED, LOCAL], range=[look.MUTED, look.SERIES[0]])
-    bars = base.mark_bar(cornerRadius=3).encode(color=altair.Color("kind:N", scale=colours, legend=None))
-    labels = base.mark_text(align="left", dx=4, color=look.INK).encode(text=altair.Text("dB:Q", format=".2f"))
+    colours = altair.Scale(domain=[PUBLISHED, LOCAL], range=[palette.muted, palette.series[0]])
+    bars = base.mark_bar(cornerRadius=3).encode(
+        x=altair.X("dB:Q", title=f"{_key_name(key)}, dB", scale=scale),
+        color=altair.Color("kind:N", scale=colours, legend=None),
+    )
+    labels = base.mark_text(align="left", dx=4, color=palette.ink).encode(
+        x=altair.X("end:Q", scale=scale, title=f"{_key_name(key)}, dB"), text="text:N"
+    )
     chart: altair.LayerChart = (bars + labels).properties(height=24 * max(1, len(rows)) + 30)
     return chart
 
@@ -117,15 +173,15 @@ def _table(board: Board, placements: Sequence[Placement]) -> list[dict[str, Any]
         {
             "entry": entry.name,
             **{_key_name(key): entry.value(key) for key in keys},
-            "source of values": entry.provenance,
+            "source": entry.provenance,
         }
         for entry in board.entries
     ]
     rows += [
         {
             "entry": f"▶ {p.run.name}",
-            **{_key_name(key): None if (db := p.run.value(key)) is None else round(db, 3) for key in keys},
-            "source of values": f"local, {p.run.dataset}",
+            **{_key_name(key): p.run.value(key) for key in keys},
+            "source": f"local, {p.run.dataset}",
         }
         for p in placements
     ]
@@ -136,34 +192,32 @@ def _show_differences(board: Board, placements: Sequence[Placement]) -> None:
     names = [entry.name for entry in board.entries]
     nearest = names.index(nearest_entry(placements[0]).name)
     entry = board.entry(st.selectbox("Difference to", names, index=nearest, key=f"entry-{board.name}"))
+    keys = ("song", *board.sources)
     rows = []
     for placement in placements:
         found = placement.differences(entry)
-        differences = {_key_name(key): _signed(found[key]) for key in ("song", *board.sources)}
-        rank = f"{placement.shown_rank} of {len(board.entries) + 1}"
-        rows.append({"run": placement.run.name, "rank": rank, **differences})
-    st.dataframe(rows, hide_index=True, width="stretch")
+        differences = {_key_name(key): found[key] for key in keys}
+        rows.append({"run": placement.run.name, "place": place(placement), **differences})
+    signed = {_key_name(key): st.column_config.NumberColumn(format="%+.2f") for key in keys}
+    st.dataframe(rows, hide_index=True, width="stretch", column_config=signed, placeholder=ABSENT)
 
 
-def _signed(db: float | None) -> str:
-    return "—" if db is None else f"{db:+.2f}".replace("-", "−")
-
-
-def _songs(runs: Sequence[LocalRun]) -> altair.Chart:
+def _songs(runs: Sequence[LocalRun], palette: look.Palette) -> altair.Chart:
     rows = [
         {"run": run.name, "source": _key_name(key), "song": song, "dB": value}
         for run in runs
         for key, songs in run.per_song.items()
         for song, value in songs.items()
     ]
-    colours = altair.Scale(range=list(look.SERIES))
+    colours = altair.Scale(range=list(palette.series))
     in_order = list(dict.fromkeys(str(row["source"]) for row in rows))
+    legend = altair.Legend(orient="top", title=None, columns=1, labelLimit=0)
     points = altair.Chart(_data(rows)).mark_point(filled=True, size=70, opacity=0.75)
     chart: altair.Chart = points.encode(
         x=altair.X("source:N", sort=in_order, title=None, axis=altair.Axis(labelAngle=0)),
         xOffset="run:N",
         y=altair.Y("dB:Q", title="dB", scale=altair.Scale(zero=False)),
-        color=altair.Color("run:N", scale=colours, legend=altair.Legend(orient="top", title=None)),
+        color=altair.Color("run:N", scale=colours, legend=legend),
         tooltip=["song:N", "run:N", "source:N", altair.Tooltip("dB:Q", format=".3f")],
     ).properties(height=300)
     return chart
