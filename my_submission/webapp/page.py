@@ -16,6 +16,10 @@ STYLE = """<style>
 /* Show the reason of a refused upload; by default it is only a tooltip. */
 [data-testid="stFileChip"] [role="alert"] { position: static; width: auto; height: auto; clip: auto; clip-path: none;
   overflow: visible; white-space: normal; margin: 0 .6rem; }
+/* Text of captions and of chosen segments and pills, which Streamlit draws with too little contrast. */
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {
+  color: color-mix(in srgb, CanvasText 72%, transparent); }
+button[data-selected="true"] p { color: color-mix(in srgb, currentcolor 45%, CanvasText); }
 </style>"""
 
 st.set_page_config(page_title=separation_page.TITLE, page_icon=str(ICON), layout="wide")

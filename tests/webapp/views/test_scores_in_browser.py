@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.accessibility import SCREENS, Screen, accessibility_faults, chromium, opened, running_chromium, too_wide
+from tests.accessibility import SCREENS, Screen, accessibility_faults, chromium, running_chromium, too_wide, watched
 from tests.evaluator.test_replay import document
 from tests.page_server import PATIENCE_SECONDS, Server, running_page
 
@@ -36,8 +36,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.mark.parametrize("screen", SCREENS, ids=str)
 def test_the_conclusion_stands_first_and_runs_are_told_apart(browser: Any, server: Server, screen: Screen) -> None:
-    with opened(browser, screen, f"{server.address}/scores") as page:
+    address = f"{server.address}/scores"
+    allowed = "status of 404"  # Streamlit asks for its own routes below the page's address first
+    with watched(browser, screen, address, allowed=allowed, reduced_motion="reduce") as page:
         page.set_default_timeout(1_000 * PATIENCE_SECONDS)
+        page.goto(address)
         for name in ("one", "two"):
             first = page.get_by_text(f"the same system ({name}) would be").first
             first.wait_for()
@@ -45,6 +48,8 @@ def test_the_conclusion_stands_first_and_runs_are_told_apart(browser: Any, serve
         page.locator("[data-testid=stVegaLiteChart] svg").first.wait_for()
         assert page.get_by_text("orientation only").count() == 1
         page.get_by_text("Runs shown").wait_for()
+        page.locator("[data-test-script-state=notRunning]").wait_for()
+        page.wait_for_function("() => !document.querySelector('[data-testid=stSkeleton], [data-stale=true]')")
         assert too_wide(page) == []
         assert accessibility_faults(page, where="[data-testid=stMain]") == []
         paper = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
