@@ -11,6 +11,9 @@ STYLE = """<style>
 .stMainBlockContainer { max-width: 78rem; padding-top: 4.2rem; }
 .mdx-unseen { position: absolute; width: 1px; height: 1px; margin: 0; padding: 0; overflow: hidden;
   clip-path: inset(50%); }
+/* Chosen pills and captions have too little contrast otherwise. */
+[data-testid="stButtonGroup"] button[data-selected="true"] { color: inherit; font-weight: 600; }
+[data-testid="stCaptionContainer"] { opacity: 1; }
 /* The "Stop" button of Streamlit's status widget does not stop a separation. */
 [data-testid="stStatusWidget"] { display: none; }
 /* Show the reason of a refused upload; by default it is only a tooltip. */

@@ -96,6 +96,7 @@ def configuration(settings: PageSettings) -> dict[str, Any]:
         "client.showErrorDetails": "none",
         "client.showErrorLinks": False,
         "theme.baseRadius": "10px",
+        "theme.headingFontSizes": ["2.25rem", "1.5rem", "1.25rem"],
         **_theme("light", look.LIGHT),
         **_theme("dark", look.DARK),
     }

@@ -40,7 +40,8 @@ def show() -> None:
     token = st.query_params.get(SONG_PARAMETER)
     song = None if token is None else current_app().songs.find(token)
     if token is not None and song is None:
-        st.info("This song was deleted, or was not used for too long. Upload it again.", icon=":material/info:")
+        kept = _duration(current_app().settings.keep_seconds)
+        st.info(f"This song is not on the server: it was deleted, or not used for {kept}.", icon=":material/info:")
     message: str | None = st.session_state.pop("message", None)
     if message:
         st.error(plain(message), icon=":material/error:")
@@ -191,13 +192,13 @@ def _is_moving(visit: str, current: str) -> bool:
 def _list_songs(visit: str, current: str, was_moving: bool) -> None:
     if was_moving and not _is_moving(visit, current):
         st.rerun()  # draws the list without looking again
-    st.subheader("Your other songs" if current else "Your songs", anchor=False)
+    st.header("Your other songs" if current else "Your songs", anchor=False)
     for song in _listed(visit, current):
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(plain(song.name), key=f"open-{song.token}", type="tertiary", icon=":material/graphic_eq:"):
                 st.query_params[SONG_PARAMETER] = song.token
                 st.rerun()
-            st.caption(_state(song.job))
+            st.write(_state(song.job))
             hint = plain(f"Delete {song.name} and its stems now")
             if st.button("Delete", key=f"delete-{song.token}", icon=":material/delete:", type="tertiary", help=hint):
                 current_app().songs.remove(song)

@@ -105,7 +105,7 @@ def test_a_full_queue_keeps_the_song(page: AppTest, place: App, gate: Gate) -> N
     songs = place.songs.of_visit(VISIT)
     assert [song.job is None for song in songs] == [True, False, False]
     assert labels(page)[:2] == ["Another song", "Separate"]
-    texts = [caption.value for caption in page.caption]
+    texts = [text.value for text in page.markdown]
     assert "waiting: 1 song before it" in texts
     assert any(text.endswith("% separated") for text in texts)
 
@@ -129,7 +129,7 @@ def test_songs_of_the_visit_are_listed_opened_and_deleted(page: AppTest, place: 
 def test_the_address_of_a_deleted_song_says_so(page: AppTest) -> None:
     page.query_params["song"] = token()
     page.run()
-    assert page.info[0].value == "This song was deleted, or was not used for too long. Upload it again."
+    assert page.info[0].value == "This song is not on the server: it was deleted, or not used for one hour."
     assert "Use this sample" in labels(page)
 
 
