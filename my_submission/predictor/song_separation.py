@@ -9,20 +9,19 @@ from types import TracebackType
 from typing import Self
 
 from my_submission.audio_io import Mixture
+from my_submission.blending import BlendedBuffer, StemBlender
 from my_submission.budget import Budget
 from my_submission.events import Event, Note, Planned, StageAdvanced, StageFinished, StageStarted
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore, SongContext, SongStages
-from my_submission.planning import ClosingStage, CostModel, Forecast, Plan, Schedule, Stage, TimeOrder, WorkItem
+from my_submission.planning import CostModel, EstimateBuffer, Forecast, Plan, Schedule, Stage, TimeOrder, WorkItem
 from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.planning.energy import EnergyProfile
-from my_submission.predictor.blender import BlendedBuffer, StemBlender
-from my_submission.predictor.residual import residual_mixture
 from my_submission.predictor.worker import OverrunError, Worker, is_abandoned
 from my_submission.predictor.write_cost import WriteCost, spare_seconds
 from my_submission.reports import NOT_SEPARATED, StageReport
 from my_submission.stems import Stems
-from my_submission.systems import Branch, LoadedSystem
+from my_submission.systems import LoadedSystem, SystemWork
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ class SongSeparation:
     plan: Plan = field(init=False)
     blender: StemBlender = field(init=False)
     _spent: dict[Stage, _Spent] = field(default_factory=dict, init=False)
-    _branch_of: dict[Stage, str] = field(default_factory=dict, init=False)
+    _work: SystemWork = field(init=False)
     _current: Stage | None = field(default=None, init=False)
     _written: int = field(default=0, init=False)
     _worker: Worker | None = field(default=None, init=False)
@@ -80,20 +79,15 @@ class SongSeparation:
     def __post_init__(self) -> None:
         self._noted_remarks.update(self.system.remarks)
         self._energy = EnergyProfile.of(self.mixture.store) if self.budget.is_limited else None
-        self._buffers: list[BlendedBuffer] = []
-        branches = [self._branch_stages(branch) for branch in self.system.branches]
-        fallback = self._fallback(branches[: self.system.n_first_branches])
-        stages = [stage for branch in (*([fallback[0]] if fallback else []), *branches) for stage in branch.stages]
-        refinements = [stage for branch in branches for stage in branch.refinements if stage.total_samples]
-        recipe = self.system.recipe
-        below = None if fallback is None else _blended(*fallback)
-        self.blender = StemBlender(
-            recipe.sources, self.mixture, self._buffers, below, rest=recipe.rest, n_omitted=len(recipe.omitted)
-        )
-        self._schedule = Schedule(stages, refinements if self.refines else (), self._wiener_stage(), self._is_blocked)
+        work = self._work = SystemWork(self.system, self.mixture, self._context)
+        fallback = self._fallback(work.branches[: self.system.n_first_branches])
+        stages = (*(fallback[0].stages if fallback else ()), *work.stages)
+        self.blender = work.blender(None if fallback is None else BlendedBuffer(fallback[0].buffer, fallback[1]))
+        closing = work.filter_of(self.blender)
+        self._schedule = Schedule(stages, work.refinements if self.refines else (), closing, self._is_blocked)
         self.plan = self._schedule.plan(self._forecast())
         if self.in_time_order and self.system.works_in_time_order and not self.budget.is_limited and not self.refines:
-            self._order = self._time_order([stages.stages for stages in branches])
+            self._order = TimeOrder(self._schedule.published, work.reads(closing), self.mixture.samples)
 
     @property
     def seconds(self) -> float:
@@ -190,27 +184,9 @@ class SongSeparation:
         writing = self.write_cost.reserve(self.costs, self.seconds, left)
         return Forecast(self.costs, self.budget.reserving(writing + spare_seconds(self.budget.seconds)))
 
-    def _branch_stages(self, branch: Branch) -> SongStages:
-        """Return the stages of a branch, and add their buffer to those that are blended."""
-        stages = branch.mechanism.stages(self._context(branch.name, self._without(branch.minus), branch.shares))
-        self._buffers.append(_blended(stages, branch.shares))
-        return self._named(stages, branch)
-
-    def _named(self, stages: SongStages, branch: Branch) -> SongStages:
-        """Remember the branch of some stages."""
-        self._branch_of.update(dict.fromkeys(stages.all, branch.name))
-        return stages
-
-    def _without(self, minus: tuple[str, ...]) -> Mixture:
-        """Return the mixture minus some sources, as far as the branches so far have estimated them.
-
-        Branches come one after the other, so the whole song is estimated unless a deadline leaves no time for more.
-        """
-        if not minus:
-            return self.mixture
-        return residual_mixture(StemBlender(minus, self.mixture, self._buffers))
-
-    def _context(self, name: str, mixture: Mixture, shares: Mapping[str, float]) -> SongContext:
+    def _context(
+        self, name: str, mixture: Mixture, shares: Mapping[str, float], earlier: Sequence[EstimateBuffer] = ()
+    ) -> SongContext:
         return SongContext(
             name=name,
             mixture=mixture,
@@ -219,25 +195,10 @@ class SongSeparation:
             has_deadline=self.budget.is_limited,
             shares=shares,
             energy=self._energy,
-            earlier=tuple(blended.buffer for blended in self._buffers),
+            earlier=tuple(earlier),
             system=self.system.recipe.name,
             fingerprint=self.system.fingerprint,
         )
-
-    def _wiener_stage(self) -> ClosingStage | None:
-        """Return the Wiener filter over the blended estimates, if the system has one."""
-        recipe = self.system.recipe.wiener
-        if recipe is None:
-            return None
-        mixture = self._without(recipe.minus)
-        buffer, stage = recipe.stage(
-            self._context("Wiener filter", mixture, recipe.shares),
-            read=self.blender.estimates,
-            is_estimated=self.blender.is_estimated,
-            sources=[source for source in self.system.recipe.estimated if source not in recipe.minus],
-        )
-        self.blender.filtered = BlendedBuffer(buffer, recipe.shares)
-        return stage
 
     def _fallback(self, first: Sequence[SongStages]) -> tuple[SongStages, Mapping[str, float]] | None:
         """Return the fallback's stages and shares; None unless the first complete answer is late and it is cheap."""
@@ -253,7 +214,7 @@ class SongSeparation:
         left = forecast.budget.remaining()
         if _seconds_of(stages, forecast=forecast) > (1 - FALLBACK_SHARE) * left:
             return None
-        return self._named(stages, branch), branch.shares
+        return self._work.named(stages, branch.name), branch.shares
 
     def _run(self) -> Iterator[Event]:
         after = self._written + FADE_SAMPLES if self._written else 0
@@ -268,24 +229,6 @@ class SongSeparation:
                 return
             yield from self._news()
             yield StageAdvanced(item.stage.name, item.stage.covered_samples, item.stage.total_samples)
-
-    def _time_order(self, stages: Sequence[Sequence[Stage]]) -> TimeOrder:
-        """Return the order of time of the stages of every branch, and of the Wiener filter.
-
-        A branch reads the estimates of the sources that are subtracted from its input, and the filter those of all.
-        """
-        reads: dict[Stage, list[Stage]] = {}
-        for number, branch in enumerate(self.system.branches):
-            read = [
-                stage
-                for earlier, its_stages in zip(self.system.branches[:number], stages, strict=False)
-                if any(earlier.shares.get(source) for source in branch.minus)
-                for stage in its_stages
-            ]
-            reads.update(dict.fromkeys(stages[number], read))
-        if self._schedule.closing is not None:
-            reads[self._schedule.closing] = [stage for its_stages in stages for stage in its_stages]
-        return TimeOrder(self._schedule.published, reads, self.mixture.samples)
 
     def _run_in_time_order(self, order: TimeOrder, stop: int) -> Iterator[Event]:
         """Run work items until the stems before a sample are final."""
@@ -381,17 +324,13 @@ class SongSeparation:
 
     def _finished(self, stage: Stage) -> StageFinished:
         seconds = self._spent.get(stage, _Spent()).seconds
-        branch = self._branch_of.get(stage, "")
+        branch = self._work.branch_of.get(stage, "")
         return StageFinished(stage.name, seconds, stage.covered_samples, stage.total_samples, branch)
 
     def _note(self, text: str) -> Note:
         logger.info(text)
         self.notes.append(text)
         return Note(text)
-
-
-def _blended(stages: SongStages, shares: Mapping[str, float]) -> BlendedBuffer:
-    return BlendedBuffer(stages.buffer, shares, stages.mixer)
 
 
 def _seconds_of(*branches: SongStages, forecast: Forecast) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from my_submission.audio_io import AudioFormat
+from my_submission.blending import StemBlender
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.planning import CostModel
-from my_submission.predictor.blender import StemBlender
 
 FINISH_MARGIN = 2.5
 """Writing cannot be shortened, and a machine that was quick at first has taken three times as long for the rest of it.

@@ -5,6 +5,7 @@ from my_submission.systems.loaded_system import Branch, LoadedSystem, load_syste
 from my_submission.systems.mdx_net import NetworkOptions, OwnNetwork, with_network_options, with_vocals_from
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.systems.stem_choice import for_stems, possible_stems
+from my_submission.systems.system_work import SystemWork
 from my_submission.systems.systems_file import systems_of
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "NetworkOptions",
     "OwnNetwork",
     "SystemRecipe",
+    "SystemWork",
     "find_system",
     "for_stems",
     "load_system",

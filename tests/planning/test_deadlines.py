@@ -7,11 +7,11 @@ import threading
 import numpy as np
 import pytest
 
+from my_submission.blending import StemBlender
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.events import Finished, Note
 from my_submission.planning import Calibration
 from my_submission.predictor import Predictor, worker
-from my_submission.predictor.blender import StemBlender
 from my_submission.predictor.worker import Late, Worker, is_abandoned
 from my_submission.stems import MUSIC_SOURCES, Stems
 from my_submission.systems import LoadedSystem

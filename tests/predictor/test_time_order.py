@@ -11,6 +11,7 @@ import soundfile
 
 import my_submission as mdx
 from my_submission.audio_io import WAV_FLOAT
+from my_submission.blending import StemBlender
 from my_submission.engines import Device
 from my_submission.engines.fake_engine import FakeEngine
 from my_submission.events import Event, Finished, StageAdvanced, StageFinished, StageStarted, StretchDone
@@ -26,7 +27,7 @@ from my_submission.mechanisms import (
     WienerRecipe,
 )
 from my_submission.planning.coverage import FADE_SAMPLES
-from my_submission.predictor import Predictor, blender
+from my_submission.predictor import Predictor
 from my_submission.stems import MUSIC_SOURCES, Stems
 from my_submission.systems import Branch, BranchRecipe, LoadedSystem, SystemRecipe, find_system, load_system
 from my_submission.weights import ModelsFolder
@@ -41,7 +42,7 @@ LONG = SpectralChunking(CHUNKING.stft, 400)
 
 @pytest.fixture(autouse=True)
 def short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blender.StemBlender, "block_samples", BLOCK)
+    monkeypatch.setattr(StemBlender, "block_samples", BLOCK)
 
 
 def song(samples: int = SAMPLES) -> np.ndarray:

@@ -33,6 +33,7 @@ LAYERS = [
     {"engines"},
     {"planning"},
     {"mechanisms"},
+    {"blending"},
     {"systems"},
     {"predictor"},
     {"challenge", "submission", "doctor", "pictures"},

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from my_submission.audio_io import Mixture
-from my_submission.predictor.blender import StemBlender
+from my_submission.blending.blender import StemBlender
 from my_submission.stems import Waveform
 
 

@@ -1,0 +1,116 @@
+"""The work of a system on one song: the stages of its branches, and the blend of what they estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from my_submission.audio_io import Mixture
+from my_submission.blending import BlendedBuffer, StemBlender, residual_mixture
+from my_submission.mechanisms import SongContext, SongStages
+from my_submission.planning import ClosingStage, EstimateBuffer, Stage
+from my_submission.systems.loaded_system import Branch, LoadedSystem
+
+
+class MakeContext(Protocol):
+    """Makes the song as the input of a branch or of the filter."""
+
+    def __call__(
+        self, name: str, mixture: Mixture, shares: Mapping[str, float], earlier: Sequence[EstimateBuffer]
+    ) -> SongContext:
+        """Return the context of a branch of this name and these shares, on this input, after these estimates."""
+        ...
+
+
+@dataclass
+class SystemWork:
+    """The stages of a system's branches on one song, and their estimates.
+
+    Attributes:
+        system: the system.
+        mixture: the song.
+        make_context: makes the inputs of the branches.
+        branches: stages of each branch, in the order of work.
+        branch_of: stage to the name of its branch.
+    """
+
+    system: LoadedSystem
+    mixture: Mixture
+    make_context: MakeContext
+    branches: list[SongStages] = field(default_factory=list, init=False)
+    branch_of: dict[Stage, str] = field(default_factory=dict, init=False)
+    _buffers: list[BlendedBuffer] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        for branch in self.system.branches:
+            self.branches.append(self._stages_of(branch))
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of all branches, in the order of work."""
+        return tuple(stage for branch in self.branches for stage in branch.stages)
+
+    @property
+    def refinements(self) -> tuple[Stage, ...]:
+        """Stages beyond the published work that have something to do."""
+        return tuple(stage for branch in self.branches for stage in branch.refinements if stage.total_samples)
+
+    def named(self, stages: SongStages, name: str) -> SongStages:
+        """Remember the branch of some stages, and return them."""
+        self.branch_of.update(dict.fromkeys(stages.all, name))
+        return stages
+
+    def blender(self, fallback: BlendedBuffer | None = None) -> StemBlender:
+        """Return the blend of the estimates, over a cheaper complete one if there is one."""
+        recipe = self.system.recipe
+        return StemBlender(
+            recipe.sources, self.mixture, self._buffers, fallback, rest=recipe.rest, n_omitted=len(recipe.omitted)
+        )
+
+    def filter_of(self, blender: StemBlender) -> ClosingStage | None:
+        """Return the Wiener filter over a blend, which then contains it; None if the system has no filter."""
+        recipe = self.system.recipe.wiener
+        if recipe is None:
+            return None
+        context = self._context("Wiener filter", recipe.minus, recipe.shares)
+        buffer, stage = recipe.stage(
+            context,
+            read=blender.estimates,
+            is_estimated=blender.is_estimated,
+            sources=[source for source in self.system.recipe.estimated if source not in recipe.minus],
+        )
+        blender.filtered = BlendedBuffer(buffer, recipe.shares)
+        return stage
+
+    def reads(self, closing: ClosingStage | None) -> dict[Stage, list[Stage]]:
+        """Return stage to the stages whose estimates it reads.
+
+        A branch reads the estimates of the sources that are subtracted from its input, and the filter those of all.
+        """
+        reads: dict[Stage, list[Stage]] = {}
+        for number, branch in enumerate(self.system.branches):
+            read = [
+                stage
+                for earlier, its_stages in zip(self.system.branches[:number], self.branches, strict=False)
+                if any(earlier.shares.get(source) for source in branch.minus)
+                for stage in its_stages.stages
+            ]
+            reads.update(dict.fromkeys(self.branches[number].stages, read))
+        if closing is not None:
+            reads[closing] = list(self.stages)
+        return reads
+
+    def _stages_of(self, branch: Branch) -> SongStages:
+        """Return the stages of a branch, and add their buffer to those that are blended."""
+        stages = branch.mechanism.stages(self._context(branch.name, branch.minus, branch.shares))
+        self._buffers.append(BlendedBuffer(stages.buffer, branch.shares, stages.mixer))
+        return self.named(stages, branch.name)
+
+    def _context(self, name: str, minus: tuple[str, ...], shares: Mapping[str, float]) -> SongContext:
+        """Return the input of a branch: the mixture minus some sources, as far as the branches so far estimate them.
+
+        Branches come one after the other, so the whole song is estimated unless a deadline leaves no time for more.
+        """
+        mixture = residual_mixture(StemBlender(minus, self.mixture, self._buffers)) if minus else self.mixture
+        return self.make_context(name, mixture, shares, [blended.buffer for blended in self._buffers])
