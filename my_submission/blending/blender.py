@@ -122,10 +122,10 @@ class StemBlender:
         stems, degrees = self._blend(mixture, start, stop)
         return {source: _between(np.zeros_like(stem), stem, degrees[source]) for source, stem in stems.items()}
 
-    def estimated_shares(self) -> dict[str, float]:
-        """Return source to the share of the song that a buffer or the fallback covers, 0 … 1.
+    def coverage(self) -> dict[str, Coverage]:
+        """Return source to the samples of the song that a buffer or the fallback covers.
 
-        A source that no buffer estimates is the rest of the mixture, and covered where all others are.
+        A source that no buffer estimates is the rest of the mixture; it has the least coverage of all others.
         """
         buffers = [*self.buffers, *([self.fallback] if self.fallback else [])]
         unions: dict[str, Coverage] = {}
@@ -135,9 +135,12 @@ class StemBlender:
                     union = unions.setdefault(source, Coverage(self.mixture.samples))
                     for start, stop in coverage.stretches:
                         union.add(start, stop)
-        shares = {source: union.covered_samples / self.mixture.samples for source, union in unions.items()}
-        minimum = min(shares.values(), default=0.0)
-        return {source: shares.get(source, minimum) for source in self.sources}
+        least = min(unions.values(), key=lambda union: union.covered_samples, default=Coverage(self.mixture.samples))
+        return {source: unions.get(source, least) for source in self.sources}
+
+    def estimated_shares(self) -> dict[str, float]:
+        """Return source to the share of the song that a buffer or the fallback covers, 0 … 1."""
+        return {source: each.covered_samples / self.mixture.samples for source, each in self.coverage().items()}
 
     def block_bounds(self) -> Iterator[tuple[int, int]]:
         """Yield start and stop of the blocks of the song."""

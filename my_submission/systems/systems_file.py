@@ -28,6 +28,7 @@ from my_submission.mechanisms.mdx_net import OVERLAP_RATIO, SILENT_BINS
 from my_submission.stems import with_complement
 from my_submission.systems.catalogue import SYSTEMS, find_system
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
+from my_submission.systems.whole_system import WholeSystemRecipe
 from my_submission.weights import ModelsFolder
 from terminal.documents import DocumentError, read_toml
 from terminal.names import listed
@@ -43,9 +44,9 @@ class BranchEntry(Variant):
     """A branch of a system.
 
     Attributes:
-        name: shown in plans and reports; default: its kind.
+        name: shown in plans and reports; default: its kind, or the system that it takes.
         share: its share in the blend, for all of its sources.
-        shares: source to share, where they differ.
+        shares: source to share, where they differ; sources that are not named have none.
         minus: sources of earlier branches that are subtracted from the mixture before it runs.
     """
 
@@ -61,7 +62,9 @@ class BranchEntry(Variant):
     def branch(self) -> BranchRecipe:
         """Return the branch."""
         recipe = self.recipe()
-        shares = {source: self.shares.get(source, self.share) for source in recipe.sources}
+        shares = dict(self.shares) or dict.fromkeys(recipe.sources, self.share)
+        if unknown := set(shares) - set(recipe.sources):
+            raise ValueError(f"the branch {self.name or self.kind!r} does not estimate {listed(sorted(unknown))}")
         return BranchRecipe(self.name or self.kind, recipe, shares, self.minus)
 
 
@@ -176,6 +179,25 @@ class KnownEntry(BranchEntry, kind="branch-of"):
         if self.branch_name not in branches:
             raise ValueError(f"{self.system} has no branch {self.branch_name!r}: it has {listed(list(branches))}")
         return branches[self.branch_name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeSystemEntry(BranchEntry, kind="system"):
+    """A whole system of this program; ``shares`` name the sources that it is used for."""
+
+    system: str
+
+    def recipe(self) -> Recipe:
+        """Return the system for the sources that have a share.
+
+        Raises:
+            ValueError: there is no such system, or it has no such source.
+        """
+        try:
+            recipe = WholeSystemRecipe(find_system(self.system))
+            return recipe.with_sources(tuple(self.shares)) if self.shares else recipe
+        except UnknownNameError as error:
+            raise ValueError(f"{error.problem}; {error.hint}") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,6 +130,7 @@ def test_they_are_shown_and_used_like_all_others(
         ('kind = "networks"', 'kind = "network"', "there is no value 'network'"),
         ('title = "my vocals"', 'titel = "my vocals"', "there is no key 'titel'"),
         ('kind = "networks"', 'kind = "networks"\nshare = 0.5', "must add up to 1"),
+        ('kind = "networks"', 'kind = "networks"\nshares = { voices = 1.0 }', "does not estimate voices"),
         ('kind = "networks"', 'kind = "networks"\nminus = ["drums"]', "estimates drums"),
         ("schema = 1", "schema = 2", "schema is 2"),
         ("[[systems]]", "[[systems]", "systems.toml"),
@@ -150,3 +151,43 @@ def test_the_examples_of_the_readme_can_be_read(models: Path) -> None:
     assert len(examples) == 2
     for text in examples:
         systems_of(ModelsFolder(written(models, text.replace('"mine/vocals"', '"starter/vocals"'))))
+
+
+BLEND = """
+schema = 1
+
+[[systems]]
+name = "blend"
+
+[[systems.branches]]
+kind = "system"
+name = "plus"
+system = "starter-plus"
+shares = { bass = 0.25, drums = 1.0, other = 0.25, vocals = 0.75 }
+
+[[systems.branches]]
+kind = "system"
+name = "conditioned"
+system = "starter-conditioned"
+shares = { bass = 0.75, other = 0.75, vocals = 0.25 }
+"""
+
+
+def test_whole_systems_are_blended(models: Path) -> None:
+    """Stems of each system alone, with its cascade and filter, times their shares; float32 rounding only."""
+    alone = {
+        name: load(name, models_dir=models, precision="fp32").separate(song())
+        for name in ("starter-plus", "starter-conditioned")
+    }
+    written(models, BLEND)
+    predictor = load("blend", models_dir=models, precision="fp32")
+    stems = predictor.separate(song())
+    shares = {"bass": 0.25, "drums": 1.0, "other": 0.25, "vocals": 0.75}
+    for source, share in shares.items():
+        expected = share * alone["starter-plus"][source] + (1 - share) * alone["starter-conditioned"][source]
+        np.testing.assert_allclose(stems[source], expected, atol=1e-6)
+    vocals = load("blend", models_dir=models, precision="fp32", stems=["vocals"]).separate(song())
+    np.testing.assert_allclose(vocals["vocals"], stems["vocals"], atol=1e-6)
+    assert not predictor.works_in_time_order
+    report_of_budget = predictor.separate(song(), budget_seconds=1_000.0)
+    np.testing.assert_allclose(report_of_budget["drums"], stems["drums"], atol=1e-6)
