@@ -115,7 +115,7 @@ def _separate_all(
     settings = settings_of(limits, engine)
     manifest = run_manifest(predictor.system, settings)
     done = _done_before(folder / "run.json", manifest)
-    names = _folder_names(songs)
+    names = folder_names(songs)
     failed: dict[str, str] = {}
     n_unseparated = 0
     durations = [_duration(song) for song in songs]
@@ -146,7 +146,7 @@ def _duration(song: DatasetSong) -> float | None:
     return None if path is None else duration_of(path, DEFAULT_READ_OPTIONS)
 
 
-def _folder_names(songs: Sequence[DatasetSong]) -> list[str]:
+def folder_names(songs: Sequence[DatasetSong]) -> list[str]:
     """Return the output folder of every song: its name, or its path in the data set where names repeat."""
     counts = Counter(song.name for song in songs)
     return [folder_name(song.name) if counts[song.name] == 1 else song.location for song in songs]
@@ -182,7 +182,7 @@ def _separate(
     may_skip: bool,
 ) -> SeparationReport | None:
     """Separate one song, unless its stems exist, complete and made with the same recipe."""
-    with _mixture_file(song) as path:
+    with mixture_file(song) as path:
         recipe = predictor.recipe(settings, WAV_16)
         if may_skip and is_separated_already(path, directory, recipe):
             progress.skipped(name)
@@ -196,7 +196,7 @@ def _separate(
 
 
 @contextmanager
-def _mixture_file(song: DatasetSong) -> Iterator[Path]:
+def mixture_file(song: DatasetSong) -> Iterator[Path]:
     """Yield the mixture of a song as a file: its own, or the sum of its stems where it has none."""
     mixture = song.mixture
     if song.stem_mp4 is not None:
@@ -205,7 +205,8 @@ def _mixture_file(song: DatasetSong) -> Iterator[Path]:
         yield mixture.path
     else:
         with tempfile.TemporaryDirectory(prefix="mixture-") as scratch:
-            path = Path(scratch) / "mixture.wav"
+            # As AU, because WAV files of floats hold the time of writing, and stems are known by the hash of the file.
+            path = Path(scratch) / "mixture.au"
             summed = song.mixture_or_sum()
             shape = summed.shape()
             with soundfile.SoundFile(path, "w", shape.sample_rate, shape.channels, subtype="FLOAT") as file:

@@ -29,12 +29,13 @@ COMMANDS = {
     "fetch": ("Systems and weights", "Download the weights of a system, with resume and verification."),
     "verify": ("Systems and weights", "Check the weights in the models folder."),
     "doctor": ("Systems and weights", "Tell which systems this machine can run, and how fast."),
+    "blend": ("Systems and weights", "Find the best blend of several systems on songs with true stems."),
     "evaluate": ("Challenge", "Separate a data set, score it and compare the scores with the leaderboards."),
     "submit": ("Challenge", "Check, pack and rehearse a submission before it is pushed."),
 }
 """Command to the panel of the help that lists it, and its summary."""
 
-SEPARATING = frozenset({"separate", "evaluate", "web", "batch", "doctor"})
+SEPARATING = frozenset({"separate", "blend", "evaluate", "web", "batch", "doctor"})
 """Commands that separate songs, and so allocate gigabytes."""
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2

@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from my_submission.documents import Variant, convert
 from my_submission.errors import UnknownNameError, WeightsError
+from my_submission.files.folders import make_directory
+from my_submission.files.part_files import write_whole
 from my_submission.geometry import SAMPLE_RATE, FadeChunking, OverlapChunking, StftGeometry
 from my_submission.mechanisms import (
     ConditionedRecipe,
@@ -30,7 +33,7 @@ from my_submission.systems.catalogue import SYSTEMS, find_system
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.systems.whole_system import WholeSystemRecipe
 from my_submission.weights import ModelsFolder
-from terminal.documents import DocumentError, read_toml
+from terminal.documents import DocumentError, parse_toml, read_toml
 from terminal.names import listed
 
 SYSTEMS_FILE = "systems.toml"
@@ -304,6 +307,34 @@ def systems_of(models: ModelsFolder) -> dict[str, SystemRecipe]:
     except DocumentError as error:
         hint = error.hint or "correct the file; models/README.md describes its keys"
         raise WeightsError(str(error), where=path, hint=hint) from error
+
+
+def with_entry(path: Path, name: str, entry: str) -> None:
+    """Add a system to a ``systems.toml``, which is made when missing, and check the result before it is replaced.
+
+    Args:
+        path: of the file.
+        name: of the system.
+        entry: its text, from ``[[systems]]`` on.
+
+    Raises:
+        WeightsError: the file cannot be used, or has a system of that name; it is unchanged.
+        OutputError: it cannot be written.
+    """
+    try:
+        before = path.read_text(encoding="utf-8") if path.is_file() else f"schema = {SCHEMA}\n"
+        known = [each.name for each in convert(_SystemsFile, {"systems": [], **parse_toml(before)}).systems]
+        if name in known:
+            raise DocumentError(f"has a system {name!r} already", hint="choose another --name, or remove that entry")
+        text = f"{before.rstrip()}\n\n{entry}"
+        for each in convert(_SystemsFile, parse_toml(text)).systems:
+            each.system()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"cannot be read ({error})", where=path) from error
+    except ValueError as error:
+        raise WeightsError(str(error), where=path, hint=getattr(error, "hint", None) or "correct the file") from error
+    make_directory(path.parent)
+    write_whole(path, text.encode())
 
 
 def _read(document: Mapping[str, object], models: ModelsFolder) -> dict[str, SystemRecipe]:

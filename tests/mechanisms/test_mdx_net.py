@@ -14,6 +14,7 @@ import soundfile
 from onnx import TensorProto, helper, numpy_helper
 
 import my_submission as mdx
+from benchmarks.random_models import GEOMETRIES, write_models
 from my_submission.cli.main import main
 from my_submission.errors import InputError, UnknownNameError, WeightsError
 from my_submission.events import StretchDone
@@ -22,11 +23,8 @@ from my_submission.systems import SYSTEMS, find_system
 from my_submission.systems.mdx_net import PUBLIC_GRAPHS
 from my_submission.weights import ModelsFolder, mdx_net_facts
 from my_submission.weights.mdx_net_facts import KNOWN_NETWORKS, NetworkFacts, tail_md5
-from tests.model_makers import passing_the_mixture, random_network, write_manifest, write_spectral
-
-pytest.importorskip("torch", reason="the reference's transforms are torch's")
-from benchmarks.random_models import GEOMETRIES, write_models
 from tests.mdx_net_reference import whole_song
+from tests.model_makers import passing_the_mixture, random_network, write_manifest, write_spectral
 
 RATE = 44_100
 HOP = 1024

@@ -1,0 +1,213 @@
+"""Best shares of a blend, the Mixer and the filter's share from true stems, in closed form.
+
+The error of a blend of one song is a quadratic function of the shares, whose coefficients are inner products of the
+estimates with one another and with the true stem. They are summed once, block by block; everything else follows from
+them. Errors are divided by the energy of the true stem, so that loud songs do not decide alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import t as student
+
+Shares = npt.NDArray[np.float64]
+"""float64 (estimates,), not negative, with the sum 1."""
+
+SDR_EPSILON = 1e-7
+"""Added to both energies, as in the challenges' global SDR."""
+
+CONFIDENCE = 0.95
+
+
+@dataclass
+class Products:
+    """Inner products of one source of one song.
+
+    Attributes:
+        n: number of estimates.
+        gram: of the estimates with one another, (n, n).
+        cross: of the estimates with the true stem, (n,).
+        energy: of the true stem.
+    """
+
+    n: int
+    gram: npt.NDArray[np.float64] = field(init=False)
+    cross: npt.NDArray[np.float64] = field(init=False)
+    energy: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.gram, self.cross = np.zeros((self.n, self.n)), np.zeros(self.n)
+
+    def add(self, reference: npt.ArrayLike, estimates: npt.ArrayLike) -> None:
+        """Add a block: the true stem (channels, samples) and the estimates (n, channels, samples)."""
+        rows = np.asarray(estimates, np.float64).reshape(self.n, -1)
+        true = np.asarray(reference, np.float64).reshape(-1)
+        self.gram += rows @ rows.T
+        self.cross += rows @ true
+        self.energy += float(true @ true)
+
+    def error(self, shares: npt.ArrayLike) -> float:
+        """Return the energy of the true stem minus the blend."""
+        weights = np.asarray(shares, np.float64)
+        return max(0.0, float(self.energy - 2 * weights @ self.cross + weights @ self.gram @ weights))
+
+    def sdr(self, shares: npt.ArrayLike) -> float:
+        """Return the global SDR of the blend, in dB."""
+        return float(10 * np.log10((self.energy + SDR_EPSILON) / (self.error(shares) + SDR_EPSILON)))
+
+
+def best_shares(songs: Sequence[Products]) -> Shares:
+    """Return the shares with the least error over some songs, relative to the energies of their true stems.
+
+    The minimum on the simplex lies inside one of its faces; each face is solved exactly.
+
+    Raises:
+        ValueError: there is no song.
+    """
+    if not songs:
+        raise ValueError("there is no song to fit shares on")
+    weights = [1 / (song.energy + SDR_EPSILON) for song in songs]
+    gram = np.tensordot(weights, np.stack([song.gram for song in songs]), axes=1)
+    cross = np.tensordot(weights, np.stack([song.cross for song in songs]), axes=1)
+    n = songs[0].n
+    best, least = np.full(n, 1 / n), np.inf
+    for size in range(1, n + 1):
+        for face in map(list, combinations(range(n), size)):
+            found = _on_face(gram[np.ix_(face, face)], cross[face])
+            if found is None:
+                continue
+            shares = np.zeros(n)
+            shares[face] = found
+            error = float(shares @ gram @ shares - 2 * shares @ cross)
+            if error < least - 1e-12:
+                best, least = shares, error
+    return best
+
+
+def _on_face(gram: npt.NDArray[np.float64], cross: npt.NDArray[np.float64]) -> Shares | None:
+    """Return the minimum with the sum 1; None if a share is negative."""
+    n = len(cross)
+    system = np.zeros((n + 1, n + 1))
+    system[:n, :n], system[:n, n], system[n, :n] = gram, 1, 1
+    solved = np.linalg.lstsq(system, np.append(cross, 1.0), rcond=None)[0][:n]
+    return np.clip(solved, 0, None) if solved.min() > -1e-9 and abs(solved.sum() - 1) < 1e-6 else None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Gain of a fit on songs that it has not seen.
+
+    Attributes:
+        mean: over the songs, in dB.
+        low: lower end of the 95 % interval of the mean (Student); equal to ``mean`` for fewer than two songs.
+        high: upper end.
+        n_songs: number of songs.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n_songs: int
+
+    @classmethod
+    def of(cls, gains: Sequence[float]) -> Gain:
+        """Return the gain of single songs' gains in dB."""
+        n, mean = len(gains), float(np.mean(gains)) if gains else 0.0
+        if n < 2:
+            return cls(mean, mean, mean, n)
+        half = float(student.ppf(0.5 + CONFIDENCE / 2, n - 1) * np.std(gains, ddof=1) / np.sqrt(n))
+        return cls(mean, mean - half, mean + half, n)
+
+
+def held_out_gain(songs: Sequence[Products]) -> Gain:
+    """Return the gain of the best shares over the best single estimate, both chosen without the song to try."""
+    gains = []
+    for index, song in enumerate(songs):
+        others = [*songs[:index], *songs[index + 1 :]]
+        if others:
+            gains.append(song.sdr(best_shares(others)) - song.sdr(best_single(others)))
+    return Gain.of(gains)
+
+
+def best_single(songs: Sequence[Products]) -> Shares:
+    """Return the shares that take one estimate alone: that of the highest mean SDR."""
+    alone = np.eye(songs[0].n)
+    best: Shares = alone[int(np.argmax([np.mean([song.sdr(shares) for song in songs]) for shares in alone]))]
+    return best
+
+
+def sweep(songs: Sequence[Products], first: int, second: int, *, steps: int = 10) -> list[tuple[float, float]]:
+    """Return the share of the first of two estimates, from 0 to 1, and the mean SDR of their blend in dB."""
+    found = []
+    for step in range(steps + 1):
+        shares = np.zeros(songs[0].n)
+        shares[first], shares[second] = step / steps, 1 - step / steps
+        found.append((step / steps, float(np.mean([song.sdr(shares) for song in songs]))))
+    return found
+
+
+@dataclass
+class MixerProducts:
+    """Inner products of all estimates and the mixture of one song, for the Mixer.
+
+    Attributes:
+        n_sources: number of sources; the Mixer has two rows and columns for each, and two columns for the mixture.
+    """
+
+    n_sources: int
+    gram: npt.NDArray[np.float64] = field(init=False)
+    cross: npt.NDArray[np.float64] = field(init=False)
+    energies: npt.NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows, columns = 2 * self.n_sources, 2 * self.n_sources + 2
+        self.gram, self.cross = np.zeros((columns, columns)), np.zeros((rows, columns))
+        self.energies = np.zeros(rows)
+
+    def add(self, references: npt.ArrayLike, estimates: npt.ArrayLike, mixture: npt.ArrayLike) -> None:
+        """Add a block: true stems and estimates (sources, 2, samples), mixture (2, samples)."""
+        true = np.asarray(references, np.float64).reshape(2 * self.n_sources, -1)
+        columns = np.concatenate([np.asarray(estimates, np.float64).reshape(2 * self.n_sources, -1), mixture])
+        self.gram += columns @ columns.T
+        self.cross += true @ columns.T
+        self.energies += np.square(true).sum(axis=1)
+
+    def sdr(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the global SDR of every source after a Mixer (2 · sources, 2 · sources + 2), in dB."""
+        errors = self.energies - 2 * np.sum(matrix * self.cross, axis=1) + np.sum((matrix @ self.gram) * matrix, axis=1)
+        errors = np.maximum(errors, 0).reshape(-1, 2).sum(axis=1)
+        energies = self.energies.reshape(-1, 2).sum(axis=1)
+        decibels: npt.NDArray[np.float64] = 10 * np.log10((energies + SDR_EPSILON) / (errors + SDR_EPSILON))
+        return decibels
+
+
+def unchanged(n_sources: int) -> npt.NDArray[np.float64]:
+    """Return the Mixer that changes nothing."""
+    return np.eye(2 * n_sources, 2 * n_sources + 2)
+
+
+def best_mixer(songs: Sequence[MixerProducts], *, ridge: float = 1e-3) -> npt.NDArray[np.float64]:
+    """Return the Mixer with the least error over some songs; ``ridge`` keeps it near the one that changes nothing."""
+    weights = [1 / (song.energies.sum() + SDR_EPSILON) for song in songs]
+    gram = np.tensordot(weights, np.stack([song.gram for song in songs]), axes=1)
+    cross = np.tensordot(weights, np.stack([song.cross for song in songs]), axes=1)
+    scale = ridge * np.trace(gram) / len(gram)
+    regular = gram + scale * np.eye(len(gram))
+    matrix: npt.NDArray[np.float64] = np.linalg.solve(regular, (cross + scale * unchanged(songs[0].n_sources)).T).T
+    return matrix
+
+
+def held_out_mixer_gain(songs: Sequence[MixerProducts]) -> Gain:
+    """Return the gain of the best Mixer over none in mean SDR, fitted without the song to try."""
+    gains = []
+    for index, song in enumerate(songs):
+        others = [*songs[:index], *songs[index + 1 :]]
+        if others:
+            gain = song.sdr(best_mixer(others)) - song.sdr(unchanged(song.n_sources))
+            gains.append(float(np.mean(gain)))
+    return Gain.of(gains)
