@@ -60,7 +60,7 @@ def archive_download(files: SongFiles, result: SongResult, form: DownloadFormat)
     stems = converted(files, result, form, is_mixture=False)
     name = folder_name(files.name)
     path = result.folder / f"{form.name}.zip"
-    page = _page(files, result, stems)
+    page = None if path.exists() else _page(files, result, stems)
     with files.lock:
         if not path.exists():
             # audio hardly compresses
