@@ -77,8 +77,8 @@ class PictureStyle:
         width: in pixels, 200 to 4000.
         scale: pixels of the screen per CSS pixel, 0.5 to 4: texts, lines and height grow with it, the width does not.
         has_waveform: whether the waveform stands above the spectrogram.
-        has_axes: whether labels and the scale of levels stand around it; without them the plot fills the picture, so
-            that it can be stretched along the time of a page.
+        has_axes: whether labels and the scale of levels stand around it; without any text the plot fills the picture,
+            so that it can be stretched along the time of a page.
 
     Raises:
         ValueError: a value is out of range.
@@ -159,7 +159,7 @@ def draw_track(
             figure.text(*place, shown(title), fontsize=11, fontweight="bold", color=style.palette.ink)
         image = _draw_spectrogram(spectrum, overview, axis, style)
         if cutoff_hz is not None:
-            _draw_cutoff(spectrum, cutoff_hz, overview.sample_rate / 2, axis)
+            _draw_cutoff(spectrum, cutoff_hz, overview.sample_rate / 2, axis, has_label=style.has_axes)
         if style.has_axes:
             _draw_scale(figure, spectrum, image, style)
         picture = io.BytesIO()
@@ -230,11 +230,13 @@ def _draw_spectrogram(axes: Any, overview: Overview, axis: FrequencyAxis, style:
     return image
 
 
-def _draw_cutoff(axes: Any, cutoff_hz: float, nyquist: float, axis: FrequencyAxis) -> None:
+def _draw_cutoff(axes: Any, cutoff_hz: float, nyquist: float, axis: FrequencyAxis, *, has_label: bool) -> None:
     if cutoff_hz >= nyquist:
         return
     height = np.log10(cutoff_hz) if axis == "log" else cutoff_hz
     axes.axhline(height, color=CUTOFF, linewidth=1.1, linestyle=(0, (6, 4)))
+    if not has_label:
+        return
     axes.annotate(
         f"network cutoff {cutoff_hz / 1000:.1f} kHz",
         (0.995, height),

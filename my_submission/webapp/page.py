@@ -8,6 +8,8 @@ from my_submission.webapp.studio.asset_files import ICON
 from my_submission.webapp.views import scores_page, separation_page
 
 STYLE = """<style>
+/* Height of Streamlit's header: the studio's transport stays below it. */
+:root { --mdx-top: 3.75rem; }
 .stMainBlockContainer { max-width: 78rem; padding-top: 4.2rem; }
 .mdx-unseen { position: absolute; width: 1px; height: 1px; margin: 0; padding: 0; overflow: hidden;
   clip-path: inset(50%); }

@@ -123,7 +123,7 @@ def picture(
     with files.lock:
         if not path.exists():
             drawn = _drawing.submit(
-                picture_of, track, axis=axis, theme=theme, width=width, scale=scale, has_waveform=False
+                picture_of, track, axis=axis, theme=theme, width=width, scale=scale, has_waveform=False, has_axes=False
             ).result()
             with written_whole(path, is_flushed=False) as part:
                 part.write_bytes(drawn)

@@ -141,6 +141,7 @@ class StandIn:
             "system": self.systems[self.version],
             "is_preview": False,
             "is_complete": self.ready == self.samples,
+            "is_over": self.ready == self.samples or self.job.get("state") in {"stopped", "failed"},
             "is_separated": True,
             "ready_samples": self.ready,
             "samples": self.samples,

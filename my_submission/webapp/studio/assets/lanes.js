@@ -6,6 +6,8 @@ import { drawTimes, drawWaveform } from "./waveform.js";
 
 const SILENT = 0.001; // -60 dBFS
 const PICTURE_WIDTHS = [800, 1200, 1600, 2400];
+const LOWEST_HZ = 30; // of the logarithmic axis, as the server draws it
+const LABELS_HZ = { log: [100, 1000, 10_000], linear: [5000, 10_000, 15_000, 20_000] };
 
 /**
  * @typedef {import("./song_watch.js").Result} Result
@@ -20,7 +22,8 @@ class Stage {
   #loop = element("div", { className: "loop-region", hidden: true });
   #badge = element("span", { className: "badge" });
   #picture = element("img", { className: "picture", hidden: true, draggable: false });
-  #frame = element("div", { className: "picture-frame", hidden: true }, this.#picture);
+  #hertz = element("div", { className: "hertz", "aria-hidden": "true" });
+  #frame = element("div", { className: "picture-frame", hidden: true }, this.#picture, this.#hertz);
 
   constructor() {
     const wave = element("div", { className: "wave" }, this.canvas, this.#badge);
@@ -54,12 +57,20 @@ class Stage {
    * Show a spectrogram of the whole song, of which the visible part fills the stage.
    * @param {string} address "" for none
    * @param {string} text for screen readers
+   * @param {{axis: "" | "log" | "linear", highest: number}} frequencies axis, and its end in Hz
    */
-  setPicture(address, text) {
+  setPicture(address, text, { axis, highest }) {
     this.#frame.hidden = !address;
     this.#picture.hidden = !address;
-    if (address && this.#picture.getAttribute("src") !== address) this.#picture.src = address;
-    if (address) this.#picture.alt = text;
+    if (!address || !axis || this.#picture.getAttribute("src") === address) return;
+    this.#picture.src = address;
+    this.#picture.alt = text;
+    this.#hertz.replaceChildren(...LABELS_HZ[axis].filter((hz) => hz < highest).map((hz) => {
+      const label = element("span", {}, `${hz / 1000} kHz`);
+      const share = axis === "log" ? Math.log(hz / LOWEST_HZ) / Math.log(highest / LOWEST_HZ) : hz / highest;
+      label.style.bottom = `${100 * share}%`;
+      return label;
+    }));
   }
 
   /** @param {import("./viewport.js").Viewport} view */
@@ -189,7 +200,8 @@ export class Lanes {
     const { axis } = this.#look;
     const pixels = stage.root.clientWidth * Math.min(2, devicePixelRatio || 1);
     const width = PICTURE_WIDTHS.find((one) => one >= pixels) ?? PICTURE_WIDTHS[PICTURE_WIDTHS.length - 1];
-    stage.setPicture(axis && pixels ? picture(track.name, axis, width) : "", `Spectrogram of ${track.name}, ${axis}`);
+    stage.setPicture(axis && pixels ? picture(track.name, axis, width) : "", `Spectrogram of ${track.name}, ${axis}`,
+      { axis, highest: this.#result.rate / 2 });
     stage.placePicture(this.#view);
   }
 

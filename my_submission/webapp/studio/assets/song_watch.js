@@ -7,8 +7,8 @@ const RETRY_MS = 1500;
 
 /**
  * @typedef {{name: string, is_stem: boolean, colour_light: string, colour_dark: string, clipped: number}} Track
- * @typedef {{version: string, system: string, is_preview: boolean, is_complete: boolean, is_separated: boolean,
- *   ready_samples: number, samples: number, rate: number, stretch_samples: number, peak_samples: number,
+ * @typedef {{version: string, system: string, is_preview: boolean, is_complete: boolean, is_over: boolean,
+ *   is_separated: boolean, ready_samples: number, samples: number, rate: number, stretch_samples: number, peak_samples: number,
  *   tracks: Track[]}} Result
  * @typedef {{state: "none" | "waiting" | "running" | "stopping" | "done" | "stopped" | "failed", ahead: number,
  *   system: string, text: string, share: number, left_seconds: number | null, message: string, notes: string[]}} Job

@@ -98,7 +98,7 @@ export class TakeAway {
   get isReady() {
     const { job, result } = this.#state ?? {};
     if (!result || !job || !result.is_separated || result.ready_samples === 0) return false;
-    return result.is_complete || !isActive(job);
+    return result.is_over || !isActive(job);
   }
 
   #chosen() {

@@ -12,6 +12,7 @@ export class Tools extends EventTarget {
   #fits;
   #whole;
   #axes = new Map();
+  #legend = element("span", { className: "legend" }, "Dark −80 dB, bright 0 dB; a dashed line is the network's highest frequency.");
 
   /**
    * @param {import("./viewport.js").Viewport} view
@@ -34,6 +35,7 @@ export class Tools extends EventTarget {
       this.#fits,
       element("div", { className: "group", role: "group", "aria-label": "Spectrograms" },
         element("span", { className: "label", "aria-hidden": "true" }, "Spectrograms"), ...this.#axes.values()),
+      this.#legend,
       button("?", { className: "square help-button", "aria-label": "Keys", title: "Keys (?)" }, showHelp));
     view.addEventListener("change", () => this.#show(view));
     this.#show(view);
@@ -62,6 +64,7 @@ export class Tools extends EventTarget {
   #show(view) {
     press(this.#fits, this.look.fits);
     for (const [axis, made] of this.#axes) press(made, axis === this.look.axis);
+    this.#legend.hidden = !this.look.axis;
     if (view) this.#whole.disabled = view.isWhole;
   }
 }
