@@ -6,13 +6,15 @@ where it may. Screenshots of every state go to the folder that MDX_SCREENSHOTS n
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import re
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +23,18 @@ import pytest
 import soundfile
 
 from my_submission.stems import MUSIC_SOURCES
+from tests.accessibility import SCREENS, Screen, accessibility_faults, running_chromium, watched
 from tests.audio_fixtures import noise, write_audio, write_media
 from tests.page_server import PATIENCE_SECONDS, Server, running_page, until
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 pytest.importorskip("streamlit", reason="Streamlit is not installed")
 
 RATE = 44_100
+QUIET = 10 ** (-90 / 20)
+"""-90 dB of full scale."""
 
 pytestmark = pytest.mark.timeout(2_400)
-FLAGS = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-)
 ROW = {"bass": 6, "drums": 7, "other": 5, "vocals": 8, "song": 6.5}
 SCORES = {
     "schema": 1,
@@ -47,53 +43,41 @@ SCORES = {
     "sources": list(MUSIC_SOURCES),
     "metrics": {"mdx": {"songs": {"one": ROW}, "mean": ROW}},
 }
-TRACKS = ("mixture", *MUSIC_SOURCES)
-
-
-def chromium() -> str:
-    """Path of a Chromium; skips the tests where there is none."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip(f"no browser: none of {', '.join(names)} is installed")
-    return found
 
 
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Songs to upload; the wide one has a sample beyond full scale."""
+    """Songs to upload."""
     folder = tmp_path_factory.mktemp("songs")
-    time_ = np.arange(3 * RATE) / RATE
-    beat = noise(2, 3 * RATE, level=0.2) * (np.exp(-8 * (time_ % 0.5))).astype(np.float32)
+    seconds = 7
+    time_ = np.arange(seconds * RATE) / RATE
+    beat = noise(2, seconds * RATE, level=0.2) * (np.exp(-8 * (time_ % 0.5))).astype(np.float32)
     tone = 0.2 * np.sin(2 * np.pi * 220 * time_) + 0.1 * np.sin(2 * np.pi * 1_760 * time_)
     song = (beat + tone).astype(np.float32)
-    write_audio(folder / "three seconds.wav", song)
+    write_audio(folder / "seven seconds.wav", song)
     write_audio(folder / "half a second.wav", song[:, : RATE // 2])
     write_media(folder / "two seconds.m4a", [song[:, : 2 * RATE]], codec="aac")
     write_audio(folder / "too long.wav", noise(1, 9 * 8_000), 8_000)
     (folder / "too large.wav").write_bytes(bytes(3 << 20))
-    (folder / "broken.wav").write_bytes((folder / "three seconds.wav").read_bytes()[:300_000])
+    (folder / "broken.wav").write_bytes((folder / "seven seconds.wav").read_bytes()[:300_000])
     return folder
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, songs: Path) -> Iterator[Server]:
-    chromium()
     scores = tmp_path_factory.mktemp("scores")
     (scores / "scores.json").write_text(json.dumps(SCORES))
     (scores / "broken-scores.json").write_text(json.dumps({**SCORES, "sources": 5}))
-    limits = ["--max-upload", "2", "--max-duration", "8", "--grace", "0.2"]
-    places = ["--scores", str(scores), "--samples", str(songs / "three seconds.wav")]
+    limits = ["--max-upload", "2", "--max-duration", "8"]
+    places = ["--scores", str(scores), "--samples", str(songs / "seven seconds.wav")]
     with running_page(tmp_path_factory.mktemp("page"), *limits, *places) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def browser(server: Server) -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+def browser() -> Iterator[Any]:
+    with running_chromium() as running:
         yield running
-        running.close()
 
 
 @dataclass
@@ -101,142 +85,201 @@ class Visitor:
     """One visitor's window."""
 
     page: Any
-    context: Any
     server: Server
-    outside: list[str] = field(default_factory=list)
-    violations: list[str] = field(default_factory=list)
 
     def open(self, path: str = "") -> None:
         self.page.goto(self.server.address + path)
 
-    def shoot(self, name: str, *, height: int = 900) -> None:
+    def shoot(self, name: str) -> None:
         """Keep a picture of a state, where someone wants to look at it."""
         if folder := os.environ.get("MDX_SCREENSHOTS"):
-            self.page.set_viewport_size({"width": 1280, "height": height})
-            self.page.wait_for_timeout(1_500)
+            self.page.wait_for_timeout(1_000)
             self.page.screenshot(path=Path(folder) / f"{name}.png")
 
-    def note(self, text: str) -> None:
-        """Keep what the browser's console says of the content security policy."""
-        if "Content Security Policy" in text or "Content-Security-Policy" in text:
-            self.violations.append(text)
-
     def upload(self, path: Path) -> None:
+        """Drop a file on the page; its separation starts."""
+        self.open()
+        self.button("Upload").wait_for()
         self.page.locator("input[type=file]").set_input_files(path)
 
     def button(self, name: str) -> Any:
         return self.page.get_by_role("button", name=name, exact=True)
 
-    def track(self, name: str) -> Any:
-        return self.page.locator(f".track[data-track={name}]")
+    @property
+    def studio(self) -> Any:
+        return self.page.locator(".studio")
 
-    def stems(self) -> None:
-        """Wait for the stems; what the page says instead fails the test."""
-        alert = self.page.get_by_role("alert")
-        self.track("mixture").or_(alert).first.wait_for()
+    def lane(self, name: str) -> Any:
+        return self.studio.locator(f".lane[data-track={name}]")
+
+    def link(self, name: str) -> Any:
+        """A link to a file, once there is one."""
+        return self.studio.get_by_role("link", name=name, exact=True).and_(self.page.locator("[href]"))
+
+    def plays(self) -> bool:
+        return self.studio.locator(".transport[data-status=playing]").count() == 1
+
+    def separated(self) -> None:
+        """Wait for the stems; a message in their place fails the test."""
+        alert = self.page.get_by_role("alert").filter(has_text=re.compile(".+"))
+        self.link("All stems (ZIP)").or_(alert).first.wait_for()
         assert alert.all_inner_texts() == []
 
-    def level(self, name: str) -> float:
-        """What the mixer's meter of a stem shows."""
-        return float(self.page.locator(f".strip[data-strip={name}]").get_attribute("data-level"))
+    def file(self, name: str) -> tuple[str, bytes]:
+        """Name and content of a file that a link gives."""
+        with self.page.expect_download() as download:
+            self.link(name).click()
+        return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
-    def plays(self, audio: Any) -> bool:
-        """Whether a player comes forward; it is left paused."""
-        audio.evaluate("audio => audio.play()")
-        self.page.wait_for_function("a => a.currentTime > 0.05", arg=audio.element_handle())
-        audio.evaluate("audio => audio.pause()")
-        return bool(audio.evaluate("audio => audio.error === null"))
+    @property
+    def state(self) -> dict[str, Any]:
+        """The song's state, as the page asks for it."""
+        token = re.search("song=([0-9a-f]+)", self.page.url)
+        assert token is not None, self.page.url
+        answer = self.page.request.get(f"{self.server.address}/song/{token[1]}/state.json")
+        return dict(answer.json()) if answer.ok else {"status": answer.status}
 
 
 @pytest.fixture
-def new_visitor(browser: Any, server: Server) -> Iterator[Any]:
-    visitors = []
+def come(browser: Any, server: Server) -> Iterator[Callable[..., Visitor]]:
+    """A visitor, with cookies of his own; the page may neither load from elsewhere nor report an error."""
+    with contextlib.ExitStack() as stack:
 
-    def come(place: Server = server) -> Visitor:
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-        context.set_default_timeout(1_000 * PATIENCE_SECONDS)
-        visitor = Visitor(context.new_page(), context, place)
-        origin = f"http://127.0.0.1:{place.port}"
-        own = (origin, origin.replace("http", "ws"), "data:", "blob:")
-        note = visitor.outside.append
-        context.on("request", lambda request: None if request.url.startswith(own) else note(request.url))
-        context.on("console", lambda message: visitor.note(message.text))
-        visitors.append(visitor)
-        return visitor
+        def visit(place: Server = server, screen: Screen = SCREENS[0], *, allowed: str = "\0") -> Visitor:
+            is_phone = screen.name == "phone"
+            options = {"has_touch": is_phone, "is_mobile": is_phone}
+            page = stack.enter_context(watched(browser, screen, place.address, allowed=allowed, **options))
+            page.set_default_timeout(1_000 * PATIENCE_SECONDS)
+            return Visitor(page, place)
 
-    yield come
-    for visitor in visitors:
-        visitor.context.close()
-        assert visitor.outside == [], "something was fetched from elsewhere"
-        assert visitor.violations == [], "the page does what its own policy forbids"
+        yield visit
 
 
-def separated(visitor: Visitor, path: Path) -> None:
-    """A visitor uploads a song and waits for its stems."""
-    visitor.open()
-    visitor.upload(path)
-    visitor.button("Separate").click()
-    visitor.stems()
+def samples_of(content: bytes) -> np.ndarray:
+    """Samples of a file as float64 (channels, samples)."""
+    return np.asarray(soundfile.read(io.BytesIO(content), always_2d=True)[0].T)
 
 
 @pytest.mark.slow
-def test_a_wav_from_upload_to_download(new_visitor: Any, server: Server, songs: Path) -> None:
-    visitor = new_visitor()
-    page = visitor.page
+def test_from_the_drop_to_the_files(come: Any, songs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The mix as heard equals the sum of the stems, with their gains and pans, to -90 dB; names are the song's."""
+    visitor = come()
     visitor.open()
     visitor.button("Upload").wait_for()
     visitor.shoot("1-start")
-    visitor.upload(songs / "three seconds.wav")
-    visitor.button("Separate").wait_for()
-    visitor.shoot("2-chosen")
-    visitor.button("Separate").click()
-    visitor.button("Stop").wait_for()
-    visitor.shoot("3-running")
-    visitor.stems()
-    assert page.locator(".track").evaluate_all("all => all.map(one => one.dataset.track)") == list(TRACKS)
-    for name in TRACKS:
-        assert visitor.plays(visitor.track(name).locator("audio"))
-        image = visitor.track(name).locator("img")
-        page.wait_for_function("i => i.complete && i.naturalWidth === 1320", arg=image.element_handle())
-    visitor.shoot("4-stems", height=2_700)
+    visitor.upload(songs / "seven seconds.wav")
+    began = time.monotonic()
+    visitor.studio.get_by_role("button", name="Play", exact=True).click()
+    until(visitor.plays, "the first sound")
+    with capsys.disabled():
+        print(f"\nfirst sound {time.monotonic() - began:.1f} s after the drop of a song of 7 s")
+    visitor.separated()
+    visitor.shoot("2-studio")
+    visitor.studio.get_by_label("Format").select_option("wav-FLOAT")
+    name, content = visitor.file("All stems (ZIP)")
+    assert name == "seven seconds.zip"
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        stems = {stem: samples_of(archive.read(f"seven seconds/{stem}.wav")) for stem in MUSIC_SOURCES}
+        assert "seven seconds/report.html" in archive.namelist()
+    song = samples_of((songs / "seven seconds.wav").read_bytes())
+    assert {wave.shape for wave in stems.values()} == {song.shape}
 
-    page.get_by_role("radio", name="linear").click()
-    page.wait_for_function("i => i.src.includes('/linear/') && i.complete", arg=image.element_handle())
-    with page.expect_download() as download:
-        visitor.track("vocals").get_by_text("Download").click()
-    info = soundfile.info(download.value.path())
-    assert (info.frames, info.samplerate, info.channels, info.subtype) == (3 * RATE, RATE, 2, "PCM_16")
-    assert download.value.suggested_filename == "three seconds - vocals.wav"
+    visitor.studio.get_by_role("button", name="Mute drums").click()
+    visitor.lane("vocals").get_by_label("Gain of vocals").fill("-6")
+    visitor.lane("bass").get_by_label("Pan of bass").fill("-0.5")
+    name, content = visitor.file("Mix as heard")
+    assert name == "seven seconds - mix.wav"
+    angle = np.pi / 4  # of equal power; the right channel of a sound on the left goes to both
+    bass = np.stack([stems["bass"][0] + np.cos(angle) * stems["bass"][1], np.sin(angle) * stems["bass"][1]])
+    expected = bass + stems["other"] + 10 ** (-6 / 20) * stems["vocals"]
+    assert np.abs(samples_of(content) - expected).max() < QUIET
+    name, content = visitor.file("Instrumental")
+    assert name == "seven seconds - instrumental.wav"
+    assert np.abs(samples_of(content) - stems["bass"] - stems["drums"] - stems["other"]).max() < QUIET
+    name, content = visitor.file("Download vocals")
+    assert name == "seven seconds - vocals.wav"
+    np.testing.assert_array_equal(samples_of(content), stems["vocals"])
 
-    folder = next(server.scratch.glob("mdx-page-*/*/stems")).parent
-    assert page.context.pages == [page]
-    visitor.context.close()
-    until(lambda: not folder.exists(), "the end of the session")
+    visitor.studio.get_by_role("button", name="Log", exact=True).click()
+    image = visitor.lane("vocals").locator("img")
+    visitor.page.wait_for_function("i => i.complete && i.naturalWidth > 0", arg=image.element_handle())
+    visitor.shoot("3-spectrograms")
 
 
 @pytest.mark.slow
-def test_the_mixer_mutes_solos_and_plays_in_step(new_visitor: Any, songs: Path) -> None:
-    """An M4A; the stems' levels are read from the audio graph behind each gain."""
-    visitor = new_visitor()
-    separated(visitor, songs / "two seconds.m4a")
-    page = visitor.page
-    audio = page.locator(".mixer audio")
-    audio.evaluate("audio => { audio.loop = true; }")
-    page.get_by_label("play the mix").click()
-    until(lambda: all(visitor.level(name) > 0 for name in MUSIC_SOURCES), "sound from every stem")
-    page.get_by_label("mute bass").click()
-    until(lambda: visitor.level("bass") < 1e-4 < visitor.level("drums"), "the muting of the bass")
-    page.get_by_label("solo vocals").click()
-    others = [name for name in MUSIC_SOURCES if name != "vocals"]
-    until(lambda: all(visitor.level(name) < 1e-4 for name in others) and visitor.level("vocals") > 1e-4, "the solo")
-    visitor.shoot("5-mixer")
-    page.get_by_label("gain vocals").fill("-40")
-    until(lambda: visitor.level("vocals") < 1e-4, "the turning down")
-    assert visitor.plays(visitor.track("drums").locator("audio"))
-    assert audio.evaluate("audio => audio.paused"), "what starts to play stops the others"
-    with page.expect_download() as download:
-        page.get_by_text("Download all stems").click()
-    assert download.value.suggested_filename == "two seconds.zip"
+def test_a_song_has_an_address(come: Any, songs: Path) -> None:
+    """A reload in the middle and after, the back button and another window come back to the song."""
+    visitor = come()
+    visitor.upload(songs / "seven seconds.wav")
+    visitor.page.wait_for_url("**song=*")
+    visitor.page.reload()
+    visitor.studio.get_by_role("heading", name="seven seconds").wait_for()
+    assert visitor.state["job"]["state"] in {"waiting", "running", "done"}
+    visitor.separated()
+    address = visitor.page.url
+    visitor.page.reload()
+    visitor.separated()
+    assert visitor.state["result"]["version"] == "1", "nothing was separated again"
+    visitor.button("Another song").click()
+    visitor.button("Upload").wait_for()
+    visitor.page.get_by_text("Your songs").wait_for()
+    visitor.page.get_by_role("button", name="seven seconds").first.click()
+    visitor.separated()
+    stranger = come()
+    stranger.page.goto(address)
+    stranger.separated()
+    assert stranger.page.get_by_text("Your other songs").count() == 0
+    visitor.studio.get_by_role("button", name="Delete now").click()
+    visitor.button("Upload").wait_for()
+    until(lambda: stranger.state == {"status": 404}, "the deletion")
+    stranger.page.reload()
+    stranger.page.get_by_text("This song was deleted").wait_for()
+
+
+@pytest.mark.slow
+def test_two_visitors_get_their_own_songs(come: Any, songs: Path) -> None:
+    first, second = come(), come()
+    first.upload(songs / "seven seconds.wav")
+    first.page.wait_for_url("**song=*")
+    second.upload(songs / "two seconds.m4a")
+    for visitor, seconds in ((first, 7.0), (second, 2.0)):
+        visitor.separated()
+        assert visitor.state["song"]["seconds"] == pytest.approx(seconds, abs=0.06)
+    second.open()
+    second.page.get_by_role("button", name="two seconds").wait_for()
+    assert second.page.get_by_role("button", name="seven seconds").count() == 0
+
+
+@pytest.mark.slow
+def test_a_separation_is_stopped(come: Any, songs: Path) -> None:
+    visitor = come()
+    visitor.open()
+    visitor.button("Use this sample").click()
+    visitor.studio.get_by_role("button", name="Stop", exact=True).click()
+    visitor.studio.get_by_text(re.compile("Stopping|Stopped")).first.wait_for()
+    until(lambda: visitor.state["job"]["state"] in {"stopped", "done"}, "the end of the job")
+    visitor.studio.get_by_text(re.compile("Stopped|All stems")).first.wait_for()
+    visitor.shoot("4-stopped")
+    visitor.button("Separate again").wait_for()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("screen", SCREENS, ids=str)
+def test_everyone_can_use_the_page(come: Any, songs: Path, screen: Screen) -> None:
+    """axe finds nothing serious or critical in the studio; the transport stays below the header when one scrolls."""
+    visitor = come(screen=screen)
+    visitor.upload(songs / "half a second.wav")
+    visitor.separated()
+    assert accessibility_faults(visitor.page, where="[data-testid=stBidiComponentIsolated]") == []
+    scheme = visitor.studio.locator(".studio-body").get_attribute("data-scheme")
+    assert scheme == screen.scheme
+    visitor.lane("other").scroll_into_view_if_needed()
+    visitor.page.locator("[data-testid=stMain]").evaluate("one => one.scrollBy(0, 1000)")
+    visitor.page.wait_for_timeout(300)
+    header = visitor.page.locator("[data-testid=stHeader]").bounding_box()
+    transport = visitor.studio.locator(".transport").bounding_box()
+    assert header["y"] + header["height"] - 1 <= transport["y"] < screen.height / 2
+    visitor.shoot(f"5-everyone-{screen}")
 
 
 @pytest.mark.parametrize(
@@ -247,60 +290,18 @@ def test_the_mixer_mutes_solos_and_plays_in_step(new_visitor: Any, songs: Path) 
         ("broken.wav", "truncated"),
     ],
 )
-def test_bad_uploads_are_refused_with_a_message(
-    new_visitor: Any, server: Server, songs: Path, name: str, message: str
-) -> None:
-    visitor = new_visitor()
-    visitor.open()
+def test_bad_uploads_are_refused_with_a_message(come: Any, songs: Path, name: str, message: str) -> None:
+    visitor = come()
     visitor.upload(songs / name)
     told = visitor.page.get_by_text(re.compile(message)).first
     told.wait_for()
     assert told.bounding_box()["width"] > 100, "the message can be read"
     visitor.shoot(f"6-{name.partition('.')[0].replace(' ', '-')}")
-    assert visitor.button("Separate").count() == 0
+    assert "song=" not in visitor.page.url
 
 
-@pytest.mark.slow
-def test_two_visitors_get_their_own_songs(new_visitor: Any, songs: Path) -> None:
-    first, second = new_visitor(), new_visitor()
-    paths = (songs / "three seconds.wav", songs / "two seconds.m4a")
-    for visitor, path in zip((first, second), paths, strict=True):
-        visitor.open()
-        visitor.upload(path)
-        visitor.button("Separate").wait_for()
-    for visitor in (first, second):
-        visitor.button("Separate").click()
-    seconds, addresses = [], []
-    for visitor in (first, second):
-        audio = visitor.track("vocals").locator("audio")
-        audio.wait_for()
-        visitor.page.wait_for_function("a => a.duration > 0", arg=audio.element_handle())
-        seconds.append(audio.evaluate("audio => audio.duration"))
-        addresses.append(audio.get_attribute("src"))
-    assert seconds == [pytest.approx(3.0, abs=0.01), pytest.approx(2.0, abs=0.06)]
-    assert addresses[0] != addresses[1]
-    first.button("Another song").click()
-    first.button("Upload").wait_for()
-    first.page.reload()
-    answer = second.context.request.get(second.server.address + addresses[1])
-    assert answer.ok
-    assert soundfile.info(io.BytesIO(answer.body())).duration == pytest.approx(2.0, abs=0.06)
-    assert second.context.request.get(first.server.address + addresses[0]).status == 404
-
-
-@pytest.mark.slow
-def test_a_separation_is_stopped(new_visitor: Any, server: Server, songs: Path) -> None:
-    visitor = new_visitor()
-    visitor.open()
-    visitor.button("Use this sample").click()
-    visitor.button("Separate").click()
-    visitor.button("Stop").click()
-    visitor.page.get_by_text("There are no stems").or_(visitor.track("mixture")).first.wait_for()
-    visitor.shoot("7-stopped")
-
-
-def test_scores_stand_among_the_boards(new_visitor: Any) -> None:
-    visitor = new_visitor()
+def test_scores_stand_among_the_boards(come: Any) -> None:
+    visitor = come(allowed="404")  # Streamlit looks for its own addresses below that of the page first
     visitor.open("/scores")
     visitor.page.get_by_text("MDXDB21 is hidden").wait_for()
     visitor.page.get_by_text(re.compile("broken-scores.json: ")).wait_for()
@@ -309,30 +310,26 @@ def test_scores_stand_among_the_boards(new_visitor: Any) -> None:
     visitor.page.get_by_role("radio", name="vocals").click()
     chart.get_by_text("vocals, dB").wait_for()
     chart.get_by_text("a local run").wait_for()
-    visitor.shoot("8-scores", height=1_900)
+    visitor.shoot("8-scores")
 
 
-def test_no_other_server_holds_the_page_in_a_frame(new_visitor: Any, server: Server) -> None:
-    visitor = new_visitor()
+def test_no_other_server_holds_the_page_in_a_frame(come: Any, server: Server) -> None:
+    visitor = come(allowed="frame-ancestors")
     visitor.page.set_content(f'<iframe src="{server.address}"></iframe>')
     until(lambda: visitor.page.frames[1].url.startswith("chrome-error:"), "the refusal")
-    assert "frame-ancestors" in " ".join(visitor.violations)
-    visitor.violations.clear()
 
 
 @pytest.mark.slow
-def test_the_page_works_below_a_path(new_visitor: Any, tmp_path: Path, songs: Path) -> None:
-    words = ["--samples", str(songs / "half a second.wav"), "--max-upload", "2", "--grace", "0.2"]
+def test_the_page_works_below_a_path(come: Any, tmp_path: Path, songs: Path) -> None:
+    words = ["--samples", str(songs / "half a second.wav"), "--max-upload", "2"]
     with running_page(tmp_path, *words, base_path="/mdx") as server:
-        visitor = new_visitor(server)
-        separated(visitor, songs / "half a second.wav")
-        image = visitor.track("vocals").locator("img")
-        visitor.page.wait_for_function("i => i.complete && i.naturalWidth === 1320", arg=image.element_handle())
-        assert image.get_attribute("src").startswith("/mdx/song/")
-        assert visitor.plays(visitor.track("drums").locator("audio"))
-        with visitor.page.expect_download() as download:
-            visitor.track("vocals").get_by_text("Download").click()
-        assert soundfile.info(download.value.path()).samplerate == RATE
+        visitor = come(server)
+        visitor.upload(songs / "half a second.wav")
+        visitor.separated()
+        visitor.studio.get_by_role("button", name="Play", exact=True).click()
+        until(visitor.plays, "sound")
+        name, content = visitor.file("Download vocals")
+        assert name == "half a second - vocals.wav"
+        assert samples_of(content).shape == (2, RATE // 2)
         visitor.page.get_by_text("Scores", exact=True).click()
         visitor.page.wait_for_url(f"{server.address}/scores")
-        visitor.context.close()
