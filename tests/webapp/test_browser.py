@@ -209,7 +209,7 @@ def test_from_the_drop_to_the_files(come: Any, songs: Path, capsys: pytest.Captu
 @pytest.mark.slow
 def test_a_song_has_an_address(come: Any, songs: Path) -> None:
     """A reload in the middle and after, the back button and another window come back to the song."""
-    visitor = come()
+    visitor = come(allowed="404")
     visitor.upload(songs / "seven seconds.wav")
     visitor.page.wait_for_url("**song=*")
     visitor.page.reload()
@@ -225,7 +225,7 @@ def test_a_song_has_an_address(come: Any, songs: Path) -> None:
     visitor.page.get_by_text("Your songs").wait_for()
     visitor.page.get_by_role("button", name="seven seconds").first.click()
     visitor.separated()
-    stranger = come()
+    stranger = come(allowed="404")  # of the song that is deleted while its page is open
     stranger.page.goto(address)
     stranger.separated()
     assert stranger.page.get_by_text("Your other songs").count() == 0
