@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -182,7 +181,6 @@ def _score(options: argparse.Namespace, parser: CommandParser) -> int:
         sources=plan.sources,
         failed=failed,
         options=allowed,
-        created=datetime.now(UTC),
     )
     _write_and_print(options, document, songs)
     if failed:

@@ -6,9 +6,8 @@
      "silent": {"<song>": {"references": ["bass"], "estimates": []}}, "failed": {"<song>": "why"},
      "options": {"length": "exact", "resample": false, "channels": "exact"}, "notes": {"<song>": ["…"]}}
 
-``options`` are the conversions allowed for estimates of another shape, ``notes`` those applied to a song; ``created``
-(optional) is the time in ISO 8601. Values are in dB; null stands for a value that is not finite. Unknown keys are
-ignored.
+``options`` are the conversions allowed for estimates of another shape, ``notes`` those applied to a song. Values are
+in dB; null stands for a value that is not finite. Unknown keys are ignored.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +50,6 @@ def scores_document(
     sources: Sequence[str],
     failed: Mapping[str, str],
     options: EstimateOptions | None = None,
-    created: datetime | None = None,
 ) -> Document:
     """Build a scores file from scored songs.
 
@@ -60,7 +57,6 @@ def scores_document(
         songs: metric to song to score.
         dataset: name of the data set, e.g. ``MUSDB18-HQ test``; replay compares it with a board's.
         options: conversions allowed for estimates.
-        created: time of the scoring, which tells runs of one system apart; left out by default.
     """
     notes = {name: list(score.notes) for by_song in songs.values() for name, score in by_song.items() if score.notes}
     silent = {
@@ -88,7 +84,6 @@ def scores_document(
         "failed": dict(failed),
         "options": (options or EstimateOptions()).as_json(),
         "notes": notes,
-        **({} if created is None else {"created": created.isoformat(timespec="seconds")}),
     }
 
 

@@ -35,7 +35,7 @@ class Origin:
     """When and how a scores file was made.
 
     Attributes:
-        made: time of the scoring, or of the file; None if unknown.
+        made: time of the file; None if unknown.
         settings: settings of the run that are not the default, as words by name.
         weights: short hash over the weights of the run; "" if unknown.
     """
@@ -115,7 +115,7 @@ def origin_of(document: Document, path: Path | None = None) -> Origin:
     settings = run.get("settings") if run.get("system") == document.get("system") else None
     weights = run.get("weights") if settings is not None else None
     return Origin(
-        made=_time_of(document, path),
+        made=_time_of(path),
         settings={
             name: _SETTINGS.get(name, f"{name.replace('_', ' ')} {{}}").format(value)
             for name, value in (settings.items() if isinstance(settings, dict) else ())
@@ -134,11 +134,7 @@ def _run_beside(path: Path) -> Document:
     return run if isinstance(run, dict) else {}
 
 
-def _time_of(document: Document, path: Path | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(document["created"]))
-    except (KeyError, ValueError):
-        pass
+def _time_of(path: Path | None) -> datetime | None:
     try:
         return None if path is None else datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except OSError:

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from my_submission.webapp.views.scores_files import find_scores
+from my_submission.webapp.views.scores_files import ScoresFiles, find_scores
 from my_submission.webapp.views.scores_runs import runs_of
 from tests.webapp.views.test_scores_files import scores
 
@@ -51,11 +51,11 @@ def test_runs_of_one_system_are_told_apart_by_what_differs(tmp_path: Path) -> No
     assert names(tmp_path / "d") == ["x (another)", "x (one song)"]
 
 
-def test_the_time_in_the_file_counts_more_than_that_of_the_file(tmp_path: Path) -> None:
-    put(tmp_path / "one", created="2026-11-02T10:00:00+00:00")
-    put(tmp_path / "two", created="yesterday", system="y")
-    labels = {run.name: run.made for run in runs_of(find_scores([tmp_path])).values()}
-    assert labels == {"x": "2 Nov 2026", "y": "23 Nov 2026"}
+def test_an_uploaded_run_has_no_date() -> None:
+    found = ScoresFiles()
+    found.add("scores.json", json.dumps(scores()).encode())
+    (run,) = runs_of(found).values()
+    assert run.label == "x · — · one song · 1 song"
 
 
 def test_a_damaged_or_foreign_run_json_is_ignored(tmp_path: Path) -> None:
