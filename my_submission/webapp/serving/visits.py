@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from my_submission.webapp.tokens import TOKEN_BYTES, new_token
@@ -44,7 +44,7 @@ class VisitCookies:
             await self._app(scope, receive, send)
             return
         asked = Headers(scope=scope)
-        stated = _stated(asked.get("cookie", ""))
+        stated = cookie_parser(asked.get("cookie", "")).get(VISIT_COOKIE, "")  # takes cookies of others that are broken
         is_known = is_visit(stated)
 
         async def send_with_cookie(message: Message) -> None:
@@ -65,13 +65,3 @@ class VisitCookies:
         secure = "; Secure" if is_secure else ""
         rules = f"Max-Age={self._seconds}; Path={self._path}; HttpOnly; SameSite=Strict{secure}"
         return f"{VISIT_COOKIE}={token}; {rules}"
-
-
-def _stated(header: str) -> str:
-    cookies = SimpleCookie()
-    try:
-        cookies.load(header)
-    except CookieError:
-        return ""
-    found = cookies.get(VISIT_COOKIE)
-    return "" if found is None else found.value

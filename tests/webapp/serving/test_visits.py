@@ -69,7 +69,9 @@ def test_anything_else_becomes_a_new_visit(stated: str) -> None:
     assert token != stated
 
 
-def test_a_broken_header_becomes_a_new_visit() -> None:
+def test_broken_cookies_of_others_do_not_end_the_visit() -> None:
+    broken = f'a[]=b; \x00=; mdx_visit; c="d; e; {VISIT_COOKIE}={KNOWN}'
+    assert token_in(cookie_of(HTMLResponse("page"), cookie=broken)) == KNOWN
     assert is_visit(token_in(cookie_of(HTMLResponse("page"), cookie="a[]=b; \x00=; mdx_visit")))
 
 
