@@ -226,7 +226,7 @@ class UploadStore:
                 raise UploadRefusedError(
                     "the server cannot take another upload now",
                     status=HTTPStatus.SERVICE_UNAVAILABLE,
-                    hint="try again in a few minutes",
+                    hint="delete one of your songs, or try again later",
                 )
             self._drop(idle.pop(0))
 

@@ -92,7 +92,7 @@ def _choose_upload(visit: str, options: Options) -> None:
     )
     if not app.uploads.has_room:
         st.warning(
-            "The server cannot take another upload now. Delete a song of yours, or try again in a few minutes.",
+            "The server cannot take another upload now. Delete one of your songs, or try again later.",
             icon=":material/info:",
         )
     if field is None:

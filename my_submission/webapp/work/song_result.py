@@ -129,7 +129,13 @@ class SongResult:
             track.append(stretch.stems[name])
 
     def complete(self, report: SeparationReport, record: Mapping[str, Any] | None) -> None:
-        """Take the complete stems, which the predictor wrote to ``stems_folder``."""
+        """Take the complete stems, which the predictor wrote to ``stems_folder``.
+
+        Raises:
+            RuntimeError: the stretches are not the whole song.
+        """
+        if self._separated_samples != self.samples:
+            raise RuntimeError(f"{self._separated_samples} of {self.samples} samples were handed out as stretches")
         self.report, self.record = report, record
         self._settle()
         self.is_complete = self.is_over = True

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from my_submission.errors import MdxError, OutputError, WeightsError
+from my_submission.events import StretchDone
 from my_submission.predictor import Predictor
 from my_submission.reports import NOT_SEPARATED
 from my_submission.stems import Waveform
@@ -84,6 +85,29 @@ def test_a_song_becomes_tracks_with_peaks_and_files(library: SongLibrary, queue:
     assert result.record["song"] == "song"
     stored, _ = soundfile.read(result.stem_files["vocals"], dtype="float32")
     np.testing.assert_array_equal(stored.T, vocals)
+
+
+@pytest.mark.parametrize("rate", [8_000, 32_000, 48_000, 96_000])
+@pytest.mark.parametrize("stems", [SOURCES, ("vocals", "instrumental")])
+def test_songs_of_any_rate_are_whole(
+    library: SongLibrary, queue: JobQueue, rate: int, stems: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was handed out while the work went on is what the predictor wrote."""
+    handed_out: dict[str, list[Waveform]] = {name: [] for name in stems}
+    append = SongResult.append
+
+    def note(result: SongResult, stretch: StretchDone) -> None:
+        for name, block in stretch.stems.items():
+            handed_out[name].append(block)
+        append(result, stretch)
+
+    monkeypatch.setattr(SongResult, "append", note)
+    job = separated(queue, add(library, wave(7.0, rate=rate)), SeparationRequest("fake", stems))
+    result = shown(library)
+    assert (job.state, result.sample_rate, result.ready_samples) == ("done", rate, 7 * rate)
+    for name in stems:
+        np.testing.assert_array_equal(read(result, name), np.concatenate(handed_out[name], axis=1))
+        assert len(peaks(result, name)) == -(-7 * rate // 256)
 
 
 def test_stretches_are_readable_while_the_work_goes_on(library: SongLibrary) -> None:
