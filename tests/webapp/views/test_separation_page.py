@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,6 +141,39 @@ def test_the_address_of_a_song_opens_it_for_others_without_their_list(page: AppT
     page.run()
     assert labels(page) == ["Another song", "Separate"]
     assert other.token not in str(page.main)
+
+
+def test_a_reload_comes_back_to_the_song_running_or_done(page: AppTest, place: App, gate: Gate) -> None:
+    page.button(key=DROP).click().run()
+    (song,) = place.songs.of_visit(VISIT)
+    assert song.job is not None
+    assert gate.reached.wait(PATIENCE)
+
+    def reloaded() -> list[str]:
+        again = AppTest.from_file(str(SCRIPT), default_timeout=PATIENCE)
+        again.query_params["song"] = song.token
+        return labels(again.run())
+
+    assert reloaded() == ["Another song"]
+    assert song.job.state == "running"
+    gate.opened.set()
+    assert place.queue.wait(song.job, PATIENCE)
+    assert reloaded() == ["Another song", "Separate again"]
+
+
+def test_an_open_page_keeps_no_song_alive(page: AppTest, place: App, gate: Gate) -> None:
+    gate.opened.set()
+    page.button(key=DROP).click().run()
+    (song,) = place.songs.of_visit(VISIT)
+    assert song.job is not None
+    assert place.queue.wait(song.job, PATIENCE)
+    add(place.songs, name="other.wav")
+    page.run()
+    kept = [weakref.ref(each) for each in (song, song.files, song.files.result)]
+    place.songs.remove(song)
+    del song
+    gc.collect()
+    assert [each() for each in kept] == [None, None, None]
 
 
 def test_a_done_song_can_be_separated_again(page: AppTest, place: App, gate: Gate) -> None:
