@@ -20,6 +20,7 @@ import torch
 import my_submission as mdx
 from benchmarks.random_models import GEOMETRIES, write_models
 from my_submission.stems import MUSIC_SOURCES, Stems
+from tests import published_lasaft
 from tests.mechanisms.test_conditioned import net
 from tests.model_makers import random_demucs, random_network, write_manifest, write_spectral, write_torch
 from tests.networks.test_lasaft import FAMILY
@@ -85,7 +86,8 @@ def write_lasaft(folder: Path) -> None:
             torch.manual_seed(5)
             state = net(FAMILY[system]).state_dict()
         written = write_torch(folder, artefact, state, architecture, suffix="ckpt")
-        entries.append({**written, "geometry": {"n_fft": 64, "hop": 16, "frames": LASAFT_FRAMES}})
+        geometry = {"n_fft": 64, "hop": 16, "frames": LASAFT_FRAMES}
+        entries.append({**written, "geometry": geometry, "options": published_lasaft.options()})
     write_manifest(folder, entries)
 
 

@@ -26,3 +26,11 @@ LASAFT_V2 = LasaftV2Config()
 
 LASAFT_V2_LARGE = LasaftV2Config(n_fft=4096, n_blocks=9, embedding_dim=64)
 """LASAFT-Net-v2, large."""
+
+
+def options(act: str = "relu", **others: object) -> dict[str, object]:
+    """Options of the published networks that weights do not show, with one activation throughout."""
+    places = ("first_conv", "tfc_tdf", "downsampling", "upsampling")
+    activations = {f"{place}_activation": act for place in places}
+    modes = {"spec_est_mode": "mapping", "last_activation": "identity"}
+    return {**activations, **modes, "condition_to": "decoder", "pocm_type": "matmul", **others}

@@ -90,6 +90,6 @@ def open_network(artefact: Artefact, path: Path) -> None:
     elif artefact.architecture == "mixer":
         read_mixer(path, MUSIC_SOURCES)
     elif is_conditioned(artefact):
-        open_conditioned_checkpoint(path, artefact.architecture, device=Device("cpu"))
+        open_conditioned_checkpoint(path, artefact.architecture, device=Device("cpu"), options=artefact.options)
     elif artefact.architecture in TORCH_ARCHITECTURES:
         load_network(path, artefact.architecture)

@@ -6,7 +6,7 @@ samples = hop · (frames − 1).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,22 +16,28 @@ from my_submission.engines.conditioned_onnx import ConditionedOnnx, FixedSources
 from my_submission.engines.devices import Device
 from my_submission.engines.spectral_engine import HostSpectralEngine
 from my_submission.engines.torch_engine import TorchEngine
-from my_submission.errors import MdxError
+from my_submission.errors import MdxError, WeightsError
 from my_submission.geometry import StftGeometry
+from my_submission.weights.manifest import OptionValue
 
 if TYPE_CHECKING:
-    from my_submission.networks.lasaft.config import Activation
     from my_submission.networks.lasaft.framework import ConditionedNet
 
-CHECKPOINT_ACTIVATIONS: dict[str, Activation] = {
-    "lasaft": "relu",
-    "lasaft-v2": "relu",
-    "lasaft-v2-leaky": "leaky_relu",
-}
-"""Architecture in the manifest to the activation inside the blocks, which a checkpoint does not store."""
+_LEAKY = ("first_conv_activation", "tfc_tdf_activation", "downsampling_activation", "upsampling_activation")
 
-CONDITIONED_ARCHITECTURES = frozenset({*CHECKPOINT_ACTIVATIONS, "gated-tfc-tdf"})
-"""Architectures of conditioned networks; those without an activation above are graphs only."""
+_IMPLIED: Mapping[str, Mapping[str, OptionValue]] = {
+    "lasaft": {},
+    "lasaft-v2": {},
+    "lasaft-v2-leaky": {
+        **dict.fromkeys(_LEAKY, "leaky_relu"),
+        "last_activation": "identity",
+        "spec_est_mode": "mapping",
+    },
+}
+"""Architecture of checkpoints to the options that its name implies; the last one is the published light network."""
+
+CONDITIONED_ARCHITECTURES = frozenset({*_IMPLIED, "gated-tfc-tdf"})
+"""Architectures of conditioned networks; the last one has graphs only."""
 
 
 def conditioned_onnx_engine(
@@ -74,24 +80,37 @@ def _on_host(network: Engine, stft: StftGeometry) -> Engine:
     return HostSpectralEngine(network, stft, to_spectra=to_part_major, to_waves=from_part_major)
 
 
-def open_conditioned_checkpoint(path: Path, architecture: str, *, device: Device) -> ConditionedNet:
+def open_conditioned_checkpoint(
+    path: Path, architecture: str, *, device: Device, options: Mapping[str, OptionValue] | None = None
+) -> ConditionedNet:
     """Return the network of a checkpoint, opened once per device.
 
     Args:
         path: the checkpoint.
         architecture: by the manifest.
         device: the device that engines will move it to.
+        options: of its training by the manifest, as far as the checkpoint does not state them.
 
     Raises:
         MdxError: no loader is known for the architecture.
-        WeightsError: the checkpoint does not fit it, is damaged, or contains code.
+        WeightsError: the checkpoint does not fit it, is damaged, or contains code, or its options are not known.
     """
-    if architecture not in CHECKPOINT_ACTIVATIONS:
+    if architecture not in _IMPLIED:
         raise MdxError(f"no conditioned network is known for the architecture {architecture!r}", where=path)
-    return open_once(_from_checkpoint, path, architecture=architecture, device=device)
+    known = tuple(sorted({**_IMPLIED[architecture], **(options or {})}.items()))
+    return open_once(_from_checkpoint, path, architecture=architecture, options=known, device=device)
 
 
-def _from_checkpoint(path: Path, *, architecture: str, device: Device) -> ConditionedNet:
+def _from_checkpoint(
+    path: Path, *, architecture: str, options: tuple[tuple[str, OptionValue], ...], device: Device
+) -> ConditionedNet:
+    from my_submission.networks.lasaft.config import LasaftV2Config
     from my_submission.networks.lasaft.weights import from_checkpoint
 
-    return from_checkpoint(path, act=CHECKPOINT_ACTIVATIONS[architecture])
+    separator = from_checkpoint(path, manifest=dict(options))
+    is_v2 = isinstance(separator.config.network, LasaftV2Config)
+    if is_v2 != architecture.startswith("lasaft-v2"):
+        found = "lasaft-v2" if is_v2 else "lasaft"
+        problem = f"the architecture is {architecture}, and the weights are those of a {found}"
+        raise WeightsError(problem, where=path, hint="correct the manifest")
+    return separator

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import (
@@ -19,7 +21,10 @@ from my_submission.errors import WeightsError
 from my_submission.geometry import SpectralChunking
 from my_submission.mechanisms.options import RunOptions
 from my_submission.mechanisms.spectral_networks import OpenedSpectral, whole_stft_of
-from my_submission.weights import Artefact
+from my_submission.weights import Artefact, ArtefactGeometry
+
+if TYPE_CHECKING:
+    from my_submission.networks.lasaft.framework import FrameworkConfig
 
 STEREO_PARTS = 4
 """Real and imaginary parts of left and right."""
@@ -57,16 +62,14 @@ def open_conditioned(
             path, numbers, stft=chunking.stft, device=options.device, threads=options.threads
         )
         return OpenedSpectral(fitting(graph, options.device, name=artefact.name), chunking)
-    separator = open_conditioned_checkpoint(path, artefact.architecture, device=options.device)
+    separator = open_conditioned_checkpoint(
+        path, artefact.architecture, device=options.device, options=artefact.options
+    )
     network = separator.config.network
-    if artefact.geometry is None or artefact.geometry.frames is None:
-        problem = f"a checkpoint does not state the number of frames of {artefact.name}"
-        raise WeightsError(problem, where=path, hint='add "frames": … to its "geometry" in the manifest')
-    if artefact.geometry.frames % network.frame_multiple:
-        problem = f"frames={artefact.geometry.frames} in the manifest is no multiple of {network.frame_multiple}"
-        raise WeightsError(problem, where=path, hint="correct the manifest")
+    geometry, frames = geometry_of(artefact, path, separator.config)
+    artefact = replace(artefact, geometry=geometry)
     _check_numbers(numbers, network.control_input_dim, path)
-    chunking = _chunking(artefact, path, network.bins, artefact.geometry.frames, trim_samples, overlap_ratio)
+    chunking = _chunking(artefact, path, network.bins, frames, trim_samples, overlap_ratio)
     engine = conditioned_torch_engine(
         separator,
         numbers,
@@ -76,6 +79,31 @@ def open_conditioned(
         threads=options.threads,
     )
     return OpenedSpectral(fitting(engine, options.device, name=artefact.name), chunking)
+
+
+def geometry_of(artefact: Artefact, path: Path, config: FrameworkConfig) -> tuple[ArtefactGeometry, int]:
+    """Return the transform of a checkpoint, and the frames of a chunk: by the manifest, else by the checkpoint.
+
+    Raises:
+        WeightsError: neither states them, they do not fit the network, or they differ in the hop.
+    """
+    geometry, network = artefact.geometry, config.network
+    if geometry is None:
+        if config.hop is None:
+            hint = 'add "geometry": {"n_fft": …, "hop": …, "frames": …} to its entry in the manifest'
+            raise WeightsError(f"a checkpoint does not state the hop of {artefact.name}", where=path, hint=hint)
+        geometry = ArtefactGeometry(network.n_fft, config.hop)
+    elif config.hop not in {None, geometry.hop}:
+        problem = f"the manifest states a hop of {geometry.hop}, and the checkpoint one of {config.hop}"
+        raise WeightsError(problem, where=path, hint="correct the manifest")
+    frames = geometry.frames or config.frames
+    if frames is None:
+        problem = f"a checkpoint does not state the number of frames of {artefact.name}"
+        raise WeightsError(problem, where=path, hint='add "frames": … to its "geometry" in the manifest')
+    if frames % network.frame_multiple:
+        problem = f"frames={frames} in the manifest is no multiple of {network.frame_multiple}"
+        raise WeightsError(problem, where=path, hint="correct the manifest")
+    return geometry, frames
 
 
 def _graph_shape(artefact: Artefact, path: Path, options: RunOptions) -> GraphShape:

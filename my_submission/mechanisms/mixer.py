@@ -12,6 +12,12 @@ from my_submission.errors import WeightsError
 from my_submission.stems import MUSIC_SOURCES, Stems, Waveform, unstack_stems
 from my_submission.weights import read_state_dict
 
+SUBMISSION_KEY = "linear.weight"
+"""Name of the matrix in the submission's file, which holds nothing else."""
+
+TRAINING_KEY = "mixing_layer.weight"
+"""Name of the matrix in a state of the authors' training program, which may hold the frozen networks too."""
+
 
 class Mixer:
     """A linear map, sample by sample, from all estimates and the mixture to better estimates.
@@ -50,11 +56,12 @@ def read_mixer(path: Path, sources: Sequence[str]) -> Mixer:
         WeightsError: the file is damaged or holds no Mixer of these sources.
     """
     state = read_state_dict(path)
-    if set(state) != {"linear.weight"}:
+    key = TRAINING_KEY if TRAINING_KEY in state else SUBMISSION_KEY
+    if key not in state or (key == SUBMISSION_KEY and len(state) > 1):
         found = ", ".join(sorted(state))[:200] or "nothing"
-        problem = f"a Mixer holds one tensor linear.weight, this file holds {found}"
+        problem = f"a Mixer holds one tensor {SUBMISSION_KEY}, or {TRAINING_KEY} among others; this file holds {found}"
         raise WeightsError(problem, where=path, hint="fetch the Mixer again")
     try:
-        return Mixer(state["linear.weight"], sources=sources)
+        return Mixer(state[key], sources=sources)
     except ValueError as error:
         raise WeightsError(f"this is no Mixer: {error}", where=path, hint="fetch the Mixer again") from error

@@ -18,7 +18,7 @@ from my_submission.engines.validated_demucs import ValidatedDemucs, rounding_obs
 from my_submission.errors import WeightsError
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms.options import RunOptions
-from my_submission.weights import Artefact, is_legacy_torch_file
+from my_submission.weights import Artefact
 
 if TYPE_CHECKING:
     from my_submission.networks.demucs import Demucs
@@ -74,10 +74,8 @@ def open_waveform(
     """
     is_for_graphs = options.device.kind == "cpu" and options.spectral_runtime == "onnx"
     if is_for_graphs and artefact.architecture == "demucs-v2":
-        if not is_legacy_torch_file(path):
-            demucs = open_demucs(path, threads=options.threads)
-            return OpenedWaveform(_with_rounding(demucs, artefact, options), demucs.config.valid_length)
-        logger.info("%s runs in torch, because only torch reads its old format", path.name)
+        demucs = open_demucs(path, threads=options.threads)
+        return OpenedWaveform(_with_rounding(demucs, artefact, options), demucs.config.valid_length)
     network = open_torch(
         path,
         artefact.architecture,

@@ -13,32 +13,25 @@ from typing import Any
 
 from torch import Tensor
 
-from my_submission.errors import MdxError, WeightsError
+from my_submission.errors import WeightsError
+from my_submission.networks.settings_files import parsed_yaml
 from my_submission.networks.state_dict import load_state_dict
 from my_submission.stems import AIMLESS_CINEMA_SOURCES, DEMUCS_SOURCES, canonical_source
-from terminal.documents import DocumentError, checked_values, decoded, read_bounded
-from terminal.extras import command_for
 
 CLASSES = {
     "torchaudio.models.HDemucs": "hybrid-demucs",
     "aimless.models.band_split_rnn.BandSplitRNN": "band-split-rnn",
     "aimless.models.xumx.X_UMX": "x-umx",
     "models.xumx.X_UMX": "x-umx",
+    "aimless.models.demucs_split.DemucsSplit": "demucs-split",
 }
-"""Class paths in published settings to architectures. The original DemucsSplit is missing, because its definition is
-not published."""
+"""Class paths in published settings to architectures."""
 
 MODEL_PREFIX = "model."
 """Prefix of the network's weights in a Lightning state."""
 
 NOT_THE_MODEL = ("targets_idx", "transforms.", "criterion.", "spec.", "inv_spec.", "mwf.")
 """Prefixes of other tensors in such a state: buffers of losses, augmentations and transforms."""
-
-_MAX_SETTINGS_BYTES = 128 << 10
-"""Lightning writes a few kilobytes; PyYAML needs half a minute for a megabyte."""
-
-_BROKEN_SCALARS = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
-"""Errors of PyYAML for invalid dates and numbers and for deep nesting."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +117,7 @@ def read_settings(path: Path) -> tuple[str, Mapping[str, Any]]:
         WeightsError: the file has no such settings, or names an unknown class.
         MdxError: PyYAML is not installed.
     """
-    settings = _parsed(path)
+    settings = parsed_yaml(path)
     try:
         model = settings["model"]["init_args"]["model"]
         class_path, arguments = model["class_path"], model.get("init_args") or {}
@@ -150,17 +143,3 @@ def rows_of(targets: Sequence[str]) -> tuple[str, ...]:
         if names <= set(known):
             return tuple(source for source in known if source in names)
     raise ValueError(f"{list(targets)} are targets of no system of AIMLESS")
-
-
-def _parsed(path: Path) -> Any:
-    try:
-        import yaml
-    except ImportError as error:
-        raise MdxError("reading it needs PyYAML", where=path, hint=f"run {command_for('yaml')}") from error
-    try:
-        return checked_values(yaml.safe_load(decoded(read_bounded(path, max_bytes=_MAX_SETTINGS_BYTES))))
-    except (OSError, DocumentError, yaml.YAMLError, *_BROKEN_SCALARS) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(
-            f"cannot be read as settings ({reason})", where=path, hint="use the config.yaml that Lightning wrote"
-        ) from error

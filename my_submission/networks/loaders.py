@@ -11,7 +11,7 @@ from my_submission.errors import WeightsError
 from my_submission.networks import band_split_rnn, demucs_split, hybrid_demucs, tfc_tdf_weights, x_umx
 from my_submission.networks.band_split_rnn import SPLIT_HZ, BandSplitRNN
 from my_submission.networks.demucs import Demucs
-from my_submission.networks.demucs_split import DemucsSplit
+from my_submission.networks.demucs_split import WholeLength
 from my_submission.networks.hybrid_demucs import HybridDemucs
 from my_submission.networks.hybrid_demucs.shape import PUBLISHED_ARGUMENTS
 from my_submission.networks.lightning_checkpoints import read_checkpoint
@@ -68,9 +68,12 @@ def open_x_umx(path: Path) -> XUmx:
     return network
 
 
-def open_demucs_split(path: Path) -> DemucsSplit:
-    """Read a DemucsSplit of this project's training; errors as :func:`open_hybrid_demucs`."""
-    return demucs_split.from_state_dict(load_state_dict(path), where=path)
+def open_demucs_split(path: Path) -> WholeLength:
+    """Read a DemucsSplit, with an output as long as its input; errors as :func:`open_hybrid_demucs`."""
+    checkpoint = read_checkpoint(path, "demucs-split")
+    network = demucs_split.from_state_dict(checkpoint.state, where=path)
+    checkpoint.check({"channels": network.config.channels, "depth": network.config.depth})
+    return WholeLength(network)
 
 
 LOADERS: dict[str, Callable[[Path], nn.Module]] = {

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from my_submission.errors import WeightsError
-from my_submission.weights import check_legacy_bounds, is_legacy_torch_file, map_tensors, read_tensor_shapes
+from my_submission.weights import map_tensors, read_tensor_shapes
 from my_submission.weights.archives import is_zip
 
 _DAMAGED = (
@@ -34,7 +34,7 @@ _DAMAGED = (
 def load_state_dict(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint, mapped from the file; changes of the tensors do not reach it.
 
-    Files older than torch 1.6 are read by torch.
+    Archives of the first versions of torch, before 0.2, are read by torch.
 
     Args:
         path: a file written by ``torch.save``: a state dict, or a dict with one under ``state_dict``.
@@ -43,13 +43,10 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         WeightsError: the file is damaged, contains code, or has no state dict.
     """
     try:
-        is_legacy = is_legacy_torch_file(path)
-        is_tar = not is_legacy and not is_zip(path) and tarfile.is_tarfile(path)
+        is_tar = not is_zip(path) and tarfile.is_tarfile(path)
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
-    if is_legacy:
-        check_legacy_bounds(path)
-    if is_legacy or is_tar:
+    if is_tar:
         state = _loaded_by_torch(path)
     else:
         arrays = map_tensors(path, list(read_tensor_shapes(path)), is_private=True)

@@ -7,6 +7,8 @@ because no program for it was published.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from my_submission.dsp.wiener import WienerSettings
 from my_submission.geometry import FadeChunking, FrameChunking, OverlapChunking, WholeSong
 from my_submission.mechanisms import MaskingRecipe, MidSideRecipe, WaveformRecipe
@@ -105,7 +107,7 @@ X_UMX = SystemRecipe(
 
 DEMUCS_SPLIT = SystemRecipe(
     name="aimless-demucs",
-    title="AIMLESS' DemucsSplit: one encoder, one decoder per source",
+    title="AIMLESS' DemucsSplit: one encoder, a quarter of the decoder's channels per source",
     sources=MUSIC_SOURCES,
     branches=_alone(
         "demucs",
@@ -125,4 +127,12 @@ HDEMUCS_MUSDB_PLUS = SystemRecipe(
     uses_external_data=True,
 )
 
-AIMLESS_SYSTEMS = (CDX_A, CDX_A_WHOLE, MDX_A, X_UMX, DEMUCS_SPLIT, HDEMUCS_MUSDB_PLUS)
+HDEMUCS_MUSDB = replace(
+    HDEMUCS_MUSDB_PLUS,
+    name="hdemucs-musdb",
+    title="Hybrid Demucs of torchaudio trained on MUSDB18-HQ alone (HDEMUCS_HIGH_MUSDB)",
+    branches=_alone("hdemucs", WaveformRecipe("hdemucs/musdb", DEMUCS_SOURCES, "mono", PAGE_SEGMENTS)),
+    uses_external_data=False,
+)
+
+AIMLESS_SYSTEMS = (CDX_A, CDX_A_WHOLE, MDX_A, X_UMX, DEMUCS_SPLIT, HDEMUCS_MUSDB_PLUS, HDEMUCS_MUSDB)

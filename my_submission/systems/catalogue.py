@@ -71,6 +71,21 @@ KUIELAB_A_NETWORKS = SystemRecipe(
     fallback=STARTER,
 )
 
+DEMUCS48_HQ = SystemRecipe(
+    name="demucs48-hq",
+    title="Demucs v2 with 48 channels, trained on MUSDB18-HQ: a baseline of leaderboard A",
+    sources=MUSIC_SOURCES,
+    branches=(
+        BranchRecipe(
+            "demucs", WaveformRecipe("demucs/demucs48-hq", DEMUCS_SOURCES, "mono", DEMUCS_CHUNKING), all_of(1.0)
+        ),
+    ),
+    published={"song": 5.873, "bass": 6.470, "drums": 6.509, "other": 4.018, "vocals": 6.496},
+    board="MDXDB21, leaderboard A",
+    licence="research only: the Demucs weights, says their author",
+    fallback=STARTER,
+)
+
 SYSTEMS: dict[str, SystemRecipe] = {
     system.name: system
     for system in (
@@ -78,6 +93,7 @@ SYSTEMS: dict[str, SystemRecipe] = {
         KUIELAB_A,
         KUIELAB_B,
         KUIELAB_A_NETWORKS,
+        DEMUCS48_HQ,
         *LASAFT_SYSTEMS,
         *AIMLESS_SYSTEMS,
         *MDX_NET_SYSTEMS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from my_submission.mechanisms import ConditionedRecipe
 from my_submission.stems import MUSIC_SOURCES
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
@@ -16,8 +18,6 @@ LASAFT_OVERLAP = 0.5
 """Overlap ratio of the authors' programs. Without it inference takes half the time and loses 0.1 dB, they say."""
 
 LICENCE = "MIT"
-
-V2_LICENCE = "not stated by its authors"
 
 
 def _overlapped(network: str) -> ConditionedRecipe:
@@ -54,6 +54,30 @@ LASAFT_V1_LARGE = SystemRecipe(
     licence=LICENCE,
 )
 
+LASAFT_V1_LARGE_2019 = replace(
+    LASAFT_V1_LARGE,
+    name="lasaft-v1-large-2019",
+    title="LaSAFT with GPoCM, large, trained with the seed 2019 (lasaft_large_2019)",
+    branches=_alone(_overlapped("lasaft-v1/large-2019")),
+)
+
+LASAFT_V1_LARGE_2021 = replace(
+    LASAFT_V1_LARGE,
+    name="lasaft-v1-large-2021",
+    title="LaSAFT with GPoCM, large, trained with the seed 2021 (lasaft_large_2021)",
+    branches=_alone(_overlapped("lasaft-v1/large-2021")),
+)
+
+LIGHTSAFT_PLUS = SystemRecipe(
+    name="lightsaft-plus",
+    title="LightSAFT-Net+, a LASAFT-Net-v2 without listening; by its options the entry of leaderboard A",
+    sources=MUSIC_SOURCES,
+    branches=_alone(_overlapped("lightsaft-plus/network")),
+    published={"song": 5.897, "bass": 5.823, "drums": 5.935, "other": 4.557, "vocals": 7.275},
+    board="MDXDB21, leaderboard A",
+    licence=LICENCE,
+)
+
 LASAFT_V2_LIGHT = SystemRecipe(
     name="lasaft-v2-light",
     title="LASAFT-Net-v2, light, as submitted to leaderboard A",
@@ -61,7 +85,7 @@ LASAFT_V2_LIGHT = SystemRecipe(
     branches=_alone(_overlapped("lasaft-v2/light")),
     published={"song": 5.957, "bass": 5.884, "drums": 5.976, "other": 4.642, "vocals": 7.324},
     board="MDXDB21, leaderboard A",
-    licence=V2_LICENCE,
+    licence=LICENCE,
 )
 
 LASAFT_V2 = SystemRecipe(
@@ -69,7 +93,7 @@ LASAFT_V2 = SystemRecipe(
     title="LASAFT-Net-v2, medium",
     sources=MUSIC_SOURCES,
     branches=_alone(_overlapped("lasaft-v2/medium")),
-    licence=V2_LICENCE,
+    licence=LICENCE,
 )
 
 LASAFT_V2_LARGE = SystemRecipe(
@@ -77,7 +101,17 @@ LASAFT_V2_LARGE = SystemRecipe(
     title="LASAFT-Net-v2, large",
     sources=MUSIC_SOURCES,
     branches=_alone(_overlapped("lasaft-v2/large")),
-    licence=V2_LICENCE,
+    licence=LICENCE,
 )
 
-LASAFT_SYSTEMS = (LIGHTSAFT, LASAFT_V1, LASAFT_V1_LARGE, LASAFT_V2_LIGHT, LASAFT_V2, LASAFT_V2_LARGE)
+LASAFT_SYSTEMS = (
+    LIGHTSAFT,
+    LIGHTSAFT_PLUS,
+    LASAFT_V1,
+    LASAFT_V1_LARGE,
+    LASAFT_V1_LARGE_2019,
+    LASAFT_V1_LARGE_2021,
+    LASAFT_V2_LIGHT,
+    LASAFT_V2,
+    LASAFT_V2_LARGE,
+)

@@ -8,9 +8,8 @@ from my_submission.weights.manifest import Artefact, ArtefactGeometry, read_mani
 from my_submission.weights.refresh import describe_artefact, record_artefacts, refresh_manifest
 from my_submission.weights.tensors import (
     check_checksums,
-    check_legacy_bounds,
-    is_legacy_torch_file,
     map_tensors,
+    read_settings,
     read_state_dict,
     read_tensor_shapes,
 )
@@ -24,13 +23,12 @@ __all__ = [
     "ModelsFolder",
     "VerifyResult",
     "check_checksums",
-    "check_legacy_bounds",
     "describe_artefact",
     "fetch",
-    "is_legacy_torch_file",
     "is_lfs_pointer",
     "map_tensors",
     "read_manifest",
+    "read_settings",
     "read_state_dict",
     "read_tensor_shapes",
     "record_artefacts",

@@ -8,7 +8,7 @@ from my_submission.errors import WeightsError
 from my_submission.files import hashing
 from my_submission.weights.manifest import Artefact
 from my_submission.weights.mdx_net_facts import facts_of
-from my_submission.weights.published import PUBLISHED_SHA256
+from my_submission.weights.published import PUBLISHED_GIT_BLOBS, PUBLISHED_SHA256
 
 MDX_NET = "mdx-net"
 """Architecture of the public graphs that are listed in ``mdx_net_facts``."""
@@ -54,7 +54,12 @@ def find_damage(artefact: Artefact, path: Path, *, is_remembered: bool = False) 
         return f"has {n_bytes} of {artefact.n_bytes} bytes"
     if artefact.n_bytes is not None and n_bytes > artefact.n_bytes:
         return f"has {n_bytes} bytes where {artefact.n_bytes} are expected"
-    if not has_known_digest(artefact):
+    return _other_blob(artefact, path) or _other_digest(artefact, path, is_remembered=is_remembered)
+
+
+def _other_digest(artefact: Artefact, path: Path, *, is_remembered: bool) -> str | None:
+    """Return how the SHA-256 of a file differs from the known ones, as one clause; None if it does not."""
+    if artefact.known_digest is None and artefact.name not in PUBLISHED_SHA256:
         return None
     digest = sha256_of(path, is_remembered=is_remembered)
     for origin, expected in (
@@ -71,6 +76,25 @@ def is_identified(artefact: Artefact, path: Path) -> bool:
     return has_known_digest(artefact) or (artefact.architecture == MDX_NET and facts_of(path) is not None)
 
 
+def _other_blob(artefact: Artefact, path: Path) -> str | None:
+    """Return how the git id of a file differs from the known ones, as one clause; None if it does not."""
+    known = (
+        (f"published for {artefact.name}", PUBLISHED_GIT_BLOBS.get(artefact.name)),
+        ("of the manifest", artefact.git_blob),
+    )
+    if not any(expected for _, expected in known):
+        return None
+    try:
+        found = hashing.git_blob_id_of(path)
+    except OSError as error:
+        raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
+    for origin, expected in known:
+        if expected is not None and found != expected:
+            return f"is not the file {origin}: git blob {found}, expected {expected}"
+    return None
+
+
 def has_known_digest(artefact: Artefact) -> bool:
     """Whether the manifest or this package states a hash to compare with."""
-    return artefact.known_digest is not None or artefact.name in PUBLISHED_SHA256
+    is_published = artefact.name in {*PUBLISHED_SHA256, *PUBLISHED_GIT_BLOBS}
+    return artefact.known_digest is not None or artefact.git_blob is not None or is_published

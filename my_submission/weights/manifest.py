@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from my_submission.documents import KEY, convert, key_of
@@ -24,9 +24,13 @@ SCHEMA = 1
 
 ArtefactFormat = Literal["onnx", "torch"]
 
+OptionValue: TypeAlias = str | bool | int | None
+"""Value of an option of a network's training."""
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9a-f]{8,63}")
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_BLOB = re.compile(r"[0-9a-f]{40}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 
 
@@ -72,6 +76,8 @@ class Artefact:
         member: its name inside a source that is a .zip archive.
         archive_md5: of that archive.
         sha256_prefix: leading digits of its sha256 where its authors published no more.
+        git_blob: id that git gives its content, 40 digits, where no sha256 is known but the file is in a repository.
+        options: options of its training that a conditioned network's weights do not show, such as activations.
     """
 
     name: str
@@ -87,6 +93,8 @@ class Artefact:
     member: str | None = None
     archive_md5: str | None = None
     sha256_prefix: str | None = None
+    git_blob: str | None = None
+    options: Mapping[str, OptionValue] | None = None
 
     def __post_init__(self) -> None:
         _refuse_unless(_NAME.fullmatch(self.name), f'name "{self.name}" is not lower-case words joined by / . _ -')
@@ -96,6 +104,7 @@ class Artefact:
             (_DIGEST, "sha256", self.sha256),
             (_PREFIX, "sha256_prefix", self.sha256_prefix),
             (_MD5, "archive_md5", self.archive_md5),
+            (_BLOB, "git_blob", self.git_blob),
         ):
             _refuse_unless(digits is None or pattern.fullmatch(digits), f"{key} is not a lower-case hexadecimal digest")
         _refuse_unless(self.n_bytes is None or self.n_bytes > 0, f"bytes is {self.n_bytes}")

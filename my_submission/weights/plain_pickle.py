@@ -5,7 +5,8 @@ interprets only the opcodes that ``torch.save`` writes for a dictionary of tenso
 outside a short list, is refused.
 
 Training frameworks write settings, schedules and the optimiser's state beside the weights. The classes known to occur
-there are replaced by :class:`SkippedObject`; nothing is imported or created.
+there are replaced by :class:`SkippedObject`, which holds what the pickle puts into an object; nothing is imported,
+called or created. :func:`plain_settings` reads settings out of them.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from __future__ import annotations
 import math
 import pickletools
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
@@ -94,34 +95,56 @@ _MAX_OPCODES = 400_000
 """Limit on opcodes: about a second of reading. A tensor takes 30, so this is thirteen thousand tensors."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class SkippedObject:
-    """Stand-in for a harmless object or class that is not needed and was not created."""
+    """Stand-in for a harmless object or class that was not created.
+
+    Attributes:
+        name: module and name of its class.
+        items: of a class like a dictionary.
+        state: attributes of the object, as the pickle gives them.
+    """
 
     name: str
+    items: dict[Any, Any] = field(default_factory=dict)
+    state: Any = None
 
+
+_BUILTIN_TYPES = (
+    *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "range"),
+    *("set", "slice", "str", "tuple", "type", "long", "unicode", "xrange"),  # the last three are names of Python 2
+)
 
 _READ_OVER = frozenset(
     {
-        "__builtin__.dict",
-        "__builtin__.set",
         "_codecs.encode",
         "argparse.Namespace",
-        "builtins.dict",
-        "builtins.set",
         "collections.Counter",
         "collections.defaultdict",
+        "collections.deque",
+        "datetime.datetime",
+        "datetime.timedelta",
+        "numpy.core.multiarray._reconstruct",
+        "numpy._core.multiarray._reconstruct",
         "numpy.core.multiarray.scalar",
         "numpy._core.multiarray.scalar",
         "numpy.dtype",
+        "numpy.ndarray",
         "torch.device",
-        "typing.Any",
+        *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in _BUILTIN_TYPES),
+        *(f"torch.{kind}" for kind in ("float16", "bfloat16", "float32", "float64", "int32", "int64", "bool")),
+        *(f"torch.{kind}" for kind in ("half", "float", "double", "int", "long")),
     }
 )
 """Names in settings, schedules and scores of Lightning checkpoints."""
 
-_READ_OVER_PACKAGES = ("lightning", "lightning_fabric", "omegaconf", "pytorch_lightning", "lasaft", "aimless")
-"""Callbacks, attribute dictionaries and configurations; the last two are the packages of networks' authors."""
+_READ_OVER_PACKAGES = (
+    *("lightning", "lightning_fabric", "omegaconf", "pytorch_lightning"),
+    *("pathlib", "typing"),
+    *("lasaft", "aimless"),
+)
+"""Callbacks, attribute dictionaries and configurations of Lightning and OmegaConf; paths and types among settings;
+and the packages of networks' authors."""
 
 
 def _is_skipped(name: str) -> bool:
@@ -200,18 +223,34 @@ def _meaning_of(name: str) -> object:
     raise UnsafePickleError(name)
 
 
-def read_plain_pickle(pickled: bytes, *, max_storage_bytes: float = math.inf) -> object:
-    """Return the content of a pickle: dictionaries, lists, tuples, numbers, text, tensor references, skipped objects.
+def read_plain_pickle(pickled: bytes) -> object:
+    """Return the content of a pickle, as :func:`read_pickle` does."""
+    return read_pickle(pickled).content
 
-    Args:
-        pickled: the pickle; bytes after its end are ignored.
-        max_storage_bytes: limit on the size of all storages together.
+
+@dataclass(frozen=True)
+class ReadPickle:
+    """A pickle that was read.
+
+    Attributes:
+        content: dictionaries, lists, tuples, numbers, text, tensor references, skipped objects.
+        storages: key to storage, of all storages that it names.
+        n_bytes: its length.
+    """
+
+    content: object
+    storages: Mapping[str, StorageReference]
+    n_bytes: int
+
+
+def read_pickle(pickled: bytes) -> ReadPickle:
+    """Read a pickle; bytes after its end are ignored.
 
     Raises:
         UnsafePickleError: it names or calls anything but tensors.
         MalformedPickleError: it is incomplete, or describes impossible tensors.
     """
-    machine = _Machine(max_storage_bytes)
+    machine, end = _Machine(), 0
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", DeprecationWarning)  # an invalid escape in a string is damage
@@ -220,9 +259,10 @@ def read_plain_pickle(pickled: bytes, *, max_storage_bytes: float = math.inf) ->
                     _meaning_of(str(argument).replace(" ", "."))
                 if count >= _MAX_OPCODES:
                     _malformed(f"its description has more than {_MAX_OPCODES} steps")
-            for opcode, argument, _ in pickletools.genops(pickled):
+            for opcode, argument, position in pickletools.genops(pickled):
                 machine.step(opcode.name, argument)
-        return machine.result()
+                end = (position or 0) + 1
+        return ReadPickle(machine.result(), machine.storages, end)
     except (
         ValueError,
         TypeError,
@@ -232,12 +272,53 @@ def read_plain_pickle(pickled: bytes, *, max_storage_bytes: float = math.inf) ->
         raise MalformedPickleError(f"its pickle is malformed ({error})") from error
 
 
+def plain_settings(described: object) -> dict[str, Any]:
+    """Return settings as plain values: texts, numbers, truth values, None, and lists and dictionaries of them.
+
+    Attribute dictionaries of Lightning, configurations of OmegaConf and namespaces of argparse become dictionaries.
+    Everything else, such as an object of another class, is left out.
+
+    Args:
+        described: a value of :func:`read_plain_pickle`, such as the ``hyper_parameters`` of a checkpoint.
+    """
+    plain = _plain(described, _MAX_SETTINGS_DEPTH)
+    return plain if isinstance(plain, dict) else {}
+
+
+_MAX_SETTINGS_DEPTH = 40
+
+_LEFT_OUT = object()
+
+
+def _plain(value: object, depth: int) -> Any:
+    """Return a value as :func:`plain_settings` does; ``_LEFT_OUT`` if it is none, or too deep."""
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if depth == 0:
+        return _LEFT_OUT
+    if isinstance(value, dict):
+        pairs = [(key, _plain(each, depth - 1)) for key, each in value.items() if isinstance(key, str)]
+        return {key: each for key, each in pairs if each is not _LEFT_OUT}
+    if isinstance(value, (list, tuple)):
+        return [each for each in (_plain(item, depth - 1) for item in value) if each is not _LEFT_OUT]
+    return _plain_object(value, depth) if isinstance(value, SkippedObject) else _LEFT_OUT
+
+
+def _plain_object(value: SkippedObject, depth: int) -> Any:
+    state = value.state if isinstance(value.state, dict) else {}
+    if value.name.startswith("omegaconf."):  # its containers have contents, and their leaves a value
+        held = next((state[name] for name in ("_content", "_val") if name in state), _LEFT_OUT)
+        return _plain(held, depth - 1)
+    if value.name == "argparse.Namespace":
+        return _plain(state, depth - 1)
+    return _plain(value.items, depth - 1) if value.name.endswith("AttributeDict") else _LEFT_OUT
+
+
 class _Machine:
     """The stack, marks and memo of one pickle."""
 
-    def __init__(self, max_storage_bytes: float) -> None:
-        self._max_storage_bytes = max_storage_bytes
-        self._storages: dict[str, int] = {}
+    def __init__(self) -> None:
+        self.storages: dict[str, StorageReference] = {}
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
@@ -299,11 +380,11 @@ class _Machine:
 
     def set_items(self, items: list[Any]) -> None:
         target = self._top(dict, SkippedObject)
+        into = target.items if isinstance(target, SkippedObject) else target
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, _KEYS):
                 raise MalformedPickleError(f"a key is a {type(key).__name__}, and text is expected")
-            if not isinstance(target, SkippedObject):
-                target[key] = value
+            into[key] = value
 
     def set_item(self) -> None:
         value, key = self._stack.pop(), self._stack.pop()
@@ -324,18 +405,22 @@ class _Machine:
         arguments, function = self._stack.pop(), self._stack.pop()
         if not isinstance(function, _Function | SkippedObject) or not isinstance(arguments, tuple):
             raise MalformedPickleError("a call of what is no function")
-        self._stack.append(function if isinstance(function, SkippedObject) else function.call(arguments))
+        if isinstance(function, SkippedObject):
+            self._stack.append(SkippedObject(function.name))
+        else:
+            self._stack.append(function.call(arguments))
 
     def make_object(self) -> None:
         """Create an object without a call, only of a class that is skipped."""
         if len(self._stack) < 2 or not isinstance(self._stack[-2], SkippedObject):
             raise UnsafePickleError("opcode NEWOBJ")
-        self._stack.pop()
+        self._stack[-2:] = [SkippedObject(self._stack[-2].name)]
 
-    def drop_state(self) -> None:
-        """Ignore attributes set on an object: torch attaches version numbers to the dictionary."""
-        self._stack.pop()
-        self._top(dict, SkippedObject)
+    def set_state(self) -> None:
+        """Note the attributes of a skipped object; those of a dictionary are torch's version numbers, and ignored."""
+        state, target = self._stack.pop(), self._top(dict, SkippedObject)
+        if isinstance(target, SkippedObject):
+            target.state = state
 
     def resolve_storage(self) -> None:
         match self._stack.pop():
@@ -344,11 +429,7 @@ class _Machine:
                 | ("storage", _StorageKind() as kind, str(key), str(), int(n_elements), None)  # before torch 1.6
             ) if _are_counts((n_elements,)):
                 reference = StorageReference(key, kind.dtype, kind.is_bfloat16, n_elements)
-                self._storages[key] = max(reference.n_bytes, self._storages.get(key, 0))
-                if (claimed := sum(self._storages.values())) > self._max_storage_bytes:
-                    raise MalformedPickleError(
-                        f"its storages claim {claimed} bytes, and the file has {self._max_storage_bytes}"
-                    )
+                self.storages.setdefault(key, reference)
                 self._stack.append(reference)
             case _:
                 raise MalformedPickleError("a storage is not described as torch describes one")
@@ -382,6 +463,7 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "EMPTY_DICT": lambda machine, _: machine.push_empty(dict),
     "EMPTY_LIST": lambda machine, _: machine.push_empty(list),
     "EMPTY_SET": lambda machine, _: machine.push_empty(list),
+    "FROZENSET": lambda machine, _: machine.fold_to_mark(),
     "ADDITEMS": lambda machine, _: machine.extend(machine.pop_to_mark()),
     "TUPLE": lambda machine, _: machine.fold_to_mark(),
     "TUPLE1": lambda machine, _: machine.fold(1),
@@ -399,5 +481,5 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "BINPERSID": lambda machine, _: machine.resolve_storage(),
     "REDUCE": lambda machine, _: machine.reduce(),
     "NEWOBJ": lambda machine, _: machine.make_object(),
-    "BUILD": lambda machine, _: machine.drop_state(),
+    "BUILD": lambda machine, _: machine.set_state(),
 }

@@ -3,7 +3,8 @@
 KUIELAB-MDX-Net: the object ids of the Git LFS pointers in the authors' repository, and the md5 and size that Zenodo
 states for the Mixer. LightSAFT and LaSAFT: the object ids of the pointers in theirs. Demucs v2: the authors put the
 first eight digits of the sha256 into the file's own name and publish no more of it. Hybrid Demucs: torchaudio's own
-file of its pipeline HDEMUCS_HIGH_MUSDB_PLUS. Public MDX-Net graphs: hashes that other programs state.
+file of its pipeline HDEMUCS_HIGH_MUSDB_PLUS. Public MDX-Net graphs: hashes that other programs state. LASAFT-Net-v2: the
+ids that git gives the files in the authors' repository.
 """
 
 from __future__ import annotations
@@ -23,12 +24,24 @@ PUBLISHED_SHA256: Mapping[str, str] = MappingProxyType(
         "kuielab-b/other": "b0d0b63950ac332333fea2d58f68c92fd3ab0aae071398c2a8beeae1ad15b655",
         "kuielab-b/vocals": "9b7dcb9d878acb0f3e64ff3fd27750faae96577013f6d50f5996875bf4250713",
         "lightsaft/network": "abaccde358dc06daa2faf2c0e6086731634a5260c0019e8eaecb50114aebc5bf",
+        "lasaft-v1/large-2019": "f9022f2c7c513a826932deb2e91f63858ee5b7d6cd5afcdfdac1cd012231ac0f",
+        "lasaft-v1/large-2021": "8a5320702a3315088f455dbb4c541b6b9aaa3f16296358fe026c501de65973d9",
         "lasaft-v1/large": "d14d2dd27ed568f552be88e9ed4d8bb8ca2722e03c936ea16e8e260ab49da9f1",
         "demucs/demucs": "e07c671f",
         "demucs/demucs-extra": "3646af93",
         "mdx-net/voc-ft": "534b2070fcc7df514b13ef660dc8cbb328679c2374d04354a5c42bb14ecce111",
         "mdx-net/kim-vocal-2": "ce74ef3b6a6024ce44211a07be9cf8bc6d87728cc852a68ab34eb8e58cde9c8b",
+        "demucs/demucs48-hq": "28a1282c",
         "hdemucs/musdb-plus": "a004b2790d73ffeaa535db458a1a79b539dfdbafbccc31f275d07e632ebd7816",
     }
 )
 """Name of an artefact → sha256 of its file in hexadecimal, or as many leading digits as its authors published."""
+
+PUBLISHED_GIT_BLOBS: Mapping[str, str] = MappingProxyType(
+    {
+        "lasaft-v2/light": "dfe269aa25b378856cef9dc9e93de96792e36941",
+        "lasaft-v2/large": "b9fb56e423bb2dd200649c609626d974c291acf7",
+        "lightsaft-plus/network": "19d847f9bbcb8803c6a6febe26da94f69fdfbc1d",
+    }
+)
+"""Name of an artefact → id that git gives its file in the authors' repository."""

@@ -1,17 +1,11 @@
 """Checkpoints of plain tensors, read without torch and without running code from the file.
 
-``torch.save`` writes a zip of uncompressed records: ``<folder>/data.pkl`` describes the tensors,
-``<folder>/data/<key>`` holds their values, ``<folder>/byteorder`` the byte order.
+Both forms of ``torch.save`` are read: archives (:mod:`.torch_zip`), and the older files (:mod:`.torch_legacy`).
 """
 
 from __future__ import annotations
 
-import io
-import math
 import mmap
-import pickletools
-import struct
-import zipfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,37 +24,17 @@ from my_submission.weights.plain_pickle import (
     StorageReference,
     TensorReference,
     UnsafePickleError,
-    read_plain_pickle,
+    plain_settings,
 )
-
-_LEGACY_SIGNATURE = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-"""First pickle of files of torch before 1.6: the magic number."""
-
-_LEGACY_PREAMBLE = 3
-"""Pickles before the description: magic number, version of the format, and facts of the machine."""
-
-_MAX_PREAMBLE_OPCODES = 1000
-
-_MAX_PICKLE_BYTES = 8 << 20
-"""The description of a state dict takes about 200 bytes per tensor; the largest networks have some thousands."""
+from my_submission.weights.torch_legacy import LegacyRecords, is_legacy_torch_file
+from my_submission.weights.torch_zip import ZipRecords
 
 _MAX_VIEWS_RATIO = 4
 """Largest ratio of the size of all tensors to that of the file; views overlap in tied weights."""
 
-_MAX_BYTEORDER_BYTES = 16
-"""Limit on the record with "little" or "big"."""
-
-_READ_BLOCK_BYTES = 1 << 20
-
-
-def is_legacy_torch_file(path: Path) -> bool:
-    """Whether ``path`` was written by ``torch.save`` before version 1.6, which only torch itself reads."""
-    with path.open("rb") as file:
-        return file.read(len(_LEGACY_SIGNATURE)) == _LEGACY_SIGNATURE
-
 
 def read_state_dict(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return the tensors of a torch zip checkpoint by name, in the file's order.
+    """Return the tensors of a checkpoint by name, in the file's order.
 
     Of a training checkpoint the tensors under ``state_dict`` are returned; settings and the optimiser's state are not
     loaded.
@@ -70,8 +44,7 @@ def read_state_dict(path: Path) -> dict[str, npt.NDArray[Any]]:
 
     Raises:
         WeightsError: the file is no such checkpoint, is damaged, holds anything but plain tensors, or describes
-            tensors that its records cannot hold. A checkpoint older than torch 1.6 is refused too; ask
-            :func:`is_legacy_torch_file` first where torch may be used instead.
+            tensors that its records cannot hold.
     """
     with _open_checkpoint(path) as checkpoint:
         arrays: dict[TensorReference, npt.NDArray[Any]] = {}
@@ -112,41 +85,29 @@ def read_tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         return {name: view.shape for name, view in checkpoint.tensors.items()}
 
 
-def check_legacy_bounds(path: Path) -> None:
-    """Refuse a file of torch before 1.6 that would take torch a long time or more memory than the file has bytes.
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the settings of a training program in a checkpoint: its ``hyper_parameters`` as plain values.
+
+    Containers of Lightning, OmegaConf and argparse are dictionaries; values of other kinds are left out. Empty if the
+    checkpoint has no settings.
 
     Raises:
-        WeightsError: its description is too long or malformed, or its storages claim more than the file has.
+        WeightsError: as :func:`read_state_dict`.
     """
-    try:
-        with path.open("rb") as file:
-            head = io.BytesIO(file.read(_MAX_PICKLE_BYTES))
-        for _ in range(_LEGACY_PREAMBLE):
-            for count, _ in enumerate(pickletools.genops(head)):
-                if count > _MAX_PREAMBLE_OPCODES:
-                    raise MalformedPickleError("it does not begin as torch began such files")
-        read_plain_pickle(head.read(), max_storage_bytes=path.stat().st_size)
-    except UnsafePickleError:
-        return  # torch refuses it as well, and names the reason
-    except (MalformedPickleError, ValueError) as error:
-        raise WeightsError(f"is no checkpoint of plain tensors: {error}", where=path, hint=_FETCH_AGAIN) from error
+    with _open_checkpoint(path) as checkpoint:
+        return plain_settings(checkpoint.settings)
 
 
 def check_checksums(path: Path) -> None:
-    """Read a torch zip checkpoint to its end, so that every record is compared with its checksum.
+    """Read a checkpoint to its end, so that every record is compared with its checksum.
 
-    For files without a known hash. Files of torch before 1.6 have no checksums and are not read.
+    For files without a known hash. Files of torch before 1.6 have no checksums and are not read to their end.
 
     Raises:
         WeightsError: as :func:`read_state_dict`, or a record was changed after it was written.
     """
-    if is_legacy_torch_file(path):
-        return
     with _open_checkpoint(path) as checkpoint:
-        for name in checkpoint.archive.namelist():
-            with checkpoint.archive.open(_stored(checkpoint.archive, name)) as record:
-                while record.read(_READ_BLOCK_BYTES):
-                    pass
+        checkpoint.records.check_checksums()
 
 
 def _view(numbers: npt.NDArray[Any], view: TensorReference, *, is_sole: bool) -> npt.NDArray[Any]:
@@ -170,16 +131,22 @@ class _Checkpoint:
     """An open checkpoint whose description has been checked against its records."""
 
     path: Path
-    archive: zipfile.ZipFile
-    folder: str
+    records: ZipRecords | LegacyRecords
     tensors: dict[str, TensorReference]
+    settings: object
 
-    def check(self) -> None:
-        """Refuse tensors that the records cannot hold."""
+    @classmethod
+    def of(cls, path: Path, records: ZipRecords | LegacyRecords) -> _Checkpoint:
+        """Return the checkpoint of some records; tensors that they cannot hold are refused."""
+        described = records.description()
+        settings = described.get("hyper_parameters") if isinstance(described, dict) else None
+        checkpoint = cls(path, records, _tensors_of(described), settings)
+        checkpoint._check()
+        return checkpoint
+
+    def _check(self) -> None:
         storages = {view.storage for view in self.tensors.values()}
-        records = {self._record(storage).filename for storage in storages}
-        if len(records) < len(storages):
-            raise MalformedPickleError("one record is described as two storages")
+        self.records.check(storages)
         held = sum(storage.n_bytes for storage in storages)
         n_bytes = self.path.stat().st_size
         if held > n_bytes:
@@ -190,48 +157,29 @@ class _Checkpoint:
 
     def read_storage(self, storage: StorageReference) -> npt.NDArray[Any]:
         """Return the values of a record as a new array of one dimension."""
-        numbers = np.empty(storage.n_elements, dtype=storage.dtype)
-        target = numbers.view(np.uint8).data
-        with self.archive.open(self._record(storage)) as record:
-            for start in range(0, len(target), _READ_BLOCK_BYTES):
-                block = record.read(len(target[start : start + _READ_BLOCK_BYTES]))
-                target[start : start + len(block)] = block
-            record.read()  # to the end, where the checksum is compared
+        numbers = self.records.read(storage)
         return _widened(numbers) if storage.is_bfloat16 else numbers
 
     def map_storage(self, storage: StorageReference, mapping: mmap.mmap) -> npt.NDArray[Any]:
         """Return the values of a record as a memory-mapped array of one dimension."""
-        header = self._record(storage).header_offset
-        # The record follows its local header: 30 bytes that end in the lengths of the name and extra field after them.
-        if not 0 <= header <= len(mapping) - 30 or mapping[header : header + 4] != b"PK\3\4":
-            raise MalformedPickleError(f"storage {storage.key} does not begin where the file says")
-        name_and_extra = struct.unpack_from("<HH", mapping, header + 26)
-        offset = header + 30 + sum(name_and_extra)
+        offset = self.records.offset(storage, mapping)
         if offset + storage.n_bytes > len(mapping):
             raise MalformedPickleError(f"storage {storage.key} reaches beyond the end of the file")
         numbers = np.frombuffer(mapping, storage.dtype, storage.n_elements, offset)
+        if not numbers.flags.aligned:  # as files of torch before 1.6 have them
+            numbers = numbers.copy()
         return _widened(numbers) if storage.is_bfloat16 else numbers
-
-    def _record(self, storage: StorageReference) -> zipfile.ZipInfo:
-        record = _stored(self.archive, f"{self.folder}data/{storage.key}")
-        if record.file_size < storage.n_bytes:
-            raise MalformedPickleError(
-                f"storage {storage.key} claims {storage.n_bytes} bytes, and its record has {record.file_size}"
-            )
-        return record
 
 
 @contextmanager
 def _open_checkpoint(path: Path) -> Iterator[_Checkpoint]:
     _refuse_other_files(path)
     try:
+        if is_legacy_torch_file(path):
+            yield _Checkpoint.of(path, LegacyRecords.of(path))
+            return
         with open_zip(path) as archive:
-            folder = _folder_of(archive)
-            _refuse_big_endian(archive, folder)
-            tensors = _tensors_of(read_plain_pickle(archive.read(_stored(archive, f"{folder}data.pkl"))))
-            checkpoint = _Checkpoint(path, archive, folder, tensors)
-            checkpoint.check()
-            yield checkpoint
+            yield _Checkpoint.of(path, ZipRecords.of(archive))
     except UnsafePickleError as error:
         hint = "extract the tensors with torch on an isolated machine, and save only them"
         raise WeightsError(f"contains code ({error}) and was not opened", where=path, hint=hint) from error
@@ -249,43 +197,13 @@ def _refuse_other_files(path: Path) -> None:
         if is_lfs_pointer(path):
             raise WeightsError("is a Git LFS pointer, not the file itself", where=path, hint="run git lfs pull")
         if is_legacy_torch_file(path):
-            raise WeightsError(
-                "was written by torch before 1.6, in a form that only torch reads",
-                where=path,
-                hint="convert it once: torch.save(torch.load(FILE, weights_only=True), NEW_FILE)",
-            )
+            return
         if not is_zip(path):
             raise WeightsError(
                 "is not a checkpoint that torch.save wrote, or is truncated", where=path, hint=_FETCH_AGAIN
             )
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
-
-
-def _folder_of(archive: zipfile.ZipFile) -> str:
-    """Return the folder of all records, with its slash."""
-    described = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
-    if len(described) != 1:
-        raise MalformedPickleError("it has no data.pkl where torch.save puts one")
-    return described[0].removesuffix("data.pkl")
-
-
-def _refuse_big_endian(archive: zipfile.ZipFile, folder: str) -> None:
-    name = f"{folder}byteorder"
-    if name in archive.namelist() and archive.read(_stored(archive, name)) != b"little":
-        raise MalformedPickleError("it was written on a big-endian machine")
-
-
-def _stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    """Return an uncompressed record: torch never compresses, and an uncompressed record cannot be a zip bomb."""
-    record = archive.getinfo(name)
-    if record.compress_type != zipfile.ZIP_STORED or record.file_size != record.compress_size:
-        raise MalformedPickleError(f"its record {name} is compressed")
-    if name.endswith(".pkl") and record.file_size > _MAX_PICKLE_BYTES:
-        raise MalformedPickleError(f"its description takes {math.ceil(record.file_size / 2**20)} MiB")
-    if name.endswith("/byteorder") and record.file_size > _MAX_BYTEORDER_BYTES:
-        raise MalformedPickleError(f"its byteorder takes {record.file_size} bytes")
-    return record
 
 
 def _tensors_of(described: object) -> dict[str, TensorReference]:

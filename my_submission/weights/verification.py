@@ -12,7 +12,7 @@ from my_submission.weights.companions import companions_of, find_missing
 from my_submission.weights.content import find_damage, has_known_digest, is_identified, sha256_of
 from my_submission.weights.folder import ModelsFolder
 from my_submission.weights.manifest import Artefact
-from my_submission.weights.tensors import check_checksums, is_legacy_torch_file, read_tensor_shapes
+from my_submission.weights.tensors import check_checksums, read_tensor_shapes
 
 Status = Literal["ok", "missing", "damaged", "unverified"]
 
@@ -77,8 +77,15 @@ def _verify_one(artefact: Artefact, path: Path, graph_check: GraphCheck | None) 
     elif not has_known_digest(artefact):
         status, detail = "ok", "the end of a public graph"
     else:
-        status, detail = "ok", f"{'sha256' if artefact.sha256 else 'the published digits of sha256'} as expected"
+        status, detail = "ok", f"{_compared(artefact)} as expected"
     return VerifyResult(artefact.name, status, f"{detail}; {opened}")
+
+
+def _compared(artefact: Artefact) -> str:
+    """Return what of a file was compared, in words."""
+    if artefact.sha256:
+        return "sha256"
+    return "git blob" if artefact.git_blob and not artefact.known_digest else "the published digits of sha256"
 
 
 def _open(artefact: Artefact, path: Path, graph_check: GraphCheck | None) -> str:
@@ -88,8 +95,6 @@ def _open(artefact: Artefact, path: Path, graph_check: GraphCheck | None) -> str
             return "graph not opened"
         graph_check(artefact, path)
         return "graph opens"
-    if is_legacy_torch_file(path):
-        return "written by torch before 1.6, which only torch opens"
     if not has_known_digest(artefact):
         check_checksums(path)
     return f"{len(read_tensor_shapes(path))} tensors"

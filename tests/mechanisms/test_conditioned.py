@@ -32,6 +32,7 @@ from my_submission.predictor import Predictor
 from my_submission.stems import LASAFT_SOURCES, MUSIC_SOURCES
 from my_submission.systems import SYSTEMS, BranchRecipe, SystemRecipe, for_stems, load_system
 from my_submission.weights import ModelsFolder
+from tests import published_lasaft as published
 from tests.model_makers import entry, write_manifest, write_torch
 from tests.networks.test_lasaft import FAMILY, FRAMES, V2, disturbed, framed
 from tests.rigs import estimated
@@ -240,7 +241,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("conditioned")
     separator = net(V2)
     checkpoint = write_torch(directory, "small/state", separator.state_dict(), "lasaft-v2", suffix="ckpt")
-    checkpoint["geometry"] = {"n_fft": 64, "hop": HOP, "frames": 32}
+    checkpoint["geometry"], checkpoint["options"] = {"n_fft": 64, "hop": HOP, "frames": 32}, published.options()
     export_conditioned(separator, directory / "small/graph.onnx", hop=HOP, frames=32, architecture="lasaft-v2")
     graph = entry("small/graph", directory, "small/graph.onnx", format="onnx", architecture="lasaft-v2")
     graph["geometry"] = {"n_fft": 64, "hop": HOP}

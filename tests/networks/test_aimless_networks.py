@@ -5,10 +5,15 @@ Tolerance: 1e-5 relative (100 dB) against the authors' outputs, the demucs packa
 
 from __future__ import annotations
 
+import io
+import json
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,15 +21,15 @@ from torch import Tensor, nn
 from my_submission.engines import parse_device
 from my_submission.engines.torch_engine import TorchEngine
 from my_submission.errors import WeightsError
-from my_submission.graphs.demucs_shape import INPUT_SCALE
 from my_submission.networks import band_split_rnn, demucs_split, hybrid_demucs, x_umx
 from my_submission.networks.band_split_rnn import BandSplitConfig, BandSplitRNN, band_edges
-from my_submission.networks.demucs import Demucs
 from my_submission.networks.demucs_split import DemucsSplit, DemucsSplitConfig
 from my_submission.networks.hybrid_demucs import HybridDemucs, layers, levels
 from my_submission.networks.hybrid_demucs.spectra import to_spectrum, to_waves
+from my_submission.networks.loaders import open_demucs_split
 from my_submission.networks.x_umx import XUmx, XUmxConfig
 from tests import aimless_reference as reference
+from tests.reference_vectors import FOLDER as REFERENCE
 from tests.reference_vectors import reference_vectors
 
 M = TypeVar("M", bound=nn.Module)
@@ -186,25 +191,49 @@ def test_x_umx_is_its_definition() -> None:
     assert relative_error(run(network, x), expected) < 1e-5
 
 
-@pytest.mark.parametrize("resample", [True, False])
-def test_demucs_split_is_a_demucs_a_source(resample: bool) -> None:
-    """Each row is what a Demucs of one source with the same encoder makes; its input scale is taken out."""
-    config = DemucsSplitConfig(channels=4, depth=3, resample=resample)
-    network = made(DemucsSplit, config)
-    x = numbers(1, 2, config.valid_length(1_000))
-    y = run(network, x)
-    assert 1_000 <= y.shape[-1] <= x.shape[-1]
-    assert y.shape[:3] == (1, 4, 2)
-    if not resample:
-        return
-    for row in range(4):
-        state = {k: v for k, v in network.state_dict().items() if not k.startswith("decoders.")}
-        own = f"decoders.{row}."
-        state |= {f"decoder.{k.removeprefix(own)}": v for k, v in network.state_dict().items() if k.startswith(own)}
-        with torch.device("meta"):
-            alone = Demucs(DemucsSplitConfig(channels=4, depth=3, sources=("one",)))
-        alone.load_state_dict(state, assign=True)
-        assert relative_error(run(alone, x * INPUT_SCALE)[:, 0], y[:, row].numpy()) < 1e-5
+def test_demucs_split_is_the_original(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From a Lightning checkpoint with its settings beside it, alone and as a graph: at least 100 dB."""
+    with np.load(REFERENCE / "options" / "demucs_split.npz") as stored:
+        arrays = {key: torch.from_numpy(stored[key]) for key in stored.files if key != "config"}
+    state = {f"model.{key[6:]}": value for key, value in arrays.items() if key.startswith("state/")}
+    torch.save({"state_dict": {**state, "targets_idx": torch.arange(4)}, "epoch": 1}, tmp_path / "last.ckpt")
+    settings = {"class_path": "aimless.models.demucs_split.DemucsSplit", "init_args": {"channels": 2, "depth": 4}}
+    (tmp_path / "config.yaml").write_text(json.dumps({"model": {"init_args": {"model": settings}}}), encoding="utf-8")
+    whole = open_demucs_split(tmp_path / "last.ckpt")
+    x, expected = arrays["input/x"], arrays["output/y"]
+    y = run(whole.network, x)
+    graph = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the older exporter, and sizes that the graph fixes
+        torch.onnx.export(whole.network, (x,), graph, dynamo=False, input_names=["x"])
+    session = onnxruntime.InferenceSession(graph.getvalue(), providers=["CPUExecutionProvider"])
+    (from_graph,) = session.run(None, {"x": x.numpy()})
+    errors = [relative_error(y, expected.numpy()), relative_error(torch.from_numpy(from_graph), expected.numpy())]
+    with capsys.disabled():
+        print(f"\ndemucs_split: relative error {errors[0]:.2e}, of its graph {errors[1]:.2e}")
+    assert max(errors) < 1e-5
+    padded = run(whole, x)
+    assert padded.shape[-1] == x.shape[-1]
+    torch.testing.assert_close(padded[..., : y.shape[-1]], y, rtol=0, atol=0)
+    assert not padded[..., y.shape[-1] :].any()
+    settings["init_args"]["depth"] = 5
+    (tmp_path / "config.yaml").write_text(json.dumps({"model": {"init_args": {"model": settings}}}), encoding="utf-8")
+    with pytest.raises(WeightsError, match="depth=5 does not fit the weights"):
+        open_demucs_split(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_the_valid_length_of_demucs_split_covers_the_middle(depth: int) -> None:
+    """The samples around the middle are estimated, whatever the length; and the loss is near its bound somewhere."""
+    network = made(DemucsSplit, DemucsSplitConfig(channels=4, depth=depth))
+    losses = []
+    for samples in (*range(1, 40), 500):
+        length = network.config.valid_length(samples)
+        lost = length - run(network, numbers(1, 2, length)).shape[-1]
+        assert 0 <= lost <= network.config.max_loss
+        assert (length - samples) // 2 >= lost
+        losses.append(lost)
+    assert max(losses) >= network.config.max_loss // 2
 
 
 # ---- properties ----------------------------------------------------------------------------------------------------
@@ -317,7 +346,7 @@ def test_every_weight_that_is_trained_takes_part(network: Callable[[], nn.Module
         (
             lambda: made(DemucsSplit, DemucsSplitConfig(channels=4, depth=2)),
             demucs_split.from_state_dict,
-            "decoders.3.1.2.bias",
+            "dec_pre_convs.1.bias",
         ),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter, OrderedDict, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import open_conditioned_checkpoint
 from my_submission.errors import MdxError, WeightsError
 from my_submission.networks.lasaft import ConditionedNet, FrameworkConfig
-from my_submission.networks.lasaft.weights import from_checkpoint, from_state_dict, infer_config
+from my_submission.networks.lasaft.options import StatedOptions
+from my_submission.networks.lasaft.shapes import infer_framework
+from my_submission.networks.lasaft.weights import canonical_state, from_checkpoint, from_state_dict
 from my_submission.weights import read_state_dict, read_tensor_shapes
 from tests import published_lasaft as published
 from tests.networks.test_lasaft import FAMILY, FRAMES, V1, V2, disturbed, numbers
@@ -108,7 +111,7 @@ def test_original_checkpoints_load_strictly(tmp_path: Path, name: str, protocol:
     assert set(read_tensor_shapes(path)) == set(state)
     assert "stft.stft.window" in state
     assert all(key.startswith(("spec2spec.", "stft.")) for key in state)
-    loaded = from_checkpoint(path, act=net.config.network.tfc_tdf_activation)
+    loaded = from_checkpoint(path, manifest=published.options(net.config.network.tfc_tdf_activation))
     assert not loaded.training
     assert loaded.config.network.levels == 2
     torch.testing.assert_close(outputs(loaded), outputs(net), rtol=0, atol=0)
@@ -128,7 +131,12 @@ def test_original_checkpoints_load_strictly(tmp_path: Path, name: str, protocol:
 def test_published_sizes_are_read_from_shapes(config: published.LasaftV1Config | published.LasaftV2Config) -> None:
     with torch.device("meta"):
         state = ConditionedNet(FrameworkConfig(network=config)).state_dict()
-    assert infer_config(state, act=config.tfc_tdf_activation) == config
+    act = config.tfc_tdf_activation
+    stated = StatedOptions.of(published.options(act))
+    expected = config
+    if isinstance(config, published.LasaftV2Config):
+        expected = replace(config, downsampling_activation=act, upsampling_activation=act)
+    assert infer_framework(canonical_state(state), stated) == FrameworkConfig(network=expected)
 
 
 def test_bare_states_load_with_and_without_prefix_and_window() -> None:
@@ -137,7 +145,7 @@ def test_bare_states_load_with_and_without_prefix_and_window() -> None:
     del state["stft.stft.window"]
     bare = {key.removeprefix("spec2spec."): value for key, value in state.items()}
     for given in (state, bare):
-        torch.testing.assert_close(outputs(from_state_dict(given)), outputs(net), rtol=0, atol=0)
+        torch.testing.assert_close(outputs(from_state_dict(given, published.options())), outputs(net), rtol=0, atol=0)
 
 
 def test_new_names_of_weight_norm_are_understood() -> None:
@@ -149,7 +157,7 @@ def test_new_names_of_weight_norm_are_understood() -> None:
         for key, value in net.state_dict().items()
     }
     assert set(renamed) != set(net.state_dict())
-    torch.testing.assert_close(outputs(from_state_dict(renamed)), outputs(net), rtol=0, atol=0)
+    torch.testing.assert_close(outputs(from_state_dict(renamed, published.options())), outputs(net), rtol=0, atol=0)
 
 
 KEYS = {
@@ -176,7 +184,7 @@ def test_a_wrong_state_is_refused_by_name(name: str, damage: str) -> None:
     if damage == "reshaped":
         state[f"spec2spec.{key}"] = torch.zeros(*value.shape, 1)
     with pytest.raises(WeightsError, match=key.replace(".", r"\.")) as caught:
-        from_state_dict(state, where="some.ckpt")
+        from_state_dict(state, published.options(), where="some.ckpt")
     assert str(caught.value).startswith("some.ckpt")
 
 
@@ -187,34 +195,34 @@ def test_what_sizes_are_read_from_is_missed_by_name(key: str) -> None:
     state = made("lasaft-v1").state_dict()
     del state[f"spec2spec.{key}"]
     with pytest.raises(WeightsError, match=rf"{key} is missing"):
-        from_state_dict(state)
+        from_state_dict(state, published.options())
 
 
 def test_states_of_other_networks_are_refused() -> None:
     for state in ({"a": torch.zeros(1)}, {"first_conv.0.weight": torch.zeros(())}, {}):
-        with pytest.raises(WeightsError, match="is missing"):
-            from_state_dict(state)
+        with pytest.raises(WeightsError, match=r"is missing|has the shape"):
+            from_state_dict(state, published.options())
     state = made("lasaft-v1").state_dict()
     state["spec2spec.encoders.0.keys"] = torch.zeros(0, 3)
     with pytest.raises(WeightsError, match=r"encoders\.0\.keys has the shape"):
-        from_state_dict(state)
+        from_state_dict(state, published.options())
     state = made("lasaft-v1").state_dict()
     state["spec2spec.mid_block.tfc.H.0.0.weight"] = torch.zeros(4, 4, 2, 3)
     with pytest.raises(WeightsError, match="not those of a conditioned U-Net: kernel_size_t=2"):
-        from_state_dict(state)
+        from_state_dict(state, published.options())
 
 
 def test_another_window_is_refused() -> None:
     state = made("lasaft-v1").state_dict()
     state["stft.stft.window"] = torch.hamming_window(64)
     with pytest.raises(WeightsError, match="no periodic Hann window"):
-        from_state_dict(state)
+        from_state_dict(state, published.options())
     state["stft.stft.window"] = torch.hann_window(32)
     with pytest.raises(WeightsError, match=r"window has the shape \(32,\)"):
-        from_state_dict(state)
+        from_state_dict(state, published.options())
     state["stft.stft.window"] = torch.full((64,), float("nan"))
     with pytest.raises(WeightsError, match="no periodic Hann window"):
-        from_state_dict(state)
+        from_state_dict(state, published.options())
 
 
 class Harm:
@@ -269,7 +277,10 @@ def test_an_engine_s_checkpoint_is_opened_once(tmp_path: Path) -> None:
     assert first is open_conditioned_checkpoint(path, "lasaft-v2-leaky", device=CPU)
     assert first is not open_conditioned_checkpoint(path, "lasaft-v2-leaky", device=Device("cuda"))
     assert first.config.network.tfc_tdf_activation == "leaky_relu"
-    assert open_conditioned_checkpoint(path, "lasaft-v2", device=CPU).config.network == V2
+    relu = open_conditioned_checkpoint(path, "lasaft-v2", device=CPU, options=published.options())
+    assert relu.config.network == replace(V2, downsampling_activation="relu", upsampling_activation="relu")
+    with pytest.raises(WeightsError, match="the architecture is lasaft, and the weights are those of a lasaft-v2"):
+        open_conditioned_checkpoint(path, "lasaft", device=CPU, options=published.options())
     with pytest.raises(MdxError, match="no conditioned network is known for the architecture 'lasaft-v9'"):
         open_conditioned_checkpoint(path, "lasaft-v9", device=CPU)
     assert V1 != V2

@@ -236,3 +236,19 @@ def test_no_onnx_at_all(tmp_path: Path) -> None:
         from_onnx(path)
     with pytest.raises(WeightsError, match=r"net2\.onnx"):
         from_onnx(tmp_path / "net2.onnx")
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("encoder_blocks.0.tfc_tdf.blocks.1.tfc1.2.weight", r"TFC-TDF v3 \(MDX23C\)"),
+        ("model.bottleneck_block.blocks.0.shortcut.weight", r"TFC-TDF v3 \(MDX23C\)"),
+        ("crosstransformer.norm_in.weight", "HTDemucs"),
+        ("band_split.to_features.0.0.gamma", "RoFormer"),
+    ],
+)
+def test_states_of_well_known_networks_are_named(key: str, name: str) -> None:
+    """They are what people try next; a missing weight would tell them nothing."""
+    state = {"first_conv.weight": torch.zeros(8, 4, 3, 3), key: torch.zeros(8, 8, 3, 3)}
+    with pytest.raises(WeightsError, match=f"is a state of .*{name}"):
+        from_state_dict(state, where="mine.ckpt")

@@ -65,5 +65,5 @@ def test_what_cannot_be_converted_is_told(models: Path, tmp_path: Path, capsys: 
     with pytest.raises(WeightsError, match="is a graph already"):
         converted(NAME, out, tmp_path / "more")
     write_manifest(models, [{**_entry(models), "geometry": {"n_fft": 64, "hop": HOP}}])
-    with pytest.raises(WeightsError, match="lacks the number of frames"):
+    with pytest.raises(WeightsError, match="does not state the number of frames"):
         converted(NAME, models, out)

@@ -130,7 +130,7 @@ def test_frameworks_and_blocks_take_a_step(block: str, framework: str) -> None:
         ("network.block=tic", "tfc"),
         ("network.n_blocks=4", "n_blocks=4 must be odd"),
         ("network.spec_type=phase", "magnitude"),
-        ("network.last_activation=softmax", "sigmoid"),
+        ("network.last_activation=swish", "sigmoid"),
         ("network.control_input_dim=2", "leaves out"),
         ("network.dropout=1.0", "dropout"),
         ("network.init=zeros", "kaiming"),

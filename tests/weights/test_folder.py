@@ -12,6 +12,7 @@ import pytest
 
 from my_submission.errors import OutputError, UnknownNameError, WeightsError
 from my_submission.files import hashing
+from my_submission.files.hashing import git_blob_id_of
 from my_submission.weights import (
     Artefact,
     ArtefactGeometry,
@@ -42,6 +43,21 @@ def test_the_leading_digits_are_compared_where_no_more_is_known(tmp_path: Path) 
     models = folder_with(tmp_path / "b", CONTENT, entry(sha256=None, bytes=None, sha256_prefix="00000000"))
     with pytest.raises(WeightsError, match=f"sha256 {digest[:8]}, expected 00000000"):
         models.require("mine/bass")
+
+
+def test_the_id_of_git_is_compared_where_no_sha256_is_known(tmp_path: Path) -> None:
+    """Against git's own definition, and an id that git printed: that of an empty file."""
+    blob = hashlib.sha1(f"blob {len(CONTENT)}\0".encode() + CONTENT).hexdigest()
+    models = folder_with(tmp_path / "a", CONTENT, entry(sha256=None, bytes=None, git_blob=blob))
+    assert models.require("mine/bass").read_bytes() == CONTENT
+    (result,) = verify(models)
+    assert result.status == "ok"
+    assert "git blob as expected" in result.detail
+    models = folder_with(tmp_path / "b", CONTENT, entry(sha256=None, bytes=None, git_blob="0" * 40))
+    with pytest.raises(WeightsError, match=f"git blob {blob}, expected 0000"):
+        models.require("mine/bass")
+    (tmp_path / "empty").touch()
+    assert git_blob_id_of(tmp_path / "empty") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 
 
 def test_a_missing_file_names_the_command_that_brings_it(tmp_path: Path) -> None:

@@ -23,9 +23,8 @@ from my_submission.errors import WeightsError
 from my_submission.networks.state_dict import load_state_dict
 from my_submission.weights import (
     check_checksums,
-    check_legacy_bounds,
-    is_legacy_torch_file,
     map_tensors,
+    read_settings,
     read_state_dict,
     read_tensor_shapes,
 )
@@ -414,11 +413,41 @@ def test_a_damaged_record_is_refused(tmp_path: Path) -> None:
         read_state_dict(tmp_path / "file")
 
 
-def test_a_legacy_file_is_told_apart(tmp_path: Path) -> None:
-    path = saved(tmp_path / "file", {"a": torch.zeros(2)}, _use_new_zipfile_serialization=False)
-    assert is_legacy_torch_file(path)
-    assert "torch.save(torch.load(" in str(refused(path, r"by torch before 1\.6"))
-    assert not is_legacy_torch_file(saved(tmp_path / "new", {"a": torch.zeros(2)}))
+def test_legacy_files_are_read_as_new_ones(tmp_path: Path) -> None:
+    """Same numbers, types and sharing, with and without mapping; only the new form has checksums."""
+    shared = torch.randn(4, 6)
+    content = {
+        "state_dict": {
+            "a": shared,
+            "b": shared[1:3, ::2],
+            "half": torch.randn(3).half(),
+            "bf": torch.ones(5).bfloat16(),
+        },
+        "hyper_parameters": {"lr": 1e-3, "names": ["x"]},
+    }
+    old = saved(tmp_path / "old", content, _use_new_zipfile_serialization=False)
+    new = saved(tmp_path / "new", content)
+    assert not zipfile.is_zipfile(old)
+    expected = read_state_dict(new)
+    for found in (read_state_dict(old), map_tensors(old, list(expected)), load_state_dict(old)):
+        assert list(found) == list(expected)
+        for name, value in expected.items():
+            np.testing.assert_array_equal(np.asarray(found[name]), value)
+            assert np.asarray(found[name]).dtype == value.dtype
+    assert read_tensor_shapes(old) == read_tensor_shapes(new)
+    assert read_settings(old) == read_settings(new) == {"lr": 1e-3, "names": ["x"]}
+    check_checksums(old)
+
+
+def test_a_legacy_file_of_another_machine_or_length_is_refused(tmp_path: Path) -> None:
+    whole = saved(tmp_path / "file", {"a": torch.arange(8.0)}, _use_new_zipfile_serialization=False).read_bytes()
+    at = whole.index(b"little_endian")
+    (tmp_path / "file").write_bytes(whole[:at] + whole[at:].replace(b"\x88", b"\x89", 1))
+    refused(tmp_path / "file", "big-endian machine")
+    (tmp_path / "file").write_bytes(whole.replace(struct.pack("<q", 8), struct.pack("<q", 9)))
+    refused(tmp_path / "file", "not as long as it is described")
+    (tmp_path / "file").write_bytes(whole[:-1])
+    refused(tmp_path / "file", "cut off")
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
@@ -529,18 +558,17 @@ def legacy(path: Path, description: bytes, tail: bytes = b"") -> Path:
     return path
 
 
-def test_legacy_files_are_bounded_before_torch_reads_them(tmp_path: Path) -> None:
+def test_legacy_files_are_bounded(tmp_path: Path) -> None:
     content = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.zeros(4, dtype=torch.float16)}
     good = saved(tmp_path / "good", content, _use_new_zipfile_serialization=False)
-    check_legacy_bounds(good)
     assert {name: tuple(t.shape) for name, t in load_state_dict(good).items()} == {"a": (2, 3), "b": (4,)}
     for program in BOMBS.values():
         with pytest.raises(WeightsError, match="is no checkpoint of plain tensors") as caught:
             load_state_dict(legacy(tmp_path / "bomb", program))
         assert str(tmp_path / "bomb") in str(caught.value)
     huge = pickled({"a": Tensor(n_elements=1 << 40, shape=(1 << 40,), strides=(1,))})
-    with pytest.raises(WeightsError, match="its storages claim 4398046511104 bytes, and the file has"):
-        load_state_dict(legacy(tmp_path / "huge", huge))
+    with pytest.raises(WeightsError, match="not as long as it is described, or the file is cut off"):
+        load_state_dict(legacy(tmp_path / "huge", huge, pickle.dumps(["0"], protocol=2) + struct.pack("<q", 1 << 40)))
     for n_bytes in (20, 60, 200, 400):
         (tmp_path / "cut").write_bytes(good.read_bytes()[:n_bytes])
         with pytest.raises(WeightsError):

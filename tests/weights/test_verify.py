@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,10 @@ def test_a_checkpoint_is_opened(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_with_code_is_damaged_whatever_its_hash(tmp_path: Path) -> None:
-    made = saved(tmp_path / "made", {"linear.weight": torch.eye(8, 10), "path": Path("x")})
+    made = saved(tmp_path / "made", {"linear.weight": torch.eye(8, 10), "name": Fraction(1, 3)})
     status, detail = only(folder_with(tmp_path, made, torch_entry(made)))
     assert status == "damaged"
-    assert "contains code (pathlib." in detail
+    assert "contains code (fractions." in detail
 
 
 def test_a_bare_pickle_is_damaged_whatever_its_hash(tmp_path: Path) -> None:
@@ -110,11 +111,11 @@ def test_a_bare_pickle_is_damaged_whatever_its_hash(tmp_path: Path) -> None:
     assert "not a checkpoint that torch.save wrote" in detail
 
 
-def test_a_checkpoint_of_old_torch_is_left_to_torch(tmp_path: Path) -> None:
+def test_a_checkpoint_of_old_torch_is_opened(tmp_path: Path) -> None:
     made = saved(tmp_path / "made", {"w": torch.zeros(2)}, _use_new_zipfile_serialization=False)
     status, detail = only(folder_with(tmp_path, made, torch_entry(made)))
     assert status == "ok"
-    assert "before 1.6" in detail
+    assert "1 tensors" in detail
 
 
 def test_a_file_that_cannot_be_read_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

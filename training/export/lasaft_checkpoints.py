@@ -8,6 +8,7 @@ from pathlib import Path
 from my_submission.engines import Device
 from my_submission.engines.conditioned_engine import open_conditioned_checkpoint
 from my_submission.errors import OutputError, WeightsError
+from my_submission.mechanisms.conditioned_networks import geometry_of
 from my_submission.weights import ModelsFolder
 from training.export.conditioned import export_conditioned
 from training.export.graphs import Exported
@@ -35,15 +36,10 @@ def converted(name: str, models: Path, out: Path, *, allow_unverified: bool = Fa
     path = folder.require(name, allow_unverified=allow_unverified)
     if artefact.format != "torch":
         raise WeightsError("is a graph already", where=path)
-    if artefact.geometry is None or artefact.geometry.frames is None:
-        hint = 'add "frames": … to its "geometry" in the manifest'
-        raise WeightsError(f"the manifest lacks the number of frames of {name}", where=path, hint=hint)
-    geometry = artefact.geometry
-    separator = open_conditioned_checkpoint(path, artefact.architecture, device=Device("cpu"))
+    separator = open_conditioned_checkpoint(path, artefact.architecture, device=Device("cpu"), options=artefact.options)
+    geometry, frames = geometry_of(artefact, path, separator.config)
     target = out / f"{name}.onnx"
-    written = export_conditioned(
-        separator, target, hop=geometry.hop, frames=artefact.geometry.frames, architecture=artefact.architecture
-    )
+    written = export_conditioned(separator, target, hop=geometry.hop, frames=frames, architecture=artefact.architecture)
     graph = replace(
         artefact,
         path=f"{name}.onnx",
@@ -52,6 +48,7 @@ def converted(name: str, models: Path, out: Path, *, allow_unverified: bool = Fa
         n_bytes=written.n_bytes,
         geometry=replace(geometry, frames=None),
         sources=(),
+        options=None,
     )
     record(out, [graph])
     return written

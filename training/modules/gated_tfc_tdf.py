@@ -46,7 +46,7 @@ class GatedTfcTdfSettings(TfcTdfSettings, kind="gated-tfc-tdf"):
     def framework(self, experiment: Experiment) -> FrameworkConfig:
         """Return the network's shape and its framework, complex masking."""
         network = GatedTfcTdfConfig(n_fft=experiment.transform.n_fft, trunk=self.config(experiment))
-        return FrameworkConfig(network=network, spec_est_mode="masking")
+        return FrameworkConfig(network=network, spec_est_mode="complex_masking")
 
     def check(self, experiment: Experiment) -> None:
         """Raise ValueError if the transform, sources or frames do not fit."""

@@ -18,6 +18,7 @@ from my_submission.networks.lasaft.config import (
     Activation,
     ConditionedUNetOptions,
     LasaftV1Options,
+    LasaftV2Options,
     SpecEstMode,
     SpecType,
 )
@@ -37,6 +38,7 @@ _GAIN_OF: dict[Activation, str] = {
     "elu": "relu",
     "sigmoid": "sigmoid",
     "tanh": "tanh",
+    "softmax": "linear",
     "identity": "linear",
 }
 """Torch's name of the gain for each activation."""
@@ -114,14 +116,12 @@ class LasaftSettings(LasaftV1Options, _ConditionedSettings, kind="lasaft"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LasaftV2Settings(_ConditionedSettings, kind="lasaft-v2"):
+class LasaftV2Settings(LasaftV2Options, _ConditionedSettings, kind="lasaft-v2"):
     """LASAFT-Net-v2; the defaults are the medium network."""
-
-    num_tdfs: int = 16
 
     def config(self, experiment: Experiment) -> LasaftV2Config:
         """Return the network's full shape."""
-        return LasaftV2Config(**self._shape(experiment, ConditionedUNetOptions))
+        return LasaftV2Config(**self._shape(experiment, LasaftV2Options))
 
 
 def source_numbers(experiment: Experiment) -> tuple[int, ...]:

@@ -8,9 +8,7 @@ from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from my_submission.networks.demucs import centre_trim
 from my_submission.networks.demucs_split import DemucsSplit, DemucsSplitConfig
 from my_submission.networks.hybrid_demucs import HybridDemucs
 from my_submission.networks.hybrid_demucs.layers import ResidualBranches
@@ -20,6 +18,9 @@ from training.optimisation.losses import WAVEFORM_LOSSES, waveform_loss
 
 EXAMPLE_SAMPLES = 4_410
 """A tenth of a second."""
+
+WEIGHT_SPREAD = 0.1
+"""Standard deviation that initial weights of DemucsSplit are compared with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class DemucsSplitSettings(_WaveformSettings, kind="demucs-split"):
     lstm_layers: int = 2
 
     def network(self, experiment: Experiment) -> DemucsSplit:
-        """Return the network; it resamples to twice the rate inside, as the predictor expects."""
+        """Return the network."""
         config = DemucsSplitConfig(
             channels=self.channels,
             depth=self.depth,
@@ -71,11 +72,22 @@ class DemucsSplitSettings(_WaveformSettings, kind="demucs-split"):
             sources=experiment.targets,
             lstm_layers=self.lstm_layers,
         )
-        return DemucsSplit(config)
+        return rescaled(DemucsSplit(config))
 
     def trainer(self) -> type[StateModule]:
         """Return :class:`DemucsSplitModule`."""
         return DemucsSplitModule
+
+
+@torch.no_grad()
+def rescaled(network: DemucsSplit) -> DemucsSplit:
+    """Return a new network with the weights and biases of each convolution divided by √(std / 0.1), as published."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
+            scale = torch.sqrt(module.weight.std() / WEIGHT_SPREAD)
+            for parameter in module.parameters():
+                parameter.div_(scale)
+    return network
 
 
 class _WaveformModule(StateModule):
@@ -87,7 +99,8 @@ class _WaveformModule(StateModule):
         estimates = self.separated(self.network, mixtures)
         with torch.autocast(self.device.type, enabled=False):
             weights = torch.tensor(self.experiment.weights, device=self.device)
-            return waveform_loss(self.experiment.loss, estimates.float(), targets, weights)
+            heard = targets[..., : estimates.shape[-1]]
+            return waveform_loss(self.experiment.loss, estimates.float(), heard, weights)
 
 
 class HybridDemucsModule(_WaveformModule):
@@ -108,20 +121,18 @@ class HybridDemucsModule(_WaveformModule):
 
 
 class DemucsSplitModule(_WaveformModule):
-    """Training of a DemucsSplit, whose output is shorter than its input."""
+    """Training of a DemucsSplit, whose output is shorter than its input: the loss ends where the output ends."""
 
     def blocks(self) -> Iterable[nn.Module]:
         """Return the levels of the encoder."""
         return list(cast("DemucsSplit", self.network).encoder)
 
     def separated(self, network: nn.Module, mixtures: Tensor) -> Tensor:
-        """Separate mixtures padded with zeros to a valid length; the result is cut to their own length."""
-        samples = mixtures.shape[-1]
-        missing = cast("DemucsSplit", network).config.valid_length(samples) - samples
-        padded = functional.pad(mixtures, (missing // 2, missing - missing // 2))
-        return centre_trim(network(padded), samples)
+        """Separate in one pass; the result begins where the mixtures begin, and is shorter."""
+        estimates: Tensor = network(mixtures)
+        return estimates
 
     def example(self) -> tuple[int, ...]:
-        """Return the shape of the valid length for a tenth of a second."""
+        """Return the shape of the input for a tenth of a second."""
         config = cast("DemucsSplit", self.network).config
         return 1, self.audio_channels, config.valid_length(EXAMPLE_SAMPLES)

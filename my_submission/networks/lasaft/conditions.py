@@ -8,8 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from my_submission.networks.lasaft.config import LasaftV1Config
-from my_submission.networks.lasaft.layers import pointwise_modulated
+from my_submission.networks.lasaft.config import Activation, LasaftV1Config
+from my_submission.networks.lasaft.layers import activation, pointwise_modulated
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class ConditionGenerator(nn.Module):
         channels, n_blocks = config.internal_channels, len(config.modulated_blocks)
         self.gamma_shape = (channels, channels) if config.modulation.endswith("pocm") else (channels,)
         n_gamma = channels ** len(self.gamma_shape)
-        self.linear_gamma = self._head(n_blocks * n_gamma)
-        self.linear_beta = self._head(n_blocks * channels)
+        self.linear_gamma = self._head(n_blocks * n_gamma, config.gamma_activation)
+        self.linear_beta = self._head(n_blocks * channels, config.beta_activation)
 
     def forward(self, condition: Tensor) -> list[Coefficients]:
         """Map ``[N, condition]`` to one modulation per conditioned block, in the order in which they run."""
@@ -82,8 +82,8 @@ class ConditionGenerator(nn.Module):
         is_gated = self.config.modulation.startswith("g")
         return [Coefficients(gammas[:, block], betas[:, block], is_gated) for block in range(n_blocks)]
 
-    def _head(self, n_out: int) -> nn.Sequential:
+    def _head(self, n_out: int, act: Activation) -> nn.Sequential:
         is_normed = self.config.pocm_norm == "batch_norm"
         norm = nn.BatchNorm1d(n_out, affine=False) if is_normed else nn.Identity()
         # The published heads have a layer without weights before the norm, hence the norm's key ".2".
-        return nn.Sequential(nn.Linear(self.dense_control_block.length, n_out), nn.Identity(), norm)
+        return nn.Sequential(nn.Linear(self.dense_control_block.length, n_out), activation(act), norm)

@@ -11,11 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Activation = Literal["relu", "leaky_relu", "elu", "sigmoid", "tanh", "identity"]
+Activation = Literal["relu", "leaky_relu", "elu", "sigmoid", "tanh", "softmax", "identity"]
 Block = Literal["tfc", "tdf", "tdc", "tfc_tdf", "tfc_lasaft", "tfc_lightsaft"]
 Modulation = Literal["film", "gfilm", "pocm", "gpocm"]
 SpecType = Literal["complex", "magnitude"]
-SpecEstMode = Literal["mapping", "masking"]
+SpecEstMode = Literal["mapping", "masking", "complex_masking"]
+ConditionTo = Literal["decoder", "encoder", "full"]
+Norm = Literal["bn", "gn", "in"]
 
 ATTENTIVE_BLOCKS: tuple[Block, ...] = ("tfc_lasaft", "tfc_lightsaft")
 """Blocks with attention to latent sources."""
@@ -121,6 +123,8 @@ class LasaftV1Options(ConditionedUNetOptions):
         pocm_type: ``matmul`` multiplies features as row vectors, as published; ``naive``, a 1×1 convolution, by the
             transposed matrix.
         pocm_norm: norm of the modulation's coefficients.
+        gamma_activation: after the layer that generates the factors.
+        beta_activation: after the layer that generates the shifts.
         dropout: in the control network.
     """
 
@@ -129,9 +133,11 @@ class LasaftV1Options(ConditionedUNetOptions):
     control_vector_type: Literal["embedding", "one_hot_mode"] = "embedding"
     control_type: Literal["dense"] = "dense"
     control_n_layer: int = 4
-    condition_to: Literal["decoder", "encoder", "full"] = "decoder"
+    condition_to: ConditionTo = "decoder"
     pocm_type: Literal["matmul", "naive"] = "matmul"
     pocm_norm: Literal["batch_norm", "none"] = "batch_norm"
+    gamma_activation: Activation = "identity"
+    beta_activation: Activation = "identity"
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
@@ -141,7 +147,9 @@ class LasaftV1Options(ConditionedUNetOptions):
             "modulation": get_args(Modulation),
             "control_vector_type": ("embedding", "one_hot_mode"),
             "control_type": ("dense",),
-            "condition_to": ("decoder", "encoder", "full"),
+            "condition_to": get_args(ConditionTo),
+            "gamma_activation": get_args(Activation),
+            "beta_activation": get_args(Activation),
             "pocm_type": ("matmul", "naive"),
             "pocm_norm": ("batch_norm", "none"),
         }
@@ -197,12 +205,7 @@ class LasaftV1Config(LasaftV1Options, ConditionedUNetConfig):
     @property
     def modulated_blocks(self) -> tuple[int, ...]:
         """Numbers of the modulated blocks, in the order in which they run."""
-        chosen = {
-            "encoder": range(self.levels),
-            "decoder": range(self.levels + 1, self.n_blocks),
-            "full": range(self.n_blocks),
-        }
-        return tuple(chosen[self.condition_to])
+        return conditioned_blocks(self.condition_to, self.n_blocks)
 
     def lasaft_units(self, rows: int) -> int:
         """Return the width of LaSAFT's bottleneck, which is common to all latent sources."""
@@ -210,14 +213,66 @@ class LasaftV1Config(LasaftV1Options, ConditionedUNetConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LasaftV2Config(ConditionedUNetConfig):
-    """Shape of a LASAFT-Net-v2: unconditioned TFC-TDF encoders, and decoders that attend to the mixture's content.
+class LasaftV2Options(ConditionedUNetOptions):
+    """The second generation: TFC-TDF blocks without condition, and blocks that attend to the mixture's content.
 
-    ``tfc_tdf_activation`` is that of blocks, down- and upsamplings; generators, queries and keys always have ReLU, as
-    published.
+    ``tfc_tdf_activation`` is that of the blocks; generators, queries and keys always have ReLU, as published.
+
+    Args:
+        downsampling_activation: after every downsampling; None for that of the blocks.
+        upsampling_activation: after every upsampling; None for that of the blocks.
+        condition_to: which blocks are conditioned; the others are TFC-TDF.
+        query_listen: whether the query of the attention is made of the features and the condition, not of the
+            condition alone.
+        key_listen: whether its keys are made of the features, not learned once for all.
+        norm: batch, group or instance norm; that of the keys is always a batch norm.
+        control_vector_type: an embedding, or a linear layer on the one-hot vector, which is the same function.
     """
 
     num_tdfs: int = 16
+    downsampling_activation: Activation | None = None
+    upsampling_activation: Activation | None = None
+    condition_to: ConditionTo = "decoder"
+    query_listen: bool = True
+    key_listen: bool = True
+    norm: Norm = "bn"
+    control_vector_type: Literal["embedding", "linear"] = "embedding"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_unknown("condition_to", self.condition_to, get_args(ConditionTo))
+        refuse_unknown("norm", self.norm, get_args(Norm))
+        refuse_unknown("control_vector_type", self.control_vector_type, ("embedding", "linear"))
+        for name in ("downsampling_activation", "upsampling_activation"):
+            if getattr(self, name) is not None:
+                refuse_unknown(name, getattr(self, name), get_args(Activation))
+
+    @property
+    def after_downsampling(self) -> Activation:
+        """Activation after every downsampling."""
+        return self.downsampling_activation or self.tfc_tdf_activation
+
+    @property
+    def after_upsampling(self) -> Activation:
+        """Activation after every upsampling."""
+        return self.upsampling_activation or self.tfc_tdf_activation
+
+    @property
+    def conditioned(self) -> tuple[int, ...]:
+        """Numbers of the conditioned blocks, in the order in which they run."""
+        return conditioned_blocks(self.condition_to, self.n_blocks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LasaftV2Config(LasaftV2Options, ConditionedUNetConfig):
+    """Shape of a network of the second generation."""
+
+
+def conditioned_blocks(condition_to: ConditionTo, n_blocks: int) -> tuple[int, ...]:
+    """Return the numbers of the conditioned blocks among encoders, bottleneck and decoders, in this order."""
+    levels = n_blocks // 2
+    chosen = {"encoder": range(levels), "decoder": range(levels + 1, n_blocks), "full": range(n_blocks)}
+    return tuple(chosen[condition_to])
 
 
 def refuse_unknown(name: str, value: object, known: tuple[object, ...]) -> None:

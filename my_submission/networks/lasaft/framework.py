@@ -26,9 +26,6 @@ from my_submission.networks.lasaft.v2 import LasaftV2Net
 LasaftConfig: TypeAlias = LasaftV1Config | LasaftV2Config
 ConditionedConfig: TypeAlias = LasaftConfig | GatedTfcTdfConfig
 
-_POWER_EPS = 1e-12
-"""Less than the power of one bit of 24 in one bin; keeps phase and gradient of digital silence finite."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class FrameworkConfig:
@@ -37,13 +34,19 @@ class FrameworkConfig:
     Args:
         network: its shape.
         spec_type: the input is ``complex``, real and imaginary parts, or ``magnitude``.
-        spec_est_mode: the output is the target's spectrum (``mapping``) or a factor of the mixture's (``masking``).
-            Magnitudes get the mixture's phase; a complex mask is one complex factor per channel and bin.
+        spec_est_mode: the output is the target's spectrum (``mapping``) or a factor of the mixture's (``masking``):
+            for complex spectra one factor for the real part and one for the imaginary part of every bin, as published.
+            ``complex_masking`` is this project's: one complex factor per channel and bin. Magnitudes get the mixture's
+            phase.
+        hop: of the transform in samples, where its checkpoint states it.
+        frames: of a chunk in training, where its checkpoint states it.
     """
 
     network: ConditionedConfig
     spec_type: SpecType = "complex"
     spec_est_mode: SpecEstMode = "mapping"
+    hop: int | None = None
+    frames: int | None = None
 
     def __post_init__(self) -> None:
         refuse_unknown("spec_type", self.spec_type, get_args(SpecType))
@@ -52,6 +55,8 @@ class FrameworkConfig:
         if self.network.input_channels != needed:
             problem = f"input_channels={self.network.input_channels} does not fit spec_type={self.spec_type!r}"
             raise ValueError(f"{problem}, which needs {needed}")
+        if self.spec_type == "magnitude" and self.spec_est_mode == "complex_masking":
+            raise ValueError("spec_est_mode='complex_masking' needs spec_type='complex'")
 
 
 class _Window(nn.Module):
@@ -94,11 +99,14 @@ class ConditionedNet(nn.Module):
 
     def _spectra(self, x: Tensor, y: Tensor) -> Tensor:
         """Convert the network's output to complex spectra; channels are the third axis from the end."""
-        is_mask = self.config.spec_est_mode == "masking"
+        mode = self.config.spec_est_mode
+        if mode == "complex_masking":
+            return _complex_product(x, y)
         if self.config.spec_type == "complex":
-            return _complex_product(x, y) if is_mask else y
-        factor = y if is_mask else y / _magnitude(x)
-        return x * torch.cat((factor, factor), dim=-3)
+            return x * y if mode == "masking" else y
+        if mode == "masking":
+            return x * torch.cat((y, y), dim=-3)
+        return _unit_phase(x) * torch.cat((y, y), dim=-3)
 
 
 def _network(config: ConditionedConfig) -> LasaftV1Net | LasaftV2Net | GatedTfcTdfNet:
@@ -108,8 +116,20 @@ def _network(config: ConditionedConfig) -> LasaftV1Net | LasaftV2Net | GatedTfcT
 
 
 def _magnitude(x: Tensor) -> Tensor:
+    """Return magnitudes ``[…, 2, T, F]`` of complex spectra ``[…, 4, T, F]``, without a floor as published."""
     real, imaginary = x.chunk(2, dim=-3)
-    return torch.sqrt(real * real + imaginary * imaginary + _POWER_EPS)
+    power = real * real + imaginary * imaginary
+    is_silent = power == 0
+    return torch.where(is_silent, 0.0, torch.sqrt(torch.where(is_silent, 1.0, power)))  # with a finite gradient
+
+
+def _unit_phase(x: Tensor) -> Tensor:
+    """Return spectra ``[…, 4, T, F]`` with all magnitudes one; the phase of zero is zero."""
+    real, imaginary = x.chunk(2, dim=-3)
+    magnitude = _magnitude(x)
+    is_silent = magnitude == 0
+    length = torch.where(is_silent, 1.0, magnitude)
+    return torch.cat((torch.where(is_silent, 1.0, real / length), imaginary / length), dim=-3)
 
 
 def _complex_product(x: Tensor, y: Tensor) -> Tensor:

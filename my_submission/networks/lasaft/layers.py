@@ -5,13 +5,14 @@ Attribute names are those of the published classes, so that their checkpoints lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from my_submission.networks.lasaft.config import Activation
+from my_submission.networks.lasaft.config import Activation, Norm
 
 LEAKY_SLOPE = 0.01
 
@@ -21,6 +22,7 @@ _ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "elu": nn.ELU,
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
+    "softmax": lambda: nn.Softmax(dim=1),
     "identity": nn.Identity,
 }
 
@@ -28,6 +30,20 @@ _ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
 def activation(name: Activation) -> nn.Module:
     """Return the module of an activation."""
     return _ACTIVATIONS[name]()
+
+
+def norm_of(channels: int, kind: Norm = "bn") -> nn.Module:
+    """Return a norm over ``[N, channels, T, f]``.
+
+    A group norm has as many groups as the largest divisor of the channels from 3 up to the root of their number,
+    rounded up; one group if there is none. An instance norm has no weights.
+    """
+    if kind == "bn":
+        return nn.BatchNorm2d(channels)
+    if kind == "in":
+        return nn.InstanceNorm2d(channels)
+    possible = range(math.ceil(math.sqrt(channels)), 2, -1)
+    return nn.GroupNorm(next((groups for groups in possible if channels % groups == 0), 1), channels)
 
 
 def each_source(x: Tensor, n_sources: int) -> Tensor:
@@ -63,14 +79,22 @@ class DenseConvolutions(nn.Module):
     ``[N, in, T, f]`` to ``[N, growth, T, f]``, the result of the last layer.
     """
 
-    def __init__(self, in_channels: int, growth: int, n_layers: int, kernel: tuple[int, int], act: Activation) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        growth: int,
+        n_layers: int,
+        kernel: tuple[int, int],
+        act: Activation,
+        norm: Norm = "bn",
+    ) -> None:
         super().__init__()
         self.growth = growth
         padding = (kernel[0] // 2, kernel[1] // 2)
         self.H = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(in_channels + layer * growth, growth, kernel, padding=padding),
-                nn.BatchNorm2d(growth),
+                norm_of(growth, norm),
                 activation(act),
             )
             for layer in range(n_layers)
@@ -87,7 +111,8 @@ class DenseConvolutions(nn.Module):
     def with_common(self, own: Tensor, common: Tensor, n_sources: int) -> Tensor:
         """Return the result for ``cat((own, common))``, where ``common`` is the same for all sources.
 
-        Convolutions are linear, so the contribution of the common channels is computed once for all sources.
+        Convolutions are linear, so the contribution of the common channels is computed once for all sources, unless a
+        norm depends on the values.
 
         Args:
             own: ``[N · sources, own channels, T, f]``.
@@ -97,6 +122,9 @@ class DenseConvolutions(nn.Module):
         Raises:
             ValueError: the network is in training mode.
         """
+        if not isinstance(self.H[0][1], nn.BatchNorm2d):  # type: ignore[index]
+            whole: Tensor = self(torch.cat((own, each_source(common, n_sources)), dim=1))
+            return whole
         layers = [(*folded(layer[0], layer[1]), layer[2]) for layer in self.H]  # type: ignore[index]
         n_common = common.shape[1]
         weights = torch.cat([weight[:, -n_common:] for weight, _, _ in layers])
@@ -115,14 +143,16 @@ class DenseConvolutions(nn.Module):
 class FrequencyTransformation(nn.Module):
     """TDF: two linear layers over the rows, ``[N, C, T, f]`` to ``[N, C, T, out]``."""
 
-    def __init__(self, channels: int, rows: int, narrow: int, out: int, *, bias: bool, act: Activation) -> None:
+    def __init__(
+        self, channels: int, rows: int, narrow: int, out: int, *, bias: bool, act: Activation, norm: Norm = "bn"
+    ) -> None:
         super().__init__()
         self.tdf = nn.Sequential(
             nn.Linear(rows, narrow, bias=bias),
-            nn.BatchNorm2d(channels),
+            norm_of(channels, norm),
             activation(act),
             nn.Linear(narrow, out, bias=bias),
-            nn.BatchNorm2d(channels),
+            norm_of(channels, norm),
             activation(act),
         )
 
@@ -148,9 +178,21 @@ class WeightNormLinear(nn.Module):
         return F.linear(x, weight, self.bias)
 
 
-def first_convolution(in_channels: int, channels: int, act: Activation) -> nn.Sequential:
+class LinearEmbedding(nn.Module):
+    """Embeddings as a linear layer on one-hot vectors: source numbers ``int64 [N]`` to ``[N, length]``."""
+
+    def __init__(self, n_sources: int, length: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_sources, length, bias=False)
+
+    def forward(self, source_index: Tensor) -> Tensor:
+        """Return the embeddings."""
+        return self.linear.weight.t()[source_index]
+
+
+def first_convolution(in_channels: int, channels: int, act: Activation, norm: Norm = "bn") -> nn.Sequential:
     """Return the convolution from F + 1 bins to F rows."""
-    return nn.Sequential(nn.Conv2d(in_channels, channels, (1, 2)), nn.BatchNorm2d(channels), activation(act))
+    return nn.Sequential(nn.Conv2d(in_channels, channels, (1, 2)), norm_of(channels, norm), activation(act))
 
 
 def last_convolution(channels: int, out_channels: int, act: Activation) -> nn.Sequential:
@@ -158,14 +200,14 @@ def last_convolution(channels: int, out_channels: int, act: Activation) -> nn.Se
     return nn.Sequential(nn.Conv2d(channels, out_channels, (1, 2), padding=(0, 1)), activation(act))
 
 
-def downsampling(channels: int, step: tuple[int, int], act: Activation) -> nn.Sequential:
+def downsampling(channels: int, step: tuple[int, int], act: Activation, norm: Norm = "bn") -> nn.Sequential:
     """Return a convolution that shortens frames and rows by ``step``."""
-    return nn.Sequential(nn.Conv2d(channels, channels, step, step), nn.BatchNorm2d(channels), activation(act))
+    return nn.Sequential(nn.Conv2d(channels, channels, step, step), norm_of(channels, norm), activation(act))
 
 
-def upsampling(channels: int, step: tuple[int, int], act: Activation) -> nn.Sequential:
+def upsampling(channels: int, step: tuple[int, int], act: Activation, norm: Norm = "bn") -> nn.Sequential:
     """Return a transposed convolution that lengthens frames and rows by ``step``."""
-    return nn.Sequential(nn.ConvTranspose2d(channels, channels, step, step), nn.BatchNorm2d(channels), activation(act))
+    return nn.Sequential(nn.ConvTranspose2d(channels, channels, step, step), norm_of(channels, norm), activation(act))
 
 
 def pointwise_modulated(features: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""LASAFT-Net-v2: an unconditioned encoder, and decoders that attend to its features.
+"""LASAFT-Net-v2: TFC-TDF blocks without condition, and blocks that attend to the features of the mixture.
 
-Definition: the authors' MDX 2021 submission and its medium and large variants. One pass of the encoder serves every
-source.
+Definition: the authors' MDX 2021 submission and its medium and large variants, in which only decoders are conditioned,
+so that one pass of the encoder serves every source; and the further options of their program.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from my_submission.networks.lasaft.config import LasaftV2Config
 from my_submission.networks.lasaft.layers import (
     DenseConvolutions,
     FrequencyTransformation,
+    LinearEmbedding,
     WeightNormLinear,
     activation,
     assert_evaluated,
@@ -23,6 +24,7 @@ from my_submission.networks.lasaft.layers import (
     each_source,
     first_convolution,
     last_convolution,
+    norm_of,
     pointwise_modulated,
     upsampling,
 )
@@ -31,7 +33,7 @@ from my_submission.networks.lasaft.layers import (
 def _convolutions(config: LasaftV2Config, in_channels: int) -> DenseConvolutions:
     kernel = (config.kernel_size_t, config.kernel_size_f)
     channels, layers = config.internal_channels, config.n_internal_layers
-    return DenseConvolutions(in_channels, channels, layers, kernel, config.tfc_tdf_activation)
+    return DenseConvolutions(in_channels, channels, layers, kernel, config.tfc_tdf_activation, config.norm)
 
 
 def _generator(config: LasaftV2Config, n_out: int) -> nn.Sequential:
@@ -40,17 +42,17 @@ def _generator(config: LasaftV2Config, n_out: int) -> nn.Sequential:
     return nn.Sequential(WeightNormLinear(length, length), nn.ReLU(), WeightNormLinear(length, n_out))
 
 
-class EncoderBlock(nn.Module):
-    """TFC-TDF: ``[N, C, T, f]`` to the same shape."""
+class PlainBlock(nn.Module):
+    """TFC-TDF, which ignores the source: ``[N, in, T, f]`` to ``[N, C, T, f]``."""
 
-    def __init__(self, config: LasaftV2Config, rows: int) -> None:
+    def __init__(self, config: LasaftV2Config, in_channels: int, rows: int) -> None:
         super().__init__()
-        self.tfc = _convolutions(config, config.internal_channels)
-        bias, act = config.tfc_tdf_bias, config.tfc_tdf_activation
+        self.tfc = _convolutions(config, in_channels)
+        bias, act, norm = config.tfc_tdf_bias, config.tfc_tdf_activation, config.norm
         channels, narrow = config.internal_channels, config.narrowed(rows)
-        self.tdf = FrequencyTransformation(channels, rows, narrow, rows, bias=bias, act=act)
+        self.tdf = FrequencyTransformation(channels, rows, narrow, rows, bias=bias, act=act, norm=norm)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, _embedding: Tensor | None = None) -> Tensor:
         """Apply the block."""
         h = self.tfc(x)
         y: Tensor = h + self.tdf(h)
@@ -60,40 +62,61 @@ class EncoderBlock(nn.Module):
 class LightSaft(nn.Module):
     """Convolutions, and attention to latent sources by the source's embedding and the features.
 
-    Two parameters have no effect and are kept for the published key names: the shift of the query's modulation is equal
-    in every row, so the LayerNorm behind it cancels it; the bias of the keys is equal for every latent source, so the
-    softmax cancels it.
+    With both ways of listening, two parameters have no effect and are kept for the published key names: the shift of
+    the query's modulation is equal in every row, so the LayerNorm behind it cancels it; the bias of the keys is equal
+    for every latent source, so the softmax cancels it.
     """
 
-    def __init__(self, config: LasaftV2Config, rows: int) -> None:
+    def __init__(self, config: LasaftV2Config, in_channels: int, rows: int) -> None:
         super().__init__()
         self.config, self.rows = config, rows
         channels, latent, narrow = config.internal_channels, config.num_tdfs, config.narrowed(rows)
-        self.tfc = _convolutions(config, 2 * channels)
+        self.tfc = _convolutions(config, in_channels)
         self.LaSAFT_bn_layer = nn.Sequential(
             nn.Linear(rows, narrow * latent, bias=config.tfc_tdf_bias),
-            nn.BatchNorm2d(channels),
+            norm_of(channels, config.norm),
             activation(config.tfc_tdf_activation),
         )
         self.LaSIFT = nn.Sequential(
-            nn.BatchNorm2d(channels),
+            norm_of(channels, config.norm),
             nn.Linear(narrow, rows, bias=config.tfc_tdf_bias),
             activation(config.tfc_tdf_activation),
         )
-        self.query_pocm_generator = _generator(config, channels + 1)
-        self.linear_query = nn.Sequential(nn.LayerNorm(rows), nn.ReLU(), nn.Linear(rows, config.dk))
-        self.keys = nn.Sequential(
-            nn.Conv2d(channels, latent, 1), nn.BatchNorm2d(latent), nn.ReLU(), nn.Linear(rows, config.dk)
-        )
+        self.linear_query: nn.Module
+        self.keys: nn.Module | nn.Parameter
+        if config.query_listen:
+            self.query_pocm_generator = _generator(config, channels + 1)
+            self.linear_query = nn.Sequential(nn.LayerNorm(rows), nn.ReLU(), nn.Linear(rows, config.dk))
+        else:
+            self.linear_query = nn.Linear(config.embedding_dim, config.dk)
+        if config.key_listen:
+            self.keys = nn.Sequential(
+                nn.Conv2d(channels, latent, 1), nn.BatchNorm2d(latent), nn.ReLU(), nn.Linear(rows, config.dk)
+            )
+        else:
+            self.keys = nn.Parameter(torch.randn(1, 1, config.dk, latent))
 
     def attention(self, h: Tensor, embedding: Tensor) -> Tensor:
-        """Return the weights of the latent sources in each frame, ``[N, T, L, 1]``; they add up to one over L."""
+        """Return the weights of the latent sources, ``[N, T or 1, L, 1]``; they add up to one over L."""
+        keys = self._keys(h)  # [N or 1, T or 1, L, dk]
+        query = self._query(h, embedding)  # [N, T or 1, dk, 1]
+        return torch.softmax(keys @ query / math.sqrt(self.config.dk), dim=2)
+
+    def _query(self, h: Tensor, embedding: Tensor) -> Tensor:
+        if not self.config.query_listen:
+            of_embedding: Tensor = self.linear_query(embedding)
+            return of_embedding[:, None, :, None]
         channels = self.config.internal_channels
         coefficients = self.query_pocm_generator(embedding)
         gamma, beta = coefficients[:, :channels, None], coefficients[:, channels:]
-        query = self.linear_query(pointwise_modulated(h, gamma, beta)).transpose(1, 2)  # [N, T, 1, dk]
-        keys = self.keys(h).transpose(1, 2)  # [N, T, L, dk]
-        return torch.softmax(keys @ query.transpose(2, 3) / math.sqrt(self.config.dk), dim=2)
+        of_features: Tensor = self.linear_query(pointwise_modulated(h, gamma, beta))
+        return of_features.permute(0, 2, 3, 1)
+
+    def _keys(self, h: Tensor) -> Tensor:
+        if isinstance(self.keys, nn.Parameter):
+            return self.keys.transpose(2, 3)
+        of_features: Tensor = self.keys(h)
+        return of_features.transpose(1, 2)
 
     def transformed(self, h: Tensor, embedding: Tensor) -> Tensor:
         """Return the term that is added to the features ``[N, C, T, f]``."""
@@ -104,22 +127,22 @@ class LightSaft(nn.Module):
         return y
 
 
-class DecoderBlock(nn.Module):
+class ConditionedBlock(nn.Module):
     """Convolutions, a gated PoCM generated from the embedding, and LightSAFT added to its result."""
 
-    def __init__(self, config: LasaftV2Config, rows: int) -> None:
+    def __init__(self, config: LasaftV2Config, in_channels: int, rows: int) -> None:
         super().__init__()
         self.channels = config.internal_channels
-        self.tfc_lightsaft = LightSaft(config, rows)
+        self.tfc_lightsaft = LightSaft(config, in_channels, rows)
         self.pocm_generator = _generator(config, self.channels**2 + self.channels)
 
-    def forward(self, own: Tensor, skip: Tensor, embedding: Tensor) -> Tensor:
-        """Decode features from below and from the encoder, ``[N, C, T, f]`` each, to the same shape."""
-        return self.conditioned(self.convolved(own, skip), embedding)
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Map ``[N, in, T, f]`` and embeddings ``[N, E]`` to ``[N, C, T, f]``."""
+        return self.conditioned(self.convolved(x), embedding)
 
-    def convolved(self, own: Tensor, skip: Tensor) -> Tensor:
+    def convolved(self, x: Tensor) -> Tensor:
         """Apply the part that does not depend on the embedding."""
-        y: Tensor = self.tfc_lightsaft.tfc(torch.cat((own, skip), dim=1))
+        y: Tensor = self.tfc_lightsaft.tfc(x)
         return y
 
     def of_each_source(self, own: Tensor, skip: Tensor, embedding: Tensor, n_sources: int) -> Tensor:
@@ -145,52 +168,68 @@ class LasaftV2Net(nn.Module):
     def __init__(self, config: LasaftV2Config) -> None:
         super().__init__()
         self.config = config
-        channels, levels, act = config.internal_channels, config.levels, config.tfc_tdf_activation
-        self.first_conv = first_convolution(config.input_channels, channels, config.first_conv_activation)
-        self.encoders = nn.ModuleList(EncoderBlock(config, config.rows(i)) for i in range(levels))
-        self.downsamplings = nn.ModuleList(downsampling(channels, config.step(i), act) for i in range(levels))
-        self.mid_block = EncoderBlock(config, config.rows(levels))
+        channels, levels, norm = config.internal_channels, config.levels, config.norm
+        down, up = config.after_downsampling, config.after_upsampling
+        self.first_conv = first_convolution(config.input_channels, channels, config.first_conv_activation, norm)
+        self.encoders = nn.ModuleList(self._block(i, channels, config.rows(i)) for i in range(levels))
+        self.downsamplings = nn.ModuleList(downsampling(channels, config.step(i), down, norm) for i in range(levels))
+        self.mid_block = self._block(levels, channels, config.rows(levels))
         upward = range(levels - 1, -1, -1)
-        self.upsamplings = nn.ModuleList(upsampling(channels, config.step(i), act) for i in upward)
-        self.decoders = nn.ModuleList(DecoderBlock(config, config.rows(i)) for i in upward)
+        self.upsamplings = nn.ModuleList(upsampling(channels, config.step(i), up, norm) for i in upward)
+        self.decoders = nn.ModuleList(self._block(2 * levels - i, 2 * channels, config.rows(i)) for i in upward)
         self.last_conv = last_convolution(channels, config.input_channels, config.last_activation)
-        self.embedding = nn.Embedding(config.control_input_dim, config.embedding_dim)
+        make = nn.Embedding if config.control_vector_type == "embedding" else LinearEmbedding
+        self.embedding = make(config.control_input_dim, config.embedding_dim)
+
+    def _block(self, number: int, in_channels: int, rows: int) -> PlainBlock | ConditionedBlock:
+        kind = ConditionedBlock if number in self.config.conditioned else PlainBlock
+        return kind(self.config, in_channels, rows)
 
     def forward(self, x: Tensor, source_index: Tensor) -> Tensor:
         """Estimate one source per item."""
-        embedding = self.embedding(source_index)
-        h, skips = self.encoded(x)
+        return self._separated(self.first_conv(x), self.embedding(source_index))
+
+    def _separated(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """Map the output of the first convolution and one embedding per item to spectra."""
+        h, skips = self.encoded(h, embedding)
         for up, decoder in zip(self.upsamplings, self.decoders, strict=True):
-            h = decoder(up(h), skips.pop(), embedding)
+            h = decoder(torch.cat((up(h), skips.pop()), dim=1), embedding)
         y: Tensor = self.last_conv(h)
         return y
 
     def separate(self, x: Tensor, sources: Tensor) -> Tensor:
         """Estimate several sources: ``[N, channels, T, bins]`` and ``int64 [S]`` to ``[N, S, channels, T, bins]``.
 
-        They share the encoder, the convolutions of the first decoder, and the other decoders' convolutions of the
-        encoder's features.
+        They share all work before the first conditioned block. If only decoders are conditioned, the sources share the
+        encoder, the convolutions of the first decoder, and the other decoders' convolutions of the encoder's features.
 
         Raises:
             ValueError: the network is in training mode.
         """
         assert_evaluated(self)
         n, n_sources = x.shape[0], sources.shape[0]
-        embedding = self.embedding(sources.repeat(n))
-        h, skips = self.encoded(x)
-        first, *others = (cast("DecoderBlock", decoder) for decoder in self.decoders)
-        common = first.convolved(self.upsamplings[0](h), skips.pop())
+        embedding, h = self.embedding(sources.repeat(n)), self.first_conv(x)
+        if self.config.condition_to == "decoder":
+            y = self._decoded_together(h, embedding, n_sources)
+        else:
+            y = self._separated(each_source(h, n_sources), embedding)
+        return y.view(n, n_sources, *y.shape[1:])
+
+    def _decoded_together(self, h: Tensor, embedding: Tensor, n_sources: int) -> Tensor:
+        h, skips = self.encoded(h, embedding)
+        first, *others = (cast("ConditionedBlock", decoder) for decoder in self.decoders)
+        common = first.convolved(torch.cat((self.upsamplings[0](h), skips.pop()), dim=1))
         h = first.conditioned(each_source(common, n_sources), embedding)
         for up, decoder in zip(self.upsamplings[1:], others, strict=True):
             h = decoder.of_each_source(up(h), skips.pop(), embedding, n_sources)
         y: Tensor = self.last_conv(h)
-        return y.view(n, n_sources, *y.shape[1:])
+        return y
 
-    def encoded(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def encoded(self, h: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the outputs of the bottleneck and of every encoder, outermost first."""
-        h, skips = self.first_conv(x), []
+        skips = []
         for encoder, down in zip(self.encoders, self.downsamplings, strict=True):
-            h = encoder(h)
+            h = encoder(h, embedding)
             skips.append(h)
             h = down(h)
-        return self.mid_block(h), skips
+        return self.mid_block(h, embedding), skips
