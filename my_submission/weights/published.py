@@ -3,8 +3,8 @@
 KUIELAB-MDX-Net: the object ids of the Git LFS pointers in the authors' repository, and the md5 and size that Zenodo
 states for the Mixer. LightSAFT and LaSAFT: the object ids of the pointers in theirs. Demucs v2: the authors put the
 first eight digits of the sha256 into the file's own name and publish no more of it. Hybrid Demucs: torchaudio's own
-file of its pipeline HDEMUCS_HIGH_MUSDB_PLUS. Public MDX-Net graphs: hashes that other programs state. LASAFT-Net-v2: the
-ids that git gives the files in the authors' repository.
+file of its pipeline HDEMUCS_HIGH_MUSDB_PLUS. Public MDX-Net graphs: hashes that other programs state. LASAFT-Net-v2:
+the ids that git gives the files in the authors' repository.
 """
 
 from __future__ import annotations
