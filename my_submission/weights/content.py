@@ -78,8 +78,9 @@ def is_identified(artefact: Artefact, path: Path) -> bool:
 
 def _other_blob(artefact: Artefact, path: Path) -> str | None:
     """Return how the git id of a file differs from the known ones, as one clause; None if it does not."""
+    published = PUBLISHED_GIT_BLOBS.get(artefact.name) if artefact.format == "torch" else None  # graphs are made of it
     known = (
-        (f"published for {artefact.name}", PUBLISHED_GIT_BLOBS.get(artefact.name)),
+        (f"published for {artefact.name}", published),
         ("of the manifest", artefact.git_blob),
     )
     if not any(expected for _, expected in known):
@@ -96,5 +97,7 @@ def _other_blob(artefact: Artefact, path: Path) -> str | None:
 
 def has_known_digest(artefact: Artefact) -> bool:
     """Whether the manifest or this package states a hash to compare with."""
-    is_published = artefact.name in {*PUBLISHED_SHA256, *PUBLISHED_GIT_BLOBS}
+    is_published = artefact.name in PUBLISHED_SHA256 or (
+        artefact.format == "torch" and artefact.name in PUBLISHED_GIT_BLOBS
+    )
     return artefact.known_digest is not None or artefact.git_blob is not None or is_published

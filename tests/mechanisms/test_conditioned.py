@@ -332,7 +332,8 @@ def test_artefacts_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> 
     ):
         path = models.path(name)
         made = entry(name, folder, str(path.relative_to(folder)), format=models.artefact(name).format)
-        write_manifest(tmp_path, [{**made, "architecture": "lasaft-v2", "geometry": geometry}])
+        stated = {"architecture": "lasaft-v2", "geometry": geometry, "options": published.options()}
+        write_manifest(tmp_path, [{**made, **stated}])
         with pytest.raises(WeightsError, match=message):
             open_conditioned(ModelsFolder(tmp_path).artefact(name), path, options, **arguments(recipe))
     beyond = ConditionedRecipe("small/state", ("e",), 64, order=("a", "b", "c", "d", "e"))

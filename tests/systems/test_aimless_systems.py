@@ -59,6 +59,7 @@ def random_networks() -> dict[str, torch.nn.Module]:
             "aimless/x-umx": XUmx(XUmxConfig(hidden_channels=8, nb_layers=1)),
             "aimless/demucs-split": DemucsSplit(DemucsSplitConfig(channels=4)),
             "hdemucs/musdb-plus": HybridDemucs(4, 2, 8),
+            "hdemucs/musdb": HybridDemucs(4, 2, 8),
         }
 
 

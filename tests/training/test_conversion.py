@@ -16,7 +16,7 @@ from tests.networks.test_lasaft import V2_LEAKY
 from training.cli.main import main
 from training.export.lasaft_checkpoints import converted
 
-NAME = "lasaft-v2/light"
+NAME = "lasaft-v2/medium"
 
 
 @pytest.fixture

@@ -49,6 +49,8 @@ def converted(name: str, models: Path, out: Path, *, allow_unverified: bool = Fa
         geometry=replace(geometry, frames=None),
         sources=(),
         options=None,
+        git_blob=None,
+        sha256_prefix=None,
     )
     record(out, [graph])
     return written
