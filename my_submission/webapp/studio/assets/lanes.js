@@ -28,6 +28,7 @@ class Stage {
   constructor() {
     const wave = element("div", { className: "wave" }, this.canvas, this.#badge);
     this.root = element("div", { className: "stage" }, wave, this.#frame, this.#loop, this.#playhead);
+    this.#picture.addEventListener("load", () => this.#frame.classList.add("drawn"));
   }
 
   /** @param {string} text */
@@ -63,6 +64,7 @@ class Stage {
     this.#frame.hidden = !address;
     this.#picture.hidden = !address;
     if (!address || !axis || this.#picture.getAttribute("src") === address) return;
+    this.#frame.classList.remove("drawn");
     this.#picture.src = address;
     this.#picture.alt = text;
     this.#hertz.replaceChildren(...LABELS_HZ[axis].filter((hz) => hz < highest).map((hz) => {

@@ -12,7 +12,7 @@ export class Tools extends EventTarget {
   #fits;
   #whole;
   #axes = new Map();
-  #legend = element("span", { className: "legend" }, "Dark −80 dB, bright 0 dB; a dashed line is the network's highest frequency.");
+  #legend = element("span", { className: "legend" }, "Dark: −80 dB, bright: 0 dB. Dashed line: the highest frequency of the network.");
 
   /**
    * @param {import("./viewport.js").Viewport} view
@@ -35,8 +35,8 @@ export class Tools extends EventTarget {
       this.#fits,
       element("div", { className: "group", role: "group", "aria-label": "Spectrograms" },
         element("span", { className: "label", "aria-hidden": "true" }, "Spectrograms"), ...this.#axes.values()),
-      this.#legend,
-      button("?", { className: "square help-button", "aria-label": "Keys", title: "Keys (?)" }, showHelp));
+      button("?", { className: "square help-button", "aria-label": "Keys", title: "Keys (?)" }, showHelp),
+      this.#legend);
     view.addEventListener("change", () => this.#show(view));
     this.#show(view);
   }

@@ -10,7 +10,7 @@ const MESSAGES = {
   loading: "Loading…",
   waiting: "Waiting for the separation…",
   trouble: "The sound cannot be loaded. Trying again; if this lasts, check the connection.",
-  blocked: "The browser holds the sound back. Press play again.",
+  blocked: "The browser does not start the sound. Press play again; if it stays silent, check the sound device.",
 };
 
 /**
@@ -67,6 +67,7 @@ export class Transport {
       element("div", { className: "bar" }, this.#play, stop, this.#loop, time, this.#presets, this.#reset),
       element("div", { className: "told" }, this.#message, this.#clips),
       this.#position, this.#loopRow);
+    this.updateMix();
   }
 
   #slider() {
