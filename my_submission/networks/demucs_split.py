@@ -60,6 +60,15 @@ class DemucsSplitConfig:
         """Largest number of samples by which the output may be shorter than the input, rounded up."""
         return -(-int(STRIDE**self.depth) // 2)
 
+    def output_length(self, samples: int) -> int:
+        """Return the number of samples that the network estimates of an input of ``samples`` samples."""
+        inner = 2 * samples
+        for _ in range(self.depth):
+            inner = (inner - KERNEL) // STRIDE + 1
+        for _ in range(self.depth):
+            inner = (inner - 1) * STRIDE + KERNEL
+        return -(-inner // 2)
+
     def valid_length(self, samples: int) -> int:
         """Return the length to feed so that the output covers the middle ``samples`` of it."""
         shortest = 1

@@ -9,7 +9,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from my_submission.networks.demucs_split import DemucsSplit, DemucsSplitConfig
+from my_submission.networks.demucs_split import DemucsSplit, DemucsSplitConfig, WholeLength
 from my_submission.networks.hybrid_demucs import HybridDemucs
 from my_submission.networks.hybrid_demucs.layers import ResidualBranches
 from training.experiment import Experiment
@@ -99,8 +99,12 @@ class _WaveformModule(StateModule):
         estimates = self.separated(self.network, mixtures)
         with torch.autocast(self.device.type, enabled=False):
             weights = torch.tensor(self.experiment.weights, device=self.device)
-            heard = targets[..., : estimates.shape[-1]]
-            return waveform_loss(self.experiment.loss, estimates.float(), heard, weights)
+            stop = self.estimated_samples(mixtures.shape[-1])
+            return waveform_loss(self.experiment.loss, estimates[..., :stop].float(), targets[..., :stop], weights)
+
+    def estimated_samples(self, samples: int) -> int:
+        """Return how many of the first ``samples`` samples of an input are estimated."""
+        return samples
 
 
 class HybridDemucsModule(_WaveformModule):
@@ -128,9 +132,13 @@ class DemucsSplitModule(_WaveformModule):
         return list(cast("DemucsSplit", self.network).encoder)
 
     def separated(self, network: nn.Module, mixtures: Tensor) -> Tensor:
-        """Separate in one pass; the result begins where the mixtures begin, and is shorter."""
-        estimates: Tensor = network(mixtures)
+        """Separate in one pass; zeros follow the samples that are estimated."""
+        estimates: Tensor = WholeLength(cast("DemucsSplit", network))(mixtures)
         return estimates
+
+    def estimated_samples(self, samples: int) -> int:
+        """Return the length of the network's output."""
+        return cast("DemucsSplit", self.network).config.output_length(samples)
 
     def example(self) -> tuple[int, ...]:
         """Return the shape of the input for a tenth of a second."""
