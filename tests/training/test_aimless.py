@@ -146,7 +146,9 @@ def test_two_steps_of_every_recipe_end_in_a_file_that_loads(recipe: str, runs: P
     with torch.inference_mode():
         expected: Tensor = module.evaluated(x)
         estimates = module.estimate(torch.rand(2, 2, 10_000))
-    actual = torch.from_numpy(engine.run(x.numpy()))
+    actual = torch.from_numpy(engine.run(x.numpy()))[
+        ..., : expected.shape[-1]
+    ]  # zeros follow what DemucsSplit estimates
     assert torch.linalg.vector_norm(actual - expected) < 1e-5 * torch.linalg.vector_norm(expected)
     assert estimates.shape == (2, len(module.experiment.targets), 2, 10_000)
 
