@@ -232,8 +232,9 @@ def test_a_song_has_an_address(come: Any, songs: Path) -> None:
     visitor.studio.get_by_role("button", name="Delete now").click()
     visitor.button("Upload").wait_for()
     until(lambda: stranger.state == {"status": 404}, "the deletion")
-    stranger.page.reload()
-    stranger.page.get_by_text("This song was deleted").wait_for()
+    stranger.button("Upload").wait_for()
+    stranger.page.goto(address)
+    stranger.page.get_by_text("This song is not on the server").wait_for()
 
 
 @pytest.mark.slow
