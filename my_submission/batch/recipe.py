@@ -9,11 +9,11 @@ from typing import Any
 from my_submission.audio_io import DEFAULT_READ_OPTIONS, WAV_16, AudioFormat, ReadOptions
 from my_submission.audio_io.writing.file_names import CHALLENGE_LAYOUT, FileNameTemplate, StemFileNames
 from my_submission.errors import UnknownNameError, WeightsError
-from my_submission.files.hashing import remembered_sha256_of
 from my_submission.predictor import Predictor, load
 from my_submission.predictor.separation_record import StemRecipe
 from my_submission.systems import find_system, for_stems, systems_of
 from my_submission.weights import ModelsFolder
+from my_submission.weights.option_files import digests_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class CatalogueRecipe:
             DeviceError: the device is not available.
         """
         predictor = load(self.system, **self.load_settings)
-        found = {name: remembered_sha256_of(path) for name, path in predictor.system.weights.items()}
+        found = dict(predictor.system.weight_digests)
         different = sorted(name for name in found if found[name] != self.weights.get(name))
         if different:
             raise WeightsError(
@@ -93,4 +93,4 @@ def weights_by_content(system: str, load_settings: Mapping[str, Any]) -> dict[st
     is_allowed = bool(load_settings["allow_unverified"])
     stems, recipe = load_settings.get("stems"), find_system(system, systems_of(models))
     artefacts = for_stems(recipe, stems).artefacts if stems else recipe.artefacts
-    return {name: remembered_sha256_of(models.require(name, allow_unverified=is_allowed)) for name in artefacts}
+    return digests_of({name: models.require(name, allow_unverified=is_allowed) for name in artefacts})

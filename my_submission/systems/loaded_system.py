@@ -11,10 +11,10 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from my_submission.errors import UnknownNameError, WeightsError
-from my_submission.files.hashing import remembered_sha256_of
 from my_submission.mechanisms import Mechanism, Opening, RunOptions
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.weights import ModelsFolder
+from my_submission.weights.option_files import digests_of
 
 TOGETHER_BYTES = 64 << 20
 """Networks whose weights take no more than this stay in memory together while a song is separated in time order."""
@@ -100,8 +100,8 @@ class LoadedSystem:
 
     @cached_property
     def weight_digests(self) -> Mapping[str, str]:
-        """Artefact name to the SHA-256 of its file, sorted by name."""
-        return {name: remembered_sha256_of(path) for name, path in sorted(self.weights.items())}
+        """Artefact name to the SHA-256 of its file, and of files with options of its training, sorted by name."""
+        return digests_of(self.weights)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from my_submission.batch.recipe import weights_by_content
 from my_submission.cli import main as mdx
+from my_submission.predictor import load
 from my_submission.stems import LASAFT_SOURCES
 from tests.lasaft_checkpoints import vector, write_checkpoint
 from tests.networks.test_lasaft_options import snr_db
@@ -50,6 +52,19 @@ def test_a_checkpoint_becomes_stems(tmp_path: Path, name: str) -> None:
     (stem,) = (tmp_path / "stems").rglob(f"*{LASAFT_SOURCES[int(arrays['input/source_index'][0])]}.wav")
     separated, _ = soundfile.read(stem, dtype="float32")
     assert snr_db(arrays["output/separated"][0], separated) >= 100
+
+
+def test_other_options_are_another_system_in_records(tmp_path: Path) -> None:
+    """So that --skip-existing does not keep stems of other options, in one process and in a catalogue alike."""
+    folder = models_of("v2_gn", tmp_path / "models")
+    settings = {"models_dir": str(folder), "allow_unverified": True}
+    (folder / "config.yaml").rename(folder / "hparams.yaml")
+    first = weights_by_content("mine", settings)
+    assert set(first) == {"mine/network", "mine/network (hparams.yaml)"}
+    loaded = load("mine", device="cpu", threads=1, models_dir=folder, allow_unverified=True)
+    assert loaded.system.weight_digests == first
+    (folder / "network.ckpt.toml").write_text('last_activation = "identity"', encoding="utf-8")
+    assert weights_by_content("mine", settings) != first
 
 
 def test_a_checkpoint_without_options_is_refused_with_the_question(

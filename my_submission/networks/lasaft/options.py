@@ -24,6 +24,7 @@ from my_submission.networks.lasaft.config import (
 from my_submission.networks.settings_files import parsed_yaml
 from my_submission.networks.strict_loading import Where
 from my_submission.weights import read_settings
+from my_submission.weights.option_files import option_files, options_file
 from terminal.documents import DocumentError, read_toml
 from terminal.names import listed
 
@@ -71,9 +72,6 @@ _BLOCKS = {
 _BLOCK_CLASS = "MkTFCLightSAFTGPoCM"
 
 _INTERPOLATION = re.compile(r"\$\{([\w.]+)\}")
-
-_BESIDE = ("config.yaml", "hparams.yaml")
-"""Settings that Hydra and Lightning write into the folder of the checkpoint, or the one above."""
 
 
 @dataclass(frozen=True)
@@ -160,11 +158,6 @@ def _question(missing: Sequence[str]) -> str:
     return "; ".join(parts)
 
 
-def options_file(checkpoint: Path) -> Path:
-    """Return the place of a file with a checkpoint's options, ``<checkpoint>.toml``."""
-    return checkpoint.with_name(f"{checkpoint.name}.toml")
-
-
 def read_options(path: Path, *, manifest: Options | None = None) -> StatedOptions:
     """Return the options that a checkpoint, its manifest entry and the files beside it state.
 
@@ -227,11 +220,10 @@ def _resolved(model: dict[str, Any]) -> dict[str, Any]:
 
 def _beside(path: Path) -> Iterator[tuple[str, Options]]:
     """Yield name and options of the files beside a checkpoint."""
-    own = options_file(path)
-    if own.is_file():
-        yield own.name, _own_options(own)
-    for file in (folder / name for folder in (path.parent, path.parent.parent) for name in _BESIDE):
-        if file.is_file() and isinstance(settings := parsed_yaml(file), dict):
+    for file in option_files(path):
+        if file == options_file(path):
+            yield file.name, _own_options(file)
+        elif isinstance(settings := parsed_yaml(file), dict):
             yield file.name, flattened(settings, where=file)
 
 
