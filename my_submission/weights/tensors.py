@@ -24,8 +24,8 @@ from my_submission.weights.plain_pickle import (
     StorageReference,
     TensorReference,
     UnsafePickleError,
-    plain_settings,
 )
+from my_submission.weights.plain_settings import plain_settings
 from my_submission.weights.torch_legacy import LegacyRecords, is_legacy_torch_file
 from my_submission.weights.torch_zip import ZipRecords
 

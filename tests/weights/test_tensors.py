@@ -6,11 +6,13 @@ import io
 import os
 import pickle
 import struct
+import sys
 import tracemalloc
 import warnings
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -589,3 +591,39 @@ def test_an_archive_that_claims_other_disks_is_refused(tmp_path: Path) -> None:
     refused(path, "damaged")
     with pytest.raises(WeightsError, match="damaged"):
         load_state_dict(path)
+
+
+class DictConfig:
+    """Stands for OmegaConf's container; pickled under its name, with the attributes that it has."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self._content = content
+        self._parent = None
+        self._metadata = {"object_type": list, "key": Path("x")}
+
+
+class AnyNode:
+    """Stands for OmegaConf's leaf."""
+
+    def __init__(self, value: object) -> None:
+        self._val = value
+
+
+DictConfig.__module__, AnyNode.__module__ = "omegaconf.dictconfig", "omegaconf.nodes"
+
+
+def test_settings_in_containers_of_omegaconf_are_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers and leaves become values; other objects are left out, and none is made."""
+    for cls in (DictConfig, AnyNode):
+        package, _, _ = cls.__module__.partition(".")
+        for name in (package, cls.__module__):
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        monkeypatch.setattr(sys.modules[cls.__module__], cls.__name__, cls, raising=False)
+    model = DictConfig({"n_fft": AnyNode(256), "deep": DictConfig({"bias": AnyNode(False)}), "path": Path("a")})
+    content = {
+        "state_dict": {"a": torch.zeros(1)},
+        "hyper_parameters": {"model": model, "kind": torch.float16, "n": None},
+    }
+    path = saved(tmp_path / "file", content)
+    assert read_settings(path) == {"model": {"n_fft": 256, "deep": {"bias": False}}, "n": None}
+    assert list(read_state_dict(path)) == ["a"]
