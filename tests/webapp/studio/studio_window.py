@@ -51,21 +51,29 @@ AudioNode.prototype.connect = function (target, ...rest) {
 
 TAKE = """() => {
   const blocks = window.recorded;
-  const [first, last] = [blocks[0], blocks[blocks.length - 1]];
-  const length = last.frame + last.left.length - first.frame;
+  const { frame: first } = blocks[0];
+  let length = 0;
+  const places = blocks.map(({ frame, left }) => {
+    const at = Math.max(length, frame - first);
+    length = at + left.length;
+    return at;
+  });
   const both = new Float32Array(2 * length);
-  for (const { frame, left, right } of blocks) {
-    both.set(left, frame - first.frame);
-    both.set(right, length + frame - first.frame);
-  }
+  blocks.forEach(({ left, right }, index) => {
+    both.set(left, places[index]);
+    both.set(right, length + places[index]);
+  });
   const bytes = new Uint8Array(both.buffer);
   let text = "";
   for (let from = 0; from < bytes.length; from += 8192) {
     text += String.fromCharCode(...bytes.subarray(from, from + 8192));
   }
-  return [first.frame, btoa(text)];
+  return [first, btoa(text)];
 }"""
-"""The first frame that was recorded, and the sound since; blocks in which nothing was connected are silence."""
+"""The first frame that was recorded, and the sound since; blocks in which nothing was connected are silence.
+
+Chromium sometimes gives two blocks in a row the same frame; the second one comes after the first.
+"""
 
 
 @dataclass

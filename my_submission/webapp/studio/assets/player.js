@@ -1,4 +1,5 @@
 // The player: stretches of all stems are scheduled on one audio context, on the same samples of its clock.
+import { Graph } from "./graph.js";
 import { nextStep, sampleAt, upcoming } from "./schedule.js";
 import { Stretches } from "./stretches.js";
 
@@ -6,28 +7,19 @@ const AHEAD_SECONDS = 4; // scheduled ahead: timers of a hidden page run once pe
 const FETCH_SECONDS = 12; // loaded ahead
 const SWAP_SECONDS = 1; // of a new version that must be loaded before it takes over
 const LEAD_SECONDS = 0.04; // from a decision to its first sample
-const FADE_SECONDS = 0.005; // against clicks when playback starts, stops or jumps
 const TICK_MS = 100;
-const HEADROOM = 2; // stretches are stored at half level
 
 /**
  * @typedef {import("./schedule.js").Region} Region
  * @typedef {{version: string, tracks: string[], rate: number, samples: number, end: number, ready: number,
  *   stretchSamples: number, address: (track: string, index: number) => string}} Song
- * @typedef {{gain: GainNode, panner: StereoPannerNode, analyser: AnalyserNode}} Lane
  * @typedef {"paused" | "playing" | "loading" | "waiting" | "trouble" | "blocked"} Status
  */
 
 /** Plays all tracks of a song in step; dispatches "change" for its status and "ended". */
 export class Player extends EventTarget {
-  /** @type {AudioContext | null} */
-  #context = null;
-  /** @type {GainNode | null} */
-  #fader = null;
-  /** @type {AnalyserNode | null} */
-  #meter = null;
-  /** @type {Map<string, Lane>} */
-  #lanes = new Map();
+  /** @type {Graph | null} */
+  #graph = null;
   /** @type {Song | null} */
   #song = null;
   /** @type {Stretches | null} */
@@ -48,9 +40,8 @@ export class Player extends EventTarget {
   #status = "paused";
   #timer = 0;
   #levels;
-  #samples = new Float32Array(1024);
 
-  /** @param {(track: string) => {factor: number, pan: number}} levels the present level and pan of a track */
+  /** @param {import("./graph.js").Levels} levels */
   constructor(levels) {
     super();
     this.#levels = levels;
@@ -73,9 +64,8 @@ export class Player extends EventTarget {
 
   /** @returns {number} the sample that is heard now */
   get position() {
-    if (!this.#isWanted || !this.#context) return this.#at;
-    const latency = this.#context.outputLatency || this.#context.baseLatency || 0;
-    return sampleAt(this.#spans, this.#frame - latency * this.#rate, this.#next.sample);
+    if (!this.#isWanted || !this.#graph) return this.#at;
+    return sampleAt(this.#spans, this.#frame - this.#graph.latency * this.#rate, this.#next.sample);
   }
 
   /**
@@ -102,7 +92,7 @@ export class Player extends EventTarget {
   /** Play, or try again; called from a click or key, because browsers refuse sound before one. */
   async play() {
     if (!this.#song) return;
-    const context = this.#open();
+    const { context } = this.#open();
     if (!this.#isWanted) {
       this.#isWanted = true;
       this.#timer = window.setInterval(() => this.#plan(), TICK_MS);
@@ -123,7 +113,7 @@ export class Player extends EventTarget {
     clearInterval(this.#timer);
     this.#silence();
     this.#setStatus("paused");
-    setTimeout(() => { if (!this.#isWanted) this.#context?.suspend().catch(() => {}); }, 50);
+    setTimeout(() => { if (!this.#isWanted) this.#graph?.context.suspend().catch(() => {}); }, 50);
   }
 
   /**
@@ -150,12 +140,7 @@ export class Player extends EventTarget {
 
   /** Take new levels and pans. */
   applyLevels() {
-    if (!this.#context) return;
-    for (const [track, lane] of this.#lanes) {
-      const { factor, pan } = this.#levels(track);
-      lane.gain.gain.setTargetAtTime(HEADROOM * factor, this.#context.currentTime, 0.01);
-      lane.panner.pan.setTargetAtTime(pan, this.#context.currentTime, 0.01);
-    }
+    this.#graph?.applyLevels();
   }
 
   /**
@@ -164,10 +149,7 @@ export class Player extends EventTarget {
    * @returns {number}
    */
   level(track) {
-    const analyser = track ? this.#lanes.get(track)?.analyser : this.#meter;
-    if (!analyser || this.#status !== "playing") return 0;
-    analyser.getFloatTimeDomainData(this.#samples);
-    return this.#samples.reduce((highest, value) => Math.max(highest, Math.abs(value)), 0);
+    return this.#status === "playing" ? this.#graph?.level(track) ?? 0 : 0;
   }
 
   /** Release the audio context, timers and stretches. */
@@ -176,8 +158,8 @@ export class Player extends EventTarget {
     clearInterval(this.#timer);
     this.#stretches?.close();
     this.#successor?.stretches.close();
-    this.#context?.close().catch(() => {});
-    this.#context = null;
+    this.#graph?.close();
+    this.#graph = null;
   }
 
   get #rate() {
@@ -186,7 +168,7 @@ export class Player extends EventTarget {
 
   /** The clock of the context, in samples of the song. */
   get #frame() {
-    return (this.#context?.currentTime ?? 0) * this.#rate;
+    return (this.#graph?.context.currentTime ?? 0) * this.#rate;
   }
 
   get #isUnfinished() {
@@ -199,46 +181,13 @@ export class Player extends EventTarget {
     return { stretchSamples, ready, end, loop: this.#loop };
   }
 
-  /** @returns {AudioContext} */
+  /** @returns {Graph} */
   #open() {
-    if (this.#context) return this.#context;
-    try {
-      this.#context = new AudioContext({ sampleRate: this.#rate });
-    } catch {
-      this.#context = new AudioContext(); // a rate that this browser does not play; it resamples every stretch
+    if (!this.#graph) {
+      this.#graph = new Graph(this.#rate, this.#levels);
+      this.#graph.context.addEventListener("statechange", () => this.#plan());
     }
-    this.#fader = this.#context.createGain();
-    this.#meter = this.#analyser(this.#context);
-    this.#fader.connect(this.#meter);
-    this.#fader.connect(this.#context.destination);
-    this.#context.addEventListener("statechange", () => this.#plan());
-    return this.#context;
-  }
-
-  /** @param {AudioContext} context */
-  #analyser(context) {
-    const analyser = context.createAnalyser();
-    analyser.fftSize = this.#samples.length;
-    return analyser;
-  }
-
-  /**
-   * @param {string} track
-   * @returns {Lane}
-   */
-  #lane(track) {
-    const known = this.#lanes.get(track);
-    if (known) return known;
-    const context = this.#open();
-    const lane = { gain: context.createGain(), panner: context.createStereoPanner(), analyser: this.#analyser(context) };
-    const { factor, pan } = this.#levels(track);
-    lane.gain.gain.value = HEADROOM * factor;
-    lane.panner.pan.value = pan;
-    lane.gain.connect(lane.panner);
-    lane.panner.connect(lane.analyser);
-    lane.analyser.connect(/** @type {GainNode} */ (this.#fader));
-    this.#lanes.set(track, lane);
-    return lane;
+    return this.#graph;
   }
 
   /** @param {Song} song */
@@ -263,21 +212,7 @@ export class Player extends EventTarget {
 
   /** End all sounds with a fade. */
   #silence() {
-    if (!this.#context || !this.#fader) return;
-    const now = this.#context.currentTime;
-    const { gain } = this.#fader;
-    gain.cancelScheduledValues(now);
-    gain.setValueAtTime(gain.value, now);
-    gain.linearRampToValueAtTime(0, now + FADE_SECONDS);
-    gain.setValueAtTime(1, now + 2 * FADE_SECONDS);
-    this.#endSources(now + 2 * FADE_SECONDS);
-  }
-
-  /** @param {number} time seconds of the context */
-  #fadeIn(time) {
-    if (!this.#fader) return;
-    this.#fader.gain.setValueAtTime(0, time);
-    this.#fader.gain.linearRampToValueAtTime(1, time + FADE_SECONDS);
+    if (this.#graph) this.#endSources(this.#graph.fadeOut());
   }
 
   /** @param {number} time seconds of the context */
@@ -324,13 +259,13 @@ export class Player extends EventTarget {
     }
     const stall = this.#schedule();
     this.#stretches.want(upcoming(this.#next.sample, this.#timeline, look));
-    const latency = (this.#context?.outputLatency ?? 0) * this.#rate;
+    const latency = (this.#graph?.latency ?? 0) * this.#rate;
     if (this.#frame - latency >= this.#endFrame) {
       this.pause();
       this.#at = this.#isUnfinished ? this.#at : 0;
       this.dispatchEvent(new Event("ended"));
     } else if (this.#frame < this.#next.frame) {
-      this.#setStatus(this.#context?.state === "running" ? "playing" : this.#status);
+      this.#setStatus(this.#graph?.context.state === "running" ? "playing" : this.#status);
     } else if (!(stall === "loading" && this.#status === "trouble")) {
       this.#setStatus(stall || "loading");
     }
@@ -363,17 +298,17 @@ export class Player extends EventTarget {
    * @param {{index: number, from: number, to: number}} piece
    */
   #start(stretch, { index, from, to }) {
-    const context = this.#open();
+    const graph = this.#open();
     const rate = this.#rate;
     if (this.#next.frame < this.#frame + 0.5 * LEAD_SECONDS * rate) {
       this.#next.frame = Math.ceil(this.#frame + LEAD_SECONDS * rate);
-      if (from > 0) this.#fadeIn(this.#next.frame / rate);
+      if (from > 0) graph.fadeIn(this.#next.frame / rate);
     }
     const { frame } = this.#next;
     for (const [track, buffer] of stretch) {
-      const source = context.createBufferSource();
+      const source = graph.context.createBufferSource();
       source.buffer = buffer;
-      source.connect(this.#lane(track).gain);
+      source.connect(graph.input(track));
       source.start(frame / rate, (from - index * (this.#song?.stretchSamples ?? 1)) / rate, (to - from) / rate);
       this.#sources.add(source);
       source.addEventListener("ended", () => { this.#sources.delete(source); source.disconnect(); });
