@@ -272,14 +272,16 @@ def test_everyone_can_use_the_page(come: Any, songs: Path, screen: Screen) -> No
     visitor.upload(songs / "half a second.wav")
     visitor.separated()
     assert accessibility_faults(visitor.page, where="[data-testid=stBidiComponentIsolated]") == []
-    scheme = visitor.studio.locator(".studio-body").get_attribute("data-scheme")
-    assert scheme == screen.scheme
+    visitor.studio.locator(f".studio-body[data-scheme={screen.scheme}]").wait_for()
     visitor.lane("other").scroll_into_view_if_needed()
     visitor.page.locator("[data-testid=stMain]").evaluate("one => one.scrollBy(0, 1000)")
-    visitor.page.wait_for_timeout(300)
-    header = visitor.page.locator("[data-testid=stHeader]").bounding_box()
-    transport = visitor.studio.locator(".transport").bounding_box()
-    assert header["y"] + header["height"] - 1 <= transport["y"] < screen.height / 2
+
+    def stays() -> bool:
+        header = visitor.page.locator("[data-testid=stHeader]").bounding_box()
+        transport = visitor.studio.locator(".transport").bounding_box()
+        return bool(header["y"] + header["height"] - 1 <= transport["y"] < screen.height / 2)
+
+    until(stays, "the transport below the header")
     visitor.shoot(f"5-everyone-{screen}")
 
 
