@@ -71,6 +71,15 @@ class MdxNetRecipe(Recipe):
         """Name of the graph."""
         return (self.network,)
 
+    @property
+    def takes_network_options(self) -> bool:
+        """True."""
+        return True
+
+    def with_network_options(self, *, denoises: bool, compensation: float | None, silent_bins: int) -> MdxNetRecipe:
+        """Return the graph with these options."""
+        return replace(self, denoises=denoises, compensation=compensation, silent_bins=silent_bins)
+
     def open(self, opening: Opening) -> MdxNetMechanism:
         """Open the graph."""
         artefact, path = opening.artefact(self.network), opening.path(self.network)

@@ -179,6 +179,19 @@ class Recipe(ABC):
         """Source to the artefact whose graph states the frequency above which the source is silent."""
         return {}
 
+    @property
+    def takes_network_options(self) -> bool:
+        """Whether :meth:`with_network_options` changes anything."""
+        return False
+
+    def with_network_options(self, *, denoises: bool, compensation: float | None, silent_bins: int) -> Recipe:
+        """Return a recipe whose graph is applied with these options; the same one if it takes none."""
+        return self
+
+    def with_network(self, source: str, network: str) -> Recipe:
+        """Return a recipe that estimates a source by another network; the same one if it has none for it alone."""
+        return self
+
     def with_sources(self, sources: tuple[str, ...]) -> Recipe:
         """Return a recipe whose estimates of some sources are the same, without the work that they do not need.
 

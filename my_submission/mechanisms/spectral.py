@@ -56,6 +56,10 @@ class SpectralRecipe(Recipe):
             return self
         return replace(self, networks={source: self.networks[source] for source in sources})
 
+    def with_network(self, source: str, network: str) -> SpectralRecipe:
+        """Return the networks with another one for a source."""
+        return replace(self, networks={**self.networks, source: network}) if source in self.networks else self
+
     def open(self, opening: Opening) -> SpectralMechanism:
         """Open the networks, and the Mixer if there is one."""
         networks = []

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from my_submission.errors import InputError, UnknownNameError
-from my_submission.mechanisms import MdxNetRecipe, SpectralRecipe
+from my_submission.mechanisms import MdxNetRecipe
 from my_submission.mechanisms.mdx_net import SILENT_BINS
 from my_submission.stems import canonical_source, complemented_source, with_complement
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
@@ -183,12 +183,9 @@ def with_vocals_from(system: SystemRecipe, name: str) -> SystemRecipe:
 
 
 def _with_vocals_from(branch: BranchRecipe, network: str) -> BranchRecipe:
-    recipe = branch.recipe
-    if recipe.sources == (VOCALS,):
-        return replace(branch, recipe=MdxNetRecipe(network, VOCALS))
-    if isinstance(recipe, SpectralRecipe) and VOCALS in recipe.networks:
-        return replace(branch, recipe=replace(recipe, networks={**recipe.networks, VOCALS: network}))
-    return branch
+    is_alone = branch.recipe.sources == (VOCALS,)
+    recipe = MdxNetRecipe(network, VOCALS) if is_alone else branch.recipe.with_network(VOCALS, network)
+    return replace(branch, recipe=recipe)
 
 
 def with_network_options(system: SystemRecipe, options: NetworkOptions) -> SystemRecipe:
@@ -197,25 +194,17 @@ def with_network_options(system: SystemRecipe, options: NetworkOptions) -> Syste
     Raises:
         UnknownNameError: none of its branches is such a graph.
     """
-    branches = []
-    for branch in system.branches:
-        recipe = branch.recipe
-        if isinstance(recipe, MdxNetRecipe):
-            recipe = replace(
-                recipe,
-                denoises=options.denoise,
-                compensation=options.compensation,
-                silent_bins=options.silent_bins,
-            )
-        branches.append(replace(branch, recipe=recipe))
-    if tuple(branches) == system.branches and not _has_graph(system):
+    if not any(branch.recipe.takes_network_options for branch in system.branches):
         problem = f"{system.name} has no network that denoising, compensation and silent bins are for"
         raise UnknownNameError(problem, hint=f"use a system {FAMILY}/…, or --network FILE")
-    return replace(system, branches=tuple(branches))
 
+    def applied(branch: BranchRecipe) -> BranchRecipe:
+        recipe = branch.recipe.with_network_options(
+            denoises=options.denoise, compensation=options.compensation, silent_bins=options.silent_bins
+        )
+        return replace(branch, recipe=recipe)
 
-def _has_graph(system: SystemRecipe) -> bool:
-    return any(isinstance(branch.recipe, MdxNetRecipe) for branch in system.branches)
+    return replace(system, branches=tuple(map(applied, system.branches)))
 
 
 def _slug(name: str) -> str:

@@ -227,8 +227,9 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_replay_prints_the_conclusion_first_then_board_and_comparison(
-    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     arguments = ["--board", "MDX21-A", "--entry", "umx", "--resamples", "200"]
     assert main(["replay", *map(str, files), *arguments]) == 0
     printed = capsys.readouterr().out

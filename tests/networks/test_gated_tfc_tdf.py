@@ -85,7 +85,7 @@ def disturbed(seed: int = 0) -> ConditionedNet:
     """A network of random weights, gates among them."""
     torch.manual_seed(seed)
     network = ConditionedNet(
-        FrameworkConfig(network=GatedTfcTdfConfig(n_fft=N_FFT, trunk=TRUNK), spec_est_mode="masking")
+        FrameworkConfig(network=GatedTfcTdfConfig(n_fft=N_FFT, trunk=TRUNK), spec_est_mode="complex_masking")
     )
     with torch.no_grad():
         for parameter in network.parameters():
