@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RATE = 44_100
 SAMPLES = 3 * RATE
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:

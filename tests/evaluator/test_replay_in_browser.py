@@ -14,7 +14,7 @@ from evaluator.cli import main
 from tests.accessibility import SCREENS, Screen, accessibility_faults, opened, running_chromium, too_wide
 from tests.evaluator.test_replay import document
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

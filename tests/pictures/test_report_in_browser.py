@@ -15,7 +15,7 @@ from tests.accessibility import SCREENS, Screen, accessibility_faults, opened, r
 from tests.audio_fixtures import sines
 from tests.rigs import two_branches
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 SECONDS = 3
 

@@ -233,6 +233,7 @@ def test_files_and_the_python_interface_hand_out_what_they_write(
     assert separator.separate(source, None).stems.keys() == written.keys()
 
 
+@pytest.mark.slow
 def test_the_default_system_gives_the_same_stems_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real networks on 20 s: two chunks of the vocals, four of the others, two windows of the filter."""
     monkeypatch.undo()

@@ -34,7 +34,7 @@ RATE = 44_100
 QUIET = 10 ** (-90 / 20)
 """-90 dB of full scale."""
 
-pytestmark = pytest.mark.timeout(2_400)
+pytestmark = [pytest.mark.timeout(2_400), pytest.mark.slow]
 ROW = {"bass": 6, "drums": 7, "other": 5, "vocals": 8, "song": 6.5}
 SCORES = {
     "schema": 1,

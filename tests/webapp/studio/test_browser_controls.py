@@ -14,7 +14,7 @@ from tests.webapp.studio.studio_window import RATE, STEMS, StudioWindow, song_of
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
-pytestmark = pytest.mark.timeout(1_200)
+pytestmark = [pytest.mark.timeout(1_200), pytest.mark.slow]
 
 FINGER_PIXELS = 44
 PHONE = next(screen for screen in SCREENS if screen.name == "phone")

@@ -14,7 +14,7 @@ from tests.webapp.studio.studio_window import ONE_STEP, RATE, STRETCH, StudioWin
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
-pytestmark = pytest.mark.timeout(1_200)
+pytestmark = [pytest.mark.timeout(1_200), pytest.mark.slow]
 
 
 def places(heard: Waveform, song: Waveform, *, block: int = 256) -> tuple[int, int]:
