@@ -7,13 +7,16 @@ them. Errors are divided by the energy of the true stem, so that loud songs do n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
+
+T = TypeVar("T")
 
 Shares = npt.NDArray[np.float64]
 """float64 (estimates,), not negative, with the sum 1."""
@@ -126,12 +129,13 @@ class Gain:
 
 def held_out_gain(songs: Sequence[Products]) -> Gain:
     """Return the gain of the best shares over the best single estimate, both chosen without the song to try."""
-    gains = []
-    for index, song in enumerate(songs):
-        others = [*songs[:index], *songs[index + 1 :]]
-        if others:
-            gains.append(song.sdr(best_shares(others)) - song.sdr(best_single(others)))
-    return Gain.of(gains)
+    return held_out(songs, lambda song, others: song.sdr(best_shares(others)) - song.sdr(best_single(others)))
+
+
+def held_out(songs: Sequence[T], gain_of: Callable[[T, Sequence[T]], float]) -> Gain:
+    """Return the gain, in dB, of every song by what is fitted on all others."""
+    others = ([*songs[:index], *songs[index + 1 :]] for index in range(len(songs)))
+    return Gain.of([gain_of(song, rest) for song, rest in zip(songs, others, strict=True) if rest])
 
 
 def best_single(songs: Sequence[Products]) -> Shares:
@@ -204,10 +208,7 @@ def best_mixer(songs: Sequence[MixerProducts], *, ridge: float = 1e-3) -> npt.ND
 
 def held_out_mixer_gain(songs: Sequence[MixerProducts]) -> Gain:
     """Return the gain of the best Mixer over none in mean SDR, fitted without the song to try."""
-    gains = []
-    for index, song in enumerate(songs):
-        others = [*songs[:index], *songs[index + 1 :]]
-        if others:
-            gain = song.sdr(best_mixer(others)) - song.sdr(unchanged(song.n_sources))
-            gains.append(float(np.mean(gain)))
-    return Gain.of(gains)
+    return held_out(
+        songs,
+        lambda song, others: float(np.mean(song.sdr(best_mixer(others)) - song.sdr(unchanged(song.n_sources)))),
+    )

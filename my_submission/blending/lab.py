@@ -6,7 +6,7 @@ The stems of every system are read block by block, so memory does not grow with 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from my_submission.blending.fit import (
     Shares,
     best_mixer,
     best_shares,
+    held_out,
     held_out_gain,
     held_out_mixer_gain,
     sweep,
@@ -78,36 +79,27 @@ class BlendFit:
     n_songs: int
 
 
-@dataclass
-class SongProducts:
-    """Inner products of one song by source."""
-
-    of: dict[str, Products] = field(default_factory=dict)
-
-
-def products_of(blocks: Iterable[Block], sources: Sequence[str], systems: Mapping[str, Sequence[str]]) -> SongProducts:
-    """Return the inner products of a song.
+def products_of(blocks: Iterable[Block], sources: Sequence[str]) -> dict[str, Products]:
+    """Return source to the inner products of a song.
 
     Args:
         blocks: of the song, in order.
         sources: of the true stems.
-        systems: name to its sources.
     """
-    found = SongProducts()
+    found: dict[str, Products] = {}
     for references, estimates in blocks:
-        for number, source in enumerate(sources):
+        for reference, source in zip(references, sources, strict=True):
             rows = [stems[source] for stems in estimates if source in stems]
             if rows:
-                products = found.of.setdefault(source, Products(len(rows)))
-                products.add(references[number], np.stack(rows))
+                found.setdefault(source, Products(len(rows))).add(reference, np.stack(rows))
     return found
 
 
-def fit_shares(songs: Sequence[SongProducts], systems: Mapping[str, Sequence[str]]) -> dict[str, SourceFit]:
+def fit_shares(songs: Sequence[Mapping[str, Products]], systems: Mapping[str, Sequence[str]]) -> dict[str, SourceFit]:
     """Return the best blend of every source."""
     fits = {}
-    for source in songs[0].of:
-        products = [song.of[source] for song in songs]
+    for source in songs[0]:
+        products = [song[source] for song in songs]
         names = tuple(name for name, sources in systems.items() if source in sources)
         shares = best_shares(products)
         fits[source] = SourceFit(
@@ -169,16 +161,11 @@ def _filtered(estimates: npt.NDArray[np.float32], mixture: npt.NDArray[np.float3
 
 
 def _filter_gain(songs: Sequence[Mapping[str, Products]]) -> Gain:
-    gains = []
-    for index, song in enumerate(songs):
-        others = [*songs[:index], *songs[index + 1 :]]
-        if others:
-            gain = [
-                each.sdr(best_shares([other[source] for other in others])) - each.sdr([1.0, 0.0])
-                for source, each in song.items()
-            ]
-            gains.append(float(np.mean(gain)))
-    return Gain.of(gains)
+    def gain_of(song: Mapping[str, Products], others: Sequence[Mapping[str, Products]]) -> float:
+        fitted = {source: best_shares([other[source] for other in others]) for source in song}
+        return float(np.mean([each.sdr(fitted[source]) - each.sdr([1.0, 0.0]) for source, each in song.items()]))
+
+    return held_out(songs, gain_of)
 
 
 def _mean_sdr(songs: Sequence[Products], shares: Shares) -> float:

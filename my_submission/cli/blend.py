@@ -179,7 +179,7 @@ def _fit(songs: Sequence[DatasetSong], systems: Mapping[str, tuple[str, ...]], o
         return _blocks(songs[number], folder_names(songs)[number], true, systems, options.work)
 
     usable = {name: [source for source in sources if source in true] for name, sources in systems.items()}
-    products = [products_of(blocks(number), true, usable) for number in range(len(songs))]
+    products = [products_of(blocks(number), true) for number in range(len(songs))]
     fits = fit_shares(products, usable)
     shares, filter_gain, mixer_gain, mixer = fit_afterwards(
         (blocks(number) for number in range(len(songs))), fits, true

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import psutil
 
-from my_submission.mechanisms import DeviceLimit, Fitted, Mechanism, MemoryLimit
+from my_submission.mechanisms import DeviceLimit, MemoryLimit
 from my_submission.mechanisms.memory_limits import SONG_BYTES
-from my_submission.systems import Branch, LoadedSystem
+from my_submission.systems import LoadedSystem
 
 
 def within_memory(
@@ -34,7 +31,7 @@ def within_memory(
         MemoryLimit(max_memory_bytes - resident, resident).require("a song", SONG_BYTES, beside_bytes=0)
         return system, ()
     limit = MemoryLimit.of_process(max_memory_bytes, resident)
-    return _fitted(system, lambda mechanism: mechanism.within_memory(limit))
+    return system.fitted(lambda mechanism: mechanism.within_memory(limit))
 
 
 def within_device(
@@ -55,16 +52,4 @@ def within_device(
         The system, and its differences from one without the limit, one sentence each.
     """
     limit = DeviceLimit(free_bytes, device, has_fixed_batches)
-    return _fitted(system, lambda mechanism: mechanism.within_device(limit))
-
-
-def _fitted(
-    system: LoadedSystem, fit: Callable[[Mechanism], Fitted[Mechanism]]
-) -> tuple[LoadedSystem, tuple[str, ...]]:
-    branches: list[Branch] = []
-    notes: list[str] = []
-    for branch in system.branches:
-        fitted = fit(branch.mechanism)
-        branches.append(replace(branch, mechanism=fitted.mechanism))
-        notes.extend(f"{branch.name}: {note}" for note in fitted.notes)
-    return replace(system, branches=tuple(branches)), tuple(notes)
+    return system.fitted(lambda mechanism: mechanism.within_device(limit))

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from my_submission.errors import UnknownNameError, WeightsError
-from my_submission.mechanisms import Mechanism, Opening, RunOptions
+from my_submission.mechanisms import Fitted, Mechanism, Opening, RunOptions
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.weights import ModelsFolder
 from my_submission.weights.option_files import digests_of
@@ -83,6 +83,16 @@ class LoadedSystem:
         for branch in self.branches:
             branch.mechanism.open_weights()
 
+    def fitted(self, fit: Callable[[Mechanism], Fitted[Mechanism]]) -> tuple[LoadedSystem, tuple[str, ...]]:
+        """Return the system with mechanisms that fit a limit, and how they differ, one sentence each."""
+        branches: list[Branch] = []
+        notes: list[str] = []
+        for branch in self.branches:
+            fitted = fit(branch.mechanism)
+            branches.append(replace(branch, mechanism=fitted.mechanism))
+            notes.extend(f"{branch.name}: {note}" for note in fitted.notes)
+        return replace(self, branches=tuple(branches)), tuple(notes)
+
     @property
     def remarks(self) -> tuple[str, ...]:
         """Remarks of the engines so far, such as precision checks and batches that did not fit."""
@@ -127,7 +137,7 @@ def load_system(
     _refuse_missing(recipe, models)
     weights = {name: models.require(name, allow_unverified=allow_unverified) for name in recipe.artefacts}
     opening = Opening(models, weights, options)
-    branches = tuple(_opened(branch, opening) for branch in recipe.branches)
+    branches = tuple(opened_branch(branch, opening) for branch in recipe.branches)
     return LoadedSystem(recipe, branches, weights, open_fallback=_fallback_opener(recipe, models, options))
 
 
@@ -147,7 +157,8 @@ def _refuse_missing(recipe: SystemRecipe, models: ModelsFolder) -> None:
     raise WeightsError(problem, where=models.directory, hint=models.hint_for(recipe.name, missing))
 
 
-def _opened(branch: BranchRecipe, opening: Opening) -> Branch:
+def opened_branch(branch: BranchRecipe, opening: Opening) -> Branch:
+    """Return a branch whose mechanism is open; errors as for :meth:`Recipe.open`."""
     return Branch(branch.name, branch.recipe.open(opening), branch.shares, branch.minus)
 
 
@@ -164,6 +175,6 @@ def _fallback_opener(recipe: SystemRecipe, models: ModelsFolder, options: RunOpt
         except (UnknownNameError, WeightsError) as error:
             logger.info("%s cannot be used as a fallback: %s", recipe.fallback.name, error)
             return None
-        return _opened(replace(first, name=recipe.fallback.name), Opening(models, weights, options))
+        return opened_branch(replace(first, name=recipe.fallback.name), Opening(models, weights, options))
 
     return opened

@@ -175,10 +175,7 @@ class KnownEntry(BranchEntry, kind="branch-of"):
         Raises:
             ValueError: there is no such system or branch.
         """
-        try:
-            branches = {branch.name: branch.recipe for branch in find_system(self.system).branches}
-        except UnknownNameError as error:
-            raise ValueError(f"{error.problem}; {error.hint}") from error
+        branches = {branch.name: branch.recipe for branch in _known_system(self.system).branches}
         if self.branch_name not in branches:
             raise ValueError(f"{self.system} has no branch {self.branch_name!r}: it has {listed(list(branches))}")
         return branches[self.branch_name]
@@ -197,7 +194,7 @@ class WholeSystemEntry(BranchEntry, kind="system"):
             ValueError: there is no such system, or it has no such source.
         """
         try:
-            recipe = WholeSystemRecipe(find_system(self.system))
+            recipe = WholeSystemRecipe(_known_system(self.system))
             return recipe.with_sources(tuple(self.shares)) if self.shares else recipe
         except UnknownNameError as error:
             raise ValueError(f"{error.problem}; {error.hint}") from error
@@ -269,7 +266,7 @@ class SystemEntry:
             sources=sources,
             branches=branches,
             licence=self.licence,
-            fallback=None if self.fallback is None else self._known(self.fallback),
+            fallback=None if self.fallback is None else _known_system(self.fallback),
             wiener=None if self.wiener is None else self.wiener.recipe(),
             rest=self.rest,
             uses_external_data=True,
@@ -277,18 +274,19 @@ class SystemEntry:
             omitted=stems[1:],
         )
 
-    @staticmethod
-    def _known(name: str) -> SystemRecipe:
-        try:
-            return find_system(name)
-        except UnknownNameError as error:
-            raise ValueError(f"{error.problem}; {error.hint}") from error
-
 
 @dataclass(frozen=True)
 class _SystemsFile:
     schema: int
     systems: tuple[SystemEntry, ...]
+
+
+def _known_system(name: str) -> SystemRecipe:
+    """Return a system of this program; ValueError if there is none."""
+    try:
+        return find_system(name)
+    except UnknownNameError as error:
+        raise ValueError(f"{error.problem}; {error.hint}") from error
 
 
 def systems_of(models: ModelsFolder) -> dict[str, SystemRecipe]:

@@ -21,7 +21,7 @@ from my_submission.mechanisms import (
 )
 from my_submission.planning import Coverage, EstimateBuffer
 from my_submission.stems import Stems, Waveform
-from my_submission.systems.loaded_system import Branch, LoadedSystem
+from my_submission.systems.loaded_system import LoadedSystem, opened_branch
 from my_submission.systems.recipes import SystemRecipe
 from my_submission.systems.stem_choice import for_stems
 from my_submission.systems.system_work import SystemWork
@@ -65,10 +65,7 @@ class WholeSystemRecipe(Recipe):
 
     def open(self, opening: Opening) -> WholeSystemMechanism:
         """Open all branches."""
-        branches = tuple(
-            Branch(branch.name, branch.recipe.open(opening), branch.shares, branch.minus)
-            for branch in self.system.branches
-        )
+        branches = tuple(opened_branch(branch, opening) for branch in self.system.branches)
         weights = {name: opening.path(name) for name in self.artefacts}
         return WholeSystemMechanism(LoadedSystem(self.system, branches, weights))
 
@@ -141,12 +138,8 @@ class WholeSystemMechanism(Mechanism):
         return self._fitted(lambda mechanism: mechanism.within_device(limit))
 
     def _fitted(self, fit: Callable[[Mechanism], Fitted[Mechanism]]) -> Fitted[Self]:
-        branches, notes = [], []
-        for branch in self.system.branches:
-            fitted = fit(branch.mechanism)
-            branches.append(replace(branch, mechanism=fitted.mechanism))
-            notes += [f"{branch.name}: {note}" for note in fitted.notes]
-        return Fitted(replace(self, system=replace(self.system, branches=tuple(branches))), tuple(notes))
+        system, notes = self.system.fitted(fit)
+        return Fitted(replace(self, system=system), notes)
 
 
 class ComposedBuffer:
