@@ -13,7 +13,7 @@ from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recip
 from my_submission.mechanisms.memory_limits import DeviceLimit
 from my_submission.mechanisms.overlaps import OverlapAverager, covering_first
 from my_submission.mechanisms.song_context import SongContext
-from my_submission.mechanisms.spectral import fitting_batch
+from my_submission.mechanisms.spectral import batch_on_device
 from my_submission.planning import ChunkBuffer, Stage
 from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.stems import LASAFT_SOURCES
@@ -126,8 +126,5 @@ class ConditionedMechanism(Mechanism):
 
     def within_device(self, limit: DeviceLimit) -> Fitted[Self]:
         """Return the mechanism with fewer chunks per run, unless the batch size is fixed; the stems stay the same."""
-        size = self.batch_size if limit.has_fixed_batches else fitting_batch(self.chunking, self.batch_size, limit)
-        if size == self.batch_size:
-            return Fitted(self)
-        note = f"{', '.join(self.sources)} in runs of {size} instead of {self.batch_size} chunks, {limit.reason}"
-        return Fitted(replace(self, batch_size=size), (note,))
+        size, notes = batch_on_device(self.chunking, self.batch_size, limit, ", ".join(self.sources))
+        return Fitted(replace(self, batch_size=size), notes)

@@ -17,11 +17,11 @@ from my_submission.engines import Engine
 from my_submission.engines.base import Batch, EngineWrapper
 from my_submission.errors import WeightsError
 from my_submission.geometry import ChunkSpan, WindowedChunking
-from my_submission.mechanisms.chunks import ChunkStage, chunk_bytes, in_batches
+from my_submission.mechanisms.chunks import ChunkStage, in_batches
 from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
 from my_submission.mechanisms.memory_limits import DeviceLimit, MemoryLimit
 from my_submission.mechanisms.song_context import SongContext
-from my_submission.mechanisms.spectral import fitting_batch
+from my_submission.mechanisms.spectral import batch_in_memory, batch_on_device
 from my_submission.mechanisms.spectral_networks import geometry_of, open_spectral
 from my_submission.planning import SegmentBuffer
 from my_submission.planning.coverage import FADE_SAMPLES
@@ -213,14 +213,10 @@ class MdxNetMechanism(Mechanism):
 
     def within_memory(self, limit: MemoryLimit) -> Fitted[Self]:
         """Return the mechanism with fewer chunks per run; the stem stays the same."""
-        need = chunk_bytes(self.chunking)
-        limit.require(f"one chunk of the {self.source} network", need)
-        return Fitted(replace(self, batch_size=min(self.batch_size, limit.free_bytes // need)))
+        size = batch_in_memory(self.chunking, self.batch_size, limit, self.source)
+        return Fitted(replace(self, batch_size=size))
 
     def within_device(self, limit: DeviceLimit) -> Fitted[Self]:
         """Return the mechanism with fewer chunks per run, unless the batch size is fixed; the stem stays the same."""
-        size = self.batch_size if limit.has_fixed_batches else fitting_batch(self.chunking, self.batch_size, limit)
-        if size == self.batch_size:
-            return Fitted(self)
-        note = f"{self.source} in runs of {size} instead of {self.batch_size} chunks, {limit.reason}"
-        return Fitted(replace(self, batch_size=size), (note,))
+        size, notes = batch_on_device(self.chunking, self.batch_size, limit, self.source)
+        return Fitted(replace(self, batch_size=size), notes)

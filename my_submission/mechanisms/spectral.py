@@ -139,19 +139,19 @@ class SpectralMechanism(Mechanism):
 
     def within_memory(self, limit: MemoryLimit) -> Fitted[Self]:
         """Return the mechanism with fewer chunks per run; the stems stay the same."""
-        return Fitted(replace(self, networks=tuple(_with_batch_in(network, limit) for network in self.networks)))
+        networks = (
+            replace(each, batch_size=batch_in_memory(each.chunking, each.batch_size, limit, each.source))
+            for each in self.networks
+        )
+        return Fitted(replace(self, networks=tuple(networks)))
 
     def within_device(self, limit: DeviceLimit) -> Fitted[Self]:
         """Return the mechanism with fewer chunks per run, unless the batch size is fixed; the stems stay the same."""
-        if limit.has_fixed_batches:
-            return Fitted(self)
-        networks, notes = [], []
+        networks: list[SpectralNetwork] = []
+        notes: list[str] = []
         for network in self.networks:
-            size = fitting_batch(network.chunking, network.batch_size, limit)
-            if size < network.batch_size:
-                notes.append(
-                    f"{network.source} in runs of {size} instead of {network.batch_size} chunks, {limit.reason}"
-                )
+            size, note = batch_on_device(network.chunking, network.batch_size, limit, network.source)
+            notes += note
             networks.append(replace(network, batch_size=size))
         return Fitted(replace(self, networks=tuple(networks)), tuple(notes))
 
@@ -202,15 +202,34 @@ def _refuse_other_output(path: Path, source: str) -> None:
         raise WeightsError(problem, where=path, hint=f"use a graph that puts out {source}")
 
 
-def fitting_batch(chunking: SpectralChunking | WindowedChunking, size: int, limit: DeviceLimit) -> int:
-    """Return the chunks per run, 1 … ``size``, that probably fit a GPU."""
-    return max(1, min(size, limit.usable_bytes // chunk_device_bytes(chunking)))
+def batch_on_device(
+    chunking: SpectralChunking | WindowedChunking, size: int, limit: DeviceLimit, what: str
+) -> tuple[int, tuple[str, ...]]:
+    """Return the chunks per run, 1 … ``size``, that probably fit a GPU, and a note if they are fewer.
+
+    Args:
+        chunking: the network's chunks.
+        size: chunks per run.
+        limit: memory of the GPU; a batch size that the user has set stays.
+        what: what the network estimates, for the note.
+    """
+    if limit.has_fixed_batches:
+        return size, ()
+    fitting = max(1, min(size, limit.usable_bytes // chunk_device_bytes(chunking)))
+    if fitting == size:
+        return size, ()
+    return fitting, (f"{what} in runs of {fitting} instead of {size} chunks, {limit.reason}",)
 
 
-def _with_batch_in(network: SpectralNetwork, limit: MemoryLimit) -> SpectralNetwork:
-    need = chunk_bytes(network.chunking)
-    limit.require(f"one chunk of the {network.source} network", need)
-    return replace(network, batch_size=min(network.batch_size, limit.free_bytes // need))
+def batch_in_memory(chunking: SpectralChunking | WindowedChunking, size: int, limit: MemoryLimit, source: str) -> int:
+    """Return the chunks per run, up to ``size``, that fit the memory of the process.
+
+    Raises:
+        MdxError: not even one fits.
+    """
+    need = chunk_bytes(chunking)
+    limit.require(f"one chunk of the {source} network", need)
+    return min(size, limit.free_bytes // need)
 
 
 def _value_per_second(stage: Stage, share: float, forecast: Forecast) -> float:

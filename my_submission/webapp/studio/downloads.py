@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from my_submission.audio_io import convert_stems, folder_name, read_tags
-from my_submission.audio_io.writing.stem_sets import RECORD_FILE, SetFile
+from my_submission.audio_io.writing.stem_sets import SetFile
 from my_submission.files.part_files import written_whole
 from my_submission.pictures import FrequencyAxis
 from my_submission.pictures.look import Theme
@@ -162,5 +162,4 @@ def _page(files: SongFiles, result: SongResult, stems: Mapping[str, Path]) -> st
     view, report = result.measurements.song(), result.report
     if view is None or report is None:
         return None
-    links = {name: path.name for name, path in stems.items() if path.name != RECORD_FILE}
-    return song_page(view, report, song=files.name, links=links)
+    return song_page(view, report, song=files.name, links={name: path.name for name, path in stems.items()})
