@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -40,3 +41,12 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder whose starter is four tiny networks and a Mixer of random weights."""
     folder = tmp_path_factory.mktemp("models")
     return Path(shutil.copytree(DATA / "tiny_models", folder, dirs_exist_ok=True))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium; tests are left out, with the reason, where there is none."""
+    from tests.accessibility import running_chromium
+
+    with running_chromium() as running:
+        yield running

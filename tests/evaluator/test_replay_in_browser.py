@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,10 @@ import pytest
 
 from evaluator.boards import find_board
 from evaluator.cli import main
-from tests.accessibility import SCREENS, Screen, accessibility_faults, opened, running_chromium, too_wide
+from tests.accessibility import SCREENS, Screen, accessibility_faults, opened, too_wide
 from tests.evaluator.test_replay import document
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,13 @@ import soundfile
 
 from my_submission.pictures import write_pictures
 from my_submission.predictor import Predictor
-from tests.accessibility import SCREENS, Screen, accessibility_faults, opened, running_chromium, too_wide
+from tests.accessibility import SCREENS, Screen, accessibility_faults, opened, too_wide
 from tests.audio_fixtures import sines
 from tests.rigs import two_branches
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 SECONDS = 3
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

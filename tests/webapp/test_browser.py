@@ -23,7 +23,7 @@ import pytest
 import soundfile
 
 from my_submission.stems import MUSIC_SOURCES
-from tests.accessibility import SCREENS, Screen, accessibility_faults, running_chromium, watched
+from tests.accessibility import SCREENS, Screen, accessibility_faults, watched
 from tests.audio_fixtures import noise, write_audio, write_media
 from tests.page_server import PATIENCE_SECONDS, Server, running_page, until
 
@@ -71,12 +71,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, songs: Path) -> Iterator[Se
     limits = ["--max-upload", "2", "--max-duration", "8"]
     places = ["--scores", str(scores), "--samples", str(songs / "seven seconds.wav")]
     with running_page(tmp_path_factory.mktemp("page"), *limits, *places) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_chromium() as running:
         yield running
 
 
@@ -323,17 +317,23 @@ def test_no_other_server_holds_the_page_in_a_frame(come: Any, server: Server) ->
     until(lambda: visitor.page.frames[1].url.startswith("chrome-error:"), "the refusal")
 
 
-@pytest.mark.slow
-def test_the_page_works_below_a_path(come: Any, tmp_path: Path, songs: Path) -> None:
+@pytest.fixture
+def server_below_a_path(tmp_path: Path, songs: Path) -> Iterator[Server]:
+    """Set up before the visitor, so that it outlives his page, which would report its end as an error."""
     words = ["--samples", str(songs / "half a second.wav"), "--max-upload", "2"]
-    with running_page(tmp_path, *words, base_path="/mdx") as server:
-        visitor = come(server)
-        visitor.upload(songs / "half a second.wav")
-        visitor.separated()
-        visitor.studio.get_by_role("button", name="Play", exact=True).click()
-        until(visitor.plays, "sound")
-        name, content = visitor.file("Download vocals")
-        assert name == "half a second - vocals.wav"
-        assert samples_of(content).shape == (2, RATE // 2)
-        visitor.page.get_by_text("Scores", exact=True).click()
-        visitor.page.wait_for_url(f"{server.address}/scores")
+    with running_page(tmp_path, *words, base_path="/mdx") as running:
+        yield running
+
+
+@pytest.mark.slow
+def test_the_page_works_below_a_path(server_below_a_path: Server, come: Any, songs: Path) -> None:
+    visitor = come(server_below_a_path)
+    visitor.upload(songs / "half a second.wav")
+    visitor.separated()
+    visitor.studio.get_by_role("button", name="Play", exact=True).click()
+    until(visitor.plays, "sound")
+    name, content = visitor.file("Download vocals")
+    assert name == "half a second - vocals.wav"
+    assert samples_of(content).shape == (2, RATE // 2)
+    visitor.page.get_by_text("Scores", exact=True).click()
+    visitor.page.wait_for_url(f"{server_below_a_path.address}/scores")

@@ -8,16 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.accessibility import SCREENS, Screen, running_chromium, watched
+from tests.accessibility import SCREENS, Screen, watched
 from tests.page_server import PATIENCE_SECONDS
 from tests.webapp.studio.stand_in import StandIn, served
 from tests.webapp.studio.studio_window import SPY, StudioWindow
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_chromium() as running:
-        yield running
 
 
 @pytest.fixture

@@ -8,18 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.accessibility import SCREENS, Screen, accessibility_faults, chromium, running_chromium, too_wide, watched
+from tests.accessibility import SCREENS, Screen, accessibility_faults, chromium, too_wide, watched
 from tests.evaluator.test_replay import document
 from tests.page_server import PATIENCE_SECONDS, Server, running_page
 
 pytest.importorskip("streamlit", reason="Streamlit is not installed")
 pytestmark = [pytest.mark.timeout(2_400), pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

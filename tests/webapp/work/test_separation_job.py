@@ -17,7 +17,7 @@ from my_submission.stems import Waveform
 from my_submission.webapp.songs.song_library import SongLibrary
 from my_submission.webapp.work import tracks
 from my_submission.webapp.work.job_queue import JobQueue
-from my_submission.webapp.work.separation_job import SeparationRequest
+from my_submission.webapp.work.separation_job import SeparationJob, SeparationRequest
 from my_submission.webapp.work.song_result import SongResult
 from tests.audio_fixtures import noise
 from tests.rigs import GAINS, FakeClock, scaling, two_branches
@@ -110,15 +110,21 @@ def test_songs_of_any_rate_are_whole(
         assert len(peaks(result, name)) == -(-7 * rate // 256)
 
 
-def test_stretches_are_readable_while_the_work_goes_on(library: SongLibrary) -> None:
-    """The samples that are ready early are the samples of the whole separation."""
-    mixture = noise(2, SECONDS * RATE)
+def half_separated(library: SongLibrary, mixture: np.ndarray) -> tuple[Gate, JobQueue, SeparationJob]:
+    """A job that is held after some stretches of its song, with its queue and the gate that lets it go on."""
     gate = Gate(n_runs=int(0.6 * SECONDS * RATE / 4_096))
     queue = queue_of(gate.load)
     song = add(library, wav_of(mixture))
     job = submit(queue, song)
     assert gate.reached.wait(PATIENCE)
     until(lambda: song.files.result is not None and song.files.result.ready_samples)
+    return gate, queue, job
+
+
+def test_stretches_are_readable_while_the_work_goes_on(library: SongLibrary) -> None:
+    """The samples that are ready early are the samples of the whole separation."""
+    mixture = noise(2, SECONDS * RATE)
+    gate, queue, job = half_separated(library, mixture)
     result = shown(library)
     ready = result.ready_samples
     assert job.state == "running"
@@ -143,12 +149,7 @@ def test_stretches_are_readable_while_the_work_goes_on(library: SongLibrary) -> 
 
 def test_stop_answers_at_once_and_keeps_the_separated_part(library: SongLibrary) -> None:
     mixture = noise(2, SECONDS * RATE)
-    gate = Gate(n_runs=int(0.6 * SECONDS * RATE / 4_096))
-    queue = queue_of(gate.load)
-    song = add(library, wav_of(mixture))
-    job = submit(queue, song)
-    assert gate.reached.wait(PATIENCE)
-    until(lambda: song.files.result is not None and song.files.result.ready_samples)
+    gate, queue, job = half_separated(library, mixture)
     job.stop()
     assert job.state == "stopping"
     gate.opened.set()
