@@ -16,7 +16,7 @@ from training.data.songs import read_collection
 from training_material.band.strings import StringNote
 from training_material.midi import DrumNote
 from training_material.synthesiser import basses, electronic_kit, layers, lines
-from training_material.synthesiser.lines import Grid, bass_line, folded, held, repeated
+from training_material.synthesiser.lines import Grid, bass_line, folded, held, repeated, syncopated
 from training_material.synthesiser.oscillators import LowPass, cutoff_positions, cycle_tables, looked_up
 from training_material.synthesiser.patches import Tone, hertz_of, voice
 from training_material.synthesiser.signal_chain import driven, ducking, split_bands, widened, with_echoes
@@ -104,6 +104,18 @@ def test_styles_place_notes_on_the_grid() -> None:
     offbeats = repeated(line, Grid(0.5), lines.OFFBEAT, seconds=4.0)
     assert [note.seconds for note in offbeats] == list(np.arange(0.25, 4.0, 0.5))
     assert [note.pitch for note in repeated(line, Grid(0.5), lines.ROLLING, seconds=4.0)] == [33] * 16 + [36] * 16
+
+
+def test_a_syncopated_line_repeats_its_rhythm_every_bar() -> None:
+    """On sixteenths, four to nine notes per bar, each up to the next one and never longer than two beats."""
+    line = [StringNote(0.0, 8.0, 33, 80)]
+    found = syncopated(line, Grid(0.5), np.random.default_rng(3), seconds=8.0)
+    places = [round(note.seconds / 0.125) for note in found]
+    assert np.allclose([note.seconds for note in found], np.array(places) * 0.125)
+    bars = [[place - 16 * bar for place in places if place // 16 == bar] for bar in range(4)]
+    assert bars[0] == bars[1] == bars[2] == bars[3]
+    assert 4 <= len(bars[0]) <= 9
+    assert all(note.end <= min(after.seconds, note.seconds + 1.0) + 1e-9 for note, after in pairwise(found))
 
 
 def test_effects_do_what_they_say() -> None:

@@ -11,13 +11,22 @@ from training_material.band.strings import StringNote, monophonic
 from training_material.synthesiser.basses import HIGHEST_PITCH, LOWEST_PITCH
 
 WRITTEN, HELD, OFFBEAT, ROLLING, QUARTERS = "written", "held", "offbeat", "rolling", "quarters"
-STYLES = (WRITTEN, HELD, OFFBEAT, ROLLING, QUARTERS)
-STYLE_WEIGHTS = (0.45, 0.25, 0.1, 0.1, 0.1)
+SYNCOPATED = "syncopated"
+STYLES = (WRITTEN, HELD, OFFBEAT, ROLLING, QUARTERS, SYNCOPATED)
+STYLE_WEIGHTS = (0.35, 0.2, 0.1, 0.1, 0.1, 0.15)
 
 BEATS: dict[str, tuple[float, float]] = {OFFBEAT: (1.0, 0.5), ROLLING: (0.25, 0.0), QUARTERS: (1.0, 0.0)}
 """Step and offset in beats of the repeated styles."""
 
 SHORTEST_SECONDS = 0.05
+STACCATO_PROBABILITY = 0.3
+STACCATO_SECONDS = (0.07, 0.25)
+"""Longest note of a staccato line: as short as a kick drum, which is what makes the two hard to tell apart."""
+
+SIXTEENTHS_PER_BAR = 16
+SYNCOPATED_NOTES = (4, 9)
+"""Fewest and most notes of a bar of the syncopated style."""
+
 SPAN = 16
 """Semitones from the lowest to the highest note of a line."""
 
@@ -45,9 +54,12 @@ def bass_line(notes: Sequence[StringNote], grid: Grid, rng: np.random.Generator,
     line = [replace(note, pitch=folded(note.pitch, lowest)) for note in monophonic(notes)]
     if style == HELD:
         line = held(line, grid, beats=float(rng.choice([2.0, 4.0, 8.0])), seconds=seconds)
+    elif style == SYNCOPATED:
+        line = syncopated(line, grid, rng, seconds=seconds)
     elif style != WRITTEN:
         line = repeated(line, grid, style, seconds=seconds)
-    shortened = [replace(note, end=note.seconds + gate * (note.end - note.seconds)) for note in line]
+    longest = float(rng.uniform(*STACCATO_SECONDS)) if rng.random() < STACCATO_PROBABILITY else seconds
+    shortened = [replace(note, end=note.seconds + min(longest, gate * (note.end - note.seconds))) for note in line]
     return [note for note in shortened if note.end - note.seconds > SHORTEST_SECONDS * gate]
 
 
@@ -88,6 +100,25 @@ def repeated(line: Sequence[StringNote], grid: Grid, style: str, *, seconds: flo
             accent = 20 if style == ROLLING and abs(start - beat) < 1e-6 else 0
             end = min(seconds, float(start) + length)
             found.append(replace(root, seconds=float(start), end=end, velocity=min(127, root.velocity + accent)))
+    return found
+
+
+def syncopated(line: Sequence[StringNote], grid: Grid, rng: np.random.Generator, *, seconds: float) -> list[StringNote]:
+    """Play the note of each beat in a rhythm of sixteenths, drawn once and repeated every bar.
+
+    A note lasts to the next one, two beats at most.
+    """
+    n_notes = int(rng.integers(SYNCOPATED_NOTES[0], SYNCOPATED_NOTES[1] + 1))
+    hits = np.sort(rng.choice(SIXTEENTHS_PER_BAR, size=n_notes, replace=False))
+    step = grid.beat / 4
+    n_bars = int(np.ceil(max(0.0, seconds - grid.first) / (SIXTEENTHS_PER_BAR * step)))
+    starts = [grid.first + (bar * SIXTEENTHS_PER_BAR + int(hit)) * step for bar in range(n_bars) for hit in hits]
+    found = []
+    for start, following in zip(starts, [*starts[1:], seconds], strict=True):
+        root = sounding(line, start, within=2 * grid.beat)
+        end = min(following, start + 2 * grid.beat, seconds)
+        if root is not None and end > start:
+            found.append(replace(root, seconds=start, end=end))
     return found
 
 

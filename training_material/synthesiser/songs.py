@@ -35,7 +35,7 @@ from training_material.synthesiser.signal_chain import Wave, ducking
 
 logger = logging.getLogger(__name__)
 
-BALANCE_DB: Mapping[str, tuple[float, float]] = {"drums": (0.0, 2.5), "bass": (0.5, 3.0), "other": (-1.5, 3.0)}
+BALANCE_DB: Mapping[str, tuple[float, float]] = {"drums": (0.0, 2.5), "bass": (0.5, 4.0), "other": (-1.5, 3.0)}
 """Mean and standard deviation of each stem's level in its non-silent parts."""
 
 EFFECT_PROGRAMS = frozenset(range(112, 128))
