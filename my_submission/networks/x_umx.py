@@ -63,7 +63,7 @@ class XUmx(nn.Module):
         hidden, inputs = config.hidden_channels, config.nb_channels * config.max_bins
         self.input_means = nn.Parameter(torch.zeros(N_SOURCES * config.max_bins))
         self.input_scale = nn.Parameter(torch.ones(N_SOURCES * config.max_bins))
-        self.output_means = nn.Parameter(torch.ones(N_SOURCES * config.bins))
+        self.output_means = nn.Parameter(torch.zeros(N_SOURCES * config.bins))
         self.output_scale = nn.Parameter(torch.ones(N_SOURCES * config.bins))
         self.affine1 = nn.Sequential(
             _grouped(N_SOURCES * inputs, hidden), nn.BatchNorm1d(N_SOURCES * hidden), nn.Tanh()

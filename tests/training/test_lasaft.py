@@ -24,7 +24,7 @@ from training.experiment import Experiment
 from training.loop.checkpoints import load_module
 from training.loop.fitting import FitReport, build_trainer, fit
 from training.modules.base import module_settings
-from training.modules.lasaft import ConditionedModule, kaiming, source_numbers
+from training.modules.lasaft import ConditionedModule, source_numbers
 from training.modules.registry import load_experiment
 from training.modules.whole_songs import separate
 from training.optimisation.losses import spectrum_mse
@@ -152,22 +152,6 @@ def test_a_plateau_refuses_nonsense() -> None:
     for values in ({"shrink": 1.0}, {"patience": -1}):
         with pytest.raises(ValueError, match="must"):
             Plateau(**values)
-
-
-def test_initial_weights_are_kaiming_s() -> None:
-    """Deviation gain/√fan-in of every matrix, within a fifth; the seed settles them; torch's own where asked for."""
-    first, second, other = (module_of(tiny(*more)) for more in ((), (), ("seed=7",)))
-    for one, two in zip(first.network.parameters(), second.network.parameters(), strict=True):
-        assert torch.equal(one, two)
-    assert not torch.equal(first.network.spec2spec.embedding.weight, other.network.spec2spec.embedding.weight)
-    layer = torch.nn.Linear(200, 300)
-    kaiming(layer, "relu")
-    assert float(layer.weight.detach().std()) == pytest.approx((2 / 200) ** 0.5, rel=0.05)
-    kaiming(layer, "identity")
-    assert float(layer.weight.detach().std()) == pytest.approx((1 / 200) ** 0.5, rel=0.05)
-    assert float(layer.bias.detach().abs().max()) < 0.1
-    plain = module_of(tiny("network.init=torch"))
-    assert not torch.equal(first.network.spec2spec.embedding.weight, plain.network.spec2spec.embedding.weight)
 
 
 def test_drawn_sources_belong_to_the_example_and_to_nothing_else() -> None:

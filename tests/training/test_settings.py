@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from my_submission.documents import Variant
 from training.experiment import DataSettings
+from training.loop.checkpoints import check_resumable
 from training.modules.base import module_settings
 from training.modules.registry import experiment_from_table, load_experiment
 from training.modules.tfc_tdf import TfcTdfSettings
@@ -147,6 +148,19 @@ def test_another_kind_replaces_a_table_and_the_same_kind_changes_it() -> None:
 def test_nonsense_is_refused_with_the_cure(override: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load_experiment("tiny", [override])
+
+
+def test_a_run_resumes_where_its_checkpoint_lacks_newer_settings(tmp_path: Path) -> None:
+    """A setting that did not exist yet is at its default; another value of it is another run."""
+    experiment = load_experiment("tiny")
+    table = to_table(experiment)
+    for name in ("draw", "workers"):
+        del table["data"][name]
+    path = tmp_path / "last.ckpt"
+    torch.save({"experiment": table, "state_dict": {}, "global_step": 1}, path)
+    check_resumable(path, replace(experiment, data=replace(experiment.data, workers=2)))
+    with pytest.raises(SettingsError, match=r"another data\.draw"):
+        check_resumable(path, replace(experiment, data=replace(experiment.data, draw="length", workers=2)))
 
 
 def test_a_missing_key_a_wrong_name_and_a_broken_file_are_told(tmp_path: Path) -> None:

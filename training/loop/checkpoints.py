@@ -72,7 +72,7 @@ def check_resumable(path: Path, experiment: Experiment) -> None:
     Raises:
         SettingsError: a setting that affects what is trained differs.
     """
-    before, now = read_checkpoint(path)[EXPERIMENT_KEY], to_table(experiment)
+    before, now = _with_defaults(read_checkpoint(path)[EXPERIMENT_KEY]), to_table(experiment)
     changed = [key for key in _differences(before, now) if key.partition(".")[0] not in FREE_TABLES]
     if experiment.run.may_change_data:
         changed = [key for key in changed if not key.startswith(DATA_SETTINGS)]
@@ -83,6 +83,15 @@ def check_resumable(path: Path, experiment: Experiment) -> None:
             where=path,
             hint="give the old values, choose another folder with --runs, or remove the run",
         )
+
+
+def _with_defaults(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Add settings newer than a checkpoint, at their defaults; a table that no longer fits is returned as is."""
+    try:
+        completed: Mapping[str, Any] = to_table(experiment_from_table(table))
+    except SettingsError:
+        return table
+    return completed
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> list[str]:

@@ -1,18 +1,19 @@
-"""Initial weights from exported TFC-TDF graphs."""
+"""Initial weights: published distributions, and weights of exported TFC-TDF graphs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from my_submission.errors import WeightsError
 from my_submission.graphs.tfc_tdf_walk import load_model
 from my_submission.networks.joint_tfc_tdf import JointNet
+from my_submission.networks.lasaft.config import Activation
 from my_submission.networks.strict_loading import load_strictly
 from my_submission.networks.tfc_tdf import TfcTdfNet
 
@@ -20,6 +21,60 @@ HALF_SUFFIX = ".half"
 """Suffix of weights stored as float16; a Cast in the graph has the name without it."""
 
 LAST_LAYER = "final_conv.0."
+
+Initialiser = Literal[
+    "last_activation",
+    "kaiming",
+    "kaiming_normal",
+    "kaiming_uniform",
+    "xavier",
+    "xavier_normal",
+    "xavier_uniform",
+    "torch",
+]
+"""Distributions of initial weights, under the names of LASAFT-Net-v2; ``last_activation`` is LaSAFT's rule, and
+``torch`` keeps each layer's own."""
+
+RESCALE_REFERENCE = 0.1
+"""Standard deviation that :func:`rescale_convolutions` compares weights with."""
+
+
+@torch.no_grad()
+def draw_weights(network: nn.Module, initialiser: Initialiser, last_activation: Activation) -> None:
+    """Draw all parameters of two or more dimensions, embeddings too, from a published distribution.
+
+    Args:
+        network: the network; biases and norms are not changed.
+        initialiser: ``kaiming…`` has a deviation of √(2 / inputs), ``xavier…`` of √(2 / (inputs + outputs)).
+            ``last_activation`` is the rule of LaSAFT and LightSAFT: Kaiming-normal if the network ends in relu or
+            leaky_relu, else Xavier-normal.
+        last_activation: activation of the network's output.
+    """
+    if initialiser == "torch":
+        return
+    if initialiser == "last_activation":
+        initialiser = "kaiming_normal" if last_activation in {"relu", "leaky_relu"} else "xavier_normal"
+    for parameter in network.parameters():
+        if parameter.dim() < 2:
+            continue
+        if initialiser in {"kaiming", "kaiming_normal"}:
+            nn.init.kaiming_normal_(parameter)
+        elif initialiser == "kaiming_uniform":
+            nn.init.kaiming_uniform_(parameter)
+        elif initialiser == "xavier_uniform":
+            nn.init.xavier_uniform_(parameter)
+        else:
+            nn.init.xavier_normal_(parameter)
+
+
+@torch.no_grad()
+def rescale_convolutions(network: nn.Module) -> None:
+    """Divide weights and bias of each 1-D convolution by √(deviation of its weights / 0.1), as published for Demucs."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
+            scale = torch.sqrt(module.weight.std() / RESCALE_REFERENCE)
+            for parameter in module.parameters():
+                parameter.div_(scale)
 
 
 def start_from(network: TfcTdfNet, targets: Sequence[str], graphs: Mapping[str, Path]) -> None:

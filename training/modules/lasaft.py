@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from my_submission.networks.lasaft import ConditionedNet, FrameworkConfig, LasaftConfig, LasaftV1Config, LasaftV2Config
 from my_submission.networks.lasaft.config import (
     STEREO,
-    Activation,
     ConditionedUNetOptions,
     LasaftV1Options,
     LasaftV2Options,
@@ -30,18 +29,8 @@ from training.experiment import Experiment
 from training.export.conditioned import export_conditioned
 from training.export.graphs import Exported
 from training.modules.base import ModuleSettings, SeparationModule
+from training.modules.initial_weights import Initialiser, draw_weights
 from training.optimisation.losses import LossValues, loss_of
-
-_GAIN_OF: dict[Activation, str] = {
-    "relu": "relu",
-    "leaky_relu": "leaky_relu",
-    "elu": "relu",
-    "sigmoid": "sigmoid",
-    "tanh": "tanh",
-    "softmax": "linear",
-    "identity": "linear",
-}
-"""Torch's name of the gain for each activation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +42,12 @@ class _ConditionedSettings(ConditionedUNetOptions, ModuleSettings):
 
     Attributes:
         graph: name of the exported graph, below the experiment's family.
-        init: ``kaiming`` draws every weight of two dimensions or more from Kaiming's normal distribution with the gain
-            of the last activation, as published; ``torch`` keeps each layer's own initial weights.
+        init: distribution of the initial weights, as in :func:`training.modules.initial_weights.draw_weights`; the
+            default is the published one of each generation.
     """
 
     graph: str = "network"
-    init: Literal["kaiming", "torch"] = "kaiming"
+    init: Initialiser = "last_activation"
     spec_type: SpecType = "complex"
     spec_est_mode: SpecEstMode = "mapping"
 
@@ -92,8 +81,7 @@ class _ConditionedSettings(ConditionedUNetOptions, ModuleSettings):
     def network(self, experiment: Experiment) -> nn.Module:
         """Return a :class:`ConditionedNet`."""
         network = ConditionedNet(self.framework(experiment))
-        if self.init == "kaiming":
-            kaiming(network.spec2spec, self.last_activation)
+        draw_weights(network.spec2spec, self.init, self.last_activation)
         return network
 
     def trainer(self) -> type[SeparationModule]:
@@ -119,6 +107,8 @@ class LasaftSettings(LasaftV1Options, _ConditionedSettings, kind="lasaft"):
 class LasaftV2Settings(LasaftV2Options, _ConditionedSettings, kind="lasaft-v2"):
     """LASAFT-Net-v2; the defaults are the medium network."""
 
+    init: Initialiser = "kaiming"
+
     def config(self, experiment: Experiment) -> LasaftV2Config:
         """Return the network's full shape."""
         return LasaftV2Config(**self._shape(experiment, LasaftV2Options))
@@ -127,14 +117,6 @@ class LasaftV2Settings(LasaftV2Options, _ConditionedSettings, kind="lasaft-v2"):
 def source_numbers(experiment: Experiment) -> tuple[int, ...]:
     """Return the network's source number of each target of the experiment, in order."""
     return tuple(LASAFT_SOURCES.index(target) for target in experiment.targets)
-
-
-@torch.no_grad()
-def kaiming(network: nn.Module, last_activation: Activation) -> None:
-    """Initialise every parameter of two dimensions or more as the authors do."""
-    for parameter in network.parameters():
-        if parameter.dim() > 1:
-            nn.init.kaiming_normal_(parameter, nonlinearity=cast("Any", _GAIN_OF[last_activation]))
 
 
 class ConditionedModule(SeparationModule):

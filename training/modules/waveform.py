@@ -13,14 +13,12 @@ from my_submission.networks.demucs_split import DemucsSplit, DemucsSplitConfig, 
 from my_submission.networks.hybrid_demucs import HybridDemucs
 from my_submission.networks.hybrid_demucs.layers import ResidualBranches
 from training.experiment import Experiment
+from training.modules.initial_weights import rescale_convolutions
 from training.modules.states import StateModule, StateSettings
 from training.optimisation.losses import WAVEFORM_LOSSES, waveform_loss
 
 EXAMPLE_SAMPLES = 4_410
 """A tenth of a second."""
-
-WEIGHT_SPREAD = 0.1
-"""Standard deviation that initial weights of DemucsSplit are compared with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,22 +70,13 @@ class DemucsSplitSettings(_WaveformSettings, kind="demucs-split"):
             sources=experiment.targets,
             lstm_layers=self.lstm_layers,
         )
-        return rescaled(DemucsSplit(config))
+        network = DemucsSplit(config)
+        rescale_convolutions(network)
+        return network
 
     def trainer(self) -> type[StateModule]:
         """Return :class:`DemucsSplitModule`."""
         return DemucsSplitModule
-
-
-@torch.no_grad()
-def rescaled(network: DemucsSplit) -> DemucsSplit:
-    """Return a new network with the weights and biases of each convolution divided by √(std / 0.1), as published."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
-            scale = torch.sqrt(module.weight.std() / WEIGHT_SPREAD)
-            for parameter in module.parameters():
-                parameter.div_(scale)
-    return network
 
 
 class _WaveformModule(StateModule):
