@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.optional_libraries"]
+pytest_plugins = ["tests.optional_libraries", "tests.parts"]
 
 DATA = Path(__file__).parent / "data"
 
