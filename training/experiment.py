@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -11,6 +11,7 @@ from my_submission.geometry import SAMPLE_RATE, SpectralChunking, StftGeometry
 from my_submission.stems import SOURCE_SETS, source_set
 from training.augment.effects import Effect
 from training.augment.limiting import MixtureEffect
+from training.data.batches import BatchSplit
 from training.data.splits import expanded
 from training.optimisation.losses import LossName
 from training.optimisation.optimisers import LearningRateSchedule, Optimiser
@@ -34,6 +35,10 @@ class NetworkSettings(Variant):
     def graphs(self, experiment: Experiment) -> Mapping[str, str | None]:
         """Return the names of the exported graphs, each with the source it estimates, or None for several."""
         return {target: target for target in experiment.targets}
+
+    def epoch_windows(self, experiment: Experiment, lengths: Sequence[int]) -> int:
+        """Return the windows of an epoch of songs of these lengths in samples: as many as cover them end to end."""
+        return sum(lengths) // experiment.window_samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +76,7 @@ class DataSettings:
 
     Attributes:
         batch: windows per optimisation step, over all devices and micro-batches.
-        micro_batch: windows per forward pass on one device.
+        micro_batch: maximum number of windows per forward pass on one device; the windows of a step are divided evenly.
         workers: processes that read and augment; 0 uses the training process.
         held_out: names of songs to validate on instead of training; ``musdb18`` stands for its 14.
         collections: weight per data folder; empty gives all songs the same weight.
@@ -92,8 +97,8 @@ class DataSettings:
     clean_list: str | None = None
 
     def __post_init__(self) -> None:
-        if self.batch < 1 or self.micro_batch < 1 or self.batch % self.micro_batch:
-            raise ValueError(f"batch={self.batch} must be a multiple of micro_batch={self.micro_batch}")
+        if min(self.batch, self.micro_batch) < 1:
+            raise ValueError(f"batch={self.batch} and micro_batch={self.micro_batch} must be at least 1")
         if self.workers < 0:
             raise ValueError(f"workers={self.workers} must not be negative")
         if any(weight <= 0 for weight in self.collections.values()):
@@ -312,11 +317,7 @@ class Experiment:
             raise ValueError(f"augment names {', '.join(sorted(foreign))}; sources are {', '.join(self.sources)}")
         if self.target_weights and len(self.target_weights) != len(self.targets):
             raise ValueError(f"{len(self.target_weights)} target_weights for {len(self.targets)} targets")
-        if self.data.batch % (self.data.micro_batch * self.run.world_size):
-            raise ValueError(
-                f"data.batch={self.data.batch} cannot be split over {self.run.world_size} processes in parts of "
-                f"data.micro_batch={self.data.micro_batch}"
-            )
+        _ = self.batch_split  # raises ValueError if the batch cannot be split
         self.network.check(self)
 
     @property
@@ -325,9 +326,14 @@ class Experiment:
         return source_set(self.targets)
 
     @property
+    def batch_split(self) -> BatchSplit:
+        """Division of a step's windows among processes and micro-batches."""
+        return BatchSplit(batch=self.data.batch, micro_batch=self.data.micro_batch, world_size=self.run.world_size)
+
+    @property
     def accumulation(self) -> int:
         """Micro-batches per process and optimisation step."""
-        return self.data.batch // (self.data.micro_batch * self.run.world_size)
+        return self.batch_split.n_parts
 
     @property
     def chunking(self) -> SpectralChunking:

@@ -119,7 +119,7 @@ def test_lengths_and_seeds_are_the_published_ones() -> None:
     cinema, bands, music = (load_experiment(f"aimless/{name}") for name in ("cdx-hdemucs", "cdx-bsrnn", "mdx-hdemucs"))
     assert [e.run.epochs * (e.run.epoch_steps or 0) for e in (cinema, bands)] == [30_000, 99_000]
     assert (cinema.seed, bands.seed, music.seed) == (2434, 2434, 45)
-    assert (cinema.accumulation, bands.accumulation) == (4, 1)
+    assert (cinema.accumulation, bands.accumulation) == (16, 4)
     on_four = load_experiment("aimless/mdx-hdemucs", ["run.devices=4"])
     assert (on_four.accumulation, on_four.data.micro_batch) == (4, 3)
     assert load_experiment("aimless/mdx-hdemucs-final", ["run.devices=4"]).accumulation == 64

@@ -24,7 +24,7 @@ from training.data.splits import MUSDB18_VALIDATION, expanded, validation_order
 from training.data.stems import StemFile, fingerprint, level, open_stem, write_stem
 from training.examples.loading import RunData, SongDataset, epoch_steps, read_data
 from training.examples.remix import REFERENCE_RMS, RemixDataset
-from training.examples.sampling import BatchPlan, StepSampler
+from training.examples.sampling import BatchPlan, PartSampler
 from training.experiment import AugmentSettings
 from training.modules.registry import load_experiment
 
@@ -381,40 +381,78 @@ def test_a_source_that_no_song_has_is_named(tmp_path: Path) -> None:
         remix([read_collection(tmp_path / "c")], tmp_path)
 
 
-@pytest.mark.parametrize("world_size", [1, 2, 4])
-@pytest.mark.parametrize("micro_batch", [1, 2])
-def test_processes_share_one_stream(world_size: int, micro_batch: int) -> None:
-    """However the work is split, the same examples belong to the same step."""
+@pytest.mark.parametrize(
+    ("world_size", "micro_batch", "sizes"),
+    [
+        (1, 8, {(8,)}),
+        (1, 3, {(3, 3, 2)}),
+        (2, 4, {(4,)}),
+        (2, 1, {(1, 1, 1, 1)}),
+        (3, 8, {(3,), (2,)}),  # the published bass network's devices
+        (3, 2, {(2, 1), (1, 1)}),
+        (4, 2, {(2,)}),
+    ],
+)
+def test_processes_share_one_stream(world_size: int, micro_batch: int, sizes: set[tuple[int, ...]]) -> None:
+    """However a step is split, each of its examples is there once, and each counts the same in the gradient."""
     plan = BatchPlan(batch=8, micro_batch=micro_batch, world_size=world_size, epoch_steps=3)
-    per_step = plan.examples_per_epoch // 3
+    samplers = [PartSampler(plan, rank) for rank in range(world_size)]
     for epoch in (0, 2):
-        numbers = [list(plan.examples(epoch, rank)) for rank in range(world_size)]
+        parts = []
+        for sampler in samplers:
+            sampler.set_epoch(epoch)
+            parts.append(list(sampler))
+        assert {len(mine) for mine in parts} == {len(samplers[0])} == {3 * plan.n_parts}
         for step in range(3):
-            together = sorted(n for mine in numbers for n in mine[step * per_step : (step + 1) * per_step])
+            of_step = [mine[step * plan.n_parts : (step + 1) * plan.n_parts] for mine in parts]
+            assert {tuple(map(len, mine)) for mine in of_step} == sizes
             first = (epoch * 3 + step) * 8
-            assert together == list(range(first, first + 8))
+            assert sorted(n for mine in of_step for part in mine for n in part) == list(range(first, first + 8))
+    mean_of_means = np.mean(
+        [[plan.loss_scale(len(part)) * np.mean(part) for part in plan.parts(0, rank)] for rank in range(world_size)]
+    )
+    assert mean_of_means == pytest.approx(3.5)
 
 
 def test_a_sampler_goes_on_where_the_epoch_says() -> None:
-    sampler = StepSampler(BatchPlan(batch=2, micro_batch=2, world_size=1, epoch_steps=2), 0)
-    assert list(sampler) == [0, 1, 2, 3]
+    sampler = PartSampler(BatchPlan(batch=2, micro_batch=2, world_size=1, epoch_steps=2), 0)
+    assert list(sampler) == [[0, 1], [2, 3]]
     sampler.set_epoch(5)
-    assert list(sampler) == [20, 21, 22, 23]
-    assert len(sampler) == 4
-    with pytest.raises(ValueError, match="cannot be split"):
-        BatchPlan(batch=3, micro_batch=2, world_size=1, epoch_steps=1)
+    assert list(sampler.sampler) == [[20, 21], [22, 23]]
+    with pytest.raises(ValueError, match="batch=3 cannot be split over 2 processes in parts of at most 1"):
+        BatchPlan(batch=3, micro_batch=1, world_size=2, epoch_steps=1)
     with pytest.raises(ValueError, match="at least 1"):
         BatchPlan(batch=0, micro_batch=2, world_size=1, epoch_steps=1)
+    with pytest.raises(ValueError, match="epoch_steps=0"):
+        BatchPlan(batch=1, micro_batch=2, world_size=1, epoch_steps=0)
 
 
-def test_an_epoch_is_as_long_as_the_songs_as_published(spooled: Path) -> None:
-    """Raw length over window and batch; stretched copies do not lengthen it."""
-    experiment = load_experiment("kuielab-b/drums", ["data.held_out=[]"])
-    samples = 86 * 200 * SAMPLE_RATE
-    stem = StemFile("a", "bass", spooled / "song0" / "bass.npy", samples)
-    original = SongCollection("train", (TrainingSong("a", {"bass": stem}),))
+MUSDB18_SECONDS = 248
+"""Mean length of the songs of MUSDB18-HQ's training set."""
+
+
+@pytest.mark.parametrize(
+    ("name", "n_songs", "steps"),
+    [
+        ("kuielab-a/bass", 86, 451),
+        ("kuielab-a/vocals", 86, 226),
+        ("kuielab-b/drums", 136, 1430),
+        ("kuielab-b/vocals", 136, 712),
+        ("lasaft/v1", 86, 3_612),
+        ("lasaft/lightsaft", 86, 221),
+        ("lasaft/v2-light", 86, 602),
+        ("lasaft/v2-large", 86, 1_806),
+        ("aimless/xumx", 100, 400),
+        ("aimless/demucs-split", 100, 937),
+        ("aimless/mdx-hdemucs", 44, 132),
+    ],
+)
+def test_an_epoch_is_as_long_as_published(name: str, n_songs: int, steps: int, spooled: Path) -> None:
+    """Steps for songs of MUSDB18-HQ's length; stretched copies do not lengthen an epoch."""
+    stem = StemFile("a", "bass", spooled / "song0" / "bass.npy", MUSDB18_SECONDS * SAMPLE_RATE)
+    original = SongCollection("train", tuple(TrainingSong(f"{n}", {"bass": stem}) for n in range(n_songs)))
     copies = SongCollection("train_p=1_t=0", original.songs)
-    assert epoch_steps(experiment, RunData([original, copies], [])) == samples // 130_048 // 8
+    assert epoch_steps(load_experiment(name), RunData([original, copies], [])) == steps
     assert epoch_steps(load_experiment("tiny"), RunData([original], [])) == 50
 
 

@@ -163,6 +163,8 @@ def test_drawn_sources_belong_to_the_example_and_to_nothing_else() -> None:
     parts._micro_losses.append(torch.zeros(()))
     drawn.append(parts._drawn_targets(2))
     np.testing.assert_array_equal(np.concatenate(drawn), expected[[0, 1, 4, 5]])
+    uneven = module_of(tiny("data.batch=8", "data.micro_batch=8", "run.devices=3"))
+    np.testing.assert_array_equal(uneven._drawn_targets(3), expected[:3])
     many = module_of(tiny("data.batch=2000", "data.micro_batch=2000"))._drawn_targets(2000)
     assert np.bincount(many, minlength=4) == pytest.approx(np.full(4, 500), abs=100)
 

@@ -17,7 +17,7 @@ from my_submission.stems import MUSIC_SOURCES
 from training.data.songs import SongCollection, TrainingSong, read_collection, read_collections, split
 from training.examples.clean_list import only_clean
 from training.examples.remix import RemixDataset
-from training.examples.sampling import BatchPlan, StepSampler
+from training.examples.sampling import BatchPlan, PartSampler
 from training.experiment import Experiment
 
 
@@ -59,14 +59,18 @@ def read_data(experiment: Experiment, data: Sequence[Path], validation: Sequence
 
 
 def epoch_steps(experiment: Experiment, data: RunData) -> int:
-    """Return the optimisation steps per epoch: as set, or from the number or length of the training songs."""
+    """Return the optimisation steps per epoch: as set, or from the number or length of the training songs.
+
+    As published, an epoch of ``data.windows_per_song`` ends before an incomplete batch, and one that follows from the
+    songs' lengths ends after it (here that batch is full). Stretched copies do not lengthen an epoch.
+    """
     if experiment.run.epoch_steps is not None:
         return experiment.run.epoch_steps
     songs = [song for collection in data.training if not collection.is_augmented for song in collection.songs]
     if experiment.data.windows_per_song is not None:
         return max(1, len(songs) * experiment.data.windows_per_song // experiment.data.batch)
-    n_samples = sum(song.n_samples for song in songs)
-    return max(1, n_samples // experiment.window_samples // experiment.data.batch)
+    lengths = [song.n_samples for song in songs]
+    return max(1, -(-experiment.network.epoch_windows(experiment, lengths) // experiment.data.batch))
 
 
 class SongDataset(Dataset[Tensor]):
@@ -133,8 +137,7 @@ class RunDataModule(lightning.LightningDataModule):
         settings = self.experiment.data
         return DataLoader(
             self.dataset(),
-            batch_size=settings.micro_batch,
-            sampler=StepSampler(self.plan(world_size), rank),
+            batch_sampler=PartSampler(self.plan(world_size), rank),
             num_workers=settings.workers,
             persistent_workers=settings.workers > 0,
             pin_memory=torch.cuda.is_available(),

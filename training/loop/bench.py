@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from my_submission.predictor.peak_memory import peak_memory_bytes
 from training.examples.loading import RunData, RunDataModule
+from training.examples.sampling import BatchPlan, PartSampler
 from training.experiment import Experiment
 from training.loop.fitting import build_trainer, expected_warnings
 from training.modules.base import module_settings
@@ -94,12 +95,12 @@ def bench_step(experiment: Experiment, scratch: Path, *, n_steps: int) -> StepCo
         torch.set_num_threads(short.run.threads)
     module = module_settings(short).module(short, total_steps=n_steps)
     clock = _StepClock()
-    n_examples = n_steps * short.data.batch // short.run.world_size
-    noise = _Noise(n_examples, len(short.sources), short.window_samples)
+    noise = _Noise(n_steps * short.data.batch, len(short.sources), short.window_samples)
+    plan = BatchPlan(**asdict(short.batch_split), epoch_steps=n_steps)
     trainer = build_trainer(short, scratch, [clock], is_validated=False, is_logged=False)
     began = time.process_time()
     with expected_warnings():
-        trainer.fit(module, DataLoader(noise, batch_size=short.data.micro_batch))
+        trainer.fit(module, DataLoader(noise, batch_sampler=PartSampler(plan, trainer.global_rank)))
     is_gpu = trainer.strategy.root_device.type == "cuda"
     peak = torch.cuda.max_memory_allocated() if is_gpu else peak_memory_bytes()
     return StepCost(

@@ -125,8 +125,11 @@ class SeparationModule(lightning.LightningModule):
         """Return the parts of ``network`` whose activations can be recomputed in the backward pass."""
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """Return the loss of a micro-batch."""
+        """Return the loss of a micro-batch, scaled so that all windows of a step count the same."""
         loss = self.batch_loss(batch)
+        scale = self.experiment.batch_split.loss_scale(len(batch))
+        if scale != 1.0:  # parts of different sizes
+            loss = loss * scale
         self._micro_losses.append(loss.detach())
         return loss
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
@@ -77,6 +77,10 @@ class _ConditionedSettings(ConditionedUNetOptions, ModuleSettings):
     def graphs(self, experiment: Experiment) -> Mapping[str, str | None]:
         """Return one name for all sources."""
         return {self.graph: None}
+
+    def epoch_windows(self, experiment: Experiment, lengths: Sequence[int]) -> int:
+        """Return the windows of an epoch, as published: those that fit into each song, once for every target."""
+        return len(experiment.targets) * sum(length // experiment.window_samples for length in lengths)
 
     def network(self, experiment: Experiment) -> nn.Module:
         """Return a :class:`ConditionedNet`."""
@@ -176,11 +180,10 @@ class ConditionedModule(SeparationModule):
         It depends only on the seed and the example's number in the run, so that resumed and distributed runs draw the
         same targets as an uninterrupted run on one process.
         """
-        data, run = self.experiment.data, self.experiment.run
-        part = self.global_rank + len(self._micro_losses) * run.world_size
-        first = self.global_step * data.batch + part * data.micro_batch
+        split = self.experiment.batch_split
+        numbers = split.numbers(self.global_step, len(self._micro_losses), self.global_rank)
         draws = [
             np.random.default_rng([self.experiment.seed, number]).integers(len(self.experiment.targets))
-            for number in range(first, first + n_examples)
+            for number in numbers[:n_examples]
         ]
         return np.array(draws, dtype=np.int64)
