@@ -13,7 +13,7 @@ from training.augment.effects import Effect
 from training.augment.limiting import MixtureEffect
 from training.data.batches import BatchSplit
 from training.data.splits import expanded
-from training.optimisation.losses import LossName
+from training.optimisation.losses import COMBINATIONS, LossName, LossOptions
 from training.optimisation.optimisers import LearningRateSchedule, Optimiser
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -290,6 +290,8 @@ class Experiment:
         transform: STFT around the network.
         target_weights: weight per target in the loss; empty weighs them equally.
         loss: name of the loss.
+        loss_options: options of single losses.
+        mixture_sources: sources whose sum is a mixture; empty takes the source set of the targets.
         optimiser: optimiser and learning rate.
         schedule: learning-rate schedule.
         seed: seed of the windows and of the initial weights.
@@ -302,6 +304,8 @@ class Experiment:
     optimiser: Optimiser
     schedule: LearningRateSchedule
     loss: LossName = "mse"
+    loss_options: LossOptions = field(default_factory=LossOptions)
+    mixture_sources: tuple[str, ...] = ()
     target_weights: tuple[float, ...] = ()
     data: DataSettings = field(default_factory=DataSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
@@ -315,6 +319,11 @@ class Experiment:
             raise ValueError(f"targets={list(self.targets)} must be different names")
         if foreign := self.augment.sources_named - set(self.sources):
             raise ValueError(f"augment names {', '.join(sorted(foreign))}; sources are {', '.join(self.sources)}")
+        if foreign_targets := [target for target in self.targets if target not in self.sources]:
+            raise ValueError(f"mixture_sources={list(self.sources)} leaves out {', '.join(foreign_targets)}")
+        if self.loss in COMBINATIONS and len(self.targets) < 2:
+            raise ValueError(f"loss={self.loss} needs several targets")
+        self.loss_options.check(self.loss)
         if self.target_weights and len(self.target_weights) != len(self.targets):
             raise ValueError(f"{len(self.target_weights)} target_weights for {len(self.targets)} targets")
         _ = self.batch_split  # raises ValueError if the batch cannot be split
@@ -322,8 +331,9 @@ class Experiment:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Sources of the mixtures, in the order of an example's rows: the source set of the targets."""
-        return source_set(self.targets)
+        """Sources of the mixtures, in the order of an example's rows, by default the source set of the targets."""
+        known = source_set((*self.targets, *self.mixture_sources))
+        return tuple(source for source in known if not self.mixture_sources or source in self.mixture_sources)
 
     @property
     def batch_split(self) -> BatchSplit:

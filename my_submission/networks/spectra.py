@@ -22,7 +22,7 @@ def to_channels(waves: Tensor, geometry: StftGeometry) -> Tensor:
         waves.flatten(0, 1),
         geometry.n_fft,
         geometry.hop,
-        window=torch.hann_window(geometry.n_fft, device=waves.device),
+        window=torch.hann_window(geometry.n_fft, device=waves.device, dtype=waves.dtype),
         center=True,
         pad_mode="reflect",
         return_complex=True,
@@ -32,13 +32,17 @@ def to_channels(waves: Tensor, geometry: StftGeometry) -> Tensor:
 
 
 def from_channels(channels: Tensor, geometry: StftGeometry, *, samples: int | None = None) -> Tensor:
-    """Inverse of :func:`to_channels`, with zeros above the kept bins; hop · (frames − 1) samples by default."""
-    spectra = channels_as_complex(F.pad(channels.float(), (0, 0, 0, geometry.n_bins - channels.shape[-2])))
+    """Inverse of :func:`to_channels`, with zeros above the kept bins; hop · (frames − 1) samples by default.
+
+    Precision is single, or double for channels in double precision.
+    """
+    channels = channels if channels.dtype == torch.float64 else channels.float()
+    spectra = channels_as_complex(F.pad(channels, (0, 0, 0, geometry.n_bins - channels.shape[-2])))
     waves = torch.istft(
         spectra.flatten(0, 1),
         geometry.n_fft,
         geometry.hop,
-        window=torch.hann_window(geometry.n_fft, device=channels.device),
+        window=torch.hann_window(geometry.n_fft, device=channels.device, dtype=channels.dtype),
         center=True,
         length=samples,
     )

@@ -29,7 +29,7 @@ from training.modules import tfc_tdf
 from training.modules.base import module_settings
 from training.modules.registry import load_experiment
 from training.modules.whole_songs import separate
-from training.optimisation.losses import LossName, LossValues
+from training.optimisation.losses import LossName, LossOptions, LossValues
 from training.phase2.mixer import MixerSettings, save_mixer
 from training.phase2.mixer import fit as fit_mixer
 from training.phase2.separated import network_predictor, separate_songs
@@ -206,8 +206,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_its_windows(
     n_parts = 4 // micro_batch
     known = tfc_tdf.loss_of
 
-    def broken(name: LossName, outcome: LossValues, weights: torch.Tensor) -> torch.Tensor:
-        loss = known(name, outcome, weights)
+    def broken(name: LossName, outcome: LossValues, weights: torch.Tensor, options: LossOptions) -> torch.Tensor:
+        loss = known(name, outcome, weights, options)
         return loss * torch.nan if next(calls) == 5 * n_parts - 1 else loss
 
     monkeypatch.setattr(tfc_tdf, "loss_of", broken)

@@ -149,9 +149,10 @@ class ConditionedModule(SeparationModule):
                 mixtures,
                 channel_major(mixture_spectra),
                 stft,
+                are_magnitudes=cast("ConditionedNet", self.network).config.spec_type == "magnitude",
             )
             weights = torch.tensor(experiment.weights, device=self.device)[rows][:, None]
-            return loss_of(experiment.loss, outcome, weights)
+            return loss_of(experiment.loss, outcome, weights, experiment.loss_options)
 
     def estimate(self, mixtures: Tensor) -> Tensor:
         """Separate all targets; the encoder runs once if the architecture allows it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +26,12 @@ class _MagnitudeSettings(StateSettings):
 
     Attributes:
         wiener_iterations: iterations of the Wiener filter between masks and loss; 0 applies the masks alone.
+        soft_power: exponent of the magnitudes whose ratios are the filter's first masks, ``alpha`` of the published
+            filter with ``softmask``; None takes the network's masks themselves.
     """
 
     wiener_iterations: int = 0
+    soft_power: float | None = None
 
     def check(self, experiment: Experiment) -> None:
         """Raise ValueError if the transform or the targets do not fit."""
@@ -37,8 +41,8 @@ class _MagnitudeSettings(StateSettings):
             raise ValueError(f"transform.kept_bins={transform.kept_bins} must be all {transform.stft.n_bins} bins")
         if self.wiener_iterations < 0:
             raise ValueError(f"network.wiener_iterations={self.wiener_iterations} must not be negative")
-        if experiment.loss == "combination" and len(experiment.targets) < 2:
-            raise ValueError("loss=combination needs several targets")
+        if self.soft_power is not None and self.soft_power <= 0.0:
+            raise ValueError(f"network.soft_power={self.soft_power} must be positive")
 
     def trainer(self) -> type[StateModule]:
         """Return :class:`MagnitudeModule`."""
@@ -76,7 +80,7 @@ class BandSplitSettings(_MagnitudeSettings, kind="band-split-rnn"):
 
 @dataclass(frozen=True, kw_only=True)
 class XUmxSettings(_MagnitudeSettings, kind="x-umx"):
-    """Shape of an X-UMX, as in :class:`XUmxConfig`."""
+    """Shape of an X-UMX, as in :class:`XUmxConfig`; 0 stands for all bins in ``max_bins``."""
 
     hidden_channels: int = 512
     max_bins: int = 1487
@@ -98,7 +102,7 @@ class XUmxSettings(_MagnitudeSettings, kind="x-umx"):
         return XUmxConfig(
             n_fft=experiment.transform.n_fft,
             hidden_channels=self.hidden_channels,
-            max_bins=self.max_bins,
+            max_bins=self.max_bins or experiment.transform.stft.n_bins,
             nb_channels=self.audio_channels,
             nb_layers=self.nb_layers,
             dropout=self.dropout,
@@ -112,16 +116,17 @@ class MagnitudeModule(StateModule):
         """Return the experiment's loss; transforms and loss are always computed in float32."""
         mixtures, targets = self.mixtures_and_targets(stems)
         stft = self.experiment.transform.stft
-        spectra, mixture_spectra = self._spectra(self.network, mixtures)
+        spectra, mixture_spectra, masks = self._spectra(self.network, mixtures)
         with torch.autocast(self.device.type, enabled=False):
             target_spectra = to_channels(targets.flatten(0, 1), stft).reshape(spectra.shape)
-            outcome = LossValues(spectra, targets, target_spectra, mixtures, mixture_spectra, stft)
-            return loss_of(self.experiment.loss, outcome, torch.tensor(self.experiment.weights, device=self.device))
+            outcome = LossValues(spectra, targets, target_spectra, mixtures, mixture_spectra, stft, masks)
+            weights = torch.tensor(self.experiment.weights, device=self.device)
+            return loss_of(self.experiment.loss, outcome, weights, self.experiment.loss_options)
 
     def separated(self, network: nn.Module, mixtures: Tensor) -> Tensor:
         """Separate by transform, network, masks and inverse transform."""
         n, channels, samples = mixtures.shape
-        spectra, _ = self._spectra(network, mixtures)
+        spectra, *_ = self._spectra(network, mixtures)
         with torch.autocast(self.device.type, enabled=False):
             waves = from_channels(spectra.flatten(0, 1), self.experiment.transform.stft, samples=samples)
         return waves.reshape(n, -1, channels, samples)
@@ -130,10 +135,13 @@ class MagnitudeModule(StateModule):
         """Return the shape of a few frames of magnitudes."""
         return 1, self.audio_channels, self.experiment.transform.stft.n_bins, EXAMPLE_FRAMES
 
-    def _spectra(self, network: nn.Module, mixtures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return spectra of targets ``[N, targets, 2 · channels, bins, frames]`` and of mixtures, without axis 1."""
-        settings = self.experiment.network
-        iterations = settings.wiener_iterations if isinstance(settings, _MagnitudeSettings) else 0
+    def _spectra(self, network: nn.Module, mixtures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return spectra of targets and mixtures, and masks.
+
+        Shapes are ``[N, targets, 2 · channels, bins, frames]``, without axis 1 for mixtures, with single channels for
+        masks.
+        """
+        settings = cast("_MagnitudeSettings", self.experiment.network)
         with torch.autocast(self.device.type, enabled=False):
             mixture_spectra = to_channels(mixtures, self.experiment.transform.stft)
             n, doubled, bins, frames = mixture_spectra.shape
@@ -142,6 +150,9 @@ class MagnitudeModule(StateModule):
         masks = network(mixture.abs())
         with torch.autocast(self.device.type, enabled=False):
             masks = masks.float().view(n, -1, doubled // 2, bins, frames)
-            estimates = torch.view_as_real(wiener.filtered(masks, mixture, iterations=iterations))
+            filtered = wiener.filtered(
+                masks, mixture, iterations=settings.wiener_iterations, soft_power=settings.soft_power
+            )
+            estimates = torch.view_as_real(filtered)
             spectra = estimates.permute(0, 1, 2, 5, 3, 4).reshape(n, -1, doubled, bins, frames)
-        return spectra, mixture_spectra
+        return spectra, mixture_spectra, masks

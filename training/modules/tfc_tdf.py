@@ -116,7 +116,8 @@ class TfcTdfModule(SeparationModule):
             outcome = LossValues(
                 spectra.float().reshape(target_spectra.shape), targets, target_spectra, mixtures, mixture_spectra, stft
             )
-            return loss_of(self.experiment.loss, outcome, torch.tensor(self.experiment.weights, device=self.device))
+            weights = torch.tensor(self.experiment.weights, device=self.device)
+            return loss_of(self.experiment.loss, outcome, weights, self.experiment.loss_options)
 
     def estimate(self, mixtures: Tensor) -> Tensor:
         """Separate by transform, network and inverse transform."""

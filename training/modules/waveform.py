@@ -89,7 +89,9 @@ class _WaveformModule(StateModule):
         with torch.autocast(self.device.type, enabled=False):
             weights = torch.tensor(self.experiment.weights, device=self.device)
             stop = self.estimated_samples(mixtures.shape[-1])
-            return waveform_loss(self.experiment.loss, estimates[..., :stop].float(), targets[..., :stop], weights)
+            made, wanted = estimates[..., :stop].float(), targets[..., :stop]
+            stft = self.experiment.transform
+            return waveform_loss(self.experiment.loss, made, wanted, weights, length=stft.n_fft, hop=stft.hop)
 
     def estimated_samples(self, samples: int) -> int:
         """Return how many of the first ``samples`` samples of an input are estimated."""

@@ -66,6 +66,24 @@ class AdamW(Optimiser, kind="adamw"):
         return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Adagrad(Optimiser, kind="adagrad"):
+    """Adagrad at torch's defaults, as the LaSAFT programs offer it."""
+
+    def build(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
+        """Return torch's Adagrad."""
+        return torch.optim.Adagrad(parameters, lr=self.learning_rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sgd(Optimiser, kind="sgd"):
+    """Stochastic gradient descent at torch's defaults, without momentum, as the LaSAFT programs offer it."""
+
+    def build(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
+        """Return torch's SGD."""
+        return torch.optim.SGD(parameters, lr=self.learning_rate)
+
+
 class LearningRateSchedule(Variant):
     """Base class of learning-rate schedules: a factor on the rate per step."""
 

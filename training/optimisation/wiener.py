@@ -12,13 +12,15 @@ from torch import Tensor
 from my_submission.dsp.wiener import EPS, LOUDEST, MAX_CHANNELS
 
 
-def filtered(masks: Tensor, mixture: Tensor, *, iterations: int = 1) -> Tensor:
+def filtered(masks: Tensor, mixture: Tensor, *, iterations: int = 1, soft_power: float | None = None) -> Tensor:
     """Filter a batch of windows.
 
     Args:
         masks: float ``[N, sources, channels, bins, frames]``.
         mixture: complex ``[N, channels, bins, frames]``, one or two channels.
         iterations: number of estimations of powers and covariances; 0 returns the masked mixture.
+        soft_power: exponent of the masked magnitudes; their ratios then mask the mixture first. None masks it by
+            ``masks``.
 
     Returns:
         complex64 ``[N, sources, channels, bins, frames]``.
@@ -28,7 +30,7 @@ def filtered(masks: Tensor, mixture: Tensor, *, iterations: int = 1) -> Tensor:
     """
     if mixture.shape[1] > MAX_CHANNELS:
         raise ValueError(f"{mixture.shape[1]} channels where 1 or {MAX_CHANNELS} are expected")
-    estimates = masks * mixture[:, None]
+    estimates = (masks if soft_power is None else _ratios(masks, mixture, soft_power)) * mixture[:, None]
     if iterations:
         scale = max(1.0, float(mixture.detach().abs().max()) / LOUDEST)
         x = mixture.to(torch.complex128) / scale
@@ -37,6 +39,12 @@ def filtered(masks: Tensor, mixture: Tensor, *, iterations: int = 1) -> Tensor:
             estimates = _filtered_once(estimates, x)
         estimates = estimates * scale
     return estimates.to(torch.complex64)
+
+
+def _ratios(masks: Tensor, mixture: Tensor, power: float) -> Tensor:
+    """Return each source's share of the sum of the masked magnitudes, raised to ``power``."""
+    magnitudes = (masks.double() * mixture.abs().double()[:, None]) ** power
+    return magnitudes / (magnitudes.sum(dim=1, keepdim=True) + EPS)
 
 
 def _filtered_once(y: Tensor, x: Tensor) -> Tensor:
