@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from my_submission.documents import Variant
@@ -35,6 +35,10 @@ class NetworkSettings(Variant):
     def graphs(self, experiment: Experiment) -> Mapping[str, str | None]:
         """Return the names of the exported graphs, each with the source it estimates, or None for several."""
         return {target: target for target in experiment.targets}
+
+    def branch(self, experiment: Experiment) -> str | None:
+        """Return the kind of branch of a ``systems.toml`` that separates with it alone; None if there is none."""
+        return "networks"
 
     def epoch_windows(self, experiment: Experiment, lengths: Sequence[int]) -> int:
         """Return the windows of an epoch of songs of these lengths in samples: as many as cover them end to end."""
@@ -84,6 +88,8 @@ class DataSettings:
         window_seconds: length of a training window; None uses the transform's frames.
         windows_per_song: windows per epoch and training song, if ``run.epoch_steps`` is None.
         clean_list: path of a CSV table with the columns ID and Clean; only songs marked Y are trained on.
+        pad_short_stems: whether windows of stems that are shorter than a window are filled with silence; otherwise such
+            stems are refused.
     """
 
     batch: int = 8
@@ -95,6 +101,7 @@ class DataSettings:
     window_seconds: float | None = None
     windows_per_song: int | None = None
     clean_list: str | None = None
+    pad_short_stems: bool = False
 
     def __post_init__(self) -> None:
         if min(self.batch, self.micro_batch) < 1:
@@ -192,6 +199,9 @@ class RunSettings:
         log_every_steps: optimisation steps per row of the log.
         keep_every_epochs: epochs between weights that are kept permanently in ``weights/``; None keeps none.
         may_change_data: whether a resumed run may use other collections and augmentations.
+        save_weights_only: whether the best checkpoints hold weights alone; ``last.ckpt`` always holds what resuming
+            needs.
+        dev: try everything out: one epoch of two steps on few songs, and ten seconds of one validation song.
     """
 
     epochs: int = 3000
@@ -211,6 +221,8 @@ class RunSettings:
     log_every_steps: int = 10
     keep_every_epochs: int | None = None
     may_change_data: bool = False
+    save_weights_only: bool = False
+    dev: bool = False
 
     def __post_init__(self) -> None:
         counts = ("epochs", "min_epochs", "epoch_steps", "devices", "nodes", "threads", "log_every_steps")
@@ -279,6 +291,31 @@ class ExportSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WandbSettings:
+    """Where the logger ``wandb`` sends a run; see :class:`lightning.pytorch.loggers.WandbLogger`.
+
+    Attributes:
+        project: name of the project; None is wandb's default.
+        id: id of the run, to go on with its curves; None begins new ones.
+        entity: team or user; None is the user who is logged in.
+        group: group of the run.
+        job_type: type of the run.
+        tags: labels of the run.
+        offline: whether logs stay on this machine.
+        watch: what of the network is logged; None logs nothing of it.
+    """
+
+    project: str | None = None
+    id: str | None = None
+    entity: str | None = None
+    group: str | None = None
+    job_type: str | None = None
+    tags: tuple[str, ...] = ()
+    offline: bool = False
+    watch: Literal["gradients", "parameters", "all"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Experiment:
     """Settings of one training run.
 
@@ -312,6 +349,7 @@ class Experiment:
     run: RunSettings = field(default_factory=RunSettings)
     validation: ValidationSettings = field(default_factory=ValidationSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
+    wandb: WandbSettings = field(default_factory=WandbSettings)
     seed: int = 2021
 
     def __post_init__(self) -> None:
@@ -328,6 +366,12 @@ class Experiment:
             raise ValueError(f"{len(self.target_weights)} target_weights for {len(self.targets)} targets")
         _ = self.batch_split  # raises ValueError if the batch cannot be split
         self.network.check(self)
+
+    def for_trial(self) -> Experiment:
+        """Return the experiment of ``run.dev``: one epoch of two steps, ten seconds of one validation song."""
+        run = replace(self.run, dev=True, epochs=1, min_epochs=None, epoch_steps=2, log_every_steps=1)
+        validation = replace(self.validation, every_epochs=1, max_songs=1, max_seconds=10.0)
+        return replace(self, run=run, validation=validation)
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -144,7 +144,8 @@ class TfcTdfWalk:
             x = self._relu(self._convolution(x, "Conv", f"{name}.H.{layer}"))
             layer += 1
         y = self._relu(self._norm(self._linear(x, f"{name}.tdf.0"), f"{name}.tdf.1", None))
-        y = self._relu(self._norm(self._linear(y, f"{name}.tdf.3"), f"{name}.tdf.4", None))
+        if any(node.op_type == "MatMul" for node in self._users[y]):  # else a single layer, without a bottleneck
+            y = self._relu(self._norm(self._linear(y, f"{name}.tdf.3"), f"{name}.tdf.4", None))
         total = self._next(y, "Add")
         if x not in total.input:
             raise self._error("does not add the TDF to the block's convolutions", total)

@@ -11,6 +11,7 @@ neighbouring bins folded into channels.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, cast
 
 import torch
@@ -43,7 +44,8 @@ class TfcTdfConfig:
         growth: channels of the first block, and channels added at each downsampling.
         convs_per_block: convolutions in a block.
         kernel: side of those convolutions, odd.
-        bottleneck: the factor bn by which the TDF narrows its axis.
+        bottleneck: the factor bn by which the TDF narrows its axis; 0 for a single layer that keeps its length.
+        has_tdf: whether blocks have a TDF, which is true of all published networks.
         tdf_bias: whether the linear layers of the TDF have a bias.
         channels: real channels of the spectrum, twice the audio channels.
         norm: ``batch`` as published, ``instance`` for training with small batches.
@@ -61,6 +63,7 @@ class TfcTdfConfig:
     convs_per_block: int = 3
     kernel: int = 3
     bottleneck: int = 8
+    has_tdf: bool = True
     tdf_bias: bool = False
     channels: int = SPECTRUM_CHANNELS
     norm: Norm = "batch"
@@ -70,9 +73,11 @@ class TfcTdfConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("growth", "convs_per_block", "bottleneck", "bins_per_row", "targets"):
+        for name in ("growth", "convs_per_block", "bins_per_row", "targets"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.bottleneck < 0:
+            raise ValueError(f"bottleneck={self.bottleneck} must not be negative")
         if self.depth < 3 or self.depth % 2 == 0:
             raise ValueError(f"depth={self.depth} must be odd and at least 3")
         if self.kernel < 1 or self.kernel % 2 == 0:
@@ -121,7 +126,6 @@ class TfcTdfBlock(nn.Module):
 
     def __init__(self, config: TfcTdfConfig, channels: int, rows: int) -> None:
         super().__init__()
-        narrow = rows // config.bottleneck
         self.H = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(channels, channels, config.kernel, padding=config.kernel // 2),
@@ -130,20 +134,20 @@ class TfcTdfBlock(nn.Module):
             )
             for _ in range(config.convs_per_block)
         )
-        self.tdf = nn.Sequential(
-            nn.Linear(rows, narrow, bias=config.tdf_bias),
-            _norm(config.norm, channels),
-            nn.ReLU(),
-            nn.Linear(narrow, rows, bias=config.tdf_bias),
-            _norm(config.norm, channels),
-            nn.ReLU(),
-        )
+        lengths = [rows, rows // config.bottleneck, rows] if config.bottleneck else [rows, rows]
+        self.tdf: nn.Sequential | None = None
+        if config.has_tdf:
+            layers: list[nn.Module] = []
+            for before, after in pairwise(lengths):
+                linear = nn.Linear(before, after, bias=config.tdf_bias)
+                layers += [linear, _norm(config.norm, channels), nn.ReLU()]
+            self.tdf = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a tensor of the input's shape."""
         for layer in self.H:
             x = layer(x)
-        y: Tensor = x + self.tdf(x)
+        y: Tensor = x if self.tdf is None else x + self.tdf(x)
         return y
 
 

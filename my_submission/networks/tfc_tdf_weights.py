@@ -56,7 +56,7 @@ def infer_config(state: Mapping[str, Tensor], *, where: Where = None) -> TfcTdfC
             growth=growth,
             convs_per_block=count_of(state, r"mid_dense\.H\.(\d+)\."),
             kernel=kernel,
-            bottleneck=bins // narrow,
+            bottleneck=bins // narrow if "ds_dense.0.tdf.3.weight" in state else 0,
             tdf_bias="ds_dense.0.tdf.0.bias" in state,
             channels=channels,
         )

@@ -29,17 +29,27 @@ def _add_nothing(parser: argparse.ArgumentParser) -> None:
 
 def _fit(options: argparse.Namespace) -> None:
     from training.examples.loading import read_data
+    from training.export.own_systems import separate_command, system_of_run
+    from training.loop.checks import checked
     from training.loop.fitting import fit
     from training.modules.registry import load_experiment
 
     _log_warnings_only()
     experiment = load_experiment(options.experiment, options.overrides)
-    data = read_data(experiment, options.data, options.valid)
     name = options.name or options.experiment.removesuffix(".toml").lstrip("./")
-    report = fit(experiment, data, name=name, runs=options.runs, cache=options.cache)
+    if experiment.run.dev:
+        experiment, name = experiment.for_trial(), f"{name}-dev"
+    data = read_data(experiment, options.data, options.valid)
+    if options.check:
+        print(checked(experiment, data, options.runs / name))
+        return
+    report = fit(experiment, data, name=name, runs=options.runs, cache=options.cache, resume=options.resume)
     best = "nothing was validated" if report.best is None else f"best {report.best} {report.score}"
     if report.is_first_process:
         print(f"{report.steps} steps, last {report.last}, {best}")
+        system = system_of_run(options.runs, experiment, name)
+        if system is not None:
+            print(f"to hear it: {separate_command(system, options.runs)}")
 
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +58,15 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     add_cache(parser)
     parser.add_argument("--runs", type=Path, default=DEFAULT_RUNS, help="folder of runs, which is also a models folder")
     parser.add_argument("--name", help="name of the run (default: that of the experiment)")
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="go on from this checkpoint of a run of the same settings, not from the run's last.ckpt",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="check settings, songs, devices and disk, and train nothing"
+    )
 
 
 def _export(options: argparse.Namespace) -> None:

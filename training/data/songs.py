@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 AUGMENTED_FOLDER = re.compile(r".*_p=-?\d+_t=-?\d+")
 """Names of folders of stretched copies, which contain the same songs under the same names."""
 
+SHOWN_FILES = 4
+"""Files named in a message."""
+
 FILE_NAMES = {
     source: (source, *(alias for alias, meant in ALIASES.items() if meant == source))
     for sources in SOURCE_SETS
@@ -117,8 +120,16 @@ def read_collection(folder: Path, weight: float | None = None) -> SongCollection
         hint = f"decode them first: python -m training decode {folder}/*.stem.mp4 --collection NAME --corpus DIR"
         raise InputError("holds .stem.mp4 files, which cannot be read at random", where=folder, hint=hint)
     parts = [child.name for child in children if any(read_song(c) for c in child.iterdir() if c.is_dir())]
-    hint = f"name the folders in it: {', '.join(parts)}" if parts else "it should hold <song>/<source>.wav"
+    hint = f"name the folders in it: {', '.join(parts)}" if parts else _layout_hint(children)
     raise InputError("holds no song folder", where=folder, hint=hint)
+
+
+def _layout_hint(folders: Sequence[Path]) -> str:
+    """Return the names that stems have, beside those found."""
+    files = (path.name for folder in folders for path in sorted(folder.iterdir()) if path.suffix in STEM_SUFFIXES)
+    found = ", ".join(list(dict.fromkeys(files))[:SHOWN_FILES])
+    wanted = f"it should hold <song>/<source>.wav, of the sources {', '.join(FILE_NAMES)}"
+    return f"{wanted}; it holds {found}" if found else wanted
 
 
 def _warn_of_slow_formats(folder: Path, songs: Sequence[TrainingSong]) -> None:

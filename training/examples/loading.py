@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning
@@ -19,6 +19,9 @@ from training.examples.clean_list import only_clean
 from training.examples.remix import RemixDataset
 from training.examples.sampling import BatchPlan, PartSampler
 from training.experiment import Experiment
+
+DEV_SONGS = 2
+"""Songs per collection with ``run.dev``."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ def read_data(experiment: Experiment, data: Sequence[Path], validation: Sequence
         )
     if experiment.validation.on_training_songs:
         songs += [song for collection in training if not collection.is_augmented for song in collection.songs]
+    if experiment.run.dev:
+        training = [replace(collection, songs=collection.songs[:DEV_SONGS]) for collection in training]
     return RunData(training, songs[: experiment.validation.max_songs])
 
 
@@ -64,13 +69,21 @@ def epoch_steps(experiment: Experiment, data: RunData) -> int:
     As published, an epoch of ``data.windows_per_song`` ends before an incomplete batch, and one that follows from the
     songs' lengths ends after it (here that batch is full). Stretched copies do not lengthen an epoch.
     """
+    windows = epoch_windows(experiment, data)
+    if windows is None:
+        return experiment.run.epoch_steps or 1
+    batch = experiment.data.batch
+    return max(1, windows // batch if experiment.data.windows_per_song is not None else -(-windows // batch))
+
+
+def epoch_windows(experiment: Experiment, data: RunData) -> int | None:
+    """Return the windows per epoch that follow from the training songs; None if the steps are set."""
     if experiment.run.epoch_steps is not None:
-        return experiment.run.epoch_steps
+        return None
     songs = [song for collection in data.training if not collection.is_augmented for song in collection.songs]
     if experiment.data.windows_per_song is not None:
-        return max(1, len(songs) * experiment.data.windows_per_song // experiment.data.batch)
-    lengths = [song.n_samples for song in songs]
-    return max(1, -(-experiment.network.epoch_windows(experiment, lengths) // experiment.data.batch))
+        return len(songs) * experiment.data.windows_per_song
+    return experiment.network.epoch_windows(experiment, [song.n_samples for song in songs])
 
 
 class SongDataset(Dataset[Tensor]):

@@ -17,8 +17,9 @@ from training.modules.registry import experiment_from_table
 from training.settings.strict import SettingsError, to_table
 
 LAST = "last.ckpt"
+SHOWN_CHARACTERS = 60
 
-FREE_TABLES = frozenset({"run", "validation", "export"})
+FREE_TABLES = frozenset({"run", "validation", "export", "wandb"})
 """Tables of an experiment that a resumed run may change, because they do not affect what is trained."""
 
 DATA_SETTINGS = ("augment.", "data.collections.", "data.held_out")
@@ -70,19 +71,41 @@ def check_resumable(path: Path, experiment: Experiment) -> None:
     """Check that a run may be resumed from a checkpoint.
 
     Raises:
+        WeightsError: the checkpoint holds weights alone.
         SettingsError: a setting that affects what is trained differs.
     """
-    before, now = _with_defaults(read_checkpoint(path)[EXPERIMENT_KEY]), to_table(experiment)
+    content = read_checkpoint(path)
+    if not content.get("optimizer_states"):
+        raise WeightsError(
+            "holds weights alone, so a run cannot go on from it",
+            where=path,
+            hint="name last.ckpt, or begin a new run from its exported network with network.start",
+        )
+    before, now = _with_defaults(content[EXPERIMENT_KEY]), to_table(experiment)
     changed = [key for key in _differences(before, now) if key.partition(".")[0] not in FREE_TABLES]
     if experiment.run.may_change_data:
         changed = [key for key in changed if not key.startswith(DATA_SETTINGS)]
     changed += [key for key in _differences(before, now) if key == "run.ema"]
     if changed:
         raise SettingsError(
-            f"this run was started with another {', '.join(changed)}",
+            f"this run was started with another {', '.join(_shown(key, before, now) for key in changed)}",
             where=path,
             hint="give the old values, choose another folder with --runs, or remove the run",
         )
+
+
+def _shown(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Return a key with its two values, if these are short."""
+    first, second = _value(before, key), _value(now, key)
+    values = f"{first}, now {second}"
+    return f"{key} ({values})" if len(values) <= SHOWN_CHARACTERS else key
+
+
+def _value(table: Mapping[str, Any], key: str) -> object:
+    found: Any = table
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
 
 
 def _with_defaults(table: Mapping[str, Any]) -> Mapping[str, Any]:

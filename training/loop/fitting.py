@@ -19,10 +19,12 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 
 from my_submission.errors import InputError
 from training.examples.loading import RunData, RunDataModule
-from training.experiment import Experiment, RunSettings
+from training.experiment import Experiment, WandbSettings
+from training.export.own_systems import incomplete_system
 from training.loop.callbacks import STEP_NAME, EpochLog, GraphExport, KeptWeights, WeightAverage
 from training.loop.checkpoints import LAST, check_resumable, last_checkpoint
-from training.modules.base import MONITORED, module_settings
+from training.loop.checks import check_devices, check_folder, check_songs, check_space
+from training.modules.base import MONITORED, SeparationModule, module_settings
 from training.settings.strict import SettingsError, to_table
 
 logger = logging.getLogger(__name__)
@@ -69,7 +71,9 @@ class FitReport:
         return f"val/sdr {self.best_sdr_db:.3f} dB" if self.best_l1 is None else f"val/l1 {self.best_l1:.6f}"
 
 
-def fit(experiment: Experiment, data: RunData, *, name: str, runs: Path, cache: Path) -> FitReport:
+def fit(
+    experiment: Experiment, data: RunData, *, name: str, runs: Path, cache: Path, resume: Path | None = None
+) -> FitReport:
     """Train until the last epoch, or until validation no longer improves.
 
     Writes ``experiment.json``, ``checkpoints/`` (the best ones and ``last.ckpt``), ``onnx/`` (their graphs) and
@@ -82,13 +86,19 @@ def fit(experiment: Experiment, data: RunData, *, name: str, runs: Path, cache: 
         name: name of the run.
         runs: folder of runs.
         cache: folder of cached levels.
+        resume: checkpoint of any run of this experiment to go on from, instead of ``last.ckpt``.
 
     Raises:
-        SettingsError: the run was started with other settings, or a logger is not installed.
+        SettingsError: the run was started with other settings, a logger is not installed, or devices are missing.
         InputError: the songs do not fit the experiment.
+        OutputError: the folder cannot be written, or the disk has too little space.
+        WeightsError: a checkpoint cannot be resumed from.
     """
     run = runs / name
-    resumed_from = last_checkpoint(run)
+    check_devices(experiment.run)
+    check_songs(experiment, data)
+    check_folder(run)
+    resumed_from = resume or last_checkpoint(run)
     if resumed_from is not None:
         check_resumable(resumed_from, experiment)
         logger.info("%s: resuming from %s", name, resumed_from)
@@ -96,18 +106,33 @@ def fit(experiment: Experiment, data: RunData, *, name: str, runs: Path, cache: 
         torch.set_num_threads(experiment.run.threads)
     source = RunDataModule(experiment, data, cache)
     module = module_settings(experiment).module(experiment, total_steps=experiment.run.epochs * source.epoch_steps)
+    check_space(experiment, module.network, run)
     if resumed_from is None:
         module_settings(experiment).initialise(module, experiment, source.dataset())
     best = _best_checkpoints(experiment, run) if data.validation else None
     trainer = build_trainer(
         experiment, run, _callbacks(experiment, runs, run, best), is_validated=bool(data.validation)
     )
+    _watch(module, trainer)
     if trainer.is_global_zero:
-        run.mkdir(parents=True, exist_ok=True)
         (run / "experiment.json").write_text(json.dumps(to_table(experiment), indent=2) + "\n", encoding="utf-8")
+        _say_what_is_missing(runs, experiment)
     with expected_warnings():
         trainer.fit(module, source, ckpt_path=resumed_from, weights_only=True)
     return _report(trainer, run, best, experiment.validation.monitor)
+
+
+def _say_what_is_missing(runs: Path, experiment: Experiment) -> None:
+    """Log what a known system needs besides this run's networks, before hours are spent on them."""
+    known = incomplete_system(runs, experiment)
+    if known is not None and known[1]:
+        system, missing = known
+        mixer = next((name for name in missing if name.endswith("/mixer")), None)
+        networks = ", ".join(name for name in missing if name != mixer)
+        then = f"python -m training mixer SONG... --family {experiment.family} --models-dir {runs}"
+        parts = [networks] if networks else []
+        parts += [f"the Mixer {mixer} (after all networks: {then})"] if mixer else []
+        logger.info("--system %s will need besides this run: %s", system, "; ".join(parts))
 
 
 def build_trainer(
@@ -143,21 +168,6 @@ def build_trainer(
         )
 
 
-def check_devices(settings: RunSettings) -> None:
-    """Check for settings that Lightning would silently change.
-
-    Raises:
-        SettingsError: a GPU or a precision that needs one is required, but there is none.
-    """
-    if torch.cuda.is_available() and settings.accelerator != "cpu":
-        return
-    if settings.accelerator == "gpu":
-        raise SettingsError("run.accelerator is gpu, but torch finds none", hint="use run.accelerator=cpu")
-    if settings.precision == "16-mixed":
-        hint = "use run.precision=bf16-mixed or run.precision=32-true"
-        raise SettingsError("run.precision=16-mixed needs a GPU", hint=hint)
-
-
 @contextmanager
 def expected_warnings() -> Iterator[None]:
     """Suppress Lightning's warnings about intended settings."""
@@ -176,6 +186,7 @@ def _best_checkpoints(experiment: Experiment, run: Path) -> ModelCheckpoint:
         monitor=metric,
         mode=mode,
         save_top_k=experiment.validation.keep_best,
+        save_weights_only=experiment.run.save_weights_only,
         enable_version_counter=False,
     )
 
@@ -213,7 +224,7 @@ def _callbacks(experiment: Experiment, runs: Path, run: Path, best: ModelCheckpo
 
 
 def _loggers(experiment: Experiment, run: Path) -> list[Any]:
-    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
     loggers: list[Any] = []
     for name in experiment.run.loggers:
@@ -224,8 +235,32 @@ def _loggers(experiment: Experiment, run: Path) -> list[Any]:
         elif importlib.util.find_spec("wandb") is None:
             raise SettingsError("run.loggers names wandb, which is not installed", hint="run pip install wandb")
         else:
-            loggers.append(WandbLogger(name=run.name, save_dir=run / "logs"))
+            loggers.append(_wandb_logger(experiment.wandb, run))
     return loggers
+
+
+def _wandb_logger(settings: WandbSettings, run: Path) -> Any:
+    from lightning.pytorch.loggers import WandbLogger
+
+    optional = {name: getattr(settings, name) for name in ("project", "entity", "group", "job_type")}
+    return WandbLogger(
+        name=run.name,
+        save_dir=run / "logs",
+        id=settings.id,
+        offline=settings.offline,
+        tags=list(settings.tags) or None,
+        resume="allow" if settings.id is not None else None,
+        **{name: value for name, value in optional.items() if value is not None},
+    )
+
+
+def _watch(module: SeparationModule, trainer: Any) -> None:
+    """Let wandb log what ``wandb.watch`` names, if that logger is asked for."""
+    watched = module.experiment.wandb.watch
+    if watched is not None and trainer.is_global_zero:
+        for logger_ in trainer.loggers:
+            if type(logger_).__name__ == "WandbLogger":
+                logger_.watch(module, log=watched)
 
 
 def _report(trainer: Any, run: Path, best: ModelCheckpoint | None, monitor: str) -> FitReport:

@@ -39,6 +39,10 @@ class GatedTfcTdfSettings(TfcTdfSettings, kind="gated-tfc-tdf"):
     lowest_bins: int = 1024
     solved_windows: int = 0
 
+    def branch(self, experiment: Experiment) -> str | None:
+        """Return ``conditioned``."""
+        return "conditioned"
+
     def bins_seen(self, experiment: Experiment) -> int:
         """Return the number of bins in the U-Net's input."""
         return self.lowest_bins

@@ -71,6 +71,10 @@ class JointTfcTdfSettings(ModuleSettings, kind=ARCHITECTURE):
         """Return one name for all sources."""
         return {self.graph: None}
 
+    def branch(self, experiment: Experiment) -> str | None:
+        """Return ``joint``."""
+        return "joint"
+
     def network(self, experiment: Experiment) -> nn.Module:
         """Return a :class:`JointNet`."""
         return JointNet(self.config(experiment))

@@ -74,6 +74,10 @@ class _ConditionedSettings(ConditionedUNetOptions, ModuleSettings):
         if max(source_numbers(experiment)) >= self.control_input_dim:
             raise ValueError(f"network.control_input_dim={self.control_input_dim} leaves out {experiment.targets[-1]}")
 
+    def branch(self, experiment: Experiment) -> str | None:
+        """Return ``conditioned``."""
+        return "conditioned"
+
     def graphs(self, experiment: Experiment) -> Mapping[str, str | None]:
         """Return one name for all sources."""
         return {self.graph: None}

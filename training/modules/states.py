@@ -51,6 +51,10 @@ class StateSettings(ModuleSettings):
         """Return one name for all targets."""
         return {self.artefact: experiment.targets[0] if len(experiment.targets) == 1 else None}
 
+    def branch(self, experiment: Experiment) -> str | None:
+        """Return None: the network's own mechanism is not among those of ``systems.toml``."""
+        return None
+
     def load_start(self, network: nn.Module, experiment: Experiment) -> None:
         """Load the state dict ``start``."""
         if self.start is not None:

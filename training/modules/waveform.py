@@ -27,6 +27,10 @@ class _WaveformSettings(StateSettings):
 
     has_transform: ClassVar[bool] = False
 
+    def branch(self, experiment: Experiment) -> str | None:
+        """Return ``waveform`` for stereo networks."""
+        return "waveform" if self.audio_channels == 2 else None
+
     def check(self, experiment: Experiment) -> None:
         """Raise ValueError if the loss needs spectra or the targets are in the wrong order."""
         super().check(experiment)
