@@ -140,6 +140,8 @@ class AugmentSettings:
         effects: effects on every window in order, each with its own probability.
         probability_scale: factor on the probabilities of all effects; the product is limited to 1.
         mixture_effects: effects on the stems of every example together.
+        final_effects: effects on every stem after those, which change the mixture's sum once more.
+        one_collection: whether all sources of an example come from one collection.
     """
 
     coherent: float = 0.0
@@ -151,6 +153,8 @@ class AugmentSettings:
     effects: tuple[Effect, ...] = ()
     probability_scale: float = 1.0
     mixture_effects: tuple[MixtureEffect, ...] = ()
+    final_effects: tuple[Effect, ...] = ()
+    one_collection: bool = False
 
     def __post_init__(self) -> None:
         for name in ("absent", "doubled"):
@@ -172,7 +176,8 @@ class AugmentSettings:
     @property
     def sources_named(self) -> frozenset[str]:
         """All sources named in a setting."""
-        tables = (self.absent, self.doubled, self.level_offset_db, *(effect.sources for effect in self.effects))
+        effects = (*self.effects, *self.final_effects)
+        tables = (self.absent, self.doubled, self.level_offset_db, *(effect.sources for effect in effects))
         return frozenset(name for table in tables for name in table)
 
 
@@ -194,6 +199,7 @@ class RunSettings:
         nodes: number of machines.
         sync_batchnorm: compute batch norms over all devices together.
         deterministic: use deterministic algorithms; layers without one cause a warning.
+        tf32: allow GPUs to round the factors of float32 matrix products to 10 bits of mantissa.
         threads: CPU threads per process; None is torch's default.
         loggers: any of ``csv``, ``tensorboard`` and ``wandb``.
         log_every_steps: optimisation steps per row of the log.
@@ -216,6 +222,7 @@ class RunSettings:
     nodes: int = 1
     sync_batchnorm: bool = False
     deterministic: bool = False
+    tf32: bool = False
     threads: int | None = None
     loggers: tuple[Literal["csv", "tensorboard", "wandb"], ...] = ("csv", "tensorboard")
     log_every_steps: int = 10
@@ -249,8 +256,9 @@ class ValidationSettings:
         every_epochs: epochs between validations.
         max_songs: maximum number of songs; None validates on all.
         max_seconds: maximum length per song; None uses whole songs.
-        patience: validations without improvement before the run ends; None never ends it early.
+        patience: epochs without improvement before the run ends, rounded up to a validation; None never ends it early.
         min_delta_db: minimum increase of the SDR that counts as improvement.
+        min_delta_l1: minimum decrease of the mean absolute error that counts as improvement.
         monitor: value that ranks checkpoints: the SDR, or the mean absolute error of the waveforms, ``raw_l1`` of the
             LaSAFT networks.
         keep_best: number of checkpoints kept besides the last one.
@@ -262,6 +270,7 @@ class ValidationSettings:
     max_seconds: float | None = None
     patience: int | None = None
     min_delta_db: float = 0.0
+    min_delta_l1: float = 0.0
     monitor: Literal["sdr", "l1"] = "sdr"
     keep_best: int = 5
     on_training_songs: bool = False
@@ -273,6 +282,13 @@ class ValidationSettings:
                 raise ValueError(f"{name}={value} must be at least 1")
         if self.max_seconds is not None and self.max_seconds <= 0:
             raise ValueError(f"max_seconds={self.max_seconds} must be positive")
+        if min(self.min_delta_db, self.min_delta_l1) < 0.0:
+            raise ValueError("min_delta_db and min_delta_l1 must not be negative")
+
+    @property
+    def patience_validations(self) -> int | None:
+        """Validations without improvement before the run ends."""
+        return None if self.patience is None else -(-self.patience // self.every_epochs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,9 +24,11 @@ from training.examples.loading import RunDataModule, epoch_steps, read_data
 from training.experiment import Experiment
 from training.loop.checkpoints import LAST, load_module
 from training.loop.fitting import FitReport, fit
+from training.modules import magnitude
 from training.modules.base import module_settings
 from training.modules.registry import load_experiment
 from training.modules.states import StateModule
+from training.optimisation.losses import LossOptions, LossValues, loss_of
 from training.settings.strict import SettingsError
 
 SHORT = (
@@ -119,10 +121,53 @@ def test_lengths_and_seeds_are_the_published_ones() -> None:
     cinema, bands, music = (load_experiment(f"aimless/{name}") for name in ("cdx-hdemucs", "cdx-bsrnn", "mdx-hdemucs"))
     assert [e.run.epochs * (e.run.epoch_steps or 0) for e in (cinema, bands)] == [30_000, 99_000]
     assert (cinema.seed, bands.seed, music.seed) == (2434, 2434, 45)
-    assert (cinema.accumulation, bands.accumulation) == (16, 4)
-    on_four = load_experiment("aimless/mdx-hdemucs", ["run.devices=4"])
-    assert (on_four.accumulation, on_four.data.micro_batch) == (4, 3)
-    assert load_experiment("aimless/mdx-hdemucs-final", ["run.devices=4"]).accumulation == 64
+    on_four = {
+        name: load_experiment(f"aimless/{name}", ["run.devices=4"])
+        for name in ("cdx-hdemucs", "cdx-bsrnn", "mdx-hdemucs", "mdx-hdemucs-final", "xumx", "demucs-split")
+    }
+    assert {name: (e.data.micro_batch, e.accumulation) for name, e in on_four.items()} == {
+        "cdx-hdemucs": (3, 4),
+        "cdx-bsrnn": (16, 1),
+        "mdx-hdemucs": (3, 4),
+        "mdx-hdemucs-final": (3, 64),
+        "xumx": (4, 1),
+        "demucs-split": (4, 1),
+    }
+    assert on_four["mdx-hdemucs"].run.epochs + on_four["mdx-hdemucs-final"].run.epochs == 800
+    for name in ("xumx", "demucs-split"):  # all songs of train, validated on those of test
+        assert (on_four[name].run.epochs, on_four[name].data.held_out) == (1_000, ())
+
+
+def test_stems_of_a_scene_are_of_one_split(corpora: Path, tmp_path: Path) -> None:
+    """All from tr or all from cv, in proportion to their scenes: two to one here."""
+    experiment = short("cdx-hdemucs", corpora, "augment.effects=[]", "data.window_seconds=0.01")
+    data = read_data(experiment, folders("cdx", corpora))
+    dataset = RunDataModule(experiment, data, tmp_path).dataset()
+    splits = [{stem.path.parents[1].name for stem in dataset.stems_of(number)} for number in range(150)]
+    assert all(len(names) == 1 for names in splits)
+    assert splits.count({"tr"}) == pytest.approx(100, abs=20)
+
+
+@pytest.mark.parametrize("recipe", ["xumx", "cdx-bsrnn"])
+def test_spectral_losses_end_where_the_inverse_transform_ends(
+    recipe: str, corpora: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At hop · (frames − 1): 5120 of the 5292 samples of a window here."""
+    module = module_settings(short(recipe, corpora)).module(short(recipe, corpora), total_steps=1)
+    given: list[LossValues] = []
+
+    def kept(name: str, outcome: LossValues, weights: Tensor, options: LossOptions) -> Tensor:
+        given.append(outcome)
+        return loss_of("masking", outcome, weights)
+
+    monkeypatch.setattr(magnitude, "loss_of", kept)
+    n_sources = len(module.experiment.sources)
+    stems = torch.randn(2, n_sources, 2, 5_292, generator=torch.Generator().manual_seed(0))
+    assert torch.isfinite(module.batch_loss(stems))
+    assert given[0].waves().shape == given[0].target_waves.shape
+    assert given[0].target_waves.shape[-1] == given[0].mixture_waves.shape[-1] == 5 * 1024
+    whole = stems.sum(dim=1) if recipe == "xumx" else stems.sum(dim=1).mean(dim=1, keepdim=True)
+    torch.testing.assert_close(given[0].mixture_waves, whole[..., : 5 * 1024])
 
 
 @pytest.fixture(scope="module")

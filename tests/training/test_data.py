@@ -18,6 +18,8 @@ from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
 from tests.audio_fixtures import write_audio, write_media
 from tests.training_songs import SECONDS, synthetic_stem, write_audio_song, write_spooled_songs
+from training.augment.limiting import LimitAug
+from training.augment.tone import Flip
 from training.data.decoding import as_pcm, decode_songs
 from training.data.songs import SongCollection, TrainingSong, read_collection, read_collections, require_song, split
 from training.data.splits import MUSDB18_VALIDATION, expanded, validation_order
@@ -373,6 +375,15 @@ def test_collections_are_drawn_by_their_weight(spooled: Path, tmp_path: Path) ->
         dataset = remix(collections, tmp_path, n_samples=20_000, draw=draw)
         loud = [np.abs(dataset.example(number)[2]).max() > 0.1 for number in range(200)]
         assert 0.15 < np.mean(loud) < 0.35
+
+
+def test_final_effects_follow_those_of_the_mixture(spooled: Path, tmp_path: Path) -> None:
+    songs = [read_collection(spooled)]
+    before = AugmentSettings(mixture_effects=(LimitAug(),))
+    after = AugmentSettings(mixture_effects=(LimitAug(),), final_effects=(Flip(probability=1.0, sources=("bass",)),))
+    plain, changed = (remix(songs, tmp_path, augment, n_samples=20_000).example(3) for augment in (before, after))
+    assert np.array_equal(changed, plain * np.array([-1, 1, 1, 1], dtype=np.float32)[:, None, None])
+    assert changed.any()
 
 
 def test_a_source_that_no_song_has_is_named(tmp_path: Path) -> None:

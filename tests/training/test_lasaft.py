@@ -72,11 +72,7 @@ def test_every_published_row_has_a_configuration(name: str, shape: LasaftConfig,
     (named,) = experiment.network.graphs(experiment)
     assert f"{experiment.family}/{named}" == graph
     assert experiment.optimiser == Adam(learning_rate=rate)
-    assert (experiment.loss, experiment.validation.monitor, experiment.run.sync_batchnorm) == (
-        "spectrum-mse",
-        "l1",
-        True,
-    )
+    assert (experiment.loss, experiment.validation.monitor) == ("spectrum-mse", "l1")
     assert experiment.run.precision == "16-mixed"
     assert source_numbers(experiment) == (0, 1, 2, 3)
 
@@ -245,7 +241,7 @@ def test_its_graph_separates_in_the_predictor(runs: tuple[Path, FitReport]) -> N
 
 def test_plateaus_and_synchronised_norms_reach_the_trainer(tmp_path: Path) -> None:
     experiment = load_experiment(
-        "lasaft/v1-large", ["run.accelerator=cpu", "run.precision=32-true", 'run.loggers=["csv"]']
+        "lasaft/v1-large", ["run.accelerator=cpu", "run.precision=32-true", "run.min_epochs=100", 'run.loggers=["csv"]']
     )
     trainer = build_trainer(experiment, tmp_path, [], is_validated=True, is_logged=False)
     assert (trainer.min_epochs, trainer.max_epochs) == (100, 1000)
@@ -254,3 +250,18 @@ def test_plateaus_and_synchronised_norms_reach_the_trainer(tmp_path: Path) -> No
     assert made["lr_scheduler"]["monitor"] == "val/l1"
     assert made["lr_scheduler"]["scheduler"].mode == "min"
     assert made["lr_scheduler"]["scheduler"].factor == 0.5
+    assert made["lr_scheduler"]["scheduler"].patience == 50
+    rarely = replace(small, validation=replace(small.validation, every_epochs=10))
+    assert module_of(rarely).configure_optimizers()["lr_scheduler"]["scheduler"].patience == 5
+
+
+def test_the_absolute_error_is_a_mean_over_chunks() -> None:
+    """A song of three chunks counts three times as much as one of one chunk; the rest of the last chunk is silent."""
+    module = module_of(tiny())
+    kept = module.experiment.chunking.kept_samples
+    module.estimate = lambda mixtures: torch.zeros(len(mixtures), 4, *mixtures.shape[1:])  # type: ignore[method-assign]
+    module.on_validation_epoch_start()
+    for value, length in ((1.0, 3 * kept), (0.5, kept // 2)):
+        module.validation_step(torch.full((4, 2, length), value), 0)
+    total, n_chunks = module._absolute
+    assert (total / n_chunks, n_chunks) == (pytest.approx((3 * 1.0 + 0.25) / 4), 4 * 4)

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from my_submission.documents import Variant
 from training.experiment import DataSettings
 from training.loop.checkpoints import check_resumable
+from training.loop.fitting import matrix_products
 from training.modules.base import module_settings
 from training.modules.registry import experiment_from_table, load_experiment
 from training.modules.tfc_tdf import TfcTdfSettings
@@ -69,8 +70,38 @@ def test_published_recipes(source: str, board: str) -> None:
     assert experiment.schedule == Constant()
     assert experiment.loss == "mse"
     assert experiment.data.batch == (16 if (board, source) == ("a", "vocals") else 8)
-    assert len(experiment.data.held_out_songs) == 14
-    assert (experiment.seed, experiment.run.epochs, experiment.run.precision) == (2021, 3000, "16-mixed")
+    assert len(experiment.data.held_out_songs) == (14 if board == "a" else 5)
+    assert (experiment.seed, experiment.run.precision) == (2021, "16-mixed")
+    assert experiment.run.epochs == (3_000 if board == "a" else 1_000_000)
+    devices = {"bass": 3, "drums": 2, "other": 2, "vocals": 4}[source]
+    assert load_experiment(f"kuielab-{board}/{source}", [f"run.devices={devices}"]).run.devices == devices
+
+
+def test_the_authors_of_leaderboard_b_name_two_splits() -> None:
+    """Their configuration holds five songs out, their README fourteen; the five are among these."""
+    five, fourteen = (
+        load_experiment("kuielab-b/drums", changes).data.held_out_songs
+        for changes in ((), ('data.held_out=["musdb18"]',))
+    )
+    assert (len(five), len(fourteen)) == (5, 14)
+    assert "Triviul - Angelsaint" in five < fourteen
+
+
+def test_patience_is_in_epochs() -> None:
+    validation = load_experiment("kuielab-a/bass").validation
+    assert (validation.patience, validation.every_epochs, validation.patience_validations) == (500, 10, 50)
+    assert replace(validation, patience=51).patience_validations == 6
+    assert load_experiment("lasaft/v2").validation.patience_validations == 300
+
+
+def test_tf32_is_for_the_run_only() -> None:
+    before = torch.backends.cuda.matmul.allow_tf32
+    with matrix_products(tf32=True):
+        assert torch.backends.cuda.matmul.allow_tf32
+        with matrix_products(tf32=False):
+            assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cuda.matmul.allow_tf32 == before
+    assert load_experiment("aimless/cdx-bsrnn").run.tf32
 
 
 def test_mixer_defaults_are_the_published_ones() -> None:

@@ -79,6 +79,21 @@ class EffectChain:
         return window
 
 
+@dataclass(frozen=True)
+class Range:
+    """Range of a setting, drawn uniformly, or uniformly on a logarithmic scale."""
+
+    low: float
+    high: float
+    is_logarithmic: bool = False
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """Return a random value."""
+        if self.is_logarithmic:
+            return float(np.exp(rng.uniform(np.log(self.low), np.log(self.high))))
+        return float(rng.uniform(self.low, self.high))
+
+
 def fitted(window: Waveform, n_samples: int) -> Waveform:
     """Cut or zero-pad ``(2, samples)`` to ``n_samples``."""
     if window.shape[1] >= n_samples:

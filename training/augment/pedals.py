@@ -10,7 +10,7 @@ import numpy as np
 
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import Waveform
-from training.augment.effects import Effect
+from training.augment.effects import Effect, Range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +22,12 @@ class PedalEffect(Effect):
     plugin: ClassVar[str] = ""
     """Name of pedalboard's class."""
 
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
-    """Range of each setting, which is drawn uniformly."""
+    ranges: ClassVar[Mapping[str, Range]] = {}
+    """Range of each setting."""
 
     def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
         """Draw the settings; returns names of pedalboard's classes, each with its settings."""
-        return [(self.plugin, {name: float(rng.uniform(*limits)) for name, limits in self.ranges.items()})]
+        return [(self.plugin, {name: limits.draw(rng) for name, limits in self.ranges.items()})]
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
         """Process the window with the plug-ins."""
@@ -39,42 +39,12 @@ class PedalEffect(Effect):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParametricEqualiser(PedalEffect, kind="parametric-equaliser"):
-    """Low shelf at 20–200 Hz, peak at 1–10 kHz, high shelf at 8–16 kHz; Q 0.1–4.
-
-    Attributes:
-        gain_db: maximum gain of each filter, up or down.
-    """
-
-    gain_db: float = 6.0
-
-    def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
-        """Draw three filters."""
-        bands = (
-            ("LowShelfFilter", float(rng.uniform(20, 200))),
-            ("PeakFilter", float(np.exp(rng.uniform(np.log(1_000), np.log(10_000))))),
-            ("HighShelfFilter", float(rng.uniform(8_000, 16_000))),
-        )
-        return [
-            (
-                name,
-                {
-                    "cutoff_frequency_hz": hertz,
-                    "gain_db": float(rng.uniform(-self.gain_db, self.gain_db)),
-                    "q": float(rng.uniform(0.1, 4.0)),
-                },
-            )
-            for name, hertz in bands
-        ]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Distortion(PedalEffect, kind="distortion"):
     """Distortion with a drive of -20 to 12 dB."""
 
     probability: float = 0.03
     plugin: ClassVar[str] = "Distortion"
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"drive_db": (-20, 12)}
+    ranges: ClassVar[Mapping[str, Range]] = {"drive_db": Range(-20.0, 12.0)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +53,10 @@ class Delay(PedalEffect, kind="delay"):
 
     probability: float = 0.03
     plugin: ClassVar[str] = "Delay"
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
-        "delay_seconds": (0.1, 1.0),
-        "feedback": (0.05, 0.6),
-        "mix": (0.0, 0.7),
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "delay_seconds": Range(0.1, 1.0, is_logarithmic=True),
+        "feedback": Range(0.05, 0.6),
+        "mix": Range(0.0, 0.7),
     }
 
 
@@ -96,7 +66,13 @@ class Chorus(PedalEffect, kind="chorus"):
 
     probability: float = 0.03
     plugin: ClassVar[str] = "Chorus"
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"rate_hz": (0.25, 4.0)}
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "rate_hz": Range(0.25, 4.0),
+        "depth": Range(0.0, 0.6),
+        "centre_delay_ms": Range(5.0, 10.0),
+        "feedback": Range(0.1, 0.6),
+        "mix": Range(0.1, 0.7),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +85,17 @@ class Phaser(PedalEffect, kind="phaser"):
 
     probability: float = 0.03
     centre_hz: float = 200.0
+    plugin: ClassVar[str] = "Phaser"
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "rate_hz": Range(0.25, 5.0),
+        "depth": Range(0.1, 0.6),
+        "feedback": Range(0.1, 0.6),
+        "mix": Range(0.1, 0.7),
+    }
 
     def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
-        """Draw the rate."""
-        return [("Phaser", {"rate_hz": float(rng.uniform(0.25, 5.0)), "centre_frequency_hz": self.centre_hz})]
+        """Draw the settings."""
+        return [(name, {**values, "centre_frequency_hz": self.centre_hz}) for name, values in super().plugins(rng)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +103,11 @@ class Compressor(PedalEffect, kind="compressor"):
     """Compressor."""
 
     plugin: ClassVar[str] = "Compressor"
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
-        "threshold_db": (-42, -6),
-        "ratio": (1.5, 4.0),
-        "attack_ms": (1.0, 50.0),
-        "release_ms": (10.0, 250.0),
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "threshold_db": Range(-42.0, -6.0),
+        "ratio": Range(1.5, 4.0),
+        "attack_ms": Range(1.0, 50.0),
+        "release_ms": Range(10.0, 250.0),
     }
 
 
@@ -132,11 +115,14 @@ class Compressor(PedalEffect, kind="compressor"):
 class Reverb(PedalEffect, kind="reverb"):
     """Reverb of any room size, damping and width, at most 0.7 of the mix."""
 
+    wet: ClassVar[Range] = Range(0.0, 0.7)
+    plugin: ClassVar[str] = "Reverb"
+    ranges: ClassVar[Mapping[str, Range]] = dict.fromkeys(("room_size", "damping", "width"), Range(0.0, 1.0))
+
     def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
         """Draw the settings; wet and dry levels add up to 1."""
-        wet = float(rng.uniform(0.0, 0.7))
-        values = {name: float(rng.uniform(0.0, 1.0)) for name in ("room_size", "damping", "width")}
-        return [("Reverb", {**values, "wet_level": wet, "dry_level": 1.0 - wet})]
+        wet = self.wet.draw(rng)
+        return [(name, {**values, "wet_level": wet, "dry_level": 1.0 - wet}) for name, values in super().plugins(rng)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,4 +130,7 @@ class Limiter(PedalEffect, kind="limiter"):
     """Limiter."""
 
     plugin: ClassVar[str] = "Limiter"
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"threshold_db": (-32, -6), "release_ms": (10.0, 300.0)}
+    ranges: ClassVar[Mapping[str, Range]] = {
+        "threshold_db": Range(-32.0, -6.0),
+        "release_ms": Range(10.0, 300.0),
+    }

@@ -22,7 +22,10 @@ MUSDB18_VALIDATION = (
 )
 """The 14 training songs of MUSDB18 used for validation, in the order of the package ``musdb``."""
 
-LISTS = {"musdb18": MUSDB18_VALIDATION}
+KUIELAB_B_VALIDATION = MUSDB18_VALIDATION[:5]
+"""The five of them that the configuration of KUIELab's leaderboard B holds out; it trains on the other nine."""
+
+LISTS = {"musdb18": MUSDB18_VALIDATION, "kuielab-b": KUIELAB_B_VALIDATION}
 
 
 def expanded(names: Iterable[str]) -> frozenset[str]:

@@ -26,9 +26,9 @@ REFERENCE_RMS = 0.08
 
 Rng = np.random.Generator
 
-CHOICES, TIMING, CHANGES, MIXTURE = range(4)
+CHOICES, TIMING, CHANGES, MIXTURE, FINAL = range(5)
 """Random number streams of an example: songs and positions; effects on time and pitch; other effects on windows;
-effects on the mixture."""
+effects on the mixture; effects on stems after those."""
 
 
 class RemixDataset(Dataset[Tensor]):
@@ -66,11 +66,16 @@ class RemixDataset(Dataset[Tensor]):
         self.n_examples = n_examples
         self.seed = seed
         self.chain = EffectChain(augment.effects, augment.probability_scale)
-        self._pools = {source: _Pool(collections, (source,), by_length=draw == "length") for source in self.sources}
+        self._final_chain = EffectChain(augment.final_effects, augment.probability_scale)
+        groups = [[collection] for collection in collections] if augment.one_collection else [collections]
+        self._pools = [
+            {source: _Pool(group, (source,), by_length=draw == "length") for source in self.sources} for group in groups
+        ]
+        self._group_edges = _edges([_chance(group, by_length=draw == "length") for group in groups])
         self._whole = self._whole_songs(collections, by_length=draw == "length")
         self._gains: Mapping[Path, float] = {}
         if augment.level_db is not None:
-            stems = {stem.path: stem for pool in self._pools.values() for stem in pool.stems}
+            stems = {stem.path: stem for pools in self._pools for pool in pools.values() for stem in pool.stems}
             self._gains = {path: _normalising_gain(level(stem, cache)) for path, stem in stems.items()}
 
     def __len__(self) -> int:
@@ -94,7 +99,8 @@ class RemixDataset(Dataset[Tensor]):
         """
         used = [] if used is None else used
         rng = self._stream(number, CHOICES)
-        shared = self._coherent_song(rng) if rng.random() < self.augment.coherent else None
+        pools = self._pools[0 if len(self._pools) == 1 else _index(self._group_edges, rng)]
+        shared = self._coherent_song(pools, rng) if rng.random() < self.augment.coherent else None
         start = rng.random()
         example = np.zeros((len(self.sources), 2, self.n_samples), dtype=np.float32)
         for row, source in enumerate(self.sources):
@@ -103,21 +109,28 @@ class RemixDataset(Dataset[Tensor]):
             if shared is not None:
                 example[row] = self._coherent_window(number, row, shared, source, start, used)
             else:
-                example[row] = self._drawn_window(rng, source, (number, row), used)
+                example[row] = self._drawn_window(pools[source], rng, (number, row), used)
             if rng.random() < self.augment.doubled.get(source, 0.0):
-                example[row] += self._drawn_window(rng, source, (number, row + len(self.sources)), used)
+                example[row] += self._drawn_window(pools[source], rng, (number, row + len(self.sources)), used)
         mixture_rng = self._stream(number, MIXTURE)
         for effect in self.augment.mixture_effects:
             if mixture_rng.random() < effect.probability:
                 example = effect.apply(example, mixture_rng)
+        return self._finished(example, number) if self._final_chain.effects else example
+
+    def _finished(self, example: Waveform, number: int) -> Waveform:
+        """Apply the final effects to every stem."""
+        for row, source in enumerate(self.sources):
+            rng = self._stream(number, row, FINAL)
+            example[row] = fitted(self._final_chain(example[row], source=source, timing=rng, rng=rng), self.n_samples)
         return example
 
     def _stream(self, *key: int) -> Rng:
         return np.random.default_rng([self.seed, *key])
 
-    def _drawn_window(self, rng: Rng, source: str, key: tuple[int, int], used: list[StemFile]) -> Waveform:
+    def _drawn_window(self, pool: _Pool, rng: Rng, key: tuple[int, int], used: list[StemFile]) -> Waveform:
         """Return an augmented window of a random song."""
-        _, stem = self._pools[source].draw(rng)
+        _, stem = pool.draw(rng)
         used.append(stem)
         window = stem.window(self._start(stem.n_samples, rng.random()), self._n_read)
         return self._augmented(window, stem, timing=self._stream(*key, TIMING), rng=self._stream(*key, CHANGES))
@@ -129,7 +142,7 @@ class RemixDataset(Dataset[Tensor]):
         mixed = [source for source in self.sources if source not in self.augment.level_offset_db]
         return _Pool(collections, mixed, min_sources=2, by_length=by_length)
 
-    def _coherent_song(self, rng: Rng) -> TrainingSong:
+    def _coherent_song(self, pools: Mapping[str, _Pool], rng: Rng) -> TrainingSong:
         """Rng the song of a coherent example.
 
         Without ``coherent_level_db``, songs with one of the last two sources are drawn, because bass and drums are
@@ -138,7 +151,7 @@ class RemixDataset(Dataset[Tensor]):
         if self._whole is not None:
             return self._whole.draw(rng)[0]
         first, second = self.sources[-2:]
-        return self._pools[first if rng.random() < 0.5 else second].draw(rng)[0]
+        return pools[first if rng.random() < 0.5 else second].draw(rng)[0]
 
     def _coherent_window(
         self, number: int, row: int, song: TrainingSong, source: str, start: float, used: list[StemFile]
@@ -192,11 +205,32 @@ class _Pool:
         if not self._songs:
             wanted = f"a stem of {sources[0]}" if min_sources == 1 else f"{min_sources} of {', '.join(sources)}"
             raise InputError(f"no training song has {wanted}", hint="add a collection that has one")
-        self._edges: npt.NDArray[np.float64] = np.cumsum(chances) / np.sum(chances)
+        self._edges = _edges(chances)
 
     def draw(self, rng: Rng) -> tuple[TrainingSong, StemFile]:
-        index = min(int(np.searchsorted(self._edges, rng.random(), side="right")), len(self._songs) - 1)
+        index = _index(self._edges, rng)
         return self._songs[index], self.stems[index]
+
+
+def _edges(chances: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Return the cumulative shares of numbers that are proportional to probabilities."""
+    edges: npt.NDArray[np.float64] = np.cumsum(chances) / np.sum(chances)
+    return edges
+
+
+def _index(edges: npt.NDArray[np.float64], rng: Rng) -> int:
+    """Draw an index with the probabilities that ``edges`` are the cumulative shares of."""
+    return min(int(np.searchsorted(edges, rng.random(), side="right")), len(edges) - 1)
+
+
+def _chance(collections: Sequence[SongCollection], *, by_length: bool) -> float:
+    """Return the total weight with which songs of some collections are drawn."""
+    return sum(
+        sum(float(song.n_samples) if by_length else 1.0 for song in collection.songs)
+        if collection.weight is None
+        else collection.weight
+        for collection in collections
+    )
 
 
 def _normalising_gain(active_rms: float) -> float:

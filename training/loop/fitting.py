@@ -117,7 +117,7 @@ def fit(
     if trainer.is_global_zero:
         (run / "experiment.json").write_text(json.dumps(to_table(experiment), indent=2) + "\n", encoding="utf-8")
         _say_what_is_missing(runs, experiment)
-    with expected_warnings():
+    with expected_warnings(), matrix_products(tf32=experiment.run.tf32):
         trainer.fit(module, source, ckpt_path=resumed_from, weights_only=True)
     return _report(trainer, run, best, experiment.validation.monitor)
 
@@ -177,6 +177,17 @@ def expected_warnings() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def matrix_products(*, tf32: bool) -> Iterator[None]:
+    """Allow or forbid TF32 in float32 matrix products of GPUs; the previous setting is restored."""
+    backend = torch.backends.cuda.matmul
+    before, backend.allow_tf32 = backend.allow_tf32, tf32
+    try:
+        yield
+    finally:
+        backend.allow_tf32 = before
+
+
 def _best_checkpoints(experiment: Experiment, run: Path) -> ModelCheckpoint:
     metric, mode = MONITORED[experiment.validation.monitor]
     return ModelCheckpoint(
@@ -207,14 +218,11 @@ def _callbacks(experiment: Experiment, runs: Path, run: Path, best: ModelCheckpo
     if best is not None:
         callbacks.append(best)
         metric, mode = MONITORED[experiment.validation.monitor]
-        if experiment.validation.patience is not None:
+        validation = experiment.validation
+        if validation.patience_validations is not None:
+            min_delta = validation.min_delta_db if mode == "max" else validation.min_delta_l1
             callbacks.append(
-                EarlyStopping(
-                    metric,
-                    mode=mode,
-                    patience=experiment.validation.patience,
-                    min_delta=experiment.validation.min_delta_db if mode == "max" else 0.0,
-                )
+                EarlyStopping(metric, mode=mode, patience=validation.patience_validations, min_delta=min_delta)
             )
     if experiment.run.keep_every_epochs is not None:
         every = experiment.run.keep_every_epochs

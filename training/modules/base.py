@@ -10,6 +10,7 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn, cast
 
@@ -162,13 +163,17 @@ class SeparationModule(lightning.LightningModule):
         self._absolute = [0.0, 0.0]
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Add the metrics of one song, ``(sources, 2, samples)``; silent targets have no SDR."""
+        """Add the metrics of one song, ``(sources, 2, samples)``; silent targets have no SDR.
+
+        The absolute error is a mean over chunks, as published for LaSAFT: a long song counts more than a short one.
+        """
         chunking = self.experiment.chunking
         estimates = separate(self.estimate, chunking, batch.sum(dim=0)).numpy()
         for row, target in enumerate(self.experiment.targets):
             reference = batch[self.experiment.sources.index(target)].cpu().numpy()
-            self._absolute[0] += float(np.abs(reference - estimates[row]).mean())
-            self._absolute[1] += 1.0
+            n_chunks = -(-reference.shape[-1] // chunking.kept_samples)
+            self._absolute[0] += float(np.abs(reference - estimates[row]).sum()) / (2 * chunking.kept_samples)
+            self._absolute[1] += n_chunks
             if np.sqrt(np.mean(np.square(reference, dtype=np.float64))) > SILENT_SONG_RMS:
                 self._sums[target][0] += global_sdr(reference, estimates[row])
                 self._sums[target][1] += 1.0
@@ -192,8 +197,9 @@ class SeparationModule(lightning.LightningModule):
         optimiser = self.experiment.optimiser.build(p for p in self.network.parameters() if p.requires_grad)
         if isinstance(self.experiment.schedule, Plateau):
             metric, mode = MONITORED[self.experiment.validation.monitor]
-            plateau = self.experiment.schedule.build(optimiser, self.total_steps, mode=mode)
             every = self.experiment.validation.every_epochs
+            in_validations = replace(self.experiment.schedule, patience=self.experiment.schedule.patience // every)
+            plateau = in_validations.build(optimiser, self.total_steps, mode=mode)
             scheduler = {"scheduler": plateau, "interval": "epoch", "frequency": every, "monitor": metric}
             return {"optimizer": optimiser, "lr_scheduler": scheduler}
         per_step = self.experiment.schedule.build(optimiser, self.total_steps)

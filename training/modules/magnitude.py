@@ -113,12 +113,17 @@ class MagnitudeModule(StateModule):
     """Training of a network that maps magnitudes to masks, with an optional Wiener filter after the masks."""
 
     def batch_loss(self, stems: Tensor) -> Tensor:
-        """Return the experiment's loss; transforms and loss are always computed in float32."""
+        """Return the experiment's loss; transforms and loss are always computed in float32.
+
+        As published, waveforms are compared over the inverse transform's own length, ``hop · (frames − 1)``.
+        """
         mixtures, targets = self.mixtures_and_targets(stems)
         stft = self.experiment.transform.stft
         spectra, mixture_spectra, masks = self._spectra(self.network, mixtures)
         with torch.autocast(self.device.type, enabled=False):
             target_spectra = to_channels(targets.flatten(0, 1), stft).reshape(spectra.shape)
+            stop = stft.hop * (spectra.shape[-1] - 1)
+            targets, mixtures = targets[..., :stop], mixtures[..., :stop]
             outcome = LossValues(spectra, targets, target_spectra, mixtures, mixture_spectra, stft, masks)
             weights = torch.tensor(self.experiment.weights, device=self.device)
             return loss_of(self.experiment.loss, outcome, weights, self.experiment.loss_options)

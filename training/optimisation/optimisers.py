@@ -111,7 +111,7 @@ class Plateau(LearningRateSchedule, kind="plateau"):
 
     Attributes:
         shrink: factor on the rate at each reduction.
-        patience: validations without improvement before a reduction.
+        patience: epochs without improvement before a reduction, rounded down to validations.
     """
 
     shrink: float = 0.5
