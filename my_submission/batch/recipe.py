@@ -11,9 +11,8 @@ from my_submission.audio_io.writing.file_names import CHALLENGE_LAYOUT, FileName
 from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.predictor import Predictor, load
 from my_submission.predictor.separation_record import StemRecipe
-from my_submission.systems import find_system, for_stems, systems_of
+from my_submission.systems import content_digests, find_system, for_stems, systems_of
 from my_submission.weights import ModelsFolder
-from my_submission.weights.option_files import digests_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,5 +91,6 @@ def weights_by_content(system: str, load_settings: Mapping[str, Any]) -> dict[st
     models = ModelsFolder(load_settings["models_dir"])
     is_allowed = bool(load_settings["allow_unverified"])
     stems, recipe = load_settings.get("stems"), find_system(system, systems_of(models))
-    artefacts = for_stems(recipe, stems).artefacts if stems else recipe.artefacts
-    return digests_of({name: models.require(name, allow_unverified=is_allowed) for name in artefacts})
+    recipe = for_stems(recipe, stems) if stems else recipe
+    weights = {name: models.require(name, allow_unverified=is_allowed) for name in recipe.artefacts}
+    return content_digests(recipe, weights)

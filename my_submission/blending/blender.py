@@ -63,6 +63,7 @@ class StemBlender:
         fallback: a cheaper complete estimate.
         rest: the source that is the mixture minus all others.
         n_omitted: number of sources of the mixture that are not among ``sources``.
+        mixer: applied to the filtered blend where every buffer and the filter cover all of their sources.
 
     Attributes:
         filtered: filtered estimates so far, with their shares.
@@ -80,6 +81,7 @@ class StemBlender:
         *,
         rest: str | None = None,
         n_omitted: int = 0,
+        mixer: Mixer | None = None,
     ) -> None:
         self.sources = tuple(sources)
         self.mixture = mixture
@@ -87,12 +89,13 @@ class StemBlender:
         self.fallback = fallback
         self.rest = rest
         self.n_omitted = n_omitted
+        self.mixer = mixer
         self._estimated = tuple(source for source in self.sources if source != rest)
         self.filtered: BlendedBuffer | None = None
 
     def compose(self, start: int, stop: int) -> Stems:
         """Return stems (2, stop − start) of every source, float32."""
-        stems = self._filtered(self.estimates(start, stop), start, stop)
+        stems = self._mixed(self._filtered(self.estimates(start, stop), start, stop), start, stop)
         if self.rest is None:
             return stems
         stems[self.rest] = self.mixture.store.read(start, stop)
@@ -157,6 +160,23 @@ class StemBlender:
             weight = shares[source] * _double(buffer.degree(source, start, stop))
             stems[source] = _between(stems[source], estimate, weight)
         return stems
+
+    def _mixed(self, stems: Stems, start: int, stop: int) -> Stems:
+        """Return the stems after the Mixer, as far as all that it was fitted on is there."""
+        if self.mixer is None:
+            return stems
+        needed = [*self.buffers, *([self.filtered] if self.filtered else [])]
+        degrees = [
+            each.buffer.degree(source, start, stop)
+            for each in needed
+            for source in each.buffer.coverage
+            if each.shares.get(source)
+        ]
+        common = _minimum(degrees)
+        if _is_everywhere(common, 0):
+            return stems
+        mixed = self.mixer.mix(stems, self.mixture.store.read(start, stop))
+        return {**stems, **{source: _between(stems[source], stem, common) for source, stem in mixed.items()}}
 
     def _blend(self, mixture: Waveform, start: int, stop: int) -> tuple[Stems, dict[str, Degree]]:
         """Return weighted means over the buffers, and the largest degree of coverage by any of them."""

@@ -1,4 +1,4 @@
-"""Best shares of a blend, the Mixer and the filter's share from true stems, in closed form.
+"""Best shares of a blend and of the filter from true stems, in closed form.
 
 The error of a blend of one song is a quadratic function of the shares, whose coefficients are inner products of the
 estimates with one another and with the true stem. They are summed once, block by block; everything else follows from
@@ -24,6 +24,9 @@ Shares = npt.NDArray[np.float64]
 SDR_EPSILON = 1e-7
 """Added to both energies, as in the challenges' global SDR."""
 
+SILENT_RMS = 1e-4
+"""A stem below this (−80 dB) is silent: it has no SDR, and its song does not count for this source."""
+
 CONFIDENCE = 0.95
 
 
@@ -36,12 +39,14 @@ class Products:
         gram: of the estimates with one another, (n, n).
         cross: of the estimates with the true stem, (n,).
         energy: of the true stem.
+        n_values: number of its samples, of all channels.
     """
 
     n: int
     gram: npt.NDArray[np.float64] = field(init=False)
     cross: npt.NDArray[np.float64] = field(init=False)
     energy: float = 0.0
+    n_values: int = 0
 
     def __post_init__(self) -> None:
         self.gram, self.cross = np.zeros((self.n, self.n)), np.zeros(self.n)
@@ -53,6 +58,12 @@ class Products:
         self.gram += rows @ rows.T
         self.cross += rows @ true
         self.energy += float(true @ true)
+        self.n_values += true.size
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the true stem is."""
+        return self.energy <= SILENT_RMS**2 * self.n_values
 
     def error(self, shares: npt.ArrayLike) -> float:
         """Return the energy of the true stem minus the blend."""
@@ -117,6 +128,11 @@ class Gain:
     high: float
     n_songs: int
 
+    @property
+    def is_one(self) -> bool:
+        """Whether there is a gain: its mean over at least one song is above zero."""
+        return self.n_songs > 0 and self.mean > 0
+
     @classmethod
     def of(cls, gains: Sequence[float]) -> Gain:
         """Return the gain of single songs' gains in dB."""
@@ -138,6 +154,11 @@ def held_out(songs: Sequence[T], gain_of: Callable[[T, Sequence[T]], float]) -> 
     return Gain.of([gain_of(song, rest) for song, rest in zip(songs, others, strict=True) if rest])
 
 
+def heard(songs: Sequence[Products]) -> list[Products]:
+    """Return the songs whose true stem is not silent; all of them if it is silent in all."""
+    return [song for song in songs if not song.is_silent] or list(songs)
+
+
 def best_single(songs: Sequence[Products]) -> Shares:
     """Return the shares that take one estimate alone: that of the highest mean SDR."""
     alone = np.eye(songs[0].n)
@@ -153,62 +174,3 @@ def sweep(songs: Sequence[Products], first: int, second: int, *, steps: int = 10
         shares[first], shares[second] = step / steps, 1 - step / steps
         found.append((step / steps, float(np.mean([song.sdr(shares) for song in songs]))))
     return found
-
-
-@dataclass
-class MixerProducts:
-    """Inner products of all estimates and the mixture of one song, for the Mixer.
-
-    Attributes:
-        n_sources: number of sources; the Mixer has two rows and columns for each, and two columns for the mixture.
-    """
-
-    n_sources: int
-    gram: npt.NDArray[np.float64] = field(init=False)
-    cross: npt.NDArray[np.float64] = field(init=False)
-    energies: npt.NDArray[np.float64] = field(init=False)
-
-    def __post_init__(self) -> None:
-        rows, columns = 2 * self.n_sources, 2 * self.n_sources + 2
-        self.gram, self.cross = np.zeros((columns, columns)), np.zeros((rows, columns))
-        self.energies = np.zeros(rows)
-
-    def add(self, references: npt.ArrayLike, estimates: npt.ArrayLike, mixture: npt.ArrayLike) -> None:
-        """Add a block: true stems and estimates (sources, 2, samples), mixture (2, samples)."""
-        true = np.asarray(references, np.float64).reshape(2 * self.n_sources, -1)
-        columns = np.concatenate([np.asarray(estimates, np.float64).reshape(2 * self.n_sources, -1), mixture])
-        self.gram += columns @ columns.T
-        self.cross += true @ columns.T
-        self.energies += np.square(true).sum(axis=1)
-
-    def sdr(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the global SDR of every source after a Mixer (2 · sources, 2 · sources + 2), in dB."""
-        errors = self.energies - 2 * np.sum(matrix * self.cross, axis=1) + np.sum((matrix @ self.gram) * matrix, axis=1)
-        errors = np.maximum(errors, 0).reshape(-1, 2).sum(axis=1)
-        energies = self.energies.reshape(-1, 2).sum(axis=1)
-        decibels: npt.NDArray[np.float64] = 10 * np.log10((energies + SDR_EPSILON) / (errors + SDR_EPSILON))
-        return decibels
-
-
-def unchanged(n_sources: int) -> npt.NDArray[np.float64]:
-    """Return the Mixer that changes nothing."""
-    return np.eye(2 * n_sources, 2 * n_sources + 2)
-
-
-def best_mixer(songs: Sequence[MixerProducts], *, ridge: float = 1e-3) -> npt.NDArray[np.float64]:
-    """Return the Mixer with the least error over some songs; ``ridge`` keeps it near the one that changes nothing."""
-    weights = [1 / (song.energies.sum() + SDR_EPSILON) for song in songs]
-    gram = np.tensordot(weights, np.stack([song.gram for song in songs]), axes=1)
-    cross = np.tensordot(weights, np.stack([song.cross for song in songs]), axes=1)
-    scale = ridge * np.trace(gram) / len(gram)
-    regular = gram + scale * np.eye(len(gram))
-    matrix: npt.NDArray[np.float64] = np.linalg.solve(regular, (cross + scale * unchanged(songs[0].n_sources)).T).T
-    return matrix
-
-
-def held_out_mixer_gain(songs: Sequence[MixerProducts]) -> Gain:
-    """Return the gain of the best Mixer over none in mean SDR, fitted without the song to try."""
-    return held_out(
-        songs,
-        lambda song, others: float(np.mean(song.sdr(best_mixer(others)) - song.sdr(unchanged(song.n_sources)))),
-    )

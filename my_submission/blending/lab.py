@@ -5,24 +5,15 @@ The stems of every system are read block by block, so memory does not grow with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from my_submission.blending.fit import (
-    Gain,
-    MixerProducts,
-    Products,
-    Shares,
-    best_mixer,
-    best_shares,
-    held_out,
-    held_out_gain,
-    held_out_mixer_gain,
-    sweep,
-)
+from my_submission.blending.fit import Gain, Products, Shares, best_shares, heard, held_out, held_out_gain, sweep
+from my_submission.blending.mixer_fit import Matrix, MixerProducts, best_mixer
 from my_submission.dsp.stft import istft, stft
 from my_submission.dsp.wiener import filtered_together
 from my_submission.geometry import StftGeometry
@@ -33,8 +24,19 @@ FILTER_STFT = StftGeometry(8192, 4096, 4097)
 FILTER_BLOCK_SAMPLES = 108 * FILTER_STFT.hop
 """Samples of a block (10 s); each has spatial covariances of its own, as the starters' windows."""
 
-Block = tuple[npt.NDArray[np.float32], list[dict[str, npt.NDArray[np.float32]]]]
-"""True stems (sources, 2, n), and for every system source to its estimate (2, n)."""
+
+class Block(NamedTuple):
+    """Consecutive samples of a song.
+
+    Attributes:
+        references: true stems, float32 (sources, 2, n).
+        mixture: the song, float32 (2, n); it may hold more than the stems.
+        estimates: for every system source to its estimate, float32 (2, n).
+    """
+
+    references: npt.NDArray[np.float32]
+    mixture: npt.NDArray[np.float32]
+    estimates: list[dict[str, npt.NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class SourceFit:
         alone: mean SDR of each alone, in dB.
         blended: mean SDR of the blend on the songs it was fitted on, in dB.
         gain: gain over the best system alone, on songs that were not fitted on.
+        n_songs: number of songs in which the source is not silent; no other is fitted on.
         sweep: share of the first of two systems and mean SDR; empty for any other number of systems.
     """
 
@@ -55,7 +58,36 @@ class SourceFit:
     alone: tuple[float, ...]
     blended: float
     gain: Gain
+    n_songs: int
     sweep: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class AfterwardsFit:
+    """What may follow a blend.
+
+    Attributes:
+        filter_shares: source to the share of the Wiener filter over the blend.
+        filter_gain: gain of the filter over the blend alone in mean SDR, on songs that were not fitted on.
+        mixer: the Mixer over the blend, or over the filtered blend if the filter is used, (2 · sources,
+            2 · sources + 2).
+        mixer_gain: its gain over that blend, likewise.
+    """
+
+    filter_shares: Mapping[str, float]
+    filter_gain: Gain
+    mixer: Matrix
+    mixer_gain: Gain
+
+    @property
+    def uses_filter(self) -> bool:
+        """Whether the filter gains on songs that were not fitted on; with one source there is nothing to filter."""
+        return self.filter_gain.is_one and len(self.filter_shares) > 1
+
+    @property
+    def uses_mixer(self) -> bool:
+        """Whether the Mixer gains on songs that were not fitted on."""
+        return self.mixer_gain.is_one
 
 
 @dataclass(frozen=True)
@@ -64,18 +96,12 @@ class BlendFit:
 
     Attributes:
         sources: source to its fit.
-        filter_shares: source to the share of the Wiener filter over the blend.
-        filter_gain: gain of the filter over the blend alone in mean SDR, on songs that were not fitted on.
-        mixer_gain: gain of a Mixer over the blend alone, likewise.
-        mixer: the Mixer, (2 · sources, 2 · sources + 2).
+        afterwards: the filter and the Mixer over the blend.
         n_songs: number of songs.
     """
 
     sources: Mapping[str, SourceFit]
-    filter_shares: Mapping[str, float]
-    filter_gain: Gain
-    mixer_gain: Gain
-    mixer: npt.NDArray[np.float64]
+    afterwards: AfterwardsFit
     n_songs: int
 
 
@@ -87,9 +113,9 @@ def products_of(blocks: Iterable[Block], sources: Sequence[str]) -> dict[str, Pr
         sources: of the true stems.
     """
     found: dict[str, Products] = {}
-    for references, estimates in blocks:
-        for reference, source in zip(references, sources, strict=True):
-            rows = [stems[source] for stems in estimates if source in stems]
+    for block in blocks:
+        for reference, source in zip(block.references, sources, strict=True):
+            rows = [stems[source] for stems in block.estimates if source in stems]
             if rows:
                 found.setdefault(source, Products(len(rows))).add(reference, np.stack(rows))
     return found
@@ -99,7 +125,7 @@ def fit_shares(songs: Sequence[Mapping[str, Products]], systems: Mapping[str, Se
     """Return the best blend of every source."""
     fits = {}
     for source in songs[0]:
-        products = [song[source] for song in songs]
+        products = heard([song[source] for song in songs])
         names = tuple(name for name, sources in systems.items() if source in sources)
         shares = best_shares(products)
         fits[source] = SourceFit(
@@ -108,6 +134,7 @@ def fit_shares(songs: Sequence[Mapping[str, Products]], systems: Mapping[str, Se
             tuple(_mean_sdr(products, alone) for alone in np.eye(len(names))),
             _mean_sdr(products, shares),
             held_out_gain(products),
+            len(products),
             tuple(sweep(products, 0, 1)) if len(names) == 2 else (),
         )
     return fits
@@ -125,27 +152,77 @@ def blended(
 
 
 def fit_afterwards(
-    songs: Iterable[Iterator[Block]], fits: Mapping[str, SourceFit], sources: Sequence[str]
-) -> tuple[dict[str, float], Gain, Gain, npt.NDArray[np.float64]]:
-    """Return the filter's shares, its gain, the Mixer's gain, and the Mixer, over the blends of some songs."""
+    songs: Iterable[Iterable[Block]], fits: Mapping[str, SourceFit], sources: Sequence[str]
+) -> AfterwardsFit:
+    """Return the filter and the Mixer over the blends of some songs.
+
+    Args:
+        songs: blocks of each song, in order.
+        fits: the blend.
+        sources: of the true stems.
+    """
     filtered_songs: list[dict[str, Products]] = []
     mixer_songs: list[MixerProducts] = []
     order = [sources.index(source) for source in fits]
     for song in songs:
-        filtered = {source: Products(2) for source in fits}
-        mixer = MixerProducts(len(fits))
-        for references, estimates in song:
-            true = references[order]
-            blend = blended(estimates, fits)
-            mixture = references.sum(axis=0)
-            made = _filtered(blend, mixture)
-            mixer.add(true, blend, mixture)
+        filtered, mixer = {source: Products(2) for source in fits}, MixerProducts(len(fits), 2 * len(fits))
+        for block in song:
+            true, blend = block.references[order], blended(block.estimates, fits)
+            made = _filtered(blend, block.mixture)
+            mixer.add(true, np.concatenate([blend, made]), block.mixture)
             for number, source in enumerate(fits):
                 filtered[source].add(true[number], np.stack([blend[number], made[number]]))
         filtered_songs.append(filtered)
         mixer_songs.append(mixer)
-    shares = {source: float(best_shares([song[source] for song in filtered_songs])[1]) for source in fits}
-    return shares, _filter_gain(filtered_songs), held_out_mixer_gain(mixer_songs), best_mixer(mixer_songs)
+    return _afterwards(filtered_songs, mixer_songs)
+
+
+def _afterwards(filtered: Sequence[Mapping[str, Products]], mixed: Sequence[MixerProducts]) -> AfterwardsFit:
+    """Return the filter, and the Mixer over the blend with or without it, whichever gains on songs left out."""
+
+    def filter_gain(song: Mapping[str, Products], others: Sequence[Mapping[str, Products]]) -> float:
+        shares = filter_shares(others)
+        gains = [each.sdr([1 - shares[name], shares[name]]) - each.sdr([1, 0]) for name, each in _audible(song)]
+        return float(np.mean(gains)) if gains else 0.0
+
+    both = list(zip(filtered, mixed, strict=True))
+    without = AfterwardsFit(filter_shares(filtered), held_out(filtered, filter_gain), np.zeros(0), Gain.of([]))
+
+    def inputs(songs: Sequence[tuple[Mapping[str, Products], MixerProducts]]) -> Callable[..., MixerProducts]:
+        """Return a function that gives a song's products after the filter that was fitted on some songs."""
+        shares = filter_shares([song for song, _ in songs])
+        used = [share if without.uses_filter else 0.0 for share in shares.values()]
+        return lambda products: products.combined(_after_filter(used))
+
+    def mixer_gain(
+        song: tuple[Mapping[str, Products], MixerProducts],
+        others: Sequence[tuple[Mapping[str, Products], MixerProducts]],
+    ) -> float:
+        after = inputs(others)
+        return after(song[1]).gain_of(best_mixer([after(other) for _, other in others]))
+
+    after = inputs(both)
+    return replace(without, mixer=best_mixer([after(each) for each in mixed]), mixer_gain=held_out(both, mixer_gain))
+
+
+def filter_shares(songs: Sequence[Mapping[str, Products]]) -> dict[str, float]:
+    """Return source to the best share of the second of two estimates: the filtered one."""
+    return {source: float(best_shares(heard([song[source] for song in songs]))[1]) for source in songs[0]}
+
+
+def _audible(song: Mapping[str, Products]) -> list[tuple[str, Products]]:
+    return [(name, products) for name, products in song.items() if not products.is_silent]
+
+
+def _after_filter(shares: Sequence[float]) -> Matrix:
+    """Return the blend with the filter as combinations of the columns of :class:`MixerProducts`, row by row.
+
+    The columns are those of the blend, of the filtered blend, and of the mixture.
+    """
+    channels = np.diag(np.repeat(np.asarray(shares, np.float64), 2))
+    unfiltered = np.eye(len(channels)) - channels
+    top = np.hstack([unfiltered, channels, np.zeros((len(channels), 2))])
+    return np.vstack([top, np.eye(2, top.shape[1], top.shape[1] - 2)])
 
 
 def _filtered(estimates: npt.NDArray[np.float32], mixture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -158,14 +235,6 @@ def _filtered(estimates: npt.NDArray[np.float32], mixture: npt.NDArray[np.float3
         stft(np.pad(estimates, [(0, 0), *padding]), FILTER_STFT), stft(np.pad(mixture, padding), FILTER_STFT)
     )
     return istft(spectra, FILTER_STFT)[..., :samples]
-
-
-def _filter_gain(songs: Sequence[Mapping[str, Products]]) -> Gain:
-    def gain_of(song: Mapping[str, Products], others: Sequence[Mapping[str, Products]]) -> float:
-        fitted = {source: best_shares([other[source] for other in others]) for source in song}
-        return float(np.mean([each.sdr(fitted[source]) - each.sdr([1.0, 0.0]) for source, each in song.items()]))
-
-    return held_out(songs, gain_of)
 
 
 def _mean_sdr(songs: Sequence[Products], shares: Shares) -> float:

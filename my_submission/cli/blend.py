@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,14 +12,12 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from evaluator.audio import FileStem
 from evaluator.datasets import DatasetSong, find_songs
 from evaluator.errors import EvaluationError
 from evaluator.pairs import StemPair
 from my_submission.audio_io import WAV_FLOAT
-from my_submission.blending.fit import Gain
 from my_submission.blending.lab import (
     FILTER_BLOCK_SAMPLES,
     BlendFit,
@@ -27,6 +26,7 @@ from my_submission.blending.lab import (
     fit_shares,
     products_of,
 )
+from my_submission.cli.blend_report import figures_of, show_fit
 from my_submission.cli.evaluate import folder_names, mixture_file
 from my_submission.cli.grouped_options import Messages, command_of
 from my_submission.cli.option_values import complete_systems, split
@@ -39,12 +39,10 @@ from my_submission.pictures import require_matplotlib
 from my_submission.pictures.share_plot import share_plot
 from my_submission.predictor import Predictor
 from my_submission.predictor.separation_record import RecordRequest, is_separated_already
-from my_submission.systems.systems_file import SYSTEMS_FILE, with_entry
-from terminal.lines import complain
-from terminal.rich_lines import rich_line
-
-MIN_SHARE = 0.005
-"""Smaller shares are left out of the system that is written."""
+from my_submission.systems import SYSTEMS_FILE, find_system, systems_of
+from my_submission.systems.blend_entry import blend_entry, entry_of
+from my_submission.systems.systems_file import with_entry
+from my_submission.weights import ModelsFolder
 
 
 @dataclass(frozen=True)
@@ -115,23 +113,23 @@ def blend(
     """Separate every song by every system once, fit the blend, show it, and write it."""
     if options.picture is not None:
         require_matplotlib()
-    try:
-        songs = find_songs(dataset)
-    except EvaluationError as error:
-        complain(f"error: {error}")
-        return 1
-    sources: dict[str, tuple[str, ...]] = {}
+    songs = _songs(dataset)
+    known = systems_of(ModelsFolder(engine.models_dir))
+    sources = {name: find_system(name, known).sources for name in options.names}
+    true = _true_sources(songs, sources)
+    if options.save is not None:  # before hours of work: whether the blend can be written there
+        trial = {source: _equal_shares(source, sources) for source in true}
+        with_entry(options.save / SYSTEMS_FILE, options.name, entry_of(options.name, trial), is_dry=True)
     for name in options.names:
         predictor = engine.load(name)
-        sources[name] = predictor.system.recipe.sources
         _separate_all(predictor, songs, options.work / name, engine, messages)
         del predictor  # the next system may need its memory
-    fit = _fit(songs, sources, options)
+    fit = _fit(songs, sources, true, options)
     if not messages.quiet:
-        _show(fit, Console(soft_wrap=True, highlight=False))
-    entry = _entry(options.name, fit)
+        show_fit(fit, Console(soft_wrap=True, highlight=False))
+    entry = blend_entry(options.name, fit)
     if options.report is not None:
-        write_json(options.report, _figures(fit))
+        write_json(options.report, figures_of(fit))
     if options.picture is not None:
         options.picture.write_bytes(share_plot({name: each.sweep for name, each in fit.sources.items()}))
     if options.save is None:
@@ -162,132 +160,70 @@ def _separate_all(
                 progress.done(name, progress.follow(name, events))
 
 
-def _fit(songs: Sequence[DatasetSong], systems: Mapping[str, tuple[str, ...]], options: BlendOptions) -> BlendFit:
-    """Return the best blend.
+def _songs(dataset: Path) -> list[DatasetSong]:
+    """Return the songs of a folder; InputError if there are none."""
+    try:
+        return find_songs(dataset)
+    except EvaluationError as error:
+        raise InputError(str(error)) from error
+
+
+def _true_sources(songs: Sequence[DatasetSong], systems: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the sources of the systems that have true stems in all songs.
 
     Raises:
-        InputError: the songs have no true stem that two systems estimate.
+        InputError: no such source is estimated by two systems.
     """
     wanted = tuple(dict.fromkeys(source for sources in systems.values() for source in sources))
     true = [source for source in wanted if all(source in song.sources for song in songs)]
-    shared = [source for source in true if sum(source in sources for sources in systems.values()) > 1]
-    if not shared:
+    if not any(sum(source in sources for sources in systems.values()) > 1 for source in true):
         problem = f"no source of {', '.join(systems)} is estimated twice and has true stems in all songs"
         raise InputError(problem, hint="choose systems with a common source, and songs with its stems")
+    return true
+
+
+def _equal_shares(source: str, systems: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    having = [name for name, sources in systems.items() if source in sources]
+    return dict.fromkeys(having, 1 / len(having))
+
+
+def _fit(
+    songs: Sequence[DatasetSong], systems: Mapping[str, Sequence[str]], true: list[str], options: BlendOptions
+) -> BlendFit:
+    """Return the best blend of the stems in the work folder."""
+    usable = {name: [source for source in sources if source in true] for name, sources in systems.items()}
 
     def blocks(number: int) -> Iterator[Block]:
-        return _blocks(songs[number], folder_names(songs)[number], true, systems, options.work)
+        return _blocks(songs[number], folder_names(songs)[number], true, usable, options.work)
 
-    usable = {name: [source for source in sources if source in true] for name, sources in systems.items()}
-    products = [products_of(blocks(number), true) for number in range(len(songs))]
-    fits = fit_shares(products, usable)
-    shares, filter_gain, mixer_gain, mixer = fit_afterwards(
-        (blocks(number) for number in range(len(songs))), fits, true
-    )
-    return BlendFit(fits, shares, filter_gain, mixer_gain, mixer, len(songs))
+    try:
+        fits = fit_shares([products_of(blocks(number), true) for number in range(len(songs))], usable)
+        return BlendFit(fits, fit_afterwards(map(blocks, range(len(songs))), fits, true), len(songs))
+    except EvaluationError as error:
+        raise InputError(str(error)) from error
 
 
 def _blocks(
     song: DatasetSong, name: str, true: Sequence[str], systems: Mapping[str, Sequence[str]], work: Path
 ) -> Iterator[Block]:
-    """Yield true stems and every system's estimates of a song, block by block."""
-    pairs = []
-    for system, sources in systems.items():
-        own = [source for source in true if source in sources]
-        files = {source: FileStem(work / system / name / f"{source}.wav") for source in own}
-        pairs.append((own, StemPair.open(song.targets(own), files, own)))
-    references = song.targets(true)
+    """Yield true stems, the mixture and every system's estimates of a song, block by block."""
     with ExitStack() as stack:
-        streams = [references[source].blocks(FILTER_BLOCK_SAMPLES) for source in true]
+        readable = song.decoded(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stems-"))))
+        references = readable.targets(true)
+        pairs = []
+        for system, own in systems.items():
+            files = {source: FileStem(work / system / name / f"{source}.wav") for source in own}
+            pairs.append((own, StemPair.open(references, files, own)))
+        streams = [stem.blocks(FILTER_BLOCK_SAMPLES) for stem in (readable.mixture_or_sum(), *references.values())]
         for stream in streams:
             stack.callback(getattr(stream, "close", lambda: None))
         for pieces in zip(*streams, *(pair.blocks(FILTER_BLOCK_SAMPLES) for _, pair in pairs), strict=True):
+            mixture, *stems = pieces[: len(streams)]
             estimates = [
                 dict(zip(own, np.asarray(block[1], np.float32), strict=True))
-                for (own, _), block in zip(pairs, pieces[len(true) :], strict=True)
+                for (own, _), block in zip(pairs, pieces[len(streams) :], strict=True)
             ]
-            yield np.asarray(np.stack(pieces[: len(true)]), np.float32), estimates
-
-
-def _show(fit: BlendFit, console: Console) -> None:
-    """Print the table of the fit and what it is worth."""
-    names = list(dict.fromkeys(name for each in fit.sources.values() for name in each.systems))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("source", no_wrap=True)
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("blend", justify="right", no_wrap=True)
-    table.add_column("held-out gain", justify="right", no_wrap=True)
-    table.add_column("filter", justify="right", no_wrap=True)
-    for source, each in fit.sources.items():
-        cells = dict(zip(each.systems, zip(each.shares, each.alone, strict=True), strict=True))
-        shown = [f"{cells[name][0]:.2f} ({cells[name][1]:.2f})" if name in cells else "" for name in names]
-        table.add_row(source, *shown, f"{each.blended:.2f}", in_words(each.gain), f"{fit.filter_shares[source]:.2f}")
-    console.print(table)
-    for line in (
-        f"systems: share in the blend, and SDR of the system alone; means over {fit.n_songs} songs, in dB",
-        "held-out gain: of the blend over the best system, on songs not fitted on, with its 95 % interval",
-        "filter: share of a Wiener filter over the blend",
-    ):
-        console.print(rich_line(line, "dim"))
-    console.print(f"Wiener filter over the blend, held-out gain: {in_words(fit.filter_gain)} dB")
-    console.print(f"Mixer over the blend, held-out gain: {in_words(fit.mixer_gain)} dB (the Mixer is not written)")
-    for source, each in fit.sources.items():
-        if each.sweep:
-            row = "  ".join(f"{share:.1f}: {decibels:.2f}" for share, decibels in each.sweep)
-            console.print(rich_line(f"{source}, by the share of {each.systems[0]}: {row}", "dim"))
-
-
-def in_words(gain: Gain) -> str:
-    """Return a gain as its mean and interval, in dB."""
-    if gain.n_songs == 0:
-        return "needs two songs"
-    if gain.n_songs == 1:
-        return f"{gain.mean:+.2f}"
-    return f"{gain.mean:+.2f} ({gain.low:+.2f} … {gain.high:+.2f})"
-
-
-def _entry(name: str, fit: BlendFit) -> str:
-    """Return the blend as an entry of ``systems.toml``; the filter is in it where it helps on songs not fitted on."""
-    by_system: dict[str, dict[str, float]] = {}
-    for source, each in fit.sources.items():
-        kept = {system: share for system, share in zip(each.systems, each.shares, strict=True) if share >= MIN_SHARE}
-        rounded = {system: round(share / sum(kept.values()), 3) for system, share in kept.items()}
-        largest = max(rounded, key=lambda system: rounded[system])
-        rounded[largest] = round(rounded[largest] + 1 - sum(rounded.values()), 3)
-        for system, share in rounded.items():
-            by_system.setdefault(system, {})[source] = share
-    lines = ["[[systems]]", f'name = "{name}"', f'title = "blend of {", ".join(by_system)}"']
-    if fit.filter_gain.n_songs and fit.filter_gain.mean > 0 and len(fit.sources) > 1:
-        lines.append(f"wiener = {{ shares = {_table(fit.filter_shares)} }}")
-    for system, shares in by_system.items():
-        lines += ["", "[[systems.branches]]", 'kind = "system"', f'name = "{system}"', f'system = "{system}"']
-        lines.append(f"shares = {_table(shares)}")
-    return "\n".join(lines) + "\n"
-
-
-def _table(values: Mapping[str, float]) -> str:
-    return "{ " + ", ".join(f"{key} = {value:.3f}" for key, value in values.items()) + " }"
-
-
-def _figures(fit: BlendFit) -> dict[str, object]:
-    """Return all figures as plain values."""
-    return {
-        "schema": 1,
-        "songs": fit.n_songs,
-        "sources": {
-            source: {
-                "shares": dict(zip(each.systems, each.shares, strict=True)),
-                "alone": dict(zip(each.systems, each.alone, strict=True)),
-                "blend": each.blended,
-                "held_out_gain": vars(each.gain),
-                "sweep": [list(pair) for pair in each.sweep],
-            }
-            for source, each in fit.sources.items()
-        },
-        "filter": {"shares": dict(fit.filter_shares), "held_out_gain": vars(fit.filter_gain)},
-        "mixer": {"matrix": fit.mixer.tolist(), "held_out_gain": vars(fit.mixer_gain)},
-    }
+            yield Block(np.asarray(np.stack(stems), np.float32), np.asarray(mixture, np.float32), estimates)
 
 
 command = command_of(

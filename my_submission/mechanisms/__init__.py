@@ -7,7 +7,7 @@ from my_submission.mechanisms.mdx_net import MdxNetMechanism, MdxNetRecipe
 from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
 from my_submission.mechanisms.memory_limits import DeviceLimit, MemoryLimit
 from my_submission.mechanisms.mid_side import MidSideRecipe
-from my_submission.mechanisms.mixer import Mixer
+from my_submission.mechanisms.mixer import Mixer, MixerRecipe
 from my_submission.mechanisms.options import Precision, RunOptions, Runtime
 from my_submission.mechanisms.ratio_mask import RatioMaskRecipe
 from my_submission.mechanisms.song_context import NewStore, SongContext
@@ -29,6 +29,7 @@ __all__ = [
     "MemoryLimit",
     "MidSideRecipe",
     "Mixer",
+    "MixerRecipe",
     "MultichannelWienerFilter",
     "NewStore",
     "Opening",

@@ -7,8 +7,8 @@ mechanism returns the stages of its work and the buffer that they fill, so no ca
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
@@ -18,7 +18,7 @@ from my_submission.mechanisms.memory_limits import DeviceLimit, MemoryLimit
 from my_submission.mechanisms.mixer import Mixer
 from my_submission.mechanisms.options import RunOptions
 from my_submission.mechanisms.song_context import SongContext
-from my_submission.planning import EstimateBuffer, Stage
+from my_submission.planning import ClosingStage, EstimateBuffer, Stage
 from my_submission.weights import Artefact, ModelsFolder
 
 M_co = TypeVar("M_co", covariant=True)
@@ -32,18 +32,22 @@ class SongStages:
         buffer: where the estimates are put.
         stages: the published work, in order.
         refinements: work that goes beyond the published one.
+        closing: filters over the estimates of all stages, in order; a mechanism that is a whole system has them.
+        reads: stage to the stages of the same mechanism whose estimates it reads.
         mixer: applied to the estimates where every source is covered.
     """
 
     buffer: EstimateBuffer
     stages: tuple[Stage, ...]
     refinements: tuple[Stage, ...] = ()
+    closing: tuple[ClosingStage, ...] = ()
+    reads: Mapping[Stage, Sequence[Stage]] = field(default_factory=dict)
     mixer: Mixer | None = None
 
     @property
     def all(self) -> tuple[Stage, ...]:
-        """Stages and refinements."""
-        return (*self.stages, *self.refinements)
+        """Stages, refinements and filters."""
+        return (*self.stages, *self.refinements, *self.closing)
 
 
 @dataclass(frozen=True)

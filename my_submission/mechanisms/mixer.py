@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,38 @@ class Mixer:
         samples = mixture.shape[-1]
         columns = np.concatenate([*(stems[source] for source in self.sources), mixture])
         return unstack_stems((self.matrix @ columns).reshape(-1, 2, samples), self.sources)
+
+
+@dataclass(frozen=True)
+class MixerRecipe:
+    """A Mixer as plain numbers, over the blend of a system.
+
+    Attributes:
+        sources: order of its rows and columns; left before right.
+        matrix: one row per channel of the sources, with one column per such channel and two for the mixture.
+    """
+
+    sources: tuple[str, ...]
+    matrix: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.sources)) < len(self.sources) or not self.sources:
+            raise ValueError(f"the Mixer's sources {list(self.sources)} must be different names")
+        lengths = {len(row) for row in self.matrix}
+        if len(lengths) > 1:
+            raise ValueError(f"the Mixer's rows have {' and '.join(map(str, sorted(lengths)))} numbers")
+        self.open()
+
+    def open(self) -> Mixer:
+        """Return the Mixer.
+
+        Raises:
+            ValueError: the matrix has another shape or holds NaN or infinity.
+        """
+        try:
+            return Mixer(self.matrix, sources=self.sources)
+        except ValueError as error:
+            raise ValueError(f"the Mixer of {', '.join(self.sources)} cannot be used: {error}") from error
 
 
 def read_mixer(path: Path, sources: Sequence[str]) -> Mixer:

@@ -135,7 +135,7 @@ class SpectralMechanism(Mechanism):
             stages.sort(
                 key=lambda pair: -_value_per_second(pair[1], song.shares.get(pair[0].source, 0.0), song.forecast)
             )
-        return SongStages(buffer, tuple(stage for _, stage in stages), refinements, self.mixer)
+        return SongStages(buffer, tuple(stage for _, stage in stages), refinements, mixer=self.mixer)
 
     def within_memory(self, limit: MemoryLimit) -> Fitted[Self]:
         """Return the mechanism with fewer chunks per run; the stems stay the same."""

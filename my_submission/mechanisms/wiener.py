@@ -22,6 +22,9 @@ from my_submission.planning.cost_model import MARGIN
 from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.stems import Stems, Waveform
 
+WIENER_FILTER = "Wiener filter"
+"""Name of the stage."""
+
 WIENER_SECONDS_PER_SECOND = 0.1
 """Cost of filtering a second of four sources before it was measured: several times what one core needs."""
 
@@ -131,7 +134,7 @@ class WienerStage(ClosingStage):
         self._sources = tuple(buffer.coverage)
         # The cost depends on neither system nor weights: all songs of as many sources share it.
         runs_on = f"{len(self._sources)} sources"
-        key = part_key(song.name, system="any", weights="", runs_on=runs_on, chunking=recipe.geometry)
+        key = part_key(WIENER_FILTER, system="any", weights="", runs_on=runs_on, chunking=recipe.geometry)
         super().__init__(song.name, key, "numpy CPU", song.samples)
         self._filter = MultichannelWienerFilter(recipe.geometry)
         self._mixture = song.mixture

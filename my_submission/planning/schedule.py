@@ -52,19 +52,20 @@ class Schedule:
     Attributes:
         stages: stages of the answer, the cheapest complete answer first.
         refinements: begun only when no item of ``stages`` is left that would end in time.
-        closing: begun when there is no time for more refinements, whose effect it would hide; its time is kept back.
+        closing: in order, begun when there is no time for more refinements, whose effect they would hide; their time is
+            kept back.
         is_blocked: whether a stage cannot run now.
     """
 
     stages: Sequence[Stage]
     refinements: Sequence[Stage] = ()
-    closing: ClosingStage | None = None
+    closing: Sequence[ClosingStage] = ()
     is_blocked: Callable[[Stage], bool] = lambda stage: False
 
     @property
     def published(self) -> tuple[Stage, ...]:
         """All stages of the answer, without refinements."""
-        return (*self.stages, *([self.closing] if self.closing else []))
+        return (*self.stages, *self.closing)
 
     def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
         """Return the work item to do now; None if all work is done or no item would end in time.
@@ -75,14 +76,12 @@ class Schedule:
         """
         if item := self._first(self.stages, forecast, after):
             return item
-        if self.closing is None:
-            return self._first(self.refinements, forecast, after)
-        last: list[Stage] = [self.closing]
-        if self.closing.covered_samples and (item := self._first(last, forecast, after)):
+        has_begun = any(stage.covered_samples for stage in self.closing)
+        if has_begun and (item := self._first(self.closing, forecast, after)):
             return item
-        kept = forecast.budget.reserving(self.closing.seconds_to_keep(forecast, after=after))
-        item = self._first(self.refinements, Forecast(forecast.costs, kept), after)
-        return item or self._first(last, forecast, after)
+        kept = sum(stage.seconds_to_keep(forecast, after=after) for stage in self.closing)
+        item = self._first(self.refinements, Forecast(forecast.costs, forecast.budget.reserving(kept)), after)
+        return item or self._first(self.closing, forecast, after)
 
     def _first(self, stages: Sequence[Stage], forecast: Forecast, after: int) -> WorkItem | None:
         ready = (stage for stage in stages if not stage.is_done and not self.is_blocked(stage))

@@ -83,7 +83,7 @@ class SongSeparation:
         fallback = self._fallback(work.branches[: self.system.n_first_branches])
         stages = (*(fallback[0].stages if fallback else ()), *work.stages)
         self.blender = work.blender(None if fallback is None else BlendedBuffer(fallback[0].buffer, fallback[1]))
-        closing = work.filter_of(self.blender)
+        closing = work.closing(self.blender)
         self._schedule = Schedule(stages, work.refinements if self.refines else (), closing, self._is_blocked)
         self.plan = self._schedule.plan(self._forecast())
         if self.in_time_order and self.system.works_in_time_order and not self.budget.is_limited and not self.refines:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.mechanisms import Fitted, Mechanism, Opening, RunOptions
-from my_submission.systems.recipes import BranchRecipe, SystemRecipe
+from my_submission.systems.recipes import SYSTEMS_FILE, BranchRecipe, SystemRecipe
 from my_submission.weights import ModelsFolder
 from my_submission.weights.option_files import digests_of
 
@@ -110,13 +110,26 @@ class LoadedSystem:
 
     @cached_property
     def weight_digests(self) -> Mapping[str, str]:
-        """Artefact name to the SHA-256 of its file, and of files with options of its training, sorted by name."""
-        return digests_of(self.weights)
+        """Artefact name to the SHA-256 of its file; likewise of all other files that the samples depend on."""
+        return content_digests(self.recipe, self.weights)
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the content of all weights, hexadecimal; the key of measured costs."""
         return hashlib.sha256(json.dumps(self.weight_digests).encode()).hexdigest()
+
+
+def content_digests(recipe: SystemRecipe, weights: Mapping[str, Path]) -> dict[str, str]:
+    """Return the SHA-256 of everything that the samples of a system depend on, sorted by name.
+
+    That is: the file of each artefact, files with options of its training, and the entry of ``systems.toml``.
+
+    Args:
+        recipe: the system.
+        weights: artefact name to its file.
+    """
+    definition = {SYSTEMS_FILE: recipe.definition} if recipe.definition else {}
+    return dict(sorted({**digests_of(weights), **definition}.items()))
 
 
 def load_system(

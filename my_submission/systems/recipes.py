@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from my_submission.geometry import SAMPLE_RATE
-from my_submission.mechanisms import Recipe, WienerRecipe
+from my_submission.mechanisms import MixerRecipe, Recipe, WienerRecipe
 from my_submission.stems import add_up, needed_source
+
+SYSTEMS_FILE = "systems.toml"
+"""File of a models folder that defines systems of the user's own."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,14 @@ class SystemRecipe:
         fallback: a cheaper system whose first branch is run where there is no time for a complete answer, if its
             artefacts are there.
         wiener: the filter over the blended estimates.
+        mixer: applied to the blended and filtered estimates, where all of them are complete.
         rest: the source that is the mixture minus all others, as in systems of a target and an accompaniment.
         uses_external_data: whether its weights were trained on other data than the challenges gave out.
         keeps_native_rate: process every song at its own sample rate, as if it were 44.1 kHz, without resampling.
         usual_stems: stems to write where none are chosen: sources, or the mixture without one; empty for all sources.
         chosen_stems: stems to write that were chosen; empty where none were.
         omitted: sources of the whole system that are not among ``sources``, because no stem needs them.
+        definition: SHA-256 of its entry in ``systems.toml``, hexadecimal; empty for systems of this program.
     """
 
     name: str
@@ -65,12 +70,14 @@ class SystemRecipe:
     licence: str = "MIT"
     fallback: SystemRecipe | None = None
     wiener: WienerRecipe | None = None
+    mixer: MixerRecipe | None = None
     rest: str | None = None
     uses_external_data: bool = False
     keeps_native_rate: bool = False
     usual_stems: tuple[str, ...] = ()
     chosen_stems: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
+    definition: str = ""
 
     def __post_init__(self) -> None:
         if unknown := {needed_source(stem) for stem in self.stems} - set(self.sources):
@@ -81,6 +88,8 @@ class SystemRecipe:
             raise ValueError(f"the rest {self.rest!r} of {self.name!r} must be among {self.sources}")
         for source in self.estimated:
             self._check_source(source)
+        if self.mixer is not None and (unknown := set(self.mixer.sources) - set(self.estimated)):
+            raise ValueError(f"{self.name!r} does not estimate {', '.join(sorted(unknown))}, which its Mixer needs")
         self._check_order()
 
     @property

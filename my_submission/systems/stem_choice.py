@@ -47,6 +47,7 @@ def for_stems(system: SystemRecipe, stems: Sequence[str]) -> SystemRecipe:
         chosen_stems=chosen,
         branches=tuple(_reduced(branch, needed) for branch in system.branches if _estimates(branch, needed)),
         wiener=system.wiener if _is_filtered(system, needed) else None,
+        mixer=system.mixer if _is_mixed(system, needed) else None,
         rest=system.rest if needs_rest else None,
         omitted=(*system.omitted, *(source for source in system.sources if source not in {*needed, *wanted})),
     )
@@ -69,6 +70,8 @@ def _needed(system: SystemRecipe, wanted: Iterable[str]) -> set[str]:
         before = set(needed)
         if system.wiener is not None and _is_filtered(system, needed):
             needed |= {*system.wiener.shares, *system.wiener.minus}
+        if system.mixer is not None and _is_mixed(system, needed):
+            needed |= set(system.mixer.sources)
         for branch in system.branches:
             if _estimates(branch, needed):
                 needed |= set(branch.minus)
@@ -85,6 +88,11 @@ def _estimates(branch: BranchRecipe, sources: set[str]) -> bool:
 def _is_filtered(system: SystemRecipe, sources: set[str]) -> bool:
     """Whether the Wiener filter changes one of the sources."""
     return system.wiener is not None and any(system.wiener.shares.get(source, 0.0) > 0 for source in sources)
+
+
+def _is_mixed(system: SystemRecipe, sources: set[str]) -> bool:
+    """Whether the Mixer over the blend changes one of the sources."""
+    return system.mixer is not None and bool(sources & set(system.mixer.sources))
 
 
 def _reduced(branch: BranchRecipe, needed: set[str]) -> BranchRecipe:

@@ -9,6 +9,7 @@ from typing import Protocol
 from my_submission.audio_io import Mixture
 from my_submission.blending import BlendedBuffer, StemBlender, residual_mixture
 from my_submission.mechanisms import SongContext, SongStages
+from my_submission.mechanisms.wiener import WIENER_FILTER
 from my_submission.planning import ClosingStage, EstimateBuffer, Stage
 from my_submission.systems.loaded_system import Branch, LoadedSystem
 
@@ -48,13 +49,22 @@ class SystemWork:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages of all branches, in the order of work."""
-        return tuple(stage for branch in self.branches for stage in branch.stages)
+        """The stages of all branches, in the order of work; each with its filters where a later branch reads them."""
+        return tuple(
+            stage
+            for number, branch in enumerate(self.branches)
+            for stage in (*branch.stages, *(branch.closing if self._is_read(number) else ()))
+        )
 
     @property
     def refinements(self) -> tuple[Stage, ...]:
-        """Stages beyond the published work that have something to do."""
-        return tuple(stage for branch in self.branches for stage in branch.refinements if stage.total_samples)
+        """Stages beyond the published work that have something to do, unless a filter has run before them."""
+        return tuple(
+            stage
+            for number, branch in enumerate(self.branches)
+            for stage in branch.refinements
+            if stage.total_samples and not (branch.closing and self._is_read(number))
+        )
 
     def named(self, stages: SongStages, name: str) -> SongStages:
         """Remember the branch of some stages, and return them."""
@@ -65,15 +75,26 @@ class SystemWork:
         """Return the blend of the estimates, over a cheaper complete one if there is one."""
         recipe = self.system.recipe
         return StemBlender(
-            recipe.sources, self.mixture, self._buffers, fallback, rest=recipe.rest, n_omitted=len(recipe.omitted)
+            recipe.sources,
+            self.mixture,
+            self._buffers,
+            fallback,
+            rest=recipe.rest,
+            n_omitted=len(recipe.omitted),
+            mixer=None if recipe.mixer is None else recipe.mixer.open(),
         )
 
-    def filter_of(self, blender: StemBlender) -> ClosingStage | None:
-        """Return the Wiener filter over a blend, which then contains it; None if the system has no filter."""
+    def closing(self, blender: StemBlender) -> tuple[ClosingStage, ...]:
+        """Return the filters after all stages: those of branches, and the one over a blend, which then contains it."""
+        of_branches = [
+            stage
+            for number, branch in enumerate(self.branches)
+            for stage in (() if self._is_read(number) else branch.closing)
+        ]
         recipe = self.system.recipe.wiener
         if recipe is None:
-            return None
-        context = self._context("Wiener filter", recipe.minus, recipe.shares)
+            return tuple(of_branches)
+        context = self._context(WIENER_FILTER, recipe.minus, recipe.shares)
         buffer, stage = recipe.stage(
             context,
             read=blender.estimates,
@@ -81,25 +102,35 @@ class SystemWork:
             sources=[source for source in self.system.recipe.estimated if source not in recipe.minus],
         )
         blender.filtered = BlendedBuffer(buffer, recipe.shares)
-        return stage
+        return (*of_branches, stage)
 
-    def reads(self, closing: ClosingStage | None) -> dict[Stage, list[Stage]]:
+    def reads(self, closing: Sequence[ClosingStage]) -> dict[Stage, list[Stage]]:
         """Return stage to the stages whose estimates it reads.
 
         A branch reads the estimates of the sources that are subtracted from its input, and the filter those of all.
         """
         reads: dict[Stage, list[Stage]] = {}
-        for number, branch in enumerate(self.system.branches):
-            read = [
+        for number, own in enumerate(self.branches):
+            before = [
                 stage
-                for earlier, its_stages in zip(self.system.branches[:number], self.branches, strict=False)
-                if any(earlier.shares.get(source) for source in branch.minus)
-                for stage in its_stages.stages
+                for earlier in range(number)
+                if self._reads(number, earlier)
+                for stage in (*self.branches[earlier].stages, *self.branches[earlier].closing)
             ]
-            reads.update(dict.fromkeys(self.branches[number].stages, read))
-        if closing is not None:
-            reads[closing] = list(self.stages)
+            reads.update({stage: [*before, *own.reads.get(stage, ())] for stage in (*own.stages, *own.closing)})
+        for stage in closing:
+            if stage not in reads:
+                reads[stage] = list(reads)
         return reads
+
+    def _is_read(self, number: int) -> bool:
+        """Whether a later branch reads the estimates of a branch."""
+        return any(self._reads(later, number) for later in range(number + 1, len(self.system.branches)))
+
+    def _reads(self, number: int, earlier: int) -> bool:
+        """Whether estimates of an earlier branch are subtracted from the input of a branch."""
+        shares = self.system.branches[earlier].shares
+        return any(shares.get(source) for source in self.system.branches[number].minus)
 
     def _stages_of(self, branch: Branch) -> SongStages:
         """Return the stages of a branch, and add their buffer to those that are blended."""

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 from my_submission.documents import Variant, convert
 from my_submission.errors import UnknownNameError, WeightsError
-from my_submission.files.folders import make_directory
+from my_submission.files.hashing import sha256_of_document
 from my_submission.files.part_files import write_whole
 from my_submission.geometry import SAMPLE_RATE, FadeChunking, OverlapChunking, StftGeometry
 from my_submission.mechanisms import (
     ConditionedRecipe,
     JointRecipe,
     MdxNetRecipe,
+    MixerRecipe,
     RatioMaskRecipe,
     Recipe,
     SpectralRecipe,
@@ -30,14 +31,16 @@ from my_submission.mechanisms import (
 from my_submission.mechanisms.mdx_net import OVERLAP_RATIO, SILENT_BINS
 from my_submission.stems import with_complement
 from my_submission.systems.catalogue import SYSTEMS, find_system
-from my_submission.systems.recipes import BranchRecipe, SystemRecipe
+from my_submission.systems.recipes import SYSTEMS_FILE, BranchRecipe, SystemRecipe
 from my_submission.systems.whole_system import WholeSystemRecipe
 from my_submission.weights import ModelsFolder
 from terminal.documents import DocumentError, parse_toml, read_toml
 from terminal.names import listed
 
-SYSTEMS_FILE = "systems.toml"
 SCHEMA = 1
+
+Systems = Mapping[str, SystemRecipe]
+"""Systems that an entry may name: those of this program, and those before it in the file."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*(/[a-z0-9][a-z0-9._+-]*)*")
 
@@ -58,13 +61,13 @@ class BranchEntry(Variant):
     shares: Mapping[str, float] = field(default_factory=dict)
     minus: tuple[str, ...] = ()
 
-    def recipe(self) -> Recipe:
-        """Return the mechanism of the branch."""
+    def recipe(self, known: Systems) -> Recipe:
+        """Return the mechanism of the branch; ``known`` are the systems that it may be made of."""
         raise NotImplementedError
 
-    def branch(self) -> BranchRecipe:
+    def branch(self, known: Systems) -> BranchRecipe:
         """Return the branch."""
-        recipe = self.recipe()
+        recipe = self.recipe(known)
         shares = dict(self.shares) or dict.fromkeys(recipe.sources, self.share)
         if unknown := set(shares) - set(recipe.sources):
             raise ValueError(f"the branch {self.name or self.kind!r} does not estimate {listed(sorted(unknown))}")
@@ -78,7 +81,7 @@ class NetworksEntry(BranchEntry, kind="networks"):
     networks: Mapping[str, str]
     mixer: str | None = None
 
-    def recipe(self) -> Recipe:
+    def recipe(self, known: Systems) -> Recipe:
         """Return the networks."""
         return SpectralRecipe(self.networks, self.mixer)
 
@@ -94,7 +97,7 @@ class MdxNetEntry(BranchEntry, kind="mdx-net"):
     compensation: float = 1.0
     denoise: bool = False
 
-    def recipe(self) -> Recipe:
+    def recipe(self, known: Systems) -> Recipe:
         """Return the network."""
         return MdxNetRecipe(
             self.network,
@@ -115,7 +118,7 @@ class ConditionedEntry(BranchEntry, kind="conditioned"):
     trim_samples: int
     overlap_ratio: float = 0.0
 
-    def recipe(self) -> Recipe:
+    def recipe(self, known: Systems) -> Recipe:
         """Return the network."""
         return ConditionedRecipe(self.network, self.sources, self.trim_samples, overlap_ratio=self.overlap_ratio)
 
@@ -128,7 +131,7 @@ class JointEntry(BranchEntry, kind="joint"):
     sources: tuple[str, ...]
     overlap_ratio: float = 0.0
 
-    def recipe(self) -> Recipe:
+    def recipe(self, known: Systems) -> Recipe:
         """Return the network."""
         return JointRecipe(self.network, self.sources, self.overlap_ratio)
 
@@ -143,7 +146,7 @@ class WaveformEntry(BranchEntry, kind="waveform"):
     segment_seconds: float = 40.0
     overlap_ratio: float = 0.5
 
-    def recipe(self) -> Recipe:
+    def recipe(self, known: Systems) -> Recipe:
         """Return the network."""
         chunking = OverlapChunking(int(self.segment_seconds * SAMPLE_RATE), self.overlap_ratio)
         return WaveformRecipe(self.network, self.sources, self.normalisation, chunking)
@@ -157,25 +160,25 @@ class RatioMaskEntry(BranchEntry, kind="ratio-mask"):
     target: str
     rest: str
 
-    def recipe(self) -> Recipe:
+    def recipe(self, known: Systems) -> Recipe:
         """Return the networks."""
         return RatioMaskRecipe(self.source, self.target, self.rest)
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownEntry(BranchEntry, kind="branch-of"):
-    """A branch of a system of this program, with other shares."""
+    """A branch of another system, with other shares."""
 
     system: str
     branch_name: str
 
-    def recipe(self) -> Recipe:
+    def recipe(self, known: Systems) -> Recipe:
         """Return the mechanism of that branch.
 
         Raises:
             ValueError: there is no such system or branch.
         """
-        branches = {branch.name: branch.recipe for branch in _known_system(self.system).branches}
+        branches = {branch.name: branch.recipe for branch in _known_system(self.system, known).branches}
         if self.branch_name not in branches:
             raise ValueError(f"{self.system} has no branch {self.branch_name!r}: it has {listed(list(branches))}")
         return branches[self.branch_name]
@@ -183,18 +186,18 @@ class KnownEntry(BranchEntry, kind="branch-of"):
 
 @dataclass(frozen=True, kw_only=True)
 class WholeSystemEntry(BranchEntry, kind="system"):
-    """A whole system of this program; ``shares`` name the sources that it is used for."""
+    """A whole other system; ``shares`` name the sources that it is used for."""
 
     system: str
 
-    def recipe(self) -> Recipe:
+    def recipe(self, known: Systems) -> Recipe:
         """Return the system for the sources that have a share.
 
         Raises:
             ValueError: there is no such system, or it has no such source.
         """
         try:
-            recipe = WholeSystemRecipe(_known_system(self.system))
+            recipe = WholeSystemRecipe(_known_system(self.system, known))
             return recipe.with_sources(tuple(self.shares)) if self.shares else recipe
         except UnknownNameError as error:
             raise ValueError(f"{error.problem}; {error.hint}") from error
@@ -233,6 +236,7 @@ class SystemEntry:
         title: one line of description.
         rest: a source that is the mixture minus all others.
         wiener: the filter over the blend.
+        mixer: the Mixer over the filtered blend.
         fallback: a system of this program for when there is no time for a complete answer.
         licence: of the weights.
     """
@@ -242,11 +246,15 @@ class SystemEntry:
     title: str = "a system of your own"
     rest: str | None = None
     wiener: WienerEntry | None = None
+    mixer: MixerRecipe | None = None
     fallback: str | None = None
     licence: str = "your own"
 
-    def system(self) -> SystemRecipe:
+    def system(self, known: Systems = SYSTEMS) -> SystemRecipe:
         """Return the system; one of a single source writes that source and the rest of the mixture.
+
+        Args:
+            known: systems that it may be made of.
 
         Raises:
             ValueError: it cannot be used; the message says why.
@@ -255,7 +263,9 @@ class SystemEntry:
             raise ValueError(f"the name {self.name!r} is not lower-case words joined by / . _ + -")
         if self.name in SYSTEMS:
             raise ValueError(f"{self.name!r} is a system of this program; choose another name")
-        branches = tuple(entry.branch() for entry in self.branches)
+        if self.name in known:
+            raise ValueError(f"the name {self.name!r} stands there twice; choose another name")
+        branches = tuple(entry.branch(known) for entry in self.branches)
         sources = tuple(dict.fromkeys(source for branch in branches for source in branch.shares))
         if self.rest is not None:
             sources = (*sources, self.rest)
@@ -266,8 +276,9 @@ class SystemEntry:
             sources=sources,
             branches=branches,
             licence=self.licence,
-            fallback=None if self.fallback is None else _known_system(self.fallback),
+            fallback=None if self.fallback is None else _known_system(self.fallback, known),
             wiener=None if self.wiener is None else self.wiener.recipe(),
+            mixer=self.mixer,
             rest=self.rest,
             uses_external_data=True,
             usual_stems=stems,
@@ -281,15 +292,15 @@ class _SystemsFile:
     systems: tuple[SystemEntry, ...]
 
 
-def _known_system(name: str) -> SystemRecipe:
-    """Return a system of this program; ValueError if there is none."""
+def _known_system(name: str, known: Systems) -> SystemRecipe:
+    """Return a system that an entry names; ValueError if there is none."""
     try:
-        return find_system(name)
+        return find_system(name, known)
     except UnknownNameError as error:
         raise ValueError(f"{error.problem}; {error.hint}") from error
 
 
-def systems_of(models: ModelsFolder) -> dict[str, SystemRecipe]:
+def systems_of(models: ModelsFolder) -> Systems:
     """Return all systems by name: those of this program, and those of the folder's ``systems.toml``.
 
     Raises:
@@ -299,7 +310,7 @@ def systems_of(models: ModelsFolder) -> dict[str, SystemRecipe]:
     if not path.is_file():
         return SYSTEMS
     try:
-        return {**SYSTEMS, **_read(read_toml(path), models)}
+        return _read(read_toml(path), models)
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
     except DocumentError as error:
@@ -307,16 +318,18 @@ def systems_of(models: ModelsFolder) -> dict[str, SystemRecipe]:
         raise WeightsError(str(error), where=path, hint=hint) from error
 
 
-def with_entry(path: Path, name: str, entry: str) -> None:
+def with_entry(path: Path, name: str, entry: str, *, is_dry: bool = False) -> None:
     """Add a system to a ``systems.toml``, which is made when missing, and check the result before it is replaced.
 
     Args:
         path: of the file.
         name: of the system.
         entry: its text, from ``[[systems]]`` on.
+        is_dry: check only, and write nothing.
 
     Raises:
-        WeightsError: the file cannot be used, or has a system of that name; it is unchanged.
+        WeightsError: the file cannot be used, has a system of that name, or knows no system that the entry names, or
+            the folder has no manifest; it is unchanged.
         OutputError: it cannot be written.
     """
     try:
@@ -325,32 +338,45 @@ def with_entry(path: Path, name: str, entry: str) -> None:
         if name in known:
             raise DocumentError(f"has a system {name!r} already", hint="choose another --name, or remove that entry")
         text = f"{before.rstrip()}\n\n{entry}"
-        for each in convert(_SystemsFile, parse_toml(text)).systems:
-            each.system()
+        _read(parse_toml(text), ModelsFolder(path.parent))
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"cannot be read ({error})", where=path) from error
     except ValueError as error:
         raise WeightsError(str(error), where=path, hint=getattr(error, "hint", None) or "correct the file") from error
-    make_directory(path.parent)
-    write_whole(path, text.encode())
+    if not is_dry:
+        write_whole(path, text.encode())
 
 
-def _read(document: Mapping[str, object], models: ModelsFolder) -> dict[str, SystemRecipe]:
+def _read(document: Mapping[str, object], models: ModelsFolder) -> Systems:
+    """Return all systems by name; DocumentError if one cannot be used, or its artefacts are not in the manifest."""
+    systems = _defined(document)
+    artefacts = {artefact.name for artefact in models.artefacts}
+    for index, system in enumerate(system for name, system in systems.items() if name not in SYSTEMS):
+        if unknown := [name for name in system.artefacts if name not in artefacts]:
+            problem = f"manifest.json has no {listed(unknown)}"
+            hint = "add the artefacts to manifest.json, or correct the names"
+            raise DocumentError(problem, place=f"systems[{index}] ({system.name})", hint=hint)
+    return systems
+
+
+def _defined(document: Mapping[str, object]) -> Systems:
+    """Return the systems of this program, and those of a document, by name; DocumentError if one cannot be used."""
     file = convert(_SystemsFile, document)
     if file.schema != SCHEMA:
         raise DocumentError(f"schema is {file.schema!r}, and this program reads {SCHEMA}")
-    found: dict[str, SystemRecipe] = {}
-    for index, entry in enumerate(file.systems):
-        place = f"systems[{index}] ({entry.name})"
+    tables = cast("list[Mapping[str, Any]]", document["systems"])
+    found: dict[str, SystemRecipe] = dict(SYSTEMS)
+    for index, (entry, table) in enumerate(zip(file.systems, tables, strict=True)):
         try:
-            system = entry.system()
+            system = entry.system(found)
         except ValueError as error:
-            raise DocumentError(str(error), place=place) from error
-        if system.name in found:
-            raise DocumentError("the name stands there twice", place=place, hint="choose another name")
-        known = {artefact.name for artefact in models.artefacts}
-        if unknown := [name for name in system.artefacts if name not in known]:
-            problem = f"manifest.json has no {listed(unknown)}"
-            raise DocumentError(problem, place=place, hint="add the artefacts to manifest.json, or correct the names")
-        found[system.name] = system
+            raise DocumentError(str(error), place=f"systems[{index}] ({entry.name})") from error
+        found[system.name] = replace(system, definition=_hash_of(table, found))
     return found
+
+
+def _hash_of(table: Mapping[str, Any], known: Systems) -> str:
+    """Return a hash of an entry and of those that it names, without the words that change no sample."""
+    named = [known[branch["system"]].definition for branch in table["branches"] if branch.get("system") in known]
+    kept = {key: value for key, value in table.items() if key not in {"title", "licence"}}
+    return sha256_of_document({**kept, "named": named})

@@ -97,8 +97,8 @@ class WholeSystemMechanism(Mechanism):
 
     @property
     def works_in_time_order(self) -> bool:
-        """False: its branches follow each other over the whole song."""
-        return False
+        """Whether its branches can go through a song together."""
+        return self.system.works_in_time_order
 
     def open_weights(self) -> None:
         """Open the weights of all branches."""
@@ -109,7 +109,7 @@ class WholeSystemMechanism(Mechanism):
         return max(branch.mechanism.long_song_passes(samples) for branch in self.system.branches)
 
     def stages(self, song: SongContext) -> SongStages:
-        """Return the stages of all branches, and the Wiener filter's, in their order."""
+        """Return the stages of all branches, and the Wiener filter's as closing."""
 
         def context(
             name: str, mixture: Mixture, shares: Mapping[str, float], earlier: Sequence[EstimateBuffer]
@@ -126,8 +126,10 @@ class WholeSystemMechanism(Mechanism):
 
         work = SystemWork(self.system, song.mixture, context)
         blender = work.blender()
-        closing = work.filter_of(blender)
-        return SongStages(ComposedBuffer(blender), (*work.stages, *([closing] if closing else [])))
+        closing = work.closing(blender)
+        return SongStages(
+            ComposedBuffer(blender), work.stages, work.refinements, closing=closing, reads=work.reads(closing)
+        )
 
     def within_memory(self, limit: MemoryLimit) -> Fitted[Self]:
         """Return the system with branches that fit."""

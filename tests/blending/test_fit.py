@@ -6,18 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from my_submission.blending.fit import (
-    Gain,
-    MixerProducts,
-    Products,
-    best_mixer,
-    best_shares,
-    best_single,
-    held_out_gain,
-    held_out_mixer_gain,
-    sweep,
-    unchanged,
-)
+from my_submission.blending.fit import Gain, Products, best_shares, best_single, held_out_gain, sweep
+from my_submission.blending.mixer_fit import MixerProducts, best_mixer, held_out_mixer_gain, unchanged
 
 RNG = np.random.default_rng(0)
 

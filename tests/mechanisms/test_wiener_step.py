@@ -15,8 +15,9 @@ from my_submission.mechanisms import MultichannelWienerFilter, WienerRecipe
 from my_submission.planning import Calibration
 from my_submission.predictor import Predictor
 from my_submission.stems import MUSIC_SOURCES, Stems
-from my_submission.systems import LoadedSystem
+from my_submission.systems import Branch, LoadedSystem
 from my_submission.systems.starters import WIENER
+from my_submission.systems.whole_system import WholeSystemMechanism
 from tests.rigs import GAINS, HALVES, FakeClock, two_branches
 
 RATE = 44_100
@@ -118,20 +119,53 @@ def test_a_deadline_keeps_what_is_filtered_and_leaves_the_rest_as_it_was() -> No
     assert done[-1] == song.shape[1]
 
 
+def inside(made: LoadedSystem, *, has_filter: bool) -> LoadedSystem:
+    """The system as the only branch of another one, which may have a filter of its own."""
+    recipe = made.recipe if has_filter else replace(made.recipe, wiener=None)
+    branch = Branch("inner", WholeSystemMechanism(made), made.branches[0].shares)
+    return replace(made, recipe=recipe, branches=(branch,))
+
+
 @pytest.mark.parametrize("budget", [None, 100.0, 400.0])
-def test_what_is_filtered_was_refined_before(budget: float | None) -> None:
+@pytest.mark.parametrize("nested", [None, "filtered inside", "filtered inside and outside"])
+def test_what_is_filtered_was_refined_before(budget: float | None, nested: str | None) -> None:
     """With time for some refinements or for all; a filter that comes first would hide what they change."""
     clock, calibration, song = FakeClock(), Calibration(), 0.1 * noise(2, 60_000)
     for _ in range(2):  # what the filter costs is known the second time
         made = networks(clock, chunk_seconds=1.0)
+        if nested is not None:
+            made = inside(made, has_filter=nested == "filtered inside and outside")
         predictor = Predictor(made, clock=clock, calibration=calibration)
         events = list(predictor.stream(song, budget_seconds=budget, refine=True))
     done = [event.part for event in events if isinstance(event, StageAdvanced)]
     assert any(part.endswith("overlapped") for part in done)
-    filtered = [index for index, part in enumerate(done) if part == "Wiener filter"]
-    assert all(part == "Wiener filter" for part in done[filtered[0] : filtered[-1]])
+    filtered = [index for index, part in enumerate(done) if part.endswith("Wiener filter")]
+    assert all(part.endswith("Wiener filter") for part in done[filtered[0] : filtered[-1]])
     assert not any(part.endswith("overlapped") for part in done[filtered[0] :])
     assert [event.done for event in events if isinstance(event, StageAdvanced)][filtered[-1]] == song.shape[1]
+    names = {None: 1, "filtered inside": 1, "filtered inside and outside": 2}
+    assert len({done[index] for index in filtered}) == names[nested]
+
+
+def test_the_time_of_a_filter_inside_is_kept_while_refinements_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A filter of 5 s per window of 0.45 s in a system in a system: refined before, whole, and in time."""
+    clock, song, calibration = FakeClock(), 0.1 * noise(2, 60_000), Calibration()
+    plain = MultichannelWienerFilter.filter
+
+    def slow(self: MultichannelWienerFilter, estimates: np.ndarray, mixture: np.ndarray) -> np.ndarray:
+        clock.pass_(5.0)
+        return plain(self, estimates, mixture)
+
+    monkeypatch.setattr(MultichannelWienerFilter, "filter", slow)
+    for budget in (None, 170.0):
+        made = inside(networks(clock, chunk_seconds=1.0), has_filter=False)
+        began = clock.now
+        events = list(Predictor(made, clock=clock, calibration=calibration).stream(song, budget_seconds=budget))
+    assert clock.now - began <= 170.0
+    done = [event for event in events if isinstance(event, StageAdvanced)]
+    assert any(event.part.endswith("overlapped") for event in done)
+    assert done[-1].part == "inner: Wiener filter"
+    assert done[-1].done == song.shape[1]
 
 
 def test_estimates_that_claim_too_little_get_what_nobody_else_asks_for() -> None:

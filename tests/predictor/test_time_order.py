@@ -30,6 +30,7 @@ from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.predictor import Predictor
 from my_submission.stems import MUSIC_SOURCES, Stems
 from my_submission.systems import Branch, BranchRecipe, LoadedSystem, SystemRecipe, find_system, load_system
+from my_submission.systems.whole_system import WholeSystemMechanism
 from my_submission.weights import ModelsFolder
 from tests.rigs import CHUNKING, WAVEFORM_GAINS, two_branches, waveform
 
@@ -93,6 +94,22 @@ def cascade(runs: list[str], *, overlap: float = 0.25) -> LoadedSystem:
     return LoadedSystem(SystemRecipe("cascade", "for tests", MUSIC_SOURCES, recipes, wiener=wiener), branches, {})
 
 
+def nested(runs: list[str], *, subtracts: tuple[str, ...] = ()) -> LoadedSystem:
+    """A blend of the cascade with one network per source, which may run on what the cascade leaves; and a filter."""
+    inner, halves = cascade(runs), dict.fromkeys(MUSIC_SOURCES, 0.5)
+    branches = (
+        Branch("cascade", WholeSystemMechanism(inner), halves),
+        Branch("networks", networks(dict.fromkeys(MUSIC_SOURCES, 0.2), runs), halves, subtracts),
+    )
+    recipes = tuple(
+        BranchRecipe(each.name, SpectralRecipe(dict.fromkeys(each.shares, "fake")), each.shares, each.minus)
+        for each in branches
+    )
+    assert inner.recipe.wiener is not None
+    wiener = replace(inner.recipe.wiener, shares=dict.fromkeys(MUSIC_SOURCES, 0.5), minus=())
+    return LoadedSystem(SystemRecipe("nested", "for tests", MUSIC_SOURCES, recipes, wiener=wiener), branches, {})
+
+
 def streamed(system: LoadedSystem, mixture: np.ndarray, rate: int = 44_100) -> tuple[Stems, list[StretchDone]]:
     """The stems of a song, and its stretches, which must lie end to end."""
     events = list(Predictor(system).stream(mixture, sample_rate=rate, in_time_order=True))
@@ -121,6 +138,30 @@ def test_a_cascade_gives_the_same_stems_to_the_bit(overlap: float, samples: int)
     stems, stretches = streamed(cascade([], overlap=overlap), mixture)
     assert_same(stems, expected)
     assert_same(together(stretches), expected)
+
+
+@pytest.mark.parametrize("subtracts", [(), ("vocals", "drums")])
+def test_a_system_in_a_system_gives_the_same_stems_to_the_bit(subtracts: tuple[str, ...]) -> None:
+    """Its own filter, that of the whole, and a branch that runs on the mixture minus a filtered source."""
+    expected = Predictor(nested([], subtracts=subtracts)).separate(song())
+    runs: list[str] = []
+    stems, stretches = streamed(nested(runs, subtracts=subtracts), song())
+    assert_same(stems, expected)
+    assert_same(together(stretches), expected)
+    assert stretches[0].stop == BLOCK
+    assert runs.index("bass") < len(runs) - 1 - runs[::-1].index("vocals")  # not one after the other
+
+
+def test_a_branch_after_a_system_subtracts_its_filtered_estimates() -> None:
+    """As two runs: the cascade alone, then the networks on the mixture minus two of its stems."""
+    inner, shares = Predictor(cascade([])).separate(song()), dict.fromkeys(MUSIC_SOURCES, 1.0)
+    system = nested([], subtracts=("vocals", "drums"))
+    plain = replace(system, recipe=replace(system.recipe, wiener=None))
+    after = replace(cascade([]), branches=(Branch("networks", system.branches[1].mechanism, shares),))
+    after = replace(after, recipe=replace(after.recipe, wiener=None))
+    expected = Predictor(after).separate(song() - inner["vocals"] - inner["drums"])
+    for name, stem in Predictor(plain).separate(song()).items():
+        np.testing.assert_allclose(stem, (inner[name] + expected[name]) / 2, atol=1e-5)
 
 
 @pytest.mark.parametrize(

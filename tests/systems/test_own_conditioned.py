@@ -60,7 +60,7 @@ def test_other_options_are_another_system_in_records(tmp_path: Path) -> None:
     settings = {"models_dir": str(folder), "allow_unverified": True}
     (folder / "config.yaml").rename(folder / "hparams.yaml")
     first = weights_by_content("mine", settings)
-    assert set(first) == {"mine/network", "mine/network (hparams.yaml)"}
+    assert set(first) == {"mine/network", "mine/network (hparams.yaml)", "systems.toml"}
     loaded = load("mine", device="cpu", threads=1, models_dir=folder, allow_unverified=True)
     assert loaded.system.weight_digests == first
     (folder / "network.ckpt.toml").write_text('last_activation = "identity"', encoding="utf-8")

@@ -13,7 +13,7 @@ import soundfile
 from my_submission.cli.main import main
 from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.predictor import load
-from my_submission.systems import SYSTEMS, find_system, systems_of
+from my_submission.systems import SYSTEMS, content_digests, find_system, systems_of
 from my_submission.weights import ModelsFolder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,6 +192,81 @@ def test_whole_systems_are_blended(models: Path) -> None:
         np.testing.assert_allclose(stems[source], expected, atol=1e-6)
     vocals = load("blend", models_dir=models, precision="fp32", stems=["vocals"]).separate(song())
     np.testing.assert_allclose(vocals["vocals"], stems["vocals"], atol=1e-6)
-    assert not predictor.works_in_time_order
+    assert predictor.works_in_time_order
     report_of_budget = predictor.separate(song(), budget_seconds=1_000.0)
     np.testing.assert_allclose(report_of_budget["drums"], stems["drums"], atol=1e-6)
+
+
+MIXED = """
+schema = 1
+
+[[systems]]
+name = "inner"
+
+[[systems.branches]]
+kind = "networks"
+networks = { bass = "starter/bass", vocals = "starter/vocals" }
+
+[[systems]]
+name = "mixed"
+
+[systems.mixer]
+sources = ["vocals", "bass"]
+matrix = [
+    [1.0, 0.0, -0.5, 0.0, 0.1, 0.0],
+    [0.0, 1.0, 0.0, -0.5, 0.0, 0.1],
+    [0.0, 0.2, 0.8, 0.0, 0.0, 0.0],
+    [0.2, 0.0, 0.0, 0.8, 0.0, 0.0],
+]
+
+[[systems.branches]]
+kind = "system"
+system = "inner"
+"""
+
+
+def test_the_mixer_over_a_blend_is_applied_to_its_stems(models: Path) -> None:
+    """By hand, over a system that is defined before it; one stem alone has the same samples."""
+    written(models, MIXED)
+    inner = load("inner", models_dir=models, precision="fp32").separate(song())
+    mixed = load("mixed", models_dir=models, precision="fp32").separate(song())
+    vocals = inner["vocals"] - 0.5 * inner["bass"] + 0.1 * song()
+    bass = 0.8 * inner["bass"] + 0.2 * inner["vocals"][::-1]
+    np.testing.assert_allclose(mixed["vocals"], vocals, atol=1e-6)
+    np.testing.assert_allclose(mixed["bass"], bass, atol=1e-6)
+    alone = load("mixed", models_dir=models, precision="fp32", stems=["bass"]).separate(song())
+    np.testing.assert_allclose(alone["bass"], bass, atol=1e-6)
+
+
+def test_stems_are_made_again_when_the_entry_or_one_that_it_names_changes(models: Path) -> None:
+    """Shares and matrices are part of the key of --skip-existing, as the weights are; a title is not."""
+
+    def key(text: str) -> object:
+        written(models, text)
+        recipe = systems_of(ModelsFolder(models))["mixed"]
+        return content_digests(recipe, {})
+
+    first = key(MIXED)
+    assert key(MIXED.replace('name = "mixed"', 'name = "mixed"\ntitle = "other words"')) == first
+    assert key(MIXED.replace("0.8", "0.7")) != first
+    assert key(MIXED.replace('kind = "networks"', 'kind = "networks"\nname = "n"')) != first
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('sources = ["vocals", "bass"]', 'sources = ["vocals", "drums"]', "does not estimate drums"),
+        ('sources = ["vocals", "bass"]', 'sources = ["vocals"]', "the matrix is (4, 6), (2, 4) is expected"),
+        ("0.1, 0.0]", "0.1]", "rows have 5 and 6 numbers"),
+        ("0.1, 0.0]", "nan, 0.0]", "NaN or infinity"),
+        ("0.1, 0.0]", '"a", 0.0]', "systems[1].mixer.matrix[0][4]"),
+        ('system = "inner"', 'system = "mixed"', "there is no system 'mixed'"),
+        ('name = "inner"', 'name = "mixed"', "the name 'mixed' stands there twice"),
+    ],
+)
+def test_a_mixer_that_cannot_be_used_is_refused_with_its_place(models: Path, old: str, new: str, message: str) -> None:
+    assert old in MIXED
+    written(models, MIXED.replace(old, new, 1))
+    with pytest.raises(WeightsError, match=re.escape(message)) as raised:
+        systems_of(ModelsFolder(models))
+    assert str(raised.value).startswith(str(models / "systems.toml"))
