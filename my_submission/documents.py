@@ -10,6 +10,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from inspect import isclass
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -97,6 +98,12 @@ def _converted(hint: Any, given: object, place: str) -> Any:
         raise _misfit(hint, given, place) from error
 
 
+@cache
+def _hints_of(kind: type[Any]) -> dict[str, Any]:
+    """Return the types of a dataclass's fields; computed once, because a manifest has many entries of one class."""
+    return get_type_hints(kind)
+
+
 def _made(kind: Any, table: Mapping[str, Any], place: str) -> Any:
     """Return an instance of a dataclass, or of the kind of a family that the table names."""
     if issubclass(kind, Variant):
@@ -108,7 +115,7 @@ def _made(kind: Any, table: Mapping[str, Any], place: str) -> Any:
     for key, field in known.items():
         if key not in table and field.default is MISSING and field.default_factory is MISSING:
             raise DocumentError(f"the key {key!r} is missing", place=place, hint=f"add {key}")
-    hints = get_type_hints(kind)
+    hints = _hints_of(kind)
     values = {
         known[key].name: _converted(hints[known[key].name], item, _below(place, key)) for key, item in table.items()
     }
