@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from my_submission.files.locks import exclusive
-from my_submission.systems import SYSTEMS, SystemRecipe, systems_of
-from my_submission.systems.systems_file import SYSTEMS_FILE, with_entry
+from my_submission.systems import SYSTEMS, SYSTEMS_FILE, SystemRecipe, systems_of
+from my_submission.systems.systems_file import with_entry
 from my_submission.weights import ModelsFolder
 from my_submission.weights.manifest import MANIFEST_NAME
 from training.experiment import Experiment
