@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
 
 from my_submission.errors import InputError
@@ -57,6 +58,7 @@ def code_closure(root: Path, entries: Sequence[str]) -> CodeClosure:
         InputError: a module cannot be parsed.
     """
     closure = CodeClosure()
+    files = _OwnFiles(root)
     waiting = [entry for entry in entries if entry.endswith(".py") and (root / entry).is_file()]
     while waiting:
         name = waiting.pop()
@@ -64,22 +66,26 @@ def code_closure(root: Path, entries: Sequence[str]) -> CodeClosure:
             continue
         closure.files.add(name)
         for dotted, is_certain in _imports(root / name):
-            own = _own_files(root, dotted)
+            own = files.run_by(dotted)
             top = dotted.partition(".")[0]
             if own:
                 waiting.extend(own)
-            elif not _is_own(root, top) and top not in sys.stdlib_module_names:
+            elif not files.has_package(top) and top not in sys.stdlib_module_names:
                 closure.imports.add(LibraryImport(top, name, is_certain))
     return closure
 
 
-def _imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Yield the dotted name of every import of a module, and whether importing the module needs it."""
+def _imports(path: Path) -> tuple[tuple[str, bool], ...]:
+    """Return the dotted name of every import of a module, and whether importing the module needs it."""
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        return _imports_of(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError) as error:
         raise InputError(f"is not Python ({error})", where=path, hint="correct the file") from error
-    yield from _walk(tree, is_certain=True)
+
+
+@lru_cache(maxsize=1024)
+def _imports_of(source: str) -> tuple[tuple[str, bool], ...]:
+    return tuple(dict.fromkeys(_walk(ast.parse(source), is_certain=True)))
 
 
 def _walk(node: ast.AST, *, is_certain: bool) -> Iterator[tuple[str, bool]]:
@@ -105,17 +111,16 @@ def _catches_absence(handler: ast.ExceptHandler) -> bool:
     return any(isinstance(name, ast.Name) and name.id in _ABSENCE for name in names)
 
 
-def _own_files(root: Path, dotted: str) -> list[str]:
-    """Return the tree's files that importing a dotted name runs: the module and the packages above it."""
-    steps = dotted.split(".")
-    found = []
-    for n_steps in range(1, len(steps) + 1):
-        base = "/".join(steps[:n_steps])
-        for candidate in (f"{base}.py", f"{base}/__init__.py"):
-            if (root / candidate).is_file():
-                found.append(candidate)
-    return found
+class _OwnFiles:
+    """The tree's own modules; each question to the file system is asked once."""
 
+    def __init__(self, root: Path) -> None:
+        self.has_package = cache(lambda top: (root / top).is_dir() and any((root / top).rglob("*.py")))
+        self._is_file = cache(lambda name: (root / name).is_file())
 
-def _is_own(root: Path, top: str) -> bool:
-    return (root / top).is_dir() and any((root / top).rglob("*.py"))
+    def run_by(self, dotted: str) -> list[str]:
+        """Return the files that importing a dotted name runs: the module and the packages above it."""
+        steps = dotted.split(".")
+        bases = ["/".join(steps[:n_steps]) for n_steps in range(1, len(steps) + 1)]
+        candidates = (name for base in bases for name in (f"{base}.py", f"{base}/__init__.py"))
+        return [name for name in candidates if self._is_file(name)]

@@ -121,7 +121,9 @@ def test_every_song_once_though_a_worker_and_the_driver_are_killed(
         wait_for(lambda: len(manifests()) >= UNTIL_WORKER_DIES or driver.poll() is not None, "the first songs")
         assert driver.poll() is None, log.read_text()
         workers_of(driver.pid)[0].kill()
-        wait_for(lambda: len(manifests()) >= UNTIL_DRIVER_DIES and "was lost" in log.read_text(), "going on without a worker")
+        wait_for(
+            lambda: len(manifests()) >= UNTIL_DRIVER_DIES and "was lost" in log.read_text(), "going on without a worker"
+        )
         workers = workers_of(driver.pid)
     finally:
         driver.send_signal(signal.SIGKILL)

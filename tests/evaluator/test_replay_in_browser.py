@@ -46,7 +46,7 @@ def test_the_page_fits_every_screen_and_can_be_used_by_everyone(browser: Any, pa
 
 
 def test_a_board_on_a_phone_shows_its_overall_values(browser: Any, page_file: Path) -> None:
-    with opened(browser, SCREENS[2], page_file.as_uri()) as page:
+    with opened(browser, SCREENS[1], page_file.as_uri()) as page:
         page.get_by_text("MDX21-A").first.click()
         box = page.locator("details[open] td.bar").first.bounding_box()
         assert box["x"] + box["width"] < 390

@@ -61,7 +61,7 @@ def test_players_play_without_the_stems_and_take_turns_at_one_position(browser: 
 
 
 def test_a_click_into_a_plot_moves_there(browser: Any, page_file: Path) -> None:
-    with opened(browser, SCREENS[2], page_file.as_uri()) as page:
+    with opened(browser, SCREENS[1], page_file.as_uri()) as page:
         audio = page.locator("audio").nth(0)
         page.wait_for_function("(audio) => audio.readyState >= 1", arg=audio.element_handle())
         plot = page.locator(".plot").nth(0)

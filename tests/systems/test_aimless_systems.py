@@ -31,8 +31,6 @@ from my_submission.systems import SYSTEMS, SystemRecipe
 from my_submission.systems.aimless import (
     AIMLESS_SYSTEMS,
     BOTTOM_STRIDE,
-    CDX_A,
-    CDX_A_WHOLE,
     CINEMA_SEGMENTS,
     MUSIC_SEGMENTS,
     REDUCED_OVERLAPS,
@@ -102,7 +100,7 @@ def shortened(system: SystemRecipe) -> SystemRecipe:
 def short_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short segments, and one thread: small networks gain nothing by more of them."""
     monkeypatch.setattr(torch_engine, "available_cpus", lambda: 1)
-    for system in (CDX_A, CDX_A_WHOLE):
+    for system in AIMLESS_SYSTEMS:
         monkeypatch.setitem(SYSTEMS, system.name, shortened(system))
 
 
@@ -157,7 +155,7 @@ def published_cdx_a(mixture: np.ndarray) -> dict[str, np.ndarray]:
 @pytest.mark.slow
 def test_the_whole_chain_is_the_published_one(models: Path) -> None:
     """At least 80 dB, at a rate that the published program passes through."""
-    mixture = sum(scene(2.02).values())
+    mixture = sum(scene(1.02).values())
     expected = published_cdx_a(mixture)
     separator = mdx.load("aimless-cdx-a-whole", models_dir=models, device="cpu")
     for rate in (44_100, 48_000):
@@ -171,14 +169,14 @@ def test_the_whole_chain_is_the_published_one(models: Path) -> None:
 def test_another_rate_is_resampled_unless_it_is_passed_through(models: Path, tmp_path: Path) -> None:
     """From a file: as long as the input and at its rate in both cases, and not the same."""
     path = tmp_path / "film.wav"
-    soundfile.write(path, noise(2.0).T, 48_000, subtype="FLOAT")
+    soundfile.write(path, noise(1.0).T, 48_000, subtype="FLOAT")
     stems = {}
     for name in ("aimless-cdx-a", "aimless-cdx-a-whole"):
         report = mdx.load(name, models_dir=models, device="cpu").separate_file(
             path, tmp_path / name, audio_format=WAV_FLOAT
         )
         stems[name], rate = soundfile.read(report.outputs["effect"])
-        assert (rate, stems[name].shape, report.is_as_published) == (48_000, (88_200, 2), True)
+        assert (rate, stems[name].shape, report.is_as_published) == (48_000, (44_100, 2), True)
     assert ratio_db(stems["aimless-cdx-a-whole"], stems["aimless-cdx-a"]) < 30
 
 
@@ -187,9 +185,9 @@ def test_segments_are_near_the_whole_song(models: Path) -> None:
     """Hybrid Demucs on steady sound: at least 40 dB away from the joins; the network scales by what it hears."""
     network = random_networks()["aimless/mdx-hdemucs"]
     engine = TorchEngine(network, device=Device("cpu"), threads=1)
-    mixture = noise(11.0)
+    mixture = noise(8.0)
     stems = []
-    grid = OverlapChunking(200 * BOTTOM_STRIDE, 0.25)
+    grid = OverlapChunking(150 * BOTTOM_STRIDE, 0.25)
     for chunking in (WholeSong(grid), grid):
         mechanism = WaveformMechanism(
             engine, DEMUCS_SOURCES, valid_length=lambda samples: samples, chunking=chunking, normalisation="none"
@@ -212,7 +210,7 @@ def test_segments_begin_where_the_whole_song_has_frames(grid: OverlapChunking) -
 
 @pytest.mark.slow
 def test_a_mono_film_has_no_side(models: Path) -> None:
-    mono = np.repeat(noise(3.0)[:1], 2, axis=0)
+    mono = np.repeat(noise(1.5)[:1], 2, axis=0)
     for system in ("aimless-cdx-a", "aimless-cdx-a-whole"):
         stems = mdx.load(system, models_dir=models, device="cpu").separate(mono)
         for name in ("dialog", "effect"):
@@ -222,10 +220,10 @@ def test_a_mono_film_has_no_side(models: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [system.name for system in AIMLESS_SYSTEMS])
-@pytest.mark.parametrize("samples", [1, 100_001])
+@pytest.mark.parametrize("samples", [1, 50_001])
 def test_every_system_separates_any_length(models: Path, name: str, samples: int) -> None:
     separator = mdx.load(name, models_dir=models, device="cpu", allow_unverified=True)
-    stems = separator.separate(noise(3.0)[:, :samples])
+    stems = separator.separate(noise(1.2)[:, :samples])
     assert tuple(stems) == (CINEMA_SOURCES if "cdx" in name else MUSIC_SOURCES)
     for stem in stems.values():
         assert stem.shape == (2, samples)
@@ -298,7 +296,7 @@ def test_a_scene_goes_through_the_2023_door(
     folder, out = tmp_path / "songs" / "scene", tmp_path / "out"
     folder.mkdir(parents=True)
     out.mkdir()
-    mixture = sum(scene(2.5).values())
+    mixture = sum(scene(0.8).values())
     if form == "mono":
         mixture[1] = mixture[0]
     if form == "split":
