@@ -1,4 +1,7 @@
-"""``pytest --part 1/2`` runs one part of the tests. All parts together run each test once, each some of every file."""
+"""Runs a part of the tests: ``--part 1/2`` half of the test functions, ``--one-case`` one case of each function.
+
+All parts together run each function once, and each part some of every file.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,29 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option."""
-    parser.addoption("--part", metavar="K/N", help="run only the K-th of N parts of the tests, such as 1/2")
+    """Add the options."""
+    parser.addoption("--part", metavar="K/N", help="run only the K-th of N parts of the test functions, such as 1/2")
+    parser.addoption("--one-case", action="store_true", help="run only the first case of each test function")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of the part; which one a test belongs to depends on its name alone."""
-    part = config.getoption("--part")
-    if part is None:
-        return
-    number, count = _read(part)
-    kept = [item for item in items if zlib.crc32(item.nodeid.encode()) % count == number - 1]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-    items[:] = kept
+    """Keep the tests of the part; which one a function belongs to depends on its name alone."""
+    number, count = _read(config.getoption("--part"))
+    kept: list[pytest.Item] = []
+    seen: set[str] = set()
+    for item in items:
+        function = item.nodeid.partition("[")[0]
+        is_further_case = config.getoption("--one-case") and function in seen
+        seen.add(function)
+        if zlib.crc32(function.encode()) % count == number - 1 and not is_further_case:
+            kept.append(item)
+    if len(kept) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
 
 
-def _read(part: str) -> tuple[int, int]:
-    number, slash, count = part.partition("/")
+def _read(part: str | None) -> tuple[int, int]:
+    number, slash, count = (part or "1/1").partition("/")
     if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
         raise pytest.UsageError(f"--part {part}: write K/N with K from 1 to N, such as 1/2")
     return int(number), int(count)
