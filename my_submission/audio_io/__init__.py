@@ -2,7 +2,7 @@
 
 from my_submission.audio_io.decoding.decode import probe, read_blocks
 from my_submission.audio_io.decoding.decoder import DEFAULT_READ_OPTIONS, AudioInfo, ReadOptions
-from my_submission.audio_io.mixture import Mixture, load_mixture, mixture_from_array
+from my_submission.audio_io.mixture import Mixture, check_song, load_mixture, mixture_from_array
 from my_submission.audio_io.own_files import InputFiles, OutputPlaces, refuse_own_folder
 from my_submission.audio_io.playback import flac_16, read_span
 from my_submission.audio_io.sample_store import DiskStore, MemoryStore, SampleStore, new_store
@@ -10,7 +10,7 @@ from my_submission.audio_io.song_names import distinct_names, folder_name, song_
 from my_submission.audio_io.songs import SongInput, find_songs
 from my_submission.audio_io.statistics import MixtureStatistics
 from my_submission.audio_io.writing.audio_format import WAV_16, WAV_FLOAT, AudioFormat
-from my_submission.audio_io.writing.copies import check_song, convert_stems, decode_to_wav
+from my_submission.audio_io.writing.copies import convert_stems, store_to_wav
 from my_submission.audio_io.writing.stem_writer import StemFolderWriter
 from my_submission.audio_io.writing.tags import SongTags, read_tags
 from my_submission.audio_io.writing.written_stem import StemLevels
@@ -35,7 +35,6 @@ __all__ = [
     "StemLevels",
     "check_song",
     "convert_stems",
-    "decode_to_wav",
     "distinct_names",
     "find_songs",
     "flac_16",
@@ -49,4 +48,5 @@ __all__ = [
     "read_tags",
     "refuse_own_folder",
     "song_name",
+    "store_to_wav",
 ]

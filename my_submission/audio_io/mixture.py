@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from my_submission.audio_io.decoding.decode import BLOCK_SAMPLES, checked_blocks, open_decoder
-from my_submission.audio_io.decoding.decoder import DEFAULT_READ_OPTIONS, ReadOptions
+from my_submission.audio_io.decoding.decode import BLOCK_SAMPLES, checked_blocks, open_decoder, probe
+from my_submission.audio_io.decoding.decoder import DEFAULT_READ_OPTIONS, AudioInfo, ReadOptions
 from my_submission.audio_io.sample_store import ClosingContext, DiskStore, MemoryStore, SampleStore, new_store
 from my_submission.audio_io.statistics import MixtureStatistics, StatisticsAccumulator
 from my_submission.dsp.resampling import StreamResampler, resampled_length
@@ -34,26 +36,34 @@ class Mixture(ClosingContext):
 
     Attributes:
         store: its samples, 2 channels at the working rate (44 100 Hz, except for systems that work at any rate).
+        rate: the working rate, in Hz.
         samples: length at the working rate.
         source_rate: original sample rate in Hz.
         source_samples: original length in samples.
         source_channels: original number of channels (1 or 2; mono is duplicated).
         path: the file it came from, if any.
-        statistics: of the samples in ``store``.
         notes: notes on how the file was read, one clause each.
         original: the samples at their original rate, 2 channels, where they were kept; ``store`` where the rates are
             equal.
     """
 
     store: SampleStore
+    rate: int
     samples: int
     source_rate: int
     source_samples: int
     source_channels: int
     path: Path | None
-    statistics: MixtureStatistics
     notes: tuple[str, ...] = ()
     original: SampleStore | None = None
+
+    @functools.cached_property
+    def statistics(self) -> MixtureStatistics:
+        """Statistics of the samples in ``store``; computed when a system asks for them, because most need none."""
+        gatherer = StatisticsAccumulator()
+        for start in range(0, self.samples, BLOCK_SAMPLES):
+            gatherer.add(self.store.read(start, min(start + BLOCK_SAMPLES, self.samples)))
+        return gatherer.result()
 
     def close(self) -> None:
         """Close the stores."""
@@ -69,6 +79,8 @@ def load_mixture(
     working_rate: Callable[[int], int] = lambda _: SAMPLE_RATE,
     options: ReadOptions = DEFAULT_READ_OPTIONS,
     keeps_original: bool = False,
+    max_seconds: float = math.inf,
+    on_block: Callable[[Waveform], None] | None = None,
 ) -> Mixture:
     """Decode a song of 1 or 2 channels into a store, resampled to the working rate.
 
@@ -80,9 +92,11 @@ def load_mixture(
         working_rate: returns the working rate for a source rate, both in Hz.
         options: track, and whether more than 2 channels are mixed down.
         keeps_original: keep the samples at the original rate as well.
+        max_seconds: longer songs are refused while decoding, whatever the header states.
+        on_block: called with every block before it is stored, float32 (2, n) at the original rate, not to be changed.
 
     Raises:
-        InputError: missing, unreadable, empty, cut, not audio, more than 2 channels, NaN or infinity.
+        InputError: missing, unreadable, empty, cut, not audio, too long, more than 2 channels, NaN or infinity.
         OutputError: the scratch folder cannot take the samples.
     """
     with open_decoder(path, options) as decoder:
@@ -96,6 +110,7 @@ def load_mixture(
         try:
             spool = _Spool(store, expected)
             blocks = _finite(checked_blocks(decoder, BLOCK_SAMPLES), info.sample_rate, info.path)
+            blocks = _watched(blocks, info, max_seconds, on_block)
             if keeps_original and rate != info.sample_rate:
                 known = info.samples or 0
                 original = new_store(N_CHANNELS, min(known, _FIRST_SAMPLES), directory=scratch_dir)
@@ -103,12 +118,12 @@ def load_mixture(
             source_samples = spool.fill(blocks, info.sample_rate, rate)
             return Mixture(
                 store=store,
+                rate=rate,
                 samples=store.samples,
                 source_rate=info.sample_rate,
                 source_samples=source_samples,
                 source_channels=info.channels,
                 path=info.path,
-                statistics=spool.statistics,
                 notes=decoder.notes,
                 original=original if keeps_original else None,
             )
@@ -116,6 +131,22 @@ def load_mixture(
             for opened in {id(each): each for each in (store, original)}.values():
                 opened.close()
             raise
+
+
+def check_song(path: str | PathLike[str], *, max_seconds: float) -> float | None:
+    """Return the length of a song in seconds by its header, or None, without decoding.
+
+    Raises:
+        InputError: the header shows that the song cannot be separated: no audio, more than two channels, an impossible
+            sample rate, or too long.
+    """
+    info = probe(path)
+    if info.channels > N_CHANNELS:
+        raise too_many_channels(info.channels, info.path)
+    seconds = info.declared_seconds
+    if seconds is not None and seconds > max_seconds:
+        raise _too_long(info.path, max_seconds, seconds)
+    return seconds
 
 
 def mixture_from_array(
@@ -136,21 +167,20 @@ def mixture_from_array(
     starts = range(0, samples, BLOCK_SAMPLES)
     blocks = _finite((waveform[:, start : start + BLOCK_SAMPLES] for start in starts), sample_rate, None)
     if sample_rate == working_rate:
-        gatherer = StatisticsAccumulator()
-        for block in blocks:
-            gatherer.add(np.broadcast_to(block, (N_CHANNELS, block.shape[1])))
+        for _ in blocks:
+            pass  # only checked
         store = MemoryStore(np.broadcast_to(waveform, (N_CHANNELS, samples)))
         original = store if keeps_original else None
-        return Mixture(store, samples, sample_rate, samples, channels, None, gatherer.result(), original=original)
+        return Mixture(store, working_rate, samples, sample_rate, samples, channels, None, original=original)
     store = MemoryStore(channels=N_CHANNELS, samples=resampled_length(samples, sample_rate, working_rate))
     spool = _Spool(store, store.samples)
     spool.fill(blocks, sample_rate, working_rate)
     original = MemoryStore(np.broadcast_to(waveform, (N_CHANNELS, samples))) if keeps_original else None
-    return Mixture(store, store.samples, sample_rate, samples, channels, None, spool.statistics, original=original)
+    return Mixture(store, working_rate, store.samples, sample_rate, samples, channels, None, original=original)
 
 
 class _Spool:
-    """Writer of blocks to a growing store that computes their statistics.
+    """Writer of blocks to a growing store.
 
     Args:
         store: the store.
@@ -160,12 +190,6 @@ class _Spool:
     def __init__(self, store: MemoryStore | DiskStore, expected: int) -> None:
         self._store, self._expected = store, expected
         self._filled = 0
-        self._gatherer = StatisticsAccumulator()
-
-    @property
-    def statistics(self) -> MixtureStatistics:
-        """Statistics of all samples written."""
-        return self._gatherer.result()
 
     def fill(self, blocks: Iterable[Waveform], from_rate: int, to_rate: int) -> int:
         """Resample and write blocks of 1 or 2 channels, trim the store, and return the number of input samples."""
@@ -194,7 +218,6 @@ class _Spool:
             doubled = 2 * self._store.samples
             self._store.resize(max(stop, min(doubled, self._expected) if stop <= self._expected else doubled))
         self._store.write(self._filled, stereo)
-        self._gatherer.add(stereo)
         self._filled = stop
 
 
@@ -214,6 +237,29 @@ def _finite(blocks: Iterable[Waveform], sample_rate: int, path: Path | None) -> 
             )
         done += waveform.shape[1]
         yield waveform
+
+
+def _watched(
+    blocks: Iterable[Waveform], info: AudioInfo, max_seconds: float, on_block: Callable[[Waveform], None] | None
+) -> Iterator[Waveform]:
+    """Yield the blocks after they were shown as stereo; InputError where the song is too long."""
+    done = 0
+    for block in blocks:
+        done += block.shape[1]
+        if done > max_seconds * info.sample_rate:
+            raise _too_long(info.path, max_seconds)
+        if on_block is not None:
+            on_block(np.broadcast_to(block, (N_CHANNELS, block.shape[1])))
+        yield block
+
+
+def _too_long(path: Path, max_seconds: float, seconds: float | None = None) -> InputError:
+    length = "" if seconds is None else f" of {seconds:.0f} s"
+    return InputError(
+        f"the song{length} is longer than the limit of {max_seconds:g} s",
+        where=path,
+        hint="cut it, or raise the limit",
+    )
 
 
 def _checked_waveform(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:

@@ -54,7 +54,7 @@ from my_submission.systems import LoadedSystem
 
 logger = logging.getLogger(__name__)
 
-WRITING_SHARE = 4.0
+WRITING_SHARE = 10.0
 """Duration of writing four stems relative to reading the mixture, before it was measured."""
 
 MIN_WRITING_SECONDS = 0.25
@@ -277,11 +277,14 @@ class Predictor:
         file_names: StemFileNames | None = None,
         keeps_tags: bool = True,
         in_time_order: bool = False,
+        mixture: Mixture | None = None,
     ) -> EventStream[SeparationReport]:
         """Separate a file as :meth:`separate_file` does; the last event is ``Finished(report, report)``.
 
         Args beyond those of :meth:`separate_file`:
             in_time_order: as for :meth:`stream`. Stretches are the samples before a common gain of the format.
+            mixture: the song of ``path`` if it is decoded already, at the system's working rate and with its original
+                samples; the caller closes it. Default: it is decoded here.
         """
         require_encoder(audio_format)
         budget = self._budget(budget_seconds, spent_seconds)
@@ -300,12 +303,14 @@ class Predictor:
             scratch = nearest_folder(directory)
             began = budget.elapsed()
             rate = self.system.recipe.working_rate
-            mixture = stack.enter_context(
+            mixture = mixture or stack.enter_context(
                 load_mixture(
                     path, scratch_dir=scratch, working_rate=rate, options=reading, keeps_original=self._needs_original
                 )
             )
-            outputs = StemOutputs(self.stems, mixture, rate(mixture.source_rate))
+            if mixture.rate != rate(mixture.source_rate):
+                raise ValueError(f"a mixture at {mixture.rate} Hz, which is not the working rate of the system")
+            outputs = StemOutputs(self.stems, mixture, mixture.rate)
             stretches = Stretches(self.stems, mixture, rate=outputs.rate) if in_time_order else None
             tags, tag_notes = _tags_of(path, record) if keeps_tags else (SongTags(), ())
             reading_seconds = budget.elapsed() - began

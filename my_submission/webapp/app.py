@@ -10,6 +10,7 @@ from pathlib import Path
 from my_submission.audio_io import SongInput, find_songs
 from my_submission.errors import MdxError
 from my_submission.systems import DEFAULT_SYSTEM, SystemRecipe, find_system, systems_of
+from my_submission.systems.loaded_system import TOGETHER_BYTES
 from my_submission.systems.mdx_net import FAMILY
 from my_submission.webapp.serving.uploads import UploadStore
 from my_submission.webapp.settings import PageSettings
@@ -44,7 +45,7 @@ class App:
             settings.scratch_dir, keep_seconds=settings.keep_seconds, max_seconds=settings.max_song_seconds
         )
         self.uploads = UploadStore(self.songs.uploads_folder, settings.upload_limits)
-        systems = LoadedSystems(load, default=default_system)
+        systems = LoadedSystems(load, default=default_system, is_small=self._is_small)
         self.queue = JobQueue(systems, max_seconds=settings.max_song_seconds, max_waiting=settings.max_waiting)
 
     def prepare(self) -> None:
@@ -74,6 +75,13 @@ class App:
         rows = [(system, not self.models.missing(system.artefacts)) for system in systems_of(self.models).values()]
         shown = [(system, is_ready) for system, is_ready in rows if is_ready or not system.name.startswith(FAMILY)]
         return sorted(shown, key=lambda row: not row[1])
+
+    def _is_small(self, name: str) -> bool:
+        """Return whether a system is loaded within a moment, by the size of its weights; True if missing."""
+        system = systems_of(self.models).get(name)
+        if system is None or self.models.missing(system.artefacts):
+            return True
+        return sum(self.models.path(one).stat().st_size for one in system.artefacts) <= TOGETHER_BYTES
 
     def close(self) -> None:
         """Stop the queue and delete all songs."""

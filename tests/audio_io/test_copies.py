@@ -15,19 +15,23 @@ from my_submission.audio_io import (
     StemFolderWriter,
     check_song,
     convert_stems,
-    decode_to_wav,
     flac_16,
+    load_mixture,
     read_span,
+    store_to_wav,
 )
 from my_submission.errors import InputError
 from tests.audio_fixtures import noise, write_audio, write_media
 
 
-def test_decoded_samples_stay_what_they_are(tmp_path: Path) -> None:
+def test_stored_samples_stay_what_they_are(tmp_path: Path) -> None:
+    """Every sample of every block is shown and stored, at the song's own rate, and a WAV of the store has them all."""
     wave = noise(1, 20_000, level=0.9)  # some beyond full scale
     source = write_audio(tmp_path / "in.wav", wave, 32_000, subtype="FLOAT")
     heard: list[np.ndarray] = []
-    decode_to_wav(source, tmp_path / "out.wav", on_block=heard.append)
+    with load_mixture(source, scratch_dir=tmp_path, keeps_original=True, on_block=heard.append) as song:
+        assert song.original is not None
+        store_to_wav(song.original, tmp_path / "out.wav", song.source_rate)
     found, rate = soundfile.read(tmp_path / "out.wav", dtype="float32")
     assert rate == 32_000
     np.testing.assert_array_equal(np.concatenate(heard, axis=1).T, found)
@@ -37,8 +41,8 @@ def test_decoded_samples_stay_what_they_are(tmp_path: Path) -> None:
 def test_m4a_states_its_length_and_is_decoded(tmp_path: Path) -> None:
     source = write_media(tmp_path / "in.m4a", [noise(2, 44_100)], codec="aac")
     assert check_song(source, max_seconds=10) == pytest.approx(1.0, abs=0.05)
-    decode_to_wav(source, tmp_path / "out.wav", max_seconds=10)
-    assert soundfile.info(tmp_path / "out.wav").frames == pytest.approx(44_100, abs=2_048)
+    with load_mixture(source, scratch_dir=tmp_path, max_seconds=10) as song:
+        assert song.source_samples == pytest.approx(44_100, abs=2_048)
 
 
 @pytest.mark.parametrize("name", ["in.wav", "in.m4a"])
@@ -55,7 +59,7 @@ def test_a_song_that_hides_its_length_is_cut_off_while_decoding(tmp_path: Path) 
     source = write_media(tmp_path / "in.aac", [noise(2, 2 * 44_100)], codec="aac", container="adts")
     assert check_song(source, max_seconds=1) is None
     with pytest.raises(InputError, match="longer than the limit of 1 s"):
-        decode_to_wav(source, tmp_path / "out.wav", max_seconds=1)
+        load_mixture(source, scratch_dir=tmp_path, max_seconds=1)
     assert [path.name for path in tmp_path.iterdir()] == ["in.aac"]
 
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 import my_submission as mdx
-from my_submission.audio_io import WAV_FLOAT
+from my_submission.audio_io import WAV_FLOAT, load_mixture
 from my_submission.blending import StemBlender
 from my_submission.engines import Device
 from my_submission.engines.fake_engine import FakeEngine
@@ -32,6 +32,7 @@ from my_submission.stems import MUSIC_SOURCES, Stems
 from my_submission.systems import Branch, BranchRecipe, LoadedSystem, SystemRecipe, find_system, load_system
 from my_submission.systems.whole_system import WholeSystemMechanism
 from my_submission.weights import ModelsFolder
+from tests.audio_fixtures import write_audio
 from tests.rigs import CHUNKING, WAVEFORM_GAINS, two_branches, waveform
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -237,6 +238,23 @@ def test_a_budget_or_a_refinement_keeps_its_own_order_and_still_hands_stretches_
         stretches = [event for event in events if isinstance(event, StretchDone)]
         assert runs[: LONG.count(SAMPLES)] == ["vocals"] * LONG.count(SAMPLES)
         assert_same(together(stretches), events[-1].result)
+
+
+def test_a_song_that_is_decoded_already_gives_the_same_files(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "song.wav", song(30_000), 48_000, subtype="FLOAT")
+    predictor = Predictor(cascade([]))
+    predictor.separate_file(path, tmp_path / "expected", audio_format=WAV_FLOAT)
+    with load_mixture(path, scratch_dir=tmp_path, keeps_original=True) as mixture:
+        for _ in predictor.stream_file(path, tmp_path / "found", audio_format=WAV_FLOAT, mixture=mixture):
+            pass
+        assert mixture.store.read(0, 1).shape == (2, 1), "its owner closes it"
+    for name in MUSIC_SOURCES:
+        assert (tmp_path / f"found/{name}.wav").read_bytes() == (tmp_path / f"expected/{name}.wav").read_bytes()
+    with (
+        load_mixture(path, scratch_dir=tmp_path, working_rate=lambda rate: rate) as other,
+        pytest.raises(ValueError, match="a mixture at 48000 Hz"),
+    ):
+        list(predictor.stream_file(path, tmp_path / "found", mixture=other))
 
 
 def test_nothing_is_handed_out_unasked() -> None:

@@ -52,7 +52,8 @@ def predictor_of(system: LoadedSystem, name: str, stems: Sequence[str]) -> Predi
 
 
 def queue_of(load: LoadPredictor = load, *, max_waiting: int = 8, max_seconds: float = 60.0) -> JobQueue:
-    return JobQueue(LoadedSystems(load, default="fake"), max_seconds=max_seconds, max_waiting=max_waiting)
+    systems = LoadedSystems(load, default="fake", is_small=lambda name: not name.startswith("heavy"))
+    return JobQueue(systems, max_seconds=max_seconds, max_waiting=max_waiting)
 
 
 def wave(seconds: float = 1.0, *, seed: int = 0, rate: int = RATE, level: float = 0.1) -> bytes:

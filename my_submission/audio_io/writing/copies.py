@@ -2,83 +2,42 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import soundfile
 
-from my_submission.audio_io.decoding.decode import BLOCK_SAMPLES, checked_blocks, open_decoder, probe, read_blocks
-from my_submission.audio_io.mixture import N_CHANNELS, too_many_channels
+from my_submission.audio_io.decoding.decode import BLOCK_SAMPLES, probe, read_blocks
+from my_submission.audio_io.sample_store import SampleStore
 from my_submission.audio_io.writing.audio_format import SUBTYPE_BYTES, AudioFormat
 from my_submission.audio_io.writing.stem_sets import SetFile
 from my_submission.audio_io.writing.stem_writer import WAV_LIMIT_BYTES, StemFolderWriter
 from my_submission.audio_io.writing.tags import read_tags
 from my_submission.dsp.interleaving import interleaved
-from my_submission.errors import InputError, OutputError
+from my_submission.errors import OutputError
 from my_submission.files.folders import output_error
 from my_submission.files.part_files import written_whole
 from my_submission.stems import Waveform
 from terminal.names import system_name
 
 
-def decode_to_wav(
-    source: str | PathLike[str],
-    target: Path,
-    *,
-    max_seconds: float = math.inf,
-    on_block: Callable[[Waveform], None] = lambda block: None,
-) -> tuple[str, ...]:
-    """Decode any song to a WAV of 32-bit float without changing its samples.
+def store_to_wav(store: SampleStore, target: Path, sample_rate: int) -> None:
+    """Write samples to a WAV of 32-bit float without changing them.
 
     Args:
-        source: any readable file of one or two channels; a mono file becomes stereo.
+        store: the samples.
         target: the new file.
-        max_seconds: longer songs are refused while decoding, whatever the header states.
-        on_block: called with every block, float32 (2, n), after it is written; not to be changed.
-
-    Returns:
-        Notes on how the song was read, one clause each.
+        sample_rate: in Hz.
 
     Raises:
-        InputError: the song cannot be read, has more than two channels or is too long.
         OutputError: the target cannot be written.
     """
-    check_song(source, max_seconds=max_seconds)
-    with open_decoder(source) as decoder:
-        info = decoder.info
-        done = 0
-        seconds = info.declared_seconds if math.isinf(max_seconds) else max_seconds
-        with _wav(target, info.sample_rate, N_CHANNELS, "FLOAT", seconds=seconds) as file:
-            for block in checked_blocks(decoder, BLOCK_SAMPLES):
-                done += block.shape[1]
-                if done > max_seconds * info.sample_rate:
-                    raise _too_long(source, max_seconds)
-                stereo = np.broadcast_to(block, (N_CHANNELS, block.shape[1]))
-                file.write(interleaved(stereo))
-                on_block(stereo)
-        return decoder.notes
-
-
-def check_song(path: str | PathLike[str], *, max_seconds: float) -> float | None:
-    """Return the length of a song in seconds by its header, or None, without decoding.
-
-    Raises:
-        InputError: the header shows that the song cannot be separated: no audio, more than two channels, an impossible
-            sample rate, or too long.
-    """
-    info = probe(path)
-    if info.channels > N_CHANNELS:
-        raise too_many_channels(info.channels, info.path)
-    seconds = info.declared_seconds
-    if seconds is not None and seconds > max_seconds:
-        raise _too_long(path, max_seconds, seconds)
-    return seconds
+    with _wav(target, sample_rate, store.channels, "FLOAT", samples=store.samples) as file:
+        for start in range(0, store.samples, BLOCK_SAMPLES):
+            file.write(interleaved(store.read(start, min(start + BLOCK_SAMPLES, store.samples))))
 
 
 DescribeCopies = Callable[[Mapping[str, SetFile], float], Mapping[str, Any]]
@@ -158,10 +117,9 @@ class _WavFile:
 
 
 @contextmanager
-def _wav(final: Path, sample_rate: int, channels: int, subtype: str, *, seconds: float | None) -> Iterator[_WavFile]:
-    """Yield a WAV that gets its name once it is complete; RF64 where its length is unknown or too large for WAV."""
-    size = math.inf if seconds is None else seconds * sample_rate * channels * SUBTYPE_BYTES[subtype]
-    container = "WAV" if size < WAV_LIMIT_BYTES else "RF64"
+def _wav(final: Path, sample_rate: int, channels: int, subtype: str, *, samples: int) -> Iterator[_WavFile]:
+    """Yield a WAV that gets its name once it is complete; RF64 where it is too large for WAV."""
+    container = "WAV" if samples * channels * SUBTYPE_BYTES[subtype] < WAV_LIMIT_BYTES else "RF64"
     try:
         with (
             written_whole(final, is_flushed=False) as part,
@@ -171,12 +129,3 @@ def _wav(final: Path, sample_rate: int, channels: int, subtype: str, *, seconds:
     except (OSError, soundfile.LibsndfileError) as error:
         cause = error if isinstance(error, OSError) else OSError(str(error))
         raise output_error(cause, final.parent) from error
-
-
-def _too_long(path: str | PathLike[str], max_seconds: float, seconds: float | None = None) -> InputError:
-    length = "" if seconds is None else f" of {seconds:.0f} s"
-    return InputError(
-        f"the song{length} is longer than the limit of {max_seconds:g} s",
-        where=path,
-        hint="cut it, or raise the limit",
-    )

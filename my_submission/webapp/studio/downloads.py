@@ -34,7 +34,7 @@ class Download:
 
     Attributes:
         path: the file.
-        name: that the visitor's file gets.
+        name: that the visitor's file gets; empty for a file that is shown.
         gain_db: gain that was applied against clipping; 0 where nothing was changed.
         dispose: deletes the file after it was sent.
     """
@@ -112,7 +112,7 @@ def mix_download(
 
 def picture(
     files: SongFiles, result: SongResult, name: str, *, axis: FrequencyAxis, theme: Theme, width: int, scale: float
-) -> Path:
+) -> Download:
     """Return the PNG of a track's spectrogram, which is drawn on the first request; KeyError if there is no such track.
 
     Raises:
@@ -127,7 +127,7 @@ def picture(
             ).result()
             with written_whole(path, is_flushed=False) as part:
                 part.write_bytes(drawn)
-    return path
+    return Download(path, "")
 
 
 def converted(files: SongFiles, result: SongResult, form: DownloadFormat, *, is_mixture: bool) -> dict[str, Path]:

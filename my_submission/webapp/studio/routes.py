@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import cast, get_args
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -24,6 +25,7 @@ from my_submission.webapp.studio.downloads import Download, archive_download, mi
 from my_submission.webapp.studio.formats import FORMATS
 from my_submission.webapp.studio.mix import Fader
 from my_submission.webapp.studio.state import state_of
+from my_submission.webapp.work.shared_use import DiscardedError
 from my_submission.webapp.work.song_files import SongFiles
 from my_submission.webapp.work.song_result import SongResult
 from terminal.names import shown
@@ -55,22 +57,20 @@ class _RefusedError(Exception):
 
 
 class _SongFile(FileResponse):
-    """A file of a song, which is kept until it is sent."""
+    """A file of a song.
 
-    def __init__(self, files: SongFiles, download: Download, *, media_type: str | None = None) -> None:
+    Args:
+        held: uses of what the file belongs to, which end when it is sent.
+    """
+
+    def __init__(self, held: contextlib.ExitStack, download: Download) -> None:
         headers = {**PRIVATE, **({GAIN_HEADER: f"{download.gain_db:.2f}"} if download.gain_db else {})}
-        super().__init__(download.path, filename=download.name or None, media_type=media_type, headers=headers)
-        self._files, self._dispose = files, download.dispose
+        super().__init__(download.path, filename=download.name or None, headers=headers)
+        self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            with self._files.in_use():
-                await super().__call__(scope, receive, send)
-        except InputError:
-            await _deleted()(scope, receive, send)
-        finally:
-            if self._dispose is not None:
-                self._dispose()
+        with self._held:
+            await super().__call__(scope, receive, send)
 
 
 def routes(base_path: str = "") -> list[Route]:
@@ -83,9 +83,9 @@ def routes(base_path: str = "") -> list[Route]:
         Route(f"{song}/delete", _of_song(_delete), methods=["POST"]),
         Route(f"{result}/peaks/{{track}}", _of_result(_peaks)),
         Route(f"{result}/play/{{track}}/{{index}}.flac", _of_result(_play)),
-        Route(f"{result}/picture/{{axis}}/{{track}}.png", _of_result(_picture)),
-        Route(f"{result}/download/{{form}}/{{what}}", _of_result(_download)),
-        Route(f"{result}/mix/{{form}}", _of_result(_mix)),
+        Route(f"{result}/picture/{{axis}}/{{track}}.png", _file_of_result(_picture)),
+        Route(f"{result}/download/{{form}}/{{what}}", _file_of_result(_download)),
+        Route(f"{result}/mix/{{form}}", _file_of_result(_mix)),
         Route(f"{song}/{{rest:path}}", _missing),
         Route(f"{base_path}/studio/{{hash}}/{{file}}", asset),
     ]
@@ -139,12 +139,62 @@ def _of_song(answer: Callable[[Request, Song], Response]) -> Callable[[Request],
 
 def _of_result(answer: Callable[[Request, SongFiles, SongResult], Response]) -> Callable[[Request], Response]:
     def find(request: Request, song: Song) -> Response:
-        result = song.files.result
-        if result is None or result.version != request.path_params["version"]:
-            raise _RefusedError(HTTPStatus.NOT_FOUND, "There is a newer result. Load the page again.")
-        return answer(request, song.files, result)
+        with _result_in_use(request, song) as result:
+            return answer(request, song.files, result)
 
     return _of_song(find)
+
+
+def _file_of_result(make: Callable[[Request, SongFiles, SongResult], Download]) -> Callable[[Request], Response]:
+    """Return an endpoint that sends a file; result and song stay until it is sent.
+
+    A request for an earlier result, such as a preview, is led to the present one.
+    """
+
+    def find(request: Request, song: Song) -> Response:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(song.files.in_use())
+            try:
+                result = stack.enter_context(_result_in_use(request, song))
+            except _OldResultError as error:
+                head, _, tail = request.url.path.partition(f"{song.token}/{request.path_params['version']}/")
+                query = f"?{request.url.query}" if request.url.query else ""
+                return RedirectResponse(f"{head}{song.token}/{error.present}/{tail}{query}", headers=PRIVATE)
+            download = make(request, song.files, result)
+            if download.dispose is not None:
+                stack.callback(download.dispose)
+            return _SongFile(stack.pop_all(), download)
+
+    return _of_song(find)
+
+
+class _OldResultError(_RefusedError):
+    """A request names an earlier result than the present one."""
+
+    def __init__(self, present: str) -> None:
+        super().__init__(HTTPStatus.NOT_FOUND, "There is a newer result. Load the page again.")
+        self.present = present
+
+
+@contextlib.contextmanager
+def _result_in_use(request: Request, song: Song) -> Iterator[SongResult]:
+    """Yield the result that a request names, which stays during the body of a ``with``."""
+    stated = request.path_params["version"]
+    while True:
+        result = song.files.result
+        if result is None or not _is_number(stated):
+            raise _RefusedError(HTTPStatus.NOT_FOUND, "There is no such result.")
+        if int(stated) < int(result.version):
+            raise _OldResultError(result.version)
+        if stated != result.version:
+            raise _RefusedError(HTTPStatus.NOT_FOUND, "There is no such result.")
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(result.in_use())
+            except DiscardedError:
+                continue  # another one has just taken its place
+            yield result
+            return
 
 
 def _state(_: Request, song: Song) -> Response:
@@ -184,7 +234,7 @@ def _play(request: Request, _: SongFiles, result: SongResult) -> Response:
     return Response(content, media_type="audio/flac", headers=PRIVATE)
 
 
-def _picture(request: Request, files: SongFiles, result: SongResult) -> Response:
+def _picture(request: Request, files: SongFiles, result: SongResult) -> Download:
     axis, name = request.path_params["axis"], request.path_params["track"]
     theme = request.query_params.get("theme", "light")
     if axis not in get_args(FrequencyAxis) or theme not in get_args(Theme):
@@ -195,29 +245,27 @@ def _picture(request: Request, files: SongFiles, result: SongResult) -> Response
     try:
         scale = float(request.query_params.get("scale", "1"))
         axis, theme = cast("FrequencyAxis", axis), cast("Theme", theme)
-        path = picture(files, result, name, axis=axis, theme=theme, width=width, scale=scale)
+        return picture(files, result, name, axis=axis, theme=theme, width=width, scale=scale)
     except ValueError as error:
         raise _RefusedError(HTTPStatus.BAD_REQUEST, f"There is no such picture: {error}.") from error
-    return _SongFile(files, Download(path, ""), media_type="image/png")
 
 
-def _download(request: Request, files: SongFiles, result: SongResult) -> Response:
+def _download(request: Request, files: SongFiles, result: SongResult) -> Download:
     form, what = FORMATS[request.path_params["form"]], request.path_params["what"]
     if what != ALL_STEMS and what not in result.tracks:
         raise KeyError(what)
     _refuse_unless_over(result)
-    make = archive_download(files, result, form) if what == ALL_STEMS else track_download(files, result, form, what)
-    return _SongFile(files, make)
+    return archive_download(files, result, form) if what == ALL_STEMS else track_download(files, result, form, what)
 
 
-def _mix(request: Request, files: SongFiles, result: SongResult) -> Response:
+def _mix(request: Request, files: SongFiles, result: SongResult) -> Download:
     form, asked = FORMATS[request.path_params["form"]], dict(request.query_params)
     name = shown(asked.pop("name", "")).strip()[:MAX_NAME_LETTERS] or "mix"
     faders = {track: Fader.parse(text) for track, text in asked.items() if track in result.tracks}
     if len(faders) != len(asked):
         raise KeyError("track")
     _refuse_unless_over(result)
-    return _SongFile(files, mix_download(files, result, form, faders, name=name))
+    return mix_download(files, result, form, faders, name=name)
 
 
 def _refuse_unless_over(result: SongResult) -> None:
@@ -226,6 +274,10 @@ def _refuse_unless_over(result: SongResult) -> None:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
+    if not _is_number(text):
         raise _RefusedError(HTTPStatus.BAD_REQUEST, "A whole number is expected.")
     return int(text)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS

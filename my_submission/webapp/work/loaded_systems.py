@@ -16,10 +16,13 @@ class LoadedSystems:
     Args:
         load: loads the predictor of a system by name, for some stems.
         default: name of the default system, which is small.
+        is_small: whether a system, by name, is loaded within a moment.
     """
 
-    def __init__(self, load: LoadPredictor, *, default: str) -> None:
-        self.default = default
+    def __init__(
+        self, load: LoadPredictor, *, default: str, is_small: Callable[[str], bool] = lambda name: True
+    ) -> None:
+        self.default, self.is_small = default, is_small
         self._load = load
         self._loaded: dict[bool, tuple[tuple[str, tuple[str, ...]], Predictor]] = {}
 
@@ -27,6 +30,16 @@ class LoadedSystems:
         """Return whether a system is loaded for these stems."""
         found = self._loaded.get(system == self.default)
         return found is not None and found[0] == (system, stems)
+
+    def needs_preview(self, system: str, stems: tuple[str, ...]) -> bool:
+        """Return whether the default system gives an answer long before this one; a large system is not loaded for it.
+
+        A small system is loaded, and gives its own answer at once where it works in the order of time.
+        """
+        if system == self.default:
+            return False
+        is_known = self.is_loaded(system, stems) or self.is_small(system)
+        return not (is_known and self.get(system, stems).works_in_time_order)
 
     def get(self, system: str, stems: tuple[str, ...]) -> Predictor:
         """Return the predictor of a system for some stems; MdxError where it cannot be loaded."""

@@ -42,7 +42,7 @@ class Measurements:
             OutputError: the disk is full.
         """
         result = self._result
-        path = {MIXTURE: result.mixture_file, **result.stem_files}[name]
+        path = result.mixture_file if name == MIXTURE else result.stem_files[name]
         cutoff_hz = result.cutoffs_hz.get(name)
         kept = result.folder / f"{name}.overview.npz"
         with self._lock:

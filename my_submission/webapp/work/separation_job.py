@@ -7,10 +7,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from my_submission.audio_io import WAV_FLOAT
+from my_submission.audio_io import WAV_FLOAT, Mixture
 from my_submission.audio_io.writing.stem_sets import read_record
 from my_submission.errors import InputError, MdxError, OutputError, UnknownNameError
 from my_submission.events import Finished, StretchDone
@@ -22,7 +22,7 @@ from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES, Waveform
 from my_submission.webapp.work.loaded_systems import LoadedSystems
 from my_submission.webapp.work.song_files import SongFiles
 from my_submission.webapp.work.song_result import SongResult
-from my_submission.webapp.work.tracks import FileTrack
+from my_submission.webapp.work.tracks import MixtureTrack
 
 State = Literal["waiting", "running", "stopping", "done", "stopped", "failed"]
 
@@ -146,12 +146,13 @@ class SeparationJob:
         self._check()
         self.text = "Reading the song"
         mixture = self.files.decoded(max_seconds=max_seconds, on_block=self._check)
-        self.notes = self.files.notes
+        self.notes = mixture.mixture.notes
         request = self.request
-        predictor = self._loaded(systems, request.system)
-        is_live = predictor.works_in_time_order and request.budget_seconds is None
-        if not is_live and request.budget_seconds is None and request.system != systems.default:
+        is_unlimited = request.budget_seconds is None
+        if is_unlimited and systems.needs_preview(request.system, request.stems):
             self._preview(systems, mixture, began)
+        predictor = self._loaded(systems, request.system)
+        is_live = predictor.works_in_time_order and is_unlimited
         self._separate(predictor, mixture, began, is_live=is_live)
 
     def _loaded(self, systems: LoadedSystems, system: str) -> Predictor:
@@ -160,7 +161,7 @@ class SeparationJob:
             self.text = f"Loading {system}"
         return systems.get(system, self.request.stems)
 
-    def _preview(self, systems: LoadedSystems, mixture: FileTrack, began: float) -> None:
+    def _preview(self, systems: LoadedSystems, mixture: MixtureTrack, began: float) -> None:
         """Show the result of the default system first, if it has these stems; a note says where it cannot be made."""
         try:
             predictor = self._loaded(systems, systems.default)
@@ -174,7 +175,7 @@ class SeparationJob:
         self._span = (PREVIEW_SHARE, 1.0)
 
     def _separate(
-        self, predictor: Predictor, mixture: FileTrack, began: float, *, is_live: bool, is_preview: bool = False
+        self, predictor: Predictor, mixture: MixtureTrack, began: float, *, is_live: bool, is_preview: bool = False
     ) -> None:
         files = self.files
         version, folder = files.next_version()
@@ -182,7 +183,6 @@ class SeparationJob:
             version,
             folder,
             mixture,
-            files.sample_rate or 0,
             system=predictor.system.recipe.name,
             stems=predictor.stems,
             is_preview=is_preview,
@@ -198,7 +198,7 @@ class SeparationJob:
             self._keep_part(result)
             raise
         self._is_separated = report.is_separated
-        self.notes += tuple(text for text in report.warnings() if text != NOT_SEPARATED)
+        self.notes += tuple(text for text in report.warnings() if text not in (NOT_SEPARATED, *self.notes))
         if report.is_separated or not self._can_be_heard():
             files.show(result)
         else:
@@ -227,13 +227,14 @@ class SeparationJob:
         meter = ProgressMeter(self._clock, None if budget is None else max(0.0, budget - spent_seconds))
         notes = self.notes
         events = predictor.stream_file(
-            files.mixture_path,
+            files.path,
             result.stems_folder,
             audio_format=WAV_FLOAT,
             budget_seconds=budget,
             spent_seconds=spent_seconds,
-            record=RecordRequest(song=files.name, original=files.path),
+            record=RecordRequest(song=files.name),
             in_time_order=True,
+            mixture=self._decoded_for(predictor),
         )
         with contextlib.closing(events):
             for event in events:
@@ -244,12 +245,23 @@ class SeparationJob:
                 if isinstance(event, StretchDone):
                     result.append(event)
                 progress = meter.take(event)
-                self.notes = (*notes, *(note for note in progress.notes if note != NOT_SEPARATED))
+                self.notes = (*notes, *(note for note in progress.notes if note not in (NOT_SEPARATED, *notes)))
                 self.text = "Separating a preview" if is_preview else _activity(progress, is_live=result.is_live)
                 start, stop = self._span
                 self.share = start + (stop - start) * progress.share
                 self.left_seconds = None if is_preview else progress.left_seconds
-        return replace(report, notes=(*files.notes, *report.notes), input_notes=files.notes)
+        return report
+
+    def _decoded_for(self, predictor: Predictor) -> Mixture | None:
+        """Return the decoded song where a system can take it as it is.
+
+        With a time limit the song is decoded again, because the time of reading foretells the time of writing.
+        """
+        track = self.files.mixture
+        if track is None or self.request.budget_seconds is not None:
+            return None
+        mixture = track.mixture
+        return mixture if predictor.system.recipe.working_rate(mixture.source_rate) == mixture.rate else None
 
 
 def _activity(progress: Progress, *, is_live: bool) -> str:

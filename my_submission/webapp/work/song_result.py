@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from my_submission.files.folders import make_directory
 from my_submission.pictures.song import MIXTURE
 from my_submission.predictor import SeparationReport
 from my_submission.webapp.work.measurements import Measurements
-from my_submission.webapp.work.tracks import FileTrack, GrowingTrack, Track
+from my_submission.webapp.work.shared_use import SharedUse
+from my_submission.webapp.work.tracks import GrowingTrack, MixtureTrack, Track
 
 STRETCH_SECONDS = 5
 """Length of one file for playback."""
@@ -28,7 +30,6 @@ class SongResult:
         version: part of its addresses.
         folder: of its files; made here.
         mixture: the decoded song.
-        sample_rate: of all tracks, in Hz.
         system: name of the system.
         stems: names of the stems.
         is_preview: whether the result of another system follows.
@@ -51,8 +52,7 @@ class SongResult:
         self,
         version: str,
         folder: Path,
-        mixture: FileTrack,
-        sample_rate: int,
+        mixture: MixtureTrack,
         *,
         system: str,
         stems: Sequence[str],
@@ -62,7 +62,7 @@ class SongResult:
     ) -> None:
         self.version, self.folder, self.system, self.is_preview = version, folder, system, is_preview
         self.is_live = is_live
-        self.sample_rate, self.samples = sample_rate, mixture.ready_samples
+        self.sample_rate, self.samples = mixture.mixture.source_rate, mixture.ready_samples
         self.cutoffs_hz = dict(cutoffs_hz or {})
         self.is_over = self.is_complete = False
         self.report: SeparationReport | None = None
@@ -71,6 +71,7 @@ class SongResult:
         self.stems_folder = folder / "stems"
         self.measurements = Measurements(self)
         self._mixture = mixture
+        self._use = SharedUse(self._remove)
         self._growing: dict[str, GrowingTrack] = {}
         make_directory(folder)
         try:
@@ -115,7 +116,7 @@ class SongResult:
 
     @property
     def mixture_file(self) -> Path:
-        """The decoded song."""
+        """The decoded song as a WAV, which is written at the first use; OutputError where the disk is full."""
         return self._mixture.path
 
     def playable_samples(self, name: str) -> int:
@@ -157,8 +158,15 @@ class SongResult:
         finally:
             self.is_over = True
 
+    def in_use(self) -> AbstractContextManager[None]:
+        """Return a context that keeps all files; it raises DiscardedError if the result was discarded."""
+        return self._use.in_use()
+
     def discard(self) -> None:
-        """Delete all files."""
+        """Delete all files, now or when they are no longer in use."""
+        self._use.discard()
+
+    def _remove(self) -> None:
         self._drop_stems()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from my_submission.audio_io import DiskStore, read_span
+from my_submission.audio_io import DiskStore, Mixture, read_span, store_to_wav
 from my_submission.dsp.envelope import BinnedEnvelope, Envelope
 from my_submission.errors import InputError
 from my_submission.files.folders import output_error
@@ -98,6 +98,43 @@ class FileTrack:
     def read(self, start: int, stop: int) -> Waveform:
         """Return samples [start, stop); InputError where the file is gone."""
         return read_span(self.path, start, stop)
+
+
+class MixtureTrack:
+    """The decoded song; it is in an anonymous file, and a WAV of it is written when something needs one.
+
+    Args:
+        mixture: the song, with its original samples.
+        path: of the WAV.
+        peaks: complete peaks.
+    """
+
+    def __init__(self, mixture: Mixture, path: Path, peaks: Peaks) -> None:
+        self.mixture, self.peaks = mixture, peaks
+        self._original = mixture.store if mixture.original is None else mixture.original
+        self._path = path
+        self._lock = threading.Lock()
+
+    @property
+    def ready_samples(self) -> int:
+        """Length of the song, at its own rate."""
+        return self.mixture.source_samples
+
+    @property
+    def path(self) -> Path:
+        """A WAV of the song, 32-bit float; OutputError where the disk is full."""
+        with self._lock:
+            if not self._path.exists():
+                store_to_wav(self._original, self._path, self.mixture.source_rate)
+        return self._path
+
+    def read(self, start: int, stop: int) -> Waveform:
+        """Return samples [start, stop) at the song's own rate."""
+        return self._original.read(start, stop)
+
+    def close(self) -> None:
+        """Free the anonymous file."""
+        self.mixture.close()
 
 
 class GrowingTrack:

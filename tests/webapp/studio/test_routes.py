@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import json
 import re
+import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -407,6 +409,54 @@ def test_an_old_version_is_refused_after_the_next(place: App) -> None:
     assert ask(f"{song_address(song)}/1/play/vocals/0.flac").status == 404
     assert ask(f"{song_address(song)}/2/play/vocals/0.flac").status == 200
     assert ask(f"{song_address(song)}/2/play/drums/0.flac").status == 404
+
+
+@pytest.mark.parametrize("what", ["download/wav-FLOAT/all", "download/wav-FLOAT/drums", "mix/wav-FLOAT?drums=0,0"])
+def test_a_download_that_meets_the_next_version_is_complete(
+    place: App, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """It is made and sent of the version that it began with, whose files are deleted only then."""
+    song = separated(place, wave(0.5))
+    old = song.files.result
+    assert old is not None
+    expected = ask(f"{song_address(song)}/1/{what}").content
+    for made in old.folder.glob("wav-FLOAT*"):  # to be made again
+        shutil.rmtree(made) if made.is_dir() else made.unlink()
+    make = {name: getattr(downloads, name) for name in ("convert_stems", "write_mix")}
+
+    def swapped(*arguments: Any, name: str, **named: Any) -> Any:
+        if song.files.result is old:
+            assert place.queue.wait(place.separate(song, SeparationRequest("fake", ("drums",))), PATIENCE)
+            assert song.files.result is not old
+        return make[name](*arguments, **named)
+
+    for name in make:
+        monkeypatch.setattr(downloads, name, functools.partial(swapped, name=name))
+    answer = ask(f"{song_address(song)}/1/{what}")
+    assert answer.status == 200
+    assert parts_of(answer.content) == parts_of(expected)
+    assert not old.folder.exists()
+    assert list(song.files.folder.glob("mix-*")) == []
+
+
+def parts_of(content: bytes) -> dict[str, bytes]:
+    """The files of an archive by name, but for the page and record, which hold times; or the one file."""
+    if not content.startswith(b"PK"):
+        return {"": content}
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        assert packed.testzip() is None
+        return {name: packed.read(name) for name in packed.namelist() if name.endswith(".wav")}
+
+
+def test_a_download_of_an_earlier_version_leads_to_the_present_one(place: App) -> None:
+    song = separated(place, wave(0.5))
+    assert place.queue.wait(place.separate(song, REQUEST), PATIENCE)
+    for what in ("download/wav-FLOAT/all", "mix/wav-FLOAT?name=a%20b&drums=0,0", "picture/log/drums.png?width=300"):
+        answer = ask(f"{song_address(song)}/1/{what}")
+        assert (answer.status, answer.headers["location"]) == (307, f"{song_address(song)}/2/{what}")
+        assert ask(answer.headers["location"]).status == 200
+    for version in ("3", "01x", "9" * 30):
+        assert ask(f"{song_address(song)}/{version}/download/wav-FLOAT/all").status == 404
 
 
 def test_every_address_is_below_the_base_path(tmp_path: Path, tiny_models: Path) -> None:

@@ -232,6 +232,26 @@ def test_a_preview_comes_first_and_is_replaced(library: SongLibrary) -> None:
     queue.close()
 
 
+def test_a_preview_is_heard_before_a_large_system_is_loaded(library: SongLibrary) -> None:
+    loaded, ready = [], []
+
+    def load_either(name: str, stems: tuple[str, ...]) -> Predictor:
+        loaded.append(name)
+        ready.append(song.files.result.is_complete if song.files.result else False)
+        return load(name, stems)
+
+    song = add(library)
+    for system, order in (("heavy", ["fake", "heavy"]), ("small", ["small"])):
+        loaded.clear()
+        ready.clear()
+        song.files.result = None
+        queue = queue_of(load_either)
+        assert separated(queue, song, SeparationRequest(system, SOURCES)).state == "done"
+        assert loaded == order
+        assert ready == [False, True][: len(order)]
+        queue.close()
+
+
 @pytest.mark.parametrize("is_stopped", [True, False])
 def test_the_preview_stays_where_the_chosen_system_does_not_end(library: SongLibrary, is_stopped: bool) -> None:
     def end(_: int) -> None:
