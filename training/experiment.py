@@ -259,8 +259,8 @@ class ValidationSettings:
         patience: epochs without improvement before the run ends, rounded up to a validation; None never ends it early.
         min_delta_db: minimum increase of the SDR that counts as improvement.
         min_delta_l1: minimum decrease of the mean absolute error that counts as improvement.
-        monitor: value that ranks checkpoints: the SDR, or the mean absolute error of the waveforms, ``raw_l1`` of the
-            LaSAFT networks.
+        monitor: value that ranks checkpoints: the SDR of whole songs, or a loss as a mean over chunks, such as ``l1``,
+            ``raw_l1`` of the LaSAFT networks.
         keep_best: number of checkpoints kept besides the last one.
         on_training_songs: validate on the training songs too, as one AIMLESS run did, to detect divergence.
     """
@@ -271,7 +271,7 @@ class ValidationSettings:
     patience: int | None = None
     min_delta_db: float = 0.0
     min_delta_l1: float = 0.0
-    monitor: Literal["sdr", "l1"] = "sdr"
+    monitor: Literal["sdr", LossName] = "sdr"
     keep_best: int = 5
     on_training_songs: bool = False
 

@@ -19,6 +19,8 @@ from my_submission.networks.tfc_tdf import TfcTdfConfig, TfcTdfNet
 from tests.whole_files import wiener
 from training.loop.callbacks import decay_at, update_average
 from training.modules.activations import recompute_in_backward
+from training.modules.registry import load_experiment
+from training.modules.validation_loss import loss_of_chunks
 from training.modules.whole_songs import separate
 from training.optimisation.frame_losses import FRAME_LOSSES
 from training.optimisation.losses import LossName, LossOptions, LossValues, loss_of
@@ -290,3 +292,19 @@ def test_separation_with_an_identity_returns_the_song(n_samples: int) -> None:
     assert separated.shape == (2, 2, n_samples)
     assert torch.equal(separated[0], mixture)
     assert torch.equal(separated[1], -mixture)
+
+
+def test_a_loss_is_validated_as_its_mean_over_chunks() -> None:
+    """Of two chunks and a rest, filled with silence; each target counts by its weight."""
+    experiment = load_experiment("tiny", ["target_weights=[3.0, 1.0, 1.0, 1.0]", "run.ema=0.0"])
+    length = experiment.chunking.kept_samples
+    generator = torch.Generator().manual_seed(2)
+    estimates, references = (torch.randn(4, 2, 2 * length + 99, generator=generator) for _ in range(2))
+    arguments = (experiment, estimates, references, references.sum(dim=0))
+    total, n_chunks = loss_of_chunks("l1", *arguments)
+    each = (estimates - references).abs().sum(dim=(1, 2)) * torch.tensor([3.0, 1.0, 1.0, 1.0])
+    assert n_chunks == 3
+    assert total == pytest.approx(float(each.sum()) / (4 * 2 * length), rel=1e-5)
+    assert loss_of_chunks("spectrum-mse", *arguments)[0] > 0.0
+    perfect = (experiment, references, references, references.sum(dim=0))
+    assert loss_of_chunks("spectrum-mse", *perfect)[0] == 0.0

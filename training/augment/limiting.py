@@ -18,6 +18,10 @@ _SILENT = 1e-6
 """Samples of the mixture below -120 dB are too small to derive a gain from."""
 
 
+_SMALL_ENERGY = 1e-8
+"""Added to energies before a division."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MixtureEffect(Variant):
     """Base class of random effects on a mixture.
@@ -90,3 +94,33 @@ def _gains(before: Waveform, after: Waveform) -> Waveform:
         ratios = np.abs(new[is_reliable] / old[is_reliable])
         row[:] = np.interp(positions, positions[is_reliable], ratios) if len(ratios) else 1.0
     return gains
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalToNoise(MixtureEffect, kind="signal-to-noise"):
+    """A random ratio between the first source and all others, as AIMLESS' recipe for speech has it.
+
+    The others are multiplied by ``√(E / N) · 10^(−r / 10)`` with E and N the energies of the first source and of each
+    other one and r uniform, so their ratio in dB is twice r, as published.
+
+    Attributes:
+        low: lower end of r.
+        high: upper end of r.
+    """
+
+    low: float = 0.0
+    high: float = 20.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range(self.kind, self.low, self.high)
+
+    def apply(self, stems: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        """Return the stems with all but the first at the drawn ratio."""
+        ratio = rng.uniform(self.low, self.high)
+        changed = stems.copy()
+        energy = float(np.sum(np.square(stems[0], dtype=np.float64)))
+        for row in range(1, len(stems)):
+            noise = float(np.sum(np.square(stems[row], dtype=np.float64))) + _SMALL_ENERGY
+            changed[row] *= np.float32(np.sqrt(energy / noise) * 10.0 ** (-ratio / 10.0))
+        return changed

@@ -23,6 +23,12 @@ def _configs(options: argparse.Namespace) -> None:
     print(*experiment_names(), sep="\n")
 
 
+def _options(options: argparse.Namespace) -> None:
+    from training.settings.published import as_markdown
+
+    print(as_markdown(), end="")
+
+
 def _add_nothing(parser: argparse.ArgumentParser) -> None:
     """Add no arguments."""
 
@@ -147,6 +153,7 @@ def _add_bench_data(parser: argparse.ArgumentParser) -> None:
 
 STAGES = (
     TrainingCommand("configs", "list all experiments", _add_nothing, _configs),
+    TrainingCommand("options", "list the options of the authors' programs, with ours", _add_nothing, _options),
     TrainingCommand("fit", "train an experiment, or resume it", _add_fit, _fit, has_settings=True),
     TrainingCommand("export", "export checkpoints to a models folder", _add_export, _export),
     TrainingCommand("average", "replace an artefact by the mean of the weights of graphs", _add_average, _average),

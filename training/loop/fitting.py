@@ -24,7 +24,7 @@ from training.export.own_systems import incomplete_system
 from training.loop.callbacks import STEP_NAME, EpochLog, GraphExport, KeptWeights, WeightAverage
 from training.loop.checkpoints import LAST, check_resumable, last_checkpoint
 from training.loop.checks import check_devices, check_folder, check_songs, check_space
-from training.modules.base import MONITORED, SeparationModule, module_settings
+from training.modules.base import SeparationModule, module_settings, monitored
 from training.settings.strict import SettingsError, to_table
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class FitReport:
         best: the best checkpoint by validation; None without validation.
         best_sdr_db: its mean global SDR, if that ranks checkpoints.
         best_l1: its mean absolute error, if that ranks checkpoints.
+        best_loss: its loss, if another loss ranks checkpoints.
         is_first_process: whether this is the first process of a distributed run.
     """
 
@@ -63,12 +64,15 @@ class FitReport:
     best: Path | None
     best_sdr_db: float | None
     best_l1: float | None = None
+    best_loss: float | None = None
     is_first_process: bool = True
 
     @property
     def score(self) -> str:
         """Metric of the best checkpoint, as text."""
-        return f"val/sdr {self.best_sdr_db:.3f} dB" if self.best_l1 is None else f"val/l1 {self.best_l1:.6f}"
+        if self.best_sdr_db is not None:
+            return f"val/sdr {self.best_sdr_db:.3f} dB"
+        return f"val/l1 {self.best_l1:.6f}" if self.best_l1 is not None else f"val/loss {self.best_loss:.6f}"
 
 
 def fit(
@@ -189,7 +193,7 @@ def matrix_products(*, tf32: bool) -> Iterator[None]:
 
 
 def _best_checkpoints(experiment: Experiment, run: Path) -> ModelCheckpoint:
-    metric, mode = MONITORED[experiment.validation.monitor]
+    metric, mode = monitored(experiment.validation.monitor)
     return ModelCheckpoint(
         dirpath=run / "checkpoints",
         filename=LIGHTNING_STEP_NAME,
@@ -212,12 +216,14 @@ def _callbacks(experiment: Experiment, runs: Path, run: Path, best: ModelCheckpo
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    callbacks: list[Any] = [GraphExport(runs, run, best), LearningRateMonitor("step")]
+    callbacks: list[Any] = [GraphExport(runs, run, best)]
+    if experiment.run.loggers:
+        callbacks.append(LearningRateMonitor("step"))
     if experiment.run.ema:
         callbacks.append(WeightAverage(experiment.run.ema))
     if best is not None:
         callbacks.append(best)
-        metric, mode = MONITORED[experiment.validation.monitor]
+        metric, mode = monitored(experiment.validation.monitor)
         validation = experiment.validation
         if validation.patience_validations is not None:
             min_delta = validation.min_delta_db if mode == "max" else validation.min_delta_l1
@@ -283,5 +289,6 @@ def _report(trainer: Any, run: Path, best: ModelCheckpoint | None, monitor: str)
         best=Path(best.best_model_path) if best is not None and is_ranked else None,
         best_sdr_db=score if monitor == "sdr" else None,
         best_l1=score if monitor == "l1" else None,
+        best_loss=None if monitor in {"sdr", "l1"} else score,
         is_first_process=bool(trainer.is_global_zero),
     )

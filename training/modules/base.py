@@ -27,6 +27,7 @@ from training.examples.loading import RunDataModule
 from training.experiment import Experiment, NetworkSettings
 from training.export.graphs import Exported
 from training.modules.activations import recompute_in_backward
+from training.modules.validation_loss import loss_of_chunks
 from training.modules.whole_songs import separate
 from training.optimisation.optimisers import Plateau
 from training.settings.strict import to_table
@@ -36,8 +37,14 @@ EXPERIMENT_KEY = "experiment"
 
 SDR_METRIC = "val/sdr"
 L1_METRIC = "val/l1"
+LOSS_METRIC = "val/loss"
 MONITORED: dict[str, tuple[str, Literal["min", "max"]]] = {"sdr": (SDR_METRIC, "max"), "l1": (L1_METRIC, "min")}
-"""Logged value that ranks checkpoints, and its mode, by name in the settings."""
+"""Logged value that ranks checkpoints, and its mode, by name in the settings; other names are losses."""
+
+
+def monitored(monitor: str) -> tuple[str, Literal["min", "max"]]:
+    """Return the logged value that ranks checkpoints, and its mode."""
+    return MONITORED.get(monitor, (LOSS_METRIC, "min"))
 
 
 class ModuleSettings(NetworkSettings):
@@ -103,6 +110,7 @@ class SeparationModule(lightning.LightningModule):
         self._micro_losses: list[Tensor] = []
         self._sums: dict[str, list[float]] = {}
         self._absolute = [0.0, 0.0]
+        self._losses = [0.0, 0.0]
 
     @property
     def evaluated(self) -> nn.Module:
@@ -161,6 +169,7 @@ class SeparationModule(lightning.LightningModule):
         """Reset the sums of the last validation."""
         self._sums = {target: [0.0, 0.0] for target in self.experiment.targets}
         self._absolute = [0.0, 0.0]
+        self._losses = [0.0, 0.0]
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Add the metrics of one song, ``(sources, 2, samples)``; silent targets have no SDR.
@@ -178,6 +187,14 @@ class SeparationModule(lightning.LightningModule):
                 self._sums[target][0] += global_sdr(reference, estimates[row])
                 self._sums[target][1] += 1.0
 
+        monitor = self.experiment.validation.monitor
+        if monitor not in MONITORED:
+            rows = [self.experiment.sources.index(target) for target in self.experiment.targets]
+            made, wanted, mixture = torch.from_numpy(estimates), batch[rows].cpu(), batch.sum(dim=0).cpu()
+            total, n_chunks = loss_of_chunks(monitor, self.experiment, made, wanted, mixture)
+            self._losses[0] += total
+            self._losses[1] += n_chunks
+
     def on_validation_epoch_end(self) -> None:
         """Log the means over the songs of all processes, per target and over targets."""
         sums = torch.tensor([self._sums[target] for target in self.experiment.targets], device=self.device)
@@ -191,12 +208,15 @@ class SeparationModule(lightning.LightningModule):
         self.log(SDR_METRIC, means.mean(), prog_bar=True)
         absolute = self.trainer.strategy.reduce(torch.tensor(self._absolute, device=self.device), reduce_op="sum")
         self.log(L1_METRIC, absolute[0] / absolute[1])
+        if self.experiment.validation.monitor not in MONITORED:
+            losses = self.trainer.strategy.reduce(torch.tensor(self._losses, device=self.device), reduce_op="sum")
+            self.log(LOSS_METRIC, losses[0] / losses[1])
 
     def configure_optimizers(self) -> Any:
         """Return the experiment's optimiser and schedule, stepped per step or per validation."""
         optimiser = self.experiment.optimiser.build(p for p in self.network.parameters() if p.requires_grad)
         if isinstance(self.experiment.schedule, Plateau):
-            metric, mode = MONITORED[self.experiment.validation.monitor]
+            metric, mode = monitored(self.experiment.validation.monitor)
             every = self.experiment.validation.every_epochs
             in_validations = replace(self.experiment.schedule, patience=self.experiment.schedule.patience // every)
             plateau = in_validations.build(optimiser, self.total_steps, mode=mode)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 from terminal.documents import DocumentError, parse_toml, read_toml
+from training.settings.published import in_our_words
 from training.settings.strict import SettingsError, from_table
 
 T = TypeVar("T")
@@ -29,14 +31,16 @@ def load(kind: type[T], name: str, overrides: Sequence[str] = (), *, root: Path 
     Args:
         kind: the dataclass to load.
         name: name of a file below ``root``, or a path that ends in ``.toml``.
-        overrides: ``dotted.key=value`` with a TOML value; bare words are strings.
+        overrides: ``dotted.key=value`` with a TOML value; bare words are strings. Options of the authors' programs are
+            accepted in their spelling (:mod:`training.settings.published`).
         root: folder of configurations.
 
     Raises:
         SettingsError: a file, key or value is unknown or invalid.
     """
     table = read_table(find(name, root))
-    for override in overrides:
+    known = frozenset(field.name for field in fields(kind)) if is_dataclass(kind) else frozenset()
+    for override in in_our_words(table, overrides, known):
         table = _overridden(table, override)
     return from_table(kind, table)
 

@@ -1,0 +1,267 @@
+"""Options of the authors' programs: their spelling translated to settings of an experiment, and the tables of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from my_submission.documents import convert
+from terminal.documents import read_toml
+from training.settings.strict import SettingsError
+
+Role = Literal["", "batch", "batch per process", "validations", "all bins", "optimiser", "loss", "target"]
+
+TABLE = Path(__file__).with_name("published.toml")
+COMMANDS = Path(__file__).with_name("published_commands.toml")
+
+LOSSES: Mapping[str, str] = {
+    "spec_mse": "spectrum-mse",
+    "spec_l2": "spectrum-mse",
+    "spec_l1": "spectrum-l1",
+    "raw_mse": "mse",
+    "raw_l2": "mse",
+    "raw_l1": "l1",
+    "raw_and_spec": "waveform-and-spectrum",
+    "distortion": "distortion",
+    "sdr_like": "sdr-like",
+    "sdr": "sdr",
+    "dsr": "dsr",
+    "nsdr": "nsdr",
+    "nsdr_44100": "nsdr-44100",
+    "ndsr": "nsdr",
+    "ndsr_44100": "nsdr-44100",
+    "ldsr": "ldsr",
+    "ncs": "ncs",
+    "ncs_44100": "ncs-44100",
+    "nlcs": "nlcs",
+}
+"""Losses of the LaSAFT programs to ours; ``l2`` is ``mse`` there, and two configurations are misspelt ``ndsr``."""
+
+_CLASSES = ".init_args."
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedOption:
+    """An option of an authors' program.
+
+    Attributes:
+        name: its name there, or the end of its path.
+        ours: our setting, or our argument; empty if there is none.
+        values: their value to ours, or to the settings that it stands for.
+        role: a rule beyond copying the value.
+        note: difference, or the reason why there is no setting.
+    """
+
+    name: str
+    ours: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    role: Role = ""
+    note: str = ""
+
+    @property
+    def is_argument(self) -> bool:
+        """Whether it is an argument of the command instead of a setting."""
+        return self.ours.startswith("--")
+
+    def __post_init__(self) -> None:
+        if not (self.ours or self.values or self.role or self.note):
+            raise ValueError(f"{self.name} has neither a setting nor a reason")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedProgram:
+    """A program with its options; ``kinds`` are the networks that it trains."""
+
+    name: str
+    title: str
+    kinds: tuple[str, ...]
+    options: tuple[PublishedOption, ...]
+
+    def option(self, key: str) -> PublishedOption | None:
+        """Return the option of a key, given as the end of its path or as its whole path; the longest name counts."""
+        found = [option for option in self.options if f".{key}".endswith(f".{option.name}")]
+        return max(found, key=lambda option: len(option.name), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedCommand:
+    """A training command of an authors' README, with ours.
+
+    Attributes:
+        readme: the README.
+        theirs: the command line.
+        ours: the command line of this program.
+        options: options of their command to their values, for those that are not in the configuration's name.
+    """
+
+    readme: str
+    theirs: str
+    ours: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Tables:
+    programs: tuple[PublishedProgram, ...]
+
+
+@dataclass(frozen=True)
+class _Commands:
+    commands: tuple[PublishedCommand, ...]
+
+
+@cache
+def programs() -> tuple[PublishedProgram, ...]:
+    """Return all programs."""
+    return convert(_Tables, read_toml(TABLE)).programs
+
+
+@cache
+def commands() -> tuple[PublishedCommand, ...]:
+    """Return the training commands of the READMEs."""
+    return convert(_Commands, read_toml(COMMANDS)).commands
+
+
+def program_of(table: Mapping[str, Any]) -> PublishedProgram | None:
+    """Return the program that trains the network of an experiment's table."""
+    network = table.get("network")
+    kind = network.get("kind") if isinstance(network, Mapping) else None
+    return next((program for program in programs() if kind in program.kinds), None)
+
+
+def in_our_words(table: Mapping[str, Any], overrides: Sequence[str], known: frozenset[str]) -> list[str]:
+    """Return overrides in which options in the authors' spelling are replaced by settings.
+
+    Args:
+        table: table of the experiment that is changed.
+        overrides: ``key=value``, in any of the two spellings.
+        known: names of our settings and tables at the top; a key that begins with one is ours.
+
+    Raises:
+        SettingsError: an option has no setting, or a value has none; the message says why.
+    """
+    program = program_of(table)
+    if program is None:
+        return list(overrides)
+    ours: list[str] = []
+    theirs: list[tuple[PublishedOption, str]] = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        is_ours = key.partition(".")[0] in known and _CLASSES not in key
+        option = None if is_ours else program.option(key)
+        if option is None:
+            ours.append(override)
+        else:
+            theirs.append((option, value))
+    context = _Context(table, ours)
+    for option, value in sorted(theirs, key=lambda pair: pair[0].role != ""):  # rules need devices and cadence first
+        ours += _translated(option, value, context)
+    return ours
+
+
+class _Context:
+    """Current values of settings: those of the table, and of the overrides so far."""
+
+    def __init__(self, table: Mapping[str, Any], overrides: list[str]) -> None:
+        self._table = table
+        self._overrides = overrides
+
+    def text(self, key: str, default: str = "") -> str:
+        """Return the value of a setting as text."""
+        given = [text for name, _, text in (each.partition("=") for each in self._overrides) if name == key]
+        if given:
+            return given[-1]
+        found: Any = self._table
+        for part in key.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        return default if found is None else str(found)
+
+    def value(self, key: str, default: int) -> int:
+        """Return a whole number."""
+        return int(self.text(key, str(default)))
+
+
+def _translated(option: PublishedOption, value: str, context: _Context) -> list[str]:
+    """Return our settings for a value of an option.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    known = LOSSES if option.role == "loss" else option.values
+    if value in known and known[value] == []:
+        return []
+    if option.is_argument:
+        raise SettingsError(f"{option.name} is an argument here", hint=f"write {option.ours} {value}")
+    if value in known:
+        ours = known[value]
+        if option.role == "optimiser":
+            return _optimiser(str(ours), context)
+        return [str(each) for each in ours] if isinstance(ours, list) else [f"{option.ours}={ours}"]
+    if option.role in {"loss", "optimiser"} or not (option.ours or option.role):
+        values = f"; known values: {', '.join(known)}" if known else ""
+        raise SettingsError(f"{option.name}={value} has no setting{values}", hint=option.note or "leave it out")
+    return _by_role(option, _plain(value), context)
+
+
+def _optimiser(kind: str, context: _Context) -> list[str]:
+    """Return the setting of an optimiser at the current rate; none if it is the current one."""
+    if kind == context.text("optimiser.kind"):
+        return []
+    rate = context.text("optimiser.learning_rate")
+    return [f'optimiser={{kind="{kind}", learning_rate={rate}}}']
+
+
+def _by_role(option: PublishedOption, value: str, context: _Context) -> list[str]:
+    devices = context.value("run.devices", 1) * context.value("run.nodes", 1)
+    match option.role:
+        case "batch per process":
+            return [f"data.batch={int(value) * devices}", f"data.micro_batch={value}"]
+        case "batch":
+            return [f"data.batch={value}", f"data.micro_batch={-(-int(value) // devices)}"]
+        case "validations":
+            return [f"{option.ours}={int(value) * context.value('validation.every_epochs', 1)}"]
+        case "target":
+            return [f'targets=["{value}"]']
+        case "all bins":
+            return [f"{option.ours}={value}", f"transform.kept_bins={int(value) // 2 + 1}"]
+        case _:
+            return [f"{option.ours}={value}"]
+
+
+def _plain(value: str) -> str:
+    """Return a value of Python or YAML as one of TOML."""
+    return {"True": "true", "False": "false"}.get(value, value)
+
+
+def as_markdown() -> str:
+    """Return the commands and the tables as Markdown."""
+    parts = ["## Commands", ""]
+    for readme in dict.fromkeys(command.readme for command in commands()):
+        parts += [f"### {readme}", ""]
+        for command in commands():
+            if command.readme == readme:
+                parts += ["```", f"# theirs\n{command.theirs.strip()}", f"# ours\n{command.ours.strip()}", "```", ""]
+    for program in programs():
+        parts += [f"## {program.title}", "", "| option | ours | values and notes |", "|---|---|---|"]
+        parts += [_row(option) for option in program.options]
+        parts.append("")
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _row(option: PublishedOption) -> str:
+    ours = f"`{option.ours}`" if option.ours else {"target": "`targets`"}.get(option.role, "")
+    notes = []
+    if option.role == "loss":
+        notes.append("; ".join(f"{theirs}: {mine}" for theirs, mine in LOSSES.items()))
+    notes += [_pair(theirs, mine) for theirs, mine in option.values.items() if mine not in ([], theirs)]
+    notes += [option.note] if option.note else []
+    text = "; ".join(notes).replace("|", "\\|")
+    return f"| `{option.name}` | {ours} | {text} |"
+
+
+def _pair(theirs: str, ours: object) -> str:
+    settings = " ".join(map(str, ours)) if isinstance(ours, list) else str(ours)
+    return f"{theirs}: `{settings}`"
