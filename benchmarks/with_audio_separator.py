@@ -4,7 +4,7 @@ Its MDX class is used directly, because its front door asks a server which model
 the graph, for which it runs onnxruntime; for any other number, its default of 256 among them, it converts the graph to
 torch with onnx2torch, whose torchvision does not load beside every torch. That path is not measured.
 
-Usage: PYTHON with_audio_separator.py SONG OUT MODEL.onnx OVERLAP
+Usage: PYTHON with_audio_separator.py SONG OUT MODEL.onnx OVERLAP [N_FFT BINS FRAMES_EXPONENT]
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from pathlib import Path
 import torch
 
 sys.modules.setdefault("onnx2torch", types.ModuleType("onnx2torch"))
-FRAMES_EXPONENT = 9
-N_FFT = 6144
+PUBLISHED = (6144, 2048, 9)
+"""n_fft, bins, and the logarithm of the frames of leaderboard A's vocals."""
 
 
 def main() -> None:
     """Separate one song with one network."""
     from audio_separator.separator.architectures.mdx_separator import MDXSeparator
 
-    song, out, model, overlap = sys.argv[1:]
+    song, out, model, overlap, *sizes = sys.argv[1:]
+    n_fft, bins, frames_exponent = map(int, sizes) if sizes else PUBLISHED
     Path(out).mkdir(parents=True, exist_ok=True)
     common = {
         "logger": logging.getLogger("audio_separator"),
@@ -38,9 +39,9 @@ def main() -> None:
         "model_path": model,
         "model_data": {
             "compensate": 1.0,
-            "mdx_dim_f_set": 2048,
-            "mdx_dim_t_set": FRAMES_EXPONENT,
-            "mdx_n_fft_scale_set": N_FFT,
+            "mdx_dim_f_set": bins,
+            "mdx_dim_t_set": frames_exponent,
+            "mdx_n_fft_scale_set": n_fft,
             "primary_stem": "Vocals",
         },
         "output_dir": out,
@@ -55,7 +56,7 @@ def main() -> None:
     }
     settings = {
         "hop_length": 1024,
-        "segment_size": 2**FRAMES_EXPONENT,
+        "segment_size": 2**frames_exponent,
         "overlap": float(overlap),
         "batch_size": 1,
         "enable_denoise": False,

@@ -19,6 +19,8 @@ from my_submission.engines.onnx_engine import OnnxEngine
 from my_submission.engines.spleeter_onnx import ARCHITECTURE as SPLEETER
 from my_submission.engines.spleeter_onnx import SpleeterGraph
 from my_submission.engines.torch_engine import TORCH_ARCHITECTURES, load_network
+from my_submission.engines.waveform_onnx import ARCHITECTURE as DEMUCS_SPLIT
+from my_submission.engines.waveform_onnx import WaveformGraph
 from my_submission.errors import UnknownNameError
 from my_submission.mechanisms.conditioned_networks import is_conditioned, spectra_of
 from my_submission.mechanisms.mixer import read_mixer
@@ -75,6 +77,8 @@ def open_graph(artefact: Artefact, path: Path) -> None:
         SpleeterGraph.open(path, device=Device("cpu"))
     elif artefact.architecture == JOINT:
         JointGraph.open(path, device=Device("cpu"))
+    elif artefact.architecture == DEMUCS_SPLIT:
+        WaveformGraph.open(path, device=Device("cpu"))
     else:
         chunking_of(artefact, path, OnnxEngine.open(path, device=Device("cpu")).shape())
 

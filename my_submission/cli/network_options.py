@@ -10,7 +10,7 @@ import typer
 
 from my_submission.cli.option_values import count, positive_integer, positive_number
 from my_submission.cli.panels import NETWORK
-from my_submission.systems import NetworkOptions, OwnNetwork
+from my_submission.systems import NetworkOptions, OwnNetwork, network_settings
 
 FITTED = "fitted"
 
@@ -115,6 +115,4 @@ class NetworkGroup:
     @property
     def settings(self) -> dict[str, Any]:
         """The options that change samples, as plain values for records; empty for the defaults."""
-        own = {"network": {"target": self.target, "n_fft": self.n_fft}} if self.network is not None else {}
-        applied = {} if self.applied is None else {"network_options": vars(self.applied)}
-        return {**own, **applied}
+        return network_settings(self.own, self.applied)

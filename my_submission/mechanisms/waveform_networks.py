@@ -15,6 +15,7 @@ from my_submission.engines.out_of_memory import fitting
 from my_submission.engines.segment_batches import SegmentBatches
 from my_submission.engines.torch_engine import open_torch
 from my_submission.engines.validated_demucs import ValidatedDemucs, rounding_obstacle
+from my_submission.engines.waveform_onnx import WaveformGraph
 from my_submission.errors import WeightsError
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms.options import RunOptions
@@ -72,6 +73,10 @@ def open_waveform(
         WeightsError: the file is damaged, not a network of its architecture, or of other sources or channels.
         DeviceError: the device cannot be used.
     """
+    if artefact.format == "onnx":
+        graph = _open_graph(artefact, path, options)
+        _check_rows((graph.n_sources, graph.n_channels), artefact, path, rows, channels)
+        return OpenedWaveform(graph, graph.valid_length)
     is_for_graphs = options.device.kind == "cpu" and options.spectral_runtime == "onnx"
     if is_for_graphs and artefact.architecture == "demucs-v2":
         demucs = open_demucs(path, threads=options.threads)
@@ -85,7 +90,8 @@ def open_waveform(
     )
     valid_length, bytes_per_sample = _any_length, HYBRID_BYTES_PER_SAMPLE
     if artefact.architecture == HYBRID_DEMUCS:
-        _check_hybrid(cast("HybridDemucs", network.network), artefact, path, rows, channels)
+        config = cast("HybridDemucs", network.network).config
+        _check_rows((config.sources, config.audio_channels), artefact, path, rows, channels)
     else:
         valid_length, bytes_per_sample = cast("Demucs", network.network).config.valid_length, SEGMENT_BYTES_PER_SAMPLE
     chosen: Engine = network
@@ -110,8 +116,16 @@ def _any_length(samples: int) -> int:
     return samples
 
 
-def _check_hybrid(network: HybridDemucs, artefact: Artefact, path: Path, rows: int, channels: int) -> None:
-    found = (network.config.sources, network.config.audio_channels)
+def _open_graph(artefact: Artefact, path: Path, options: RunOptions) -> WaveformGraph:
+    """Return the graph of a waveform network; WeightsError if another runtime or precision is asked for."""
+    if options.spectral_runtime != "onnx":
+        hint = "leave --runtime and --precision at auto, or use its checkpoint"
+        raise WeightsError(f"{artefact.name} is a graph and runs in fp32 on onnxruntime alone", where=path, hint=hint)
+    return WaveformGraph.open(path, device=options.device, threads=options.threads)
+
+
+def _check_rows(found: tuple[int, int], artefact: Artefact, path: Path, rows: int, channels: int) -> None:
+    """Raise WeightsError unless a network has as many sources and channels as its place needs."""
     if found != (rows, channels):
         problem = f"{artefact.name} must have {rows} sources and {channels} channels, this network has {found}"
         raise WeightsError(problem, where=path, hint="put the checkpoint of this name there")

@@ -142,12 +142,12 @@ class DemucsSplit(nn.Module):
         for before, skipped, decode in zip(self.dec_pre_convs, self.convs_1x1, self.decoder, strict=True):
             x = decode(self._gated(before(x) + skipped(skips.pop()[..., : x.shape[-1]])))
         waves: Tensor = self.down_sample(x)
-        stems = waves.view(len(waves), self.config.groups, -1, waves.shape[-1])
+        stems = waves.view(waves.shape[0], self.config.groups, -1, waves.shape[-1])
         return stems * std[:, None] + mean[:, None]
 
     def _gated(self, x: Tensor) -> Tensor:
         """Gate the first half of every source's channels by the second half."""
-        return F.glu(x.view(len(x), self.config.groups, -1, x.shape[-1]), dim=2).flatten(1, 2)
+        return F.glu(x.view(x.shape[0], self.config.groups, -1, x.shape[-1]), dim=2).flatten(1, 2)
 
 
 def _encoder_level(inputs: int, width: int) -> nn.Sequential:

@@ -24,6 +24,7 @@ from my_submission.systems import (
     find_system,
     for_stems,
     load_system,
+    network_settings,
     systems_of,
     with_network_options,
     with_vocals_from,
@@ -113,7 +114,8 @@ def load(
         "batch_chunks": batch_chunks,
         "max_memory": None if max_memory_bytes is None else max_memory_bytes >> 20,
     }
-    recipe, models = _recipe_of(system, network, network_options, vocals_from, ModelsFolder(models_dir), settings)
+    recipe, models = _recipe_of(system, network, network_options, vocals_from, ModelsFolder(models_dir))
+    settings |= network_settings(network, network_options)
     if stems:
         recipe = for_stems(recipe, stems)
     if recipe.chosen_stems:
@@ -166,21 +168,18 @@ def _recipe_of(
     options: NetworkOptions | None,
     vocals_from: str | None,
     models: ModelsFolder,
-    settings: dict[str, Any],
 ) -> tuple[SystemRecipe, ModelsFolder]:
-    """Return the system and the folder of its artefacts, and add to ``settings`` what names do not say."""
+    """Return the system and the folder of its artefacts."""
     if network is None:
         recipe = find_system(system, systems_of(models))
     else:
         if system != DEFAULT_SYSTEM:
             raise UnknownNameError("a network of your own and a system exclude each other", hint="leave one out")
         recipe, models = network.system(), models.including(network.artefact(), Path(network.path))
-        settings["network"] = {"target": network.target, "n_fft": network.n_fft, "hop": network.hop}
     if vocals_from is not None:
         recipe = with_vocals_from(recipe, vocals_from)
     if options is not None:
         recipe = with_network_options(recipe, options)
-        settings["network_options"] = vars(options)
     return recipe, models
 
 

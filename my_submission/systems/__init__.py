@@ -2,7 +2,13 @@
 
 from my_submission.systems.catalogue import DEFAULT_SYSTEM, SYSTEMS, find_system
 from my_submission.systems.loaded_system import Branch, LoadedSystem, content_digests, load_system
-from my_submission.systems.mdx_net import NetworkOptions, OwnNetwork, with_network_options, with_vocals_from
+from my_submission.systems.mdx_net import (
+    NetworkOptions,
+    OwnNetwork,
+    network_settings,
+    with_network_options,
+    with_vocals_from,
+)
 from my_submission.systems.recipes import SYSTEMS_FILE, BranchRecipe, SystemRecipe
 from my_submission.systems.stem_choice import for_stems, possible_stems
 from my_submission.systems.system_work import SystemWork
@@ -23,6 +29,7 @@ __all__ = [
     "find_system",
     "for_stems",
     "load_system",
+    "network_settings",
     "possible_stems",
     "systems_of",
     "with_network_options",

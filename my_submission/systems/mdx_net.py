@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from my_submission.errors import InputError, UnknownNameError
 from my_submission.mechanisms import MdxNetRecipe
@@ -121,6 +122,17 @@ class OwnNetwork:
         source = complemented_source(output) or output
         title = f"{Path(self.path).name}, which puts out {output}"
         return system_of(artefact.name, title, artefact.name, source, licence=artefact.licence)
+
+
+def network_settings(network: OwnNetwork | None, options: NetworkOptions | None) -> dict[str, Any]:
+    """Return a graph of the user's own and how graphs are applied, as plain values for records; empty for neither."""
+    own = {} if network is None else {"network": _without_path(network)}
+    return {**own, **({} if options is None else {"network_options": vars(options)})}
+
+
+def _without_path(network: OwnNetwork) -> dict[str, Any]:
+    """Return what a graph's file does not say: records know the file itself by its hash."""
+    return {name: value for name, value in vars(network).items() if name != "path"}
 
 
 def system_of(name: str, title: str, network: str, source: str, *, licence: str) -> SystemRecipe:

@@ -16,10 +16,11 @@ from onnx import TensorProto, helper, numpy_helper
 import my_submission as mdx
 from benchmarks.random_models import GEOMETRIES, write_models
 from my_submission.cli.main import main
+from my_submission.cli.network_options import NetworkGroup
 from my_submission.errors import InputError, UnknownNameError, WeightsError
 from my_submission.events import StretchDone
 from my_submission.predictor import load
-from my_submission.systems import SYSTEMS, find_system
+from my_submission.systems import SYSTEMS, NetworkOptions, OwnNetwork, find_system, network_settings
 from my_submission.systems.mdx_net import PUBLIC_GRAPHS
 from my_submission.weights import ModelsFolder, mdx_net_facts
 from my_submission.weights.mdx_net_facts import KNOWN_NETWORKS, NetworkFacts, tail_md5
@@ -227,6 +228,19 @@ def test_options_for_graphs_are_refused_elsewhere() -> None:
         load("starter", network_options=mdx.NetworkOptions(denoise=True))
 
 
+def test_records_of_the_command_line_and_of_python_name_the_same_options(tmp_path: Path) -> None:
+    """All that changes samples and is not in the graph's file."""
+    path = tmp_path / "mine.onnx"
+    group = NetworkGroup(network=path, target="vocals", n_fft=6144, denoise=True, compensation="1.05", silent_bins=2)
+    expected = {
+        "network": {"target": "vocals", "n_fft": 6144, "hop": 1024},
+        "network_options": {"denoise": True, "compensation": 1.05, "silent_bins": 2},
+    }
+    assert group.settings == expected
+    assert network_settings(OwnNetwork(path, "vocals", 6144), NetworkOptions(True, 1.05, 2)) == expected
+    assert network_settings(None, None) == NetworkGroup().settings == {}
+
+
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     path = convolution(tmp_path / "My Net.onnx", bins=2048, frames=16)
@@ -240,7 +254,7 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     ]
     record = json.loads((tmp_path / "stems" / "song" / "separation.json").read_text())
     assert record["system"] == "own/my-net"
-    assert record["made_with"]["settings"]["network"] == {"target": "guitar", "n_fft": 4096}
+    assert record["made_with"]["settings"]["network"] == {"target": "guitar", "n_fft": 4096, "hop": 1024}
     assert record["made_with"]["settings"]["network_options"]["denoise"] is True
     assert main([*arguments, "--skip-existing"]) == 0  # other options: separated again
     for wrong in (["--network", str(path)], ["--target", "vocals"], ["--compensation", "loud"]):

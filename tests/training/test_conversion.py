@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from my_submission.cli import main as mdx
+from my_submission.engines import Device
+from my_submission.engines.waveform_onnx import WaveformGraph
 from my_submission.errors import WeightsError
-from my_submission.systems import SystemRecipe
+from my_submission.geometry import OverlapChunking
+from my_submission.mechanisms import RunOptions, WaveformRecipe
+from my_submission.stems import DEMUCS_SOURCES
+from my_submission.systems import BranchRecipe, SystemRecipe, load_system
 from my_submission.weights import ModelsFolder
 from tests.mechanisms.test_conditioned import HOP, net, predictor, small_system, snr_db, song
 from tests.model_makers import write_manifest, write_torch
 from tests.networks.test_lasaft import V2_LEAKY
+from tests.reference_vectors import FOLDER as REFERENCE
 from training.cli.main import main
-from training.export.lasaft_checkpoints import converted
+from training.export.conversion import converted
 
 NAME = "lasaft-v2/medium"
 
@@ -67,3 +77,38 @@ def test_what_cannot_be_converted_is_told(models: Path, tmp_path: Path, capsys: 
     write_manifest(models, [{**_entry(models), "geometry": {"n_fft": 64, "hop": HOP}}])
     with pytest.raises(WeightsError, match="does not state the number of frames"):
         converted(NAME, models, out)
+
+
+def test_demucs_split_as_a_graph_is_the_original_and_separates_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The authors' network and output, through the command; then a song of a length that the export has not seen."""
+    name = "aimless/demucs-split"
+    with np.load(REFERENCE / "options" / "demucs_split.npz") as stored:
+        arrays = {key: stored[key] for key in stored.files if key != "config"}
+    state = {f"model.{key[6:]}": torch.from_numpy(arrays[key]) for key in arrays if key.startswith("state/")}
+    models, out = tmp_path / "models", tmp_path / "graphs"
+    models.mkdir()
+    write_manifest(models, [write_torch(models, name, {"state_dict": state}, "demucs-split", suffix="ckpt")])
+    assert main(["convert", name, "--models-dir", str(models), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert float(re.search(r"parity ([0-9.]+) dB", printed)[1]) >= 100
+    artefact = ModelsFolder(out).artefact(name)
+    assert (artefact.format, artefact.architecture, artefact.geometry) == ("onnx", "demucs-split", None)
+    made = WaveformGraph.open(out / f"{name}.onnx", device=Device("cpu"), threads=1).run(arrays["input/x"])
+    expected = arrays["output/y"]
+    assert snr_db(expected, made[..., : expected.shape[-1]]) >= 100
+    assert not made[..., expected.shape[-1] :].any()
+
+    recipe = WaveformRecipe(name, DEMUCS_SOURCES, "none", OverlapChunking(5_000, 0.5))
+    branch = BranchRecipe("network", recipe, dict.fromkeys(DEMUCS_SOURCES, 1.0))
+    system = SystemRecipe("split", "for tests", DEMUCS_SOURCES, (branch,))
+    by_checkpoint, by_graph = (predictor(folder, system).separate(song(13_001)) for folder in (models, out))
+    assert min(snr_db(by_checkpoint[source], by_graph[source]) for source in by_graph) >= 100
+    assert mdx(["verify", name, "--models-dir", str(out)]) == 0
+    assert "graph opens" in capsys.readouterr().out
+    mono = replace(system, branches=(replace(branch, recipe=replace(recipe, sources=DEMUCS_SOURCES[:2])),))
+    with pytest.raises(WeightsError, match="must have 2 sources and 2 channels"):
+        predictor(out, replace(mono, sources=DEMUCS_SOURCES[:2]))
+    with pytest.raises(WeightsError, match="runs in fp32 on onnxruntime alone"):
+        load_system(system, ModelsFolder(out), RunOptions(device=Device("cpu"), runtime="torch"))

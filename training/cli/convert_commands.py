@@ -9,14 +9,14 @@ from training.cli.command import TrainingCommand, add_models, summary
 
 
 def _convert(options: argparse.Namespace) -> None:
-    from training.export.lasaft_checkpoints import converted
+    from training.export.conversion import converted
 
     for name in options.names:
         print(summary(converted(name, options.models_dir, options.out, allow_unverified=options.allow_unverified)))
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="+", help="artefacts of conditioned networks, such as lasaft-v2/light")
+    parser.add_argument("names", nargs="+", help="artefacts such as lasaft-v2/light or aimless/demucs-split")
     add_models(parser)
     parser.add_argument("--out", type=Path, required=True, help="output models folder, not that of the checkpoints")
     parser.add_argument("--allow-unverified", action="store_true", help="accept files of unknown or other hashes")
@@ -43,7 +43,12 @@ def _add_convert_spleeter(parser: argparse.ArgumentParser) -> None:
 
 
 STAGES = (
-    TrainingCommand("convert", "convert LaSAFT checkpoints to graphs in a models folder", _add_convert, _convert),
+    TrainingCommand(
+        "convert",
+        "convert LaSAFT and DemucsSplit checkpoints to graphs in a models folder",
+        _add_convert,
+        _convert,
+    ),
     TrainingCommand(
         "convert-spleeter",
         "convert Spleeter's 2-stems networks to graphs in a models folder",

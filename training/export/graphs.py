@@ -105,6 +105,7 @@ def traced(
         warnings.filterwarnings("ignore", message="The feature will be removed", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message=".*but operator 'instance_norm' is set to train=True")
         warnings.filterwarnings("ignore", message="Constant folding - Only steps=1 can be constant folded")
+        warnings.filterwarnings("ignore", message="Exporting a model to ONNX with a batch_size other than 1")
         warnings.filterwarnings("ignore", "Converting a tensor to a Python", TracerWarning)
         torch.onnx.export(
             module,
@@ -120,20 +121,24 @@ def traced(
     return onnx.load_from_string(buffer.getvalue())
 
 
-def completed(model: Any, *, fixed: Sequence[int], fields: Mapping[str, object], half_weights: bool) -> bytes:
+def completed(
+    model: Any, *, fixed: Sequence[int], fields: Mapping[str, object], half_weights: bool, n_dynamic: int = 0
+) -> bytes:
     """Return the serialised model with metadata and fixed output sizes, checked by onnx.
 
     Args:
         model: model returned by :func:`traced`.
-        fixed: sizes of the last axes of the output.
+        fixed: sizes of the last axes of the output before the dynamic ones.
         fields: metadata.
         half_weights: whether large weights are stored as float16.
+        n_dynamic: number of last axes of the output whose size is not fixed.
     """
     import onnx
 
     if half_weights:
         store_half(model)
-    for dim, size in zip(model.graph.output[0].type.tensor_type.shape.dim[-len(fixed) :], fixed, strict=True):
+    sizes = list(model.graph.output[0].type.tensor_type.shape.dim)
+    for dim, size in zip(sizes[len(sizes) - n_dynamic - len(fixed) : len(sizes) - n_dynamic], fixed, strict=True):
         dim.dim_value = size
     onnx.helper.set_model_props(model, {key: str(value) for key, value in fields.items()})
     onnx.checker.check_model(model, full_check=True)
