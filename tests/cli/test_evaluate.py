@@ -31,8 +31,15 @@ def dataset(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def evaluate(dataset: Path, tiny_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Run the command; returns what it printed."""
+def evaluate(
+    dataset: Path,
+    tiny_models: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., str]:
+    """Run the command, scoring in this process; returns what it printed."""
+    monkeypatch.setattr("evaluator.cli.os.cpu_count", lambda: 1)
 
     def call(*more: object, models: Path = tiny_models, code: int = 0) -> str:
         capfd.readouterr()

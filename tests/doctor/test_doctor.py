@@ -199,7 +199,14 @@ def test_a_system_that_cannot_be_tried_says_why(tiny_models: Path) -> None:
         try_system(TrialSettings(system="kuielab-a", models_dir=tiny_models))
 
 
+@pytest.fixture
+def one_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU, not looked for in processes of its own: that is tested alone."""
+    monkeypatch.setattr("my_submission.cli.doctor.probe_providers", lambda: [ProviderState("CPU", True)])
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_provider")
 def test_the_command_prints_and_writes_what_it_found(
     tiny_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,7 +233,7 @@ def test_the_command_prints_and_writes_what_it_found(
     assert {row["holds"] for row in system["forecasts"]} <= {True, False}
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("one_provider")
 def test_without_trials_only_the_machine_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--no-trial"]) == 0
     printed = capsys.readouterr().out

@@ -188,7 +188,7 @@ def test_a_run_resumes_where_its_checkpoint_lacks_newer_settings(tmp_path: Path)
     for name in ("draw", "workers"):
         del table["data"][name]
     path = tmp_path / "last.ckpt"
-    torch.save({"experiment": table, "state_dict": {}, "global_step": 1}, path)
+    torch.save({"experiment": table, "state_dict": {}, "optimizer_states": [{}], "global_step": 1}, path)
     check_resumable(path, replace(experiment, data=replace(experiment.data, workers=2)))
     with pytest.raises(SettingsError, match=r"another data\.draw"):
         check_resumable(path, replace(experiment, data=replace(experiment.data, draw="length", workers=2)))
