@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from training.data.decoding import as_pcm, decode_songs
 from training.data.songs import SongCollection, TrainingSong, read_collection, read_collections, require_song, split
 from training.data.splits import MUSDB18_VALIDATION, expanded, validation_order
 from training.data.stems import StemFile, fingerprint, level, open_stem, write_stem
-from training.examples.loading import RunData, SongDataset, epoch_steps, read_data
+from training.examples.loading import RunData, RunDataModule, SongDataset, epoch_steps, read_data
 from training.examples.remix import REFERENCE_RMS, RemixDataset
 from training.examples.sampling import BatchPlan, PartSampler
 from training.experiment import AugmentSettings
@@ -423,6 +424,14 @@ def test_processes_share_one_stream(world_size: int, micro_batch: int, sizes: se
         [[plan.loss_scale(len(part)) * np.mean(part) for part in plan.parts(0, rank)] for rank in range(world_size)]
     )
     assert mean_of_means == pytest.approx(3.5)
+
+
+def test_a_resumed_run_reads_on_in_its_own_epoch(spooled: Path, tmp_path: Path) -> None:
+    """Before Lightning says which one it is: workers read ahead."""
+    experiment = load_experiment("tiny", ["run.epoch_steps=3"])
+    source = RunDataModule(experiment, RunData([read_collection(spooled)], []), tmp_path)
+    source.trainer = SimpleNamespace(global_rank=0, world_size=1, current_epoch=2)  # type: ignore[assignment]
+    assert next(iter(source.train_dataloader().batch_sampler)) == [24, 25, 26, 27]  # type: ignore[arg-type]
 
 
 def test_a_sampler_goes_on_where_the_epoch_says() -> None:

@@ -145,12 +145,12 @@ class RunDataModule(lightning.LightningDataModule):
             epoch_steps=self.epoch_steps,
         )
 
-    def loader(self, *, rank: int, world_size: int) -> DataLoader[Tensor]:
-        """Return the loader of one process, one micro-batch per item."""
+    def loader(self, *, rank: int, world_size: int, epoch: int = 0) -> DataLoader[Tensor]:
+        """Return the loader of one process, one micro-batch per item, from an epoch on."""
         settings = self.experiment.data
         return DataLoader(
             self.dataset(),
-            batch_sampler=PartSampler(self.plan(world_size), rank),
+            batch_sampler=PartSampler(self.plan(world_size), rank, epoch),
             num_workers=settings.workers,
             persistent_workers=settings.workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -173,7 +173,7 @@ class RunDataModule(lightning.LightningDataModule):
         trainer = self.trainer
         if trainer is None:
             raise RuntimeError("no trainer is attached; use loader(rank=…, world_size=…)")
-        return self.loader(rank=trainer.global_rank, world_size=trainer.world_size)
+        return self.loader(rank=trainer.global_rank, world_size=trainer.world_size, epoch=trainer.current_epoch)
 
     def val_dataloader(self) -> list[DataLoader[Tensor]]:
         """Return the loader of every ``world_size``-th validation song."""

@@ -32,12 +32,18 @@ class BatchPlan(BatchSplit):
 
 
 class PartSampler(Sampler[list[int]]):
-    """Batch sampler of one process; Lightning sets the epoch, also in resumed runs."""
+    """Batch sampler of one process.
 
-    def __init__(self, plan: BatchPlan, rank: int) -> None:
+    Args:
+        plan: distribution of the run's examples.
+        rank: number of the process.
+        epoch: first epoch; Lightning sets all that follow, but a resumed run reads ahead before it does.
+    """
+
+    def __init__(self, plan: BatchPlan, rank: int, epoch: int = 0) -> None:
         self.plan = plan
         self.rank = rank
-        self.epoch = 0
+        self.epoch = epoch
 
     @property
     def sampler(self) -> PartSampler:
@@ -52,4 +58,5 @@ class PartSampler(Sampler[list[int]]):
         return self.plan.epoch_steps * self.plan.n_parts
 
     def __iter__(self) -> Iterator[list[int]]:
-        return (list(part) for part in self.plan.epoch_parts(self.epoch, self.rank))
+        for part in self.plan.epoch_parts(self.epoch, self.rank):
+            yield list(part)
