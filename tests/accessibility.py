@@ -123,6 +123,17 @@ def too_wide(page: Any) -> list[str]:
     return found
 
 
+def assert_accessible(page: Any, *, where: str = "") -> None:
+    """Fail with all that axe-core calls serious or critical, and with the style of what is too pale.
+
+    Args:
+        page: Playwright's page.
+        where: CSS selector of the part to look at; default: the whole page.
+    """
+    faults = accessibility_faults(page, where=where)
+    assert not faults, "\n".join(["axe-core finds:", *faults])
+
+
 def accessibility_faults(page: Any, *, where: str = "") -> list[str]:
     """Return what axe-core calls serious or critical, one line each; an empty list is a pass.
 
@@ -134,7 +145,7 @@ def accessibility_faults(page: Any, *, where: str = "") -> list[str]:
     page.evaluate(resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
     found = page.evaluate("(where) => axe.run(where || document, {resultTypes: ['violations']})", where)
     return [
-        f"{one['impact']}: {one['id']}: {node['target']}: {node['failureSummary'][:200]}"
+        f"{one['impact']}: {one['id']}: {node['target']}: {' '.join(node['failureSummary'].split())}: {node['html']}"
         for one in found["violations"]
         if one["impact"] in SEVERE
         for node in one["nodes"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from my_submission.audio_io import SongInput, find_songs
 from my_submission.errors import MdxError
@@ -14,6 +15,7 @@ from my_submission.systems.loaded_system import TOGETHER_BYTES
 from my_submission.systems.mdx_net import FAMILY
 from my_submission.webapp.serving.uploads import UploadStore
 from my_submission.webapp.settings import PageSettings
+from my_submission.webapp.songs.expected_song import Arrival, ExpectedSong
 from my_submission.webapp.songs.song import Song
 from my_submission.webapp.songs.song_library import SongLibrary
 from my_submission.webapp.work.job_queue import JobQueue
@@ -47,12 +49,46 @@ class App:
         self.uploads = UploadStore(self.songs.uploads_folder, settings.upload_limits)
         systems = LoadedSystems(load, default=default_system, is_small=self._is_small)
         self.queue = JobQueue(systems, max_seconds=settings.max_song_seconds, max_waiting=settings.max_waiting)
+        self._expected: WeakValueDictionary[str, ExpectedSong] = WeakValueDictionary()
 
     def prepare(self) -> None:
         """Load the default system, so that the first song starts sooner."""
         default = find_system(DEFAULT_SYSTEM)
         if not self.models.missing(default.artefacts):
             self.queue.prepare(default.name, default.stems)
+
+    def expect(self, page: str, song: ExpectedSong | None) -> None:
+        """Remember what a page does with its next upload; None: nothing, or nothing yet.
+
+        Args:
+            page: id of the page's session.
+            song: held by the page, and forgotten with it.
+        """
+        self._expected.pop(page, None)
+        if song is not None:
+            self._expected[page] = song
+
+    def receive(self, page: str, file_id: str) -> None:
+        """Open and separate the song that a page expects, if it expects one; called when its upload is complete."""
+        expected = self._expected.get(page)
+        if expected is not None and expected.arrival is None:
+            visit = expected.visit
+            self.open(expected, lambda: self.songs.add(self.uploads.take(page, file_id), visit=visit))
+
+    def open(self, expected: ExpectedSong, add: Callable[[], Song]) -> None:
+        """Open a song and separate it as expected; ``expected.arrival`` tells the outcome."""
+        try:
+            song = add()
+        except MdxError as error:
+            expected.arrival = Arrival("", str(error))
+            return
+        problem = expected.remark
+        if expected.request is not None:
+            try:
+                self.separate(song, expected.request)
+            except MdxError as error:
+                problem = str(error)
+        expected.arrival = Arrival(song.token, problem)
 
     def separate(self, song: Song, request: SeparationRequest) -> SeparationJob:
         """Put a song into the queue; its earlier result stays until the new one is complete.

@@ -56,6 +56,7 @@ def serve(settings: PageSettings, load: LoadPredictor) -> None:
             base_path=settings.base_path,
             grace_seconds=settings.grace_seconds,
             visit_seconds=max(VISIT_SECONDS, settings.keep_seconds),
+            on_upload=current_app.receive,
             on_end=current_app.close,
         )
         try:
@@ -70,7 +71,7 @@ def serve(settings: PageSettings, load: LoadPredictor) -> None:
 
 def _warm_up() -> None:
     """Import modules that would delay the first page by more than a second."""
-    for name in ("scipy.signal", "matplotlib.backends.backend_agg"):
+    for name in ("av", "scipy.signal", "matplotlib.backends.backend_agg"):
         importlib.import_module(name)
 
 

@@ -10,7 +10,7 @@ import soundfile
 
 from my_submission.pictures import write_pictures
 from my_submission.predictor import Predictor
-from tests.accessibility import SCREENS, Screen, accessibility_faults, opened, too_wide
+from tests.accessibility import SCREENS, Screen, assert_accessible, opened, too_wide
 from tests.audio_fixtures import sines
 from tests.rigs import two_branches
 
@@ -37,7 +37,7 @@ def test_the_report_fits_every_screen_and_can_be_used_by_everyone(
         assert too_wide(page) == []
         page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         assert too_wide(page) == []
-        assert accessibility_faults(page) == []
+        assert_accessible(page)
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert background == ("rgb(245, 247, 249)" if screen.scheme == "light" else "rgb(27, 33, 40)")
 

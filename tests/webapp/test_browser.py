@@ -23,7 +23,7 @@ import pytest
 import soundfile
 
 from my_submission.stems import MUSIC_SOURCES
-from tests.accessibility import SCREENS, Screen, accessibility_faults, watched
+from tests.accessibility import SCREENS, Screen, assert_accessible, watched
 from tests.audio_fixtures import noise, write_audio, write_media
 from tests.page_server import PATIENCE_SECONDS, Server, running_page, until
 
@@ -267,7 +267,7 @@ def test_everyone_can_use_the_page(come: Any, songs: Path, screen: Screen) -> No
     visitor.separated()
     visitor.studio.locator(f".studio-body[data-scheme={screen.scheme}]").wait_for()
     visitor.page.get_by_text("Figures for experts").wait_for()  # the script has run again and the page is at rest
-    assert accessibility_faults(visitor.page, where="[data-testid=stBidiComponentIsolated]") == []
+    assert_accessible(visitor.page, where="[data-testid=stBidiComponentIsolated]")
     visitor.lane("other").scroll_into_view_if_needed()
     visitor.page.locator("[data-testid=stMain]").evaluate("one => one.scrollBy(0, 1000)")
 

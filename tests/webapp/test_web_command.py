@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from my_submission.webapp import server
 from my_submission.webapp.app import App
 from my_submission.webapp.server import configuration
 from my_submission.webapp.settings import PageSettings
-from tests.webapp.rig import PATIENCE, REQUEST, Gate, add
+from my_submission.webapp.songs.expected_song import Arrival, ExpectedSong
+from tests.webapp.rig import PATIENCE, REQUEST, VISIT, Gate, add, load, wave
 
 
 def test_only_systems_with_weights_are_ready(tmp_path: Path, tiny_models: Path) -> None:
@@ -37,6 +39,40 @@ def test_a_song_is_separated_once_at_a_time(tmp_path: Path, tiny_models: Path) -
     assert place.queue.wait(place.separate(song, REQUEST), PATIENCE)
     assert song.job is not None
     assert song.job.state == "done"
+    place.close()
+
+
+def test_an_expected_song_is_separated_while_its_upload_is_answered(tmp_path: Path, tiny_models: Path) -> None:
+    """A page that expects nothing, such as that of scores, keeps its upload; a song that is refused says why."""
+    place = App(PageSettings(models_dir=tiny_models, scratch_dir=tmp_path), load, default_system="fake")
+
+    def put(page: str, content: bytes) -> str:
+        arrived = place.uploads.announce(page, "file", len(content))
+        arrived.write(content)
+        arrived.complete("A song.wav", "audio/wav")
+        place.receive(page, "file")
+        return page
+
+    put("of scores", b"{}")
+    assert place.uploads.find("of scores", "file") is not None
+    expected = ExpectedSong(VISIT, REQUEST)
+    place.expect("page", expected)
+    put("page", b"no audio")
+    assert expected.arrival is not None
+    assert (expected.arrival.token, "A song.wav" in expected.arrival.problem) == ("", True)
+    expected.arrival = None
+    put("page", wave(0.2))
+    (song,) = place.songs.of_visit(VISIT)
+    assert expected.arrival == Arrival(song.token, "")
+    assert song.job is not None
+    assert place.queue.wait(song.job, PATIENCE)
+    place.expect("page", None)
+    put("page", wave(0.2))
+    place.expect("page", expected)
+    del expected
+    gc.collect()
+    put("page", wave(0.2))
+    assert place.songs.of_visit(VISIT) == [song], "the page has gone, or does not expect it"
     place.close()
 
 

@@ -155,6 +155,7 @@ class PageApp(streamlit.App):
         base_path: prefix of all paths, such as ``/mdx``; empty for none.
         grace_seconds: time to reconnect after a lost connection.
         visit_seconds: life of the visit's cookie after the last page load.
+        on_upload: called with the id of a page's session and of a file before a complete upload is answered.
         on_end: called when the server ends, also by a signal.
 
     Raises:
@@ -171,6 +172,7 @@ class PageApp(streamlit.App):
         base_path: str = "",
         grace_seconds: float,
         visit_seconds: float = VISIT_SECONDS,
+        on_upload: Callable[[str, str], None] = lambda page, file_id: None,
         on_end: Callable[[], None],
     ) -> None:
         if not hasattr(streamlit.App, "_create_runtime"):
@@ -180,7 +182,8 @@ class PageApp(streamlit.App):
         self._is_guarding = False
         self._grace_seconds, self._on_end = grace_seconds, on_end
         visits = VisitCookies(super().__call__, base_path=base_path, seconds=visit_seconds)
-        route = UploadRoute(visits, uploads, prefix=base_path + UPLOAD_PATH, refusal=_refusal)
+        prefix = base_path + UPLOAD_PATH
+        route = UploadRoute(visits, uploads, prefix=prefix, refusal=_refusal, on_complete=on_upload)
         self._guard = Guard(route, rule, headers=protective_headers(), closed=[base_path + path for path in CLOSED])
         self.problem: MdxError | None = None
 

@@ -30,12 +30,20 @@ class UploadRoute:
     Args:
         prefix: path before the visitor's id.
         refusal: returns the response to a refused upload, or None.
+        on_complete: called in a thread with the visitor and the file's id before a complete upload is answered.
     """
 
     def __init__(
-        self, app: ASGIApp, store: UploadStore, *, prefix: str, refusal: Callable[[Request, str], Response | None]
+        self,
+        app: ASGIApp,
+        store: UploadStore,
+        *,
+        prefix: str,
+        refusal: Callable[[Request, str], Response | None],
+        on_complete: Callable[[str, str], None] = lambda visitor, file_id: None,
     ) -> None:
         self._app, self._store, self._prefix, self._refusal = app, store, f"{prefix}/", refusal
+        self._on_complete = on_complete
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -81,6 +89,7 @@ class UploadRoute:
         except BaseException:
             upload.release()
             raise
+        await anyio.to_thread.run_sync(self._on_complete, visitor, file_id)
 
 
 async def _receive(request: Request, upload: Upload, *, max_seconds: float) -> None:

@@ -11,6 +11,11 @@ _BOOT = """export default async function (component) {
 _studio = st.components.v2.component("mdx.studio", html='<div class="studio"></div>', js=_BOOT)
 
 
+def load_studio(assets: str) -> None:
+    """Load the studio's modules and style into the browser without showing anything, so that a song opens sooner."""
+    _studio(data={"base": "", "assets": assets}, key="studio-ahead")
+
+
 def show_studio(address: str, *, assets: str, key: str) -> str | None:
     """Draw the studio of a song: progress, transport, lanes, mixer and downloads.
 

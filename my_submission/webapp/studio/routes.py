@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import cast, get_args
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -24,7 +26,7 @@ from my_submission.webapp.studio.asset_files import asset, assets_hash
 from my_submission.webapp.studio.downloads import Download, archive_download, mix_download, picture, track_download
 from my_submission.webapp.studio.formats import FORMATS
 from my_submission.webapp.studio.mix import Fader
-from my_submission.webapp.studio.state import state_of
+from my_submission.webapp.studio.state import state_of, tag_of
 from my_submission.webapp.work.shared_use import DiscardedError
 from my_submission.webapp.work.song_files import SongFiles
 from my_submission.webapp.work.song_result import SongResult
@@ -39,6 +41,11 @@ GAIN_HEADER = "Mdx-Common-Gain-Db"
 ALL_STEMS = "all"
 PLAYBACK_GAIN = 0.5
 """Level of playback files, so that samples up to 2.0 are not clipped; the player multiplies by 2."""
+
+STATE_WAIT_SECONDS = 1.0
+"""Longest wait for a change of a song's state; the server's end waits for open requests."""
+
+STATE_LOOK_SECONDS = 0.02
 
 MAX_DIGITS = 9
 MAX_NAME_LETTERS = 40
@@ -78,7 +85,7 @@ def routes(base_path: str = "") -> list[Route]:
     song = f"{base_path}/song/{{token}}"
     result = f"{song}/{{version}}"
     return [
-        Route(f"{song}/state.json", _of_song(_state)),
+        Route(f"{song}/state.json", _state_once_changed),
         Route(f"{song}/stop", _of_song(_stop), methods=["POST"]),
         Route(f"{song}/delete", _of_song(_delete), methods=["POST"]),
         Route(f"{result}/peaks/{{track}}", _of_result(_peaks)),
@@ -195,6 +202,18 @@ def _result_in_use(request: Request, song: Song) -> Iterator[SongResult]:
                 continue  # another one has just taken its place
             yield result
             return
+
+
+async def _state_once_changed(request: Request) -> Response:
+    """Answer with the state as soon as its tag differs from the one that the studio has seen, or after a while."""
+    song = await run_in_threadpool(current_app().songs.find, request.path_params["token"])
+    seen, queue = request.query_params.get("seen"), current_app().queue
+    if song is not None and seen is not None:
+        for _ in range(round(STATE_WAIT_SECONDS / STATE_LOOK_SECONDS)):
+            if song.files.is_discarded or tag_of(song, queue) != seen:
+                break
+            await asyncio.sleep(STATE_LOOK_SECONDS)
+    return await run_in_threadpool(_of_song(_state), request)
 
 
 def _state(_: Request, song: Song) -> Response:

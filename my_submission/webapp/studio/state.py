@@ -13,6 +13,14 @@ from my_submission.webapp.work.song_result import SongResult
 from my_submission.webapp.work.tracks import PEAK_SAMPLES
 
 
+def tag_of(song: Song, queue: JobQueue) -> str:
+    """Return a text that changes when something in the state of a song changes that the studio shows."""
+    job, result = song.job, song.files.result
+    work = () if job is None else (job.state, queue.n_ahead(job), job.text, f"{job.share:.2f}", len(job.notes))
+    shown = () if result is None else (result.version, result.ready_samples, result.is_over, result.is_separated)
+    return " ".join(map(str, (song.files.sample_rate, *work, *shown)))
+
+
 def state_of(song: Song, queue: JobQueue, *, keep_seconds: float) -> dict[str, Any]:
     """Return the state of a song as plain values, ready for :func:`json.dump`.
 
@@ -21,9 +29,11 @@ def state_of(song: Song, queue: JobQueue, *, keep_seconds: float) -> dict[str, A
         queue: the queue that its job waits in.
         keep_seconds: time from the last use of a song to its deletion.
     """
+    tag = tag_of(song, queue)  # first: what changes meanwhile has another tag
     files, result = song.files, song.files.result
     mixture = files.mixture
     return {
+        "tag": tag,
         "song": {
             "name": song.name,
             "seconds": files.seconds,

@@ -10,13 +10,14 @@ from my_submission.audio_io import SongInput
 from my_submission.errors import MdxError
 from my_submission.pictures.wording import clock
 from my_submission.webapp.app import current_app
+from my_submission.webapp.songs.expected_song import ExpectedSong
 from my_submission.webapp.songs.song import Song
-from my_submission.webapp.studio.component import show_studio
+from my_submission.webapp.studio.component import load_studio, show_studio
 from my_submission.webapp.studio.routes import assets_address, song_address
 from my_submission.webapp.views.figures import show_figures
 from my_submission.webapp.views.markdown import plain
 from my_submission.webapp.views.options import Options, choose_options
-from my_submission.webapp.views.session_uploads import taken
+from my_submission.webapp.views.session_uploads import expect, expected_song, receive
 from my_submission.webapp.views.visit import current_visit
 from my_submission.webapp.work.separation_job import SeparationJob
 from terminal.names import as_html, shown
@@ -37,7 +38,7 @@ def show() -> None:
     visit = current_visit()
     with st.sidebar:
         options = choose_options()
-    token = st.query_params.get(SONG_PARAMETER)
+    token = _arrived() or st.query_params.get(SONG_PARAMETER)
     song = None if token is None else current_app().songs.find(token)
     if token is not None and song is None:
         kept = _duration(current_app().settings.keep_seconds)
@@ -51,7 +52,25 @@ def show() -> None:
         _show_song(song, visit, options)
 
 
+def _arrived() -> str:
+    """Return the token of a song that arrived since the page was drawn, and give it the page's address; "" if none."""
+    expected = expected_song()
+    arrival, expected.arrival = expected.arrival, None
+    if arrival is None:
+        return ""
+    st.session_state["message"] = arrival.problem
+    st.session_state["n_uploads"] = st.session_state.get("n_uploads", 0) + 1  # with a new key the field is empty
+    if arrival.token:
+        st.query_params[SONG_PARAMETER] = arrival.token
+    return arrival.token
+
+
 def _show_start(visit: str, options: Options) -> None:
+    expected = expected_song()
+    expected.visit = visit
+    expected.request = options.request if options.starts_at_once else None
+    expected.remark = options.problem if options.starts_at_once else ""
+    expect(expected)
     st.title("Separate a song into stems", anchor=False)
     st.write(
         "Drop a song. You hear its stems as soon as the first seconds are separated, then mix and download them. "
@@ -59,10 +78,11 @@ def _show_start(visit: str, options: Options) -> None:
     )
     upload_column, sample_column = st.columns([2, 1], gap="large", vertical_alignment="top")
     with upload_column:
-        _choose_upload(visit, options)
+        _choose_upload()
     with sample_column:
-        _choose_sample(visit, options, current_app().samples)
+        _choose_sample(expected, current_app().samples)
     _show_songs(visit)
+    load_studio(assets_address())
 
 
 def _kept_for() -> str:
@@ -81,48 +101,33 @@ def _duration(seconds: float) -> str:
     return clock(seconds)
 
 
-def _choose_upload(visit: str, options: Options) -> None:
+def _choose_upload() -> None:
+    """Show the field for a song, which is opened while its upload is answered."""
     app = current_app()
     limits = app.settings
-    n_uploads: int = st.session_state.setdefault("n_uploads", 0)  # with a new key Streamlit drops the old file
     field = st.file_uploader(
         f"Audio file: WAV, FLAC, Ogg, MP3, M4A, MP4, .stem.mp4 and others, up to {limits.max_upload_mib} MiB and "
         f"{clock(limits.max_song_seconds)}",
-        key=f"upload-{n_uploads}",
+        key=f"upload-{st.session_state.get('n_uploads', 0)}",
     )
     if not app.uploads.has_room:
         st.warning(
             "The server cannot take another upload now. Delete one of your songs, or try again later.",
             icon=":material/info:",
         )
-    if field is None:
-        return
-    st.session_state["n_uploads"] = n_uploads + 1
-    try:
-        _open(app.songs.add(taken(field), visit=visit), options)
-    except MdxError as error:
-        st.session_state["message"] = str(error)
+    if field is not None:
+        receive(field)
         st.rerun()
 
 
-def _choose_sample(visit: str, options: Options, samples: list[SongInput]) -> None:
+def _choose_sample(expected: ExpectedSong, samples: list[SongInput]) -> None:
     if not samples:
         return
     sample = st.selectbox("Or choose a sample", samples, format_func=lambda song: shown(song.name), key="sample")
     if st.button("Use this sample", key="take-sample", width="stretch"):
-        try:
-            _open(current_app().songs.add_sample(shown(sample.name), sample.path, visit=visit), options)
-        except MdxError as error:
-            st.session_state["message"] = str(error)
-            st.rerun()
-
-
-def _open(song: Song, options: Options) -> None:
-    """Show a new song, and start its separation if that is wanted and possible."""
-    if options.starts_at_once:
-        _start(song, options)
-    st.query_params[SONG_PARAMETER] = song.token
-    st.rerun()
+        app, name = current_app(), shown(sample.name)
+        app.open(expected, lambda: app.songs.add_sample(name, sample.path, visit=expected.visit))
+        st.rerun()
 
 
 def _start(song: Song, options: Options) -> None:

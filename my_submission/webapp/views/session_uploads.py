@@ -1,18 +1,34 @@
-"""Finds the file of an upload field in the upload store; Streamlit itself has only the name."""
+"""Uploads of a page: songs that it expects, and files of its fields. Streamlit itself has only their names."""
 
 from __future__ import annotations
 
+import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from my_submission.errors import MdxError
 from my_submission.webapp.app import current_app
-from my_submission.webapp.serving.uploads import Upload
+from my_submission.webapp.songs.expected_song import ExpectedSong
+
+_EXPECTED = "expected"
 
 
-def taken(field: UploadedFile) -> Upload:
-    """Take the file of an upload field, which the caller then must release; UploadRefusedError if it was deleted."""
-    return current_app().uploads.take(_session(), field.file_id)
+def expected_song() -> ExpectedSong:
+    """Return the song that this page expects, or that has arrived since the page was drawn."""
+    expected: ExpectedSong = st.session_state.setdefault(_EXPECTED, ExpectedSong())
+    return expected
+
+
+def expect(song: ExpectedSong | None) -> None:
+    """Let the next upload of this page be opened as expected; None: leave uploads to the page."""
+    context = get_script_run_ctx()
+    if context is not None:
+        current_app().expect(context.session_id, song)
+
+
+def receive(field: UploadedFile) -> None:
+    """Open the expected song from a field, if its upload was complete before the page expected it."""
+    current_app().receive(_session(), field.file_id)
 
 
 def content(field: UploadedFile) -> bytes | None:

@@ -33,7 +33,7 @@ class JobQueue:
         self._thread.start()
 
     def prepare(self, system: str, stems: tuple[str, ...]) -> None:
-        """Load a system while no song waits, so that the first one starts sooner."""
+        """Load a system and run it once while no song waits, so that the first one is heard sooner."""
         with self._changed:
             self._to_prepare = system, stems
             self._changed.notify_all()
@@ -102,6 +102,6 @@ class JobQueue:
 
     def _load(self, system: str, stems: tuple[str, ...]) -> None:
         try:
-            self._systems.get(system, stems)
+            self._systems.prepare(system, stems)
         except Exception as error:  # the next job tells its visitor
             logger.info("%s could not be loaded beforehand: %s", system, error)

@@ -155,11 +155,12 @@ def upload(store: UploadStore, body: bytes, *, step: int = 1000, path: str = "/u
     def refusal(_: Request, visitor: str) -> Response | None:
         return PlainTextResponse("no", 403) if visitor == "mallory" else None
 
+    on_complete = request.pop("on_complete", lambda visitor, file_id: None)
     headers = {
         "content-length": request.pop("content_length", str(len(body))),
         "content-type": request.pop("content_type", "multipart/form-data; boundary=b0undary"),
     }
-    route = UploadRoute(elsewhere, store, prefix="/up", refusal=refusal)
+    route = UploadRoute(elsewhere, store, prefix="/up", refusal=refusal, on_complete=on_complete)
     blocks = [body[start : start + step] for start in range(0, len(body), step)] or [b""]
     return ask(route, path, method="PUT", headers=headers, body=blocks, **request)
 
@@ -174,6 +175,18 @@ def test_a_form_is_read_however_it_is_cut(store: UploadStore, step: int, monkeyp
     assert (found.name, found.content_type) == ("Über.wav", "audio/wav")
     assert found.path.read_bytes() == content
     assert store.n_bytes == len(content)
+
+
+def test_a_complete_upload_is_told_before_it_is_answered(store: UploadStore) -> None:
+    told = []
+
+    def take(visitor: str, file_id: str) -> None:
+        told.append((visitor, file_id, store.take(visitor, file_id).name))
+
+    assert upload(store, form(bytes(10)), on_complete=take).status == 204
+    assert told == [("ann", "1", "song.wav")]
+    assert upload(store, form(bytes(10))[:-5], on_complete=take).status == 400
+    assert len(told) == 1
 
 
 GOOD = form(bytes(2000))

@@ -6,6 +6,7 @@ content security policy.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import threading
@@ -126,6 +127,7 @@ class StandIn:
         seconds = self.samples / self.rate
         job = {"state": "done", "ahead": 0, "system": "starter-plus", "text": "", "share": 1.0, "left_seconds": None}
         return {
+            "tag": str((self.version, self.ready, self.result, sorted(self.job.items()))),
             "song": {"name": self.name, "seconds": seconds, "rate": self.rate, "samples": self.samples},
             "job": {**job, "message": "", "notes": [], **self.job},
             "result": None if self.result is None else {**self._result(), **self.result},
@@ -176,7 +178,11 @@ class StandIn:
 
 
 def _song_routes(song: StandIn) -> list[Route]:
-    def state(_: Request) -> Response:
+    async def state(request: Request) -> Response:
+        for _ in range(100):
+            if song.is_deleted or song.state()["tag"] != request.query_params.get("seen"):
+                break
+            await asyncio.sleep(0.01)
         return JSONResponse(song.state()) if not song.is_deleted else Response("This song was deleted.", 404)
 
     def peaks(request: Request) -> Response:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.accessibility import SCREENS, Screen, accessibility_faults
+from tests.accessibility import SCREENS, Screen, assert_accessible
 from tests.page_server import until
 from tests.webapp.studio.stand_in import StandIn
 from tests.webapp.studio.studio_window import RATE, STEMS, StudioWindow, song_of, stems_of
@@ -300,12 +300,12 @@ def test_axe_finds_nothing_serious_and_everything_fits(come: Any, screen: Screen
         if name == "done":
             window.button("Log").click()
             window.lane("vocals").locator(".picture").wait_for()
-        assert accessibility_faults(window.page) == [], name
+        assert_accessible(window.page)
         assert window.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
         if name == "done":
             window.page.keyboard.press("?")
             window.page.get_by_role("dialog").wait_for()
-            assert accessibility_faults(window.page) == []
+            assert_accessible(window.page)
 
 
 def test_a_phone_has_targets_for_fingers_and_equal_margins(come: Any) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pytest
@@ -29,6 +29,7 @@ from my_submission.webapp.app import App, open_app
 from my_submission.webapp.settings import PageSettings
 from my_submission.webapp.songs.song import Song
 from my_submission.webapp.studio import downloads
+from my_submission.webapp.studio import routes as routes_module
 from my_submission.webapp.studio.formats import FORMATS
 from my_submission.webapp.studio.routes import GAIN_HEADER, assets_address, routes, song_address
 from my_submission.webapp.work.separation_job import SeparationRequest
@@ -392,6 +393,30 @@ def test_a_full_disk_is_told_without_places_on_the_server(place: App, monkeypatc
             "The server cannot make this file: the disk is full. Try again later.",
         )
     assert list(song.files.folder.glob("mix-*")) == []
+
+
+def test_the_state_is_answered_when_it_has_changed(place: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A studio that has seen the present state waits for another one; after a while it is told the same."""
+    song = add(place.songs)
+    address = f"{song_address(song)}/state.json"
+    tag = ask(address).json["tag"]
+    looks = []
+
+    async def look(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3 and song.job is None:
+            assert place.queue.wait(place.separate(song, REQUEST), PATIENCE)
+
+    monkeypatch.setattr(routes_module.asyncio, "sleep", look)
+    after = ask(f"{address}?seen={quote(tag)}").json
+    assert len(looks) == 3
+    assert (after["job"]["state"], after["result"]["is_over"]) == ("done", True)
+    looks.clear()
+    assert ask(f"{address}?seen={quote(after['tag'])}").json["tag"] == after["tag"]
+    assert sum(looks) == pytest.approx(routes_module.STATE_WAIT_SECONDS)
+    looks.clear()
+    assert ask(f"{address}?seen={quote(tag)}").json["tag"] == after["tag"]
+    assert looks == []
 
 
 def test_polling_is_use(place: App) -> None:

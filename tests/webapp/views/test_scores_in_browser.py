@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.accessibility import SCREENS, Screen, accessibility_faults, chromium, too_wide, watched
+from tests.accessibility import SCREENS, Screen, assert_accessible, chromium, too_wide, watched
 from tests.evaluator.test_replay import document
 from tests.page_server import PATIENCE_SECONDS, Server, running_page
 
@@ -45,6 +45,6 @@ def test_the_conclusion_stands_first_and_runs_are_told_apart(browser: Any, serve
         page.locator("[data-test-script-state=notRunning]").wait_for()
         page.wait_for_function("() => !document.querySelector('[data-testid=stSkeleton], [data-stale=true]')")
         assert too_wide(page) == []
-        assert accessibility_faults(page, where="[data-testid=stMain]") == []
+        assert_accessible(page, where="[data-testid=stMain]")
         paper = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
         assert paper == ("rgb(255, 255, 255)" if screen.scheme == "light" else "rgb(18, 22, 27)")

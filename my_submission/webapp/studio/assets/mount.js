@@ -45,13 +45,17 @@ function studioOf(place, base) {
 }
 
 /**
- * Mount the studio of a song. Called again with the same song it keeps what plays; a place that goes away and comes
+ * Mount the studio of a song; without a song only load it. Called again with the same song it keeps what plays; a place that goes away and comes
  * back within a second, as when the page is drawn anew, keeps it as well.
  * @param {Component} component
  * @returns {Promise<() => void>} releases the studio
  */
 export default async function mount({ data, parentElement, setTriggerValue }) {
   const place = /** @type {Element} */ (parentElement.querySelector(".studio"));
+  if (!data.base) { // no song yet: this module and those it imports are loaded
+    await addStyle(place, `${data.assets}/studio.css`);
+    return () => {};
+  }
   const studio = studioOf(place, data.base);
   const turn = (mounted.get(place)?.turn ?? 0) + 1;
   mounted.set(place, { studio, base: data.base, turn });

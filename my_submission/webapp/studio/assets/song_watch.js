@@ -1,7 +1,7 @@
-// The song's state on the server: polled fast while a job runs, slowly afterwards.
+// The song's state on the server: asked for without a pause while a job runs, because the server answers when it has
+// changed; rarely afterwards.
 
-const BUSY_MS = 300;
-const WAITING_MS = 1000;
+const BUSY_MS = 50;
 const IDLE_MS = 20_000;
 const RETRY_MS = 1500;
 
@@ -12,7 +12,7 @@ const RETRY_MS = 1500;
  *   tracks: Track[]}} Result
  * @typedef {{state: "none" | "waiting" | "running" | "stopping" | "done" | "stopped" | "failed", ahead: number,
  *   system: string, text: string, share: number, left_seconds: number | null, message: string, notes: string[]}} Job
- * @typedef {{song: {name: string, seconds: number | null, rate: number | null, samples: number | null}, job: Job,
+ * @typedef {{tag: string, song: {name: string, seconds: number | null, rate: number | null, samples: number | null}, job: Job,
  *   result: Result | null, keep_seconds: number, formats: {name: string, label: string}[]}} State
  */
 
@@ -46,19 +46,23 @@ export class SongWatch extends EventTarget {
     addEventListener("online", () => this.#onReturn(), { signal });
   }
 
-  /** Ask now, and again from time to time. */
-  async refresh() {
+  /**
+   * Ask now, and again from time to time.
+   * @param {string} [seen] tag of the state that is known; the server then waits a moment for another one
+   */
+  async refresh(seen = "") {
     clearTimeout(this.#timer);
     this.#n_asked += 1;
     const asked = this.#n_asked;
-    const [kind, state] = await this.#ask();
+    const [kind, state] = await this.#ask(seen);
     if (this.#isClosed || asked !== this.#n_asked || this.isDeleted) return;
     if (kind === "deleted") {
       this.#end();
       return;
     }
     if (state) this.state = this.#isStopping && isActive(state.job) ? stopping(state) : state;
-    this.#timer = window.setTimeout(() => this.refresh(), state ? this.#pause(state) : RETRY_MS);
+    const next = state && isActive(state.job) ? state.tag : "";
+    this.#timer = window.setTimeout(() => this.refresh(next), state ? this.#pause(state) : RETRY_MS);
     this.dispatchEvent(new Event(state ? "change" : "trouble"));
   }
 
@@ -97,14 +101,14 @@ export class SongWatch extends EventTarget {
 
   /** @param {State} state */
   #pause({ job, keep_seconds: keepSeconds }) {
-    if (job.state === "waiting") return WAITING_MS;
     return isActive(job) ? BUSY_MS : Math.min(IDLE_MS, 300 * keepSeconds);
   }
 
-  /** @returns {Promise<["deleted" | "answer" | "trouble", State | null]>} */
-  async #ask() {
+  /** @param {string} seen @returns {Promise<["deleted" | "answer" | "trouble", State | null]>} */
+  async #ask(seen) {
     try {
-      const answer = await fetch(`${this.#base}/state.json`);
+      const query = seen ? `?seen=${encodeURIComponent(seen)}` : "";
+      const answer = await fetch(`${this.#base}/state.json${query}`);
       if (answer.status === 404) return ["deleted", null];
       return answer.ok ? ["answer", await answer.json()] : ["trouble", null];
     } catch {

@@ -26,7 +26,7 @@ const PLAYING = "mdx-playing"; // one playback at a time on a page
 /** The studio of one song. */
 export class Studio {
   root = element("div", { className: "studio-body" });
-  /** @type {(state: string) => void} told when the job's state or the result's version changes */
+  /** @type {(state: string) => void} told when a job begins or ends */
   onJobState = () => {};
   #base;
   #watch;
@@ -88,10 +88,11 @@ export class Studio {
     this.root.remove();
   }
 
-  /** Draw again, at the place where the studio is now. */
+  /** Draw again, at the place where the studio is now; the page around may have started another separation. */
   show() {
     this.#scheme.check();
     this.#redraw();
+    if (this.#watch.state) this.#watch.refresh();
   }
 
   get #parts() {
@@ -201,7 +202,7 @@ export class Studio {
     say(this.#facts, facts.filter(Boolean).join(" · "));
     if (this.#result) this.#takeResult(state, this.#result);
     this.#showParts();
-    const present = `${job.state} ${result?.version}`;
+    const present = isActive(job) ? "active" : `${job.state} ${result?.version}`; // the page around shows no progress
     if (this.#lastState && this.#lastState !== present) this.onJobState(job.state);
     this.#lastState = present;
     this.#onPlayer();
