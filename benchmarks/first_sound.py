@@ -81,19 +81,21 @@ def main() -> int:
     print("| first sound | whole song | ratio |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         path = options.song or write_media(Path(folder) / "song.mp3", [song(options.seconds)], codec="mp3")
-        with running_page(Path(folder) / "page", "--threads", str(options.threads)) as server:
-            with running_chromium() as browser, watched(browser, SCREENS[0], server.address) as page:
-                page.set_default_timeout(PATIENCE_MS)
-                for _ in range(options.rounds):
-                    found = drop(page, server.address, path)
-                    drops.append(found)
-                    print(
-                        f"| {found.steps['first sound']:.2f} s | {found.steps['whole song']:.1f} s | {found.ratio:.3f} |"
-                    )
-                    if options.steps:
-                        print("; ".join(f"{step} {seconds:.2f}" for step, seconds in found.steps.items()))
-    first, ratio = (statistics.median(values) for values in zip(*((d.steps["first sound"], d.ratio) for d in drops)))
-    print(f"median: {first:.2f} s, ratio {ratio:.3f}")
+        with (
+            running_page(Path(folder) / "page", "--threads", str(options.threads)) as server,
+            running_chromium() as browser,
+            watched(browser, SCREENS[0], server.address) as page,
+        ):
+            page.set_default_timeout(PATIENCE_MS)
+            for _ in range(options.rounds):
+                found = drop(page, server.address, path)
+                drops.append(found)
+                first, whole = found.steps["first sound"], found.steps["whole song"]
+                print(f"| {first:.2f} s | {whole:.1f} s | {found.ratio:.3f} |", flush=True)
+                if options.steps:
+                    print("; ".join(f"{step} {seconds:.2f}" for step, seconds in found.steps.items()))
+    first = statistics.median(each.steps["first sound"] for each in drops)
+    print(f"median: {first:.2f} s, ratio {statistics.median(each.ratio for each in drops):.3f}")
     return 0
 
 
