@@ -1,0 +1,45 @@
+"""Hooks of mkdocs: pages from outside docs/, generated pages, links, and roles of docstrings."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+from scripts.documentation.commands_page import commands_page
+from scripts.documentation.links import ROOT, site_links
+
+OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "models/**/README.md", "benchmarks/results/*.md")
+"""Documents that are pages of the site although they are not in docs/."""
+
+_ROLE = re.compile(r":(?:class|func|meth|mod|attr|data|exc):(<code>)[~!]?")
+_MARK = re.compile(r"^<!-- (?:run|needs|scores|/scores)\b.*?-->\n", re.MULTILINE)
+_log = logging.getLogger("mkdocs.hooks.documentation")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the documents from outside docs/ and the generated pages."""
+    for pattern in OUTSIDE:
+        for path in sorted(ROOT.glob(pattern)):
+            page = path.relative_to(ROOT).as_posix()
+            files.append(File.generated(config, page, content=path.read_text(encoding="utf-8")))
+    files.append(File.generated(config, "reference/commands.md", content=commands_page()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
+    """Make links between documents links between pages, and leave the marks of tests out."""
+    source = page.file.src_uri
+
+    def broken(target: str) -> None:
+        _log.warning("%s: the link to %s leads to no file", source, target)
+
+    pages = {file.src_uri for file in files}
+    return site_links(_MARK.sub("", markdown), source, pages, broken)
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
+    """Return the page without the names of Sphinx's roles, which Markdown does not know."""
+    return _ROLE.sub(r"\1", html)
