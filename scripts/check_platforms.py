@@ -18,7 +18,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = "base"
-FOR_DEVELOPERS = {"all", "bench", "dev", "test"}
+FOR_DEVELOPERS = {"all", "bench", "dev", "docs", "test"}
 PYTHONS = ("3.11", "3.12", "3.13")
 PLATFORMS = {
     "Linux x86-64": ("manylinux_2_31_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),

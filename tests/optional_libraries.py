@@ -25,6 +25,7 @@ LIBRARIES = (
     "musdb",
     "museval",
     "julius",
+    "mkdocs",
 )
 """Those of which some environments have none: the ones for other Pythons, a container of the challenge."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 HEAD = """# Commands
 
-`mdx` is `python -m my_submission`. This page is made from the parsers of the programs, so it lists what `--help` prints.
+`mdx` is `python -m my_submission`. This page is made from the parsers of the programs: it lists what `--help` prints.
 """
 
 

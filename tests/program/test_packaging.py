@@ -23,7 +23,7 @@ from terminal.extras import EXTRA_OF, command_for, explained_absence
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-FOR_DEVELOPERS = {"bench", "dev", "test"}
+FOR_DEVELOPERS = {"bench", "dev", "docs", "test"}
 DISTRIBUTIONS = {"yaml": "pyyaml", "pyworld": "pyworld-prebuilt"}
 """Libraries whose distribution has another name."""
 

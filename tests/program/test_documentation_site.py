@@ -1,0 +1,73 @@
+"""The documentation site: links of the repository become links of the site, and a build has no warning."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.documentation.links import ROOT, site_links
+
+PAGES = {
+    "index.md",
+    "formats.md",
+    "decisions/README.md",
+    "decisions/page.md",
+    "models/README.md",
+    "models/starter/README.md",
+}
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "expected"),
+    [
+        ("formats.md", "[a](decisions/page.md#b)", "[a](decisions/page.md#b)"),
+        ("formats.md", "[a](../models/README.md)", "[a](models/README.md)"),
+        ("formats.md", "[a](../README.md)", "[a](index.md)"),
+        ("formats.md", "[a](decisions/)", "[a](decisions/README.md)"),
+        ("decisions/page.md", "[a](../formats.md)", "[a](../formats.md)"),
+        ("decisions/page.md", "[a](../../models/starter/README.md)", "[a](../models/starter/README.md)"),
+        ("models/starter/README.md", "[a](../../docs/formats.md)", "[a](../../formats.md)"),
+        ("models/starter/README.md", "[`a`](../README.md#x)", "[`a`](../README.md#x)"),
+        ("formats.md", "[a](cluster.yaml)", "a"),
+        ("formats.md", "[a](https://example.org/x.md) [b](#c)", "[a](https://example.org/x.md) [b](#c)"),
+        ("formats.md", "```\n[a](nowhere.md)\n```\n", "```\n[a](nowhere.md)\n```\n"),
+    ],
+)
+def test_links_between_documents_become_links_between_pages(page: str, link: str, expected: str) -> None:
+    broken: list[str] = []
+    assert site_links(link, page, PAGES, broken.append) == expected
+    assert broken == []
+
+
+def test_a_link_to_no_file_is_told() -> None:
+    broken: list[str] = []
+    site_links("[a](nowhere.md) and [b](../models/nowhere/)", "formats.md", PAGES, broken.append)
+    assert broken == ["nowhere.md", "../models/nowhere/"]
+
+
+@pytest.mark.slow
+@pytest.mark.needs("mkdocs")
+def test_the_site_is_built_without_a_warning_and_asks_no_other_host_for_anything(tmp_path: Path) -> None:
+    """The public names are on their pages, with their docstrings; so are the options of the commands."""
+    site = tmp_path / "site"
+    environment = os.environ | {"PYTHON": sys.executable}
+    command = [str(ROOT / "scripts/build-docs"), str(site)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+    import my_submission
+
+    pages = {path.relative_to(site).as_posix(): path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    fetched = re.compile(r"""<(?:script|link|img|iframe|audio|video|source)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//""")
+    assert [name for name, html in pages.items() if fetched.search(html)] == []
+    api = pages["reference/python.html"]
+    for name in set(my_submission.__all__) - {"__version__"}:
+        assert re.search(rf'id="my_submission\.[\w.]*\b{name}"', api), name
+    assert ":class:" not in api
+    assert "--two-stems" in pages["reference/commands.html"]
+    assert {"models/starter/index.html", "systems/index.html", "CHANGELOG.html"} <= pages.keys()
