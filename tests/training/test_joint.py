@@ -151,7 +151,7 @@ def test_a_resumed_run_may_have_other_data_where_it_says_so(songs: Path, tmp_pat
     fit(experiment, read_data(experiment, [songs]), name="a", runs=tmp_path, cache=tmp_path / "cache")
     last = tmp_path / "a" / "checkpoints" / LAST
     changes = ("run.epoch_steps=1", "run.precision=32-true", "augment.coherent=0.9")
-    with pytest.raises(SettingsError, match=r"augment\.coherent, data\.collections\.songs"):
+    with pytest.raises(SettingsError, match=r"augment\.coherent .*, data\.collections\.songs"):
         check_resumable(last, small(*changes, "run.may_change_data=false", songs=1.0))
     check_resumable(last, small(*changes, "run.may_change_data=true", songs=1.0))
     with pytest.raises(SettingsError, match=r"data\.batch"):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import my_submission as mdx
 from evaluator.metrics import global_sdr
 from my_submission.engines import Device
 from my_submission.mechanisms import ConditionedRecipe, RunOptions
@@ -21,6 +22,7 @@ from tests import published_lasaft as published
 from tests.training_songs import synthetic_stem, write_spooled_songs
 from training.examples.loading import read_data
 from training.experiment import Experiment
+from training.export.own_systems import system_of_run
 from training.loop.checkpoints import load_module
 from training.loop.fitting import FitReport, build_trainer, fit
 from training.modules.base import module_settings
@@ -237,6 +239,9 @@ def test_its_graph_separates_in_the_predictor(runs: tuple[Path, FitReport]) -> N
     predictor = Predictor(load_system(system, ModelsFolder(folder), RunOptions(device=Device("cpu"), threads=1)))
     mixture = np.sum([synthetic_stem(source, 8, 0.5) for source in MUSIC_SOURCES], axis=0)
     stems = predictor.separate(mixture)
+    name = system_of_run(folder, tiny(), "tiny")
+    named = mdx.load(name, models_dir=folder, device="cpu").separate(mixture)
+    assert all(np.array_equal(named[source], stems[source]) for source in MUSIC_SOURCES)
     assert report.best is not None
     module = load_module(report.best)
     own = separate(module.estimate, module.experiment.chunking, torch.from_numpy(mixture)).numpy()
