@@ -28,7 +28,8 @@ class BatchSplit:
         if self.batch // self.world_size < self.n_parts:
             raise ValueError(
                 f"batch={self.batch} cannot be split over {self.world_size} processes in parts of at most "
-                f"{self.micro_batch}: a process would have fewer than {self.n_parts} examples"
+                f"{self.micro_batch}: a process would have fewer than {self.n_parts} examples; "
+                "raise data.batch, or lower run.devices"
             )
 
     @property
