@@ -32,13 +32,13 @@ WATCH = """() => {
     if (location.search.includes("song=")) note("address");
     if (play && !window.steps["studio, play is pressed"]) { note("studio, play is pressed"); play.click(); }
     if (root?.querySelector(".lane[data-track=mixture]")) note("lanes");
-    if (transport?.dataset.status === "playing") note("first sound");
+    if (transport?.dataset.status === "playing") { note("first sound"); play.click(); }
     if (root?.querySelector(".takeaway a[href]")) note("whole song");
     else setTimeout(look, 20);
   };
   look();
 }"""
-"""Presses play as soon as it is there, and notes when the page reaches each step."""
+"""Presses play as soon as it is there, notes when the page reaches each step, and pauses after the first sound."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def drop(page: Any, address: str, path: Path) -> Drop:
     page.evaluate(WATCH)
     began = time.time()
     page.locator("input[type=file]").set_input_files(path)
-    page.wait_for_function("window.steps['whole song']")
+    page.wait_for_function("() => window.steps['whole song']")
     steps = {step: milliseconds / 1000 - began for step, milliseconds in page.evaluate("window.steps").items()}
     page.get_by_role("button", name="Delete now", exact=True).click()
     page.get_by_role("button", name="Upload", exact=True).wait_for()
@@ -87,6 +87,7 @@ def main() -> int:
             watched(browser, SCREENS[0], server.address) as page,
         ):
             page.set_default_timeout(PATIENCE_MS)
+            drop(page, server.address, path)  # until the server has loaded the default system
             for _ in range(options.rounds):
                 found = drop(page, server.address, path)
                 drops.append(found)
