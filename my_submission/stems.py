@@ -6,6 +6,7 @@ are those of the published code of each system.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
@@ -70,10 +71,27 @@ def add_up(stems: Collection[str], sources: Collection[str]) -> bool:
     return len(stems) == 2 and len(complements) == 1 and complements <= set(stems)
 
 
+SOURCE_NAME = re.compile(r"[^\W\d_](?:[\w .+-]*[\w+])?")
+"""Names of sources: they begin with a letter and end with a letter, a digit, _ or +."""
+
+
 def canonical_source(name: str) -> str:
     """Return the package's name of a source, whatever its alias."""
     lowered = name.strip().lower()
     return ALIASES.get(lowered, lowered)
+
+
+def source_name(name: str) -> str:
+    """Return a name that a source may have, which is part of file names.
+
+    Raises:
+        ValueError: it is empty, or has other characters than letters, digits, spaces and . _ + -
+    """
+    if not SOURCE_NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is no name of a stem: use letters, digits, spaces and . _ + - and begin with a letter"
+        )
+    return name
 
 
 def source_set(names: Collection[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,7 +26,7 @@ from my_submission.mechanisms.conditioned_networks import is_conditioned, spectr
 from my_submission.mechanisms.mixer import read_mixer
 from my_submission.mechanisms.spectral_networks import chunking_of
 from my_submission.stems import MUSIC_SOURCES
-from my_submission.systems import systems_of
+from my_submission.systems import SystemRecipe, systems_of, with_vocals_from
 from my_submission.weights import Artefact, ModelsFolder
 from my_submission.weights.folder import DEFAULT_MODELS_DIR
 from terminal.program import program_name
@@ -57,12 +57,26 @@ def expand(names: Iterable[str], models: ModelsFolder) -> list[str]:
     artefacts, systems = [artefact.name for artefact in models.artefacts], systems_of(models)
     expanded: list[str] = []
     for name in names:
+        if name not in systems and (combined := _combined(name, systems)) is not None:
+            expanded += combined.artefacts
+            continue
         if name not in systems and name not in artefacts:
             near = get_close_matches(name, [*systems, *artefacts], n=3, cutoff=0.0)
             hint = f"the nearest are {', '.join(near)}; {program_name()} systems lists all systems"
             raise UnknownNameError(f"there is no system or artefact {name!r}", hint=hint)
         expanded += systems[name].artefacts if name in systems else (name,)
     return list(dict.fromkeys(expanded))
+
+
+def _combined(name: str, systems: Mapping[str, SystemRecipe]) -> SystemRecipe | None:
+    """Return a system with the vocals of a public graph, named such as "starter-plus+kim-vocal-2"; None for others."""
+    base, plus, graph = name.rpartition("+")
+    if not plus or base not in systems:
+        return None
+    try:
+        return with_vocals_from(systems[base], graph)
+    except UnknownNameError:
+        return None
 
 
 def open_graph(artefact: Artefact, path: Path) -> None:

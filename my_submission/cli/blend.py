@@ -153,11 +153,12 @@ def _separate_all(
         for song, name in zip(songs, names, strict=True):
             with mixture_file(song) as path:
                 if is_separated_already(path, folder / name, predictor.recipe(settings, WAV_FLOAT)):
-                    progress.skipped(name)
+                    progress.skipped(f"{predictor.system.recipe.name}: {name}")
                     continue
                 record = RecordRequest(song=name, settings=settings)
                 events = predictor.stream_file(path, folder / name, audio_format=WAV_FLOAT, record=record)
-                progress.done(name, progress.follow(name, events))
+                shown = f"{predictor.system.recipe.name}: {name}"
+                progress.done(shown, progress.follow(shown, events))
 
 
 def _songs(dataset: Path) -> list[DatasetSong]:

@@ -114,7 +114,8 @@ def load_network(path: Path, architecture: str) -> nn.Module:
         WeightsError: the file does not fit it.
     """
     if architecture not in TORCH_ARCHITECTURES:
-        raise MdxError(f"no network is known for the architecture {architecture!r}", where=path)
+        hint = f"correct the architecture in manifest.json; {', '.join(sorted(TORCH_ARCHITECTURES))} have checkpoints"
+        raise MdxError(f"no network is known for the architecture {architecture!r}", where=path, hint=hint)
     from my_submission.networks.loaders import LOADERS
 
     return LOADERS[architecture](path)

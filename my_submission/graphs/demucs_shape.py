@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from my_submission.errors import WeightsError
 from my_submission.stems import DEMUCS_SOURCES
+from my_submission.weights.other_architectures import refuse_other_architectures
 
 KERNEL = 8
 STRIDE = 4
@@ -100,6 +101,7 @@ def config_of(shapes: Mapping[str, tuple[int, ...]], where: str) -> DemucsConfig
     Raises:
         WeightsError: a tensor is missing, unknown or of another shape; the message names it.
     """
+    refuse_other_architectures(shapes, where=where)
     try:
         channels, audio_channels = shapes["encoder.0.0.weight"][:2]
         depth = sum(key.startswith("encoder.") and key.endswith(".0.weight") for key in shapes)

@@ -27,6 +27,10 @@ class JointRecipe(Recipe):
     sources: tuple[str, ...]
     overlap_ratio: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap_ratio <= 0.5:
+            raise ValueError(f"overlap_ratio={self.overlap_ratio} must lie between 0 and 0.5")
+
     @property
     def artefacts(self) -> tuple[str, ...]:
         """Name of the network."""

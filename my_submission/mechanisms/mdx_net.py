@@ -58,6 +58,10 @@ class MdxNetRecipe(Recipe):
     denoises: bool = False
 
     def __post_init__(self) -> None:
+        if not 0 < self.overlap_ratio < 1:
+            raise ValueError(f"overlap_ratio={self.overlap_ratio} must lie between 0 and 1")
+        if self.silent_bins < 0:
+            raise ValueError(f"silent_bins={self.silent_bins} must not be negative")
         if self.compensation is not None and not 0 < self.compensation < 10:
             raise ValueError(f"compensation={self.compensation} must lie between 0 and 10")
 

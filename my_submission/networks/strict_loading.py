@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from my_submission.errors import WeightsError
+from my_submission.weights.other_architectures import refuse_other_architectures
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -62,25 +63,6 @@ def shape_of(
         sizes = ", ".join("any" if size is None else str(size) for size in expected)
         raise WeightsError(f"the weight {key} has the shape {shape}, expected ({sizes})", where=where)
     return shape
-
-
-_OTHER_ARCHITECTURES = (
-    (
-        r"(?:.*\.)?(?:encoder_blocks|bottleneck_block|decoder_blocks)\..*\bblocks\.\d+\.(?:tfc1|tfc2|tdf|shortcut)\b",
-        "TFC-TDF v3 (MDX23C)",
-    ),
-    (r"(?:.*\.)?crosstransformer\.", "Hybrid Transformer Demucs (HTDemucs)"),
-    (r"(?:.*\.)?band_split\.to_features\.", "BS-RoFormer or Mel-Band RoFormer"),
-)
-"""Patterns of keys that belong to well-known networks which this program does not run."""
-
-
-def refuse_other_architectures(state: Mapping[str, Tensor], *, where: Where = None) -> None:
-    """Raise a WeightsError that names the architecture of a state which is known and not supported."""
-    for pattern, name in _OTHER_ARCHITECTURES:
-        if any(re.match(pattern, key) for key in state):
-            hint = "use a network of an architecture that models/README.md lists"
-            raise WeightsError(f"is a state of {name}, which this program does not run", where=where, hint=hint)
 
 
 def count_of(state: Mapping[str, Tensor], pattern: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from my_submission.errors import InputError, UnknownNameError
 from my_submission.mechanisms import MdxNetRecipe
 from my_submission.mechanisms.mdx_net import SILENT_BINS
-from my_submission.stems import canonical_source, complemented_source, with_complement
+from my_submission.stems import canonical_source, complemented_source, source_name, with_complement
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.weights import Artefact, ArtefactGeometry
 from my_submission.weights.content import MDX_NET
@@ -89,9 +89,14 @@ class OwnNetwork:
         """Return the entry that a manifest would have.
 
         Raises:
+                UnknownNameError: the target is no name of a stem.
             InputError: there is no such file, or it is no graph.
         """
         path = Path(self.path)
+        try:
+            target = source_name(canonical_source(self.target))
+        except ValueError as error:
+            raise UnknownNameError(str(error), hint="correct --target") from error
         if not path.is_file():
             raise InputError("there is no such file", where=path, hint="name the .onnx file of the network")
         if path.suffix.lower() != ".onnx":
@@ -109,7 +114,7 @@ class OwnNetwork:
             n_bytes=None,
             format="onnx",
             architecture=MDX_NET,
-            target=canonical_source(self.target),
+            target=target,
             geometry=geometry,
             sources=(),
             licence="your own",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import MixerRecipe, Recipe, WienerRecipe
-from my_submission.stems import add_up, needed_source
+from my_submission.stems import add_up, needed_source, source_name
 
 SYSTEMS_FILE = "systems.toml"
 """File of a models folder that defines systems of the user's own."""
@@ -82,8 +82,14 @@ class SystemRecipe:
     def __post_init__(self) -> None:
         if unknown := {needed_source(stem) for stem in self.stems} - set(self.sources):
             raise ValueError(f"{self.name!r} does not estimate {', '.join(sorted(unknown))}")
+        for source in self.sources:
+            source_name(source)
         if not self.branches:
             raise ValueError(f"the system {self.name!r} has no branch")
+        if not self.sources:
+            raise ValueError(f"the system {self.name!r} estimates no source")
+        if empty := [branch.name for branch in self.branches if not branch.shares]:
+            raise ValueError(f"the branch {empty[0]!r} of {self.name!r} estimates no source")
         if self.rest is not None and self.rest not in self.sources:
             raise ValueError(f"the rest {self.rest!r} of {self.name!r} must be among {self.sources}")
         for source in self.estimated:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import my_submission as mdx
 from benchmarks.random_models import GEOMETRIES, write_models
+from my_submission.cli.artefacts import expand
 from my_submission.cli.main import main
 from my_submission.cli.network_options import NetworkGroup
 from my_submission.errors import InputError, UnknownNameError, WeightsError
@@ -257,6 +258,9 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert record["made_with"]["settings"]["network"] == {"target": "guitar", "n_fft": 4096, "hop": 1024}
     assert record["made_with"]["settings"]["network_options"]["denoise"] is True
     assert main([*arguments, "--skip-existing"]) == 0  # other options: separated again
+    for target in ("", "../vocals", "a/b", "."):
+        assert main(["separate", "song.wav", "--network", str(path), "--target", target, "--n-fft", "4096"]) == 2
+        assert "is no name of a stem" in capsys.readouterr().err
     for wrong in (["--network", str(path)], ["--target", "vocals"], ["--compensation", "loud"]):
         assert main(["separate", "song.wav", *wrong]) == 2
     assert main(["separate", "song.wav", "--system", "starter", *arguments[2:6]]) == 2
@@ -294,6 +298,16 @@ def test_vocals_among_networks_come_from_a_graph_of_vocals(tmp_path: Path, monke
     (branch,) = load("kuielab-a-networks", **given).system.branches
     (vocals,) = (network for network in branch.mechanism.networks if network.source == "vocals")
     assert (vocals.chunking.stft.n_fft, vocals.chunking.stft.silent_bins, vocals.chunking.frames) == (4096, 0, 16)
+
+
+def test_fetch_knows_the_names_that_the_advice_gives() -> None:
+    """A system whose vocals come from a public graph lacks that graph: "fetch SYSTEM+GRAPH" is the advice."""
+    models = ModelsFolder()
+    names = expand(["starter-plus+kim-vocal-2", "kuielab-a+voc-ft"], models)
+    assert {"mdx-net/kim-vocal-2", "mdx-net/voc-ft", "starter/bass", "kuielab-a/bass"} <= set(names)
+    assert "kuielab-a/vocals" not in names
+    with pytest.raises(UnknownNameError, match="there is no system or artefact"):
+        expand(["starter-plus+kim-vocal-9"], models)
 
 
 def test_a_graph_of_vocals_needs_a_place() -> None:
