@@ -11,6 +11,7 @@ quarter and compute in fp32 ("auto" is this program's default). Processes run in
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
 import tempfile
 from collections.abc import Callable
@@ -42,6 +43,13 @@ def commands(options: argparse.Namespace, song: Path, graph: Path, out: Path) ->
     return {**found, AUTO: ours("auto")} if options.auto else found
 
 
+def write_graph(options: argparse.Namespace, folder: Path) -> None:
+    """Write a graph of random weights as ``net.onnx``."""
+    network = passing_the_mixture(random_network(options.bins, depth=11, growth=options.growth))
+    sizes = {"n_fft": options.n_fft, "hop": HOP, "bins": options.bins, "frames": options.frames}
+    write_spectral(folder, "net", network, **sizes)
+
+
 def difference(out: Path) -> str:
     """Return the ratio of our vocals to their difference from the peer's, after the gain that fits best."""
     ours, theirs = (soundfile.read(next((out / name).rglob("*.wav")), dtype="float64")[0] for name in ("fp32", PEER))
@@ -63,9 +71,10 @@ def main() -> None:
     parser.add_argument("--auto", action="store_true", help="measure this program's default precision too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        network = passing_the_mixture(random_network(options.bins, depth=11, growth=options.growth))
-        sizes = {"n_fft": options.n_fft, "hop": HOP, "bins": options.bins, "frames": options.frames}
-        write_spectral(Path(folder), "net", network, **sizes)
+        # In a process of its own, because the largest memory of a child counts that of its parent at the start.
+        maker = multiprocessing.get_context("spawn").Process(target=write_graph, args=(options, Path(folder)))
+        maker.start()
+        maker.join()
         graph, out = Path(folder) / "net.onnx", Path(folder) / "out"
         head = circumstances()
         results = interleaved(commands(options, options.song, graph, out), options.rounds)

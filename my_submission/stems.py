@@ -88,9 +88,8 @@ def source_name(name: str) -> str:
         ValueError: it is empty, or has other characters than letters, digits, spaces and . _ + -
     """
     if not SOURCE_NAME.fullmatch(name):
-        raise ValueError(
-            f"{name!r} is no name of a stem: use letters, digits, spaces and . _ + - and begin with a letter"
-        )
+        allowed = "it begins with a letter and has letters, digits, spaces and . _ + - alone"
+        raise ValueError(f"{name!r} is no name of a stem: {allowed}")
     return name
 
 

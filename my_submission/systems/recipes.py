@@ -80,16 +80,16 @@ class SystemRecipe:
     definition: str = ""
 
     def __post_init__(self) -> None:
-        if unknown := {needed_source(stem) for stem in self.stems} - set(self.sources):
-            raise ValueError(f"{self.name!r} does not estimate {', '.join(sorted(unknown))}")
         for source in self.sources:
             source_name(source)
+        if unknown := {needed_source(stem) for stem in self.stems} - set(self.sources):
+            raise ValueError(f"{self.name!r} does not estimate {', '.join(sorted(unknown))}")
         if not self.branches:
             raise ValueError(f"the system {self.name!r} has no branch")
         if not self.sources:
             raise ValueError(f"the system {self.name!r} estimates no source")
         if empty := [branch.name for branch in self.branches if not branch.shares]:
-            raise ValueError(f"the branch {empty[0]!r} of {self.name!r} estimates no source")
+            raise ValueError(f"the branch {empty[0]!r} of {self.name!r} has a share of no source")
         if self.rest is not None and self.rest not in self.sources:
             raise ValueError(f"the rest {self.rest!r} of {self.name!r} must be among {self.sources}")
         for source in self.estimated:

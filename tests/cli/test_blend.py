@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,10 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def models(tiny_models: Path) -> Path:
-    (tiny_models / "systems.toml").write_text(OTHER, encoding="utf-8")
-    return tiny_models
+def models(tiny_models: Path, tmp_path: Path) -> Path:
+    folder = Path(shutil.copytree(tiny_models, tmp_path / "models"))
+    (folder / "systems.toml").write_text(OTHER, encoding="utf-8")
+    return folder
 
 
 def command(songs: Path, models: Path, work: Path) -> list[str]:
@@ -130,8 +132,9 @@ def test_folders_without_songs_or_stems_are_refused(
 ) -> None:
     assert main(command(tmp_path / "nothing", models, tmp_path / "work")) == 1
     assert "nothing" in capsys.readouterr().err
-    soundfile.write(tmp_path / "guitar.wav", np.zeros((1_000, 2)), RATE)
-    assert main(command(tmp_path, models, tmp_path / "work")) == 1
+    (tmp_path / "songs").mkdir()
+    soundfile.write(tmp_path / "songs" / "guitar.wav", np.zeros((1_000, 2)), RATE)
+    assert main(command(tmp_path / "songs", models, tmp_path / "work")) == 1
     assert "has true stems in all songs" in capsys.readouterr().err
 
 

@@ -65,6 +65,12 @@ def models(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def tiny(tiny_models: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny models, for a systems.toml of the test's own."""
+    return Path(shutil.copytree(tiny_models, tmp_path / "tiny"))
+
+
 def written(models: Path, text: str) -> Path:
     (models / "systems.toml").write_text(text, encoding="utf-8")
     return models
@@ -186,10 +192,10 @@ shares = { bass = 0.75, other = 0.75, vocals = 0.25 }
 """
 
 
-def test_whole_systems_are_blended(tiny_models: Path) -> None:
+def test_whole_systems_are_blended(tiny: Path) -> None:
     """Stems of each system alone, with its filter or Mixer, times their shares; float32 rounding only."""
-    written(tiny_models, BLEND)
-    options = {"models_dir": tiny_models, "precision": "fp32"}
+    written(tiny, BLEND)
+    options = {"models_dir": tiny, "precision": "fp32"}
     alone = {name: load(name, **options).separate(song(20_000)) for name in ("filtered", "starter")}
     predictor = load("blend", **options)
     stems = predictor.separate(song(20_000))
@@ -232,25 +238,25 @@ system = "inner"
 """
 
 
-def test_the_mixer_over_a_blend_is_applied_to_its_stems(tiny_models: Path) -> None:
+def test_the_mixer_over_a_blend_is_applied_to_its_stems(tiny: Path) -> None:
     """By hand, over a system that is defined before it; one stem alone has the same samples."""
-    written(tiny_models, MIXED)
-    inner = load("inner", models_dir=tiny_models, precision="fp32").separate(song(20_000))
-    mixed = load("mixed", models_dir=tiny_models, precision="fp32").separate(song(20_000))
+    written(tiny, MIXED)
+    inner = load("inner", models_dir=tiny, precision="fp32").separate(song(20_000))
+    mixed = load("mixed", models_dir=tiny, precision="fp32").separate(song(20_000))
     vocals = inner["vocals"] - 0.5 * inner["bass"] + 0.1 * song(20_000)
     bass = 0.8 * inner["bass"] + 0.2 * inner["vocals"][::-1]
     np.testing.assert_allclose(mixed["vocals"], vocals, atol=1e-6)
     np.testing.assert_allclose(mixed["bass"], bass, atol=1e-6)
-    alone = load("mixed", models_dir=tiny_models, precision="fp32", stems=["bass"]).separate(song(20_000))
+    alone = load("mixed", models_dir=tiny, precision="fp32", stems=["bass"]).separate(song(20_000))
     np.testing.assert_allclose(alone["bass"], bass, atol=1e-6)
 
 
-def test_stems_are_made_again_when_the_entry_or_one_that_it_names_changes(tiny_models: Path) -> None:
+def test_stems_are_made_again_when_the_entry_or_one_that_it_names_changes(tiny: Path) -> None:
     """Shares and matrices are part of the key of --skip-existing, as the weights are; a title is not."""
 
     def key(text: str) -> object:
-        written(tiny_models, text)
-        recipe = systems_of(ModelsFolder(tiny_models))["mixed"]
+        written(tiny, text)
+        recipe = systems_of(ModelsFolder(tiny))["mixed"]
         return content_digests(recipe, {})
 
     first = key(MIXED)
@@ -271,11 +277,9 @@ def test_stems_are_made_again_when_the_entry_or_one_that_it_names_changes(tiny_m
         ('name = "inner"', 'name = "mixed"', "the name 'mixed' stands there twice"),
     ],
 )
-def test_a_mixer_that_cannot_be_used_is_refused_with_its_place(
-    tiny_models: Path, old: str, new: str, message: str
-) -> None:
+def test_a_mixer_that_cannot_be_used_is_refused_with_its_place(tiny: Path, old: str, new: str, message: str) -> None:
     assert old in MIXED
-    written(tiny_models, MIXED.replace(old, new, 1))
+    written(tiny, MIXED.replace(old, new, 1))
     with pytest.raises(WeightsError, match=re.escape(message)) as raised:
-        systems_of(ModelsFolder(tiny_models))
-    assert str(raised.value).startswith(str(tiny_models / "systems.toml"))
+        systems_of(ModelsFolder(tiny))
+    assert str(raised.value).startswith(str(tiny / "systems.toml"))
