@@ -1,0 +1,212 @@
+"""Every command of README, guides and cards is executed, or parsed by the program that it is for."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from tests.audio_fixtures import noise, write_audio
+from tests.documented_commands import ROOT, Block, blocks, commands_of
+
+GUIDES = ("docs/index.md", "docs/separating.md", "docs/evaluating.md", "docs/scaling.md")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+FOREIGN = {"docs/training_as_published.md"}
+"""Documents that quote other programs' commands beside ours."""
+
+KNOWN_MODULES = {"build", "pip", "http"}
+
+
+def parse_mdx(arguments: list[str]) -> None:
+    from my_submission.cli.main import _read
+
+    _read(arguments)
+
+
+def parse_training(arguments: list[str]) -> None:
+    pytest.importorskip("torch")
+    from training.cli.main import SETTING, parser
+
+    options = parser().parse_args([word for word in arguments if not SETTING.match(word)])
+    assert options.has_settings or not any(map(SETTING.match, arguments)), "takes no settings"
+
+
+def parse_evaluator(arguments: list[str]) -> None:
+    from evaluator.cli import _parser
+
+    _parser().parse_args(arguments)
+
+
+PARSERS: dict[str, Callable[[list[str]], None]] = {
+    "my_submission": parse_mdx,
+    "training": parse_training,
+    "evaluator": parse_evaluator,
+}
+
+
+def parse_python(arguments: list[str], document: str) -> None:
+    if arguments[0] == "-m":
+        module = arguments[1]
+        if module in PARSERS:
+            PARSERS[module](arguments[2:])
+        else:
+            assert module in KNOWN_MODULES or document in FOREIGN or importlib.util.find_spec(module), module
+    elif arguments[0].endswith(".py"):
+        assert document in FOREIGN or (ROOT / arguments[0]).is_file(), arguments[0]
+
+
+def parse_pip(arguments: list[str]) -> None:
+    for extras in re.findall(r"(?:^|\s)(?:\.|mdx-submission)\[([\w,]+)\]", " ".join(arguments)):
+        assert set(extras.split(",")) <= PROJECT["optional-dependencies"].keys(), extras
+
+
+def parse_docker(arguments: list[str]) -> None:
+    if arguments[0] == "build":
+        for given in re.findall(r"--build-arg (\w+)=", " ".join(arguments)):
+            assert re.search(rf"^ARG {given}\b", (ROOT / "Dockerfile").read_text("utf-8"), re.M), given
+    if arguments[0] == "run" and "mdx" in arguments:
+        parse_mdx(arguments[arguments.index("mdx") + 1 :])
+
+
+def parse(words: list[str], document: str) -> None:
+    program, arguments = words[0].removeprefix(".venv/bin/"), words[1:]
+    if program == "mdx":
+        parse_mdx(arguments)
+    elif program == "python" and arguments:
+        parse_python(arguments, document)
+    elif program == "pip":
+        parse_pip(arguments)
+    elif program == "docker":
+        parse_docker(arguments)
+    elif program.startswith("scripts/"):
+        assert os.access(ROOT / program, os.X_OK), program
+
+
+@pytest.fixture
+def as_mdx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages name the program ``mdx``, at any width of the terminal."""
+    monkeypatch.setattr(sys, "argv", ["mdx"])
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.mark.usefixtures("as_mdx")
+@pytest.mark.parametrize("document", sorted({block.document for block in blocks()}))
+def test_every_command_is_one_that_its_program_takes(document: str, tmp_path: Path) -> None:
+    n_commands = 0
+    for block in blocks():
+        if block.document == document and block.mark != "prints":
+            for words in commands_of(block.text, tmp_path):
+                try:
+                    parse(words, document)
+                except (Exception, SystemExit) as error:
+                    raise AssertionError(f"{' '.join(words)}: {error}") from error
+                n_commands += 1
+    assert n_commands or all(block.mark == "prints" for block in blocks() if block.document == document)
+
+
+def run(words: list[str]) -> int:
+    """Execute a command of ours in this process, and return its exit code."""
+    if words[0] == "mdx":
+        from my_submission.cli import main
+
+        return main(words[1:])
+    assert words[:3] == ["python", "-m", "evaluator"], f"a marked block has a command that is not ours: {words}"
+    from evaluator.cli import main as score
+
+    return score(words[3:])
+
+
+@pytest.fixture
+def folder_of_songs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A work folder with the songs that the guides name, a third of a second each."""
+    song = tmp_path / "data/test/A song"
+    song.mkdir(parents=True)
+    (tmp_path / "music").mkdir()
+    n_samples = 14_700
+    stems = {name: noise(2, n_samples, seed=seed) for seed, name in enumerate(("bass", "drums", "other", "vocals"))}
+    for name, wave in {**stems, "mixture": sum(stems.values())}.items():
+        write_audio(song / f"{name}.wav", wave)
+    write_audio(tmp_path / "music/one.wav", noise(2, n_samples))
+    soundfile.write(tmp_path / "song.mp3", noise(2, n_samples).T, 44_100, format="MP3")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("as_mdx")
+@pytest.mark.parametrize("document", GUIDES)
+def test_the_commands_of_a_guide_run_in_their_order(document: str, folder_of_songs: Path) -> None:
+    marked = [block for block in blocks() if block.document == document and block.mark == "run"]
+    assert marked
+    for block in marked:
+        for words in commands_of(block.text, folder_of_songs):
+            assert run(words) == 0, " ".join(words)
+
+
+def test_only_guides_that_are_executed_are_marked_so() -> None:
+    assert {block.document for block in blocks() if block.mark == "run"} == set(GUIDES)
+    assert all(block.needs for block in blocks() if block.mark == "needs")
+
+
+# ---- errors and cures ------------------------------------------------------------------------------------------------
+
+PRINTED = [block for block in blocks() if block.mark == "prints"]
+
+
+@pytest.fixture
+def folder_of_troubles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A work folder with the broken files that the page of errors names."""
+    good = noise(2, 4_410)
+    write_audio(tmp_path / "song.wav", good)
+    write_audio(tmp_path / "surround.wav", noise(6, 4_410))
+    write_audio(tmp_path / "broken.wav", noise(2, 4_410) * float("nan"), subtype="FLOAT")
+    content = (tmp_path / "song.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(content[: len(content) // 2])
+    (tmp_path / "notes.wav").write_text("no audio", encoding="utf-8")
+    (tmp_path / "stems-elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("as_mdx")
+@pytest.mark.parametrize("block", PRINTED, ids=lambda block: block.text.splitlines()[0])
+def test_the_page_of_errors_shows_what_the_program_prints(
+    block: Block, folder_of_troubles: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command, _, shown = block.text.partition("\n")
+    (words,) = commands_of(command.removeprefix("$ "), folder_of_troubles)
+    code = run(words)
+    out, err = capfd.readouterr()
+    printed = [line.replace(str(ROOT / "models"), "models").rstrip() for line in (out + err).splitlines()]
+    for line in shown.splitlines():  # an ellipsis stands for anything
+        pattern = re.escape(line).replace("…", ".*")
+        assert any(re.fullmatch(pattern, each) for each in printed), "\n".join(printed)
+    assert code in (1, 2)
+
+
+def test_the_page_of_errors_has_at_least_ten() -> None:
+    assert len(PRINTED) >= 10
+
+
+# ---- how to cite -----------------------------------------------------------------------------------------------------
+
+
+def test_the_citation_file_has_what_its_schema_requires() -> None:
+    """CFF 1.2.0 requires cff-version, message, title and authors with names; of a reference title, authors, type."""
+    yaml = pytest.importorskip("yaml")
+    from my_submission.version import __version__
+
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= cited.keys()
+    assert (cited["cff-version"], str(cited["version"]), cited["type"]) == ("1.2.0", __version__, "software")
+    for entry in (cited, *cited["references"]):
+        assert {"title", "authors", "type"} <= entry.keys(), entry
+        assert all(author.keys() & {"name", "family-names"} for author in entry["authors"]), entry
+    assert cited["license"] == PROJECT["license"]
