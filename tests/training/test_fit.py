@@ -36,7 +36,7 @@ from training.settings.strict import SettingsError
 
 pytestmark = pytest.mark.slow
 
-LEARNING = ("run.epochs=2", "run.epoch_steps=40", "schedule.cooldown_steps=30")
+LEARNING = ("run.epochs=1", "run.epoch_steps=75", "schedule.cooldown_steps=30")
 ROOT = Path(__file__).resolve().parents[2]
 MIN_GAIN_DB = 5.0
 
@@ -79,12 +79,12 @@ def logged(folder: Path, column: str) -> dict[int, float]:
 def trained(songs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("runs")
     report = run(tiny(*LEARNING), songs, runs)
-    assert report.steps == 80
+    assert report.steps == 75
     return runs
 
 
 def test_it_learns(trained: Path, songs: Path) -> None:
-    """80 steps raise the SDR of songs it never saw by more than 5 dB over the untrained network's."""
+    """75 steps raise the SDR of songs it never saw by more than 5 dB over the untrained network's."""
     experiment = tiny(*LEARNING)
     untrained = module_settings(experiment).module(experiment, total_steps=1).eval()
     last = load_module(trained / "tiny" / "checkpoints" / LAST)
@@ -95,9 +95,8 @@ def test_it_learns(trained: Path, songs: Path) -> None:
         for estimates in (separate(m.estimate, experiment.chunking, mixture).numpy() for m in (untrained, last))
     )
     assert after > before + MIN_GAIN_DB
-    curve = logged(trained / "tiny", "val/sdr")
-    assert max(curve.values()) == pytest.approx(list(curve.values())[-1], abs=1.0)
-    assert list(curve) == [39, 79]
+    (sdr,) = logged(trained / "tiny", "val/sdr").values()
+    assert sdr > MIN_GAIN_DB
 
 
 def test_the_runs_folder_is_a_models_folder(trained: Path, songs: Path, tmp_path: Path) -> None:
@@ -115,13 +114,6 @@ def test_the_runs_folder_is_a_models_folder(trained: Path, songs: Path, tmp_path
     assert (artefact.target, artefact.architecture, artefact.licence) == ("vocals", "tfc-tdf", "unpublished")
     assert artefact.geometry is not None
     assert (artefact.geometry.n_fft, artefact.geometry.hop) == (512, 256)
-
-
-def test_the_graphs_are_those_of_the_best_checkpoint_and_dropped_with_theirs(trained: Path) -> None:
-    folder = trained / "tiny"
-    (best,) = (path for path in (folder / "checkpoints").iterdir() if path.name != LAST)
-    assert {best.stem} <= {path.name for path in (folder / "onnx").iterdir()} <= {best.stem, "step_0000080"}
-    assert ModelsFolder(trained).artefact("starter/bass").path == f"tiny/onnx/{best.stem}/bass.onnx"
 
 
 def test_a_checkpoint_explains_itself(trained: Path) -> None:
@@ -156,6 +148,14 @@ def unbroken(songs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("unbroken")
     run(tiny(*SHORT), songs, runs)
     return runs / "tiny"
+
+
+def test_the_graphs_are_those_of_the_best_checkpoint_and_dropped_with_theirs(unbroken: Path) -> None:
+    """After three epochs, each of which wrote a graph: those of the best and of the last remain."""
+    (best,) = (path for path in (unbroken / "checkpoints").iterdir() if path.name != LAST)
+    assert {best.stem} <= {path.name for path in (unbroken / "onnx").iterdir()} <= {best.stem, "step_0000009"}
+    assert ModelsFolder(unbroken.parent).artefact("starter/drums").path == f"tiny/onnx/{best.stem}/drums.onnx"
+    assert list(logged(unbroken, "val/sdr")) == [2, 5, 8]
 
 
 KILLED_AT_LOSS = """
