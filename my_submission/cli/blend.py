@@ -118,7 +118,7 @@ def blend(
     sources = {name: find_system(name, known).sources for name in options.names}
     true = _true_sources(songs, sources)
     if options.save is not None:  # before hours of work: whether the blend can be written there
-        trial = {source: _equal_shares(source, sources) for source in true}
+        trial = {source: _any_shares(source, sources) for source in true}
         with_entry(options.save / SYSTEMS_FILE, options.name, entry_of(options.name, trial), is_dry=True)
     for name in options.names:
         predictor = engine.load(name)
@@ -183,9 +183,10 @@ def _true_sources(songs: Sequence[DatasetSong], systems: Mapping[str, Sequence[s
     return true
 
 
-def _equal_shares(source: str, systems: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    having = [name for name, sources in systems.items() if source in sources]
-    return dict.fromkeys(having, 1 / len(having))
+def _any_shares(source: str, systems: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Return shares with the sum 1 that name every system of a source."""
+    first, *others = (name for name, sources in systems.items() if source in sources)
+    return {first: 1.0, **dict.fromkeys(others, 0.0)}
 
 
 def _fit(

@@ -127,6 +127,23 @@ def test_what_cannot_be_blended_is_refused_before_the_work(
     assert not (tmp_path / "work").exists()
 
 
+def test_three_systems_can_be_written(
+    songs: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check before the work accepts shares of any number of systems; the work itself is left out here."""
+    third = OTHER.replace("schema = 1\n", "").replace('"other"', '"third"')
+    (models / "systems.toml").write_text(OTHER + third, encoding="utf-8")
+
+    def stop(*arguments: object) -> None:
+        raise KeyError("the work begins")
+
+    monkeypatch.setattr("my_submission.cli.blend._separate_all", stop)
+    given = command(songs, models, tmp_path / "work")
+    given[3] = "starter,other,third"
+    with pytest.raises(KeyError, match="the work begins"):
+        main([*given, "--save", str(models), "--name", "mine"])
+
+
 def test_folders_without_songs_or_stems_are_refused(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
