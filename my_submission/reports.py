@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from my_submission.budget import Budget
+from terminal.names import as_html
 
 REPORT_SCHEMA = 1
 
@@ -135,6 +136,25 @@ class SeparationReport:
         """Return one sentence if nothing was estimated, and one if the song is late."""
         late = f"late by {max(self.late_by_seconds, 0.001):.3f} s" if self.late_by_seconds else ""
         return tuple(text for text in ("" if self.is_separated else NOT_SEPARATED, late) if text)
+
+    def _repr_html_(self) -> str:
+        """Return the report as a table for a notebook."""
+        facts = {
+            "system": self.system,
+            "song": self.input_path or "samples",
+            "length": f"{self.source_samples / self.source_rate:.1f} s at {self.source_rate} Hz",
+            "time": f"{self.seconds:.1f} s, {self.realtime_factor:.1f} x real time",
+            "plan": self.plan,
+            **{part.name: f"{part.seconds:.1f} s, {part.runs_on}" for part in self.parts},
+            "left out": "; ".join(self.left_out),
+            "notes": "; ".join((*self.warnings(), *self.input_notes, *self.notes)),
+        }
+        rows = (
+            f'<tr><th style="text-align:left">{as_html(name)}</th><td>{as_html(value)}</td></tr>'
+            for name, value in facts.items()
+            if value
+        )
+        return f"<table>{''.join(rows)}</table>"
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, ready for :func:`json.dump`."""

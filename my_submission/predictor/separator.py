@@ -55,6 +55,14 @@ class Separation:
     report: SeparationReport
     paths: Mapping[str, Path]
 
+    def _repr_html_(self) -> str:
+        """Return the stems for a notebook: a waveform and a player each."""
+        from my_submission.predictor.notebook_view import stems_html
+
+        report = self.report
+        title = f"{report.system}, {report.seconds:.1f} s, {report.realtime_factor:.1f} x real time"
+        return stems_html(self.stems, self.sample_rate, title=title)
+
 
 class Separator:
     """Separates songs with one system, which is loaded once.

@@ -10,6 +10,7 @@ from mkdocs.structure.files import File, Files
 
 from scripts.documentation.commands_page import commands_page
 from scripts.documentation.links import ROOT, site_links
+from scripts.documentation.notebook_page import notebook_page
 
 OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "models/**/README.md", "benchmarks/results/*.md")
 """Documents that are pages of the site although they are not in docs/."""
@@ -19,6 +20,16 @@ _MARK = re.compile(r"^<!-- (?:run|needs|scores|/scores)\b.*?-->\n", re.MULTILINE
 _log = logging.getLogger("mkdocs.hooks.documentation")
 
 
+def on_config(config: Any) -> Any:
+    """Put pages of docs/ that the navigation does not name at its end, so that none is out of reach."""
+    named = set(re.findall(r"[\w/.-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
+    pages = sorted(path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md"))
+    unnamed = [page for page in pages if page not in named]
+    if unnamed:
+        config.nav.append({"More": unnamed})
+    return config
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add the documents from outside docs/ and the generated pages."""
     for pattern in OUTSIDE:
@@ -26,6 +37,7 @@ def on_files(files: Files, config: Any) -> Files:
             page = path.relative_to(ROOT).as_posix()
             files.append(File.generated(config, page, content=path.read_text(encoding="utf-8")))
     files.append(File.generated(config, "reference/commands.md", content=commands_page()))
+    files.append(File.generated(config, "tutorial.md", content=notebook_page(ROOT / "docs/tutorial.ipynb")))
     return files
 
 
