@@ -22,7 +22,7 @@ from training.augment import offline
 from training.augment.effects import Effect, EffectChain, fitted
 from training.augment.equaliser import EqualiserFilter, FilterKind, ParametricEqualiser
 from training.augment.levels import Gain, Loudness, VolumeAutomation
-from training.augment.limiting import LimitAug, MixtureEffect
+from training.augment.limiting import LimitAug, MixtureEffect, SignalToNoise
 from training.augment.offline import SEMITONES, TEMPO_PERCENT, plan_copies, write_copies
 from training.augment.pedals import PedalEffect
 from training.augment.timing import Speed, SpeedPerturb, interpolated
@@ -410,3 +410,16 @@ def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(offline, "PROGRAM", "no-such-program")
     with pytest.raises(InputError, match="no-such-program is not installed"):
         write_copies([], n_processes=1)
+
+
+def test_noise_is_set_against_speech_at_a_drawn_ratio() -> None:
+    """The ratio of energies in dB is twice r, as published; speech stays, and so does silence."""
+    rng = np.random.default_rng(0)
+    stems = rng.normal(size=(2, 2, 1000)).astype(np.float32) * np.array([0.1, 3.0], dtype=np.float32)[:, None, None]
+    changed = SignalToNoise(low=5.0, high=5.0).apply(stems, rng)
+    np.testing.assert_array_equal(changed[0], stems[0])
+    assert 10 * np.log10(np.sum(changed[0] ** 2) / np.sum(changed[1] ** 2)) == pytest.approx(10.0, abs=1e-3)
+    silent = np.zeros_like(stems)
+    np.testing.assert_array_equal(SignalToNoise().apply(silent, rng), silent)
+    with pytest.raises(ValueError, match=r"reaches from 3\.0"):
+        SignalToNoise(low=3.0, high=1.0)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from training.cli import main, parser
 from training.cli.main import SETTING
 from training.experiment import Experiment
+from training.modules.base import module_settings
 from training.modules.registry import load_experiment
 from training.optimisation.losses import LOSSES as OUR_LOSSES
 from training.optimisation.optimisers import Sgd
@@ -147,3 +149,17 @@ def test_the_page_holds_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed == as_markdown()
     page = (ROOT / "docs" / "training_as_published.md").read_text(encoding="utf-8")
     assert page.endswith(printed), "run: python -m training options, and replace the end of the page by it"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "n_sources"), [("aimless/hdemucs", 4), ("aimless/speech-enhance", 2)])
+def test_recipes_of_hybrid_demucs_take_a_step(name: str, n_sources: int) -> None:
+    """With the sources that a mixture has there: all four, or dialog and music."""
+    small = ["network.channels=4", "data.batch=1", "data.micro_batch=1", "data.window_seconds=0.2"]
+    experiment = load_experiment(name, small)
+    assert len(experiment.sources) == n_sources
+    module = module_settings(experiment).module(experiment, total_steps=1)
+    stems = torch.randn(1, n_sources, 2, experiment.window_samples, generator=torch.Generator().manual_seed(0))
+    loss = module.batch_loss(stems)
+    loss.backward()
+    assert torch.isfinite(loss)
