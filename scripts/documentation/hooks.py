@@ -17,6 +17,7 @@ OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "models/**/README.m
 
 _ROLE = re.compile(r":(?:class|func|meth|mod|attr|data|exc):(<code>)[~!]?")
 _MARK = re.compile(r"^<!-- (?:run|needs|scores|/scores)\b.*?-->\n", re.MULTILINE)
+_PRINTED = re.compile(r"^<!-- prints -->\n```$", re.MULTILINE)
 _log = logging.getLogger("mkdocs.hooks.documentation")
 
 
@@ -49,7 +50,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         _log.warning("%s: the link to %s leads to no file", source, target)
 
     pages = {file.src_uri for file in files}
-    return site_links(_MARK.sub("", markdown), source, pages, broken)
+    plain = _MARK.sub("", _PRINTED.sub("```{ .text .wrapped }", markdown))
+    return site_links(plain, source, pages, broken)
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,25 @@ def test_a_link_to_no_file_is_told() -> None:
     broken: list[str] = []
     site_links("[a](nowhere.md) and [b](../models/nowhere/)", "formats.md", PAGES, broken.append)
     assert broken == ["nowhere.md", "../models/nowhere/"]
+
+
+PAGES_OF_SYSTEMS = sorted((ROOT / "docs/systems").glob("*.md"))
+
+
+def test_the_pages_of_systems_name_every_published_system_and_its_scores() -> None:
+    from my_submission.systems import SYSTEMS
+
+    overview = (ROOT / "docs/systems/README.md").read_text(encoding="utf-8")
+    pages = [path.read_text(encoding="utf-8") for path in PAGES_OF_SYSTEMS]
+    for system in SYSTEMS.values():
+        name = system.name.removeprefix("mdx-net/")
+        inst_hq = re.fullmatch(r"inst-(hq-)?\d", name)  # "`inst-hq-1` to `inst-hq-5`"
+        assert inst_hq or re.search(rf"`{name}`|`-{name.rpartition('-')[2]}`", "".join(pages)), system.name
+        values = (Decimal(str(value)) for value in system.published.values())
+        scores = [str(value.quantize(Decimal("0.01"), ROUND_HALF_UP)) for value in values]
+        if len(scores) > 1:
+            row = f"| `{name}` | {' | '.join(scores)} |"
+            assert row in overview, row
 
 
 @pytest.mark.slow
