@@ -148,7 +148,7 @@ class Caller:
                 break
 
     def put(self, content: bytes, *, file_id: str = "", name: str = "song.wav", **headers: str) -> Any:
-        """Upload a file and let no script take it."""
+        """Upload a file; the page opens the first one as its song, and no script takes the others."""
         head = f'--b0undary\r\nContent-Disposition: form-data; name="f"; filename="{name}"\r\n\r\n'.encode()
         return self._server.ask(
             f"/_stcore/upload_file/{self.session}/{file_id or uuid.uuid4()}",
