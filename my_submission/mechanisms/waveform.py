@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from my_submission.audio_io import Mixture, MixtureStatistics
+from my_submission.audio_io import Mixture
 from my_submission.engines import DeferredEngine, Engine, SegmentsEngine
 from my_submission.geometry import SAMPLE_RATE, Segmentation
 from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
@@ -160,7 +160,7 @@ class WaveformMechanism(Mechanism):
         buffer = SegmentBuffer(
             song.stores(self.sources),
             song.samples,
-            mean_and_std=mean_and_std(song.mixture.statistics, self.normalisation),
+            mean_and_std=mean_and_std(song.mixture, self.normalisation),
             grid=grids[-1],
             fade_samples=min(FADE_SAMPLES, min_overlap // 2),
         )
@@ -233,7 +233,7 @@ class WaveformMechanism(Mechanism):
 
     def _network_input(self, mixture: Mixture, offset: int, length: int) -> Waveform:
         """Return the samples that the network is fed for a segment: normalised, with the song around it."""
-        mean, std = mean_and_std(mixture.statistics, self.normalisation)
+        mean, std = mean_and_std(mixture, self.normalisation)
         needed = self.valid_length(length)
         start = offset - (needed - length) // 2
         fed: Waveform = (mixture.store.read(start, start + needed) - np.float32(mean)) / np.float32(std)
@@ -286,14 +286,15 @@ def _centred(separated: Waveform, length: int) -> Waveform:
     return separated[..., excess // 2 : excess // 2 + length]
 
 
-def mean_and_std(statistics: MixtureStatistics, normalisation: Normalisation) -> tuple[float, float]:
+def mean_and_std(mixture: Mixture, normalisation: Normalisation) -> tuple[float, float]:
     """Return the mean to subtract and the standard deviation to divide by; the deviation is never zero.
 
     "mono" uses the joint statistics if both channels cancel in the average (L = −R), instead of dividing by nothing. A
-    silent mixture is divided by one.
+    silent mixture is divided by one. "none" does not ask for the statistics, which take a pass over the song.
     """
     if normalisation == "none":
         return 0.0, 1.0
+    statistics = mixture.statistics
     mean, std = statistics.joint_mean, statistics.joint_std
     if normalisation == "mono" and statistics.mono_std > _OUT_OF_PHASE_RATIO * std:
         mean, std = statistics.mono_mean, statistics.mono_std

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -222,13 +223,17 @@ def test_triangle_is_the_published_one(samples: int) -> None:
 
 
 def test_statistics_choose_the_published_normalisation() -> None:
-    statistics = MixtureStatistics(peak=1.0, joint_mean=0.1, joint_std=0.5, mono_mean=0.2, mono_std=0.4)
-    assert mean_and_std(statistics, "joint") == (0.1, 0.5)
-    assert mean_and_std(statistics, "mono") == (0.2, 0.4)
-    assert mean_and_std(statistics, "none") == (0.0, 1.0)
-    cancelled = MixtureStatistics(peak=1.0, joint_mean=0.1, joint_std=0.5, mono_mean=0.0, mono_std=1e-9)
+    def mixture(**statistics: float) -> SimpleNamespace:
+        return SimpleNamespace(statistics=MixtureStatistics(**statistics))
+
+    loud = mixture(peak=1.0, joint_mean=0.1, joint_std=0.5, mono_mean=0.2, mono_std=0.4)
+    assert mean_and_std(loud, "joint") == (0.1, 0.5)
+    assert mean_and_std(loud, "mono") == (0.2, 0.4)
+    assert mean_and_std(loud, "none") == (0.0, 1.0)
+    assert mean_and_std(SimpleNamespace(), "none") == (0.0, 1.0)  # without a pass over the song
+    cancelled = mixture(peak=1.0, joint_mean=0.1, joint_std=0.5, mono_mean=0.0, mono_std=1e-9)
     assert mean_and_std(cancelled, "mono") == (0.1, 0.5)
-    silent = MixtureStatistics(peak=0.0, joint_mean=0.0, joint_std=0.0, mono_mean=0.0, mono_std=0.0)
+    silent = mixture(peak=0.0, joint_mean=0.0, joint_std=0.0, mono_mean=0.0, mono_std=0.0)
     assert mean_and_std(silent, "joint") == mean_and_std(silent, "mono") == (0.0, 1.0)
 
 
