@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,9 +34,29 @@ def store_to_wav(store: SampleStore, target: Path, sample_rate: int) -> None:
     Raises:
         OutputError: the target cannot be written.
     """
-    with _wav(target, sample_rate, store.channels, "FLOAT", samples=store.samples) as file:
-        for start in range(0, store.samples, BLOCK_SAMPLES):
-            file.write(interleaved(store.read(start, min(start + BLOCK_SAMPLES, store.samples))))
+    subtype = "FLOAT"
+    is_small = store.samples * store.channels * SUBTYPE_BYTES[subtype] < WAV_LIMIT_BYTES
+    container = "WAV" if is_small else "RF64"
+    try:
+        with (
+            written_whole(target, is_flushed=False) as part,
+            soundfile.SoundFile(system_name(part), "w", sample_rate, store.channels, subtype, format=container) as file,
+        ):
+            for start in range(0, store.samples, BLOCK_SAMPLES):
+                block = store.read(start, min(start + BLOCK_SAMPLES, store.samples))
+                _append(file, interleaved(block), target)
+    except (OSError, soundfile.LibsndfileError) as error:
+        cause = error if isinstance(error, OSError) else OSError(str(error))
+        raise output_error(cause, target.parent) from error
+
+
+def _append(file: soundfile.SoundFile, frames: Waveform, target: Path) -> None:
+    """Append frames (samples, channels) to an open WAV; OutputError names the file that it becomes."""
+    try:
+        file.write(frames)
+    except (soundfile.LibsndfileError, OSError, AssertionError) as error:
+        problem = f"it could not be written completely ({str(error).strip() or 'write failed'})"
+        raise OutputError(problem, where=target, hint="free some space there") from error
 
 
 DescribeCopies = Callable[[Mapping[str, SetFile], float], Mapping[str, Any]]
@@ -99,33 +118,3 @@ def convert_stems(
         for blocks in zip(*(read_blocks(path) for path in stems.values()), strict=True):
             writer.write(dict(zip(stems, blocks, strict=True)))
     return StemCopies(writer.paths, writer.gain_db)
-
-
-class _WavFile:
-    """An open WAV; errors of libsndfile are raised as OutputError."""
-
-    def __init__(self, file: soundfile.SoundFile, final: Path) -> None:
-        self._file, self._final = file, final
-
-    def write(self, frames: Waveform) -> None:
-        """Append frames (samples, channels)."""
-        try:
-            self._file.write(frames)
-        except (soundfile.LibsndfileError, OSError, AssertionError) as error:
-            problem = f"it could not be written completely ({str(error).strip() or 'write failed'})"
-            raise OutputError(problem, where=self._final, hint="free some space there") from error
-
-
-@contextmanager
-def _wav(final: Path, sample_rate: int, channels: int, subtype: str, *, samples: int) -> Iterator[_WavFile]:
-    """Yield a WAV that gets its name once it is complete; RF64 where it is too large for WAV."""
-    container = "WAV" if samples * channels * SUBTYPE_BYTES[subtype] < WAV_LIMIT_BYTES else "RF64"
-    try:
-        with (
-            written_whole(final, is_flushed=False) as part,
-            soundfile.SoundFile(system_name(part), "w", sample_rate, channels, subtype, format=container) as file,
-        ):
-            yield _WavFile(file, final)
-    except (OSError, soundfile.LibsndfileError) as error:
-        cause = error if isinstance(error, OSError) else OSError(str(error))
-        raise output_error(cause, final.parent) from error
