@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from my_submission.blending.fit import SDR_EPSILON, SILENT_RMS, Gain, held_out
+from my_submission.blending.fit import SDR_EPSILON, SILENT_RMS
 
 Matrix = npt.NDArray[np.float64]
 
@@ -131,8 +131,3 @@ def _best_ridge(songs: Sequence[MixerProducts]) -> float:
             matrix = best_mixer(others, ridge=ridge)
             gains[ridge] += sum(song.gain_of(matrix) for song in songs[fold::n_folds])
     return max(gains, key=lambda ridge: gains[ridge])
-
-
-def held_out_mixer_gain(songs: Sequence[MixerProducts]) -> Gain:
-    """Return the gain of the best Mixer over none in mean SDR, fitted without the song to try."""
-    return held_out(songs, lambda song, others: song.gain_of(best_mixer(others)))
