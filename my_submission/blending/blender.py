@@ -42,10 +42,7 @@ class BlendedBuffer:
         stems = self.buffer.read(start, stop)
         degrees = {source: self.buffer.degree(source, start, stop) for source in stems}
         if self.mixer is not None:
-            common = _minimum(list(degrees.values()))
-            if not _is_everywhere(common, 0):
-                mixed = self.mixer.mix(stems, mixture)
-                stems = {source: _between(stems[source], mixed[source], common) for source in stems}
+            stems = _after_mixer(stems, self.mixer, mixture, list(degrees.values()))
         return stems, degrees
 
 
@@ -172,11 +169,7 @@ class StemBlender:
             for source in each.buffer.coverage
             if each.shares.get(source)
         ]
-        common = _minimum(degrees)
-        if _is_everywhere(common, 0):
-            return stems
-        mixed = self.mixer.mix(stems, self.mixture.store.read(start, stop))
-        return {**stems, **{source: _between(stems[source], stem, common) for source, stem in mixed.items()}}
+        return _after_mixer(stems, self.mixer, self.mixture.store.read(start, stop), degrees)
 
     def _blend(self, mixture: Waveform, start: int, stop: int) -> tuple[Stems, dict[str, Degree]]:
         """Return weighted means over the buffers, and the largest degree of coverage by any of them."""
@@ -232,6 +225,15 @@ def _filled(stems: Stems, degrees: Mapping[str, Degree], mixture: Waveform, *, n
         share = (rest + known[source]) / (1 + n_missing - missing[source])
         filled[source] = (known[source] + missing[source] * share).astype(np.float32)
     return filled
+
+
+def _after_mixer(stems: Stems, mixer: Mixer, mixture: Waveform, degrees: Sequence[Degree]) -> Stems:
+    """Return the stems after a Mixer, to the least of the degrees of coverage."""
+    common = _minimum(degrees)
+    if _is_everywhere(common, 0):
+        return stems
+    mixed = mixer.mix(stems, mixture)
+    return {**stems, **{source: _between(stems[source], stem, common) for source, stem in mixed.items()}}
 
 
 def _between(old: Waveform, new: Waveform, weight: Degree) -> Waveform:
