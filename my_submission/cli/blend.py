@@ -151,13 +151,13 @@ def _separate_all(
     with RunProgress([None] * len(songs), is_quiet=messages.quiet) as progress:
         progress.notes(predictor.setup_notes)
         for song, name in zip(songs, names, strict=True):
+            shown = f"{predictor.system.recipe.name}: {name}"
             with mixture_file(song) as path:
                 if is_separated_already(path, folder / name, predictor.recipe(settings, WAV_FLOAT)):
-                    progress.skipped(f"{predictor.system.recipe.name}: {name}")
+                    progress.skipped(shown)
                     continue
                 record = RecordRequest(song=name, settings=settings)
                 events = predictor.stream_file(path, folder / name, audio_format=WAV_FLOAT, record=record)
-                shown = f"{predictor.system.recipe.name}: {name}"
                 progress.done(shown, progress.follow(shown, events))
 
 
@@ -194,13 +194,14 @@ def _fit(
 ) -> BlendFit:
     """Return the best blend of the stems in the work folder."""
     usable = {name: [source for source in sources if source in true] for name, sources in systems.items()}
+    names = folder_names(songs)
 
-    def blocks(number: int) -> Iterator[Block]:
-        return _blocks(songs[number], folder_names(songs)[number], true, usable, options.work)
+    def blocks(song: DatasetSong, name: str) -> Iterator[Block]:
+        return _blocks(song, name, true, usable, options.work)
 
     try:
-        fits = fit_shares([products_of(blocks(number), true) for number in range(len(songs))], usable)
-        return BlendFit(fits, fit_afterwards(map(blocks, range(len(songs))), fits, true), len(songs))
+        fits = fit_shares([products_of(each, true) for each in map(blocks, songs, names)], usable)
+        return BlendFit(fits, fit_afterwards(map(blocks, songs, names), fits, true), len(songs))
     except EvaluationError as error:
         raise InputError(str(error)) from error
 
