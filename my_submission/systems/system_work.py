@@ -53,7 +53,7 @@ class SystemWork:
         return tuple(
             stage
             for number, branch in enumerate(self.branches)
-            for stage in (*branch.stages, *(branch.closing if self._is_read(number) else ()))
+            for stage in (*branch.stages, *self._early_filters(number))
         )
 
     @property
@@ -63,7 +63,7 @@ class SystemWork:
             stage
             for number, branch in enumerate(self.branches)
             for stage in branch.refinements
-            if stage.total_samples and not (branch.closing and self._is_read(number))
+            if stage.total_samples and not self._early_filters(number)
         )
 
     def named(self, stages: SongStages, name: str) -> SongStages:
@@ -89,7 +89,8 @@ class SystemWork:
         of_branches = [
             stage
             for number, branch in enumerate(self.branches)
-            for stage in (() if self._is_read(number) else branch.closing)
+            if not self._is_read(number)
+            for stage in branch.closing
         ]
         recipe = self.system.recipe.wiener
         if recipe is None:
@@ -122,6 +123,10 @@ class SystemWork:
             if stage not in reads:
                 reads[stage] = list(reads)
         return reads
+
+    def _early_filters(self, number: int) -> tuple[ClosingStage, ...]:
+        """Return the filters of a branch that run right after its stages, because a later branch reads them."""
+        return self.branches[number].closing if self._is_read(number) else ()
 
     def _is_read(self, number: int) -> bool:
         """Whether a later branch reads the estimates of a branch."""
