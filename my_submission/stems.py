@@ -71,7 +71,7 @@ def add_up(stems: Collection[str], sources: Collection[str]) -> bool:
     return len(stems) == 2 and len(complements) == 1 and complements <= set(stems)
 
 
-SOURCE_NAME = re.compile(r"[^\W\d_](?:[\w .+-]*[\w+])?")
+_SOURCE_NAME = re.compile(r"[^\W\d_](?:[\w .+-]*[\w+])?")
 """Names of sources: they begin with a letter and end with a letter, a digit, _ or +."""
 
 
@@ -87,7 +87,7 @@ def source_name(name: str) -> str:
     Raises:
         ValueError: it is empty, or has other characters than letters, digits, spaces and . _ + -
     """
-    if not SOURCE_NAME.fullmatch(name):
+    if not _SOURCE_NAME.fullmatch(name):
         allowed = "it begins with a letter and has letters, digits, spaces and . _ + - alone"
         raise ValueError(f"{name!r} is no name of a stem: {allowed}")
     return name

@@ -102,7 +102,7 @@ def load_mixture(
     with open_decoder(path, options) as decoder:
         info = decoder.info
         if info.channels > N_CHANNELS:
-            raise too_many_channels(info.channels, info.path)
+            raise _too_many_channels(info.channels, info.path)
         rate = working_rate(info.sample_rate)
         expected = 0 if info.samples is None else resampled_length(info.samples, info.sample_rate, rate)
         store = new_store(N_CHANNELS, min(expected, _FIRST_SAMPLES), directory=scratch_dir)
@@ -142,7 +142,7 @@ def check_song(path: str | PathLike[str], *, max_seconds: float) -> float | None
     """
     info = probe(path)
     if info.channels > N_CHANNELS:
-        raise too_many_channels(info.channels, info.path)
+        raise _too_many_channels(info.channels, info.path)
     seconds = info.declared_seconds
     if seconds is not None and seconds > max_seconds:
         raise _too_long(info.path, max_seconds, seconds)
@@ -280,11 +280,11 @@ def _checked_waveform(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
             hint="transpose it (array.T): the channels come first",
         )
     if waveform.shape[0] > N_CHANNELS:
-        raise too_many_channels(waveform.shape[0], None)
+        raise _too_many_channels(waveform.shape[0], None)
     return waveform
 
 
-def too_many_channels(channels: int, path: Path | None) -> InputError:
+def _too_many_channels(channels: int, path: Path | None) -> InputError:
     """Return the error for a song of more than two channels."""
     hint = "downmix to stereo first"
     if path is not None:

@@ -89,7 +89,7 @@ class OwnNetwork:
         """Return the entry that a manifest would have.
 
         Raises:
-                UnknownNameError: the target is no name of a stem.
+            UnknownNameError: the target is no name of a stem.
             InputError: there is no such file, or it is no graph.
         """
         path = Path(self.path)

@@ -250,11 +250,11 @@ class SystemEntry:
     fallback: str | None = None
     licence: str = "your own"
 
-    def system(self, known: Systems = SYSTEMS) -> SystemRecipe:
+    def system(self, known: Systems) -> SystemRecipe:
         """Return the system; one of a single source writes that source and the rest of the mixture.
 
         Args:
-            known: systems that it may be made of.
+            known: systems that it may be made of, those of this program among them.
 
         Raises:
             ValueError: it cannot be used; the message says why.
