@@ -25,16 +25,16 @@ class PedalEffect(Effect):
     ranges: ClassVar[Mapping[str, Range]] = {}
     """Range of each setting."""
 
-    def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
-        """Draw the settings; returns names of pedalboard's classes, each with its settings."""
-        return [(self.plugin, {name: limits.draw(rng) for name, limits in self.ranges.items()})]
+    def settings(self, rng: np.random.Generator) -> Mapping[str, float]:
+        """Draw the plug-in's settings."""
+        return {name: limits.draw(rng) for name, limits in self.ranges.items()}
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
-        """Process the window with the plug-ins."""
+        """Process the window with the plug-in."""
         import pedalboard
 
         library: Any = pedalboard
-        board = library.Pedalboard([getattr(library, name)(**values) for name, values in self.plugins(rng)])
+        board = library.Pedalboard([getattr(library, self.plugin)(**self.settings(rng))])
         return np.asarray(board(np.ascontiguousarray(window), SAMPLE_RATE), dtype=np.float32)
 
 
@@ -93,9 +93,9 @@ class Phaser(PedalEffect, kind="phaser"):
         "mix": Range(0.1, 0.7),
     }
 
-    def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
-        """Draw the settings."""
-        return [(name, {**values, "centre_frequency_hz": self.centre_hz}) for name, values in super().plugins(rng)]
+    def settings(self, rng: np.random.Generator) -> Mapping[str, float]:
+        """Draw the settings other than the centre."""
+        return {**super().settings(rng), "centre_frequency_hz": self.centre_hz}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +119,10 @@ class Reverb(PedalEffect, kind="reverb"):
     plugin: ClassVar[str] = "Reverb"
     ranges: ClassVar[Mapping[str, Range]] = dict.fromkeys(("room_size", "damping", "width"), Range(0.0, 1.0))
 
-    def plugins(self, rng: np.random.Generator) -> list[tuple[str, Mapping[str, float]]]:
+    def settings(self, rng: np.random.Generator) -> Mapping[str, float]:
         """Draw the settings; wet and dry levels add up to 1."""
         wet = self.wet.draw(rng)
-        return [(name, {**values, "wet_level": wet, "dry_level": 1.0 - wet}) for name, values in super().plugins(rng)]
+        return {**super().settings(rng), "wet_level": wet, "dry_level": 1.0 - wet}
 
 
 @dataclass(frozen=True, kw_only=True)

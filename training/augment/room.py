@@ -9,7 +9,7 @@ import scipy.fft
 
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import Waveform
-from training.augment.effects import Effect, check_range
+from training.augment.effects import Effect, Range, check_range
 
 DECAY_NEPERS = 6.0
 """Decay of the tail at its end, 52 dB."""
@@ -49,7 +49,7 @@ class Room(Effect, kind="room"):
 
     def apply(self, window: Waveform, rng: np.random.Generator) -> Waveform:
         """Add a tail, cut at the end of the window."""
-        seconds = np.exp(rng.uniform(np.log(self.shortest_seconds), np.log(self.longest_seconds)))
+        seconds = Range(self.shortest_seconds, self.longest_seconds, is_logarithmic=True).draw(rng)
         predelay = int(rng.uniform(0.0, MAX_PREDELAY_SECONDS) * SAMPLE_RATE)
         tail = decaying_noise(max(1, int(seconds * SAMPLE_RATE)), rng)
         level = np.float32(10.0 ** (rng.uniform(self.quietest_db, self.loudest_db) / 20.0))
