@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,6 @@ GIGA = 1e9
 
 LENGTH_TOLERANCE_SECONDS = 0.1
 """Difference in length between the stems of a song that is not reported; encoders pad files by some milliseconds."""
-
-MOMENTS: Mapping[str, int] = {"adam": 2, "adamw": 2, "rmsprop": 1, "adagrad": 1, "sgd": 0}
-"""Values that an optimiser keeps per weight."""
 
 
 def checked(experiment: Experiment, data: RunData, run: Path) -> str:
@@ -206,7 +203,7 @@ def needed_bytes(experiment: Experiment, network: nn.Module) -> int:
     """Return the bytes of all files of a run: checkpoints, one being replaced, exported networks, kept weights."""
     weights = sum(value.numel() * value.element_size() for value in _values(network))
     state = weights * (2 if experiment.run.ema else 1)
-    whole = state + weights * MOMENTS.get(experiment.optimiser.kind, 2)
+    whole = state + weights * experiment.optimiser.n_moments
     best = state if experiment.run.save_weights_only else whole
     n_best = experiment.validation.keep_best
     every = experiment.run.keep_every_epochs

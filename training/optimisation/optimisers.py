@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch.nn import Parameter
@@ -14,9 +14,15 @@ from my_submission.documents import Variant
 
 @dataclass(frozen=True, kw_only=True)
 class Optimiser(Variant):
-    """Base class of optimiser settings."""
+    """Base class of optimiser settings; fields other than the rate are arguments of torch's class."""
 
     learning_rate: float
+
+    torch_class: ClassVar[Callable[..., torch.optim.Optimizer]]
+    """Torch's optimiser."""
+
+    n_moments: ClassVar[int]
+    """Values that it keeps per weight."""
 
     def __post_init__(self) -> None:
         if self.learning_rate <= 0.0:
@@ -24,16 +30,16 @@ class Optimiser(Variant):
 
     def build(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
         """Return torch's optimiser for these parameters."""
-        raise NotImplementedError
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
+        return type(self).torch_class(parameters, lr=options.pop("learning_rate"), **options)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RmsProp(Optimiser, kind="rmsprop"):
     """RMSprop at torch's defaults, as published for the KUIELab networks: smoothing 0.99, no momentum."""
 
-    def build(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
-        """Return torch's RMSprop."""
-        return torch.optim.RMSprop(parameters, lr=self.learning_rate)
+    torch_class = torch.optim.RMSprop
+    n_moments = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +50,10 @@ class Adam(Optimiser, kind="adam"):
         weight_decay: L2 penalty added to the gradient; their X-UMX has 1e-5.
     """
 
-    weight_decay: float = 0.0
+    torch_class = torch.optim.Adam
+    n_moments = 2
 
-    def build(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
-        """Return torch's Adam."""
-        return torch.optim.Adam(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,29 +64,26 @@ class AdamW(Optimiser, kind="adamw"):
         weight_decay: decoupled weight decay.
     """
 
-    weight_decay: float = 0.01
+    torch_class = torch.optim.AdamW
+    n_moments = 2
 
-    def build(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
-        """Return torch's AdamW."""
-        return torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay)
+    weight_decay: float = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adagrad(Optimiser, kind="adagrad"):
     """Adagrad at torch's defaults, as the LaSAFT programs offer it."""
 
-    def build(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
-        """Return torch's Adagrad."""
-        return torch.optim.Adagrad(parameters, lr=self.learning_rate)
+    torch_class = torch.optim.Adagrad
+    n_moments = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sgd(Optimiser, kind="sgd"):
     """Stochastic gradient descent at torch's defaults, without momentum, as the LaSAFT programs offer it."""
 
-    def build(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
-        """Return torch's SGD."""
-        return torch.optim.SGD(parameters, lr=self.learning_rate)
+    torch_class = torch.optim.SGD
+    n_moments = 0
 
 
 class LearningRateSchedule(Variant):
