@@ -14,7 +14,7 @@ from my_submission.weights.archives import BROKEN_ZIP_ERRORS
 from training.experiment import Experiment
 from training.modules.base import EXPERIMENT_KEY, SeparationModule, module_settings
 from training.modules.registry import experiment_from_table
-from training.settings.strict import SettingsError, to_table
+from training.settings.strict import SettingsError, to_table, value_at
 
 LAST = "last.ckpt"
 SHOWN_CHARACTERS = 60
@@ -96,16 +96,8 @@ def check_resumable(path: Path, experiment: Experiment) -> None:
 
 def _shown(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Return a key with its two values, if these are short."""
-    first, second = _value(before, key), _value(now, key)
-    values = f"{first}, now {second}"
+    values = f"{value_at(before, key)}, now {value_at(now, key)}"
     return f"{key} ({values})" if len(values) <= SHOWN_CHARACTERS else key
-
-
-def _value(table: Mapping[str, Any], key: str) -> object:
-    found: Any = table
-    for part in key.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
 
 
 def _with_defaults(table: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from my_submission.documents import convert
 from terminal.documents import read_toml
-from training.settings.strict import SettingsError
+from training.settings.strict import SettingsError, value_at
 
 Role = Literal["", "batch", "batch per process", "validations", "all bins", "optimiser", "loss", "target"]
 
@@ -127,8 +127,7 @@ def commands() -> tuple[PublishedCommand, ...]:
 
 def program_of(table: Mapping[str, Any]) -> PublishedProgram | None:
     """Return the program that trains the network of an experiment's table."""
-    network = table.get("network")
-    kind = network.get("kind") if isinstance(network, Mapping) else None
+    kind = value_at(table, "network.kind")
     return next((program for program in programs() if kind in program.kinds), None)
 
 
@@ -174,9 +173,7 @@ class _Context:
         given = [text for name, _, text in (each.partition("=") for each in self._overrides) if name == key]
         if given:
             return given[-1]
-        found: Any = self._table
-        for part in key.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
+        found = value_at(self._table, key)
         return default if found is None else str(found)
 
     def value(self, key: str, default: int) -> int:

@@ -33,6 +33,14 @@ def from_table(kind: type[T], table: object) -> T:
         raise SettingsError(str(error), hint=error.hint) from error
 
 
+def value_at(table: Mapping[str, Any], key: str) -> Any:
+    """Return the value of a dotted key in a plain table; None if it is not there."""
+    found: Any = table
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
 def to_table(value: Any) -> Any:
     """Return the plain table that :func:`from_table` reads as ``value``; fields that are None are left out."""
     if is_dataclass(value) and not isinstance(value, type):
