@@ -396,6 +396,11 @@ class Experiment:
         return tuple(source for source in known if not self.mixture_sources or source in self.mixture_sources)
 
     @property
+    def target_rows(self) -> list[int]:
+        """Rows of an example that hold the targets, in their order."""
+        return [self.sources.index(target) for target in self.targets]
+
+    @property
     def batch_split(self) -> BatchSplit:
         """Division of a step's windows among processes and micro-batches."""
         return BatchSplit(batch=self.data.batch, micro_batch=self.data.micro_batch, world_size=self.run.world_size)

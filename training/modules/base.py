@@ -176,22 +176,20 @@ class SeparationModule(lightning.LightningModule):
 
         The absolute error is a mean over chunks, as published for LaSAFT: a long song counts more than a short one.
         """
-        chunking = self.experiment.chunking
-        estimates = separate(self.estimate, chunking, batch.sum(dim=0)).numpy()
-        for row, target in enumerate(self.experiment.targets):
-            reference = batch[self.experiment.sources.index(target)].cpu().numpy()
-            n_chunks = -(-reference.shape[-1] // chunking.kept_samples)
-            self._absolute[0] += float(np.abs(reference - estimates[row]).sum()) / (2 * chunking.kept_samples)
-            self._absolute[1] += n_chunks
+        experiment, mixture = self.experiment, batch.sum(dim=0)
+        kept = experiment.chunking.kept_samples
+        estimates = separate(self.estimate, experiment.chunking, mixture)
+        for target, row, estimate in zip(experiment.targets, experiment.target_rows, estimates.numpy(), strict=True):
+            reference = batch[row].cpu().numpy()
+            self._absolute[0] += float(np.abs(reference - estimate).sum()) / (2 * kept)
+            self._absolute[1] += -(-reference.shape[-1] // kept)
             if np.sqrt(np.mean(np.square(reference, dtype=np.float64))) > SILENT_SONG_RMS:
-                self._sums[target][0] += global_sdr(reference, estimates[row])
+                self._sums[target][0] += global_sdr(reference, estimate)
                 self._sums[target][1] += 1.0
-
-        monitor = self.experiment.validation.monitor
+        monitor = experiment.validation.monitor
         if monitor not in MONITORED:
-            rows = [self.experiment.sources.index(target) for target in self.experiment.targets]
-            made, wanted, mixture = torch.from_numpy(estimates), batch[rows].cpu(), batch.sum(dim=0).cpu()
-            total, n_chunks = loss_of_chunks(monitor, self.experiment, made, wanted, mixture)
+            references = batch[experiment.target_rows].cpu()
+            total, n_chunks = loss_of_chunks(monitor, experiment, estimates, references, mixture.cpu())
             self._losses[0] += total
             self._losses[1] += n_chunks
 

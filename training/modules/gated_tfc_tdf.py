@@ -124,9 +124,10 @@ class GatedTfcTdfModule(TfcTdfModule):
 @torch.no_grad()
 def _window(network: GatedTfcTdfNet, stems: Tensor, experiment: Experiment) -> TrainingWindow:
     """Return features and spectra of one example, with all gates evenly open: then all sources share features."""
-    order = [experiment.sources.index(target) for target in experiment.targets]
     bins, per_row = network.config.trunk.bins, network.config.trunk.bins_per_row
-    spectra = to_channels(torch.cat((stems.sum(dim=0, keepdim=True), stems[order])), experiment.transform.stft)
+    spectra = to_channels(
+        torch.cat((stems.sum(dim=0, keepdim=True), stems[experiment.target_rows])), experiment.transform.stft
+    )
     features = network.features(part_major(spectra[:1]), torch.zeros(1, dtype=torch.int64))
     folded = fold(spectra[:, :, :bins], per_row)
     return TrainingWindow(features[0], folded[0], folded[1:])

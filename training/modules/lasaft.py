@@ -140,7 +140,7 @@ class ConditionedModule(SeparationModule):
         rows = torch.as_tensor(self._drawn_targets(len(stems)), device=stems.device)
         with torch.autocast(self.device.type, enabled=False):
             mixtures = stems.sum(dim=1)
-            order = torch.tensor([experiment.sources.index(t) for t in experiment.targets], device=stems.device)
+            order = torch.tensor(experiment.target_rows, device=stems.device)
             targets = stems[torch.arange(len(stems), device=stems.device), order[rows]]
             mixture_spectra, target_spectra = to_part_major(mixtures, stft), to_part_major(targets, stft)
         numbers = torch.tensor(source_numbers(experiment), device=stems.device)[rows]

@@ -85,8 +85,7 @@ class StateModule(SeparationModule):
         """Return mixtures ``[N, channels, samples]`` and targets ``[N, targets, channels, samples]`` of a batch."""
         if self.audio_channels == 1:
             stems = stems.mean(dim=2, keepdim=True)
-        rows = [self.experiment.sources.index(target) for target in self.experiment.targets]
-        return stems.sum(dim=1), stems[:, rows]
+        return stems.sum(dim=1), stems[:, self.experiment.target_rows]
 
     def estimate(self, mixtures: Tensor) -> Tensor:
         """Separate stereo mixtures; a mono network separates left and right as two items."""

@@ -106,9 +106,8 @@ class TfcTdfModule(SeparationModule):
     def batch_loss(self, stems: Tensor) -> Tensor:
         """Return the experiment's loss; transforms and loss are always computed in float32."""
         stft = self.experiment.transform.stft
-        rows = [self.experiment.sources.index(target) for target in self.experiment.targets]
         with torch.autocast(self.device.type, enabled=False):
-            mixtures, targets = stems.sum(dim=1), stems[:, rows]
+            mixtures, targets = stems.sum(dim=1), stems[:, self.experiment.target_rows]
             mixture_spectra = to_channels(mixtures, stft)
             target_spectra = to_channels(targets.flatten(0, 1), stft).reshape(
                 *targets.shape[:2], *mixture_spectra.shape[1:]
