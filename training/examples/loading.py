@@ -31,6 +31,11 @@ class RunData:
     training: Sequence[SongCollection]
     validation: Sequence[TrainingSong]
 
+    @property
+    def training_songs(self) -> list[TrainingSong]:
+        """Training songs of all collections, with stretched copies."""
+        return [song for collection in self.training for song in collection.songs]
+
 
 def read_data(experiment: Experiment, data: Sequence[Path], validation: Sequence[Path] = ()) -> RunData:
     """Read the songs of an experiment.
@@ -160,7 +165,7 @@ class RunDataModule(lightning.LightningDataModule):
         """Describe the windows of this process in one micro-batch of a step, for error messages."""
         trainer = self.trainer
         rank, world_size = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
-        numbers = list(self.plan(world_size).parts(step, rank))[part]
+        numbers = self.plan(world_size).numbers(step, part, rank)
         dataset = self.dataset()
         descriptions = (
             f"window {number} of {', '.join(str(stem.path) for stem in dataset.stems_of(number)) or 'silence'}"

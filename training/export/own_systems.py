@@ -27,7 +27,7 @@ def incomplete_system(models: Path, experiment: Experiment) -> tuple[str, list[s
 
     It is the one that lacks the fewest artefacts, without those of the experiment; None if no system uses them.
     """
-    own = _artefacts(experiment)
+    own = set(_artefacts(experiment))
     has_manifest = (models / MANIFEST_NAME).is_file()
     folder = ModelsFolder(models) if has_manifest else None
     present = own | {artefact.name for artefact in (folder.artefacts if folder else ())}
@@ -78,11 +78,11 @@ def own_name(run: str) -> str:
 
 def _is_made_here(system: SystemRecipe, experiment: Experiment) -> bool:
     """Whether a system of the folder's own is made of the experiment's networks alone."""
-    return system.name not in SYSTEMS and set(system.artefacts) <= _artefacts(experiment)
+    return system.name not in SYSTEMS and set(system.artefacts) <= set(_artefacts(experiment))
 
 
-def _artefacts(experiment: Experiment) -> set[str]:
-    return {f"{experiment.family}/{name}" for name in experiment.network.graphs(experiment)}
+def _artefacts(experiment: Experiment) -> list[str]:
+    return [f"{experiment.family}/{name}" for name in experiment.network.graphs(experiment)]
 
 
 def _branch(experiment: Experiment) -> list[str] | None:
@@ -90,7 +90,7 @@ def _branch(experiment: Experiment) -> list[str] | None:
     kind = experiment.network.branch(experiment)
     if kind is None:
         return None
-    names = [f"{experiment.family}/{name}" for name in experiment.network.graphs(experiment)]
+    names = _artefacts(experiment)
     lines = ["[[systems.branches]]", f'kind = "{kind}"']
     if kind == "networks":
         pairs = zip(experiment.targets, names, strict=True)

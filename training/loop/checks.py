@@ -41,10 +41,9 @@ def checked(experiment: Experiment, data: RunData, run: Path) -> str:
     steps = epoch_steps(experiment, data)
     module = module_settings(experiment).module(experiment, total_steps=experiment.run.epochs * steps)
     check_space(experiment, module.network, run)
-    n_songs = sum(len(collection.songs) for collection in data.training)
     n_weights = sum(parameter.numel() for parameter in module.network.parameters())
     return (
-        f"{n_songs} training songs, {len(data.validation)} validation songs, {n_weights} weights, "
+        f"{len(data.training_songs)} training songs, {len(data.validation)} validation songs, {n_weights} weights, "
         f"{steps} steps of {experiment.data.batch} windows per epoch, at most {experiment.run.epochs} epochs, "
         f"{needed_bytes(experiment, module.network) / GIGA:.2f} GB of files: the run can begin"
     )
@@ -78,7 +77,7 @@ def check_songs(experiment: Experiment, data: RunData) -> None:
 
 
 def _check_sources(experiment: Experiment, data: RunData) -> None:
-    songs = [song for collection in data.training for song in collection.songs]
+    songs = data.training_songs
     for source in experiment.sources:
         if not any(source in song.stems for song in songs):
             raise InputError(
@@ -88,13 +87,8 @@ def _check_sources(experiment: Experiment, data: RunData) -> None:
 
 
 def _check_lengths(experiment: Experiment, data: RunData) -> None:
-    used = [
-        stem
-        for collection in data.training
-        for song in collection.songs
-        for source, stem in song.stems.items()
-        if source in experiment.sources
-    ]
+    songs = data.training_songs
+    used = [stem for song in songs for source, stem in song.stems.items() if source in experiment.sources]
     short = [stem for stem in used if stem.n_samples < experiment.window_samples]
     if short and not experiment.data.pad_short_stems:
         raise InputError(
@@ -104,7 +98,6 @@ def _check_lengths(experiment: Experiment, data: RunData) -> None:
             hint="remove it, shorten windows (transform.frames or data.window_seconds), or set "
             "data.pad_short_stems=true to fill its windows with silence",
         )
-    songs = [song for collection in data.training for song in collection.songs]
     if uneven := [song for song in songs if _spread_seconds(song) > LENGTH_TOLERANCE_SECONDS]:
         message = "the stems of %s differ in length by %.1f s%s; shorter ones are filled with silence at the end"
         logger.warning(message, uneven[0].name, _spread_seconds(uneven[0]), _and_others(len(uneven) - 1))
