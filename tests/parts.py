@@ -20,15 +20,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Keep the tests of the part; which one a function belongs to depends on its name alone."""
     number, count = _read(config.getoption("--part"))
     kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     seen: set[str] = set()
     for item in items:
         function = item.nodeid.partition("[")[0]
         is_further_case = config.getoption("--one-case") and function in seen
         seen.add(function)
-        if zlib.crc32(function.encode()) % count == number - 1 and not is_further_case:
-            kept.append(item)
-    if len(kept) < len(items):
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        is_kept = zlib.crc32(function.encode()) % count == number - 1 and not is_further_case
+        (kept if is_kept else left_out).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
         items[:] = kept
 
 
