@@ -6,7 +6,10 @@ import argparse
 import importlib
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
+
+from scripts.documentation.links import ROOT
 
 HEAD = """# Commands
 
@@ -25,7 +28,8 @@ def commands_page() -> str:
         lines += _click_section(f"mdx {name}", importlib.import_module(f"my_submission.cli.{name}").command, summary)
     for program, parser in (("evaluator", evaluator.cli._parser()), ("training", training.cli.parser())):
         lines += _argparse_sections(f"python -m {program}", parser)
-    return "\n".join(lines) + "\n"
+    # Defaults are places of the machine that makes the page.
+    return "\n".join(lines).replace(f"{ROOT}/", "").replace(f"{Path.home()}/", "~/") + "\n"
 
 
 def _click_section(name: str, command: Any, summary: str) -> Iterator[str]:
@@ -37,13 +41,14 @@ def _click_section(name: str, command: Any, summary: str) -> Iterator[str]:
 
 
 def _click_options(command: Any) -> Iterator[str]:
+    context = command.context_class(command, resilient_parsing=True)
     panels: dict[str, list[tuple[str, str, str]]] = {}
     for option in command.params:
         if getattr(option, "hidden", False) or option.name == "context":
             continue
         is_argument = option.param_type_name == "argument"
         names = option.name.upper() if is_argument else ", ".join(f"`{each}`" for each in option.opts)
-        default = option.get_default(_context(command), call=False)
+        default = option.get_default(context, call=False)
         is_told = default not in (None, "", (), [], False) and not callable(default)
         panel = "Arguments" if is_argument else getattr(option, "rich_help_panel", None) or "Options"
         row = (names, _text(getattr(option, "help", "") or ""), f"`{_value(default)}`" if is_told else "")
@@ -51,10 +56,6 @@ def _click_options(command: Any) -> Iterator[str]:
     for panel in sorted(panels, key=lambda each: (each != "Arguments", each != "Options")):
         yield f"\n**{panel}**\n"
         yield from _table(panels[panel])
-
-
-def _context(command: Any) -> Any:
-    return command.context_class(command, resilient_parsing=True)
 
 
 def _value(default: Any) -> str:

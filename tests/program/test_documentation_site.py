@@ -90,4 +90,5 @@ def test_the_site_is_built_without_a_warning_and_asks_no_other_host_for_anything
         assert re.search(rf'id="my_submission\.[\w.]*\b{name}"', api), name
     assert ":class:" not in api
     assert "--two-stems" in pages["reference/commands.html"]
+    assert not [place for place in (f"{ROOT}/", f"{Path.home()}/") if place in pages["reference/commands.html"]]
     assert {"models/starter/index.html", "systems/index.html", "CHANGELOG.html"} <= pages.keys()
