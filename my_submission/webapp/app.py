@@ -47,13 +47,14 @@ class App:
             settings.scratch_dir, keep_seconds=settings.keep_seconds, max_seconds=settings.max_song_seconds
         )
         self.uploads = UploadStore(self.songs.uploads_folder, settings.upload_limits)
+        self._default_system = default_system
         systems = LoadedSystems(load, default=default_system, is_small=self._is_small)
         self.queue = JobQueue(systems, max_seconds=settings.max_song_seconds, max_waiting=settings.max_waiting)
         self._expected: WeakValueDictionary[str, ExpectedSong] = WeakValueDictionary()
 
     def prepare(self) -> None:
         """Load the default system, so that the first song starts sooner."""
-        default = find_system(DEFAULT_SYSTEM)
+        default = find_system(self._default_system)
         if not self.models.missing(default.artefacts):
             self.queue.prepare(default.name, default.stems)
 

@@ -40,7 +40,7 @@ class UploadRoute:
         *,
         prefix: str,
         refusal: Callable[[Request, str], Response | None],
-        on_complete: Callable[[str, str], None] = lambda visitor, file_id: None,
+        on_complete: Callable[[str, str], None],
     ) -> None:
         self._app, self._store, self._prefix, self._refusal = app, store, f"{prefix}/", refusal
         self._on_complete = on_complete

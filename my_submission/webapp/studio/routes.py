@@ -189,11 +189,9 @@ def _result_in_use(request: Request, song: Song) -> Iterator[SongResult]:
     stated = request.path_params["version"]
     while True:
         result = song.files.result
-        if result is None or not _is_number(stated):
-            raise _RefusedError(HTTPStatus.NOT_FOUND, "There is no such result.")
-        if int(stated) < int(result.version):
+        if result is not None and _is_number(stated) and int(stated) < int(result.version):
             raise _OldResultError(result.version)
-        if stated != result.version:
+        if result is None or stated != result.version:
             raise _RefusedError(HTTPStatus.NOT_FOUND, "There is no such result.")
         with contextlib.ExitStack() as stack:
             try:

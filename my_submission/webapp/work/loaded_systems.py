@@ -22,11 +22,9 @@ class LoadedSystems:
         is_small: whether a system, by name, is loaded within a moment.
     """
 
-    def __init__(
-        self, load: LoadPredictor, *, default: str, is_small: Callable[[str], bool] = lambda name: True
-    ) -> None:
-        self.default, self.is_small = default, is_small
-        self._load = load
+    def __init__(self, load: LoadPredictor, *, default: str, is_small: Callable[[str], bool]) -> None:
+        self.default = default
+        self._load, self._is_small = load, is_small
         self._loaded: dict[bool, tuple[tuple[str, tuple[str, ...]], Predictor]] = {}
 
     def is_loaded(self, system: str, stems: tuple[str, ...]) -> bool:
@@ -49,7 +47,7 @@ class LoadedSystems:
         """
         if system == self.default:
             return False
-        is_known = self.is_loaded(system, stems) or self.is_small(system)
+        is_known = self.is_loaded(system, stems) or self._is_small(system)
         return not (is_known and self.get(system, stems).works_in_time_order)
 
     def get(self, system: str, stems: tuple[str, ...]) -> Predictor:
