@@ -11,12 +11,13 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.page_server import until
 
 PATIENCE_SECONDS = 240
 PREFERENCES = """
@@ -77,10 +78,7 @@ class Firefox:
 
     def until(self, expression: str) -> None:
         """Wait until an expression is true."""
-        end = time.monotonic() + PATIENCE_SECONDS
-        while not self.evaluate(expression):
-            assert time.monotonic() < end, f"{expression} did not become true"
-            time.sleep(0.05)
+        until(lambda: self.evaluate(expression), expression, seconds=PATIENCE_SECONDS)
 
     def press(self, *keys: str) -> None:
         """Press keys, one after the other, as a person does."""
@@ -120,9 +118,11 @@ def running_firefox() -> Iterator[Firefox]:
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     """Return the address that a starting Firefox listens on."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not (found := re.search(r"ws://[\w.:\[\]]+", log.read_text(errors="replace"))):
-        assert process.poll() is None, log.read_text(errors="replace")
-        assert time.monotonic() < end, "Firefox did not start"
-        time.sleep(0.05)
-    return found[0]
+
+    def told() -> re.Match[str] | None:
+        text = log.read_text(errors="replace")
+        found = re.search(r"ws://[\w.:\[\]]+", text)
+        assert found or process.poll() is None, text
+        return found
+
+    return str(until(told, "the start of Firefox", seconds=PATIENCE_SECONDS)[0])

@@ -22,11 +22,13 @@ PATIENCE_SECONDS = 480
 """Far beyond what anything takes on a quiet machine, for one that is not."""
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, f"{what} did not happen within {PATIENCE_SECONDS} s"
+def until(condition: Callable[[], Any], what: str, *, seconds: float = PATIENCE_SECONDS) -> Any:
+    """The condition's value, once it is true."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"{what} did not happen within {seconds} s"
         time.sleep(0.05)
+    return found
 
 
 @dataclass
@@ -96,23 +98,21 @@ def running_page(folder: Path, *words: str, base_path: str = "") -> Iterator[Ser
 
 def _port(process: subprocess.Popen[bytes], log: Path, base_path: str) -> int:
     """The port a server says it listens on, once it answers there."""
-    found: list[int] = []
 
-    def is_ready() -> bool:
+    def answering() -> int | None:
         told = log.read_text(errors="replace")
         assert process.poll() is None, f"the server ended with {process.returncode}:\n{told}"
         match = re.search(r"http://127\.0\.0\.1:(\d+)", told)
         if match is None:
-            return False
-        found[:] = [int(match[1])]
-        connection = HTTPConnection("127.0.0.1", found[0], timeout=PATIENCE_SECONDS)
+            return None
+        port = int(match[1])
+        connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
         with contextlib.closing(connection), contextlib.suppress(OSError):
             connection.request("GET", f"{base_path}/_stcore/health")
-            return connection.getresponse().status == 200
-        return False
+            return port if connection.getresponse().status == 200 else None
+        return None
 
-    until(is_ready, "the start of the server")
-    return found[0]
+    return int(until(answering, "the start of the server"))
 
 
 class Caller:

@@ -260,27 +260,24 @@ def test_a_separation_is_stopped(come: Any, songs: Path) -> None:
     visitor.button("Separate again").wait_for()
 
 
-@pytest.mark.parametrize("name", ["desktop", "phone"])
-def test_everyone_can_use_the_page(come: Any, songs: Path, name: str) -> None:
+@pytest.mark.parametrize("screen", SCREENS, ids=str)
+def test_everyone_can_use_the_page(come: Any, songs: Path, screen: Screen) -> None:
     """axe finds nothing serious or critical in the studio; the transport stays below the header when one scrolls."""
-    screens = [screen for screen in SCREENS if screen.name == name]
-    visitor = come(screens[0])
+    visitor = come(screen)
     visitor.upload(songs / "half a second.wav")
     visitor.separated()
     visitor.page.get_by_text("Figures for experts").wait_for()  # the script has run again
-    for screen in screens:
-        visitor.page.emulate_media(color_scheme=screen.scheme)
-        visitor.studio.locator(f".studio-body[data-scheme={screen.scheme}]").wait_for()
-        visitor.page.wait_for_function(IS_AT_REST)
-        assert_accessible(visitor.page, where="[data-testid=stBidiComponentIsolated]")
-        visitor.shoot(f"5-everyone-{screen}")
+    visitor.studio.locator(f".studio-body[data-scheme={screen.scheme}]").wait_for()
+    visitor.page.wait_for_function(IS_AT_REST)
+    assert_accessible(visitor.page, where="[data-testid=stBidiComponentIsolated]")
+    visitor.shoot(f"5-everyone-{screen}")
     visitor.lane("other").scroll_into_view_if_needed()
     visitor.page.locator("[data-testid=stMain]").evaluate("one => one.scrollBy(0, 1000)")
 
     def stays() -> bool:
         header = visitor.page.locator("[data-testid=stHeader]").bounding_box()
         transport = visitor.studio.locator(".transport").bounding_box()
-        return bool(header["y"] + header["height"] - 1 <= transport["y"] < screens[0].height / 2)
+        return bool(header["y"] + header["height"] - 1 <= transport["y"] < screen.height / 2)
 
     until(stays, "the transport below the header")
 
