@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from my_submission.geometry import SAMPLE_RATE
@@ -63,11 +64,10 @@ def shares(experiment: Experiment) -> str:
     return text if split.n_parts == 1 else f"{text} in {split.n_parts} parts"
 
 
-def steps_per_epoch(experiment: Experiment, n_songs: int, seconds: int = SONG_SECONDS) -> int:
-    """Optimisation steps of an epoch of songs of equal length."""
-    stem = StemFile("song", experiment.sources[0], Path("song.npy"), seconds * SAMPLE_RATE)
-    songs = tuple(TrainingSong(str(number), {stem.source: stem}) for number in range(n_songs))
-    return epoch_steps(experiment, RunData([SongCollection("train", songs)], []))
+def songs_of_mean_length(n_songs: int) -> SongCollection:
+    """A collection of songs that all have the mean length; their files are never read."""
+    stem = StemFile("song", "bass", Path("song.npy"), SONG_SECONDS * SAMPLE_RATE)
+    return SongCollection("train", tuple(TrainingSong(str(number), {"bass": stem}) for number in range(n_songs)))
 
 
 def patience(experiment: Experiment) -> str:
@@ -366,32 +366,33 @@ MAX_CELL = 80
 """Longer values are listed below their table."""
 
 
-def compared() -> list[tuple[Family, Row, str, str, str]]:
-    """Every setting of every configuration: family, row, configuration, our value, published value."""
-    found = []
-    for family in FAMILIES:
-        experiments = [
-            load_experiment(name, [f"run.devices={devices}"])
-            for name, devices in zip(family.configs, family.devices, strict=True)
-        ]
-        for row in family.rows:
-            for name, experiment, published in zip(
-                family.configs, experiments, row.values(len(experiments)), strict=True
-            ):
-                found.append((family, row, name, str(row.ours(experiment)), published))
-    return found
+@cache
+def experiment_on(name: str, devices: int) -> Experiment:
+    """A configuration on a number of devices."""
+    return load_experiment(name, [f"run.devices={devices}"])
+
+
+def experiments(family: Family) -> list[Experiment]:
+    """Configurations on the devices of the published runs."""
+    return [experiment_on(name, devices) for name, devices in zip(family.configs, family.devices, strict=True)]
+
+
+def compared(family: Family, row: Row) -> list[tuple[str, str, str]]:
+    """A setting of every configuration of a family: configuration, our value, published value."""
+    ours = [str(row.ours(experiment)) for experiment in experiments(family)]
+    return list(zip(family.configs, ours, row.values(len(ours)), strict=True))
 
 
 def tables() -> str:
     """All settings as Markdown tables, one per family."""
-    entries, parts = compared(), []
+    parts = []
     for family in FAMILIES:
         names = [
             name.partition("/")[2] if family is not KUIELAB else name[len("kuielab-") :] for name in family.configs
         ]
         steps = [
-            steps_per_epoch(load_experiment(name), n) if n else "–"
-            for name, n in zip(family.configs, family.n_songs, strict=True)
+            epoch_steps(experiment, RunData([songs_of_mean_length(n)], [])) if n else "–"
+            for experiment, n in zip(experiments(family), family.n_songs, strict=True)
         ]
         lines = [
             f"## {family.title}\n",
@@ -401,7 +402,7 @@ def tables() -> str:
         ]
         long = []
         for row in family.rows:
-            cells = [_cell(row.name, *entry[2:]) for entry in entries if entry[0] is family and entry[1] is row]
+            cells = [_cell(row.name, *entry) for entry in compared(family, row)]
             if max(map(len, cells)) > MAX_CELL:
                 long += [f"* **{row.name}** of {name}: {cell}." for name, cell in zip(names, cells, strict=True)]
             else:

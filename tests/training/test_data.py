@@ -18,13 +18,14 @@ from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
 from tests.audio_fixtures import write_audio, write_media
+from tests.training.published_recipes import songs_of_mean_length
 from tests.training_songs import SECONDS, synthetic_stem, write_audio_song, write_spooled_songs
 from training.augment.limiting import LimitAug
 from training.augment.tone import Flip
 from training.data.decoding import as_pcm, decode_songs
 from training.data.songs import SongCollection, TrainingSong, read_collection, read_collections, require_song, split
 from training.data.splits import MUSDB18_VALIDATION, expanded, validation_order
-from training.data.stems import StemFile, fingerprint, level, open_stem, write_stem
+from training.data.stems import fingerprint, level, open_stem, write_stem
 from training.examples.loading import RunData, RunDataModule, SongDataset, epoch_steps, read_data
 from training.examples.remix import REFERENCE_RMS, RemixDataset
 from training.examples.sampling import BatchPlan, PartSampler
@@ -447,10 +448,6 @@ def test_a_sampler_goes_on_where_the_epoch_says() -> None:
         BatchPlan(batch=1, micro_batch=2, world_size=1, epoch_steps=0)
 
 
-MUSDB18_SECONDS = 248
-"""Mean length of the songs of MUSDB18-HQ's training set."""
-
-
 @pytest.mark.parametrize(
     ("name", "n_songs", "steps"),
     [
@@ -467,10 +464,9 @@ MUSDB18_SECONDS = 248
         ("aimless/mdx-hdemucs", 44, 132),
     ],
 )
-def test_an_epoch_is_as_long_as_published(name: str, n_songs: int, steps: int, spooled: Path) -> None:
+def test_an_epoch_is_as_long_as_published(name: str, n_songs: int, steps: int) -> None:
     """Steps for songs of MUSDB18-HQ's length; stretched copies do not lengthen an epoch."""
-    stem = StemFile("a", "bass", spooled / "song0" / "bass.npy", MUSDB18_SECONDS * SAMPLE_RATE)
-    original = SongCollection("train", tuple(TrainingSong(f"{n}", {"bass": stem}) for n in range(n_songs)))
+    original = songs_of_mean_length(n_songs)
     copies = SongCollection("train_p=1_t=0", original.songs)
     assert epoch_steps(load_experiment(name), RunData([original, copies], [])) == steps
     assert epoch_steps(load_experiment("tiny"), RunData([original], [])) == 50

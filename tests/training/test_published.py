@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,13 @@ pytestmark = pytest.mark.needs("torch", "lightning")
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG_OF = {"lasaft": "lasaft/v1", "lasaft-v2": "lasaft/v2", "kuielab": "kuielab-a/vocals", "aimless": "aimless/xumx"}
 OTHER_CONFIGS = {"aimless": ("aimless/demucs-split", "aimless/cdx-bsrnn", "aimless/mdx-hdemucs")}
-_LOADED = {name: load_experiment(name) for name in (*CONFIG_OF.values(), *OTHER_CONFIGS["aimless"])}
 OPTIONS = [(program, option) for program in programs() for option in program.options]
 
 
-def keys_of(experiment: Experiment) -> set[str]:
-    """All settings of an experiment, also those that are None."""
+@cache
+def keys_of(name: str) -> set[str]:
+    """All settings of a configuration, also those that are None."""
+    experiment = load_experiment(name)
     found = {field.name for field in fields(experiment)}
     for field in fields(experiment):
         value = getattr(experiment, field.name)
@@ -63,7 +65,7 @@ def test_every_option_is_told_once() -> None:
 def test_our_setting_is_there(program: PublishedProgram, option: PublishedOption) -> None:
     """In a configuration of the program; every value of theirs is one that is accepted."""
     names = (CONFIG_OF[program.name], *OTHER_CONFIGS.get(program.name, ()))
-    assert any(option.ours in keys_of(_LOADED[name]) for name in names)
+    assert any(option.ours in keys_of(name) for name in names)
 
 
 @pytest.mark.parametrize("name", CONFIG_OF)
