@@ -256,24 +256,28 @@ def _loggers(experiment: Experiment, run: Path) -> list[Any]:
 def _wandb_logger(settings: WandbSettings, run: Path) -> Any:
     from lightning.pytorch.loggers import WandbLogger
 
-    optional = {name: getattr(settings, name) for name in ("project", "entity", "group", "job_type")}
     return WandbLogger(
         name=run.name,
         save_dir=run / "logs",
         id=settings.id,
         offline=settings.offline,
+        project=settings.project,
+        entity=settings.entity,
+        group=settings.group,
+        job_type=settings.job_type,
         tags=list(settings.tags) or None,
         resume="allow" if settings.id is not None else None,
-        **{name: value for name, value in optional.items() if value is not None},
     )
 
 
 def _watch(module: SeparationModule, trainer: Any) -> None:
     """Let wandb log what ``wandb.watch`` names, if that logger is asked for."""
+    from lightning.pytorch.loggers import WandbLogger
+
     watched = module.experiment.wandb.watch
     if watched is not None and trainer.is_global_zero:
         for logger_ in trainer.loggers:
-            if type(logger_).__name__ == "WandbLogger":
+            if isinstance(logger_, WandbLogger):
                 logger_.watch(module, log=watched)
 
 
