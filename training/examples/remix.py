@@ -143,7 +143,7 @@ class RemixDataset(Dataset[Tensor]):
         return _Pool(collections, mixed, min_sources=2, by_length=by_length)
 
     def _coherent_song(self, pools: Mapping[str, _Pool], rng: Rng) -> TrainingSong:
-        """Rng the song of a coherent example.
+        """Draw the song of a coherent example.
 
         Without ``coherent_level_db``, songs with one of the last two sources are drawn, because bass and drums are
         missing most often.

@@ -35,9 +35,7 @@ def checked(experiment: Experiment, data: RunData, run: Path) -> str:
     Raises:
         MdxError: the run would fail.
     """
-    check_devices(experiment.run)
-    check_songs(experiment, data)
-    check_folder(run)
+    check_start(experiment, data, run)
     steps = epoch_steps(experiment, data)
     module = module_settings(experiment).module(experiment, total_steps=experiment.run.epochs * steps)
     check_space(experiment, module.network, run)
@@ -47,6 +45,19 @@ def checked(experiment: Experiment, data: RunData, run: Path) -> str:
         f"{steps} steps of {experiment.data.batch} windows per epoch, at most {experiment.run.epochs} epochs, "
         f"{needed_bytes(experiment, module.network) / GIGA:.2f} GB of files: the run can begin"
     )
+
+
+def check_start(experiment: Experiment, data: RunData, run: Path) -> None:
+    """Check devices, songs and the folder of a run, which is created.
+
+    Raises:
+        SettingsError: devices are missing.
+        InputError: the songs do not fit the experiment.
+        OutputError: the folder cannot be written.
+    """
+    check_devices(experiment.run)
+    check_songs(experiment, data)
+    check_folder(run)
 
 
 def check_songs(experiment: Experiment, data: RunData) -> None:

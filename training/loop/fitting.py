@@ -23,7 +23,7 @@ from training.experiment import Experiment, WandbSettings
 from training.export.own_systems import incomplete_system
 from training.loop.callbacks import STEP_NAME, EpochLog, GraphExport, KeptWeights, WeightAverage
 from training.loop.checkpoints import LAST, check_resumable, last_checkpoint
-from training.loop.checks import check_devices, check_folder, check_songs, check_space
+from training.loop.checks import check_devices, check_space, check_start
 from training.modules.base import SeparationModule, module_settings, monitored
 from training.settings.strict import SettingsError, to_table
 
@@ -99,9 +99,7 @@ def fit(
         WeightsError: a checkpoint cannot be resumed from.
     """
     run = runs / name
-    check_devices(experiment.run)
-    check_songs(experiment, data)
-    check_folder(run)
+    check_start(experiment, data, run)
     resumed_from = resume or last_checkpoint(run)
     if resumed_from is not None:
         check_resumable(resumed_from, experiment)
