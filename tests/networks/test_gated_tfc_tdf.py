@@ -25,7 +25,7 @@ from my_submission.systems import BranchRecipe, SystemRecipe, find_system, load_
 from my_submission.weights import ModelsFolder
 from tests.training_songs import synthetic_stem, write_spooled_songs
 from training.examples.loading import read_data
-from training.experiment import AugmentSettings, Experiment
+from training.experiment import Experiment
 from training.export.spectral import export
 from training.loop.checkpoints import load_module
 from training.loop.fitting import FitReport, fit
@@ -36,6 +36,7 @@ from training.modules.last_layer import TrainingWindow, solve
 from training.modules.registry import load_experiment
 from training.modules.whole_songs import separate
 from training.settings.strict import SettingsError
+from training.tables.augment import AugmentSettings
 
 ROOT_MODELS = Path(__file__).resolve().parents[2] / "models"
 MEGA = 10**6

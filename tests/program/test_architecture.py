@@ -80,6 +80,7 @@ WEBAPP_LAYERS = [
 TRAINING_LAYERS = [
     {"programs", "settings"},
     {"augment", "data", "optimisation"},
+    {"tables"},
     {"experiment"},
     {"examples"},
     {"export"},

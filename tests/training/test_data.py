@@ -29,8 +29,8 @@ from training.data.stems import fingerprint, level, open_stem, write_stem
 from training.examples.loading import RunData, RunDataModule, SongDataset, epoch_steps, read_data
 from training.examples.remix import REFERENCE_RMS, RemixDataset
 from training.examples.sampling import BatchPlan, PartSampler
-from training.experiment import AugmentSettings
 from training.modules.registry import load_experiment
+from training.tables.augment import AugmentSettings
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ import torch
 from torch.utils.data import Dataset
 
 from my_submission.documents import Variant
-from training.experiment import DataSettings
 from training.loop.checkpoints import check_resumable
 from training.loop.fitting import matrix_products
 from training.modules.base import module_settings
@@ -25,6 +24,7 @@ from training.phase2.mixer import MixerSettings
 from training.phase2.objective import Objective
 from training.settings.files import CONFIGS, experiment_names, load, merged, read_table
 from training.settings.strict import SettingsError, from_table, to_table
+from training.tables.data import DataSettings
 
 EXPERIMENTS = [name for name in experiment_names() if name != "mixer"]
 SOURCES = ("bass", "drums", "other", "vocals")

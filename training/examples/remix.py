@@ -19,7 +19,7 @@ from my_submission.stems import MUSIC_SOURCES, Waveform
 from training.augment.effects import EffectChain, fitted
 from training.data.songs import SongCollection, TrainingSong
 from training.data.stems import StemFile, level
-from training.experiment import AugmentSettings
+from training.tables.augment import AugmentSettings
 
 REFERENCE_RMS = 0.08
 """Level of the active parts of a stem before the random level is applied."""

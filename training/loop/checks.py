@@ -17,9 +17,10 @@ from my_submission.geometry import SAMPLE_RATE
 from training.data.songs import TrainingSong
 from training.data.stems import SILENT_SONG_RMS, StemFile
 from training.examples.loading import RunData, epoch_steps, epoch_windows
-from training.experiment import Experiment, RunSettings
+from training.experiment import Experiment
 from training.modules.base import module_settings
 from training.settings.strict import SettingsError
+from training.tables.run import RunSettings
 
 logger = logging.getLogger(__name__)
 

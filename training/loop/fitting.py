@@ -19,13 +19,14 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 
 from my_submission.errors import InputError
 from training.examples.loading import RunData, RunDataModule
-from training.experiment import Experiment, WandbSettings
+from training.experiment import Experiment
 from training.export.own_systems import incomplete_system
 from training.loop.callbacks import STEP_NAME, EpochLog, GraphExport, KeptWeights, WeightAverage
 from training.loop.checkpoints import LAST, check_resumable, last_checkpoint
 from training.loop.checks import check_devices, check_space, check_start
 from training.modules.base import SeparationModule, module_settings, monitored
 from training.settings.strict import SettingsError, to_table
+from training.tables.run import WandbSettings
 
 logger = logging.getLogger(__name__)
 
