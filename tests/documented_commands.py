@@ -1,8 +1,8 @@
 """The commands of the project's documents, as bash reads them.
 
 A comment before a block marks it. ``<!-- run -->``: a test executes the commands. ``<!-- needs: … -->``: they are only
-parsed; the comment says what they need. ``<!-- prints -->``: one command after ``$``, and what it prints. Blocks
-without a mark are parsed.
+parsed; the comment says what they need. ``<!-- prints -->``: one command after ``$``, which is executed, and what it
+prints. Every block has a mark. ``python -m tests.documented_commands`` lists all commands.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,7 +35,7 @@ class Block:
 
     Attributes:
         document: its place in the repository.
-        mark: "run", "needs", "prints", or "" where there is none.
+        mark: "run", "needs" or "prints"; "" where there is none, which a test refuses.
         needs: what the commands need, of a block that is only parsed.
         text: the lines.
     """
@@ -104,3 +105,24 @@ def commands_of(text: str, folder: Path) -> list[list[str]]:
         else:
             commands[-1].append(word)
     return commands[:-1]
+
+
+def _list() -> None:
+    """Print every command: those that a test executes, then those that are parsed, with the reason."""
+    with tempfile.TemporaryDirectory() as folder:
+        for title, marks in (("executed", ("run", "prints")), ("parsed", ("needs",))):
+            chosen = [block for block in blocks() if block.mark in marks]
+            commands = {block: commands_of(_text(block), Path(folder)) for block in chosen}
+            print(f"{title}: {sum(map(len, commands.values()))} commands in {len(chosen)} blocks")
+            for block, found in commands.items():
+                for words in found:
+                    print(f"  {block.document}: {' '.join(words)}{f'   [needs {block.needs}]' if block.needs else ''}")
+
+
+def _text(block: Block) -> str:
+    """The commands alone: of a block that shows what is printed the first line."""
+    return block.text.partition("\n")[0].removeprefix("$ ") if block.mark == "prints" else block.text
+
+
+if __name__ == "__main__":
+    _list()

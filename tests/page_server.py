@@ -73,7 +73,7 @@ class Server:
 
 
 @contextmanager
-def running_page(folder: Path, *words: str, base_path: str = "") -> Iterator[Server]:
+def running_page(folder: Path, *words: str, base_path: str = "", folder_of_work: Path = ROOT) -> Iterator[Server]:
     """A server on a port that is free, which ends with the block and must have removed everything of its visitors."""
     scratch = folder / "scratch"
     scratch.mkdir(parents=True)
@@ -85,7 +85,7 @@ def running_page(folder: Path, *words: str, base_path: str = "") -> Iterator[Ser
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with (
         path.open("wb") as log,
-        subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment) as process,
+        subprocess.Popen(command, cwd=folder_of_work, stdout=log, stderr=log, env=environment) as process,
     ):
         try:
             yield Server(_port(process, path, base_path), base_path, scratch, process)
@@ -102,7 +102,7 @@ def _port(process: subprocess.Popen[bytes], log: Path, base_path: str) -> int:
     def answering() -> int | None:
         told = log.read_text(errors="replace")
         assert process.poll() is None, f"the server ended with {process.returncode}:\n{told}"
-        match = re.search(r"http://127\.0\.0\.1:(\d+)", told)
+        match = re.search(r"http://(?:127\.0\.0\.1|localhost|0\.0\.0\.0):(\d+)", told)
         if match is None:
             return None
         port = int(match[1])

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import soundfile
 
+from my_submission.submission import requirement_versions
+from my_submission.submission.requirement_versions import IndexAnswer
 from tests.audio_fixtures import noise, write_audio
-from tests.documented_commands import ROOT, Block, blocks, commands_of
+from tests.documented_commands import ROOT, Block, blocks, commands_of, documents
+from tests.documented_runs import execute, write_work_folder
 
-GUIDES = ("docs/index.md", "docs/separating.md", "docs/evaluating.md", "docs/scaling.md")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 FOREIGN = {"docs/training_as_published.md"}
 """Documents that quote other programs' commands beside ours."""
@@ -111,48 +112,75 @@ def test_every_command_is_one_that_its_program_takes(document: str, tmp_path: Pa
     assert n_commands or all(block.mark == "prints" for block in blocks() if block.document == document)
 
 
-def run(words: list[str]) -> int:
-    """Execute a command of ours in this process, and return its exit code."""
-    if words[0] == "mdx":
-        from my_submission.cli import main
+@pytest.mark.usefixtures("as_mdx")
+def test_the_commands_within_sentences_and_tables_are_ones_that_mdx_takes(tmp_path: Path) -> None:
+    """Those in full: with an argument, and without an ellipsis."""
+    commands = {
+        (path.relative_to(ROOT).as_posix(), command)
+        for path in documents()
+        for command in re.findall(
+            r"`(mdx (?:separate|blend|batch|evaluate|web|fetch|systems) [^`\n…]+)`", path.read_text("utf-8")
+        )
+    }
+    assert len(commands) > 15
+    for document, command in sorted(commands):
+        for words in commands_of(command, tmp_path):
+            try:
+                parse(words, document)
+            except (Exception, SystemExit) as error:
+                raise AssertionError(f"{document}: {command}: {error}") from error
 
-        return main(words[1:])
-    assert words[:3] == ["python", "-m", "evaluator"], f"a marked block has a command that is not ours: {words}"
-    from evaluator.cli import main as score
 
-    return score(words[3:])
+# ---- executed --------------------------------------------------------------------------------------------------------
+
+NEEDS = {"network", "GPU", "data", "time", "Docker"}
+"""Reasons not to execute a block: songs or weights that are not in the repository are data."""
+
+EXECUTED = sorted({block.document for block in blocks() if block.mark == "run"})
 
 
-@pytest.fixture
-def folder_of_songs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A work folder with the songs that the guides name, a third of a second each."""
-    song = tmp_path / "data/test/A song"
-    song.mkdir(parents=True)
-    (tmp_path / "music").mkdir()
-    n_samples = 14_700
-    stems = {name: noise(2, n_samples, seed=seed) for seed, name in enumerate(("bass", "drums", "other", "vocals"))}
-    for name, wave in {**stems, "mixture": sum(stems.values())}.items():
-        write_audio(song / f"{name}.wav", wave)
-    write_audio(tmp_path / "music/one.wav", noise(2, n_samples))
-    soundfile.write(tmp_path / "song.mp3", noise(2, n_samples).T, 44_100, format="MP3")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> Path:
+    """What the documents name, on small songs; their commands share it, so that equal ones are executed once."""
+    folder = tmp_path_factory.mktemp("documents") / "checkout"
+    write_work_folder(folder, tiny_models)
+    return folder
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("as_mdx")
-@pytest.mark.parametrize("document", GUIDES)
-def test_the_commands_of_a_guide_run_in_their_order(document: str, folder_of_songs: Path) -> None:
-    marked = [block for block in blocks() if block.document == document and block.mark == "run"]
-    assert marked
-    for block in marked:
-        for words in commands_of(block.text, folder_of_songs):
-            assert run(words) == 0, " ".join(words)
+@pytest.mark.parametrize("document", EXECUTED)
+def test_the_commands_of_a_document_run_in_their_order(
+    document: str, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").symlink_to(checkout / "data")  # bash expands patterns in it
+    (tmp_path / "music").symlink_to(checkout / "music")
+    monkeypatch.chdir(checkout)
+    monkeypatch.setattr(requirement_versions, "ask_pip", lambda name, options: IndexAnswer(("1.20.0",)))  # no network
+    for block in blocks():
+        if block.document == document and block.mark == "run":
+            for words in commands_of(block.text, tmp_path):
+                print("executed:", " ".join(words))
+                assert execute(words, block.text, monkeypatch) == 0, " ".join(words)
 
 
-def test_only_guides_that_are_executed_are_marked_so() -> None:
-    assert {block.document for block in blocks() if block.mark == "run"} == set(GUIDES)
-    assert all(block.needs for block in blocks() if block.mark == "needs")
+def test_every_block_is_executed_or_says_why_not() -> None:
+    unmarked = [(block.document, block.text) for block in blocks() if not block.mark]
+    assert unmarked == []
+    for block in blocks():
+        reasons = set(block.needs.split(", ")) if block.mark == "needs" else set()
+        assert reasons <= NEEDS, block
+        assert bool(reasons) == (block.mark == "needs"), block
+
+
+def test_every_guide_begins_with_commands_that_are_executed() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    guides = re.findall(r": ([\w-]+\.md)$", navigation.partition("- Guides:")[2].partition("- Systems:")[0], re.M)
+    assert len(guides) >= 7
+    for guide in {*guides, "../README.md"} - {"python.md"}:  # which has Python, executed by test_python_examples.py
+        document = f"docs/{guide}".replace("docs/../", "")
+        marks = [block.mark for block in blocks() if block.document == document]
+        assert "run" in marks[:2], guide
 
 
 # ---- errors and cures ------------------------------------------------------------------------------------------------
@@ -178,11 +206,11 @@ def folder_of_troubles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("as_mdx")
 @pytest.mark.parametrize("block", PRINTED, ids=lambda block: block.text.splitlines()[0])
 def test_the_page_of_errors_shows_what_the_program_prints(
-    block: Block, folder_of_troubles: Path, capfd: pytest.CaptureFixture[str]
+    block: Block, folder_of_troubles: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     command, _, shown = block.text.partition("\n")
     (words,) = commands_of(command.removeprefix("$ "), folder_of_troubles)
-    code = run(words)
+    code = execute(words, "", monkeypatch)
     out, err = capfd.readouterr()
     printed = [line.replace(str(ROOT / "models"), "models").rstrip() for line in (out + err).splitlines()]
     for line in shown.splitlines():  # an ellipsis stands for anything
