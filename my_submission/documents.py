@@ -85,7 +85,12 @@ def _converted(hint: Any, given: object, place: str) -> Any:
     if origin in {Union, types.UnionType} and given is not None:
         return _converted(next(option for option in arguments if option is not types.NoneType), given, place)
     if origin is tuple and isinstance(given, list | tuple):
-        return tuple(_converted(arguments[0], item, f"{place}[{index}]") for index, item in enumerate(given))
+        hints = arguments if Ellipsis not in arguments else arguments[:1] * len(given)
+        if len(hints) != len(given):
+            expected = f"a list of {len(hints)} values"
+            raise DocumentError(f"expected {expected}, got {len(given)}", place=place, hint=f"write {expected} there")
+        items = enumerate(zip(hints, given, strict=True))
+        return tuple(_converted(hint, item, f"{place}[{index}]") for index, (hint, item) in items)
     if isclass(origin) and issubclass(origin, Mapping) and isinstance(given, Mapping):
         return {key: _converted(arguments[1], item, _below(place, key)) for key, item in given.items()}
     if is_dataclass(hint) or (isclass(hint) and issubclass(hint, Variant)):

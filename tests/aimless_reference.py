@@ -218,12 +218,17 @@ def hybrid_demucs(mixture: Tensor, state: Mapping[str, Tensor]) -> Tensor:
 # ---- networks of magnitudes ----------------------------------------------------------------------------------------
 
 
-def band_split_rnn(magnitude: Tensor, state: Mapping[str, Tensor]) -> Tensor:
-    """[channels, bins, frames] to a mask; four groups in the norms."""
-    return torch.stack([_band_split_channel(channel.double(), Parameters(state)) for channel in magnitude])
+def band_split_rnn(magnitude: Tensor, state: Mapping[str, Tensor], n_sources: int = 1) -> Tensor:
+    """[channels, bins, frames] to a mask, or to [sources, channels, bins, frames]; four groups in the norms."""
+    logits = torch.stack([_band_split_channel(channel.double(), Parameters(state), n_sources) for channel in magnitude])
+    if n_sources == 1:
+        return torch.sigmoid(logits[:, 0])
+    exponentials = torch.exp(logits.transpose(0, 1))
+    return exponentials / exponentials.sum(dim=0)
 
 
-def _band_split_channel(magnitude: Tensor, p: Parameters) -> Tensor:
+def _band_split_channel(magnitude: Tensor, p: Parameters, n_sources: int) -> Tensor:
+    """[bins, frames] to [sources, bins, frames]; a band's last layer has one source after another."""
     loudness = torch.log(magnitude + 1e-8).T
     features, start, band = [], 0, 0
     while f"fc1_list.{band}.weight" in p:
@@ -238,12 +243,14 @@ def _band_split_channel(magnitude: Tensor, p: Parameters) -> Tensor:
         x = torch.stack([_added(sequence, p, "time", layer) for sequence in x])
         x = torch.stack([_added(sequence, p, "band", layer) for sequence in x.unbind(1)], dim=1)
         layer += 1
-    logits = []
+    logits: list[list[Tensor]] = [[] for _ in range(n_sources)]
     for index, sequence in enumerate(x):
         norm, mlp = p.at(f"norm2_list.{index}"), p.at(f"mlps.{index}")
         y = F.layer_norm(sequence, (sequence.shape[1],), norm["weight"], norm["bias"])
-        logits.append(linear(torch.tanh(linear(y, mlp.at(0))), mlp.at(2)))
-    return torch.sigmoid(torch.cat(logits, dim=1).T)
+        estimates = linear(torch.tanh(linear(y, mlp.at(0))), mlp.at(2)).chunk(n_sources, dim=1)
+        for of_source, estimate in zip(logits, estimates, strict=True):
+            of_source.append(estimate)
+    return torch.stack([torch.cat(of_source, dim=1).T for of_source in logits])
 
 
 def _added(sequence: Tensor, p: Parameters, axis: str, layer: int) -> Tensor:

@@ -10,7 +10,7 @@ from my_submission.documents import Variant
 from my_submission.geometry import SAMPLE_RATE, SpectralChunking
 from my_submission.stems import source_set
 from training.data.batches import BatchSplit
-from training.optimisation.losses import COMBINATIONS, LossName, LossOptions
+from training.optimisation.losses import COMBINATIONS, WHOLE_SUMS, LossName, LossOptions
 from training.optimisation.optimisers import LearningRateSchedule, Optimiser
 from training.tables.augment import AugmentSettings
 from training.tables.data import DataSettings
@@ -90,13 +90,20 @@ class Experiment:
             raise ValueError(f"augment names {', '.join(sorted(foreign))}; sources are {', '.join(self.sources)}")
         if foreign_targets := [target for target in self.targets if target not in self.sources]:
             raise ValueError(f"mixture_sources={list(self.sources)} leaves out {', '.join(foreign_targets)}")
-        if self.loss in COMBINATIONS and len(self.targets) < 2:
-            raise ValueError(f"loss={self.loss} needs several targets")
-        self.loss_options.check(self.loss)
+        self._check_loss("loss", self.loss)
+        if self.validation.monitor != "sdr":
+            self._check_loss("validation.monitor", self.validation.monitor)
         if self.target_weights and len(self.target_weights) != len(self.targets):
             raise ValueError(f"{len(self.target_weights)} target_weights for {len(self.targets)} targets")
         _ = self.batch_split  # raises ValueError if the batch cannot be split
         self.network.check(self)
+
+    def _check_loss(self, name: str, loss: LossName) -> None:
+        if loss in COMBINATIONS and len(self.targets) < 2:
+            raise ValueError(f"{name}={loss} needs several targets")
+        if loss in WHOLE_SUMS and (left_out := set(self.sources) - set(self.targets)):
+            raise ValueError(f"{name}={loss} needs all sources as targets; {', '.join(sorted(left_out))} are left out")
+        self.loss_options.check(loss)
 
     def for_trial(self) -> Experiment:
         """Return the experiment of ``run.dev``: one epoch of two steps, ten seconds of one validation song."""

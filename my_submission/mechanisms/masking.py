@@ -16,6 +16,7 @@ from my_submission.dsp.wiener import Masks, WienerSettings
 from my_submission.engines import Engine
 from my_submission.engines.base import Batch
 from my_submission.engines.torch_engine import open_torch
+from my_submission.errors import WeightsError
 from my_submission.geometry import SAMPLE_RATE, FrameChunking, StftGeometry
 from my_submission.mechanisms.mask_stages import PROBED_FRAMES, FilterStage, MaskStage
 from my_submission.mechanisms.masked_song import STEREO, MaskedSong
@@ -68,10 +69,17 @@ class MaskingRecipe(Recipe):
         artefact, path, options = opening.artefact(self.network), opening.path(self.network), opening.options
         precision, threads = options.torch_precision, options.threads
         engine = open_torch(path, artefact.architecture, device=options.device, precision=precision, threads=threads)
+        config = cast("BandSplitRNN | XUmx", engine.network).config
+        if config.n_sources != len(self.sources):
+            raise WeightsError(
+                f"it masks {config.n_sources} sources, but the system expects {', '.join(self.sources)}",
+                where=path,
+                hint="use a network that was trained on these targets",
+            )
         return MaskingMechanism(
             self.sources,
             engine,
-            stft=whole_stft_of(artefact, path, cast("BandSplitRNN | XUmx", engine.network).config.bins),
+            stft=whole_stft_of(artefact, path, config.bins),
             chunking=self.chunking,
             wiener=self.wiener,
             is_whole=self.is_whole,

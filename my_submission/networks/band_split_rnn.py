@@ -1,6 +1,7 @@
-"""BandSplitRNN: magnitudes to a mask, with LSTMs along time and along bands.
+"""BandSplitRNN: magnitudes to the masks of one or several sources, with LSTMs along time and along bands.
 
-"Music Source Separation with Band-split RNN" (Luo and Yu, 2022) in the form and under the key names of AIMLESS.
+"Music Source Separation with Band-split RNN" (Luo and Yu, 2022) in the form and under the key names of AIMLESS, whose
+class for several sources is BandSplitRNNMulti.
 """
 
 from __future__ import annotations
@@ -51,16 +52,18 @@ class BandSplitConfig:
         hidden_size: features per band and frame.
         num_layers: pairs of LSTMs, one along time and one along bands.
         norm_groups: groups of the group norms, which no shape shows.
+        n_sources: sources that are masked.
     """
 
     widths: tuple[int, ...] = tuple(b - a for a, b in zip(band_edges()[:-1], band_edges()[1:], strict=True))
     hidden_size: int = 128
     num_layers: int = 12
     norm_groups: int = 4
+    n_sources: int = 1
 
     def __post_init__(self) -> None:
-        if not self.widths or min(*self.widths, self.num_layers, self.norm_groups) < 1:
-            raise ValueError(f"bands, layers and groups must be at least 1: {self}")
+        if not self.widths or min(*self.widths, self.num_layers, self.norm_groups, self.n_sources) < 1:
+            raise ValueError(f"bands, layers, groups and sources must be at least 1: {self}")
         if self.hidden_size < 2 or self.hidden_size % 2 or self.hidden_size % self.norm_groups:
             raise ValueError(f"hidden_size={self.hidden_size} must be even and a multiple of {self.norm_groups}")
 
@@ -71,9 +74,10 @@ class BandSplitConfig:
 
 
 class BandSplitRNN(nn.Module):
-    """Mask of one source: float32 magnitudes [batch, channels, bins, frames] to a mask of the same shape in 0 … 1.
+    """Masks in 0 … 1 of float32 magnitudes [batch, channels, bins, frames].
 
-    Channels are processed independently.
+    The mask of one source has the same shape, and each value is a sigmoid. The masks of several sources have the shape
+    [batch, sources, channels, bins, frames], and a softmax makes their sum 1. Channels are processed independently.
     """
 
     def __init__(self, config: BandSplitConfig | None = None) -> None:
@@ -87,13 +91,14 @@ class BandSplitRNN(nn.Module):
         self.band_group_norms = nn.ModuleList(nn.GroupNorm(config.norm_groups, size) for _ in layers)
         self.time_group_norms = nn.ModuleList(nn.GroupNorm(config.norm_groups, size) for _ in layers)
         self.norm2_list = nn.ModuleList(nn.LayerNorm(size) for _ in config.widths)
+        hidden = _MASK_EXPANSION * size
         self.mlps = nn.ModuleList(
-            nn.Sequential(nn.Linear(size, _MASK_EXPANSION * size), nn.Tanh(), nn.Linear(_MASK_EXPANSION * size, width))
+            nn.Sequential(nn.Linear(size, hidden), nn.Tanh(), nn.Linear(hidden, config.n_sources * width))
             for width in config.widths
         )
 
     def forward(self, magnitude: Tensor) -> Tensor:
-        """Estimate the mask."""
+        """Estimate the masks."""
         batch, channels, bins, frames = magnitude.shape
         logs = torch.log(magnitude + _MAGNITUDE_EPS).reshape(batch * channels, bins, frames).transpose(1, 2)
         bands = zip(self.norm1_list, self.fc1_list, torch.split(logs, list(self.config.widths), dim=2), strict=True)
@@ -107,8 +112,10 @@ class BandSplitRNN(nn.Module):
             flat = x.transpose(1, 2).reshape(rows * frames, n_bands, size)
             x = (flat + _recurred(band_norm, band_lstm, flat)).view(rows, frames, n_bands, size).transpose(1, 2)
         parts = zip(self.norm2_list, self.mlps, x.unbind(1), strict=True)
-        logits = torch.cat([estimate(norm(band)) for norm, estimate, band in parts], dim=2)
-        return torch.sigmoid(logits.transpose(1, 2).reshape(batch, channels, bins, frames))
+        n_sources = self.config.n_sources
+        of_bands = [estimate(norm(band)).unflatten(2, (n_sources, -1)) for norm, estimate, band in parts]
+        logits = torch.cat(of_bands, dim=3).reshape(batch, channels, frames, n_sources, bins).permute(0, 3, 1, 4, 2)
+        return torch.sigmoid(logits[:, 0]) if n_sources == 1 else torch.softmax(logits, dim=1)
 
 
 def _recurrence(size: int) -> nn.LSTM:
@@ -155,6 +162,7 @@ def from_state_dict(state: Mapping[str, Tensor], *, norm_groups: int = 4, where:
     n_layers = count_of(state, r"time_lstms\.(\d+)\.weight_ih_l0$")
     size = shape_of(state, "fc1_list.0.weight", (None, None), where=where)[0]
     widths = [shape_of(state, f"fc1_list.{band}.weight", (size, None), where=where)[1] for band in range(n_bands)]
+    n_sources = shape_of(state, "mlps.0.2.weight", (None, None), where=where)[0] // widths[0]
     with known_shapes("BandSplitRNN", where):
-        config = BandSplitConfig(tuple(widths), size, n_layers, norm_groups)
+        config = BandSplitConfig(tuple(widths), size, n_layers, norm_groups, n_sources)
     return network_of(lambda: BandSplitRNN(config), state, where=where)

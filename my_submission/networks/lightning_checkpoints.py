@@ -21,6 +21,7 @@ from my_submission.stems import AIMLESS_CINEMA_SOURCES, DEMUCS_SOURCES, canonica
 CLASSES = {
     "torchaudio.models.HDemucs": "hybrid-demucs",
     "aimless.models.band_split_rnn.BandSplitRNN": "band-split-rnn",
+    "aimless.models.band_split_rnn.BandSplitRNNMulti": "band-split-rnn",
     "aimless.models.xumx.X_UMX": "x-umx",
     "models.xumx.X_UMX": "x-umx",
     "aimless.models.demucs_split.DemucsSplit": "demucs-split",

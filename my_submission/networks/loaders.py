@@ -54,7 +54,8 @@ def open_band_split_rnn(path: Path) -> BandSplitRNN:
         raise WeightsError(f"norm_groups={groups} is no number", where=checkpoint.settings)
     network = band_split_rnn.from_state_dict(checkpoint.state, norm_groups=groups, where=path)
     sizes = network.config
-    fitted = {"hidden_size": sizes.hidden_size, "num_layers": sizes.num_layers, "norm_groups": sizes.norm_groups}
+    names = ("hidden_size", "num_layers", "norm_groups", "n_sources")
+    fitted = {name: getattr(sizes, name) for name in names}
     checkpoint.check({"n_fft": 2 * (sizes.bins - 1), "split_freqs": list(SPLIT_HZ), **fitted})
     return network
 

@@ -46,6 +46,11 @@ class XUmxConfig:
             raise ValueError(f"max_bins={self.max_bins} does not fit n_fft={self.n_fft}")
 
     @property
+    def n_sources(self) -> int:
+        """Sources that are masked; every X-UMX has four."""
+        return N_SOURCES
+
+    @property
     def bins(self) -> int:
         """Bins of the spectrum."""
         return self.n_fft // 2 + 1

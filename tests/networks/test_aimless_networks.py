@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -164,10 +165,19 @@ def test_hybrid_demucs_agrees_with_the_demucs_package(
     assert error < 1e-5
 
 
-def test_band_split_rnn_is_its_definition() -> None:
-    network, x = made(BandSplitRNN, SMALL_BANDS), magnitudes(2, 2, 11, 6)
-    expected = torch.stack([reference.band_split_rnn(item, network.state_dict()) for item in x])
-    assert relative_error(run(network, x), expected) < 1e-5
+@pytest.mark.parametrize("n_sources", [1, 3])
+def test_band_split_rnn_is_its_definition(n_sources: int) -> None:
+    """Of one source, and of several, whose masks add up to 1; a state shows the number of sources."""
+    network, x = made(BandSplitRNN, replace(SMALL_BANDS, n_sources=n_sources)), magnitudes(2, 2, 11, 6)
+    masks = run(network, x)
+    expected = torch.stack([reference.band_split_rnn(item, network.state_dict(), n_sources) for item in x])
+    assert relative_error(masks, expected) < 1e-5
+    assert masks.shape == ((2, 2, 11, 6) if n_sources == 1 else (2, 3, 2, 11, 6))
+    if n_sources > 1:
+        torch.testing.assert_close(masks.sum(dim=1), torch.ones(2, 2, 11, 6))
+    loaded = band_split_rnn.from_state_dict(network.state_dict())
+    assert loaded.config == network.config
+    assert relative_error(run(loaded, x), masks) < 1e-6
 
 
 def test_a_recurrence_without_its_projection_is_the_same() -> None:

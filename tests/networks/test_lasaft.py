@@ -252,10 +252,23 @@ def test_four_sources_of_the_second_generation_cost_less_than_two_and_a_half() -
     assert costs[2] - costs[1] == pytest.approx(2 * (costs[1] - costs[0]), rel=1e-3)  # each further one costs the same
 
 
-def test_sharing_in_training_mode_is_refused() -> None:
-    for config in (V1, V2):
-        with pytest.raises(ValueError, match="training mode"):
-            network(config).train().separate(torch.zeros(1, 4, FRAMES, config.bins), torch.tensor([0]))
+@pytest.mark.parametrize("config", [replace(V1, dropout=0.0), V2, replace(V2, condition_to="full")], ids=str)
+def test_sources_that_share_work_in_training_are_those_of_repeated_items(config: LasaftConfig) -> None:
+    """Value and gradient: the norms' means and variances are those of items that stand once per source."""
+    net, x, sources = network(config).train(), numbers(2, 4, FRAMES, config.bins), torch.tensor([2, 0, 3])
+    together = net.separate(x, sources)
+    apart = net(x.repeat_interleave(3, dim=0), sources.repeat(2)).view(together.shape)
+    assert relative_error(together.detach(), apart.detach()) < 1e-5
+    trained = [parameter for parameter in net.parameters() if parameter.numel() > 1]
+    gradients = [torch.autograd.grad(y.square().sum(), trained, allow_unused=True) for y in (together, apart)]
+    ways = [torch.cat([g.ravel() for g in each if g is not None]) for each in gradients]
+    assert relative_error(*ways) < 1e-4
+
+
+def test_norms_in_training_are_not_folded() -> None:
+    layer = DenseConvolutions(4, 2, 1, (3, 3), "relu")
+    with pytest.raises(ValueError, match="training mode"):
+        layer.with_common(torch.zeros(2, 2, 3, 3), torch.zeros(1, 2, 3, 3), 2)
 
 
 @pytest.mark.parametrize("dead", ["keys.3.bias", "query_pocm_generator.2.bias"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,12 @@ KINDS: dict[str, tuple[Callable[[], nn.Module], Callable[[Path], nn.Module], dic
         lambda: made(BandSplitRNN, BANDS),
         open_band_split_rnn,
         BAND_ARGUMENTS,
+        (1, 2, 2_049, 3),
+    ),
+    "aimless.models.band_split_rnn.BandSplitRNNMulti": (
+        lambda: made(BandSplitRNN, replace(BANDS, n_sources=3)),
+        open_band_split_rnn,
+        {**BAND_ARGUMENTS, "n_sources": 3},
         (1, 2, 2_049, 3),
     ),
     "aimless.models.xumx.X_UMX": (lambda: made(XUmx, UMX), open_x_umx, UMX_ARGUMENTS, (1, 2, 17, 3)),
@@ -112,6 +119,7 @@ def test_settings_are_not_needed(tmp_path: Path) -> None:
         ("torchaudio.models.HDemucs", {"wiener": True}, "an argument 'wiener', which is not known"),
         ("aimless.models.band_split_rnn.BandSplitRNN", {"split_freqs": [100, 200]}, "split_freqs"),
         ("aimless.models.band_split_rnn.BandSplitRNN", {"norm_groups": "four"}, "norm_groups=four is no number"),
+        ("aimless.models.band_split_rnn.BandSplitRNNMulti", {"n_sources": 4}, "n_sources=4 does not fit the weights"),
         ("aimless.models.xumx.X_UMX", {"max_bins": 12}, "max_bins=12 does not fit"),
     ],
 )

@@ -7,6 +7,7 @@ import runpy
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,13 +74,27 @@ ARCHITECTURES = {
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every artefact of the AIMLESS systems, small and random."""
     folder = tmp_path_factory.mktemp("models")
-    entries = []
-    for name, network in random_networks().items():
-        written = write_torch(folder, name, network.state_dict(), ARCHITECTURES[type(network)])
-        is_masking = isinstance(network, BandSplitRNN | XUmx)
-        entries.append({**written, "geometry": TRANSFORM if is_masking else None})
-    write_manifest(folder, entries)
+    write_manifest(folder, [written_network(folder, name, network) for name, network in random_networks().items()])
     return folder
+
+
+def written_network(folder: Path, name: str, network: torch.nn.Module) -> dict[str, Any]:
+    """Write a network, and return its entry of the manifest."""
+    written = write_torch(folder, name, network.state_dict(), ARCHITECTURES[type(network)])
+    return {**written, "geometry": TRANSFORM if isinstance(network, BandSplitRNN | XUmx) else None}
+
+
+def test_a_network_of_other_sources_is_refused(tmp_path: Path) -> None:
+    """A BandSplitRNN of three sources under the name of the one of music."""
+    networks = {
+        **random_networks(),
+        "aimless/cdx-band-split-rnn": BandSplitRNN(BandSplitConfig(hidden_size=8, num_layers=1, n_sources=3)),
+    }
+    write_manifest(
+        tmp_path, [written_network(tmp_path, name, network) for name, network in networks.items() if "cdx" in name]
+    )
+    with pytest.raises(WeightsError, match="it masks 3 sources, but the system expects music"):
+        mdx.load("aimless-cdx-a", models_dir=tmp_path, device="cpu", threads=1)
 
 
 def shortened(system: SystemRecipe) -> SystemRecipe:

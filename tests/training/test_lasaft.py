@@ -136,6 +136,9 @@ def test_frameworks_and_blocks_take_a_step(block: str, framework: str) -> None:
         ("network.control_input_dim=2", "leaves out"),
         ("network.dropout=1.0", "dropout"),
         ("network.init=zeros", "kaiming"),
+        ("network.multi_source_training=1", "expected true or false"),
+        ("loss=spectrum-mse-and-sum", "set network.multi_source_training=true"),
+        ("loss=combination-l1", "set network.multi_source_training=true"),
         ("transform.kept_bins=1024", "all 1025 bins"),
         ("transform.frames=30", "transform.frames=30 must be a multiple of 8"),
         ("export.frames=30", "export.frames=30"),
@@ -159,16 +162,24 @@ def test_a_plateau_refuses_nonsense() -> None:
 def test_drawn_sources_belong_to_the_example_and_to_nothing_else() -> None:
     """Two processes and accumulated parts draw together what one does at once; all sources come up alike."""
     whole = module_of(tiny("data.batch=8", "data.micro_batch=8"))
-    expected = whole._drawn_targets(8)
+    expected = whole._trained_targets(8)
     parts = module_of(tiny("data.batch=8", "data.micro_batch=2", "run.devices=2"))
-    drawn = [parts._drawn_targets(2)]
+    drawn = [parts._trained_targets(2)]
     parts._micro_losses.append(torch.zeros(()))
-    drawn.append(parts._drawn_targets(2))
+    drawn.append(parts._trained_targets(2))
     np.testing.assert_array_equal(np.concatenate(drawn), expected[[0, 1, 4, 5]])
     uneven = module_of(tiny("data.batch=8", "data.micro_batch=8", "run.devices=3"))
-    np.testing.assert_array_equal(uneven._drawn_targets(3), expected[:3])
-    many = module_of(tiny("data.batch=2000", "data.micro_batch=2000"))._drawn_targets(2000)
-    assert np.bincount(many, minlength=4) == pytest.approx(np.full(4, 500), abs=100)
+    np.testing.assert_array_equal(uneven._trained_targets(3), expected[:3])
+    many = module_of(tiny("data.batch=2000", "data.micro_batch=2000"))._trained_targets(2000)
+    assert np.bincount(many[:, 0], minlength=4) == pytest.approx(np.full(4, 500), abs=100)
+
+
+def test_multi_source_training_asks_for_all_sources_of_every_window_once() -> None:
+    """An epoch has every window once instead of once per target; the targets of a window are all of them."""
+    drawn, every = tiny("run.epoch_steps=1"), tiny("run.epoch_steps=1", "network.multi_source_training=true")
+    lengths = [10 * drawn.window_samples + 1, 3 * drawn.window_samples]
+    assert [e.network.epoch_windows(e, lengths) for e in (drawn, every)] == [4 * 13, 13]
+    np.testing.assert_array_equal(module_of(every)._trained_targets(2), [[0, 1, 2, 3]] * 2)
 
 
 def test_the_loss_asks_for_the_drawn_sources() -> None:
@@ -176,7 +187,7 @@ def test_the_loss_asks_for_the_drawn_sources() -> None:
     experiment = tiny("loss=spectrum-mse")
     module = module_of(experiment)
     stems = torch.randn(4, 4, 2, experiment.chunking.chunk_samples, generator=torch.Generator().manual_seed(2))
-    drawn = [experiment.targets[row] for row in module._drawn_targets(4)]
+    drawn = [experiment.targets[row] for row in module._trained_targets(4)[:, 0]]
     assert len(set(drawn)) > 1
     asked: list[int] = []
 

@@ -59,6 +59,10 @@ def reference_loss(name: str, outcome: LossValues) -> float:
     estimates, targets, mixture = (
         x.detach().numpy() for x in (outcome.waves(), outcome.target_waves, outcome.mixture_waves)
     )
+    if name.endswith("-and-sum"):
+        error = np.abs((outcome.spectra.sum(dim=1) - outcome.mixture_spectra).detach().numpy())
+        of_sum = np.mean(error if "l1" in name else error**2)
+        return reference_loss(name.removesuffix("-and-sum"), outcome) + float(of_sum)
     if name == "combination-l1":  # with two targets, the combinations that are not all of them are the targets
         return float(np.mean(np.abs(estimates - targets)))
     if name == "negative-sdr":

@@ -83,7 +83,8 @@ def test_every_loss_of_theirs_is_one_of_ours() -> None:
     assert set(LOSSES.values()) <= set(OUR_LOSSES)
     for theirs, ours in LOSSES.items():
         more = ["loss_raw_scale=1.0", "loss_raw_mode=l2", "loss_spec_scale=1.0", "loss_spec_mode=l1"]
-        assert load_experiment("lasaft/v1", [f"train_loss={theirs}", *more]).loss == ours
+        of_all = [f"network.multi_source_training={str(theirs.endswith('multi_source')).lower()}"]
+        assert load_experiment("lasaft/v1", [f"train_loss={theirs}", *more, *of_all]).loss == ours
 
 
 def test_the_five_options_of_the_issue() -> None:
@@ -101,6 +102,23 @@ def test_the_five_options_of_the_issue() -> None:
     assert umx.loss_options.complex_mse is False
 
 
+def test_multi_source_training_counts_windows() -> None:
+    """Theirs counts every source of a window: 12 per process are three windows on each of four."""
+    options = ["dataset.multi_source_training=True", "train_loss=spec_mse_multi_source", "batch_size=12"]
+    made = load_experiment("lasaft/v2-light", [*options, "run.devices=4"])
+    assert (made.data.batch, made.data.micro_batch, made.loss) == (12, 3, "spectrum-mse-and-sum")
+    with pytest.raises(SettingsError, match="batch_size=3 holds no window of 4 sources"):
+        load_experiment("lasaft/v2-light", [*options[:2], "batch_size=3"])
+
+
+def test_a_band_split_network_of_several_sources_counts_its_targets() -> None:
+    film = 'targets=["music", "effect", "dialog"]'
+    made = load_experiment("aimless/cdx-bsrnn", [film, "model.init_args.model.init_args.n_sources=3"])
+    assert made.network.network(made).config.n_sources == 3  # type: ignore[attr-defined]
+    with pytest.raises(SettingsError, match="n_sources=4, but the targets are music, effect, dialog"):
+        load_experiment("aimless/cdx-bsrnn", [film, "n_sources=4"])
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -109,6 +127,7 @@ def test_the_five_options_of_the_issue() -> None:
         ("train_loss=kl_lr", "spec_mse"),
         ("optimizer=lbfgs", "adagrad"),
         ("n_ftt=3", "there is no key 'n_ftt'"),
+        ("batch_size=many", "batch_size=many is no whole number"),
         ("auto_lr_find=True", "learning_rate"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Conditioned networks, LaSAFT and LASAFT-Net-v2: every example trains one randomly drawn source."""
+"""Conditioned networks, LaSAFT and LASAFT-Net-v2: every example trains one randomly drawn source, or all of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from training.export.conditioned import export_conditioned
 from training.export.graphs import Exported
 from training.modules.base import ModuleSettings, SeparationModule
 from training.modules.initial_weights import Initialiser, draw_weights
-from training.optimisation.losses import LossValues, loss_of
+from training.optimisation.losses import COMBINATIONS, WHOLE_SUMS, LossValues, loss_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +44,15 @@ class _ConditionedSettings(ConditionedUNetOptions, ModuleSettings):
         graph: name of the exported graph, below the experiment's family.
         init: distribution of the initial weights, as in :func:`training.modules.initial_weights.draw_weights`; the
             default is the published one of each generation.
+        multi_source_training: whether every window is trained on all targets in one step instead of a drawn one, as the
+            option of LASAFT-Net-v2 is meant; ``data.batch`` counts windows, and an epoch has each window once.
     """
 
     graph: str = "network"
     init: Initialiser = "last_activation"
     spec_type: SpecType = "complex"
     spec_est_mode: SpecEstMode = "mapping"
+    multi_source_training: bool = False
 
     @abstractmethod
     def config(self, experiment: Experiment) -> LasaftConfig:
@@ -71,6 +74,10 @@ class _ConditionedSettings(ConditionedUNetOptions, ModuleSettings):
                 raise ValueError(f"{name}.frames={frames} must be a multiple of {multiple}")
         if set(experiment.targets) - set(LASAFT_SOURCES):
             raise ValueError(f"targets={list(experiment.targets)} must be names of {', '.join(LASAFT_SOURCES)}")
+        if self.multi_source_training and len(experiment.targets) < 2:
+            raise ValueError("network.multi_source_training=true needs several targets")
+        if experiment.loss in COMBINATIONS | WHOLE_SUMS and not self.multi_source_training:
+            raise ValueError(f"loss={experiment.loss} compares sums of sources: set network.multi_source_training=true")
         if max(source_numbers(experiment)) >= self.control_input_dim:
             raise ValueError(f"network.control_input_dim={self.control_input_dim} leaves out {experiment.targets[-1]}")
 
@@ -83,8 +90,9 @@ class _ConditionedSettings(ConditionedUNetOptions, ModuleSettings):
         return {self.graph: None}
 
     def epoch_windows(self, experiment: Experiment, lengths: Sequence[int]) -> int:
-        """Return the windows of an epoch, as published: those that fit into each song, once for every target."""
-        return len(experiment.targets) * sum(length // experiment.window_samples for length in lengths)
+        """Return the windows of an epoch, as published: those that fit into each song, once for every drawn target."""
+        times = 1 if self.multi_source_training else len(experiment.targets)
+        return times * sum(length // experiment.window_samples for length in lengths)
 
     def network(self, experiment: Experiment) -> nn.Module:
         """Return a :class:`ConditionedNet`."""
@@ -137,26 +145,35 @@ class ConditionedModule(SeparationModule):
     def batch_loss(self, stems: Tensor) -> Tensor:
         """Return the experiment's loss; transforms and loss are always computed in float32."""
         experiment, stft = self.experiment, self.experiment.transform.stft
-        rows = torch.as_tensor(self._drawn_targets(len(stems)), device=stems.device)
+        rows = torch.as_tensor(self._trained_targets(len(stems)), device=stems.device)
         with torch.autocast(self.device.type, enabled=False):
             mixtures = stems.sum(dim=1)
             order = torch.tensor(experiment.target_rows, device=stems.device)
-            targets = stems[torch.arange(len(stems), device=stems.device), order[rows]]
-            mixture_spectra, target_spectra = to_part_major(mixtures, stft), to_part_major(targets, stft)
+            targets = stems[torch.arange(len(stems), device=stems.device)[:, None], order[rows]]
+            mixture_spectra, target_spectra = to_part_major(mixtures, stft), to_part_major(targets.flatten(0, 1), stft)
         numbers = torch.tensor(source_numbers(experiment), device=stems.device)[rows]
-        spectra = self.network(mixture_spectra, numbers)
+        spectra = self._estimated(mixture_spectra, numbers)
         with torch.autocast(self.device.type, enabled=False):
+            estimated, wanted = channel_major(spectra.float()), channel_major(target_spectra)
             outcome = LossValues(
-                channel_major(spectra.float())[:, None],
-                targets[:, None],
-                channel_major(target_spectra)[:, None],
+                estimated.view(*rows.shape, *estimated.shape[1:]),
+                targets,
+                wanted.view(*rows.shape, *wanted.shape[1:]),
                 mixtures,
                 channel_major(mixture_spectra),
                 stft,
                 are_magnitudes=cast("ConditionedNet", self.network).config.spec_type == "magnitude",
             )
-            weights = torch.tensor(experiment.weights, device=self.device)[rows][:, None]
+            weights = torch.tensor(experiment.weights, device=self.device)[rows]
             return loss_of(experiment.loss, outcome, weights, experiment.loss_options)
+
+    def _estimated(self, mixture_spectra: Tensor, numbers: Tensor) -> Tensor:
+        """Return spectra ``[N · trained targets, 4, frames, bins]`` of sources numbered ``[N, trained targets]``."""
+        network = cast("ConditionedNet", self.network)
+        if self._is_multi_source:
+            return network.separate(mixture_spectra, numbers[0]).flatten(0, 1)
+        estimates: Tensor = network(mixture_spectra, numbers[:, 0])
+        return estimates
 
     def estimate(self, mixtures: Tensor) -> Tensor:
         """Separate all targets; the encoder runs once if the architecture allows it."""
@@ -179,16 +196,22 @@ class ConditionedModule(SeparationModule):
             for name in experiment.network.graphs(experiment)
         ]
 
-    def _drawn_targets(self, n_examples: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Return the target of each example of a micro-batch.
+    @property
+    def _is_multi_source(self) -> bool:
+        return cast("_ConditionedSettings", self.experiment.network).multi_source_training
 
-        It depends only on the seed and the example's number in the run, so that resumed and distributed runs draw the
-        same targets as an uninterrupted run on one process.
+    def _trained_targets(self, n_examples: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Return the numbers of the targets that each example of a micro-batch is trained on: all, or one.
+
+        The drawn one depends only on the seed and the example's number in the run, so that resumed and distributed runs
+        draw the same targets as an uninterrupted run on one process.
         """
+        n_targets = len(self.experiment.targets)
+        if self._is_multi_source:
+            return np.tile(np.arange(n_targets), (n_examples, 1))
         split = self.experiment.batch_split
         numbers = split.numbers(self.global_step, len(self._micro_losses), self.global_rank)
         draws = [
-            np.random.default_rng([self.experiment.seed, number]).integers(len(self.experiment.targets))
-            for number in numbers[:n_examples]
+            np.random.default_rng([self.experiment.seed, number]).integers(n_targets) for number in numbers[:n_examples]
         ]
-        return np.array(draws, dtype=np.int64)
+        return np.array(draws, dtype=np.int64)[:, None]

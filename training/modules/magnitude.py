@@ -53,6 +53,9 @@ class _MagnitudeSettings(StateSettings):
 class BandSplitSettings(_MagnitudeSettings, kind="band-split-rnn"):
     """Shape of a BandSplitRNN, as in :class:`BandSplitConfig`; the defaults are the published ones.
 
+    Several targets are trained together, as BandSplitRNNMulti of the AIMLESS program: their masks add up to 1, so the
+    targets are all sources of the mixture.
+
     Attributes:
         split_hz: edges between bands, in Hz.
     """
@@ -62,10 +65,13 @@ class BandSplitSettings(_MagnitudeSettings, kind="band-split-rnn"):
     num_layers: int = 12
 
     def check(self, experiment: Experiment) -> None:
-        """Raise ValueError for several targets, or bands that do not fit the transform."""
+        """Raise ValueError for several targets that are not the whole mixture, or bands that do not fit."""
         super().check(experiment)
-        if len(experiment.targets) != 1:
-            raise ValueError(f"a BandSplitRNN has one target, not {len(experiment.targets)}")
+        if len(experiment.targets) > 1 and (left_out := set(experiment.sources) - set(experiment.targets)):
+            raise ValueError(
+                f"targets={list(experiment.targets)} leave out {', '.join(sorted(left_out))}: masks of several targets "
+                "add up to 1, so name one target, or all sources of the mixture"
+            )
         self._config(experiment)
 
     def network(self, experiment: Experiment) -> BandSplitRNN:
@@ -75,7 +81,12 @@ class BandSplitSettings(_MagnitudeSettings, kind="band-split-rnn"):
     def _config(self, experiment: Experiment) -> BandSplitConfig:
         edges = band_edges(experiment.transform.n_fft, self.split_hz)
         widths = tuple(above - below for below, above in pairwise(edges))
-        return BandSplitConfig(widths=widths, hidden_size=self.hidden_size, num_layers=self.num_layers)
+        return BandSplitConfig(
+            widths=widths,
+            hidden_size=self.hidden_size,
+            num_layers=self.num_layers,
+            n_sources=len(experiment.targets),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ Losses take waveforms or spectra ``[N, targets, ...]`` and the weights of the ta
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, get_args
@@ -17,12 +18,17 @@ from my_submission.networks.spectra import from_channels
 from training.optimisation.frame_losses import FRAME_LOSSES, FrameLossName, frame_loss
 
 WaveformLossName = Literal["mse", "l1", "negative-sdr", "combination-l1", FrameLossName]
-SpectrumLossName = Literal["spectrum-mse", "spectrum-l1", "waveform-and-spectrum"]
+SpectrumLossName = Literal[
+    "spectrum-mse", "spectrum-l1", "spectrum-mse-and-sum", "spectrum-l1-and-sum", "waveform-and-spectrum"
+]
 LossName = Literal[WaveformLossName, SpectrumLossName, "energy-ratio", "log-energy-ratio", "masking", "combination"]
 WAVEFORM_LOSSES: tuple[str, ...] = get_args(WaveformLossName)
 LOSSES: tuple[str, ...] = get_args(LossName)
 COMBINATIONS = frozenset({"combination", "combination-l1"})
 """Losses over sums of sources, which need several targets."""
+
+WHOLE_SUMS = frozenset({"spectrum-mse-and-sum", "spectrum-l1-and-sum"})
+"""Losses that compare the sum of all estimates with the mixture, so the targets are all of its sources."""
 
 Criterion = Literal["l1", "mse"]
 
@@ -117,6 +123,10 @@ def loss_of(name: LossName, outcome: LossValues, weights: Tensor, options: LossO
             loss = spectrum_mse(*outcome.compared(), weights)
         case "spectrum-l1":
             loss = spectrum_l1(*outcome.compared(), weights)
+        case "spectrum-mse-and-sum":
+            loss = and_sum(spectrum_mse, outcome, weights)
+        case "spectrum-l1-and-sum":
+            loss = and_sum(spectrum_l1, outcome, weights)
         case "waveform-and-spectrum":
             loss = waveform_and_spectrum(outcome, weights, options)
         case "energy-ratio":
@@ -175,6 +185,17 @@ def spectrum_mse(estimates: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 def spectrum_l1(estimates: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean absolute error of real and imaginary parts, ``spec_l1`` of the LaSAFT networks."""
     return torch.mean((estimates - targets).abs().mean(dim=(2, 3, 4)) * weights)
+
+
+def and_sum(criterion: Callable[[Tensor, Tensor, Tensor], Tensor], outcome: LossValues, weights: Tensor) -> Tensor:
+    """Criterion of every source's spectrum, plus that of their sum and the mixture's spectrum.
+
+    Source: ``spec_mse_multi_source`` and ``spec_l1_multi_source`` of LASAFT-Net-v2.
+    """
+    estimates, targets = outcome.compared()
+    mixture = _magnitudes(outcome.mixture_spectra) if outcome.are_magnitudes else outcome.mixture_spectra
+    of_sum = criterion(estimates.sum(dim=1, keepdim=True), mixture[:, None], weights.new_ones(1))
+    return criterion(estimates, targets, weights) + of_sum
 
 
 def waveform_and_spectrum(outcome: LossValues, weights: Tensor, options: LossOptions) -> Tensor:

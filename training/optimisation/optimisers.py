@@ -34,6 +34,23 @@ class Optimiser(Variant):
         return type(self).torch_class(parameters, lr=options.pop("learning_rate"), **options)
 
 
+Betas = tuple[float, float]
+"""Shares of the means of gradients and of their squares that are kept per step."""
+
+DEFAULT_BETAS: Betas = (0.9, 0.999)
+"""Torch's, and those of all published configurations."""
+
+
+def _check_betas(betas: Betas) -> None:
+    if not all(0.0 <= beta < 1.0 for beta in betas):
+        raise ValueError(f"betas={list(betas)} must be at least 0 and below 1")
+
+
+def _check_weight_decay(weight_decay: float) -> None:
+    if weight_decay < 0.0:
+        raise ValueError(f"weight_decay={weight_decay} must not be negative")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RmsProp(Optimiser, kind="rmsprop"):
     """RMSprop at torch's defaults, as published for the KUIELab networks: smoothing 0.99, no momentum."""
@@ -47,13 +64,20 @@ class Adam(Optimiser, kind="adam"):
     """Adam at torch's defaults, as the AIMLESS entries use it.
 
     Attributes:
+        betas: shares of the mean gradient and of the mean squared gradient that are kept per step.
         weight_decay: L2 penalty added to the gradient; their X-UMX has 1e-5.
     """
 
     torch_class = torch.optim.Adam
     n_moments = 2
 
+    betas: Betas = DEFAULT_BETAS
     weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_betas(self.betas)
+        _check_weight_decay(self.weight_decay)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +85,20 @@ class AdamW(Optimiser, kind="adamw"):
     """AdamW.
 
     Attributes:
+        betas: as in :class:`Adam`.
         weight_decay: decoupled weight decay.
     """
 
     torch_class = torch.optim.AdamW
     n_moments = 2
 
+    betas: Betas = DEFAULT_BETAS
     weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_betas(self.betas)
+        _check_weight_decay(self.weight_decay)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from my_submission.documents import convert
 from terminal.documents import read_toml
 from training.settings.strict import SettingsError, value_at
 
-Role = Literal["", "batch", "batch per process", "validations", "all bins", "optimiser", "loss", "target"]
+Role = Literal["", "batch", "batch per process", "validations", "all bins", "optimiser", "loss", "target", "targets"]
 
 TABLE = Path(__file__).with_name("published.toml")
 COMMANDS = Path(__file__).with_name("published_commands.toml")
@@ -21,6 +22,9 @@ LOSSES: Mapping[str, str] = {
     "spec_mse": "spectrum-mse",
     "spec_l2": "spectrum-mse",
     "spec_l1": "spectrum-l1",
+    "spec_mse_multi_source": "spectrum-mse-and-sum",
+    "spec_l2_multi_source": "spectrum-mse-and-sum",
+    "spec_l1_multi_source": "spectrum-l1-and-sum",
     "raw_mse": "mse",
     "raw_l2": "mse",
     "raw_l1": "l1",
@@ -156,9 +160,10 @@ def in_our_words(table: Mapping[str, Any], overrides: Sequence[str], known: froz
         else:
             theirs.append((option, value))
     context = _Context(table, ours)
+    optimisers: list[str] = []  # before their own settings, because another kind replaces these
     for option, value in sorted(theirs, key=lambda pair: pair[0].role != ""):  # rules need devices and cadence first
-        ours += _translated(option, value, context)
-    return ours
+        (optimisers if option.role == "optimiser" else ours).extend(_translated(option, value, context))
+    return [*optimisers, *ours]
 
 
 class _Context:
@@ -179,6 +184,15 @@ class _Context:
     def value(self, key: str, default: int) -> int:
         """Return a whole number."""
         return int(self.text(key, str(default)))
+
+    @property
+    def n_processes(self) -> int:
+        """Processes of the run."""
+        return self.value("run.devices", 1) * self.value("run.nodes", 1)
+
+    def items(self, key: str) -> list[str]:
+        """Return the items of a list."""
+        return [item for item in (word.strip(" '\"") for word in self.text(key).strip("[]").split(",")) if item]
 
 
 def _translated(option: PublishedOption, value: str, context: _Context) -> list[str]:
@@ -212,25 +226,70 @@ def _optimiser(kind: str, context: _Context) -> list[str]:
 
 
 def _by_role(option: PublishedOption, value: str, context: _Context) -> list[str]:
-    devices = context.value("run.devices", 1) * context.value("run.nodes", 1)
-    match option.role:
-        case "batch per process":
-            return [f"data.batch={int(value) * devices}", f"data.micro_batch={value}"]
-        case "batch":
-            return [f"data.batch={value}", f"data.micro_batch={-(-int(value) // devices)}"]
-        case "validations":
-            return [f"{option.ours}={int(value) * context.value('validation.every_epochs', 1)}"]
-        case "target":
-            return [f'targets=["{value}"]']
-        case "all bins":
-            return [f"{option.ours}={value}", f"transform.kept_bins={int(value) // 2 + 1}"]
-        case _:
-            return [f"{option.ours}={value}"]
+    rule = _RULES.get(option.role)
+    return [f"{option.ours}={value}"] if rule is None else rule(option, value, context)
+
+
+def _batch_per_process(option: PublishedOption, value: str, context: _Context) -> list[str]:
+    windows = _whole(option, value)
+    if context.text("network.multi_source_training").lower() == "true":  # theirs counts every source of a window
+        n_sources = len(context.items("targets"))
+        if windows < n_sources:
+            problem = f"{option.name}={value} holds no window of {n_sources} sources"
+            raise SettingsError(problem, hint=f"use at least {n_sources}; data.batch counts windows")
+        windows //= n_sources
+    return [f"data.batch={windows * context.n_processes}", f"data.micro_batch={windows}"]
+
+
+def _batch(option: PublishedOption, value: str, context: _Context) -> list[str]:
+    batch = _whole(option, value)
+    return [f"data.batch={batch}", f"data.micro_batch={-(-batch // context.n_processes)}"]
+
+
+def _validations(option: PublishedOption, value: str, context: _Context) -> list[str]:
+    return [f"{option.ours}={_whole(option, value) * context.value('validation.every_epochs', 1)}"]
+
+
+def _all_bins(option: PublishedOption, value: str, context: _Context) -> list[str]:
+    return [f"{option.ours}={value}", f"transform.kept_bins={_whole(option, value) // 2 + 1}"]
+
+
+def _target(option: PublishedOption, value: str, context: _Context) -> list[str]:
+    return [f'targets=["{value}"]']
+
+
+def _number_of_targets(option: PublishedOption, value: str, context: _Context) -> list[str]:
+    """Return no setting if there are as many targets as an option says."""
+    targets = context.items("targets")
+    if value != str(len(targets)):
+        raise SettingsError(
+            f"{option.name}={value}, but the targets are {', '.join(targets)}",
+            hint=f"name {value} sources, such as targets=[{', '.join(map(json.dumps, targets))}]",
+        )
+    return []
+
+
+_RULES: Mapping[Role, Callable[[PublishedOption, str, _Context], list[str]]] = {
+    "batch per process": _batch_per_process,
+    "batch": _batch,
+    "validations": _validations,
+    "all bins": _all_bins,
+    "target": _target,
+    "targets": _number_of_targets,
+}
+
+
+def _whole(option: PublishedOption, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError as error:
+        raise SettingsError(f"{option.name}={value} is no whole number", hint=f"write {option.name}=8") from error
 
 
 def _plain(value: str) -> str:
     """Return a value of Python or YAML as one of TOML."""
-    return {"True": "true", "False": "false"}.get(value, value)
+    is_tuple = value.startswith("(") and value.endswith(")")
+    return f"[{value[1:-1]}]" if is_tuple else {"True": "true", "False": "false"}.get(value, value)
 
 
 def as_markdown() -> str:

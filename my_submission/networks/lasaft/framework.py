@@ -87,11 +87,7 @@ class ConditionedNet(nn.Module):
         return self._spectra(x, self.spec2spec(self._input(x), source_index))
 
     def separate(self, x: Tensor, sources: Tensor) -> Tensor:
-        """Estimate several sources of every item, numbered by ``int64 [S]``: ``[N, S, 4, frames, bins]``.
-
-        Raises:
-            ValueError: the network is in training mode.
-        """
+        """Estimate several sources of every item, numbered by ``int64 [S]``: ``[N, S, 4, frames, bins]``."""
         return self._spectra(x.unsqueeze(1), self.spec2spec.separate(self._input(x), sources))
 
     def _input(self, x: Tensor) -> Tensor:

@@ -52,19 +52,18 @@ def each_source(x: Tensor, n_sources: int) -> Tensor:
 
 
 def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of a convolution with the norm behind it, in evaluation mode, folded in."""
-    assert_evaluated(norm)
+    """Return weight and bias of a convolution with the norm behind it, in evaluation mode, folded in.
+
+    Raises:
+        ValueError: the norm is in training mode, in which its statistics depend on its input.
+    """
+    if norm.training:
+        raise ValueError("the network is in training mode; call eval() before its norms are folded")
     scale = norm.weight * torch.rsqrt(_statistic(norm.running_var) + norm.eps)
     bias = norm.bias - _statistic(norm.running_mean) * scale
     if convolution.bias is not None:
         bias = bias + convolution.bias * scale
     return convolution.weight * scale[:, None, None, None], bias
-
-
-def assert_evaluated(module: nn.Module) -> None:
-    """Raise a ValueError in training mode, in which sources must not share work because of the norms' statistics."""
-    if module.training:
-        raise ValueError("the network is in training mode; call eval() before separating several sources at once")
 
 
 def _statistic(value: Tensor | None) -> Tensor:

@@ -20,7 +20,6 @@ from my_submission.networks.lasaft.layers import (
     DenseConvolutions,
     FrequencyTransformation,
     activation,
-    assert_evaluated,
     downsampling,
     each_source,
     first_convolution,
@@ -154,11 +153,7 @@ class LasaftV1Net(nn.Module):
 
         Only the first convolution and the first block's convolutions are common to all sources, because every block's
         attention is conditioned.
-
-        Raises:
-            ValueError: the network is in training mode.
         """
-        assert_evaluated(self)
         n, n_sources = x.shape[0], sources.shape[0]
         common = each_source(self._common(x), n_sources)
         y = self._from_first_block(common, sources.repeat(n))

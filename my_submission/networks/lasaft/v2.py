@@ -19,7 +19,6 @@ from my_submission.networks.lasaft.layers import (
     LinearEmbedding,
     WeightNormLinear,
     activation,
-    assert_evaluated,
     downsampling,
     each_source,
     first_convolution,
@@ -191,7 +190,10 @@ class LasaftV2Net(nn.Module):
 
     def _separated(self, h: Tensor, embedding: Tensor) -> Tensor:
         """Map the output of the first convolution and one embedding per item to spectra."""
-        h, skips = self.encoded(h, embedding)
+        return self._decoded(*self.encoded(h, embedding), embedding)
+
+    def _decoded(self, h: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
+        """Map the outputs of the bottleneck and of every encoder to spectra."""
         for up, decoder in zip(self.upsamplings, self.decoders, strict=True):
             h = decoder(torch.cat((up(h), skips.pop()), dim=1), embedding)
         y: Tensor = self.last_conv(h)
@@ -201,19 +203,23 @@ class LasaftV2Net(nn.Module):
         """Estimate several sources: ``[N, channels, T, bins]`` and ``int64 [S]`` to ``[N, S, channels, T, bins]``.
 
         They share all work before the first conditioned block. If only decoders are conditioned, the sources share the
-        encoder, the convolutions of the first decoder, and the other decoders' convolutions of the encoder's features.
-
-        Raises:
-            ValueError: the network is in training mode.
+        encoder; in evaluation mode also the convolutions of the first decoder, and the other decoders' convolutions of
+        the encoder's features, whose norms depend on all sources in training.
         """
-        assert_evaluated(self)
         n, n_sources = x.shape[0], sources.shape[0]
         embedding, h = self.embedding(sources.repeat(n)), self.first_conv(x)
-        if self.config.condition_to == "decoder":
-            y = self._decoded_together(h, embedding, n_sources)
-        else:
+        if self.config.condition_to != "decoder":
             y = self._separated(each_source(h, n_sources), embedding)
+        elif self.training:
+            y = self._decoded_apart(h, embedding, n_sources)
+        else:
+            y = self._decoded_together(h, embedding, n_sources)
         return y.view(n, n_sources, *y.shape[1:])
+
+    def _decoded_apart(self, h: Tensor, embedding: Tensor, n_sources: int) -> Tensor:
+        """Encode once, and decode every source by itself."""
+        h, skips = self.encoded(h, embedding)
+        return self._decoded(each_source(h, n_sources), [each_source(skip, n_sources) for skip in skips], embedding)
 
     def _decoded_together(self, h: Tensor, embedding: Tensor, n_sources: int) -> Tensor:
         h, skips = self.encoded(h, embedding)
