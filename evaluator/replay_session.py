@@ -13,6 +13,7 @@ from evaluator.boards import Board, Entry, find_board
 from evaluator.bootstrap import PairedDifference, paired_bootstrap, refuse_long_bootstrap
 from evaluator.errors import ScoresError
 from evaluator.fitting import options_in_words
+from evaluator.notebook_view import replay_html
 from evaluator.replay import LocalRun, Placement, local_run, matching_boards, nearest_entry, place_run
 from evaluator.replay_text import board_text, comparison_text, conclusion_text
 from evaluator.run_names import RunFacts, differing_parts, names_apart
@@ -37,6 +38,10 @@ class Replay:
     comparisons: dict[tuple[str, str, str], dict[str, PairedDifference]]
     notes: list[str]
     in_full: Collection[str] = ()
+
+    def _repr_html_(self) -> str:
+        """Return the result as HTML for a notebook: the conclusion and tables."""
+        return replay_html([group for group, _ in self.placements], self.comparisons, in_full=self.in_full)
 
     def text(self, *, tolerance_db: float, max_width: int | None = None) -> str:
         """Return the result as text for a terminal: the conclusion, the boards in full, and runs compared.

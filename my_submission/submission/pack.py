@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -15,7 +16,7 @@ from my_submission.submission import git
 from my_submission.submission.code_closure import CodeClosure, code_closure
 from my_submission.submission.requirement_names import CONSTRAINTS_NAME, distributions_of, requirement_lines
 from my_submission.submission.tree import SubmissionTree
-from my_submission.systems import find_system
+from my_submission.systems import SYSTEMS, SYSTEMS_FILE, find_system, systems_of
 from my_submission.weights import ModelsFolder
 from my_submission.weights.companions import companions_of
 from my_submission.weights.manifest import MANIFEST_NAME
@@ -66,16 +67,21 @@ def pack_submission(tree: SubmissionTree, directory: Path) -> PackResult:
     """
     _require_free(directory, tree)
     configuration = tree.configuration()
-    system = find_system(configuration.system)
     tree.models_prefix(configuration)
     tree.require_inside(tree.root / configuration.models_dir / MANIFEST_NAME)
     models = ModelsFolder(tree.root / configuration.models_dir)
+    known = systems_of(models)
+    system = find_system(configuration.system, known)
     weights = {name: models.require(name) for name in system.artefacts}
     closure = code_closure(tree.root, configuration.challenge_track.entry_files)
     sources = {**_code_files(tree, configuration, closure), **_model_files(models, weights)}
+    listed_artefacts = set(weights)
+    if system.name not in SYSTEMS:
+        sources[f"models/{SYSTEMS_FILE}"] = models.directory / SYSTEMS_FILE
+        listed_artefacts |= {each for name in known.keys() - SYSTEMS.keys() for each in known[name].artefacts}
     for source in (*sources.values(), tree.root / "requirements.txt"):
         tree.require_inside(source)
-    requirements, manifest = _requirements_text(tree.root, closure), _manifest_text(models, weights)
+    requirements, manifest = _requirements_text(tree.root, closure), _manifest_text(models, listed_artefacts)
     try:
         _copy(sources, directory)
         (directory / "requirements.txt").write_text(requirements, encoding="utf-8")
@@ -164,10 +170,10 @@ def _requirements_text(root: Path, closure: CodeClosure) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _manifest_text(models: ModelsFolder, weights: dict[str, Path]) -> str:
-    """Return the manifest reduced to the packed artefacts."""
+def _manifest_text(models: ModelsFolder, artefacts: Collection[str]) -> str:
+    """Return the manifest reduced to these artefacts: the packed ones, and all that a packed systems.toml names."""
     manifest = read_json(models.directory / MANIFEST_NAME)  # validated when the folder was opened
-    manifest["artefacts"] = [entry for entry in manifest["artefacts"] if entry["name"] in weights]
+    manifest["artefacts"] = [entry for entry in manifest["artefacts"] if entry["name"] in artefacts]
     return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -13,7 +13,7 @@ from my_submission.submission import git
 from my_submission.submission.entries import follow
 from my_submission.submission.findings import Finding, fact, fault, fault_of, warning
 from my_submission.submission.tree import SubmissionTree
-from my_submission.systems import SystemRecipe, find_system
+from my_submission.systems import SYSTEMS, SYSTEMS_FILE, SystemRecipe, find_system, systems_of
 from my_submission.weights import ModelsFolder, VerifyResult, is_lfs_pointer, verify
 from terminal.program import program_name
 
@@ -61,9 +61,9 @@ def aicrowd_findings(tree: SubmissionTree, configuration: SubmissionConfiguratio
 def system_findings(tree: SubmissionTree, configuration: SubmissionConfiguration) -> Iterator[Finding]:
     """Check that the system exists, has the track's sources, and that its weights are valid and in the push."""
     try:
-        system = find_system(configuration.system)
-        require_sources(configuration, system.sources)
         models = ModelsFolder(tree.root / configuration.models_dir)
+        system = find_system(configuration.system, systems_of(models))
+        require_sources(configuration, system.sources)
         prefix = tree.models_prefix(configuration)
         results = verify(models, system.artefacts)
     except MdxError as error:
@@ -71,6 +71,7 @@ def system_findings(tree: SubmissionTree, configuration: SubmissionConfiguration
         return
     yield from _weight_findings(models, results)
     names = [f"{prefix}{models.artefact(name).path}" for name in system.artefacts]
+    names += [f"{prefix}{SYSTEMS_FILE}"] if system.name not in SYSTEMS else []
     present = [name for name in names if (tree.root / name).is_file()]
     for name in present:
         if not tree.carries(name) and not _is_reported_link(tree, name):
@@ -134,8 +135,8 @@ def size_findings(tree: SubmissionTree, configuration: SubmissionConfiguration) 
 def _unneeded_weights(tree: SubmissionTree, configuration: SubmissionConfiguration) -> set[str]:
     """Return the paths of all artefacts that the system does not use; none if the system cannot be read."""
     try:
-        system = find_system(configuration.system)
         models, prefix = ModelsFolder(tree.root / configuration.models_dir), tree.models_prefix(configuration)
+        system = find_system(configuration.system, systems_of(models))
         return {f"{prefix}{artefact.path}" for artefact in models.artefacts if artefact.name not in system.artefacts}
     except MdxError:  # system_findings reports it
         return set()

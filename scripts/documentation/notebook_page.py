@@ -1,4 +1,4 @@
-"""A notebook as a page: its texts and its code."""
+"""A notebook as a page: its texts, its code, and what the cells show."""
 
 from __future__ import annotations
 
@@ -26,4 +26,21 @@ def _cells(path: Path) -> list[dict[str, Any]]:
 def _parts(path: Path) -> Iterator[str]:
     for cell in _cells(path):
         text = "".join(cell["source"])
-        yield text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```"
+        if cell["cell_type"] == "markdown":
+            yield text
+            continue
+        yield f"```python\n{text}\n```"
+        yield from map(_shown, cell["outputs"])
+
+
+def _shown(output: dict[str, Any]) -> str:
+    if output["output_type"] == "stream":
+        return _as_text("".join(output["text"]))
+    data = {kind: "".join(value) for kind, value in output["data"].items()}
+    if "text/html" in data:
+        return f'<div class="output">{data["text/html"]}</div>'
+    return _as_text(data["text/plain"])
+
+
+def _as_text(text: str) -> str:
+    return f"```{{ .text .output }}\n{text.rstrip()}\n```"

@@ -2,59 +2,74 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from scripts.documentation.notebook_page import code_cells
+from scripts.documentation.notebook_page import notebook_page
+from scripts.documentation.run_notebook import HASH, code_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "docs/tutorial.ipynb"
 
-RUNNER = """
-import ast, json, sys
-names = {}
-for cell in json.load(sys.stdin):
-    tree = ast.parse(cell)
-    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, "cell", "exec"), names)
-    shown = eval(compile(ast.Expression(last.value), "cell", "eval"), names) if last else None
-    assert not isinstance(shown, int) or shown == 0, (cell, shown)  # the exit code of a command
-    if hasattr(shown, "_repr_html_"):
-        print("shown:", shown._repr_html_().count("<audio"), "players")
-"""
-"""Runs the cells as a notebook does: the value of the last line is shown."""
+SHOWN = {"Separation", "SeparationReport", "Replay"}
 
 
-def test_the_notebook_has_no_outputs_and_its_cells_are_python() -> None:
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in cells)
-    assert len(code_cells(NOTEBOOK)) >= 8
-    for cell in code_cells(NOTEBOOK):
-        ast.parse(cell)
+def outputs(path: Path) -> list[list[tuple[str, str]]]:
+    """Per cell of code, what it shows: kind, and the text or HTML."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [[_output(output) for output in cell["outputs"]] for cell in cells if cell["cell_type"] == "code"]
+
+
+def _output(output: dict[str, Any]) -> tuple[str, str]:
+    if output["output_type"] == "stream":
+        return "text", "".join(output["text"])
+    data = output["data"]
+    return data["text/plain"].strip("<>"), "".join(data.get("text/html", data["text/plain"]))
+
+
+def test_the_outputs_in_the_notebook_are_those_of_its_code() -> None:
+    assert NOTEBOOK.stat().st_size < 700_000
+    executed = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["metadata"][HASH]
+    assert executed == code_hash(NOTEBOOK), "run: python -m scripts.documentation.run_notebook docs/tutorial.ipynb"
+    shown = outputs(NOTEBOOK)
+    assert SHOWN <= {kind for cell in shown for kind, _ in cell}
+    players = [html.count("<audio") for cell in shown for kind, html in cell if kind == "Separation"]
+    assert players == [4, 4]
+    told = "".join(text for cell in shown for _, text in cell)
+    assert not re.search(r"/home/|/root|/tmp/|/work/", told)
+
+
+def test_the_page_of_the_notebook_has_its_code_and_its_outputs() -> None:
+    page = notebook_page(NOTEBOOK)
+    assert page.count("<audio") == 8
+    assert page.count('<div class="output">') == 4
+    assert "```python\nseparator = mdx.Separator" in page
+    assert "tutorial/packed/models/systems.toml" in page.rpartition("```{ .text .output }")[2]
 
 
 @pytest.mark.slow
 @pytest.mark.needs("lightning")
-def test_the_tutorial_runs(tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", RUNNER],
-        cwd=tmp_path,
-        env=environment,
-        input=json.dumps(code_cells(NOTEBOOK)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_the_tutorial_runs_and_packs_the_network_that_it_trained(tmp_path: Path) -> None:
+    """The cells show what the stored notebook shows, cell by cell; the files of the packed tree are the exported ones."""
+    executed = tmp_path / "executed.ipynb"
+    command = [sys.executable, "-m", "scripts.documentation.run_notebook", str(NOTEBOOK), "--out", str(executed)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    shown = [line for line in done.stdout.splitlines() if line.startswith("shown:")]
-    assert shown == ["shown: 4 players", "shown: 0 players", "shown: 4 players"]
-    graphs = {path.stem for path in (tmp_path / "tutorial/runs").rglob("*.onnx")}
-    assert graphs == {"bass", "drums", "other", "vocals"}
-    assert (tmp_path / "tutorial/packed/submission.toml").is_file()
+    found = outputs(executed)
+    assert [[kind for kind, _ in cell] for cell in found] == [[kind for kind, _ in cell] for cell in outputs(NOTEBOOK)]
+    exported = dict(re.findall(r"tree/models/(\S+\.onnx) (\d+) bytes", found[-3][0][1]))
+    packed = {
+        name: size.replace(",", "") for size, name in re.findall(r"([\d,]+)  models/(\S+\.onnx)", found[-2][0][1])
+    }
+    assert packed == exported
+    assert exported.keys() == {f"starter/{source}.onnx" for source in ("bass", "drums", "other", "vocals")}
+    assert "models/systems.toml" in found[-1][0][1]
+    assert "no faults" in found[-2][0][1]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from my_submission.challenge.building import build_predictor
 from my_submission.cli import main
 from my_submission.errors import InputError, OutputError, WeightsError
 from my_submission.submission import SubmissionTree, git, pack_submission
@@ -183,3 +184,51 @@ def test_text_that_runs_has_linux_line_endings_whatever_git_is_set_to(tree: Path
         attributes = git_output(tmp_path / "packed", "check-attr", "text", "eol", "--", name)
         assert attributes == f"{name}: text: set\n{name}: eol: lf\n"
     assert git.index_modes(tmp_path / "packed")["run.sh"] == "100755"
+
+
+OWN_SYSTEM = """\
+schema = 1
+
+[[systems]]
+name = "mine"
+
+[[systems.branches]]
+kind = "networks"
+networks = { bass = "starter/bass", drums = "starter/drums", other = "starter/other", vocals = "starter/vocals" }
+
+[[systems]]
+name = "another"
+
+[[systems.branches]]
+kind = "networks"
+networks = { bass = "another/bass" }
+"""
+
+
+def test_a_system_of_ones_own_is_packed_with_the_file_that_defines_it(tree: Path, tmp_path: Path) -> None:
+    """The packed tree has its weights alone, and opens its systems.toml, which names artefacts that stayed behind."""
+    manifest = json.loads((tree / "models/manifest.json").read_text("utf-8"))
+    bass = next(each for each in manifest["artefacts"] if each["name"] == "starter/bass")
+    manifest["artefacts"].append({**bass, "name": "another/bass", "path": "another/bass.onnx"})
+    (tree / "models/manifest.json").write_text(json.dumps(manifest), "utf-8")
+    (tree / "models/systems.toml").write_text(OWN_SYSTEM, "utf-8")
+    configure(tree, track="mdx21", system="mine")
+    assert main(["submit", "check", str(tree), "--no-run"]) == 0
+    result = pack_submission(SubmissionTree(tree), tmp_path / "packed")
+    packed = {
+        name for name in result.files if name.startswith("models/") and name.endswith((".onnx", ".toml", ".ckpt"))
+    }
+    graphs = {f"models/starter/{source}.onnx" for source in ("bass", "drums", "other", "vocals")}
+    assert packed == {"models/systems.toml", *graphs}
+    predictor = build_predictor(SubmissionTree(tmp_path / "packed").configuration(), tree=tmp_path / "packed")
+    assert set(predictor.stems) == {"bass", "drums", "other", "vocals"}
+
+
+def test_a_system_of_ones_own_whose_definition_is_ignored_by_git_is_a_fault(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "models/systems.toml").write_text(OWN_SYSTEM.partition('[[systems]]\nname = "another')[0], "utf-8")
+    (tree / ".gitignore").write_text("systems.toml\n", "utf-8")
+    configure(tree, track="mdx21", system="mine")
+    assert main(["submit", "check", str(tree), "--no-run"]) == 1
+    assert "models/systems.toml exists but .gitignore excludes it" in " ".join(capsys.readouterr().out.split())
