@@ -1,7 +1,8 @@
 """Runs a notebook and keeps what its cells show: ``python -m scripts.documentation.run_notebook docs/tutorial.ipynb``.
 
 The cells run in a new folder, in this process. What they print and the value of their last line are kept as Jupyter
-keeps them; what they log is not, nor is a value before a semicolon. The hash of the code is kept too, so that a test notices outputs of other code.
+keeps them. What they log is not kept, nor is a value before a semicolon. The hash of the code is kept too, so that a
+test notices outputs of other code.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def test_the_outputs_in_the_notebook_are_those_of_its_code() -> None:
     executed = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["metadata"][HASH]
     assert executed == code_hash(NOTEBOOK), "run: python -m scripts.documentation.run_notebook docs/tutorial.ipynb"
     shown = outputs(NOTEBOOK)
-    assert SHOWN <= {kind for cell in shown for kind, _ in cell}
+    assert {kind for cell in shown for kind, _ in cell} >= SHOWN
     players = [html.count("<audio") for cell in shown for kind, html in cell if kind == "Separation"]
     assert players == [4, 4]
     told = "".join(text for cell in shown for _, text in cell)
@@ -57,7 +57,7 @@ def test_the_page_of_the_notebook_has_its_code_and_its_outputs() -> None:
 @pytest.mark.slow
 @pytest.mark.needs("lightning")
 def test_the_tutorial_runs_and_packs_the_network_that_it_trained(tmp_path: Path) -> None:
-    """The cells show what the stored notebook shows, cell by cell; the files of the packed tree are the exported ones."""
+    """The cells show what the stored notebook shows; the networks of the packed tree are the exported ones."""
     executed = tmp_path / "executed.ipynb"
     command = [sys.executable, "-m", "scripts.documentation.run_notebook", str(NOTEBOOK), "--out", str(executed)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
