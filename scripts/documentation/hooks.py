@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from mkdocs.structure.files import File, Files
+from mkdocs.utils import get_relative_url
 
 from scripts.documentation.commands_page import commands_page
 from scripts.documentation.links import ROOT, site_links
@@ -14,6 +15,9 @@ from scripts.documentation.notebook_page import notebook_page
 
 OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "models/**/README.md", "benchmarks/results/*.md")
 """Documents that are pages of the site although they are not in docs/."""
+
+WORKER_SHIM = "https://unpkg.com/iframe-worker/shim"
+"""What the theme's plugin "offline" loads."""
 
 _ROLE = re.compile(r":(?:class|func|meth|mod|attr|data|exc):(<code>)[~!]?")
 _MARK = re.compile(r"^<!-- (?:run|needs|scores|/scores)\b.*?-->\n", re.MULTILINE)
@@ -52,6 +56,16 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     pages = {file.src_uri for file in files}
     plain = _MARK.sub("", _PRINTED.sub("```{ .text .wrapped }", markdown))
     return site_links(plain, source, pages, broken)
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Return the page with our own stand-in for workers, which search needs on a disk."""
+    return output.replace(WORKER_SHIM, get_relative_url("assets/frame_worker.js", page.url))
+
+
+def on_post_template(output_content: str, template_name: str, config: Any) -> str:
+    """Return a page that has no document, such as 404.html, likewise."""
+    return output_content.replace(WORKER_SHIM, "assets/frame_worker.js")
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:

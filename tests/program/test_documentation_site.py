@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.documentation.links import ROOT, site_links
+from tests.accessibility import running_chromium
 
 PAGES = {
     "index.md",
@@ -70,6 +71,17 @@ def test_the_pages_of_systems_name_every_published_system_and_its_scores() -> No
             assert row in overview, row
 
 
+def _found_by_search(page: Path, words: str) -> list[str]:
+    """Open a page from the disk, search, and return the title of the first document found."""
+    with running_chromium() as browser:
+        tab = browser.new_page()
+        tab.goto(page.as_uri())
+        tab.get_by_placeholder("Search").fill(words)
+        first = tab.locator(".md-search-result__item h1").first
+        first.wait_for(state="attached")
+        return [first.inner_text()]
+
+
 @pytest.mark.slow
 @pytest.mark.needs("mkdocs")
 def test_the_site_is_built_without_a_warning_and_asks_no_other_host_for_anything(tmp_path: Path) -> None:
@@ -91,4 +103,5 @@ def test_the_site_is_built_without_a_warning_and_asks_no_other_host_for_anything
     assert ":class:" not in api
     assert "--two-stems" in pages["reference/commands.html"]
     assert not [place for place in (f"{ROOT}/", f"{Path.home()}/") if place in pages["reference/commands.html"]]
+    assert _found_by_search(site / "systems/index.html", "sound fonts") == ["Training"]
     assert {"models/starter/index.html", "systems/index.html", "CHANGELOG.html"} <= pages.keys()
