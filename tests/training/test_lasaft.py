@@ -24,7 +24,8 @@ from training.examples.loading import read_data
 from training.experiment import Experiment
 from training.export.own_systems import system_of_run
 from training.loop.checkpoints import load_module
-from training.loop.fitting import FitReport, build_trainer, fit
+from training.loop.fitting import FitReport, fit
+from training.loop.trainer import build_trainer
 from training.modules.base import module_settings
 from training.modules.lasaft import ConditionedModule, source_numbers
 from training.modules.registry import load_experiment

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from my_submission.documents import Variant
 from training.loop.checkpoints import check_resumable
-from training.loop.fitting import matrix_products
+from training.loop.trainer import matrix_products
 from training.modules.base import module_settings
 from training.modules.registry import experiment_from_table, load_experiment
 from training.modules.tfc_tdf import TfcTdfSettings

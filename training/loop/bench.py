@@ -18,7 +18,7 @@ from my_submission.predictor.peak_memory import peak_memory_bytes
 from training.examples.loading import RunData, RunDataModule
 from training.examples.sampling import BatchPlan, PartSampler
 from training.experiment import Experiment
-from training.loop.fitting import build_trainer, expected_warnings
+from training.loop.trainer import build_trainer, expected_warnings
 from training.modules.base import module_settings
 
 NOISE_LEVEL = 0.05

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from training.experiment import Experiment
 from training.modules.base import EXPERIMENT_KEY, SeparationModule, module_settings
 from training.modules.registry import experiment_from_table
 from training.settings.strict import SettingsError, to_table, value_at
+
+logger = logging.getLogger(__name__)
 
 LAST = "last.ckpt"
 SHOWN_CHARACTERS = 60
@@ -65,6 +69,18 @@ def load_module(path: Path) -> SeparationModule:
     except RuntimeError as error:
         raise WeightsError(f"its weights do not fit its experiment ({error})", where=path) from error
     return module.eval()
+
+
+def with_rate_of(path: Path, experiment: Experiment) -> Experiment:
+    """Return the experiment with the learning rate of a checkpoint, which was searched when its run began.
+
+    Raises:
+        WeightsError: the file is no checkpoint.
+        SettingsError: its experiment cannot be read.
+    """
+    rate = experiment_from_table(read_checkpoint(path)[EXPERIMENT_KEY]).optimiser.learning_rate
+    logger.info("learning rate %.3g, that of the checkpoint; it is not searched again", rate)
+    return replace(experiment, optimiser=replace(experiment.optimiser, learning_rate=rate))
 
 
 def check_resumable(path: Path, experiment: Experiment) -> None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 
@@ -22,28 +17,17 @@ from training.examples.loading import RunData, RunDataModule
 from training.experiment import Experiment
 from training.export.own_systems import incomplete_system
 from training.loop.callbacks import STEP_NAME, EpochLog, GraphExport, KeptWeights, WeightAverage
-from training.loop.checkpoints import LAST, check_resumable, last_checkpoint
-from training.loop.checks import check_devices, check_space, check_start
-from training.modules.base import SeparationModule, module_settings, monitored
-from training.settings.strict import SettingsError, to_table
-from training.tables.run import WandbSettings
+from training.loop.checkpoints import LAST, check_resumable, last_checkpoint, with_rate_of
+from training.loop.checks import check_space, check_start
+from training.loop.rate_search import with_found_rate
+from training.loop.trainer import build_trainer, expected_warnings, matrix_products, watch
+from training.modules.base import module_settings, monitored
+from training.settings.strict import to_table
 
 logger = logging.getLogger(__name__)
 
 LIGHTNING_STEP_NAME = STEP_NAME.replace("{step:07d}", "{step:07.0f}")
 """:data:`STEP_NAME` for Lightning, whose steps are tensors."""
-
-EXPECTED_WARNINGS = (
-    ".*does not have many workers.*",  # the number of workers is a setting
-    ".*exists and is not empty.*",  # runs are resumed into their own folder
-    ".*number of training batches .* is smaller than the logging interval.*",
-    ".*isinstance.treespec, LeafSpec.*",  # inside Lightning
-    ".*module.s. in eval mode at the start of training.*",  # the averaged network is
-    ".*have no .val_dataloader.*",  # runs without validation songs
-    ".*available but not used.*",  # the accelerator is a setting
-    ".*torch.jit.script.* is deprecated.*",
-    ".*Detected call of `lr_scheduler.step..` before `optimizer.step...*",  # fp16 skips steps while it adapts its scale
-)
 
 
 @dataclass(frozen=True)
@@ -103,6 +87,8 @@ def fit(
     check_start(experiment, data, run)
     resumed_from = resume or last_checkpoint(run)
     if resumed_from is not None:
+        if experiment.run.auto_lr_find:
+            experiment = with_rate_of(resumed_from, experiment)
         check_resumable(resumed_from, experiment)
         logger.info("%s: resuming from %s", name, resumed_from)
     if experiment.run.threads is not None:
@@ -112,11 +98,13 @@ def fit(
     check_space(experiment, module.network, run)
     if resumed_from is None:
         module_settings(experiment).initialise(module, experiment, source.dataset())
+        if experiment.run.auto_lr_find:
+            experiment = module.experiment = with_found_rate(module, data, cache, run)
     best = _best_checkpoints(experiment, run) if data.validation else None
     trainer = build_trainer(
         experiment, run, _callbacks(experiment, runs, run, best), is_validated=bool(data.validation)
     )
-    _watch(module, trainer)
+    watch(module, trainer)
     if trainer.is_global_zero:
         (run / "experiment.json").write_text(json.dumps(to_table(experiment), indent=2) + "\n", encoding="utf-8")
         _say_what_is_missing(runs, experiment)
@@ -136,59 +124,6 @@ def _say_what_is_missing(runs: Path, experiment: Experiment) -> None:
         parts = [networks] if networks else []
         parts += [f"the Mixer {mixer} (after all networks: {then})"] if mixer else []
         logger.info("--system %s will need besides this run: %s", system, "; ".join(parts))
-
-
-def build_trainer(
-    experiment: Experiment, run: Path, callbacks: Sequence[Any], *, is_validated: bool, is_logged: bool = True
-) -> Any:
-    """Return a Lightning trainer with the experiment's devices, precision, accumulation and loggers."""
-    settings = experiment.run
-    check_devices(settings)
-    with expected_warnings():
-        return lightning.Trainer(
-            default_root_dir=run,
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            num_nodes=settings.nodes,
-            strategy="ddp" if settings.world_size > 1 else "auto",
-            precision=settings.precision,
-            max_epochs=settings.epochs,
-            min_epochs=settings.min_epochs,
-            sync_batchnorm=settings.sync_batchnorm,
-            accumulate_grad_batches=experiment.accumulation,
-            gradient_clip_val=settings.clip,
-            check_val_every_n_epoch=experiment.validation.every_epochs,
-            num_sanity_val_steps=0,
-            limit_val_batches=1.0 if is_validated else 0,
-            use_distributed_sampler=False,
-            deterministic="warn" if settings.deterministic else False,
-            log_every_n_steps=settings.log_every_steps,
-            enable_model_summary=False,
-            enable_progress_bar=any(isinstance(callback, RichProgressBar) for callback in callbacks),
-            logger=_loggers(experiment, run) if is_logged else False,
-            enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-            callbacks=list(callbacks),
-        )
-
-
-@contextmanager
-def expected_warnings() -> Iterator[None]:
-    """Suppress Lightning's warnings about intended settings."""
-    with warnings.catch_warnings():
-        for message in EXPECTED_WARNINGS:
-            warnings.filterwarnings("ignore", message=message)
-        yield
-
-
-@contextmanager
-def matrix_products(*, tf32: bool) -> Iterator[None]:
-    """Allow or forbid TF32 in float32 matrix products of GPUs; the previous setting is restored."""
-    backend = torch.backends.cuda.matmul
-    before, backend.allow_tf32 = backend.allow_tf32, tf32
-    try:
-        yield
-    finally:
-        backend.allow_tf32 = before
 
 
 def _best_checkpoints(experiment: Experiment, run: Path) -> ModelCheckpoint:
@@ -234,50 +169,6 @@ def _callbacks(experiment: Experiment, runs: Path, run: Path, best: ModelCheckpo
         callbacks.append(KeptWeights(run / "weights", LIGHTNING_STEP_NAME, every_epochs=every))
     callbacks.append(RichProgressBar() if sys.stderr.isatty() else EpochLog())
     return [*callbacks, last]
-
-
-def _loggers(experiment: Experiment, run: Path) -> list[Any]:
-    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-
-    loggers: list[Any] = []
-    for name in experiment.run.loggers:
-        if name == "csv":  # a new version per start, because this logger clears existing folders
-            loggers.append(CSVLogger(run / "logs", name="csv", flush_logs_every_n_steps=experiment.run.log_every_steps))
-        elif name == "tensorboard":
-            loggers.append(TensorBoardLogger(run / "logs", name="tensorboard", version=""))
-        elif importlib.util.find_spec("wandb") is None:
-            raise SettingsError("run.loggers names wandb, which is not installed", hint="run pip install wandb")
-        else:
-            loggers.append(_wandb_logger(experiment.wandb, run))
-    return loggers
-
-
-def _wandb_logger(settings: WandbSettings, run: Path) -> Any:
-    from lightning.pytorch.loggers import WandbLogger
-
-    return WandbLogger(
-        name=run.name,
-        save_dir=run / "logs",
-        id=settings.id,
-        offline=settings.offline,
-        project=settings.project,
-        entity=settings.entity,
-        group=settings.group,
-        job_type=settings.job_type,
-        tags=list(settings.tags) or None,
-        resume="allow" if settings.id is not None else None,
-    )
-
-
-def _watch(module: SeparationModule, trainer: Any) -> None:
-    """Let wandb log what ``wandb.watch`` names, if that logger is asked for."""
-    from lightning.pytorch.loggers import WandbLogger
-
-    watched = module.experiment.wandb.watch
-    if watched is not None and trainer.is_global_zero:
-        for logger_ in trainer.loggers:
-            if isinstance(logger_, WandbLogger):
-                logger_.watch(module, log=watched)
 
 
 def _report(trainer: Any, run: Path, best: ModelCheckpoint | None, monitor: str) -> FitReport:

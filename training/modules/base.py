@@ -97,7 +97,10 @@ class SeparationModule(lightning.LightningModule):
     Attributes:
         network: the network that is trained.
         averaged: exponential moving average of its weights; None if the experiment has none.
+        is_searching_rate: whether the learning rate is being searched, so that the loss may diverge.
     """
+
+    is_searching_rate: bool = False
 
     def __init__(self, experiment: Experiment, network: nn.Module, *, total_steps: int) -> None:
         super().__init__()
@@ -150,7 +153,7 @@ class SeparationModule(lightning.LightningModule):
         """
         losses = torch.stack(self._micro_losses)
         self._micro_losses.clear()
-        if not torch.isfinite(losses).all():
+        if not (self.is_searching_rate or torch.isfinite(losses).all()):
             self._raise_not_finite(losses.tolist())
         mean = losses.mean()
         self.log("train/loss", mean, on_step=True, on_epoch=False, sync_dist=True)

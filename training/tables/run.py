@@ -34,6 +34,8 @@ class RunSettings:
         may_change_data: whether a resumed run may use other collections and augmentations.
         save_weights_only: whether the best checkpoints hold weights alone; ``last.ckpt`` always holds what resuming
             needs.
+        auto_lr_find: search the learning rate in 100 steps before the first one, instead of using
+            ``optimiser.learning_rate``. A resumed run keeps the rate that was found.
         dev: try everything out: one epoch of two steps on few songs, and ten seconds of one validation song.
     """
 
@@ -56,6 +58,7 @@ class RunSettings:
     keep_every_epochs: int | None = None
     may_change_data: bool = False
     save_weights_only: bool = False
+    auto_lr_find: bool = False
     dev: bool = False
 
     def __post_init__(self) -> None:
