@@ -292,6 +292,10 @@ def _plain(value: str) -> str:
     return f"[{value[1:-1]}]" if is_tuple else {"True": "true", "False": "false"}.get(value, value)
 
 
+NEEDS = "<!-- needs: data, time -->"
+"""Mark of the blocks of commands in Markdown; their test parses them."""
+
+
 def as_markdown() -> str:
     """Return the commands and the tables as Markdown."""
     parts = ["## Commands", ""]
@@ -299,7 +303,8 @@ def as_markdown() -> str:
         parts += [f"### {readme}", ""]
         for command in commands():
             if command.readme == readme:
-                parts += ["```", f"# theirs\n{command.theirs.strip()}", f"# ours\n{command.ours.strip()}", "```", ""]
+                lines = [f"# theirs\n{command.theirs.strip()}", f"# ours\n{command.ours.strip()}"]
+                parts += [NEEDS, "```", *lines, "```", ""]
     for program in programs():
         parts += [f"## {program.title}", "", "| option | ours | values and notes |", "|---|---|---|"]
         parts += [_row(option) for option in program.options]
