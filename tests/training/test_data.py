@@ -425,6 +425,7 @@ def test_processes_share_one_stream(world_size: int, micro_batch: int, sizes: se
         [[plan.loss_scale(len(part)) * np.mean(part) for part in plan.parts(0, rank)] for rank in range(world_size)]
     )
     assert mean_of_means == pytest.approx(3.5)
+    assert plan.smallest_part == min(len(part) for rank in range(world_size) for part in plan.parts(0, rank))
 
 
 def test_a_resumed_run_reads_on_in_its_own_epoch(spooled: Path, tmp_path: Path) -> None:

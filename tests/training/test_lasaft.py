@@ -175,6 +175,19 @@ def test_drawn_sources_belong_to_the_example_and_to_nothing_else() -> None:
     assert np.bincount(many[:, 0], minlength=4) == pytest.approx(np.full(4, 500), abs=100)
 
 
+def test_batch_norms_of_conditions_need_two_windows() -> None:
+    """A batch norm over one condition fails in torch; sources, devices that pool, or no such norm help."""
+    one = ["data.batch=3", "data.micro_batch=2"]  # 2 + 1
+    with pytest.raises(SettingsError, match="leaves a micro-batch of one window"):
+        load_experiment("lasaft/v1", one)
+    for more in (
+        ["network.multi_source_training=true"],
+        ["run.devices=3", "run.sync_batchnorm=true"],
+        ["network.pocm_norm=none", "network.control_n_layer=2"],
+    ):
+        load_experiment("lasaft/v1", [*one, *more])
+
+
 def test_multi_source_training_asks_for_all_sources_of_every_window_once() -> None:
     """An epoch has every window once instead of once per target; the targets of a window are all of them."""
     drawn, every = tiny("run.epoch_steps=1"), tiny("run.epoch_steps=1", "network.multi_source_training=true")

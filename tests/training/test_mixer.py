@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from evaluator.metrics import global_sdr
+from my_submission.errors import UnknownNameError
 from my_submission.mechanisms import Mixer
 from my_submission.stems import MUSIC_SOURCES, Waveform, unstack_stems
 from training.phase2.closed_form import choose_ridge, fit_mixer
@@ -18,7 +19,7 @@ from training.phase2.comparison import compare
 from training.phase2.descent import DescentSettings, _gradient, descend
 from training.phase2.mixer import MixerSettings, fit, save_mixer
 from training.phase2.objective import AS_PUBLISHED, SONGS_EQUAL, Objective
-from training.phase2.separated import SeparatedSong
+from training.phase2.separated import SeparatedSong, network_predictor
 from training.phase2.statistics import MixerStatistics, mean_sdr, mixer_inputs, moments, total, unchanged, windows
 from training.settings.strict import SettingsError
 
@@ -246,6 +247,12 @@ def test_the_file_is_the_published_format(tmp_path: Path) -> None:
     assert list(stored) == ["linear.weight"]
     assert np.array_equal(stored["linear.weight"].numpy(), symmetric_matrix(8))
     assert [p.name for p in path.parent.iterdir()] == ["mixer.ckpt"]
+
+
+def test_missing_networks_are_all_named_with_the_command_that_trains_them(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"schema": 1, "artefacts": []}', encoding="utf-8")
+    with pytest.raises(UnknownNameError, match=r"lacks the networks mine/bass, .*Train them first .*fit mine/bass"):
+        network_predictor(tmp_path, "mine")
 
 
 @pytest.mark.parametrize("fields", [{"ridges": ()}, {"ridges": (-1.0,)}, {"window_samples": 0}])

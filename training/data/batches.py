@@ -29,7 +29,7 @@ class BatchSplit:
             raise ValueError(
                 f"batch={self.batch} cannot be split over {self.world_size} processes in parts of at most "
                 f"{self.micro_batch}: a process would have fewer than {self.n_parts} examples; "
-                "raise data.batch, or lower run.devices"
+                "raise data.batch or data.micro_batch, or lower run.devices"
             )
 
     @property
@@ -37,6 +37,11 @@ class BatchSplit:
         """Forward passes per process and step."""
         largest_share = -(-self.batch // self.world_size)
         return -(-largest_share // self.micro_batch)
+
+    @property
+    def smallest_part(self) -> int:
+        """Examples of the smallest part of any process."""
+        return self.batch // self.world_size // self.n_parts
 
     def numbers(self, step: int, part: int, rank: int) -> range:
         """Return the numbers of the examples of one part on one process."""

@@ -75,7 +75,9 @@ class _ConditionedSettings(ConditionedUNetOptions, ModuleSettings):
         if set(experiment.targets) - set(LASAFT_SOURCES):
             raise ValueError(f"targets={list(experiment.targets)} must be names of {', '.join(LASAFT_SOURCES)}")
         if self.multi_source_training and len(experiment.targets) < 2:
-            raise ValueError("network.multi_source_training=true needs several targets")
+            raise ValueError(
+                f"network.multi_source_training=true needs several targets, not {experiment.targets[0]} alone"
+            )
         if experiment.loss in COMBINATIONS | WHOLE_SUMS and not self.multi_source_training:
             raise ValueError(f"loss={experiment.loss} compares sums of sources: set network.multi_source_training=true")
         if max(source_numbers(experiment)) >= self.control_input_dim:
@@ -113,6 +115,18 @@ class _ConditionedSettings(ConditionedUNetOptions, ModuleSettings):
 @dataclass(frozen=True, kw_only=True)
 class LasaftSettings(LasaftV1Options, _ConditionedSettings, kind="lasaft"):
     """LaSAFT, the first generation; the defaults are the network of the first paper."""
+
+    def check(self, experiment: Experiment) -> None:
+        """Raise ValueError as for both generations, or if a micro-batch has too few windows for batch norms."""
+        super().check(experiment)
+        has_batch_norms = self.pocm_norm == "batch_norm" or self.control_n_layer > 2
+        is_pooled = experiment.run.sync_batchnorm and experiment.run.world_size > 1
+        smallest = experiment.batch_split.smallest_part
+        if has_batch_norms and smallest == 1 and not (is_pooled or self.multi_source_training):
+            raise ValueError(
+                f"data.batch={experiment.data.batch} leaves a micro-batch of one window, too few for batch norms: "
+                "raise data.batch or data.micro_batch, lower run.devices, or set run.sync_batchnorm=true on several"
+            )
 
     def config(self, experiment: Experiment) -> LasaftV1Config:
         """Return the network's full shape."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from my_submission.engines import resolve_device
+from my_submission.errors import UnknownNameError
 from my_submission.mechanisms import RunOptions, SpectralRecipe
 from my_submission.predictor.core import Predictor
 from my_submission.stems import MUSIC_SOURCES, Waveform, stack_stems
@@ -41,10 +42,19 @@ def network_predictor(models: Path, family: str, *, device: str = "auto") -> Pre
         UnknownNameError: the folder lacks such a network.
         WeightsError: a file is missing or damaged.
     """
-    networks = SpectralRecipe({source: f"{family}/{source}" for source in MUSIC_SOURCES})
+    names = {source: f"{family}/{source}" for source in MUSIC_SOURCES}
+    folder = ModelsFolder(models)
+    present = {artefact.name for artefact in folder.artefacts}
+    if missing := [name for name in names.values() if name not in present]:
+        raise UnknownNameError(
+            f"lacks the networks {', '.join(missing)}",
+            where=models,
+            hint=f"train them first (python -m training fit {missing[0]} ... --runs {models}), or change --family",
+        )
+    networks = SpectralRecipe(names)
     branch = BranchRecipe("networks", networks, dict.fromkeys(MUSIC_SOURCES, 1.0))
     recipe = SystemRecipe(f"{family}-networks", "networks whose Mixer is being fitted", MUSIC_SOURCES, (branch,))
-    return Predictor(load_system(recipe, ModelsFolder(models), RunOptions(device=resolve_device(device))))
+    return Predictor(load_system(recipe, folder, RunOptions(device=resolve_device(device))))
 
 
 def estimates_of(predictor: Predictor, stems: Waveform) -> Waveform:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -264,7 +263,7 @@ def _number_of_targets(option: PublishedOption, value: str, context: _Context) -
     if value != str(len(targets)):
         raise SettingsError(
             f"{option.name}={value}, but the targets are {', '.join(targets)}",
-            hint=f"name {value} sources, such as targets=[{', '.join(map(json.dumps, targets))}]",
+            hint=f"name {value} of them with targets=[…], or leave {option.name} out",
         )
     return []
 
