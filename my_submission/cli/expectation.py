@@ -7,6 +7,7 @@ from pathlib import Path
 
 from my_submission.audio_io import ReadOptions, SongInput, probe
 from my_submission.cli.options import TimeOptions
+from my_submission.engines.processors import threads_in_words
 from my_submission.errors import MdxError
 from my_submission.predictor import Predictor
 from terminal.quantities import about, duration, songs
@@ -53,7 +54,7 @@ def device_words(predictor: Predictor) -> str:
         return f"the GPU {predictor.device}"
     if predictor.n_threads is None:
         return "the CPU"
-    return f"the CPU, {predictor.n_threads} thread{'s' if predictor.n_threads > 1 else ''}"
+    return f"the CPU, {threads_in_words(predictor.n_threads)}"
 
 
 def duration_of(path: Path, reading: ReadOptions) -> float | None:

@@ -20,7 +20,7 @@ import numpy as np
 
 from my_submission.engines.base import Batch, open_once
 from my_submission.engines.demucs_recurrence import DemucsRecurrence
-from my_submission.engines.processors import available_cpus
+from my_submission.engines.processors import available_cpus, threads_in_words
 from my_submission.engines.runtimes import import_onnxruntime
 from my_submission.engines.subgraph_engine import DeferredSubgraph, subgraph_of
 from my_submission.graphs.demucs_levels import decoder_level, encoder_level, level_tensors, resampler
@@ -95,7 +95,7 @@ class DemucsEngine:
         onnxruntime = import_onnxruntime()
         self.path = path
         self.config: DemucsConfig = config_of(read_tensor_shapes(path), str(path))
-        self._runs_on = f"onnxruntime {onnxruntime.__version__} CPU, {threads} threads, level by level"
+        self._runs_on = f"onnxruntime {onnxruntime.__version__} CPU, {threads_in_words(threads)}, level by level"
         levels = range(self.config.depth)
         self._encoder = [
             subgraph_of(path, level_tensors("encoder", level), partial(encoder_level, level=level), threads=threads)
