@@ -18,7 +18,7 @@ def page_of(place: str) -> str:
     """Return the page, relative to the site's sources, of a document by its place in the repository."""
     if place == "README.md":
         return "index.md"
-    return place.removeprefix(DOCS)
+    return re.sub(r"\.ipynb$", ".md", place.removeprefix(DOCS))
 
 
 def place_of(page: str) -> str:

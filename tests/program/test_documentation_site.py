@@ -17,6 +17,7 @@ from tests.accessibility import running_chromium
 PAGES = {
     "index.md",
     "formats.md",
+    "tutorial.md",
     "decisions/README.md",
     "decisions/page.md",
     "models/README.md",
@@ -35,6 +36,7 @@ PAGES = {
         ("decisions/page.md", "[a](../../models/starter/README.md)", "[a](../models/starter/README.md)"),
         ("models/starter/README.md", "[a](../../docs/formats.md)", "[a](../../formats.md)"),
         ("models/starter/README.md", "[`a`](../README.md#x)", "[`a`](../README.md#x)"),
+        ("formats.md", "[a](tutorial.ipynb)", "[a](tutorial.md)"),
         ("formats.md", "[a](cluster.yaml)", "a"),
         ("formats.md", "[a](https://example.org/x.md) [b](#c)", "[a](https://example.org/x.md) [b](#c)"),
         ("formats.md", "```\n[a](nowhere.md)\n```\n", "```\n[a](nowhere.md)\n```\n"),
