@@ -107,3 +107,16 @@ def test_the_site_is_built_without_a_warning_and_asks_no_other_host_for_anything
     assert not [place for place in (f"{ROOT}/", f"{Path.home()}/") if place in pages["reference/commands.html"]]
     assert _found_by_search(site / "systems/index.html", "sound fonts") == ["Training"]
     assert {"models/starter/index.html", "systems/index.html", "CHANGELOG.html"} <= pages.keys()
+
+
+def test_links_of_the_readme_lead_to_files_and_headings() -> None:
+    """README is no page of the site, so the build does not check it."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", text)
+    assert len(links) > 30
+    for place, anchor in links:
+        target = ROOT / place if place else ROOT / "README.md"
+        assert target.exists(), place
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.M)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, anchor
