@@ -87,6 +87,12 @@ def test_every_loss_of_theirs_is_one_of_ours() -> None:
         assert load_experiment("lasaft/v1", [f"train_loss={theirs}", *more, *of_all]).loss == ours
 
 
+@pytest.mark.parametrize("name", [*CONFIG_OF.values(), *OTHER_CONFIGS["aimless"]])
+def test_every_setting_is_one_on_the_command_line(name: str) -> None:
+    """Also those with digits, such as ``run.tf32`` and ``validation.min_delta_l1``."""
+    assert [key for key in keys_of(name) if not SETTING.match(f"{key}=1")] == []
+
+
 def test_every_option_is_offered_or_its_reason_is_told() -> None:
     """A setting, an argument, values with their settings; or a note, which is never that it is not offered."""
     for program, option in OPTIONS:

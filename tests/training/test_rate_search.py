@@ -6,10 +6,12 @@ import logging
 import math
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.tuner.lr_finder import _LRCallback
 
 from my_submission.errors import MdxError
 from tests.training_songs import write_spooled_songs
@@ -18,7 +20,7 @@ from training.experiment import Experiment
 from training.loop import rate_search
 from training.loop.checkpoints import read_checkpoint
 from training.loop.fitting import FitReport, fit
-from training.loop.rate_search import LOWEST, N_RATES, steepest_fall
+from training.loop.rate_search import LOWEST, N_RATES, steepest_fall, unbiased
 from training.modules.registry import load_experiment
 
 pytestmark = pytest.mark.needs("torch", "lightning")
@@ -32,6 +34,25 @@ def test_the_loss_falls_fastest_in_the_middle_of_its_fall(offset: float) -> None
     curve[85:] += 10.0 ** (points[85:] - 83)
     curve[90:] = math.nan
     assert steepest_fall(curve.tolist()) == 60
+
+
+def test_means_of_a_constant_loss_are_that_loss() -> None:
+    """By Lightning's own callback."""
+    callback = _LRCallback(5, None)
+    trainer = MagicMock(fit_loop=MagicMock(batch_idx=0), accumulate_grad_batches=1, global_step=0)
+    for step in range(1, 6):
+        trainer.global_step = step
+        callback.on_train_batch_end(trainer, MagicMock(), {"loss": torch.tensor(3.0)}, None, 0)
+    assert callback.losses[0] == pytest.approx(3.0 / 1.98)
+    assert unbiased(callback.losses) == pytest.approx([3.0] * 5)
+
+
+def test_a_fall_after_a_rise_is_not_considered() -> None:
+    """It is the steepest one, and its rates are too high."""
+    curve = [1.0] * 30 + np.linspace(1.0, 0.8, 21).tolist() + [1.5, 2.0, 2.5, 3.0, 2.0, 1.0, 0.9, 0.9, 0.9]
+    index = steepest_fall(curve)
+    assert index is not None
+    assert 30 <= index <= 50
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ STAGES = (
 )
 FAILED = 1
 
-SETTING = re.compile(r"[a-z_]+(\.[a-z_]+)*=")
+SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=")
 """Start of an argument that changes a setting; options and paths do not match."""
 
 

@@ -76,7 +76,7 @@ def with_found_rate(module: SeparationModule, data: RunData, cache: Path, run: P
             shutil.rmtree(folder, ignore_errors=True)
     if finder is None:
         raise MdxError("the search of a learning rate did not run", hint="set run.auto_lr_find=false")
-    rates, losses = finder.results["lr"], finder.results["loss"]
+    rates, losses = finder.results["lr"], unbiased(finder.results["loss"])
     if trainer.is_global_zero:
         _write_curve(run / "logs" / "learning_rates.csv", rates, losses)
     index = steepest_fall(losses)
@@ -90,14 +90,28 @@ def with_found_rate(module: SeparationModule, data: RunData, cache: Path, run: P
     return replace(experiment, optimiser=replace(experiment.optimiser, learning_rate=rates[index]))
 
 
+def unbiased(smoothed: Sequence[float]) -> list[float]:
+    """Return Lightning's running means of a loss at their full size; it divides the first ones by too much.
+
+    After n steps of a mean that starts at zero, ``1 − 0.98ⁿ`` of it is there; Lightning's exponent is n + 1.
+    """
+    kept = 0.98
+    return [loss * (1 - kept ** (n + 1)) / (1 - kept**n) for n, loss in enumerate(smoothed, start=1)]
+
+
 def steepest_fall(losses: Sequence[float]) -> int | None:
-    """Return the number of the point where a curve falls fastest, or None if it falls nowhere before it diverges.
+    """Return the number of the point where a curve falls fastest on its way to its minimum, or None if it never falls.
+
+    Later falls are not considered, because they follow a rise at rates that are too high; nor is all that follows once
+    the curve diverges.
 
     The slope is taken over points, whose rates are logarithmic, as in Lightning 1, which the authors' programs use.
     Over rates themselves, as in Lightning 2, noise at the lowest rates outweighs every fall.
     """
     curve = np.asarray(losses[: _n_before_divergence(losses)], dtype=np.float64)
     curve = curve[SKIPPED_FIRST : len(curve) - SKIPPED_LAST]
+    if len(curve) > 0:
+        curve = curve[: int(np.argmin(curve)) + 1]
     if len(curve) < 2:
         return None
     slopes = np.gradient(curve)
