@@ -212,18 +212,20 @@ class WienerEntry:
         minus: sources that are subtracted from the mixture and not filtered.
         n_fft: of its transform, with half of it as hop.
         window_seconds: stretch of the song with covariances of its own; stretches are joined by fades of a tenth.
+        adds_up: whether the stems add up to the mixture.
     """
 
     shares: Mapping[str, float]
     minus: tuple[str, ...] = ()
     n_fft: int = 8192
     window_seconds: float = 10.0
+    adds_up: bool = False
 
     def recipe(self) -> WienerRecipe:
         """Return the filter."""
         geometry = StftGeometry(self.n_fft, self.n_fft // 2, self.n_fft // 2 + 1)
         window = int(self.window_seconds * SAMPLE_RATE)
-        return WienerRecipe(self.shares, geometry, FadeChunking(window, window // 10), self.minus)
+        return WienerRecipe(self.shares, geometry, FadeChunking(window, window // 10), self.minus, self.adds_up)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -304,7 +304,7 @@ def test_fetch_knows_the_names_that_the_advice_gives() -> None:
     """A system whose vocals come from a public graph lacks that graph: "fetch SYSTEM+GRAPH" is the advice."""
     models = ModelsFolder()
     names = expand(["starter-plus+kim-vocal-2", "kuielab-a+voc-ft"], models)
-    assert {"mdx-net/kim-vocal-2", "mdx-net/voc-ft", "starter/bass", "kuielab-a/bass"} <= set(names)
+    assert {"mdx-net/kim-vocal-2", "mdx-net/voc-ft", "starter-plus/accompaniment", "kuielab-a/bass"} <= set(names)
     assert "kuielab-a/vocals" not in names
     with pytest.raises(UnknownNameError, match="there is no system or artefact"):
         expand(["starter-plus+kim-vocal-9"], models)

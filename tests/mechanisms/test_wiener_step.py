@@ -100,6 +100,22 @@ def test_shares_of_the_mixture_become_shares_of_power(samples: int) -> None:
         np.testing.assert_allclose(stems[source], (gain + gain**2 / SQUARES) / 2 * song, atol=1e-4)
 
 
+@pytest.mark.parametrize("samples", [1, 19_000, 70_000])
+def test_answers_can_be_made_to_add_up(samples: int) -> None:
+    """To the mixture, to 1e-5; each source gets a quarter of what the four lack without it."""
+    song, made = noise(2, samples), networks()
+    shares = {source: 0.25 * (1 + index % 4) for index, source in enumerate(MUSIC_SOURCES)}
+    before, after = (
+        separated(replace(made, recipe=replace(made.recipe, wiener=wiener)), song, FakeClock(), None)[0]
+        for wiener in (replace(FILTER, shares=shares), replace(FILTER, shares=shares, adds_up=True))
+    )
+    missing = song - sum(before.values())
+    assert np.abs(missing).max() > 0.01
+    np.testing.assert_allclose(sum(after.values()), song, atol=1e-5)
+    for source in MUSIC_SOURCES:
+        np.testing.assert_allclose(after[source], before[source] + missing / 4, atol=1e-5)
+
+
 def test_a_deadline_keeps_what_is_filtered_and_leaves_the_rest_as_it_was() -> None:
     """Every budget gives stems between unfiltered and filtered ones, without a step; more time filters no less."""
     song = np.ones((2, 4 * RATE), np.float32)  # whose stems show a step as one

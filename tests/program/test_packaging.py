@@ -28,7 +28,7 @@ DISTRIBUTIONS = {"yaml": "pyyaml", "pyworld": "pyworld-prebuilt"}
 """Libraries whose distribution has another name."""
 
 SHIPPED = ("starter-plus", "starter", "starter-conditioned", "starter-blend", "starter-cinema")
-MAX_WHEEL_BYTES = 30_000_000
+MAX_WHEEL_BYTES = 36_000_000
 
 
 def split(requirement: str) -> tuple[str, str]:

@@ -11,10 +11,19 @@ import pytest
 from my_submission.engines import Device
 from my_submission.errors import UnknownNameError
 from my_submission.events import StageStarted
-from my_submission.mechanisms import RunOptions
+from my_submission.mechanisms import RunOptions, SpectralRecipe
 from my_submission.predictor import Predictor, load
 from my_submission.stems import with_complement
-from my_submission.systems import SYSTEMS, SystemRecipe, find_system, for_stems, load_system, possible_stems
+from my_submission.systems import (
+    SYSTEMS,
+    BranchRecipe,
+    SystemRecipe,
+    find_system,
+    for_stems,
+    load_system,
+    possible_stems,
+)
+from my_submission.systems.starters import networks_of
 from my_submission.weights import ModelsFolder
 from tests.systems.test_starter_plus import song
 
@@ -56,8 +65,8 @@ def test_a_filtered_source_needs_all_sources_of_the_filter(whole: dict[str, np.n
 
 
 def test_without_filter_and_mixer_the_other_networks_do_not_run() -> None:
-    shares = dict.fromkeys(ACCOMPANIMENT, 1.0)
-    branch = replace(PLUS.branches[1], minus=(), shares=shares)
+    recipe_of_networks = SpectralRecipe(networks_of("starter", ACCOMPANIMENT))
+    branch = BranchRecipe("networks", recipe_of_networks, dict.fromkeys(ACCOMPANIMENT, 1.0))
     recipe = replace(STARTER, sources=ACCOMPANIMENT, branches=(branch,), wiener=None)
     assert stages(for_stems(recipe, ["drums", "bass"])) == ["networks: bass", "networks: drums"]
     assert stages(for_stems(recipe, ["drums"])) == ["networks"]

@@ -13,6 +13,7 @@ import soundfile
 from my_submission.cli.main import main
 from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.predictor import load
+from my_submission.stems import MUSIC_SOURCES
 from my_submission.systems import SYSTEMS, content_digests, find_system, systems_of
 from my_submission.weights import ModelsFolder
 
@@ -22,7 +23,7 @@ schema = 1
 
 [[systems]]
 name = "cascade"
-wiener = { shares = { bass = 0.4, drums = 0.8, other = 1.0 }, minus = ["vocals"] }
+wiener = { shares = { bass = 0.5, drums = 0.3, other = 0.6 }, minus = ["vocals"], adds_up = true }
 
 [[systems.branches]]
 kind = "ratio-mask"
@@ -32,17 +33,10 @@ target = "spleeter-2stems/vocals"
 rest = "spleeter-2stems/accompaniment"
 
 [[systems.branches]]
-kind = "networks"
-networks = { bass = "starter/bass", drums = "starter/drums", other = "starter/other" }
-share = 0.5
-minus = ["vocals"]
-
-[[systems.branches]]
-kind = "conditioned"
-network = "starter-conditioned/network"
+kind = "joint"
+network = "starter-plus/accompaniment"
 sources = ["bass", "drums", "other"]
-trim_samples = 2048
-share = 0.5
+overlap_ratio = 0.25
 minus = ["vocals"]
 """
 ONE = """
@@ -95,15 +89,16 @@ def test_one_source_gives_that_and_the_rest(models: Path) -> None:
 
 
 def test_branches_of_known_systems_with_other_shares(models: Path) -> None:
-    branches = find_system("starter-plus").branches
-    text = CASCADE[: CASCADE.index("[[systems.branches]]")]
-    for branch, share in zip(branches, (1.0, 0.25, 0.75), strict=True):
-        text += f'[[systems.branches]]\nkind = "branch-of"\nsystem = "starter-plus"\nbranch_name = "{branch.name}"\n'
-        text += f"share = {share}\nminus = {list(branch.minus)}\n"
-    made = systems_of(ModelsFolder(written(models, text)))["cascade"]
+    branches = find_system("starter-blend").branches
+    text = 'schema = 1\n[[systems]]\nname = "blend"\n'
+    for branch, share in zip(branches, (0.25, 0.75), strict=True):
+        text += f'[[systems.branches]]\nkind = "branch-of"\nsystem = "starter-blend"\nbranch_name = "{branch.name}"\n'
+        text += f"share = {share}\n"
+    made = systems_of(ModelsFolder(written(models, text)))["blend"]
     assert [branch.recipe for branch in made.branches] == [branch.recipe for branch in branches]
-    assert [branch.shares for branch in made.branches[1:]] == [
-        dict.fromkeys(("bass", "drums", "other"), share) for share in (0.25, 0.75)
+    assert [branch.shares for branch in made.branches] == [
+        dict.fromkeys(MUSIC_SOURCES, 0.25),
+        dict.fromkeys(MUSIC_SOURCES, 0.75),
     ]
 
 
