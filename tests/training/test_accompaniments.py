@@ -10,6 +10,8 @@ import torch
 
 from evaluator.metrics import global_sdr
 from my_submission.errors import WeightsError
+from my_submission.geometry import StftGeometry
+from my_submission.stems import Waveform
 from tests.training.test_joint import network, small
 from tests.training_songs import write_audio_song
 from training.cli import main
@@ -34,6 +36,13 @@ def test_means_are_those_of_the_songs_that_have_a_source() -> None:
     assert mean.sdr_db == {"bass": 2.0, "drums": 2.0}
 
 
+def below_the_cutoff(song: Waveform, stft: StftGeometry) -> Waveform:
+    """A song without the bins that a network does not see, and 16 below them; the graph gives shares of those."""
+    spectrum = np.fft.rfft(song)
+    spectrum[:, int(spectrum.shape[1] * (stft.kept_bins - 16) / stft.n_bins) :] = 0
+    return np.fft.irfft(spectrum, song.shape[1]).astype(np.float32)
+
+
 @pytest.mark.slow
 def test_a_graph_separates_as_its_module(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     experiment = small("run.precision=32-true")
@@ -41,11 +50,13 @@ def test_a_graph_separates_as_its_module(tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / "joint.onnx"
     export_joint(network(experiment), experiment.export_chunking, experiment.targets, path)
     folder = write_audio_song(tmp_path / "song", ["bass", "drums", "other"])
-    accompaniment = require_song(folder).stacked()[:3].sum(axis=0)
+    accompaniment = below_the_cutoff(require_song(folder).stacked()[:3].sum(axis=0), experiment.chunking.stft)
     estimates = joint_separator(path, threads=1)(accompaniment)
     assert list(estimates) == ["bass", "drums", "other"]
     expected = separate(module.estimate, experiment.chunking, torch.from_numpy(accompaniment)).numpy()
-    np.testing.assert_allclose(np.stack(list(estimates.values())), expected, atol=1e-4)
+    for source, stem in zip(experiment.targets, expected, strict=True):  # what is left is leakage at the song's ends
+        assert global_sdr(stem, estimates[source]) > 45, source
+        np.testing.assert_allclose(estimates[source][:, 2_000:-2_000], stem[:, 2_000:-2_000], atol=1e-4)
     assert main(["score-accompaniments", str(folder), "--graphs", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["song", "song", "mean of songs", "mean of songs"]
