@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from my_submission.submission.requirement_versions import IndexAnswer
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = (
@@ -22,6 +25,16 @@ FILES = (
     ".gitattributes",
 )
 LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 2255665\n"
+
+
+INDEX = {"torch": ("2.13.0", "2.12.0"), "onnxruntime-gpu": ("1.30.0", "1.20.0")}
+TRIED = re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / "constraints.txt").read_text("utf-8"), re.MULTILINE)
+
+
+def ask(name: str, options: Sequence[str]) -> IndexAnswer:
+    """A package index that knows few packages and those that were tried, and needs no network."""
+    tried = tuple(version for known, version in TRIED if known.lower() == name.lower())
+    return IndexAnswer(INDEX.get(name, tried))
 
 
 def make_tree(folder: Path, models: Path, *, track: str = "mdx21", system: str = "starter") -> Path:

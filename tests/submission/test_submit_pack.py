@@ -13,15 +13,12 @@ from my_submission.cli import main
 from my_submission.errors import InputError, OutputError, WeightsError
 from my_submission.submission import SubmissionTree, git, pack_submission
 from my_submission.submission.code_closure import code_closure
-from my_submission.submission.requirement_versions import IndexAnswer
-from tests.submission_trees import configure, make_tree
+from tests.submission_trees import ask, configure, make_tree
 
 
 @pytest.fixture
 def tree(tmp_path: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(
-        "my_submission.submission.requirement_versions.ask_pip", lambda name, options: IndexAnswer(("1.20.0",))
-    )
+    monkeypatch.setattr("my_submission.submission.requirement_versions.ask_pip", ask)
     return make_tree(tmp_path / "tree", tiny_models)
 
 
