@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from evaluator.boards import Entry, sort_key
 from evaluator.bootstrap import PairedDifference
-from evaluator.replay import Placement
-from evaluator.replay_text import LOCAL_MARK, MOST_DIGITS, aligned_column
-from evaluator.tables import decibels
+from evaluator.replay_text import board_head, board_rows, comparison_rows
 from evaluator.verdict import Group, caution, conclusion, data_in_words, main_group, places, silent_references
 from terminal.names import as_html
 
@@ -43,34 +40,14 @@ def replay_html(
 
 def _board(group: Group) -> str:
     board, metric = group[0].board, group[0].run.metric
-    shown: list[Entry | Placement] = [*board.entries, *group]
-    shown.sort(key=lambda one: sort_key(one.run.overall if isinstance(one, Placement) else one.overall), reverse=True)
-    columns = [aligned_column(shown, key, MOST_DIGITS) for key in (*board.sources, "song")]
-    rows = (
-        [
-            one.shown_rank if isinstance(one, Placement) else str(board.entries.index(one) + 1),
-            f"{LOCAL_MARK} {one.run.name}" if isinstance(one, Placement) else one.name,
-            *(column[index].strip() for column in columns),
-        ]
-        for index, one in enumerate(shown)
-    )
+    rows = ([cell.strip() for cell in row] for row in board_rows(group))
     head = f"<p><strong>{as_html(board.name)}</strong>: {as_html(board.dataset)}, {as_html(metric)}, dB</p>"
-    return head + _table(["rank", "entry", *board.sources, "overall"], rows, 2)
+    return head + _table(board_head(board), rows, 2)
 
 
 def _comparison(name: str, other: str, metric: str, differences: Mapping[str, PairedDifference]) -> str:
-    rows = (
-        [
-            "overall" if key == "song" else key,
-            str(found.n_songs),
-            decibels(found.difference, sign=True),
-            f"{decibels(found.low, sign=True)} … {decibels(found.high, sign=True)}",
-            "clear" if found.is_clear else "not clear",
-        ]
-        for key, found in differences.items()
-    )
     head = f"<p><strong>{as_html(other)}</strong> minus {as_html(name)}, {as_html(metric)}, dB</p>"
-    return head + _table(["source", "songs", "difference", "interval", ""], rows, 1)
+    return head + _table(["source", "songs", "difference", "interval", ""], comparison_rows(differences), 1)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], n_left: int) -> str:

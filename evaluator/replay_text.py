@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evaluator.boards import Entry, sort_key
+from evaluator.boards import Board, Entry, sort_key
 from evaluator.bootstrap import PairedDifference
 from evaluator.replay import Placement
 from evaluator.tables import aligned, decibels, text_table, wrapped
@@ -61,8 +61,15 @@ def comparison_text(
 ) -> str:
     """Return the comparison of two runs: difference and confidence interval per source."""
     any_one = next(iter(differences.values()))
-    digits = _digits(max_width)
-    rows = [
+    rows = comparison_rows(differences, digits=_digits(max_width))
+    head = wrapped(f"{other} minus {name}, {metric} [dB], paired bootstrap over songs", max_width, indent="  ")
+    header = ["source", "songs", "difference", f"{any_one.confidence:.0%} interval", ""]
+    return f"{head}\n{text_table(header, rows, max_width=max_width)}"
+
+
+def comparison_rows(differences: Mapping[str, PairedDifference], *, digits: int = MOST_DIGITS) -> list[list[str]]:
+    """Return source, songs, difference, confidence interval and whether it is clear, per source."""
+    return [
         [
             "overall" if key == "song" else key,
             str(found.n_songs),
@@ -72,9 +79,6 @@ def comparison_text(
         ]
         for key, found in differences.items()
     ]
-    head = wrapped(f"{other} minus {name}, {metric} [dB], paired bootstrap over songs", max_width, indent="  ")
-    header = ["source", "songs", "difference", f"{any_one.confidence:.0%} interval", ""]
-    return f"{head}\n{text_table(header, rows, max_width=max_width)}"
 
 
 def _digits(max_width: int | None) -> int:
@@ -82,9 +86,19 @@ def _digits(max_width: int | None) -> int:
 
 
 def _board_table(group: Sequence[Placement], max_width: int | None) -> str:
+    rows = board_rows(group, digits=_digits(max_width))
+    return text_table(board_head(group[0].board), rows, n_left=2, max_width=max_width)
+
+
+def board_head(board: Board) -> list[str]:
+    """Return the head of a board's table."""
+    return ["rank", "entry", *board.sources, "overall"]
+
+
+def board_rows(group: Sequence[Placement], *, digits: int = MOST_DIGITS) -> list[list[str]]:
+    """Return a board's entries and the runs on it, best first: rank, name, and the values below :func:`board_head`."""
     board = group[0].board
     keys = (*board.sources, "song")
-    digits = _digits(max_width)
     lines: list[tuple[float | None, str, str, Entry | Placement]] = [
         (entry.overall, str(rank), _name(entry), entry) for rank, entry in enumerate(board.entries, start=1)
     ]
@@ -92,8 +106,7 @@ def _board_table(group: Sequence[Placement], max_width: int | None) -> str:
     lines.sort(key=lambda line: sort_key(line[0]), reverse=True)
     shown = [line[3] for line in lines]
     columns = [aligned_column(shown, key, digits) for key in keys]
-    rows = [[rank, name, *(column[index] for column in columns)] for index, (_, rank, name, _) in enumerate(lines)]
-    return text_table(["rank", "entry", *board.sources, "overall"], rows, n_left=2, max_width=max_width)
+    return [[rank, name, *(column[index] for column in columns)] for index, (_, rank, name, _) in enumerate(lines)]
 
 
 def aligned_column(shown: Sequence[Entry | Placement], key: str, digits: int) -> list[str]:
