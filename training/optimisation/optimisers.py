@@ -41,14 +41,21 @@ DEFAULT_BETAS: Betas = (0.9, 0.999)
 """Torch's, and those of all published configurations."""
 
 
-def _check_betas(betas: Betas) -> None:
-    if not all(0.0 <= beta < 1.0 for beta in betas):
-        raise ValueError(f"betas={list(betas)} must be at least 0 and below 1")
+@dataclass(frozen=True, kw_only=True)
+class _Moments(Optimiser):
+    """Optimisers that keep means of the gradient and of its square."""
 
+    n_moments = 2
 
-def _check_weight_decay(weight_decay: float) -> None:
-    if weight_decay < 0.0:
-        raise ValueError(f"weight_decay={weight_decay} must not be negative")
+    betas: Betas = DEFAULT_BETAS
+    weight_decay: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(0.0 <= beta < 1.0 for beta in self.betas):
+            raise ValueError(f"betas={list(self.betas)} must be at least 0 and below 1")
+        if self.weight_decay < 0.0:
+            raise ValueError(f"weight_decay={self.weight_decay} must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +67,7 @@ class RmsProp(Optimiser, kind="rmsprop"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adam(Optimiser, kind="adam"):
+class Adam(_Moments, kind="adam"):
     """Adam at torch's defaults, as the AIMLESS entries use it.
 
     Attributes:
@@ -69,19 +76,12 @@ class Adam(Optimiser, kind="adam"):
     """
 
     torch_class = torch.optim.Adam
-    n_moments = 2
 
-    betas: Betas = DEFAULT_BETAS
     weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_betas(self.betas)
-        _check_weight_decay(self.weight_decay)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdamW(Optimiser, kind="adamw"):
+class AdamW(_Moments, kind="adamw"):
     """AdamW.
 
     Attributes:
@@ -90,15 +90,8 @@ class AdamW(Optimiser, kind="adamw"):
     """
 
     torch_class = torch.optim.AdamW
-    n_moments = 2
 
-    betas: Betas = DEFAULT_BETAS
     weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_betas(self.betas)
-        _check_weight_decay(self.weight_decay)
 
 
 @dataclass(frozen=True, kw_only=True)
