@@ -142,8 +142,9 @@ class WienerStage(ClosingStage):
         key = part_key(WIENER_FILTER, system="any", weights="", runs_on=runs_on, chunking=recipe.geometry)
         super().__init__(song.name, key, "numpy CPU", song.samples)
         self._filter = MultichannelWienerFilter(recipe.geometry)
-        shares = [recipe.shares.get(source, 0.0) for source in self._sources]
-        self._shares = np.array(shares, np.float32)[:, None, None] if recipe.adds_up else None
+        self._shares: Waveform | None = None
+        if recipe.adds_up:
+            self._shares = np.array([recipe.shares[source] for source in self._sources], np.float32)[:, None, None]
         self._mixture = song.mixture
         self._read = read
         self._is_estimated = is_estimated
