@@ -23,7 +23,7 @@ from training.experiment import Experiment
 from training.export.manifest import record_graphs
 from training.export.own_systems import incomplete_system, own_name, separate_command, system_of_run
 from training.loop import checks
-from training.loop.checkpoints import check_resumable
+from training.loop.checkpoints import resumable
 from training.loop.checks import check_devices, check_folder, check_songs, check_space, needed_bytes
 from training.modules.base import EXPERIMENT_KEY
 from training.modules.registry import load_experiment
@@ -193,7 +193,7 @@ def test_a_checkpoint_to_go_on_from_is_looked_at(content: dict[str, object], mes
     path = tmp_path / "some.ckpt"
     torch.save({EXPERIMENT_KEY: to_table(tiny()), "state_dict": {}, "global_step": 3, **content}, path)
     with pytest.raises((WeightsError, SettingsError), match=message):
-        check_resumable(path, tiny("data.batch=8"))
+        resumable(path, tiny("data.batch=8"))
 
 
 def test_names_of_systems_of_runs() -> None:

@@ -17,7 +17,7 @@ from tests.training_songs import write_spooled_songs
 from training.examples.loading import read_data
 from training.experiment import Experiment
 from training.export.spectral import export_joint
-from training.loop.checkpoints import LAST, check_resumable, load_module
+from training.loop.checkpoints import LAST, load_module, resumable
 from training.loop.fitting import fit
 from training.modules.base import module_settings
 from training.modules.initial_weights import start_joint_from
@@ -152,7 +152,7 @@ def test_a_resumed_run_may_have_other_data_where_it_says_so(songs: Path, tmp_pat
     last = tmp_path / "a" / "checkpoints" / LAST
     changes = ("run.epoch_steps=1", "run.precision=32-true", "augment.coherent=0.9")
     with pytest.raises(SettingsError, match=r"augment\.coherent .*, data\.collections\.songs"):
-        check_resumable(last, small(*changes, "run.may_change_data=false", songs=1.0))
-    check_resumable(last, small(*changes, "run.may_change_data=true", songs=1.0))
+        resumable(last, small(*changes, "run.may_change_data=false", songs=1.0))
+    resumable(last, small(*changes, "run.may_change_data=true", songs=1.0))
     with pytest.raises(SettingsError, match=r"data\.batch"):
-        check_resumable(last, small(*changes, "data.batch=8", "run.may_change_data=true"))
+        resumable(last, small(*changes, "data.batch=8", "run.may_change_data=true"))

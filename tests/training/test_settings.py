@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from my_submission.documents import Variant
-from training.loop.checkpoints import check_resumable
+from training.loop.checkpoints import resumable
 from training.loop.trainer import matrix_products
 from training.modules.base import module_settings
 from training.modules.registry import experiment_from_table, load_experiment
@@ -189,9 +189,9 @@ def test_a_run_resumes_where_its_checkpoint_lacks_newer_settings(tmp_path: Path)
         del table["data"][name]
     path = tmp_path / "last.ckpt"
     torch.save({"experiment": table, "state_dict": {}, "optimizer_states": [{}], "global_step": 1}, path)
-    check_resumable(path, replace(experiment, data=replace(experiment.data, workers=2)))
+    resumable(path, replace(experiment, data=replace(experiment.data, workers=2)))
     with pytest.raises(SettingsError, match=r"another data\.draw"):
-        check_resumable(path, replace(experiment, data=replace(experiment.data, draw="length", workers=2)))
+        resumable(path, replace(experiment, data=replace(experiment.data, draw="length", workers=2)))
 
 
 def test_a_missing_key_a_wrong_name_and_a_broken_file_are_told(tmp_path: Path) -> None:

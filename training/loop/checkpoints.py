@@ -71,23 +71,13 @@ def load_module(path: Path) -> SeparationModule:
     return module.eval()
 
 
-def with_rate_of(path: Path, experiment: Experiment) -> Experiment:
-    """Return the experiment with the learning rate of a checkpoint, which was searched when its run began.
+def resumable(path: Path, experiment: Experiment) -> Experiment:
+    """Return the experiment with which a run goes on from a checkpoint.
+
+    With ``run.auto_lr_find`` it has the checkpoint's learning rate, which was searched when its run began.
 
     Raises:
-        WeightsError: the file is no checkpoint.
-        SettingsError: its experiment cannot be read.
-    """
-    rate = experiment_from_table(read_checkpoint(path)[EXPERIMENT_KEY]).optimiser.learning_rate
-    logger.info("learning rate %.3g, that of the checkpoint; it is not searched again", rate)
-    return replace(experiment, optimiser=replace(experiment.optimiser, learning_rate=rate))
-
-
-def check_resumable(path: Path, experiment: Experiment) -> None:
-    """Check that a run may be resumed from a checkpoint.
-
-    Raises:
-        WeightsError: the checkpoint holds weights alone.
+        WeightsError: the file is no checkpoint, or holds weights alone.
         SettingsError: a setting that affects what is trained differs.
     """
     content = read_checkpoint(path)
@@ -97,7 +87,12 @@ def check_resumable(path: Path, experiment: Experiment) -> None:
             where=path,
             hint="name last.ckpt, or begin a new run from its exported network with network.start",
         )
-    before, now = _with_defaults(content[EXPERIMENT_KEY]), to_table(experiment)
+    before = _with_defaults(content[EXPERIMENT_KEY])
+    if experiment.run.auto_lr_find:
+        rate = value_at(before, "optimiser.learning_rate")
+        logger.info("learning rate %.3g, that of the checkpoint; it is not searched again", rate)
+        experiment = replace(experiment, optimiser=replace(experiment.optimiser, learning_rate=rate))
+    now = to_table(experiment)
     changed = [key for key in _differences(before, now) if key.partition(".")[0] not in FREE_TABLES]
     if experiment.run.may_change_data:
         changed = [key for key in changed if not key.startswith(DATA_SETTINGS)]
@@ -108,6 +103,7 @@ def check_resumable(path: Path, experiment: Experiment) -> None:
             where=path,
             hint="give the old values, choose another folder with --runs, or remove the run",
         )
+    return experiment
 
 
 def _shown(key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from training.examples.loading import RunData, RunDataModule
 from training.experiment import Experiment
 from training.export.own_systems import incomplete_system
 from training.loop.callbacks import STEP_NAME, EpochLog, GraphExport, KeptWeights, WeightAverage
-from training.loop.checkpoints import LAST, check_resumable, last_checkpoint, with_rate_of
+from training.loop.checkpoints import LAST, last_checkpoint, resumable
 from training.loop.checks import check_space, check_start
 from training.loop.rate_search import with_found_rate
 from training.loop.trainer import build_trainer, expected_warnings, matrix_products, watch
@@ -87,9 +87,7 @@ def fit(
     check_start(experiment, data, run)
     resumed_from = resume or last_checkpoint(run)
     if resumed_from is not None:
-        if experiment.run.auto_lr_find:
-            experiment = with_rate_of(resumed_from, experiment)
-        check_resumable(resumed_from, experiment)
+        experiment = resumable(resumed_from, experiment)
         logger.info("%s: resuming from %s", name, resumed_from)
     if experiment.run.threads is not None:
         torch.set_num_threads(experiment.run.threads)
