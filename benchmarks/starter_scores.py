@@ -64,6 +64,7 @@ def settings_of(name: str) -> dict[str, Any]:
         "shares": [dict(branch.shares) for branch in system.branches],
         "minus": [list(branch.minus) for branch in system.branches],
         "wiener": None if system.wiener is None else dict(system.wiener.shares),
+        "adds_up": system.wiener is not None and system.wiener.adds_up,
     }
 
 
