@@ -2,6 +2,7 @@
 
 from my_submission.audio_io.decoding.decode import probe, read_blocks
 from my_submission.audio_io.decoding.decoder import DEFAULT_READ_OPTIONS, AudioInfo, ReadOptions
+from my_submission.audio_io.decoding.stated_length import stated_seconds
 from my_submission.audio_io.mixture import Mixture, check_song, load_mixture, mixture_from_array
 from my_submission.audio_io.own_files import InputFiles, OutputPlaces, refuse_own_folder
 from my_submission.audio_io.playback import flac_16, read_span
@@ -48,5 +49,6 @@ __all__ = [
     "read_tags",
     "refuse_own_folder",
     "song_name",
+    "stated_seconds",
     "store_to_wav",
 ]

@@ -20,7 +20,7 @@ from evaluator.datasets import DatasetSong, find_songs
 from evaluator.errors import EvaluationError
 from evaluator.scoring import METRICS
 from my_submission.audio_io import DEFAULT_READ_OPTIONS, WAV_16, SongInput, folder_name
-from my_submission.cli.expectation import duration_of, expectation
+from my_submission.cli.expectation import durations_of, expectation
 from my_submission.cli.grouped_options import Messages, command_of
 from my_submission.cli.option_values import choice, complete_systems, split
 from my_submission.cli.options import EngineOptions, TimeOptions, settings_of
@@ -118,7 +118,7 @@ def _separate_all(
     names = folder_names(songs)
     failed: dict[str, str] = {}
     n_unseparated = 0
-    durations = [_duration(song) for song in songs]
+    durations = durations_of([_mixture_file(song) for song in songs], DEFAULT_READ_OPTIONS)
     with RunProgress(durations, is_quiet=messages.quiet) as progress:
         progress.begin(expectation([SongInput(name, Path(name)) for name in names], durations, predictor, limits))
         progress.notes(predictor.setup_notes)
@@ -140,10 +140,9 @@ def _separate_all(
     return 1 if failed or n_unseparated else 0
 
 
-def _duration(song: DatasetSong) -> float | None:
-    """Return the length of a song in seconds; None where it is the sum of its stems."""
-    path = song.stem_mp4 or (song.mixture.path if isinstance(song.mixture, FileStem) else None)
-    return None if path is None else duration_of(path, DEFAULT_READ_OPTIONS)
+def _mixture_file(song: DatasetSong) -> Path | None:
+    """Return the file of a song's mixture; None where it is the sum of its stems."""
+    return song.stem_mp4 or (song.mixture.path if isinstance(song.mixture, FileStem) else None)
 
 
 def folder_names(songs: Sequence[DatasetSong]) -> list[str]:

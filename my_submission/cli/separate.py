@@ -15,7 +15,7 @@ from my_submission.audio_io import InputFiles, OutputPlaces, SongInput, find_son
 from my_submission.audio_io.writing.file_names import StemFileNames
 from my_submission.audio_io.writing.stem_sets import RECORD_FILE, add_pictures
 from my_submission.budget import Budget
-from my_submission.cli.expectation import duration_of, expectation
+from my_submission.cli.expectation import durations_of, expectation
 from my_submission.cli.grouped_options import Messages, command_of
 from my_submission.cli.network_options import NetworkGroup
 from my_submission.cli.option_values import choice
@@ -202,7 +202,7 @@ def separate(
         files = InputFiles(song.path for song in songs)
         files.refuse_as_outputs([output.report] if output.report else [])
         predictor = engine.load(system.system, choice.names, network)
-        durations = [duration_of(song.path, reading.reading) for song in songs]
+        durations = durations_of([song.path for song in songs], reading.reading)
         run = _Run(
             predictor,
             output,

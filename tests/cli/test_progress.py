@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from my_submission.audio_io import SongInput
-from my_submission.cli.expectation import expectation
+from my_submission.audio_io import DEFAULT_READ_OPTIONS, SongInput
+from my_submission.cli.expectation import HEADERS_SECONDS, durations_of, expectation
 from my_submission.cli.options import TimeOptions
 from my_submission.cli.progress import RunProgress
 from my_submission.cli.run_meter import RunMeter
@@ -214,3 +214,15 @@ def test_the_expected_time_is_what_a_song_took_before(predictor: Predictor, tmp_
     short = write_audio(tmp_path / "short.wav", noise(2, RATE))
     predictor.separate_file(short, tmp_path / "short")  # says nothing about long songs
     assert predictor.expected_seconds(32.0) == pytest.approx(2 * report.seconds, rel=0.05)
+
+
+def test_reading_lengths_leaves_the_time_to_the_first_song(tmp_path: Path, now: FakeClock) -> None:
+    """A disk on which a header takes a third of the time for all headers: three are read."""
+    song = write_audio(tmp_path / "song.wav", noise(2, RATE))
+
+    def slow() -> float:
+        now.pass_(HEADERS_SECONDS / 3)
+        return now()
+
+    assert durations_of([song] * 1000, DEFAULT_READ_OPTIONS, now=slow) == [1.0] * 2 + [None] * 998
+    assert durations_of([song, None, tmp_path / "missing.wav"], DEFAULT_READ_OPTIONS) == [1.0, None, None]

@@ -33,6 +33,9 @@ from my_submission.audio_io.decoding.tracks import choose_track
 from my_submission.errors import InputError
 from my_submission.stems import Waveform
 
+MEDIA_ERRORS = (OSError, ValueError, OverflowError, NotImplementedError, MemoryError)
+"""Errors of PyAV on damaged files, besides its own ``FFmpegError``."""
+
 _EXACT_LENGTHS = {"wv", "tta", "flac", "ape", "tak"}
 """Containers that state the exact length in samples."""
 
@@ -64,7 +67,7 @@ class MediaDecoder(Decoder):
     def __init__(self, part: FilePart, facts: FileFacts, options: ReadOptions) -> None:
         self._path, self._facts, self._notes = part.path, facts, list(facts.notes)
         av = import_av(part.path)
-        self._errors = (av.FFmpegError, OSError, ValueError, OverflowError, NotImplementedError, MemoryError)
+        self._errors = (av.FFmpegError, *MEDIA_ERRORS)
         self._lost_seconds, self._n_lost, self._first_lost = 0.0, 0, 0.0
         self._n_padding = 0
         self._file = part.open()
@@ -197,7 +200,7 @@ class MediaDecoder(Decoder):
         )
 
     def _declared_seconds(self) -> float | None:
-        return self._facts.declared_seconds or _declared_seconds(self._container, self._stream)
+        return self._facts.declared_seconds or declared_seconds(self._container, self._stream)
 
     def _check_end(self, seconds: float) -> None:
         """Compare the decoded length with the stated one, and note frames that could not be decoded."""
@@ -235,7 +238,7 @@ def _reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _declared_seconds(container: Any, stream: Any) -> float | None:
+def declared_seconds(container: Any, stream: Any) -> float | None:
     """Return the length of the audio stream as the file states it, or None where it would be an estimate."""
     if not any(name in container.format.name for name in _LENGTH_DECLARED_BY):
         return None

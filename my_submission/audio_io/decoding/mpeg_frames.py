@@ -45,12 +45,10 @@ class _Header:
 def mpeg_facts(file: BinaryIO) -> FileFacts:
     """Return facts of an MP3; no facts for any other file, or where other data precede the first frame."""
     file_bytes, start = size_of(file), tag_bytes(file)
-    file.seek(start)
-    head = file.read(4096)
-    first = _header(head[:4])
-    if first is None or _header(head[first.n_bytes : first.n_bytes + 4]) is None:
+    found = _first_frame(file, start)
+    if found is None:
         return FileFacts()
-    declared = _declared(head[: first.n_bytes])
+    first, declared = found
     after_tag = start if declared is None else start + first.n_bytes
     if declared is None or declared[0] is None:
         return FileFacts(needs_ffmpeg="it has no count of its frames")
@@ -69,6 +67,22 @@ def mpeg_facts(file: BinaryIO) -> FileFacts:
     if n_missing > _MAX_MISSING_FRAMES and not has_all_bytes:
         return FileFacts(missing=f"{mismatch} and {there}")
     return FileFacts(needs_ffmpeg=mismatch, notes=(f"{mismatch}, {there}; all of them were read",))
+
+
+def has_frame_count(file: BinaryIO) -> bool:
+    """Return whether the first frame of an MP3 is a Xing or Info tag that counts the frames."""
+    found = _first_frame(file, tag_bytes(file))
+    return found is not None and found[1] is not None and found[1][0] is not None
+
+
+def _first_frame(file: BinaryIO, start: int) -> tuple[_Header, tuple[int | None, int | None] | None] | None:
+    """Return the first frame's header and what its tag declares; None where no two frames begin at ``start``."""
+    file.seek(start)
+    head = file.read(4096)
+    first = _header(head[:4])
+    if first is None or _header(head[first.n_bytes : first.n_bytes + 4]) is None:
+        return None
+    return first, _declared(head[: first.n_bytes])
 
 
 def tag_bytes(file: BinaryIO, start: int = 0) -> int:

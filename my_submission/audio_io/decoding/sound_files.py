@@ -15,7 +15,7 @@ from my_submission.errors import InputError
 from my_submission.stems import Waveform
 from terminal.names import system_name
 
-_UNKNOWN_FRAMES = 2**62
+UNKNOWN_FRAMES = 2**62
 """Length that libsndfile reports where a FLAC header states none: the largest 64-bit number."""
 
 _MP3_SLACK_SAMPLES = 2_304
@@ -114,7 +114,7 @@ class SoundFileDecoder(Decoder):
             self._part.path,
             file.samplerate,
             file.channels,
-            None if frames >= _UNKNOWN_FRAMES else frames,
+            None if frames >= UNKNOWN_FRAMES else frames,
             container,
             codec,
         )
