@@ -18,6 +18,9 @@ from my_submission.webapp.work.loaded_systems import LoadPredictor
 from terminal.extras import command_for
 
 SCRIPT = Path(__file__).with_name("page.py")
+PAGES = ("/", "/scores")
+"""Paths of the script's pages."""
+
 MAX_MESSAGE_MIB = 16
 """Largest web socket message; audio, pictures and uploads use HTTP."""
 
@@ -51,6 +54,7 @@ def serve(settings: PageSettings, load: LoadPredictor) -> None:
         app = PageApp(
             SCRIPT,
             routes=routes(settings.base_path),
+            pages=PAGES,
             uploads=current_app.uploads,
             rule=HostRule.listening(settings.host, allowed=settings.allowed_hosts),
             base_path=settings.base_path,

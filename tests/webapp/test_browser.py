@@ -165,7 +165,7 @@ def samples_of(content: bytes) -> np.ndarray:
 
 def test_from_the_drop_to_the_files(come: Any, songs: Path) -> None:
     """The mix as heard equals the sum of the stems, with their gains and pans, to -90 dB; names are the song's."""
-    visitor = come(allowed="404")  # Streamlit looks for its own addresses below that of the scores page first
+    visitor = come()
     visitor.upload(songs / "seven seconds.wav")
     visitor.studio.get_by_role("button", name="Play", exact=True).click()
     until(visitor.plays, "the first sound")
@@ -206,7 +206,7 @@ def test_from_the_drop_to_the_files(come: Any, songs: Path) -> None:
 
 def test_a_song_has_an_address(come: Any, songs: Path) -> None:
     """A reload in the middle and after, the back button and another window come back to the song."""
-    visitor = come(allowed="404")
+    visitor = come()
     visitor.upload(songs / "seven seconds.wav")
     visitor.page.wait_for_url("**song=*")
     visitor.page.reload()
@@ -303,7 +303,7 @@ def test_bad_uploads_are_refused_with_a_message(come: Any, songs: Path) -> None:
 
 
 def test_scores_stand_among_the_boards(come: Any) -> None:
-    visitor = come(allowed="404")  # Streamlit looks for its own addresses below that of the page first
+    visitor = come()
     visitor.open("/scores")
     visitor.page.get_by_text("MDXDB21 is hidden").wait_for()
     visitor.page.get_by_text(re.compile("broken-scores.json: ")).wait_for()

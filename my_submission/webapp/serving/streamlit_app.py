@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -18,8 +19,8 @@ from typing import Any
 
 import streamlit
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 from streamlit import file_util, runtime
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
@@ -55,13 +56,26 @@ UPLOAD_PATH = "/_stcore/upload_file"
 CLOSED = ("/_stcore/metrics", "/_stcore/agent", "/_stcore/script-health-check")
 """Paths of Streamlit's server that this page does not use."""
 
+NO_CACHE = {"Cache-Control": "no-cache"}
+"""A browser asks whether the page has changed, because it names files of this version of Streamlit."""
 
-def protective_headers() -> dict[str, str]:
-    """Return security headers: browsers load from this server only, and other sites cannot frame the page.
 
-    Inline scripts of Streamlit's page are allowed by their hashes.
+def streamlit_page(base_path: str) -> str:
+    """Return Streamlit's page, with a script that tells it the address of the server.
+
+    Without it Streamlit looks for the server below the page's own address first: ``/scores/_stcore/health`` is 404.
     """
     page = Path(file_util.get_static_dir(), "index.html").read_text("utf-8")
+    path = json.dumps(f"{base_path}/").replace("<", "\\u003c")
+    script = f"window.__streamlit = {{ BACKEND_BASE_URL: location.origin + {path} }}"
+    return page.replace("</head>", f"<script>{script}</script></head>", 1)
+
+
+def protective_headers(page: str) -> dict[str, str]:
+    """Return security headers: browsers load from this server only, and other sites cannot frame the page.
+
+    Inline scripts of a page are allowed by their hashes.
+    """
     digests = (hashlib.sha256(script.encode()).digest() for script in _INLINE_SCRIPT.findall(page))
     scripts = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return {
@@ -152,6 +166,7 @@ class PageApp(streamlit.App):
     """Streamlit's application behind the guard.
 
     Args:
+        pages: paths of the script's pages, without the base path.
         base_path: prefix of all paths, such as ``/mdx``; empty for none.
         grace_seconds: time to reconnect after a lost connection.
         visit_seconds: life of the visit's cookie after the last page load.
@@ -167,6 +182,7 @@ class PageApp(streamlit.App):
         script: Path,
         *,
         routes: Sequence[BaseRoute],
+        pages: Sequence[str] = ("/",),
         uploads: UploadStore,
         rule: HostRule,
         base_path: str = "",
@@ -177,14 +193,16 @@ class PageApp(streamlit.App):
     ) -> None:
         if not hasattr(streamlit.App, "_create_runtime"):
             raise _unknown_streamlit("it has no App._create_runtime")
-        super().__init__(script, routes=routes, lifespan=self._checked)
+        page = streamlit_page(base_path)
+        page_routes = [Route(base_path + path, lambda _: HTMLResponse(page, headers=NO_CACHE)) for path in pages]
+        super().__init__(script, routes=[*routes, *page_routes], lifespan=self._checked)
         self._uploads = DiskUploads(uploads)
         self._is_guarding = False
         self._grace_seconds, self._on_end = grace_seconds, on_end
         visits = VisitCookies(super().__call__, base_path=base_path, seconds=visit_seconds)
         prefix = base_path + UPLOAD_PATH
         route = UploadRoute(visits, uploads, prefix=prefix, refusal=_refusal, on_complete=on_upload)
-        self._guard = Guard(route, rule, headers=protective_headers(), closed=[base_path + path for path in CLOSED])
+        self._guard = Guard(route, rule, headers=protective_headers(page), closed=[base_path + path for path in CLOSED])
         self.problem: MdxError | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import re
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -125,6 +128,18 @@ def test_every_answer_is_protected_and_no_path_leads_elsewhere(server: Server, p
     assert "frame-ancestors 'self'" in policy
     assert "root:" not in answer.text
     assert server.ask(path, host="evil.example").status == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/scores"])
+def test_every_page_knows_the_address_of_the_server(server: Server, path: str) -> None:
+    """Otherwise the browser asks below the page's own address first, and reports 404; the policy allows the script."""
+    answer = server.ask(path)
+    script = re.search(r"<script>(window\.__streamlit = .*?)</script>", answer.text)
+    assert script is not None
+    assert 'BACKEND_BASE_URL: location.origin + "/mdx/"' in script[1]
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in answer.getheader("Content-Security-Policy")
+    assert answer.getheader("Cache-Control") == "no-cache"
 
 
 def test_addresses_are_below_the_base_path(server: Server) -> None:

@@ -31,8 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.mark.parametrize("screen", SCREENS, ids=str)
 def test_the_conclusion_stands_first_and_runs_are_told_apart(browser: Any, server: Server, screen: Screen) -> None:
     address = f"{server.address}/scores"
-    allowed = "status of 404"  # Streamlit asks for its own routes below the page's address first
-    with watched(browser, screen, address, allowed=allowed, reduced_motion="reduce") as page:
+    with watched(browser, screen, address, reduced_motion="reduce") as page:
         page.set_default_timeout(1_000 * PATIENCE_SECONDS)
         page.goto(address)
         for name in ("one", "two"):
