@@ -124,7 +124,7 @@ class SeparationReport:
         return self.source_samples / self.source_rate / max(self.seconds, 1e-9)
 
     def ended(self, budget: Budget) -> SeparationReport:
-        """Return the report at the end of work that came after the separation, such as drawing pictures.
+        """Return the report at the end of work that the deadline includes and that came after the separation.
 
         Without a deadline the report stays as it is.
         """

@@ -29,7 +29,12 @@ MAX_USEFUL_THREADS = 8
 
 
 def expectation(
-    inputs: Sequence[SongInput], durations: Sequence[float | None], predictor: Predictor, limits: TimeOptions
+    inputs: Sequence[SongInput],
+    durations: Sequence[float | None],
+    predictor: Predictor,
+    limits: TimeOptions,
+    *,
+    draws_pictures: bool = False,
 ) -> str:
     """Return a line such as "Separating 9 songs (31 min 5 s) with starter-plus on the CPU, 2 threads: about 4 min".
 
@@ -38,15 +43,17 @@ def expectation(
         durations: their lengths in seconds; None where unknown.
         predictor: that separates them.
         limits: time limits.
+        draws_pictures: whether pictures are drawn after the stems, for which no time is reserved.
     """
     known = [seconds for seconds in durations if seconds is not None]
     music = f" ({duration(sum(known))})" if len(known) == len(inputs) else ""
     what = inputs[0].name if len(inputs) == 1 else songs(len(inputs))
     text = f"Separating {what}{music} with {predictor.system.recipe.name} on {device_words(predictor)}"
+    more = ", then its pictures" if draws_pictures else ""
     if limits.budget is not None:
-        return f"{text}: at most {duration(limits.budget)} per song"
+        return f"{text}: at most {duration(limits.budget)} per song{more}"
     if limits.budget_factor is not None:
-        return f"{text}: at most {limits.budget_factor:g} x the length of each song"
+        return f"{text}: at most {limits.budget_factor:g} x the length of each song{more}"
     seconds = _expected_seconds(predictor, sum(known)) if music and limits.refines is None else None
     return text if seconds is None else f"{text}: {about(seconds)}"
 

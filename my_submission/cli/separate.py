@@ -65,7 +65,7 @@ class OutputOptions:
         typer.Option(
             "--pictures",
             rich_help_panel=OUTPUT,
-            help="Also write a PNG of every track and report.html (needs the extra plot).",
+            help="Also write a PNG of every track and report.html, after the time limit (needs the extra plot).",
         ),
     ] = False
     frequency_axis: Annotated[
@@ -137,7 +137,7 @@ class _Run:
     def _stems(
         self, song: SongInput, directory: Path, names: StemFileNames, progress: RunProgress, budget: Budget
     ) -> SeparationReport:
-        """Write the stems of a song, and pictures if they are requested."""
+        """Write the stems of a song, and pictures if they are requested; the time limit is for the stems."""
         events = self.predictor.stream_file(
             song.path,
             directory,
@@ -153,7 +153,7 @@ class _Run:
         if self.output.pictures:
             pictures = write_pictures(report, directory, song=song.name, axis=self.output.frequency_axis)
             add_pictures(directory, list(pictures.values()))
-        return report.ended(budget)
+        return report
 
     def conclude(self, progress: RunProgress) -> int:
         """Show the end of the run and return the exit code."""
@@ -215,7 +215,7 @@ def separate(
             start_seconds=time.monotonic() - began,
         )
         with RunProgress(durations, is_quiet=messages.quiet) as progress:
-            progress.begin(expectation(songs, durations, predictor, limits))
+            progress.begin(expectation(songs, durations, predictor, limits, draws_pictures=output.pictures))
             progress.notes((*notes, *predictor.setup_notes))
             run.separate_all(songs, progress, given)
         return run.conclude(progress)

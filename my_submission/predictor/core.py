@@ -402,7 +402,9 @@ class Predictor:
         )
 
     def _write_key(self, kind: str, sample_rate: int) -> str:
-        return part_key("finish", system=self.system.recipe.name, kind=kind, sample_rate=sample_rate)
+        """Return the key of the cost of writing; a choice of stems is cheaper to blend and encode than all of them."""
+        name = self.system.recipe.name
+        return part_key("finish", system=name, stems=list(self.stems), kind=kind, sample_rate=sample_rate)
 
     def _learn(self, song: SongSeparation, write_cost: WriteCost, seconds: float) -> None:
         """Store the costs of this song's stages; ``seconds`` were spent after the last block."""

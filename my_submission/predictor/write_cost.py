@@ -104,6 +104,7 @@ def cost_kind(audio_format: AudioFormat) -> str:
     """Return the part of a cost's key that stands for a format."""
     options = [audio_format.clip] if audio_format.clip != "none" else []
     options += ["dither"] if audio_format.dither else []
+    options += [] if audio_format.bitrate is None else [f"{audio_format.bitrate}k"]
     return " ".join((audio_format.file_format, audio_format.subtype, *options))
 
 

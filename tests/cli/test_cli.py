@@ -19,6 +19,7 @@ import pytest
 import soundfile
 
 from my_submission.cli import main
+from my_submission.predictor import SeparationReport
 from my_submission.stems import MUSIC_SOURCES
 from my_submission.version import __version__
 from tests.model_makers import TINY_N_FFT, entry, write_manifest, write_torch
@@ -341,6 +342,25 @@ def test_budget_of_a_factor(run: Callable[..., tuple[int, str, str]], tmp_path: 
     assert report["budget_seconds"] == pytest.approx(100.0)
     assert report["is_as_published"] is True
     assert any(part["is_refinement"] for part in report["parts"])
+
+
+def test_pictures_are_outside_the_time_limit(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report of the run is that of the stems, as in ``separation.json``: drawing makes no song late."""
+    seen: list[SeparationReport] = []
+
+    def draw(report: SeparationReport, *_: object, **__: object) -> dict[str, Path]:
+        seen.append(report)
+        return {}
+
+    monkeypatch.setattr("my_submission.cli.separate.write_pictures", draw)
+    song = write_song(tmp_path / "song.wav", samples=500)
+    code, _, err = run(song, "-o", tmp_path / "out", "--budget", "99", "--pictures", "--report", tmp_path / "r.json")
+    assert code == 0, err
+    report = json.loads((tmp_path / "r.json").read_text())["songs"][0]
+    assert (report["seconds"], report["late_by_seconds"]) == (seen[0].seconds, 0.0)
+    assert "then its pictures" in err
 
 
 @pytest.mark.parametrize("budget", ["1e10", "1e300"])

@@ -202,6 +202,8 @@ def test_the_first_line_says_what_will_happen(predictor: Predictor) -> None:
     assert expectation([one], [None], predictor, TimeOptions()) == f"Separating one {begin}"
     limited = expectation([one], [100.0], predictor, TimeOptions(budget=240.0))
     assert limited == f"Separating one (1 min 40 s) {begin}: at most 4 min per song"
+    pictures = expectation([one], [100.0], predictor, TimeOptions(budget_factor=2), draws_pictures=True)
+    assert pictures.endswith("at most 2 x the length of each song, then its pictures")
 
 
 def test_the_expected_time_is_what_a_song_took_before(predictor: Predictor, tmp_path: Path) -> None:

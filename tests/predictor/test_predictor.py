@@ -17,9 +17,9 @@ from my_submission.files.hashing import sha256_of_document
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import Mixer
 from my_submission.planning import Calibration, CostModel
-from my_submission.predictor import Predictor
+from my_submission.predictor import Predictor, load
 from my_submission.predictor.separation_record import RecordRequest, StemRecipe
-from my_submission.predictor.write_cost import ENCODING_SECONDS, WriteCost
+from my_submission.predictor.write_cost import ENCODING_SECONDS, WriteCost, cost_kind
 from my_submission.reports import NOT_SEPARATED
 from my_submission.stems import MUSIC_SOURCES
 from tests.rigs import CHUNKING, GAINS, SEGMENTS, WAVEFORM_GAINS, FakeClock, two_branches
@@ -281,6 +281,16 @@ def test_a_codecs_cost_is_set_aside_before_it_was_measured() -> None:
     assert rescaled.reserve(costs, 100, 0) >= 100 * plain.prior
     more = rescaled.expected_seconds(costs, 100) - plain.expected_seconds(costs, 100)
     assert more == pytest.approx(100 * plain.prior)
+
+
+def test_writing_costs_of_one_stem_say_nothing_about_all(tiny_models: Path) -> None:
+    """Less time would be set aside for four stems after a run with one, and writing cannot be shortened."""
+    formats = [AudioFormat("mp3", bitrate=bitrate) for bitrate in (128, 320)]
+    formats += [AudioFormat("mp3", clip="limit"), AudioFormat("wav"), AudioFormat("wav", dither=True)]
+    choices = [None, ["vocals"]]
+    predictors = [load("starter", stems=stems, models_dir=tiny_models, device="cpu") for stems in choices]
+    keys = {one._write_key(cost_kind(audio_format), 44_100) for one in predictors for audio_format in formats}
+    assert len(keys) == len(predictors) * len(formats)
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
