@@ -1,12 +1,11 @@
-// The player: stretches of all stems are scheduled on one audio context, on the same samples of its clock.
+// The player: what plays of which version of a song, and why it may not.
 import { Graph } from "./graph.js";
-import { nextStep, sampleAt, upcoming } from "./schedule.js";
+import { upcoming } from "./schedule.js";
+import { ScheduledSound } from "./scheduled_sound.js";
 import { Stretches } from "./stretches.js";
 
-const AHEAD_SECONDS = 4; // scheduled ahead: timers of a hidden page run once per second only
 const FETCH_SECONDS = 12; // loaded ahead
 const SWAP_SECONDS = 1; // of a new version that must be loaded before it takes over
-const LEAD_SECONDS = 0.04; // from a decision to its first sample
 const TICK_MS = 100;
 
 /**
@@ -20,18 +19,14 @@ const TICK_MS = 100;
 export class Player extends EventTarget {
   /** @type {Graph | null} */
   #graph = null;
+  /** @type {ScheduledSound | null} what is scheduled on the graph */
+  #sound = null;
   /** @type {Song | null} */
   #song = null;
   /** @type {Stretches | null} */
   #stretches = null;
   /** @type {{song: Song, stretches: Stretches} | null} a new version whose first stretch is being loaded */
   #successor = null;
-  /** @type {Set<AudioBufferSourceNode>} */
-  #sources = new Set();
-  /** @type {import("./schedule.js").Span[]} */
-  #spans = [];
-  #next = { frame: 0, sample: 0 };
-  #endFrame = Infinity;
   #isWanted = false;
   #at = 0;
   /** @type {Region | null} */
@@ -64,8 +59,7 @@ export class Player extends EventTarget {
 
   /** @returns {number} the sample that is heard now */
   get position() {
-    if (!this.#isWanted || !this.#graph) return this.#at;
-    return sampleAt(this.#spans, this.#frame - this.#graph.latency * this.#rate, this.#next.sample);
+    return this.#isWanted && this.#sound ? this.#sound.heard : this.#at;
   }
 
   /**
@@ -111,7 +105,7 @@ export class Player extends EventTarget {
     this.#at = this.position;
     this.#isWanted = false;
     clearInterval(this.#timer);
-    this.#silence();
+    this.#sound?.silence();
     this.#setStatus("paused");
     setTimeout(() => { if (!this.#isWanted) this.#graph?.context.suspend().catch(() => {}); }, 50);
   }
@@ -159,16 +153,11 @@ export class Player extends EventTarget {
     this.#stretches?.close();
     this.#successor?.stretches.close();
     this.#graph?.close();
-    this.#graph = null;
+    [this.#graph, this.#sound] = [null, null];
   }
 
   get #rate() {
     return this.#song?.rate ?? 44100;
-  }
-
-  /** The clock of the context, in samples of the song. */
-  get #frame() {
-    return (this.#graph?.context.currentTime ?? 0) * this.#rate;
   }
 
   get #isUnfinished() {
@@ -185,6 +174,7 @@ export class Player extends EventTarget {
   #open() {
     if (!this.#graph) {
       this.#graph = new Graph(this.#rate, this.#levels);
+      this.#sound = new ScheduledSound(this.#graph, this.#rate);
       this.#graph.context.addEventListener("statechange", () => this.#plan());
     }
     return this.#graph;
@@ -195,7 +185,7 @@ export class Player extends EventTarget {
     const stretches = new Stretches(song.address, song.tracks, song.rate);
     stretches.addEventListener("loaded", () => this.#plan());
     stretches.addEventListener("trouble", () => {
-      if (this.#isWanted && this.#frame >= this.#next.frame) this.#setStatus("trouble");
+      if (this.#isWanted && this.#sound?.isUsedUp) this.#setStatus("trouble");
     });
     stretches.addEventListener("gone", () => this.dispatchEvent(new Event("gone")));
     return stretches;
@@ -203,34 +193,13 @@ export class Player extends EventTarget {
 
   /** Start at a sample, with a fade. @param {number} sample */
   #begin(sample) {
-    this.#silence();
-    this.#spans = [];
-    this.#endFrame = Infinity;
-    this.#next = { frame: this.#frame, sample };
+    this.#sound?.begin(sample);
     this.#plan();
-  }
-
-  /** End all sounds with a fade. */
-  #silence() {
-    if (this.#graph) this.#endSources(this.#graph.fadeOut());
-  }
-
-  /** @param {number} time seconds of the context */
-  #endSources(time) {
-    for (const source of this.#sources) source.stop(time);
   }
 
   /** Plan anew from the next moment on, with neither gap nor jump, because the loop or the version changed. */
   #goOn() {
-    const frame = Math.ceil(this.#frame) + Math.ceil(LEAD_SECONDS * this.#rate);
-    if (this.#next.frame > frame) {
-      this.#next = { frame, sample: Math.round(sampleAt(this.#spans, frame, this.#next.sample)) };
-      this.#spans = this.#spans
-        .filter((span) => span.frame < frame)
-        .map((span) => ({ ...span, length: Math.min(span.length, frame - span.frame) }));
-      this.#endSources(frame / this.#rate);
-    }
-    this.#endFrame = Infinity;
+    this.#sound?.takeBack();
     this.#plan();
   }
 
@@ -238,7 +207,7 @@ export class Player extends EventTarget {
   #succeed() {
     if (!this.#successor) return;
     const { song, stretches } = this.#successor;
-    const sample = this.#isWanted ? sampleAt(this.#spans, this.#frame, this.#next.sample) : this.#at;
+    const sample = this.#isWanted && this.#sound ? this.#sound.sample : this.#at;
     const first = upcoming(Math.round(sample), { ...song, loop: this.#loop }, SWAP_SECONDS * song.rate);
     stretches.want(first);
     if (this.#isWanted && first.some((index) => !stretches.get(index))) return;
@@ -252,70 +221,21 @@ export class Player extends EventTarget {
   #plan() {
     if (!this.#song || !this.#stretches) return;
     this.#succeed();
-    const look = Math.round(FETCH_SECONDS * this.#rate);
-    if (!this.#isWanted) {
+    if (!this.#isWanted || !this.#sound) {
       this.#stretches.want(upcoming(Math.round(this.#at), this.#timeline, 1));
       return;
     }
-    const stall = this.#schedule();
-    this.#stretches.want(upcoming(this.#next.sample, this.#timeline, look));
-    const latency = (this.#graph?.latency ?? 0) * this.#rate;
-    if (this.#frame - latency >= this.#endFrame) {
+    const stall = this.#sound.fill(this.#timeline, (index) => this.#stretches?.get(index));
+    this.#stretches.want(upcoming(this.#sound.nextSample, this.#timeline, Math.round(FETCH_SECONDS * this.#rate)));
+    if (this.#sound.isOver) {
       this.pause();
       this.#at = this.#isUnfinished ? this.#at : 0;
       this.dispatchEvent(new Event("ended"));
-    } else if (this.#frame < this.#next.frame) {
+    } else if (!this.#sound.isUsedUp) {
       this.#setStatus(this.#graph?.context.state === "running" ? "playing" : this.#status);
     } else if (!(stall === "loading" && this.#status === "trouble")) {
       this.#setStatus(stall || "loading");
     }
-  }
-
-  /** @returns {"" | "loading" | "waiting"} the reason if less was scheduled than should be */
-  #schedule() {
-    const horizon = this.#frame + AHEAD_SECONDS * this.#rate;
-    while (this.#next.frame < horizon) {
-      const step = nextStep(this.#next.sample, this.#timeline);
-      if (step.kind === "jump") {
-        this.#next.sample = step.to;
-      } else if (step.kind === "piece") {
-        const stretch = this.#stretches?.get(step.index);
-        if (!stretch) return "loading";
-        this.#start(stretch, step);
-      } else if (step.kind === "wait") {
-        return "waiting";
-      } else {
-        this.#endFrame = Math.min(this.#endFrame, this.#next.frame);
-        return "";
-      }
-    }
-    return "";
-  }
-
-  /**
-   * Schedule a piece of a stretch, all tracks on the same frame.
-   * @param {import("./stretches.js").Stretch} stretch
-   * @param {{index: number, from: number, to: number}} piece
-   */
-  #start(stretch, { index, from, to }) {
-    const graph = this.#open();
-    const rate = this.#rate;
-    if (this.#next.frame < this.#frame + 0.5 * LEAD_SECONDS * rate) {
-      this.#next.frame = Math.ceil(this.#frame + LEAD_SECONDS * rate);
-      if (from > 0) graph.fadeIn(this.#next.frame / rate);
-    }
-    const { frame } = this.#next;
-    for (const [track, buffer] of stretch) {
-      const source = graph.context.createBufferSource();
-      source.buffer = buffer;
-      source.connect(graph.input(track));
-      source.start(frame / rate, (from - index * (this.#song?.stretchSamples ?? 1)) / rate, (to - from) / rate);
-      this.#sources.add(source);
-      source.addEventListener("ended", () => { this.#sources.delete(source); source.disconnect(); });
-    }
-    this.#spans = this.#spans.filter((span) => span.frame + span.length > this.#frame - 2 * rate);
-    this.#spans.push({ frame, sample: from, length: to - from });
-    this.#next = { frame: frame + to - from, sample: to };
   }
 
   /** @param {Status} status */

@@ -1,12 +1,13 @@
 // The studio of one song: joins its parts.
+import { Controls } from "./controls.js";
 import { clock, element, say } from "./dom.js";
+import { Drawing } from "./drawing.js";
 import { makeHelp } from "./help.js";
 import { Keyboard } from "./keyboard.js";
 import { Lanes } from "./lanes.js";
 import { Loop } from "./loop.js";
 import { recall, remember } from "./memory.js";
 import { Mix } from "./mix.js";
-import { PeakLoader } from "./peaks.js";
 import { Player } from "./player.js";
 import { ProgressPanel } from "./progress.js";
 import { Scheme } from "./scheme.js";
@@ -15,8 +16,6 @@ import { TakeAway } from "./takeaway.js";
 import { Tools } from "./tools.js";
 import { Transport } from "./transport.js";
 import { Viewport } from "./viewport.js";
-
-const PLAYING = "mdx-playing"; // one playback at a time on a page
 
 /**
  * @typedef {import("./song_watch.js").State} State
@@ -34,13 +33,8 @@ export class Studio {
   #view = new Viewport();
   #loop = new Loop();
   #player = new Player((track) => this.#levelOf(track));
-  /** @type {PeakLoader | null} */
-  #peaks = null;
   #shownVersion = "";
   #lastState = "";
-  #isArmed = false;
-  #frame = 0;
-  #isDrawn = true;
   /** @type {any} settings from before a reload, until they are restored */
   #recalled = null;
 
@@ -52,8 +46,19 @@ export class Studio {
   #progress;
   #takeaway;
   #transport;
-  #tools = new Tools(this.#view, () => this.#playheadShare, () => this.#help.showModal());
+  #controls = new Controls({
+    player: this.#player,
+    mix: this.#mix,
+    view: this.#view,
+    loop: this.#loop,
+    rate: () => this.#result?.rate ?? null,
+    showRegion: (region) => this.#drawing.showLoop(region, true),
+    showHelp: () => this.#help.showModal(),
+    announce: (text) => this.#announce(text),
+  });
+  #tools = new Tools(this.#view, () => this.#controls.playheadShare, () => this.#help.showModal());
   #lanes;
+  #drawing;
   #scheme = new Scheme(this.root);
   #keyboard;
   #listeners = new AbortController();
@@ -67,9 +72,13 @@ export class Studio {
       onChange: () => this.#updateLanes(),
       onDelete: () => this.#watch.deleteSong(),
     });
-    const actions = this.#actions();
+    const { actions, meaning } = this.#controls;
     this.#transport = new Transport(this.#mix, actions);
-    this.#lanes = new Lanes(this.#view, this.#mix, this.#meaning(), () => this.#redraw());
+    this.#lanes = new Lanes(this.#view, this.#mix, meaning, () => this.#drawing.redraw());
+    this.#drawing = new Drawing(base, {
+      root: this.root, player: this.#player, view: this.#view, loop: this.#loop,
+      lanes: this.#lanes, transport: this.#transport, tools: this.#tools,
+    });
     const heading = element("header", { className: "heading" }, this.#title, this.#facts);
     this.root.append(heading, this.#gone, ...this.#parts, this.#help, this.#live);
     this.#keyboard = new Keyboard(this.root, actions);
@@ -82,16 +91,17 @@ export class Studio {
 
   /** Release everything: sound, timers and listeners. */
   close() {
-    cancelAnimationFrame(this.#frame);
     this.#listeners.abort();
-    for (const part of [this.#keyboard, this.#watch, this.#peaks, this.#lanes, this.#scheme, this.#player]) part?.close();
+    for (const part of [this.#keyboard, this.#watch, this.#drawing, this.#lanes, this.#scheme, this.#controls, this.#player]) {
+      part.close();
+    }
     this.root.remove();
   }
 
   /** Draw again, at the place where the studio is now; the page around may have started another separation. */
   show() {
     this.#scheme.check();
-    this.#redraw();
+    this.#drawing.redraw();
     if (this.#watch.state) this.#watch.refresh();
   }
 
@@ -116,72 +126,13 @@ export class Studio {
     this.#watch.addEventListener("deleted", () => this.#onDeleted());
     this.#mix.addEventListener("change", () => this.#onMix());
     this.#loop.addEventListener("change", () => this.#onLoop());
+    this.#controls.addEventListener("change", () => this.#onPlayer());
+    this.#controls.addEventListener("moved", () => this.#onMoved());
     this.#player.addEventListener("change", () => this.#onPlayer());
     this.#player.addEventListener("ended", () => this.#onPlayer());
     this.#player.addEventListener("gone", () => this.#watch.refresh());
-    for (const part of [this.#view, this.#tools, this.#scheme]) part.addEventListener("change", () => this.#redraw());
-    document.addEventListener(PLAYING, (event) => {
-      if (/** @type {CustomEvent} */ (event).detail !== this) this.#player.pause();
-    }, { signal });
-    document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "visible" && this.#player.isWanted) this.#player.play();
-    }, { signal });
+    for (const part of [this.#view, this.#tools, this.#scheme]) part.addEventListener("change", () => this.#drawing.redraw());
     addEventListener("pagehide", () => this.#remember(), { signal });
-  }
-
-  /** @returns {import("./gestures.js").Meaning} */
-  #meaning() {
-    return {
-      tap: (share) => this.#seek(this.#view.sampleAt(share)),
-      select: (from, to, isOver) => {
-        const region = this.#loop.between(this.#view.sampleAt(from), this.#view.sampleAt(to));
-        if (isOver) this.#loop.set(region, true);
-        else this.#showLoop(region, true);
-      },
-      zoom: (factor, share) => this.#view.zoomBy(factor, share),
-      scroll: (share) => this.#view.scrollBy(share),
-      canScroll: () => !this.#view.isWhole,
-    };
-  }
-
-  /** @returns {import("./keyboard.js").Actions & import("./transport.js").TransportActions} */
-  #actions() {
-    const change = (number, setting, words) => {
-      const name = this.#mix.stems[number - 1];
-      if (!name) return;
-      const isOn = !this.#mix.strip(name)[setting];
-      this.#mix.set(name, { [setting]: isOn });
-      this.#announce(`${name} ${isOn ? words[0] : words[1]}`);
-    };
-    return {
-      togglePlay: () => this.#togglePlay(),
-      stop: () => this.#stop(),
-      seek: (sample) => this.#seek(sample),
-      jump: (seconds) => this.#jump(seconds),
-      toBeginning: () => this.#seek(0),
-      toggleLoop: () => {
-        this.#loop.toggle();
-        this.#announce(this.#loop.isOn ? "Loop on" : "Loop off");
-      },
-      setLoopEdge: (edge) => this.#loop.setEdge(edge, this.#player.position),
-      clearLoop: () => this.#loop.set(null, false),
-      mute: (number) => change(number, "isMuted", ["muted", "not muted"]),
-      solo: (number) => change(number, "isSolo", ["solo", "not solo"]),
-      toggleOriginal: () => {
-        this.#mix.setOriginal(!this.#mix.isOriginal);
-        this.#announce(this.#mix.isOriginal ? "Original song" : "Your mix");
-      },
-      zoom: (factor) => this.#view.zoomBy(factor, this.#playheadShare),
-      showAll: () => this.#view.showAll(),
-      showHelp: () => this.#help.showModal(),
-      announce: (text) => this.#announce(text),
-    };
-  }
-
-  /** @returns {number} where the playhead is, or the middle if it is not visible */
-  get #playheadShare() {
-    const share = this.#view.shareOf(this.#player.position);
-    return share >= 0 && share <= 1 ? share : 0.5;
   }
 
   /** @param {string} track */
@@ -216,42 +167,27 @@ export class Studio {
   #takeResult({ job }, result) {
     const address = `${this.#base}/${result.version}`;
     const tracks = result.tracks.map(({ name }) => name);
-    const n_bins = Math.ceil(result.samples / result.peak_samples);
-    if (this.#shownVersion !== result.version) this.#showVersion(result, address, n_bins);
+    if (this.#shownVersion && this.#shownVersion !== result.version) this.#announce(`Now by ${result.system}`);
+    this.#shownVersion = result.version;
     this.#view.setSong(result.samples, result.rate);
     this.#transport.setSong(result.samples, result.rate);
     this.#loop.setSong(result.samples, result.rate);
     this.#mix.setStems(result.tracks.filter(({ is_stem: isStem }) => isStem).map(({ name }) => name));
-    const isWhole = result.ready_samples >= result.samples;
     this.#player.setSong({
       version: result.version, tracks, rate: result.rate, samples: result.samples,
       end: isActive(job) ? result.samples : result.ready_samples, ready: result.ready_samples,
       stretchSamples: result.stretch_samples,
       address: (track, index) => `${address}/play/${encodeURIComponent(track)}/${index}.flac`,
     });
-    const n_ready = isWhole ? n_bins : Math.floor(result.ready_samples / result.peak_samples);
-    for (const { name, is_stem: isStem } of result.tracks) this.#peaks?.load(name, isStem ? n_ready : n_bins);
+    this.#drawing.setResult(result);
     this.#updateLanes();
     this.#restorePlace();
-    if (this.#isArmed) this.#play();
-  }
-
-  /**
-   * @param {Result} result
-   * @param {string} address of its version
-   * @param {number} n_bins of its peaks
-   */
-  #showVersion(result, address, n_bins) {
-    this.#peaks?.close();
-    this.#peaks = new PeakLoader((track, from) => `${address}/peaks/${encodeURIComponent(track)}?from=${from}`, n_bins);
-    this.#peaks.addEventListener("change", () => this.#redraw());
-    if (this.#shownVersion) this.#announce(`Now by ${result.system}`);
-    this.#shownVersion = result.version;
+    if (this.#controls.isArmed) this.#controls.play();
   }
 
   #updateLanes() {
     if (this.#result) this.#lanes.update(this.#result, (track) => this.#takeaway.address(track));
-    this.#redraw();
+    this.#drawing.redraw();
   }
 
   /** Show the parts that there is something for. */
@@ -275,108 +211,26 @@ export class Studio {
     this.#lanes.updateMix();
     this.#transport.updateMix();
     this.#takeaway.updateMix();
-    this.#redraw();
+    this.#drawing.redraw();
     this.#remember();
   }
 
   #onPlayer() {
-    const isWanted = this.#player.isWanted || this.#isArmed;
-    const message = this.#isArmed ? "Plays as soon as the first seconds are separated." : "";
+    const { isArmed } = this.#controls;
+    const isWanted = this.#player.isWanted || isArmed;
+    const message = isArmed ? "Plays as soon as the first seconds are separated." : "";
     this.#transport.setStatus(this.#player.status, isWanted, message);
-    this.#animate();
+    this.#drawing.animate();
   }
 
-  #togglePlay() {
-    if (this.#player.isWanted && this.#player.status !== "blocked") {
-      this.#player.pause();
-      this.#remember();
-    } else if (this.#isArmed) {
-      this.#isArmed = false;
-      this.#onPlayer();
-    } else {
-      this.#play();
-    }
-  }
-
-  #play() {
-    this.#isArmed = this.#result === null;
-    if (!this.#isArmed) {
-      document.dispatchEvent(new CustomEvent(PLAYING, { detail: this }));
-      this.#player.play();
-    }
-    this.#onPlayer();
-  }
-
-  #stop() {
-    this.#isArmed = false;
-    this.#player.pause();
-    this.#seek(0);
-  }
-
-  /** @param {number} sample */
-  #seek(sample) {
-    this.#player.seek(sample);
-    this.#view.follow(sample);
+  #onMoved() {
     this.#remember();
-    this.#animate();
+    this.#drawing.animate();
   }
 
-  /** @param {number} seconds */
-  #jump(seconds) {
-    if (this.#result) this.#seek(this.#player.position + seconds * this.#result.rate);
-  }
-
-  /** Repeat the chosen region, from its start where the playhead is outside. */
   #onLoop() {
-    const { region, isOn, repeated } = this.#loop;
-    this.#player.setLoop(repeated);
-    const { position } = this.#player;
-    if (isOn && region && (position < region.start || position >= region.end)) this.#seek(region.start);
-    this.#showLoop(region, isOn);
+    this.#drawing.showLoop(this.#loop.region, this.#loop.isOn);
     this.#remember();
-  }
-
-  /**
-   * @param {import("./schedule.js").Region | null} region
-   * @param {boolean} isOn
-   */
-  #showLoop(region, isOn) {
-    this.#lanes.setLoop(region, isOn);
-    this.#transport.setLoop(region, isOn);
-  }
-
-  #redraw() {
-    this.#isDrawn = false;
-    this.#animate();
-  }
-
-  /** Draw at the next frame, and go on as long as something plays. */
-  #animate() {
-    if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#onFrame());
-  }
-
-  #onFrame() {
-    this.#frame = 0;
-    const { position, status } = this.#player;
-    if (status === "playing") this.#view.follow(position);
-    if (!this.#isDrawn) this.#draw();
-    this.#lanes.setPlayhead(position);
-    this.#transport.setPosition(position);
-    this.#lanes.setLevels((track) => this.#player.level(track));
-    this.#transport.setLevel(this.#player.level());
-    if (this.#player.isWanted) this.#animate();
-  }
-
-  #draw() {
-    this.#isDrawn = true;
-    const result = this.#result;
-    if (!result || !this.#peaks) return;
-    const theme = this.root.dataset.scheme ?? "light";
-    this.#lanes.draw(this.#peaks, this.#tools.look, (track, axis, width) => (
-      `${this.#base}/${result.version}/picture/${axis}/${encodeURIComponent(track)}.png?theme=${theme}&width=${width}`));
-    const whole = result.tracks.find(({ is_stem: isStem }) => !isStem) ?? result.tracks[0];
-    this.#transport.draw(this.#peaks.of(whole.name), result.peak_samples, this.#view);
-    this.#showLoop(this.#loop.region, this.#loop.isOn);
   }
 
   /** @param {string} text for screen readers */
@@ -395,6 +249,6 @@ export class Studio {
     const { sample, region, isOn } = this.#recalled;
     this.#recalled = null;
     if (Number.isFinite(region?.start) && Number.isFinite(region?.end)) this.#loop.set(region, Boolean(isOn));
-    if (Number.isFinite(sample)) this.#seek(sample);
+    if (Number.isFinite(sample)) this.#controls.seek(sample);
   }
 }
