@@ -257,21 +257,7 @@ def open_session(
         WeightsError: onnxruntime cannot open the model.
         DeviceError: onnxruntime cannot use the device.
     """
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # its warnings repeat what is checked below
-    # Without memory patterns a chunk of the published networks needs half the memory at the same speed.
-    options.enable_mem_pattern = False
-    _share_arena(runtime)
-    options.add_session_config_entry("session.use_env_allocators", "1")
-    # Otherwise the threads of a session keep spinning on the processor while the next session runs.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    # Weights of few bits are converted once, when the session opens, instead of in every run.
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
-    if weights:
-        values = [runtime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
-        options.add_external_initializers(list(weights), values)
+    options = _session_options(runtime, threads, weights or {})
     wanted: list[Any] = ["CPUExecutionProvider"]
     if device.kind == "cuda":
         try:
@@ -288,17 +274,41 @@ def open_session(
     except Exception as error:  # onnxruntime's types have no common public base
         if device.kind == "cuda" and any(word in str(error).lower() for word in ("cuda", "cublas", "cudnn")):
             raise _refused(device, str(error)) from error
-        problem = f"onnxruntime {runtime.__version__} cannot open this graph ({' '.join(str(error).split())[:300]})"
-        is_newer = any(words in str(error).lower() for words in _NEWER_THAN_RUNTIME)
-        hint = "fetch it again, or check it with `verify`"
-        if is_newer:
-            hint = "install a newer onnxruntime, or export the graph again at a lower opset"
-        raise WeightsError(problem, where=where, hint=hint) from error
+        raise _unopened(runtime, error, where) from error
     given = session.get_providers()
     if device.kind == "cuda" and "CUDAExecutionProvider" not in given:
         raise _refused(device, f"its session runs on {', '.join(given)}")
     logger.debug("%s: %s", where.name, given)
     return session
+
+
+def _session_options(runtime: Any, threads: int, weights: Mapping[str, Batch]) -> Any:
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # its warnings repeat what is checked below
+    # Without memory patterns a chunk of the published networks needs half the memory at the same speed.
+    options.enable_mem_pattern = False
+    _share_arena(runtime)
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    # Otherwise the threads of a session keep spinning on the processor while the next session runs.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    # Weights of few bits are converted once, when the session opens, instead of in every run.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    if weights:
+        values = [runtime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+        options.add_external_initializers(list(weights), values)
+    return options
+
+
+def _unopened(runtime: Any, error: Exception, where: Path) -> WeightsError:
+    """Return the error of a graph that onnxruntime cannot open."""
+    problem = f"onnxruntime {runtime.__version__} cannot open this graph ({' '.join(str(error).split())[:300]})"
+    is_newer = any(words in str(error).lower() for words in _NEWER_THAN_RUNTIME)
+    hint = "fetch it again, or check it with `verify`"
+    if is_newer:
+        hint = "install a newer onnxruntime, or export the graph again at a lower opset"
+    return WeightsError(problem, where=where, hint=hint)
 
 
 def cuda_options(device: Device, *, has_tf32: bool) -> dict[str, str]:

@@ -297,20 +297,12 @@ class Predictor:
             if record is not None:
                 given = record.settings
                 chosen = self._settings(budget_seconds, refine, reading) if given is None else given
-                recipe = self.recipe(chosen, audio_format)
-                recorder = Recorder(self.system, recipe, record, path, directory)
+                recorder = Recorder(self.system, self.recipe(chosen, audio_format), record, path, directory)
                 stack.callback(recorder.close)
             scratch = nearest_folder(directory)
             began = budget.elapsed()
-            rate = self.system.recipe.working_rate
-            mixture = mixture or stack.enter_context(
-                load_mixture(
-                    path, scratch_dir=scratch, working_rate=rate, options=reading, keeps_original=self._needs_original
-                )
-            )
-            if mixture.rate != rate(mixture.source_rate):
-                raise ValueError(f"a mixture at {mixture.rate} Hz, which is not the working rate of the system")
-            outputs = StemOutputs(self.stems, mixture, mixture.rate)
+            mixture = mixture or stack.enter_context(self._decoded(path, scratch, reading))
+            outputs = self._outputs(mixture)
             stretches = Stretches(self.stems, mixture, rate=outputs.rate) if in_time_order else None
             tags, tag_notes = _tags_of(path, record) if keeps_tags else (SongTags(), ())
             reading_seconds = budget.elapsed() - began
@@ -331,11 +323,7 @@ class Predictor:
                     tags={stem: tags.for_stem(stem) for stem in self.stems},
                 )
             )
-            write_cost = WriteCost(
-                self._write_key(cost_kind(audio_format), mixture.source_rate),
-                WRITING_SHARE * reading_seconds * SAMPLE_RATE / mixture.samples,
-                MIN_WRITING_SECONDS,
-            ).with_encoding(audio_format, n_stems=len(self.stems), n_cpus=available_cpus())
+            write_cost = self._write_cost(audio_format, mixture, reading_seconds)
 
             def new_store(channels: int = N_CHANNELS, samples: int = mixture.samples) -> DiskStore:
                 return stack.enter_context(DiskStore(channels, samples, directory=scratch))
@@ -364,6 +352,27 @@ class Predictor:
         yield from map(Note, writer.gain_notes)
         done = report()
         yield Finished(done, done)
+
+    def _decoded(self, path: Path, scratch: Path, reading: ReadOptions) -> Mixture:
+        """Decode a song at the system's working rate, with its original samples if a stem needs them."""
+        rate, keeps_original = self.system.recipe.working_rate, self._needs_original
+        return load_mixture(
+            path, scratch_dir=scratch, working_rate=rate, options=reading, keeps_original=keeps_original
+        )
+
+    def _outputs(self, mixture: Mixture) -> StemOutputs:
+        """Return the chosen stems of a song; ValueError if it is not at the system's working rate."""
+        if mixture.rate != self.system.recipe.working_rate(mixture.source_rate):
+            raise ValueError(f"a mixture at {mixture.rate} Hz, which is not the working rate of the system")
+        return StemOutputs(self.stems, mixture, mixture.rate)
+
+    def _write_cost(self, audio_format: AudioFormat, mixture: Mixture, reading_seconds: float) -> WriteCost:
+        """Return the cost of writing a song's stems, before it was measured by that of reading the song."""
+        return WriteCost(
+            self._write_key(cost_kind(audio_format), mixture.source_rate),
+            WRITING_SHARE * reading_seconds * SAMPLE_RATE / mixture.samples,
+            MIN_WRITING_SECONDS,
+        ).with_encoding(audio_format, n_stems=len(self.stems), n_cpus=available_cpus())
 
     @property
     def _needs_original(self) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
@@ -88,9 +89,9 @@ def load(
         max_memory_bytes: limit of the whole process; batches and segments become smaller to stay below it.
         allow_unverified: accept artefacts whose hash is not the published one.
         network: a graph of your own that separates instead of a system.
+        network_options: how it, or the graph of a system ``mdx-net/…``, is applied.
         vocals_from: a public graph, such as "mdx-net/kim-vocal-2", that estimates the vocals in place of the system's
             own network.
-        network_options: how it, or the graph of a system ``mdx-net/…``, is applied.
 
     Raises:
         InputError: there is no file of the network.
@@ -100,66 +101,94 @@ def load(
         MdxError: the system cannot work within ``max_memory_bytes``, or needs a library of an extra that is not
             installed.
     """
-    if precision not in PRECISIONS:
-        raise UnknownNameError(f"there is no precision {precision!r}", hint=f"use {', '.join(PRECISIONS)}")
-    if runtime not in RUNTIMES:
-        raise UnknownNameError(f"there is no runtime {runtime!r}", hint=f"use {', '.join(RUNTIMES)}")
-    if runtime == "onnx" and precision in {"bf16", "fp16"}:
-        raise UnknownNameError(f"graphs run in fp32, not in {precision}", hint="use the runtime torch or auto")
+    _check_arithmetic(precision, runtime)
     n_threads, threads_note = thread_count(threads)
+    recipe, models = _recipe_of(system, network, network_options, vocals_from, ModelsFolder(models_dir))
+    recipe = for_stems(recipe, stems) if stems else recipe
     settings: dict[str, Any] = {
         "device": device,
         "precision": precision,
         "runtime": runtime,
         "batch_chunks": batch_chunks,
         "max_memory": None if max_memory_bytes is None else max_memory_bytes >> 20,
+        **network_settings(network, network_options),
+        **({"stems": list(recipe.chosen_stems)} if recipe.chosen_stems else {}),
     }
-    recipe, models = _recipe_of(system, network, network_options, vocals_from, ModelsFolder(models_dir))
-    settings |= network_settings(network, network_options)
-    if stems:
-        recipe = for_stems(recipe, stems)
-    if recipe.chosen_stems:
-        settings["stems"] = list(recipe.chosen_stems)
-
-    def build(chosen: Device) -> Predictor:
-        options = RunOptions(
-            device=chosen,
-            precision=cast("Precision", precision),
-            runtime=cast("Runtime", runtime),
-            threads=n_threads,
-            batch_chunks=batch_chunks,
-        )
-        loaded = load_system(recipe, models, options, allow_unverified=allow_unverified)
-        limits: tuple[str, ...] = ()
-        if max_memory_bytes is not None:
-            loaded.open_weights()
-            loaded, limits = within_memory(loaded, max_memory_bytes, is_on_gpu=chosen.kind == "cuda")
-        read_memory = memory_reader(chosen)
-        if read_memory is not None:
-            free, has_fixed_batches = read_memory().free_bytes, batch_chunks is not None
-            loaded, fewer = within_device(loaded, free, device=str(chosen), has_fixed_batches=has_fixed_batches)
-            limits += fewer
-        notes = (*(note for note in (chosen.note, threads_note, _note_on(recipe)) if note), *limits)
-        return Predictor(
-            loaded,
-            notes=notes,
-            calibration=Calibration.of_user(),
-            read_device_memory=read_memory,
-            settings=settings,
-            device=chosen,
-            n_threads=n_threads,
-        )
-
     chosen = resolve_device(device)
+    options = RunOptions(
+        device=chosen,
+        precision=cast("Precision", precision),
+        runtime=cast("Runtime", runtime),
+        threads=n_threads,
+        batch_chunks=batch_chunks,
+    )
+    notes = tuple(note for note in (threads_note, _note_on(recipe)) if note)
+    opening = _Opening(recipe, models, options, settings, notes, max_memory_bytes, allow_unverified)
     try:
-        return build(chosen)
+        return opening.predictor()
     except DeviceError as error:
         if device != "auto" or chosen.kind == "cpu":
             raise
         state = runtime_state()
         note = f"{state.problem}; run {state.cure}" if state.problem else f"the GPU cannot be used: {error}"
         logger.warning(note)
-        return build(Device("cpu", note=note))
+        return replace(opening, options=replace(options, device=Device("cpu", note=note))).predictor()
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """A system to open on the device of its options.
+
+    Attributes:
+        recipe: the system, reduced to the chosen stems.
+        models: folder of its artefacts.
+        options: device, precision, runtime, threads and batches.
+        settings: the options that can change a sample, for ``separation.json``.
+        notes: notes of every report.
+        max_memory_bytes: limit of the whole process, or None.
+        allow_unverified: whether artefacts with another hash are accepted.
+    """
+
+    recipe: SystemRecipe
+    models: ModelsFolder
+    options: RunOptions
+    settings: Mapping[str, Any]
+    notes: tuple[str, ...]
+    max_memory_bytes: int | None
+    allow_unverified: bool
+
+    def predictor(self) -> Predictor:
+        """Open the artefacts and return the predictor, within the memory of the process and of the device."""
+        device = self.options.device
+        loaded = load_system(self.recipe, self.models, self.options, allow_unverified=self.allow_unverified)
+        limits: tuple[str, ...] = ()
+        if self.max_memory_bytes is not None:
+            loaded.open_weights()
+            loaded, limits = within_memory(loaded, self.max_memory_bytes, is_on_gpu=device.kind == "cuda")
+        read_memory = memory_reader(device)
+        if read_memory is not None:
+            free, has_fixed_batches = read_memory().free_bytes, self.options.batch_chunks is not None
+            loaded, fewer = within_device(loaded, free, device=str(device), has_fixed_batches=has_fixed_batches)
+            limits += fewer
+        return Predictor(
+            loaded,
+            notes=(*([device.note] if device.note else []), *self.notes, *limits),
+            calibration=Calibration.of_user(),
+            read_device_memory=read_memory,
+            settings=self.settings,
+            device=device,
+            n_threads=self.options.threads,
+        )
+
+
+def _check_arithmetic(precision: str, runtime: str) -> None:
+    """Refuse an unknown precision or runtime, and a runtime without the precision."""
+    if precision not in PRECISIONS:
+        raise UnknownNameError(f"there is no precision {precision!r}", hint=f"use {', '.join(PRECISIONS)}")
+    if runtime not in RUNTIMES:
+        raise UnknownNameError(f"there is no runtime {runtime!r}", hint=f"use {', '.join(RUNTIMES)}")
+    if runtime == "onnx" and precision in {"bf16", "fp16"}:
+        raise UnknownNameError(f"graphs run in fp32, not in {precision}", hint="use the runtime torch or auto")
 
 
 def _recipe_of(

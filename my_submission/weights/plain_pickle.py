@@ -16,7 +16,7 @@ import pickletools
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -115,7 +115,7 @@ _BUILTIN_TYPES = (
     *("set", "slice", "str", "tuple", "type", "long", "unicode", "xrange"),  # the last three are names of Python 2
 )
 
-_READ_OVER = frozenset(
+_SKIPPED_NAMES = frozenset(
     {
         "_codecs.encode",
         "argparse.Namespace",
@@ -136,9 +136,9 @@ _READ_OVER = frozenset(
         *(f"torch.{kind}" for kind in ("half", "float", "double", "int", "long")),
     }
 )
-"""Names in settings, schedules and scores of Lightning checkpoints."""
+"""Harmless names in settings, schedules and scores of Lightning checkpoints."""
 
-_READ_OVER_PACKAGES = (
+_SKIPPED_PACKAGES = (
     *("lightning", "lightning_fabric", "omegaconf", "pytorch_lightning"),
     *("pathlib", "typing"),
     *("lasaft", "aimless"),
@@ -148,7 +148,7 @@ and the packages of networks' authors."""
 
 
 def _is_skipped(name: str) -> bool:
-    return name in _READ_OVER or name.startswith(tuple(f"{package}." for package in _READ_OVER_PACKAGES))
+    return name in _SKIPPED_NAMES or name.startswith(tuple(f"{package}." for package in _SKIPPED_PACKAGES))
 
 
 @dataclass(frozen=True)
@@ -196,14 +196,16 @@ def _rebuild_parameter(arguments: tuple[Any, ...]) -> object:
 def _size(arguments: tuple[Any, ...]) -> object:
     (dimensions,) = arguments
     if not isinstance(dimensions, (list, tuple)):
-        _malformed("a torch.Size of no sequence")
+        raise MalformedPickleError("a torch.Size of no sequence")
     if len(dimensions) > _MAX_DIMENSIONS:  # copied at every call, however often the same list is asked for
-        _malformed(f"a torch.Size of {len(dimensions)} dimensions")
+        raise MalformedPickleError(f"a torch.Size of {len(dimensions)} dimensions")
     return tuple(dimensions)
 
 
 def _empty_dict(arguments: tuple[Any, ...]) -> dict[str, object]:
-    return {} if not arguments else _malformed("an OrderedDict made with arguments")
+    if arguments:
+        raise MalformedPickleError("an OrderedDict made with arguments")
+    return {}
 
 
 _GLOBALS: dict[str, object] = {
@@ -258,17 +260,12 @@ def read_pickle(pickled: bytes) -> ReadPickle:
                 if opcode.name in {"GLOBAL", "INST"}:  # report unsafe names before errors of form
                     _meaning_of(str(argument).replace(" ", "."))
                 if count >= _MAX_OPCODES:
-                    _malformed(f"its description has more than {_MAX_OPCODES} steps")
+                    raise MalformedPickleError(f"its description has more than {_MAX_OPCODES} steps")
             for opcode, argument, position in pickletools.genops(pickled):
                 machine.step(opcode.name, argument)
                 end = (position or 0) + 1
         return ReadPickle(machine.result(), machine.storages, end)
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-        DeprecationWarning,
-    ) as error:  # what a truncated stream or an empty stack raises
+    except (ValueError, TypeError, LookupError, DeprecationWarning) as error:  # of a truncated stream or empty stack
         raise MalformedPickleError(f"its pickle is malformed ({error})") from error
 
 
@@ -400,10 +397,6 @@ class _Machine:
 
 def _are_counts(values: tuple[Any, ...]) -> bool:
     return all(type(value) is int and value >= 0 for value in values)
-
-
-def _malformed(problem: str) -> NoReturn:
-    raise MalformedPickleError(problem)
 
 
 _KEYS = (str, int, float, type(None), SkippedObject)
