@@ -85,7 +85,9 @@ class FileStem:
                 while remaining > 0:
                     block = file.read(min(block_samples, remaining), dtype="float64", always_2d=True).T
                     if block.shape[1] < min(block_samples, remaining):
-                        problem = f"ends {remaining - block.shape[1]} samples before the {file.frames} of its header"
+                        problem = (
+                            f"ends {remaining - block.shape[1]} samples before the {file.frames} that its header states"
+                        )
                         raise DatasetError(problem, where=self.path, hint="copy or export the file again")
                     if not np.isfinite(block).all():
                         problem = "has samples that are not finite (NaN or infinity)"
@@ -123,7 +125,9 @@ class SumStem:
         for part, shape in zip(self.parts, shapes, strict=True):
             if shape != shapes[0]:
                 problem = f"has {shape}; {self.parts[0].where}, to which it is added, has {shapes[0]}"
-                raise DatasetError(problem, where=part.where, hint="export all stems of a song in one shape")
+                raise DatasetError(
+                    problem, where=part.where, hint="export all stems of a song with the same length, rate and channels"
+                )
         return shapes[0]
 
     def blocks(self, block_samples: int) -> Iterator[Floats]:

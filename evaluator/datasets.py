@@ -125,7 +125,7 @@ class DatasetSong:
         if self.stem_mp4 is not None:
             return FileStem(self.stem_mp4).content_key()
         if absent := self.absent(sources, parts=parts):
-            hint = f"put a file for each beside the others ({', '.join(sorted(self.sources)) or 'there are none'})"
+            hint = f"add one file per source to the others ({', '.join(sorted(self.sources)) or 'there are none'})"
             raise DatasetError(f"no {', '.join(absent)}", where=self.location, hint=hint)
         stems = self.targets(sources, parts=parts)
         keys = [stems[source].content_key() for source in sources]

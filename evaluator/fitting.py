@@ -148,7 +148,7 @@ def _refuse(stem: Stem, found: AudioShape, expected: AudioShape, options: Estima
         problems.append(f"{found.samples} samples{at_rate}, its reference {expected.samples}")
         hints.append("--length pad")
     if problems:
-        hint = "separate the mixture that belongs to the reference and write the stems in its shape"
+        hint = "separate the reference's own mixture, and write the stems with its length, rate and channels"
         hint += f", or score with {' '.join(hints)}" if hints else ""
         raise DatasetError("; ".join(f"{who} has {problem}" for problem in problems), where=stem.where, hint=hint)
 

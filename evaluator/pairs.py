@@ -44,7 +44,7 @@ class StemPair:
         for side, stems in (("reference", references), ("estimate", estimates)):
             absent = [source for source in sources if source not in stems]
             if absent:
-                hint = f"put a file for each beside the others ({', '.join(sorted(stems)) or 'there are none'})"
+                hint = f"add one file per source to the others ({', '.join(sorted(stems)) or 'there are none'})"
                 raise DatasetError(f"no {side} for {', '.join(absent)}", hint=hint)
         first = references[sources[0]]
         audio = first.shape()
@@ -84,4 +84,6 @@ def _check_reference(stem: Stem, expected: AudioShape, source: str, of_whom: str
     found = stem.shape()
     if found != expected:
         problem = f"reference {source} has {found}; {of_whom} has {expected}"
-        raise DatasetError(problem, where=stem.where, hint="export the references of a song in one shape")
+        raise DatasetError(
+            problem, where=stem.where, hint="export the references of a song with the same length, rate and channels"
+        )

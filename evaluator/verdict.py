@@ -95,7 +95,7 @@ def silent_references(run: LocalRun) -> str:
     counts = [f"{source} in {count} of {run.n_songs}" for source, count in run.silent_songs.items()]
     return (
         f"The true stem is silent in some songs ({listed(counts)}). Such a song counts with a value far below zero, "
-        "so the overall value is lower than it sounds."
+        "so the overall value understates the audible quality."
     )
 
 

@@ -89,7 +89,7 @@ def source_name(name: str) -> str:
     """
     if not _SOURCE_NAME.fullmatch(name):
         allowed = "it begins with a letter and has letters, digits, spaces and . _ + - alone"
-        raise ValueError(f"{name!r} is no name of a stem: {allowed}")
+        raise ValueError(f"{name!r} is not the name of a stem: {allowed}")
     return name
 
 

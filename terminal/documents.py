@@ -30,7 +30,7 @@ MAX_VALUES = 4_000_000
 _INTEGER_LIMIT = 2**63
 """Larger integers fit no counter, and conversion to a float may fail."""
 
-_TOO_LARGE = "holds an integer of more than 64 bits"
+_TOO_LARGE = "contains an integer of more than 64 bits"
 
 _KEY_SEPARATORS = re.compile(r"[=,{}\[\]\n]")
 
@@ -82,7 +82,7 @@ def read_json_lines(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> list[dict
     *lines, _ = decoded(read_bounded(path, max_bytes=max_bytes)).split("\n")
     documents = [parse_json(line) for line in lines if line.strip()]
     if not all(isinstance(document, dict) for document in documents):
-        raise DocumentError("holds a line that is no JSON object")
+        raise DocumentError("contains a line that is not a JSON object")
     return documents
 
 
@@ -92,7 +92,7 @@ def parse_json(content: bytes | str, *, max_bytes: int | None = None) -> Any:
         raise DocumentError(f"has more than {max_bytes / 2**20:g} MiB")
     text = decoded(content)
     if sum(text.count(sign) for sign in ",[{") > MAX_VALUES:
-        raise DocumentError(f"holds more than {MAX_VALUES} values")
+        raise DocumentError(f"contains more than {MAX_VALUES} values")
     return checked_values(
         _parsed(lambda: json.loads(text, object_pairs_hook=_object_of, parse_constant=_refuse_constant))
     )
@@ -128,11 +128,11 @@ def checked_values(document: T) -> T:
             elif isinstance(value, list | tuple | set):
                 below.extend(value)
             elif isinstance(value, float) and not math.isfinite(value):
-                raise DocumentError(f"holds {value}, which is no finite number")
+                raise DocumentError(f"contains {value}, which is not a finite number")
             elif isinstance(value, int) and abs(value) >= _INTEGER_LIMIT:
                 raise DocumentError(_TOO_LARGE)
             if n_values + len(below) > MAX_VALUES:
-                raise DocumentError(f"holds more than {MAX_VALUES} values")
+                raise DocumentError(f"contains more than {MAX_VALUES} values")
         n_values += len(below)
         level = below
     return document
@@ -186,9 +186,9 @@ def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(table) < len(pairs):
         names = sorted(key for key, _ in pairs)
         repeated = next(name for name, following in pairwise(names) if name == following)
-        raise DocumentError(f"{repeated[:80]!r} stands twice in one object")
+        raise DocumentError(f"{repeated[:80]!r} appears twice in one object")
     return table
 
 
 def _refuse_constant(name: str) -> None:
-    raise DocumentError(f"holds {name}, which is no finite number")
+    raise DocumentError(f"contains {name}, which is not a finite number")

@@ -151,7 +151,7 @@ BREAKS = (
     Break(
         "missing stem model",
         lambda tree: (tree / "models/starter/vocals.onnx").unlink(),
-        r"starter/vocals: .*is not there",
+        r"starter/vocals: .*does not exist",
         "fetch starter/vocals",
     ),
     Break(
@@ -203,7 +203,7 @@ BREAKS = (
         "unreadable config",
         lambda tree: (tree / "submission.toml").write_text("system = \n", encoding="utf-8"),
         r"submission\.toml: is not TOML",
-        "mend that line",
+        "correct that line",
     ),
 )
 """The twelve faults that a check must find."""

@@ -150,7 +150,7 @@ def _recordings(folder: Path) -> dict[str, list[Path]]:
     }
     if not found["kick"] or not found["snare"]:
         hint = "name a folder of one-shots such as bd_haus.flac and sn_dub.flac"
-        raise InputError("holds no recording of a kick or of a snare", where=folder, hint=hint)
+        raise InputError("contains no recording of a kick or of a snare", where=folder, hint=hint)
     return {drum: paths for drum, paths in found.items() if paths}
 
 

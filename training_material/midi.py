@@ -40,7 +40,7 @@ def midi_files(folder: Path, suffixes: Collection[str] = (".mid",)) -> list[Path
     """
     files = sorted(path for path in folder.glob("*") if path.suffix.lower() in suffixes)
     if not files:
-        raise InputError("holds no .mid file", where=folder, hint="name a folder of MIDI files")
+        raise InputError("contains no .mid file", where=folder, hint="name a folder of MIDI files")
     return files
 
 
@@ -53,7 +53,9 @@ def read_midi(path: Path) -> mido.MidiFile:
     try:
         return mido.MidiFile(path, clip=True)
     except (OSError, EOFError, ValueError, IndexError, KeyError) as error:  # mido raises all of these for damaged files
-        raise InputError(f"is no readable MIDI file ({error})", where=path, hint="remove it from the folder") from error
+        raise InputError(
+            f"is not a readable MIDI file ({error})", where=path, hint="remove it from the folder"
+        ) from error
 
 
 def drum_notes(song: mido.MidiFile, *, max_seconds: float, tempo: float = 1.0) -> list[DrumNote]:

@@ -28,7 +28,9 @@ def recordings_in(folder: Path, suffixes: Sequence[str] = RECORDING_SUFFIXES) ->
     """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
     if not found:
-        raise InputError(f"holds no recording ({' '.join(suffixes)})", where=folder, hint="name a folder of recordings")
+        raise InputError(
+            f"contains no recording ({' '.join(suffixes)})", where=folder, hint="name a folder of recordings"
+        )
     return found
 
 
@@ -41,7 +43,7 @@ def read_samples(path: Path, dtype: str = "float64") -> tuple[npt.NDArray[np.flo
     try:
         wave, rate = soundfile.read(system_name(path), dtype=dtype, always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise InputError(f"is no readable recording ({error})", where=path, hint="replace or remove it") from error
+        raise InputError(f"is not a readable recording ({error})", where=path, hint="replace or remove it") from error
     return wave, rate
 
 

@@ -132,7 +132,7 @@ def write_soundscapes(
         Number of soundscapes that exist now.
 
     Raises:
-        InputError: a folder holds no recording, a sound is unknown, or there is neither a recording nor a sound.
+        InputError: a folder contains no recording, a sound is unknown, or there is neither a recording nor a sound.
     """
     generators = generators_named(sounds)
     recordings = [mono for folder in folders for path in recordings_in(folder) if (mono := read_mono(path)).any()]

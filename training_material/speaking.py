@@ -95,7 +95,7 @@ def voice_of(description: str, sentences: Sequence[str]) -> Voice:
         return RecordedVoice(recordings_in(Path(description)))
     if engine not in COMMANDS:
         raise InputError(
-            f"{engine!r} is no speech engine", hint=f"use {', '.join(COMMANDS)}, or a folder of recordings"
+            f"{engine!r} is not a speech engine", hint=f"use {', '.join(COMMANDS)}, or a folder of recordings"
         )
     require_program(COMMANDS[engine][0], package=engine)
     if not sentences:
@@ -114,7 +114,7 @@ def sentences_of(texts: Sequence[Path]) -> list[str]:
         try:
             text = " ".join(path.read_text(encoding="utf-8").split())
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"is no readable text ({error})", where=path, hint="name a UTF-8 text file") from error
+            raise InputError(f"is not readable text ({error})", where=path, hint="name a UTF-8 text file") from error
         for sentence in re.split(r"(?<=[.!?;:])\s+", text):
             spoken = re.sub(r"[^\w,.;:!?' -]|_", "", sentence).strip()
             if len(spoken) in SENTENCE_LENGTHS:

@@ -266,7 +266,7 @@ def _checked_waveform(array: npt.NDArray[Any]) -> npt.NDArray[np.floating[Any]]:
     """Return the array as float (channels, samples); InputError with a hint for any other array."""
     if not np.issubdtype(array.dtype, np.floating):
         raise InputError(
-            f"the array holds {array.dtype}, not floating point",
+            f"the array has the type {array.dtype}, not floating point",
             hint="scale integers to ±1 first (16 bit: divide by 32768)",
         )
     waveform = array[np.newaxis] if array.ndim == 1 else array

@@ -134,7 +134,7 @@ def _songs_in_folder(folder: Path, output: Path | None, on_note: Callable[[str],
         raise InputError(
             f"there is no song below this folder{stems}",
             where=folder,
-            hint=f"it should hold audio files, or folders <song>/{MIXTURE_FILE}",
+            hint=f"it should contain audio files, or folders <song>/{MIXTURE_FILE}",
         )
     if note := passed_over(folder, among.left, n_stems=found.n_stems):
         on_note(note)

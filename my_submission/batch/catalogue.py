@@ -144,7 +144,7 @@ def _songs_in_folder(folder: RemotePath, avoided: str | None, on_note: Callable[
         return [CatalogueSong(_name_of(folder.child(MIXTURE_FILE)), folder.child(MIXTURE_FILE).url)]
     among = songs_among(files, readable=readable)
     if not among.songs:
-        raise InputError("no song below this folder", where=folder.url, hint="it should hold audio files")
+        raise InputError("no song below this folder", where=folder.url, hint="it should contain audio files")
     if note := passed_over(folder.url, among.left):
         on_note(note)
     return [CatalogueSong(name.as_posix(), folder.child(file.as_posix()).url) for name, file in among.songs]
@@ -159,7 +159,7 @@ def _songs_of_list(
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError("this list is no UTF-8 text", where=place.url, hint="name songs without --list") from error
+        raise InputError("this list is not UTF-8 text", where=place.url, hint="name songs without --list") from error
     for line in lines:
         name, tab, url = line.strip().rpartition("\t")
         if not url or line.lstrip().startswith("#"):

@@ -120,7 +120,7 @@ def _connect(ray: Any, address: str | None, *, is_verbose: bool) -> None:
             if number == n_tries:
                 where = address or "this machine"
                 hint = "start one with `ray start --head`, or leave --address out" if address else "try again"
-                raise MdxError(f"no Ray cluster can be had ({_first_line(error)})", where=where, hint=hint) from error
+                raise MdxError(f"no Ray cluster is available ({_first_line(error)})", where=where, hint=hint) from error
             _logger.warning("Ray did not start (%s); trying again", _first_line(error))
         else:
             process.listen_again()  # Ray ends a terminated process with a code of its own, and cleans nothing up

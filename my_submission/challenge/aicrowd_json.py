@@ -43,7 +43,7 @@ def read_aicrowd_json(path: Path) -> dict[str, Any]:
     """Read aicrowd.json without checking it.
 
     Raises:
-        InputError: it is missing or holds no JSON object.
+        InputError: it is missing or contains no JSON object.
     """
     hint = f"write it with {program_name()} submit configure"
     try:
@@ -55,7 +55,7 @@ def read_aicrowd_json(path: Path) -> dict[str, Any]:
     except DocumentError as error:
         raise InputError(f"is not JSON ({error})", where=path, hint=hint) from error
     if not isinstance(document, dict):
-        raise InputError("holds no JSON object", where=path, hint=hint)
+        raise InputError("contains no JSON object", where=path, hint=hint)
     return document
 
 

@@ -122,7 +122,7 @@ def read_configuration(path: Path) -> SubmissionConfiguration:
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path, hint="check its permissions") from error
     except DocumentError as error:
-        raise InputError(f"is not TOML ({error})", where=path, hint="mend that line") from error
+        raise InputError(f"is not TOML ({error})", where=path, hint="correct that line") from error
     try:
         return convert(SubmissionConfiguration, values)
     except DocumentError as error:

@@ -101,6 +101,6 @@ def _channels_first(array: KitArray) -> Waveform:
         given = given[:, None]
     if given.ndim != 2 or given.shape[1] not in {1, 2} or not len(given):
         raise InputError(
-            f"a mixture of shape {given.shape} is no song", hint="give (samples, 2), (samples, 1) or (samples,)"
+            f"a mixture of shape {given.shape} is not a song", hint="give (samples, 2), (samples, 1) or (samples,)"
         )
     return np.ascontiguousarray(given.T, dtype=np.float32)

@@ -93,10 +93,10 @@ def read_song_reports(path: Path) -> list[SongReport]:
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path) from error
     except DocumentError as error:
-        raise InputError(f"is no file of song reports ({error})", where=path, hint=_HINT) from error
+        raise InputError(f"is not a file of song reports ({error})", where=path, hint=_HINT) from error
     if not has_form(list[_Line], lines):
         keys = ", ".join(_Line.__annotations__)
-        raise InputError(f"holds a line that is no song report (its keys are {keys})", where=path, hint=_HINT)
+        raise InputError(f"contains a line that is not a song report (its keys are {keys})", where=path, hint=_HINT)
     return [_song_report(line) for line in cast("list[_Line]", lines)]
 
 

@@ -90,8 +90,8 @@ def batch(
     if output.is_on_the_web:
         raise OutputError("a web server cannot be written to", where=output.url, hint="use a folder or s3://")
     if scoring.score is not None and not output.is_local:
-        hint = "write the stems to a folder that every machine sees"
-        raise OutputError("stems in an object store are not scored", where=output.url, hint=hint)
+        hint = "write the stems to a folder that every machine can read"
+        raise OutputError("stems in an object store cannot be scored", where=output.url, hint=hint)
     needs = _needs(options)
     plan = CataloguePlan(())
     if options.has_songs:

@@ -47,7 +47,7 @@ class PlaceOptions:
     ] = None
     report: ReportFile = None
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Retry files that an earlier run found broken.")
+        bool, typer.Option("--retry-failed", help="Retry files that an earlier run could not separate.")
     ] = False
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and exit.")] = False
     s3_endpoint: Annotated[
@@ -104,7 +104,7 @@ class ClusterOptions:
             parser=amount,
             metavar="N",
             rich_help_panel=CLUSTER,
-            help="A fraction shares a GPU (default: 1 with --device cuda, else 0).",
+            help="GPUs per worker; a fraction shares one (default: 1 with --device cuda, else 0).",
         ),
     ] = None
     start_timeout: Annotated[
@@ -124,7 +124,7 @@ class ClusterOptions:
             parser=positive_number,
             metavar="SECONDS",
             rich_help_panel=CLUSTER,
-            help="Give up a song after this time and end its worker, as for a song that hangs (default: never).",
+            help="Time limit per song, after which its worker is ended, in case it hangs (default: none).",
         ),
     ] = None
     retries: Annotated[
@@ -134,7 +134,7 @@ class ClusterOptions:
             parser=count,
             metavar="N",
             rich_help_panel=CLUSTER,
-            help="Attempts after a lost worker or an unreachable store.",
+            help="Number of retries after a lost worker or an unreachable store.",
         ),
     ] = 2
 
@@ -149,7 +149,7 @@ class ScoreOptions:
             "--score",
             metavar="DATASET",
             rich_help_panel=SCORES,
-            help="Afterwards score the output against these references, over the cluster.",
+            help="Score the output against these references afterwards, on the workers.",
         ),
     ] = None
     metric: Annotated[

@@ -65,7 +65,7 @@ class BlendOptions:
             "--work",
             metavar="DIR",
             rich_help_panel=OUTPUT,
-            help="Folder of the systems' stems; those that are there and fit are used again.",
+            help="Folder for the systems' stems; matching stems of earlier runs are reused.",
         ),
     ] = Path("blend")
     name: Annotated[
@@ -90,7 +90,7 @@ class BlendOptions:
             "--picture",
             metavar="FILE.png",
             rich_help_panel=OUTPUT,
-            help="Draw SDR by share, for two systems (needs the extra plot).",
+            help="Plot SDR by share, for two systems (needs the extra plot).",
         ),
     ] = None
 

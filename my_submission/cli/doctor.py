@@ -60,7 +60,7 @@ class TrialOptions:
         ),
     ] = field(default_factory=list)
     no_trial: Annotated[
-        bool, typer.Option("--no-trial", help="Check the machine and the runtimes only, run no system.")
+        bool, typer.Option("--no-trial", help="Check only the machine and the runtimes; run no system.")
     ] = False
     device: DeviceName = "auto"
     allow_unverified: AllowUnverified = False
@@ -71,7 +71,7 @@ def examine(
     models: ModelsOption,
     messages: Messages,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write everything measured to a file.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all measurements to a file.")
     ] = None,
 ) -> int:
     """Examine the machine; return 1 on a fault."""

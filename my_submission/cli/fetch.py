@@ -33,7 +33,7 @@ def fetch_named(
         typer.Option(
             "--from",
             metavar="PLACE",
-            help="Take them from this file, ZIP archive, folder or URL instead of their published addresses.",
+            help="Take the weights from this file, ZIP archive, folder or URL instead of their published addresses.",
         ),
     ] = None,
 ) -> int:

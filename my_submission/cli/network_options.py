@@ -29,7 +29,7 @@ class NetworkGroup:
             "--network",
             metavar="FILE.onnx",
             rich_help_panel=NETWORK,
-            help="Separate with this graph (MDX-Net architecture) instead of a system; it makes --target and the rest.",
+            help="Separate with this graph (MDX-Net architecture) instead of a system, into --target and the rest.",
         ),
     ] = None
     target: Annotated[
@@ -38,7 +38,7 @@ class NetworkGroup:
             "--target",
             metavar="STEM",
             rich_help_panel=NETWORK,
-            help="Stem that the graph puts out, such as vocals, instrumental or guitar.",
+            help="Stem that the graph estimates, such as vocals, instrumental or guitar.",
         ),
     ] = None
     n_fft: Annotated[
@@ -48,7 +48,7 @@ class NetworkGroup:
             parser=positive_integer,
             metavar="SAMPLES",
             rich_help_panel=NETWORK,
-            help="Transform length that the graph was trained with (default: known for public graphs).",
+            help="FFT length that the graph was trained with (default: known for public graphs).",
         ),
     ] = None
     vocals_from: Annotated[
@@ -57,7 +57,7 @@ class NetworkGroup:
             "--vocals-from",
             metavar="NAME",
             rich_help_panel=NETWORK,
-            help="Let a public graph (`systems mdx-net` lists them) estimate the vocals of starter-plus, kuielab-a, …",
+            help="Public graph (`systems mdx-net` lists them) that estimates the vocals of starter-plus, kuielab-a, …",
         ),
     ] = None
     denoise: Annotated[
@@ -65,7 +65,7 @@ class NetworkGroup:
         typer.Option(
             "--denoise",
             rich_help_panel=NETWORK,
-            help="Run the graph on the negated song too, against a faint tone that some graphs add; twice the time.",
+            help="Also run the graph on the negated song, to cancel a faint tone that some graphs add; twice the time.",
         ),
     ] = False
     compensation: Annotated[
@@ -74,8 +74,7 @@ class NetworkGroup:
             "--compensation",
             metavar="GAIN",
             rich_help_panel=NETWORK,
-            help="Gain of the graph's output, which makes up for a loss of level; fitted: the one known for a public "
-            "graph.",
+            help="Gain that compensates the graph's loss of level; fitted: the known value of a public graph.",
         ),
     ] = "1"
     silent_bins: Annotated[

@@ -37,13 +37,13 @@ DeviceName = Annotated[
         metavar="DEVICE",
         autocompletion=complete_devices,
         rich_help_panel=HARDWARE,
-        help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one.",
+        help="auto, cpu, cuda or cuda:N; auto uses a GPU if there is one.",
     ),
 ]
 
 AllowUnverified = Annotated[
     bool,
-    typer.Option("--allow-unverified", rich_help_panel=EXPERT, help="Accept weights without a known or matching hash."),
+    typer.Option("--allow-unverified", rich_help_panel=EXPERT, help="Accept weights whose hash is unknown or differs."),
 ]
 
 ReportFile = Annotated[
@@ -119,8 +119,8 @@ class TimeOptions:
             "--refine",
             of=sorted(REFINE),
             panel=TIME,
-            help_text="Overlap chunks and average shifted passes beyond the published system "
-            "(auto: in spare time of a budget)",
+            help_text="Refine beyond the published system, by more overlap and averaged shifted passes "
+            "(auto: if a budget leaves time)",
         ),
     ] = "auto"
 

@@ -44,7 +44,7 @@ class OutputOptions:
             "-o",
             metavar="DIR",
             rich_help_panel=OUTPUT,
-            help="Folder of all stems; songs of the same name get their folders' names in front.",
+            help="Output folder; songs with the same name are told apart by their folders' names.",
         ),
     ] = Path("stems")
     name: Annotated[
@@ -56,7 +56,7 @@ class OutputOptions:
         typer.Option(
             "--skip-existing",
             rich_help_panel=OUTPUT,
-            help="Skip songs whose separation.json shows the same song, system, weights and options.",
+            help="Skip songs whose separation.json records the same song, system, weights and options.",
         ),
     ] = False
     report: ReportFile = None
@@ -70,7 +70,7 @@ class OutputOptions:
     ] = False
     frequency_axis: Annotated[
         Literal["log", "linear"],
-        choice("--frequency-axis", of=AXES, panel=OUTPUT, help_text="Of the pictures' spectrograms"),
+        choice("--frequency-axis", of=AXES, panel=OUTPUT, help_text="Frequency axis of the spectrograms"),
     ] = "log"
 
 
@@ -165,7 +165,7 @@ class _Run:
         if n_unseparated:
             complain(
                 f"error: {n_unseparated} song(s) not separated because the time was too short; "
-                "the stems are shares of the mixture. Give more time with --budget or --budget-factor."
+                "the stems are equal shares of the mixture. Give more time with --budget or --budget-factor."
             )
         if len(self.reports) > 1:
             progress.ended(self.output.output, self.reports)

@@ -40,9 +40,8 @@ class ChoiceOptions:
             metavar="NAMES",
             autocompletion=_complete_stems,
             rich_help_panel=OUTPUT,
-            help="Make only these stems, separated by commas: sources of the system, or instrumental, karaoke, "
-            "drumless, bassless, no_SOURCE: the song without one source. Others are not computed where no stem "
-            "needs them.",
+            help="Make only these stems, separated by commas: sources of the system, or the song without one source "
+            "(instrumental, karaoke, drumless, bassless, no_SOURCE). Work that only other stems need is left out.",
         ),
     ] = None
     two_stems: Annotated[
@@ -52,8 +51,7 @@ class ChoiceOptions:
             metavar="SOURCE",
             autocompletion=_complete_stems,
             rich_help_panel=OUTPUT,
-            help="Make a source and the song without it: vocals and instrumental, drums and drumless, …; they add up "
-            "to the song.",
+            help="Make a source and the song without it, such as vocals and instrumental; they add up to the song.",
         ),
     ] = None
     filename: Annotated[
@@ -119,7 +117,7 @@ class StemOptions:
         ),
     ] = None
     dither: Annotated[
-        bool, typer.Option("--dither", rich_help_panel=OUTPUT, help="Add noise of one step before rounding to 16 bits.")
+        bool, typer.Option("--dither", rich_help_panel=OUTPUT, help="Add triangular noise before rounding to 16 bits.")
     ] = False
     clip: Annotated[
         str,
@@ -127,7 +125,7 @@ class StemOptions:
             "--clip",
             of=CLIP_MODES,
             panel=OUTPUT,
-            help_text="Samples beyond full scale (rescale and limit lower all stems together, so they still add up)",
+            help_text="Handling of samples beyond full scale (rescale and limit lower all stems together)",
         ),
     ] = "none"
 

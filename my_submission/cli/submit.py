@@ -56,7 +56,7 @@ class RehearsalOptions:
 
     dataset: Annotated[
         Path | None,
-        typer.Option("--dataset", metavar="DIR", help="Songs; the longest is run (default: a generated song)."),
+        typer.Option("--dataset", metavar="DIR", help="Data set; its longest song is run (default: a generated song)."),
     ] = None
     all_songs: Annotated[bool, typer.Option("--all-songs", help="Run every song of the data set.")] = False
     song_seconds: Annotated[
@@ -68,11 +68,11 @@ class RehearsalOptions:
         choice(
             "--environment",
             of=ENVIRONMENTS,
-            help_text="Where it runs (fresh: a clean virtual environment from requirements.txt; current: this "
-            "interpreter; auto: a container where an engine answers, else fresh)",
+            help_text="Environment of the rehearsal (fresh: a new virtual environment from requirements.txt; current: "
+            "this interpreter; auto: a container if Docker or Podman responds, else fresh)",
         ),
     ] = "auto"
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build the fresh environment anew.")] = False
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Rebuild the fresh environment.")] = False
     limit_seconds: Annotated[
         float | None,
         typer.Option(
@@ -90,7 +90,7 @@ class RehearsalOptions:
             parser=positive_number,
             metavar="FACTOR",
             rich_help_panel=LIMITS,
-            help="The same, as a multiple of the song's duration.",
+            help="Time limit per song, as a multiple of its duration, instead of the track's.",
         ),
     ] = None
     cpus: Annotated[
@@ -100,7 +100,7 @@ class RehearsalOptions:
             parser=positive_integer,
             metavar="N",
             rich_help_panel=LIMITS,
-            help="Processors (default: the grader's).",
+            help="Number of processors (default: the grader's).",
         ),
     ] = None
     memory_gib: Annotated[
@@ -110,7 +110,7 @@ class RehearsalOptions:
             parser=positive_number,
             metavar="GIB",
             rich_help_panel=LIMITS,
-            help="Memory (default: the grader's).",
+            help="Memory limit (default: the grader's).",
         ),
     ] = None
 
@@ -118,7 +118,7 @@ class RehearsalOptions:
 def check(
     rehearsal: RehearsalOptions,
     tree: Annotated[Path, typer.Argument(metavar="TREE", show_default="here", help=TREE_HELP)] = Path(),
-    no_run: Annotated[bool, typer.Option("--no-run", help="Check files and code only, run nothing.")] = False,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Check only files and code; run nothing.")] = False,
 ) -> int:
     """Check a tree; return 1 on a fault."""
     return _show_check(tree, rehearsal, is_run=not no_run)
@@ -142,7 +142,9 @@ def pack(
     tag: Annotated[
         str, typer.Option("--tag", metavar="TAG", help="Tag to push, starting with submission-.")
     ] = "submission-1",
-    no_run: Annotated[bool, typer.Option("--no-run", help="Check files and code of the packed tree only.")] = False,
+    no_run: Annotated[
+        bool, typer.Option("--no-run", help="Check only files and code of the packed tree; run nothing.")
+    ] = False,
 ) -> int:
     """Write the tree to push and check it; return 1 on a fault."""
     result = pack_submission(SubmissionTree(tree), directory)
@@ -226,7 +228,7 @@ def _environment_maker(options: RehearsalOptions) -> EnvironmentMaker:
             return container_environment(root, engine)
         if options.environment == "container":
             hint = "start Docker or Podman, or use --environment fresh"
-            raise EnvironmentBuildError("no container engine answers", hint=hint)
+            raise EnvironmentBuildError("no container engine responds", hint=hint)
         return fresh_environment(root, rebuild=options.rebuild)
 
     return make

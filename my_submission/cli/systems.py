@@ -31,7 +31,7 @@ def list_systems(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME", autocompletion=complete_systems, help="Show this system in full, or all of a family."
+            metavar="NAME", autocompletion=complete_systems, help="System to show in full, or family to list."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,

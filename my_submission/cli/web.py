@@ -43,7 +43,10 @@ class AddressOptions:
         str, typer.Option("--host", metavar="HOST", rich_help_panel=ADDRESS, help="Address to listen on.")
     ] = DEFAULTS.host
     port: Annotated[
-        int, typer.Option("--port", parser=_port, metavar="PORT", rich_help_panel=ADDRESS, help="0: any free port.")
+        int,
+        typer.Option(
+            "--port", parser=_port, metavar="PORT", rich_help_panel=ADDRESS, help="Port; 0 chooses a free one."
+        ),
     ] = DEFAULTS.port
     allow_host: Annotated[
         list[str],
@@ -83,7 +86,7 @@ class LimitOptions:
             parser=positive_integer,
             metavar="N",
             rich_help_panel=LIMITS,
-            help="Uploaded files of all visitors, their songs included.",
+            help="Number of files of all visitors, including songs that are kept.",
         ),
     ] = DEFAULTS.max_uploads
     max_uploads_size: Annotated[
@@ -93,7 +96,7 @@ class LimitOptions:
             parser=positive_integer,
             metavar="MIB",
             rich_help_panel=LIMITS,
-            help="Size of all these files together.",
+            help="Total size of these files.",
         ),
     ] = DEFAULTS.max_uploads_mib
     max_duration: Annotated[
@@ -119,7 +122,7 @@ class LimitOptions:
             parser=positive_number,
             metavar="SECONDS",
             rich_help_panel=LIMITS,
-            help="How long a page survives a lost connection.",
+            help="Time for a page to reconnect after its connection is lost.",
         ),
     ] = DEFAULTS.grace_seconds
     keep: Annotated[
@@ -144,7 +147,7 @@ class ContentOptions:
             "--samples",
             metavar="SONG",
             rich_help_panel=CONTENT,
-            help="A sample song, or a folder of songs, offered beside an upload; repeatable.",
+            help="A sample song, or a folder of songs, to offer on the page; repeatable.",
         ),
     ] = field(default_factory=list)
     scores: Annotated[

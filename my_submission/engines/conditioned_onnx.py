@@ -30,7 +30,7 @@ class ConditionedOnnx(OnnxGraph):
         outputs = {value.name: list(value.shape) for value in self._session.get_outputs()}
         if set(inputs) != {SPECTRA_INPUT, SOURCES_INPUT} or set(outputs) != {OUTPUT}:
             problem = f"the graph maps {', '.join(inputs)} to {', '.join(outputs)}"
-            raise WeightsError(f"{problem}, which is no conditioned network", where=self.path, hint=_HINT)
+            raise WeightsError(f"{problem}, which is not a conditioned network", where=self.path, hint=_HINT)
         shape, out = inputs[SPECTRA_INPUT], outputs[OUTPUT]
         is_fixed = len(shape) == 4 and all(isinstance(size, int) and size > 0 for size in shape[1:])
         if not is_fixed or len(inputs[SOURCES_INPUT]) != 1 or out[2:] != shape[1:]:

@@ -74,7 +74,7 @@ def resolve_device(text: str) -> Device:
         logger.debug("auto: running on the CPU, %s", reason)
         return Device("cpu", note=_idle_card(reason))
     if named.index >= count:
-        problem = f"the device {named} is not there ({reason or f'{count} CUDA device(s) found'})"
+        problem = f"the device {named} is not available ({reason or f'{count} CUDA device(s) found'})"
         raise DeviceError(problem, hint="use --device cpu or --device auto, or install the NVIDIA driver")
     return named
 
@@ -101,7 +101,7 @@ def _idle_card(reason: str) -> str:
     """Return a sentence about a GPU that cannot be used; empty if there is none, or if it is hidden on purpose."""
     if _are_gpus_hidden() or not has_nvidia_card():
         return ""
-    return f"an NVIDIA GPU stands idle: {reason}; install or update the NVIDIA driver to use it"
+    return f"an NVIDIA GPU is not used: {reason}; install or update the NVIDIA driver to use it"
 
 
 def _are_gpus_hidden() -> bool:
@@ -131,7 +131,7 @@ def cuda_devices() -> tuple[int, str]:
 def memory_error(device: Device, n_items: int) -> DeviceMemoryError:
     """Return the error for a batch of ``n_items`` that does not fit the device; 0 stands for weights."""
     fewer = "use a smaller --batch-chunks, " if n_items > 1 else ""
-    holders = " (nvidia-smi shows what holds it)" if device.kind == "cuda" else ""
+    holders = " (nvidia-smi shows which programs use it)" if device.kind == "cuda" else ""
     return DeviceMemoryError(
         f"{device} has too little memory for " + (f"a batch of {n_items}" if n_items else "the weights of a network"),
         hint=f"{fewer}free memory there{holders}, or use another --device",

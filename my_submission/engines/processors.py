@@ -34,7 +34,7 @@ def thread_count(asked: int | None, environment: Mapping[str, str] = os.environ)
     """
     available = available_cpus()
     if asked is not None and asked > available:
-        return available, f"{asked} threads were asked for: {available} used, as many as there are processors"
+        return available, f"{asked} threads were requested; {available} are used, one per available processor"
     named = re.match(r"\s*(\d+)", environment.get(THREADS_VARIABLE, ""))
     wanted = int(named[1]) if named and asked is None else asked
     return min(wanted or available, available), ""

@@ -81,7 +81,7 @@ def _reach(graph: Any, walk: TfcTdfWalk, where: str | PathLike[str]) -> Receptiv
 
     for name in ("first_conv", "final_conv"):
         if walk.state[f"{name}.0.weight"].shape[2:] != (1, 1):
-            raise WeightsError(f"{name} is no 1x1 convolution", where=where, hint=_HINT)
+            raise WeightsError(f"{name} is not a 1x1 convolution", where=where, hint=_HINT)
     for node in walk.transposes:
         if [list(a.ints) for a in node.attribute if a.name == "perm"] != [[0, 1, 3, 2]]:
             raise WeightsError(f"the node {node.name!r} does not swap bins and frames", where=where, hint=_HINT)

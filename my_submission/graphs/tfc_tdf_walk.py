@@ -208,7 +208,7 @@ class TfcTdfWalk:
         while name not in self._stored:
             maker = self._makers.get(name)
             if maker is None or maker.op_type not in {*_UNCHANGED, "Constant"}:
-                raise self._error(f"uses {name}, which is no stored weight", node)
+                raise self._error(f"uses {name}, which is not a stored weight", node)
             if maker.op_type == "Constant":
                 return np.asarray(self._to_array(self._attribute(maker.attribute[0])), dtype=np.float32)
             name = maker.input[0]

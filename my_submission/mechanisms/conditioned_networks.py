@@ -101,7 +101,7 @@ def geometry_of(artefact: Artefact, path: Path, config: FrameworkConfig) -> tupl
         problem = f"a checkpoint does not state the number of frames of {artefact.name}"
         raise WeightsError(problem, where=path, hint='add "frames": … to its "geometry" in the manifest')
     if frames % network.frame_multiple:
-        problem = f"frames={frames} in the manifest is no multiple of {network.frame_multiple}"
+        problem = f"frames={frames} in the manifest is not a multiple of {network.frame_multiple}"
         raise WeightsError(problem, where=path, hint="correct the manifest")
     return geometry, frames
 

@@ -99,7 +99,7 @@ class MdxNetRecipe(Recipe):
         return MdxNetMechanism(self.source, engine, chunking, opening.options.chunks_per_run, n_runs, is_rest=is_rest)
 
     def _is_rest(self, artefact: Artefact, path: Path) -> bool:
-        """Whether the graph puts out the mixture without the stem.
+        """Whether the graph outputs the mixture without the stem.
 
         Raises:
             WeightsError: it puts out another stem.
@@ -110,7 +110,7 @@ class MdxNetRecipe(Recipe):
             return False
         if complemented_source(output) == self.source:
             return True
-        raise WeightsError(f"the graph puts out {output}, not {self.source}", where=path, hint=f"use --target {output}")
+        raise WeightsError(f"the graph outputs {output}, not {self.source}", where=path, hint=f"use --target {output}")
 
     def _gain(self, path: Path) -> float:
         if self.compensation is not None:

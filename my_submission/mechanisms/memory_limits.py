@@ -42,8 +42,8 @@ class MemoryLimit:
             return
         sufficient = (self.resident_bytes + beside_bytes + need_bytes) // _MEBIBYTE + 1
         raise MdxError(
-            f"{what} needs about {need_bytes // _MEBIBYTE} MiB, and the process holds "
-            f"{self.resident_bytes // _MEBIBYTE} MiB already",
+            f"{what} needs about {need_bytes // _MEBIBYTE} MiB, and the process already uses "
+            f"{self.resident_bytes // _MEBIBYTE} MiB",
             hint=f"use --max-memory {sufficient} (MiB) or more, or a smaller system",
         )
 

@@ -41,7 +41,7 @@ class Mixer:
         if self.matrix.shape != (channels, channels + 2):
             raise ValueError(f"the matrix is {self.matrix.shape}, {(channels, channels + 2)} is expected")
         if not np.isfinite(self.matrix).all():
-            raise ValueError("the matrix holds NaN or infinity")
+            raise ValueError("the matrix contains NaN or infinity")
 
     def mix(self, stems: Stems, mixture: Waveform) -> Stems:
         """Return new stems from stems (2, n) of every source and the mixture (2, n)."""
@@ -92,9 +92,9 @@ def read_mixer(path: Path, sources: Sequence[str]) -> Mixer:
     key = TRAINING_KEY if TRAINING_KEY in state else SUBMISSION_KEY
     if key not in state or (key == SUBMISSION_KEY and len(state) > 1):
         found = ", ".join(sorted(state))[:200] or "nothing"
-        problem = f"a Mixer holds one tensor {SUBMISSION_KEY}, or {TRAINING_KEY} among others; this file holds {found}"
+        problem = f"a Mixer is one tensor {SUBMISSION_KEY}, or {TRAINING_KEY} among others; this file contains {found}"
         raise WeightsError(problem, where=path, hint="fetch the Mixer again")
     try:
         return Mixer(state[key], sources=sources)
     except ValueError as error:
-        raise WeightsError(f"this is no Mixer: {error}", where=path, hint="fetch the Mixer again") from error
+        raise WeightsError(f"this is not a Mixer: {error}", where=path, hint="fetch the Mixer again") from error

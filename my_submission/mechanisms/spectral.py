@@ -198,8 +198,8 @@ def _refuse_other_output(path: Path, source: str) -> None:
     """Raise WeightsError for a public graph that puts out another stem than a source."""
     facts = facts_of(path)
     if facts is not None and facts.output != source:
-        problem = f"the graph puts out {facts.output}, not {source}"
-        raise WeightsError(problem, where=path, hint=f"use a graph that puts out {source}")
+        problem = f"the graph outputs {facts.output}, not {source}"
+        raise WeightsError(problem, where=path, hint=f"use a graph that outputs {source}")
 
 
 def batch_on_device(

@@ -157,7 +157,7 @@ def geometry_of(artefact: Artefact, path: Path) -> ArtefactGeometry:
         hint = 'add "geometry": {"n_fft": …, "hop": …} to its entry'
         raise WeightsError(f"the manifest states no n_fft and hop for {artefact.name}", where=path, hint=hint)
     if (facts := facts_of(path)) is None:
-        problem = f"no public graph ends like {artefact.name}, so its n_fft is not known"
+        problem = f"{artefact.name} is not a known public graph, so its n_fft is unknown"
         raise WeightsError(problem, where=path, hint="separate with --network FILE and give --n-fft")
     return ArtefactGeometry(facts.n_fft, HOP)
 
@@ -193,6 +193,6 @@ def _torch_shape(artefact: Artefact, path: Path, network: TorchEngine) -> GraphS
         problem = f"a state dict does not state the number of frames of {artefact.name}"
         raise WeightsError(problem, where=path, hint='add "frames": … to its "geometry" in the manifest')
     if artefact.geometry.frames % config.frame_multiple:
-        problem = f"frames={artefact.geometry.frames} in the manifest is no multiple of {config.frame_multiple}"
+        problem = f"frames={artefact.geometry.frames} in the manifest is not a multiple of {config.frame_multiple}"
         raise WeightsError(problem, where=path, hint="correct the manifest")
     return GraphShape(config.channels, config.bins, artefact.geometry.frames)

@@ -129,7 +129,7 @@ def read_settings(path: Path) -> tuple[str, Mapping[str, Any]]:
         known = ", ".join(CLASSES)
         raise WeightsError(f"the model's class {class_path!r} is none of {known}", where=path)
     if not isinstance(arguments, dict):
-        raise WeightsError("the model's init_args are no table", where=path)
+        raise WeightsError("the model's init_args are not a table", where=path)
     return CLASSES[class_path], arguments
 
 

@@ -51,7 +51,7 @@ def open_band_split_rnn(path: Path) -> BandSplitRNN:
     checkpoint = read_checkpoint(path, "band-split-rnn")
     groups = checkpoint.arguments.get("norm_groups", band_split_rnn.BandSplitConfig().norm_groups)
     if not isinstance(groups, int):
-        raise WeightsError(f"norm_groups={groups} is no number", where=checkpoint.settings)
+        raise WeightsError(f"norm_groups={groups} is not a number", where=checkpoint.settings)
     network = band_split_rnn.from_state_dict(checkpoint.state, norm_groups=groups, where=path)
     sizes = network.config
     names = ("hidden_size", "num_layers", "norm_groups", "n_sources")

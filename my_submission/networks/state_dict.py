@@ -53,7 +53,7 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         state = {name: torch.from_numpy(array) for name, array in arrays.items()}
     if not state:
         raise WeightsError(
-            "the checkpoint holds no state dict", where=path, hint="save the bare state dict with torch.save"
+            "the checkpoint contains no state dict", where=path, hint="save the bare state dict with torch.save"
         )
     return state
 
@@ -65,7 +65,7 @@ def _loaded_by_torch(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         reason = " ".join(str(error).split())
         raise WeightsError(
-            f"the file holds more than tensors and was not opened ({reason[:200]})",
+            f"the file contains more than tensors and was not opened ({reason[:200]})",
             where=path,
             hint="take the original checkpoint, or save the bare state dict again with torch.save",
         ) from error

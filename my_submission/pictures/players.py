@@ -42,7 +42,7 @@ def players_of(view: SongView) -> Players:
     whole = view.tracks[0].overview
     seconds = len(view.tracks) * whole.samples / whole.sample_rate
     fitting = [rate for rate in BITRATES if embedded_bytes(seconds, rate) <= MAX_EMBEDDED_BYTES]
-    beside = "the players take the files beside this page"
+    beside = "the players use the files beside this page"
     if not fitting:
         limit = f"{MAX_EMBEDDED_BYTES >> 20} MB"
         return Players({}, f"The audio would make this page larger than {limit}: {beside}.")
@@ -50,7 +50,7 @@ def players_of(view: SongView) -> Players:
         return Players({}, f"This computer had no Opus encoder (pip install av): {beside}.")
     addresses = {track.name: _address(track, fitting[0]) for track in view.tracks}
     return Players(
-        addresses, f"The players hold small copies (Opus, {fitting[0]} kbit/s); the files have the full quality."
+        addresses, f"The players contain small copies (Opus, {fitting[0]} kbit/s); the files have the full quality."
     )
 
 

@@ -160,7 +160,7 @@ def _summary(view: SongView, report: SeparationReport, players: Players) -> str:
     if report.is_separated:
         fit = wording.together(view.residual_db, stems_add_up=report.stems_add_up, common_gain_db=report.common_gain_db)
         lines += [f"<p>{as_html(text)}</p>" for text in (fit, _unseparated_part(report), _clipped(view)) if text]
-    turns = " A player goes on where the one before stopped." if players.addresses else ""
+    turns = " A player continues where the previous one stopped." if players.addresses else ""
     lines.append(f'<p class="soft players">{as_html(players.remark + turns)}</p>')
     return f'<div class="summary">{"".join(lines)}</div>'
 

@@ -45,7 +45,7 @@ class Cost:
 
     def __post_init__(self) -> None:
         if not 0 <= self.typical <= self.high < float("inf"):
-            raise ValueError(f"typical={self.typical} and high={self.high} are no costs")
+            raise ValueError(f"typical={self.typical} and high={self.high} are not costs")
 
     def updated(self, latest: Cost) -> Cost:
         """Return the cost after another measured run."""

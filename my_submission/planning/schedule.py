@@ -9,7 +9,7 @@ from my_submission.planning.cost_model import Forecast
 from my_submission.planning.stage import ClosingStage, Stage, WorkItem
 from my_submission.reports import AS_PUBLISHED
 
-EQUAL_SHARES = "the mixture shared out equally"
+EQUAL_SHARES = "equal shares of the mixture"
 
 
 @dataclass(frozen=True)

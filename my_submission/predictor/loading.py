@@ -203,7 +203,7 @@ def _recipe_of(
         recipe = find_system(system, systems_of(models))
     else:
         if system != DEFAULT_SYSTEM:
-            raise UnknownNameError("a network of your own and a system exclude each other", hint="leave one out")
+            raise UnknownNameError("give a network of your own or a system, not both", hint="leave one out")
         recipe, models = network.system(), models.including(network.artefact(), Path(network.path))
     if vocals_from is not None:
         recipe = with_vocals_from(recipe, vocals_from)

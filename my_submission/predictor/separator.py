@@ -181,7 +181,7 @@ class Separator:
         folder = (DEFAULT_OUTPUT if is_file else None) if output is DEFAULT_PLACE else output
         if not is_file:
             if folder is not None:
-                raise InputError("samples have no name for files", hint="leave output out, and write them yourself")
+                raise InputError("samples have no name for files", hint="omit output, and write the files yourself")
             yield from self._stream_samples(song, sample_rate, limits)
             return
         if sample_rate is not None:

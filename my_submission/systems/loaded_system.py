@@ -165,7 +165,7 @@ def _refuse_missing(recipe: SystemRecipe, models: ModelsFolder) -> None:
     if not missing:
         return
     are_all = len(missing) == len(recipe.artefacts)
-    files = "its weights are not there" if are_all else f"weights are missing ({', '.join(missing)})"
+    files = "its weights are missing" if are_all else f"weights are missing ({', '.join(missing)})"
     problem = f"{recipe.name} cannot run: {files}"
     raise WeightsError(problem, where=models.directory, hint=models.hint_for(recipe.name, missing))
 

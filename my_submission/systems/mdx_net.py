@@ -89,7 +89,7 @@ class OwnNetwork:
         """Return the entry that a manifest would have.
 
         Raises:
-            UnknownNameError: the target is no name of a stem.
+            UnknownNameError: the target is not the name of a stem.
             InputError: there is no such file, or it is no graph.
         """
         path = Path(self.path)
@@ -100,7 +100,7 @@ class OwnNetwork:
         if not path.is_file():
             raise InputError("there is no such file", where=path, hint="name the .onnx file of the network")
         if path.suffix.lower() != ".onnx":
-            raise InputError("is no ONNX graph by its name", where=path, hint="export the network as .onnx")
+            raise InputError("its name does not end in .onnx", where=path, hint="export the network as .onnx")
         try:
             geometry = None if self.n_fft is None else ArtefactGeometry(self.n_fft, self.hop)
         except ValueError as error:
@@ -125,7 +125,7 @@ class OwnNetwork:
         artefact = self.artefact()
         output = artefact.target or ""
         source = complemented_source(output) or output
-        title = f"{Path(self.path).name}, which puts out {output}"
+        title = f"{Path(self.path).name}, which outputs {output}"
         return system_of(artefact.name, title, artefact.name, source, licence=artefact.licence)
 
 
@@ -181,10 +181,10 @@ def with_vocals_from(system: SystemRecipe, name: str) -> SystemRecipe:
     network = f"{FAMILY}/{short}"
     if short not in PUBLIC_GRAPHS or short in _SOURCES:
         near = get_close_matches(short, [known for known in PUBLIC_GRAPHS if known not in _SOURCES], n=3, cutoff=0.0)
-        raise UnknownNameError(f"there is no public graph of vocals {name!r}", hint=f"the nearest are {listed(near)}")
+        raise UnknownNameError(f"there is no public vocals graph {name!r}", hint=f"the nearest are {listed(near)}")
     branches = [_with_vocals_from(branch, network) for branch in system.branches]
     if branches == list(system.branches):
-        problem = f"{system.name} has no network for vocals alone that {network} could replace"
+        problem = f"{system.name} has no network that estimates only the vocals and that {network} could replace"
         raise UnknownNameError(problem, hint="use starter-plus, starter, kuielab-a or kuielab-b")
     return replace(
         system,
@@ -212,7 +212,7 @@ def with_network_options(system: SystemRecipe, options: NetworkOptions) -> Syste
         UnknownNameError: none of its branches is such a graph.
     """
     if not any(branch.recipe.takes_network_options for branch in system.branches):
-        problem = f"{system.name} has no network that denoising, compensation and silent bins are for"
+        problem = f"{system.name} has no network to which denoising, compensation and silent bins apply"
         raise UnknownNameError(problem, hint=f"use a system {FAMILY}/…, or --network FILE")
 
     def applied(branch: BranchRecipe) -> BranchRecipe:

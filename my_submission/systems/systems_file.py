@@ -266,7 +266,7 @@ class SystemEntry:
         if self.name in SYSTEMS:
             raise ValueError(f"{self.name!r} is a system of this program; choose another name")
         if self.name in known:
-            raise ValueError(f"the name {self.name!r} stands there twice; choose another name")
+            raise ValueError(f"the name {self.name!r} appears twice; choose another name")
         branches = tuple(entry.branch(known) for entry in self.branches)
         sources = tuple(dict.fromkeys(source for branch in branches for source in branch.shares))
         if self.rest is not None:

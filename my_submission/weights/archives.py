@@ -147,7 +147,7 @@ def _find(opened: zipfile.ZipFile, wanted: tuple[str, ...], archive: Path) -> zi
         alike = [member for member in members.values() if PurePosixPath(member.filename).name == last]
         if len(alike) == 1:
             return alike[0]
-    raise WeightsError(f"holds none of {', '.join(wanted)}", where=archive)
+    raise WeightsError(f"contains none of {', '.join(wanted)}", where=archive)
 
 
 def copy_stream(source: IO[bytes], destination: Path) -> None:
@@ -164,7 +164,7 @@ def copy_stream(source: IO[bytes], destination: Path) -> None:
                 out.write(block)
     except OSError as error:
         raise OutputError(
-            f"cannot be written ({error.strerror})", where=destination, hint="make room or name another folder"
+            f"cannot be written ({error.strerror})", where=destination, hint="free some space, or name another folder"
         ) from error
 
 

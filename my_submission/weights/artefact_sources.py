@@ -180,7 +180,7 @@ def _extract_beside(archive: Path, label: str, artefact: Artefact, location: str
 
 def _missing_companion(location: str, label: str, reason: str | None) -> WeightsError:
     problem = f"its weights are in {location!r} beside it, which cannot be fetched ({reason})"
-    return WeightsError(problem, where=label, hint="give a folder or archive that holds both files")
+    return WeightsError(problem, where=label, hint="give a folder or archive that contains both files")
 
 
 @dataclass

@@ -196,7 +196,7 @@ def _transfer(transfer: _Transfer) -> int:
         start, version = _start_of(response.headers, response.status), _version_of(response.headers, response.status)
         if start is None or start not in (0, offset) or (start and noted and noted.differs_from(version)):
             if not offset:
-                raise WeightsError("the server sends a part of the file where all was asked for", where=url)
+                raise WeightsError("the server sends only a part of the file", where=url)
             transfer.restart()
             return _transfer(transfer)
         _refuse_size(transfer, version.n_bytes)
@@ -225,7 +225,7 @@ def _refuse_size(transfer: _Transfer, n_bytes: int | None) -> None:
         problem = f"the server offers {n_bytes} bytes where {transfer.expected_bytes} are expected"
         raise WeightsError(problem, where=transfer.url)
     if n_bytes > transfer.max_bytes:
-        raise WeightsError(f"the server offers {n_bytes} bytes, more than weights have", where=transfer.url)
+        raise WeightsError(f"the server offers {n_bytes} bytes, more than any weights have", where=transfer.url)
 
 
 def _start_of(headers: Message, status: int) -> int | None:
@@ -271,14 +271,16 @@ def _append(transfer: _Transfer, response: IO[bytes], start: int, total: int | N
                 if done + len(block) > transfer.max_bytes:
                     out.truncate(0)
                     kind = "expected" if transfer.expected_bytes else "that weights may have"
-                    problem = f"the server sends more than the {transfer.max_bytes} bytes {kind}, and was stopped there"
+                    problem = (
+                        f"the server sends more than the {transfer.max_bytes} bytes {kind}; the download was stopped"
+                    )
                     raise WeightsError(problem, where=transfer.url)
                 out.write(block)
                 done += len(block)
                 transfer.report(done, total)
     except OSError as error:
         raise OutputError(
-            f"cannot be written ({error.strerror})", where=transfer.part, hint="make room or name another folder"
+            f"cannot be written ({error.strerror})", where=transfer.part, hint="free some space, or name another folder"
         ) from error
     return done
 
@@ -287,6 +289,6 @@ def _read(response: IO[bytes]) -> bytes:
     try:
         return response.read(_BLOCK_BYTES)
     except TimeoutError as error:
-        raise BusyError(f"the server fell silent ({error})") from error
+        raise BusyError(f"the server stopped responding ({error})") from error
     except (OSError, http.client.HTTPException) as error:
         raise _InterruptedError(f"the connection broke ({error})") from error

@@ -129,9 +129,9 @@ def _refuse_single_file_for_several(wanted: list[Artefact], from_path: Path | No
     is_one_url = mirror is not None and any(_is_the_file_itself(mirror, artefact) for artefact in wanted)
     if is_one_path or is_one_url:
         raise WeightsError(
-            f"is one file, and {len(wanted)} artefacts are asked for",
+            f"is one file, but {len(wanted)} artefacts were requested",
             where=from_path if mirror is None else mirror,
-            hint="name one artefact, or give an archive or folder that holds them all",
+            hint="name one artefact, or give an archive or folder that contains all of them",
         )
 
 
@@ -174,9 +174,9 @@ def _local_sources(artefact: Artefact, from_path: Path) -> list[ArtefactSource]:
     candidates += [ZipSource(path) for path in zips if path.is_file()]
     if not candidates:
         problem = (
-            f"holds none of {', '.join((*file_names(artefact), *archive_names(artefact)))}"
+            f"contains none of {', '.join((*file_names(artefact), *archive_names(artefact)))}"
             if from_path.is_dir()
-            else "is not there"
+            else "does not exist"
         )
         raise WeightsError(f"{artefact.name} could not be fetched: {problem}", where=from_path)
     return candidates

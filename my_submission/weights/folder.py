@@ -106,7 +106,7 @@ class ModelsFolder:
         if name in self._elsewhere:
             return path
         if not path.is_file():
-            raise WeightsError(f"the weights of {name} are not there", where=path, hint=self.hint(name))
+            raise WeightsError(f"the weights of {name} are missing", where=path, hint=self.hint(name))
         if is_lfs_pointer(path):
             raise WeightsError(
                 "is a Git LFS pointer, not the file itself", where=path, hint=f"run git lfs pull, or {self.hint(name)}"

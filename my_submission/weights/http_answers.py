@@ -55,9 +55,11 @@ class WebRedirects(urllib.request.HTTPRedirectHandler):
         """
         before, after = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if after not in {"http", "https"}:
-            raise WeightsError(f"the server redirects to {newurl[:200]!r}, which is no web address", where=req.full_url)
+            raise WeightsError(
+                f"the server redirects to {newurl[:200]!r}, which is not a web address", where=req.full_url
+            )
         if before == "https" and after == "http":
-            problem = f"the server redirects to {newurl[:200]!r}, which is not encrypted as this address is"
+            problem = f"the server redirects to {newurl[:200]!r}, which, unlike this address, is not encrypted"
             raise WeightsError(problem, where=req.full_url)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

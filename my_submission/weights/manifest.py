@@ -158,13 +158,13 @@ def read_manifest(directory: Path) -> tuple[Artefact, ...]:
         raise WeightsError(
             f"no {MANIFEST_NAME} here",
             where=directory,
-            hint="name a models folder that holds one, see models/README.md",
+            hint="name a models folder that contains one, see models/README.md",
         ) from error
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=manifest) from error
     except DocumentError as error:
         hint = f"{error.hint or 'fix the file'}; models/README.md describes the entries"
-        raise WeightsError(f"is no manifest ({error})", where=manifest, hint=hint) from error
+        raise WeightsError(f"is not a manifest ({error})", where=manifest, hint=hint) from error
 
 
 def manifest_text(artefacts: Iterable[Artefact]) -> str:
@@ -194,7 +194,7 @@ def _artefacts_of(document: object) -> tuple[Artefact, ...]:
         place = f'entry "{label}"' if isinstance(label, str) else f"entry number {index + 1}"
         artefact = convert(Artefact, entry, place=place)
         if artefact.name in artefacts:
-            raise DocumentError(f"{place} stands there twice")
+            raise DocumentError(f"{place} appears twice")
         artefacts[artefact.name] = artefact
     return tuple(artefacts.values())
 

@@ -28,7 +28,7 @@ class NetworkFacts:
     Attributes:
         n_fft: window and transform length, in samples; the hop is 1024.
         compensation: gain of the output, fitted by its trainers, that makes up for the network's loss of level.
-        output: the stem that the graph puts out.
+        output: the stem that the graph outputs.
         is_karaoke: whether it separates the lead vocals from backing vocals and instruments.
     """
 

@@ -116,7 +116,9 @@ class StoredTensor:
         least = min(self.claimed_bytes, n_numbers) if self.is_packed else self.claimed_bytes
         if least > self.n_bytes:
             claimed = str(n_numbers) if n_numbers < 10**18 else "more than 10^18"
-            raise _MalformedError(f"the tensor {label!r} claims {claimed} numbers, and {self.n_bytes} bytes are there")
+            raise _MalformedError(
+                f"the tensor {label!r} claims {claimed} numbers, but only {self.n_bytes} bytes are stored"
+            )
 
     def _number(self, key: str) -> int:
         text = self.place.get(key, "0")
@@ -162,7 +164,7 @@ def read_layout(path: Path) -> OnnxLayout:
         raise WeightsError(f"cannot be read ({error.strerror})", where=path) from error
     except ValueError as error:
         raise WeightsError(
-            f"cannot open this graph, which is no valid ONNX model: {error}", where=path, hint=_CURE
+            f"cannot open this graph, which is not a valid ONNX model: {error}", where=path, hint=_CURE
         ) from error
 
 

@@ -38,17 +38,17 @@ def read_pickled_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         with zipfile.ZipFile(path) as archive:
             names = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
             if len(names) != 1 or names[0].file_size > _MAX_PICKLE_BYTES:
-                raise WeightsError("is no checkpoint of numpy arrays", where=path, hint=_CURE)
+                raise WeightsError("is not a checkpoint of numpy arrays", where=path, hint=_CURE)
             content = archive.read(names[0])
     except BROKEN_ZIP_ERRORS as error:
-        raise WeightsError(f"is no checkpoint, or a damaged one ({error})", where=path, hint=_CURE) from error
+        raise WeightsError(f"is not a checkpoint, or is damaged ({error})", where=path, hint=_CURE) from error
     try:
         found = _ArrayUnpickler(content).load()
         if not isinstance(found, dict):
-            raise _RefusedError(f"holds a {type(found).__name__}, not a dictionary")
+            raise _RefusedError(f"contains a {type(found).__name__}, not a dictionary")
         return {_name(key): _values(value) for key, value in found.items()}
     except _RefusedError as error:
-        raise WeightsError(f"is no checkpoint of plain arrays: {error}", where=path, hint=_CURE) from error
+        raise WeightsError(f"is not a checkpoint of plain arrays: {error}", where=path, hint=_CURE) from error
     except Exception as error:  # a malformed pickle may raise anything
         raise WeightsError(f"is damaged ({type(error).__name__}: {error})", where=path, hint=_CURE) from error
 

@@ -359,7 +359,7 @@ class _Machine:
     def reduce(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
         if not isinstance(function, _Function | SkippedObject) or not isinstance(arguments, tuple):
-            raise MalformedPickleError("a call of what is no function")
+            raise MalformedPickleError("a call of something that is not a function")
         if isinstance(function, SkippedObject):
             self._stack.append(SkippedObject(function.name))
         else:
@@ -391,7 +391,7 @@ class _Machine:
 
     def _top(self, kind: type[Any], *others: type[Any]) -> Any:
         if not isinstance(self._stack[-1], (kind, *others)):
-            raise MalformedPickleError(f"a {type(self._stack[-1]).__name__} stands where a {kind.__name__} is expected")
+            raise MalformedPickleError(f"found a {type(self._stack[-1]).__name__} where a {kind.__name__} is expected")
         return self._stack[-1]
 
 

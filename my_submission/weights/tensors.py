@@ -68,7 +68,7 @@ def map_tensors(path: Path, names: Collection[str], *, is_private: bool = False)
     """
     with _open_checkpoint(path) as checkpoint:
         if missing := sorted(set(names) - set(checkpoint.tensors)):
-            raise WeightsError(f"holds no tensor {missing[0]}", where=path, hint=_FETCH_AGAIN)
+            raise WeightsError(f"contains no tensor {missing[0]}", where=path, hint=_FETCH_AGAIN)
         with path.open("rb") as file:
             access = mmap.ACCESS_COPY if is_private else mmap.ACCESS_READ
             mapping = mmap.mmap(file.fileno(), 0, access=access)
@@ -184,7 +184,7 @@ def _open_checkpoint(path: Path) -> Iterator[_Checkpoint]:
         hint = "extract the tensors with torch on an isolated machine, and save only them"
         raise WeightsError(f"contains code ({error}) and was not opened", where=path, hint=hint) from error
     except MalformedPickleError as error:
-        raise WeightsError(f"is no checkpoint of plain tensors: {error}", where=path, hint=_FETCH_AGAIN) from error
+        raise WeightsError(f"is not a checkpoint of plain tensors: {error}", where=path, hint=_FETCH_AGAIN) from error
     except (*BROKEN_ZIP_ERRORS, KeyError, OSError) as error:  # OSError: an offset before the start of the file
         raise WeightsError(f"is a damaged checkpoint ({error})", where=path, hint=_FETCH_AGAIN) from error
 
@@ -208,7 +208,7 @@ def _refuse_other_files(path: Path) -> None:
 
 def _tensors_of(described: object) -> dict[str, TensorReference]:
     if not isinstance(described, dict):
-        raise MalformedPickleError(f"it holds a {type(described).__name__}, and a dictionary of tensors is expected")
+        raise MalformedPickleError(f"it contains a {type(described).__name__}, not a dictionary of tensors")
     described = described["state_dict"] if isinstance(described.get("state_dict"), dict) else described
     for name, value in described.items():
         if not isinstance(name, str):

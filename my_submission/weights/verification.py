@@ -59,7 +59,7 @@ def verify(
 
 def _verify_one(artefact: Artefact, path: Path, graph_check: GraphCheck | None) -> VerifyResult:
     if not path.is_file():
-        return VerifyResult(artefact.name, "missing", f"{path} is not there")
+        return VerifyResult(artefact.name, "missing", f"{path} does not exist")
     try:
         problem = find_damage(artefact, path) or find_missing(artefact, path)
         if problem is not None:

@@ -15,7 +15,7 @@ from my_submission.errors import UnknownNameError
         ({"file_format": "wma"}, "no file format 'wma'. Choose one of wav, flac, aiff, mp3, ogg, opus, m4a"),
         (
             {"file_format": "flac", "bit_depth": "32f"},
-            "flac files cannot hold samples of 32f bits. Choose one of 16",
+            "flacfiles cannot store samples of 32f bits. Choose one of 16",
         ),
         ({"bit_depth": "8"}, "no bit depth '8'. Choose one of 16, 24, 32f"),
         ({"bitrate": 320}, "wav files have a bit depth, not a bit rate. Leave .* or choose one of mp3, ogg, opus, m4a"),

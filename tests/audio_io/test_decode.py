@@ -284,8 +284,8 @@ def test_empty_files(tmp_path: Path) -> None:
     nothing.write_bytes(b"")
     assert "the file is empty (0 bytes)" in str(error_of(nothing))
     silent = write_audio(tmp_path / "a.wav", np.zeros((2, 0), np.float32))
-    assert "the file holds no samples" in str(error_of(silent))
-    with pytest.raises(InputError, match="holds no samples"):
+    assert "the file contains no samples" in str(error_of(silent))
+    with pytest.raises(InputError, match="contains no samples"):
         probe(silent)
 
 
@@ -294,7 +294,7 @@ def test_zero_length_data_before_other_chunks_is_empty_and_not_a_pipe(tmp_path: 
     extra = b"LIST" + struct.pack("<I", 4_000) + bytes(4_000)
     data = path.read_bytes() + extra
     path.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
-    assert "the file holds no samples" in str(error_of(path))
+    assert "the file contains no samples" in str(error_of(path))
 
 
 @pytest.mark.parametrize("name", ["text.wav", "text.mp4", "노래 with space.flac"])

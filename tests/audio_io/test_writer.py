@@ -292,7 +292,9 @@ def test_a_folder_without_write_permission(tmp_path: Path) -> None:
 def test_too_little_space_shows_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 1_000})()
     monkeypatch.setattr(stem_writer.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(OutputError, match=r"160000 bytes are needed for 2 stems and 1000 are free\. Free some space"):
+    with pytest.raises(
+        OutputError, match=r"160000 bytes are needed for 2 stems, but only 1000 are free\. Free some space"
+    ):
         write(tmp_path / "out", stems())
     assert listing(tmp_path) == []
     write(tmp_path / "out", stems(), audio_format=AudioFormat("flac"))  # compressed, it may still fit

@@ -602,7 +602,7 @@ def test_a_cluster_that_does_not_start_is_tried_again_and_then_an_error(
     ray = FakeRay()
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
-    with pytest.raises(MdxError, match=r"no Ray cluster can be had \(timed out\)"), connected(address):
+    with pytest.raises(MdxError, match=r"no Ray cluster is available \(timed out\)"), connected(address):
         raise AssertionError("there is no cluster")
     assert ray.n_tries == n_tries
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
@@ -653,7 +653,7 @@ def test_a_dry_run_says_what_there_is_to_do_and_starts_nothing(
         (["--device", "cpu", "--gpus-per-worker", "1"], "--device cpu with --gpus-per-worker 1"),
         (["--device", "cuda", "--gpus-per-worker", "0"], "--device cuda with --gpus-per-worker 0"),
         (["-o", "https://host.example/out"], "a web server cannot be written to"),
-        (["-o", "s3://bucket/out", "--score", "refs"], "object store are not scored"),
+        (["-o", "s3://bucket/out", "--score", "refs"], "object store cannot be scored"),
         (["--models-dir", "nowhere"], "nowhere"),
     ],
 )

@@ -216,5 +216,5 @@ def test_a_song_report_of_another_form_is_refused(key: str, value: object, tmp_p
         {k: v for k, v in report_of().as_json().items() if k != key},
     ):
         path.write_text(json.dumps(document) + "\n", encoding="utf-8")
-        with pytest.raises(InputError, match=rf"reports\.jsonl: holds a line that is no song report \(.*{key}"):
+        with pytest.raises(InputError, match=rf"reports\.jsonl: contains a line that is not a song report \(.*{key}"):
             read_song_reports(path)

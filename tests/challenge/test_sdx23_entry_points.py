@@ -134,7 +134,7 @@ def test_five_minutes_are_whole(
 @pytest.mark.parametrize("shape", [(0, 2), (100, 3), (10, 2, 2)])
 def test_what_is_no_song_is_told_the_kits_way(configure, shape: tuple[int, ...]) -> None:
     configure("mdx23")
-    with pytest.raises(NameError, match="is no song"):
+    with pytest.raises(NameError, match="is not a song"):
         MySeparationModel().separate_music_file(np.zeros(shape), RATE)
 
 

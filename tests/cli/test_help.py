@@ -141,7 +141,7 @@ def test_a_system_without_weights_advises_one_command(run: Run, tmp_path: Path) 
     (tmp_path / "song.wav").write_bytes(b"x")
     code, _, err = run("separate", str(tmp_path / "song.wav"), "-n", "kuielab-a", "--models-dir", str(models))
     assert code == 1
-    assert "kuielab-a cannot run: its weights are not there. Run mdx fetch kuielab-a --models-dir " in err
+    assert "kuielab-a cannot run: its weights are missing. Run mdx fetch kuielab-a --models-dir " in err
     assert "kuielab-a/bass" not in err
     code, _, err = run("separate", str(tmp_path / "song.wav"), "-n", "lasaft-v2", "--models-dir", str(models))
     assert "--from FILE_OR_ZIP_OR_FOLDER with a copy of your own" in err

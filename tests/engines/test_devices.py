@@ -45,7 +45,7 @@ def test_a_card_without_a_driver_stands_idle_and_is_told(tmp_path: Path, monkeyp
     monkeypatch.setattr(devices, "cuda_devices", lambda: (0, "there is no NVIDIA driver"))
     monkeypatch.setattr(devices, "has_nvidia_card", lambda: True)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    note = "an NVIDIA GPU stands idle: there is no NVIDIA driver; install or update the NVIDIA driver to use it"
+    note = "an NVIDIA GPU is not used: there is no NVIDIA driver; install or update the NVIDIA driver to use it"
     assert resolve_device("auto").note == note
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # it is hidden on purpose
     assert resolve_device("auto").note == ""
@@ -55,7 +55,7 @@ def test_auto_takes_a_gpu_that_is_there_and_a_number_too_high_is_refused(monkeyp
     monkeypatch.setattr(devices, "cuda_devices", lambda: (2, ""))
     assert resolve_device("auto") == Device("cuda", 0)
     assert resolve_device("cuda:1") == Device("cuda", 1)
-    with pytest.raises(DeviceError, match=r"cuda:2 is not there \(2 CUDA"):
+    with pytest.raises(DeviceError, match=r"cuda:2 is not available \(2 CUDA"):
         resolve_device("cuda:2")
 
 
@@ -109,5 +109,5 @@ def test_threads_are_never_more_than_processors(
 ) -> None:
     monkeypatch.setattr("my_submission.engines.processors.available_cpus", lambda: 4)
     count, note = thread_count(asked, {"OMP_NUM_THREADS": variable})
-    assert (count, "100000 threads were asked for: 4 used" in note) == (expected, is_noted)
+    assert (count, "100000 threads were requested; 4 are used" in note) == (expected, is_noted)
     assert bool(note) == is_noted

@@ -177,10 +177,10 @@ def test_a_public_graph_is_known_by_its_end(tmp_path: Path, monkeypatch: pytest.
     write_manifest(tmp_path, [{**entry, "architecture": "mdx-net", "sources": [], "licence": "x"}])
     with pytest.raises(WeightsError, match="has no known hash"):
         load("mdx-net/kim-inst", models_dir=tmp_path)
-    with pytest.raises(WeightsError, match=r"n_fft is not known.*--n-fft"):
+    with pytest.raises(WeightsError, match=r"n_fft is unknown.*--n-fft"):
         load("mdx-net/kim-inst", models_dir=tmp_path, allow_unverified=True)
     known(monkeypatch, path, NetworkFacts(4096, 1.0, "drums"))
-    with pytest.raises(WeightsError, match="puts out drums, not vocals"):
+    with pytest.raises(WeightsError, match="outputs drums, not vocals"):
         load("mdx-net/kim-inst", models_dir=tmp_path)
     known(monkeypatch, path, NetworkFacts(4096, 1.0, "instrumental"))
     assert load("mdx-net/kim-inst", models_dir=tmp_path).stems == ("vocals", "instrumental")
@@ -203,8 +203,8 @@ def test_every_public_graph_has_a_system_and_an_address() -> None:
     ("network", "options", "message"),
     [
         (mdx.OwnNetwork("missing.onnx", "vocals"), None, "there is no such file"),
-        (mdx.OwnNetwork("song.wav", "vocals"), None, "no ONNX graph by its name"),
-        (mdx.OwnNetwork("net.onnx", "vocals"), None, "n_fft is not known"),
+        (mdx.OwnNetwork("song.wav", "vocals"), None, "does not end in .onnx"),
+        (mdx.OwnNetwork("net.onnx", "vocals"), None, "n_fft is unknown"),
         (mdx.OwnNetwork("net.onnx", "vocals", 2048), None, "does not fit n_fft=2048"),
         (mdx.OwnNetwork("net.onnx", "vocals", 4095), None, "must be even"),
         (mdx.OwnNetwork("net.onnx", "vocals", 4096), mdx.NetworkOptions(compensation=None), "no fitted compensation"),
@@ -260,7 +260,7 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert main([*arguments, "--skip-existing"]) == 0  # other options: separated again
     for target in ("", "../vocals", "a/b", "."):
         assert main(["separate", "song.wav", "--network", str(path), "--target", target, "--n-fft", "4096"]) == 2
-        assert "is no name of a stem" in capsys.readouterr().err
+        assert "is not the name of a stem" in capsys.readouterr().err
     for wrong in (["--network", str(path)], ["--target", "vocals"], ["--compensation", "loud"]):
         assert main(["separate", "song.wav", *wrong]) == 2
     assert main(["separate", "song.wav", "--system", "starter", *arguments[2:6]]) == 2
@@ -292,7 +292,7 @@ def test_vocals_among_networks_come_from_a_graph_of_vocals(tmp_path: Path, monke
     write_manifest(tmp_path, [*manifest["artefacts"], entry])
     given = {"models_dir": tmp_path, "allow_unverified": True, "vocals_from": "mdx-net/kim-vocal-1"}
     known(monkeypatch, path, NetworkFacts(4096, 1.0, "instrumental"))
-    with pytest.raises(WeightsError, match="puts out instrumental, not vocals"):
+    with pytest.raises(WeightsError, match="outputs instrumental, not vocals"):
         load("kuielab-a-networks", **given)
     known(monkeypatch, path, NetworkFacts(4096, 1.0, "vocals"))
     (branch,) = load("kuielab-a-networks", **given).system.branches

@@ -37,5 +37,5 @@ def test_both_names_of_the_matrix_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [{"linear.weight": 1, "bias": 1}, {"mixer.weight": 1}, {}])
 def test_other_tensors_are_refused(tmp_path: Path, content: dict[str, int]) -> None:
     path = saved(tmp_path / "mixer.ckpt", {name: torch.zeros(8, 10) for name in content})
-    with pytest.raises(WeightsError, match=r"a Mixer holds one tensor linear\.weight, or mixing_layer\.weight"):
+    with pytest.raises(WeightsError, match=r"a Mixer is one tensor linear\.weight, or mixing_layer\.weight"):
         read_mixer(path, MUSIC_SOURCES)

@@ -118,7 +118,7 @@ def test_settings_are_not_needed(tmp_path: Path) -> None:
         ("torchaudio.models.HDemucs", {"dconv_lstm": 5}, "dconv_lstm=5 does not fit"),
         ("torchaudio.models.HDemucs", {"wiener": True}, "an argument 'wiener', which is not known"),
         ("aimless.models.band_split_rnn.BandSplitRNN", {"split_freqs": [100, 200]}, "split_freqs"),
-        ("aimless.models.band_split_rnn.BandSplitRNN", {"norm_groups": "four"}, "norm_groups=four is no number"),
+        ("aimless.models.band_split_rnn.BandSplitRNN", {"norm_groups": "four"}, "norm_groups=four is not a number"),
         ("aimless.models.band_split_rnn.BandSplitRNNMulti", {"n_sources": 4}, "n_sources=4 does not fit the weights"),
         ("aimless.models.xumx.X_UMX", {"max_bins": 12}, "max_bins=12 does not fit"),
     ],
@@ -138,7 +138,7 @@ def test_settings_that_do_not_fit_are_named(
         ("model: {init_args: {model: {class_path: models.xumx.X_UMX}}}", "those of a x-umx, not of a hybrid-demucs"),
         ("model: !!python/object/apply:os.system ['touch harm']", "cannot be read as settings"),
         ("- 1", "no model.init_args.model.class_path"),
-        ("model: {init_args: {model: {class_path: torchaudio.models.HDemucs, init_args: 3}}}", "are no table"),
+        ("model: {init_args: {model: {class_path: torchaudio.models.HDemucs, init_args: 3}}}", "are not a table"),
         ("#" * (1 << 21), "has more than 0.125 MiB"),
     ],
 )

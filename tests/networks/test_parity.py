@@ -172,7 +172,7 @@ def test_a_state_dict_may_stand_for_a_graph(tmp_path: Path) -> None:
     )
     assert by_graph.chunking == by_state.chunking
     assert snr_db(by_graph.engine.run(waves), by_state.engine.run(waves)) >= 100
-    for geometry, message in (({"n_fft": 384, "hop": 64}, "the number of frames"), ({"frames": 63}, "no multiple")):
+    for geometry, message in (({"n_fft": 384, "hop": 64}, "the number of frames"), ({"frames": 63}, "not a multiple")):
         state["geometry"] = {"n_fft": 384, "hop": 64, **geometry}
         write_manifest(tmp_path, [state])
         with pytest.raises(WeightsError, match=message):

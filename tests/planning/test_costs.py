@@ -15,7 +15,7 @@ from tests.rigs import FakeClock
 
 def test_costs_refuse_nonsense() -> None:
     for typical, high in ((2.0, 1.0), (-1.0, 1.0), (1.0, float("inf"))):
-        with pytest.raises(ValueError, match="no costs"):
+        with pytest.raises(ValueError, match="not costs"):
             Cost(typical, high)
 
 

@@ -52,7 +52,7 @@ def calibrated() -> Calibration:
 @pytest.mark.parametrize(
     ("seconds", "quality_level"),
     [
-        (0.0, "the mixture shared out equally"),
+        (0.0, "equal shares of the mixture"),
         (2.54 * N_CHUNKS, "networks: other for 50% of the song, no networks: vocals, no demucs"),
         (4.2 * N_CHUNKS + 10, "demucs for"),
         (4 * N_CHUNKS + 4.4 * 14, "demucs at overlap 0.1"),

@@ -134,8 +134,8 @@ def test_they_are_shown_and_used_like_all_others(
         ('kind = "networks"', 'kind = "networks"\nshares = { voices = 1.0 }', "does not estimate voices"),
         ('kind = "networks"', 'kind = "networks"\nminus = ["drums"]', "estimates drums"),
         ('{ vocals = "starter/vocals" }', "{}", "estimates no source"),
-        ("{ vocals =", '{ "vo/cals" =', "'vo/cals' is no name of a stem"),
-        ("{ vocals =", '{ "" =', "'' is no name of a stem"),
+        ("{ vocals =", '{ "vo/cals" =', "'vo/cals' is not the name of a stem"),
+        ("{ vocals =", '{ "" =', "'' is not the name of a stem"),
         ("schema = 1", "schema = 2", "schema is 2"),
         ("[[systems]]", "[[systems]", "systems.toml"),
         ('title = "my vocals"', 'fallback = "starters"', "there is no system 'starters'"),
@@ -269,7 +269,7 @@ def test_stems_are_made_again_when_the_entry_or_one_that_it_names_changes(tiny: 
         ("0.1, 0.0]", "nan, 0.0]", "holds nan"),
         ("0.1, 0.0]", '"a", 0.0]', "systems[1].mixer.matrix[0][4]"),
         ('system = "inner"', 'system = "mixed"', "there is no system 'mixed'"),
-        ('name = "inner"', 'name = "mixed"', "the name 'mixed' stands there twice"),
+        ('name = "inner"', 'name = "mixed"', "the name 'mixed' appears twice"),
     ],
 )
 def test_a_mixer_that_cannot_be_used_is_refused_with_its_place(tiny: Path, old: str, new: str, message: str) -> None:

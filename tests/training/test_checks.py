@@ -129,7 +129,7 @@ def test_songs_of_other_names_or_rates_are_told_by_their_files(tmp_path: Path) -
     song = tmp_path / "data" / "tune"
     song.mkdir(parents=True)
     soundfile.write(song / "guitar.wav", np.zeros((100, 2)), SAMPLE_RATE)
-    with pytest.raises(MdxError, match=r"holds no song folder.*guitar\.wav"):
+    with pytest.raises(MdxError, match=r"contains no song folder.*guitar\.wav"):
         read_data(tiny(), [tmp_path / "data"])
     write_audio_song(song, ["bass"], rate=48_000)
     with pytest.raises(MdxError, match=r"bass\.wav: has 2 channels at 48000 Hz"):
@@ -161,7 +161,7 @@ def test_room_for_all_files_is_needed(tmp_path: Path, monkeypatch: pytest.Monkey
     assert needed_bytes(tiny("run.keep_every_epochs=2"), network) == 4000 * (4 * 4 + 3 + 2 * 2)
     check_space(experiment, network, tmp_path)
     monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
-    with pytest.raises(OutputError, match=r"need 0.0 GB, and 0.0 GB are free.*keep_best"):
+    with pytest.raises(OutputError, match=r"need 0.0 GB, but only 0.0 GB are free.*keep_best"):
         check_space(experiment, network, tmp_path)
 
 
@@ -185,7 +185,7 @@ def test_a_trial_is_one_short_epoch() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"optimizer_states": []}, "holds weights alone.*network.start"),
+        ({"optimizer_states": []}, "contains only weights.*network.start"),
         ({"optimizer_states": [{}]}, r"started with another data\.batch \(4, now 8\)"),
     ],
 )

@@ -78,7 +78,7 @@ def test_what_is_no_stem_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="22050 Hz"):
         require_song(tmp_path)
     (tmp_path / "bass.npy").write_bytes(b"\x93NUMPY cut")
-    with pytest.raises(InputError, match="is no array"):
+    with pytest.raises(InputError, match="is not an array"):
         require_song(tmp_path)
     np.save(tmp_path / "bass.npy", np.zeros((10, 2), np.float32))
     with pytest.raises(InputError, match=r"float32 \(10, 2\)"):
@@ -120,11 +120,11 @@ def test_a_stem_that_is_not_finite_is_refused_by_name(value: float, tmp_path: Pa
     soundfile.write(tmp_path / "c" / "song" / "bass.wav", wave.T, SAMPLE_RATE, subtype="FLOAT")
     stem = require_song(tmp_path / "c" / "song").stems["bass"]
     assert stem.window(0, 30_000).any()
-    with pytest.raises(InputError, match=r"bass\.wav: holds NaN or infinity at sample 30000"):
+    with pytest.raises(InputError, match=r"bass\.wav: contains NaN or infinity at sample 30000"):
         stem.window(20_000, 20_000)
-    with pytest.raises(InputError, match=r"bass\.wav: holds NaN or infinity"):
+    with pytest.raises(InputError, match=r"bass\.wav: contains NaN or infinity"):
         level(stem, tmp_path / "cache")
-    with pytest.raises(InputError, match=r"bass\.wav: holds NaN or infinity"):
+    with pytest.raises(InputError, match=r"bass\.wav: contains NaN or infinity"):
         decode_songs([tmp_path / "c" / "song"], tmp_path / "corpus")
 
 
@@ -144,7 +144,7 @@ def test_a_song_may_lack_sources(tmp_path: Path) -> None:
     assert stems.shape == (4, 2, SAMPLE_RATE)
     assert not stems[2:].any()
     assert stems[:2].any()
-    with pytest.raises(InputError, match="holds no stem"):
+    with pytest.raises(InputError, match="contains no stem"):
         require_song(tmp_path)
 
 
@@ -156,7 +156,7 @@ def test_a_folder_without_songs_says_what_is_in_it(tmp_path: Path) -> None:
     (tmp_path / "stems" / "a.stem.mp4").touch()
     with pytest.raises(InputError, match="python -m training decode"):
         read_collection(tmp_path / "stems")
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         read_collection(tmp_path / "nowhere")
     with pytest.raises(InputError, match="weight of b, c"):
         read_collections([tmp_path / "a", tmp_path / "b"], {"a": 1.0, "c": 2.0})

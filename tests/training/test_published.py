@@ -132,7 +132,7 @@ def test_multi_source_training_counts_windows() -> None:
     options = ["dataset.multi_source_training=True", "train_loss=spec_mse_multi_source", "batch_size=12"]
     made = load_experiment("lasaft/v2-light", [*options, "run.devices=4"])
     assert (made.data.batch, made.data.micro_batch, made.loss) == (12, 3, "spectrum-mse-and-sum")
-    with pytest.raises(SettingsError, match="batch_size=3 holds no window of 4 sources"):
+    with pytest.raises(SettingsError, match="batch_size=3 is less than one window of 4 sources"):
         load_experiment("lasaft/v2-light", [*options[:2], "batch_size=3"])
 
 
@@ -152,7 +152,7 @@ def test_a_band_split_network_of_several_sources_counts_its_targets() -> None:
         ("train_loss=kl_lr", "spec_mse"),
         ("optimizer=lbfgs", "adagrad"),
         ("n_ftt=3", "there is no key 'n_ftt'"),
-        ("batch_size=many", "batch_size=many is no whole number"),
+        ("batch_size=many", "batch_size=many is not a whole number"),
     ],
 )
 def test_what_has_no_setting_is_explained(override: str, message: str) -> None:

@@ -128,7 +128,7 @@ def test_a_search_without_a_result_is_an_error_before_the_first_step(
 ) -> None:
     """The loss of a constant network cannot fall."""
     monkeypatch.setattr("training.modules.tfc_tdf.loss_of", lambda *_: torch.zeros((), requires_grad=True))
-    with pytest.raises(MdxError, match="the loss falls at no learning rate between 1e-08 and 1") as raised:
+    with pytest.raises(MdxError, match="the loss does not fall at any learning rate between 1e-08 and 1") as raised:
         run(small("run.auto_lr_find=true"), songs, "flat")
     assert "Set optimiser.learning_rate and run.auto_lr_find=false" in str(raised.value)
     assert not (songs.parent / "runs" / "flat" / "checkpoints").exists()

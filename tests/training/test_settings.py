@@ -160,7 +160,7 @@ def test_another_kind_replaces_a_table_and_the_same_kind_changes_it() -> None:
         ("run.devices=5", "batch=4 cannot be split over 5 processes"),
         ("run.precision=fp8", "bf16-mixed"),
         ("run.clip=-1.0", "positive"),
-        ("augment.coherent=2.0", "no probability"),
+        ("augment.coherent=2.0", "not a probability"),
         ("augment.absent.bass=1.1", "probabilities below 1"),
         ("augment.absent.basss=0.1", "basss are none of bass"),
         ("augment.absent.dialog=0.1", "augment names dialog; sources are bass"),
@@ -173,7 +173,7 @@ def test_another_kind_replaces_a_table_and_the_same_kind_changes_it() -> None:
         ("validation.patience=0", "at least 1"),
         ("validation.max_seconds=0.0", "positive"),
         ("data.collections.songs=0.0", "positive"),
-        ("seed", "is no override"),
+        ("seed", "is not an override"),
     ],
 )
 def test_nonsense_is_refused_with_the_cure(override: str, message: str) -> None:

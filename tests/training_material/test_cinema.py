@@ -70,10 +70,10 @@ def test_a_recording_is_read_at_any_rate_and_played_at_any_speed(tmp_path: Path)
     assert peak_hz == pytest.approx(0.05 / (2 * np.pi) * 22_050, abs=2.0)
     faster = at_speed(mono, 2.0)
     assert len(faster) == pytest.approx(11_025, abs=1)
-    with pytest.raises(InputError, match="holds no recording"):
+    with pytest.raises(InputError, match="contains no recording"):
         recordings_in(tmp_path / "none")
     (folder / "2.wav").write_text("no audio")
-    with pytest.raises(InputError, match=r"2\.wav: is no readable recording"):
+    with pytest.raises(InputError, match=r"2\.wav: is not a readable recording"):
         read_mono(folder / "2.wav")
 
 
@@ -108,7 +108,7 @@ def test_sentences_are_speakable_and_what_is_no_text_is_refused(tmp_path: Path) 
     text.write_text("Short. This one is <b>long</b> enough_to speak!\nAnd this,\nover two lines, too. " + "x" * 300)
     assert sentences_of([text]) == ["This one is blongb enoughto speak!", "And this, over two lines, too."]
     text.write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(InputError, match=r"text\.txt: is no readable text"):
+    with pytest.raises(InputError, match=r"text\.txt: is not readable text"):
         sentences_of([text])
 
 
@@ -120,7 +120,7 @@ def test_engines_speak_and_their_failures_are_told() -> None:
         SynthesisedVoice("flite", "broken", ["words"])(np.random.default_rng(0))
     with pytest.raises(InputError, match="no text"):
         voice_of("flite:slt", [])
-    with pytest.raises(InputError, match="'sam' is no speech engine"):
+    with pytest.raises(InputError, match="'sam' is not a speech engine"):
         voice_of("sam:sam", ["words"])
 
 

@@ -104,5 +104,5 @@ def test_missing_things_are_named(tmp_path: Path, one_shots: Path) -> None:
     with pytest.raises(InputError, match="kick"):
         drum_folder(tmp_path / "empty", tmp_path / "empty", [], tmp_path / "out", seed=0, max_seconds=5.0)
     (one_shots / "bad.flac").write_bytes(b"no audio")
-    with pytest.raises(InputError, match="no readable recording"):
+    with pytest.raises(InputError, match="not a readable recording"):
         drum_folder(one_shots, tmp_path / "empty", [one_shots / "bad.flac"], tmp_path / "out", seed=0, max_seconds=5.0)

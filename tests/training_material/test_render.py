@@ -98,13 +98,13 @@ def test_renderings_are_planned_by_song_and_font(tmp_path: Path) -> None:
     assert [job.folder.name for job in jobs] == ["a-one", "b-one", "a-two", "b-two"]
     with pytest.raises(InputError, match=r"missing\.sf2"):
         plan_renderings(tmp_path, [tmp_path / "missing.sf2"], tmp_path, seed=0, max_seconds=1.0)
-    with pytest.raises(InputError, match=r"holds no \.mid"):
+    with pytest.raises(InputError, match=r"contains no \.mid"):
         plan_renderings(tmp_path / "out", fonts, tmp_path, seed=0, max_seconds=1.0)
 
 
 def test_damage_and_a_missing_program_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cut.mid").write_bytes(b"MThd\x00\x00\x00\x06\x00\x01")
-    with pytest.raises(InputError, match=r"cut\.mid: is no readable MIDI file"):
+    with pytest.raises(InputError, match=r"cut\.mid: is not a readable MIDI file"):
         read_midi(tmp_path / "cut.mid")
     (tmp_path / "font.sf2").touch()
     monkeypatch.setattr(render, "FLUIDSYNTH", "no-such-program")
@@ -248,7 +248,7 @@ def test_singing_is_repeatable_resumed_and_needs_a_singer(tmp_path: Path) -> Non
     assert sing_folder([singer], tmp_path / "midi", tmp_path / "one", seed=1, n_songs=1, max_seconds=3.0) == 1
     with pytest.raises(InputError, match="no singer"):
         sing_folder([], tmp_path / "midi", tmp_path / "one", seed=1, n_songs=1, max_seconds=3.0)
-    with pytest.raises(InputError, match=r"holds no \.mid"):
+    with pytest.raises(InputError, match=r"contains no \.mid"):
         sing_folder([singer], tmp_path / "one", tmp_path / "two", seed=1, n_songs=1, max_seconds=3.0)
-    with pytest.raises(InputError, match=r"holds no recording"):
+    with pytest.raises(InputError, match=r"contains no recording"):
         singing.recorded_singer(tmp_path)

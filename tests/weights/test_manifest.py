@@ -97,14 +97,14 @@ def test_a_missing_key_is_refused(tmp_path: Path, key: str) -> None:
 
 
 def test_a_name_stands_there_once(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match='entry "mine/bass" stands there twice'):
+    with pytest.raises(WeightsError, match='entry "mine/bass" appears twice'):
         read_manifest(write_manifest(tmp_path, ENTRY, ENTRY | {"path": "other.onnx"}))
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("{", "is no manifest"),
+        ("{", "is not a manifest"),
         ('{"schema": 1, "schema": 1, "artefacts": []}', "'schema' stands twice"),
         ('{"schema": 2, "artefacts": []}', "schema is 2"),
         ('{"schema": true, "artefacts": []}', "expected a whole number, got True"),
@@ -123,7 +123,7 @@ def test_a_bad_document_is_refused(tmp_path: Path, text: str, complaint: str) ->
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_bytes(b'{"schema": "\xff"}')
-    with pytest.raises(WeightsError, match="is no manifest"):
+    with pytest.raises(WeightsError, match="is not a manifest"):
         read_manifest(tmp_path)
 
 

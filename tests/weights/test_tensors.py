@@ -350,7 +350,7 @@ def test_a_record_whose_stated_size_lies_is_refused(tmp_path: Path) -> None:
         (b"\x80\x02}K\x01K\x02s.", "a key is a int"),
         (b"\x80\x02})K\x02s.", "a key is a tuple"),
         (b"\x80\x02K\x01K\x02K\x03s.", "a int stands where a dict is expected"),
-        (b"\x80\x02}N)R.", "a call of what is no function"),
+        (b"\x80\x02}N)R.", "a call of something that is not a function"),
         (b"\x80\x02ccollections\nOrderedDict\n]\x85R.", "an OrderedDict made with arguments"),
         (b"\x80\x02ctorch\nSize\nK\x05\x85R.", "a torch.Size of no sequence"),
         (b"\x80\x02ctorch\nSize\n)R.", "malformed"),
@@ -565,7 +565,7 @@ def test_legacy_files_are_bounded(tmp_path: Path) -> None:
     good = saved(tmp_path / "good", content, _use_new_zipfile_serialization=False)
     assert {name: tuple(t.shape) for name, t in load_state_dict(good).items()} == {"a": (2, 3), "b": (4,)}
     for program in BOMBS.values():
-        with pytest.raises(WeightsError, match="is no checkpoint of plain tensors") as caught:
+        with pytest.raises(WeightsError, match="is not a checkpoint of plain tensors") as caught:
             load_state_dict(legacy(tmp_path / "bomb", program))
         assert str(tmp_path / "bomb") in str(caught.value)
     huge = pickled({"a": Tensor(n_elements=1 << 40, shape=(1 << 40,), strides=(1,))})

@@ -59,7 +59,7 @@ def test_a_graph_that_does_not_open_is_damaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "status", "detail"),
     [
-        (None, "missing", "is not there"),
+        (None, "missing", "does not exist"),
         (POINTER, "damaged", "Git LFS pointer"),
         (CONTENT[:3], "damaged", "has 3 of 12 bytes"),
         (bytes(12), "damaged", "is not the file of the manifest"),

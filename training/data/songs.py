@@ -96,7 +96,7 @@ def require_song(folder: Path) -> TrainingSong:
     song = read_song(folder)
     if song is None:
         raise InputError(
-            f"holds no stem ({', '.join(FILE_NAMES)} as {SPOOL_SUFFIX} or audio)",
+            f"contains no stem ({', '.join(FILE_NAMES)} as {SPOOL_SUFFIX} or audio)",
             where=folder,
             hint="name a song folder of the MUSDB18-HQ layout",
         )
@@ -110,7 +110,7 @@ def read_collection(folder: Path, weight: float | None = None) -> SongCollection
         InputError: there is none.
     """
     if not folder.is_dir():
-        raise InputError("is no folder", where=folder, hint="name a folder of song folders")
+        raise InputError("is not a folder", where=folder, hint="name a folder of song folders")
     children = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     songs = tuple(song for child in children if (song := read_song(child)) is not None)
     if songs:
@@ -118,18 +118,18 @@ def read_collection(folder: Path, weight: float | None = None) -> SongCollection
         return SongCollection(folder.name, songs, weight)
     if any(folder.glob("*.stem.mp4")):
         hint = f"decode them first: python -m training decode {folder}/*.stem.mp4 --collection NAME --corpus DIR"
-        raise InputError("holds .stem.mp4 files, which cannot be read at random", where=folder, hint=hint)
+        raise InputError("contains .stem.mp4 files, which cannot be read at random", where=folder, hint=hint)
     parts = [child.name for child in children if any(read_song(c) for c in child.iterdir() if c.is_dir())]
     hint = f"name the folders in it: {', '.join(parts)}" if parts else _layout_hint(children)
-    raise InputError("holds no song folder", where=folder, hint=hint)
+    raise InputError("contains no song folder", where=folder, hint=hint)
 
 
 def _layout_hint(folders: Sequence[Path]) -> str:
     """Return the names that stems have, beside those found."""
     files = (path.name for folder in folders for path in sorted(folder.iterdir()) if path.suffix in STEM_SUFFIXES)
     found = ", ".join(list(dict.fromkeys(files))[:SHOWN_FILES])
-    wanted = f"it should hold <song>/<source>.wav, of the sources {', '.join(FILE_NAMES)}"
-    return f"{wanted}; it holds {found}" if found else wanted
+    wanted = f"it should contain <song>/<source>.wav, of the sources {', '.join(FILE_NAMES)}"
+    return f"{wanted}; it contains {found}" if found else wanted
 
 
 def _warn_of_slow_formats(folder: Path, songs: Sequence[TrainingSong]) -> None:

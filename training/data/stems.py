@@ -117,7 +117,7 @@ class StemFile:
         if not np.isfinite(audio).all():
             at = start + int(np.flatnonzero(~np.isfinite(audio).all(axis=1))[0])
             hint = "export the stem again; one such sample would spoil all weights"
-            raise InputError(f"holds NaN or infinity at sample {at}", where=self.path, hint=hint)
+            raise InputError(f"contains NaN or infinity at sample {at}", where=self.path, hint=hint)
         return audio
 
 
@@ -138,7 +138,7 @@ def open_stem(path: Path, *, song: str, source: str) -> StemFile:
         )
     n_samples = sum(block.shape[1] for block in read_blocks(path)) if info.samples is None else info.samples
     if n_samples == 0:
-        raise InputError("holds no samples", where=path, hint="remove it")
+        raise InputError("contains no samples", where=path, hint="remove it")
     return StemFile(song, source, path, n_samples)
 
 
@@ -147,7 +147,7 @@ def _header(path: Path) -> AudioInfo:
         info = soundfile.info(system_name(path))
     except soundfile.LibsndfileError as error:
         raise InputError(
-            f"is no audio file ({error})", where=path, hint="remove it, or decode the song again"
+            f"is not an audio file ({error})", where=path, hint="remove it, or decode the song again"
         ) from error
     return AudioInfo(path, info.samplerate, info.channels, int(info.frames), info.format, info.subtype)
 
@@ -156,12 +156,14 @@ def _spooled_samples(path: Path) -> int:
     try:
         pcm = np.load(path, mmap_mode="r")
     except _NO_ARRAY as error:
-        raise InputError(f"is no array ({error})", where=path, hint="decode the song again") from error
+        raise InputError(f"is not an array ({error})", where=path, hint="decode the song again") from error
     if not isinstance(pcm, np.ndarray):
-        raise InputError("holds several arrays; a decoded stem is one", where=path, hint="decode it again")
+        raise InputError(
+            "contains several arrays; a decoded stem is a single array", where=path, hint="decode it again"
+        )
     if pcm.ndim != 2 or pcm.shape[1] != 2 or pcm.dtype != np.int16 or pcm.shape[0] == 0:
         raise InputError(
-            f"holds {pcm.dtype} {pcm.shape}; a decoded stem is int16 (samples, 2)",
+            f"contains {pcm.dtype} {pcm.shape}; a decoded stem is int16 (samples, 2)",
             where=path,
             hint="decode it again",
         )

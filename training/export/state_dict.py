@@ -36,7 +36,9 @@ def export_state(network: nn.Module, path: Path, *, architecture: str, example: 
             torch.save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, file)
         parity_db = _parity_db(network, load_network(partial, architecture), tuple(example))
         if not parity_db >= PARITY_DB:
-            raise ValueError(f"{path}: the state is {parity_db:.1f} dB from the module, expected {PARITY_DB:.1f} dB")
+            raise ValueError(
+                f"{path}: the state dict agrees with the module to {parity_db:.1f} dB only, expected {PARITY_DB:.1f} dB"
+            )
     digest, n_bytes = sha256_of(path), path.stat().st_size
     logger.info("%s: %d bytes, parity %.1f dB", path, n_bytes, parity_db)
     return Exported(path, digest, n_bytes, parity_db)

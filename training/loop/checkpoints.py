@@ -50,7 +50,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict) or not {EXPERIMENT_KEY, "state_dict", "global_step"} <= content.keys():
         raise WeightsError(
-            "is no checkpoint of a training run", where=path, hint="name one of <run>/checkpoints/*.ckpt"
+            "is not a checkpoint of a training run", where=path, hint="name one of <run>/checkpoints/*.ckpt"
         )
     return content
 
@@ -83,7 +83,7 @@ def resumable(path: Path, experiment: Experiment) -> Experiment:
     content = read_checkpoint(path)
     if not content.get("optimizer_states"):
         raise WeightsError(
-            "holds weights alone, so a run cannot go on from it",
+            "contains only weights, so a run cannot be resumed from it",
             where=path,
             hint="name last.ckpt, or begin a new run from its exported network with network.start",
         )

@@ -44,7 +44,7 @@ def checked(experiment: Experiment, data: RunData, run: Path) -> str:
     return (
         f"{len(data.training_songs)} training songs, {len(data.validation)} validation songs, {n_weights} weights, "
         f"{steps} steps of {experiment.data.batch} windows per epoch, at most {experiment.run.epochs} epochs, "
-        f"{needed_bytes(experiment, module.network) / GIGA:.2f} GB of files: the run can begin"
+        f"{needed_bytes(experiment, module.network) / GIGA:.2f} GB of files: ready to train"
     )
 
 
@@ -198,7 +198,8 @@ def check_space(experiment: Experiment, network: nn.Module, run: Path) -> None:
     needed, free = needed_bytes(experiment, network), shutil.disk_usage(run).free
     if needed > free:
         raise OutputError(
-            f"its checkpoints and exported networks need {needed / GIGA:.1f} GB, and {free / GIGA:.1f} GB are free",
+            f"its checkpoints and exported networks need {needed / GIGA:.1f} GB, "
+            f"but only {free / GIGA:.1f} GB are free",
             where=run,
             hint="free space, choose another folder with --runs, or lower validation.keep_best",
         )

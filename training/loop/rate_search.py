@@ -51,7 +51,7 @@ def with_found_rate(module: SeparationModule, data: RunData, cache: Path, run: P
     experiment = module.experiment
     if experiment.run.dev:
         rate = experiment.optimiser.learning_rate
-        logger.info("run.dev searches no learning rate; %g is used (run.auto_lr_find)", rate)
+        logger.info("run.dev skips the learning rate search; %g is used (run.auto_lr_find)", rate)
         return experiment
     settings = replace(experiment.run, epochs=1, min_epochs=None, epoch_steps=N_RATES, auto_lr_find=False)
     searched = replace(experiment, run=settings)
@@ -82,7 +82,7 @@ def with_found_rate(module: SeparationModule, data: RunData, cache: Path, run: P
     index = steepest_fall(losses)
     if index is None:
         raise MdxError(
-            f"the loss falls at no learning rate between {LOWEST:g} and {HIGHEST:g}",
+            f"the loss does not fall at any learning rate between {LOWEST:g} and {HIGHEST:g}",
             where=run / "logs" / "learning_rates.csv",
             hint="set optimiser.learning_rate and run.auto_lr_find=false",
         )

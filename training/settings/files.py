@@ -81,7 +81,7 @@ def read_table(path: Path, *, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     if base is None:
         return table
     if not isinstance(base, str) or "\0" in base:
-        raise SettingsError("its base is no path", where=path, hint='write base = "FILE.toml"')
+        raise SettingsError("its base is not a path", where=path, hint='write base = "FILE.toml"')
     file = path.parent / base
     if file.resolve() in {known.resolve() for known in (*above, path)}:
         raise SettingsError(f"inherits from itself through {base}", where=path, hint="correct the key base")
@@ -105,7 +105,7 @@ def _kind(table: Mapping[str, Any]) -> object:
 def _overridden(table: Mapping[str, Any], override: str) -> dict[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise SettingsError(f"{override!r} is no override", hint="write key=value, for instance data.batch=4")
+        raise SettingsError(f"{override!r} is not an override", hint="write key=value, for instance data.batch=4")
     try:
         value = parse_toml(f"value = {text}")["value"]
     except DocumentError:

@@ -234,7 +234,7 @@ def _batch_per_process(option: PublishedOption, value: str, context: _Context) -
     if context.text("network.multi_source_training").lower() == "true":  # theirs counts every source of a window
         n_sources = len(context.items("targets"))
         if windows < n_sources:
-            problem = f"{option.name}={value} holds no window of {n_sources} sources"
+            problem = f"{option.name}={value} is less than one window of {n_sources} sources"
             raise SettingsError(problem, hint=f"use at least {n_sources}; data.batch counts windows")
         windows //= n_sources
     return [f"data.batch={windows * context.n_processes}", f"data.micro_batch={windows}"]
@@ -282,7 +282,7 @@ def _whole(option: PublishedOption, value: str) -> int:
     try:
         return int(value)
     except ValueError as error:
-        raise SettingsError(f"{option.name}={value} is no whole number", hint=f"write {option.name}=8") from error
+        raise SettingsError(f"{option.name}={value} is not a whole number", hint=f"write {option.name}=8") from error
 
 
 def _plain(value: str) -> str:

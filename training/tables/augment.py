@@ -47,11 +47,11 @@ class AugmentSettings:
     def __post_init__(self) -> None:
         for name in ("absent", "doubled"):
             if any(not 0.0 <= chance < 1.0 for chance in getattr(self, name).values()):
-                raise ValueError(f"{name} holds probabilities below 1")
+                raise ValueError(f"{name} contains probabilities below 1")
         if unknown := self.sources_named - set(_KNOWN_SOURCES):
             raise ValueError(f"{', '.join(sorted(unknown))} are none of {', '.join(_KNOWN_SOURCES)}")
         if not 0.0 <= self.coherent <= 1.0:
-            raise ValueError(f"coherent={self.coherent} is no probability")
+            raise ValueError(f"coherent={self.coherent} is not a probability")
         if self.probability_scale < 0.0:
             raise ValueError(f"probability_scale={self.probability_scale} must not be negative")
         for name in ("level_db", "coherent_level_db"):

@@ -27,7 +27,7 @@ def rows(path: Path, columns: Sequence[str]) -> list[Mapping[str, str]]:
         with path.open(newline="", encoding="utf-8") as file:
             lines: list[Mapping[str, str]] = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot be read ({error})", where=path, hint="name the folder that holds it") from error
+        raise InputError(f"cannot be read ({error})", where=path, hint="name the folder that contains it") from error
     missing = [column for column in columns if not lines or column not in lines[0]]
     if missing:
         raise InputError(f"has no rows with {', '.join(missing)}", where=path, hint="correct the table")

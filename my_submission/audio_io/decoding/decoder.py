@@ -143,7 +143,7 @@ def unreadable_error(path: Path, detail: str) -> InputError:
 
 def empty_error(path: Path) -> InputError:
     """Return the error for a file without samples."""
-    return InputError("the file holds no samples", where=path, hint="record or export it again")
+    return InputError("the file contains no samples", where=path, hint="record or export it again")
 
 
 def salvage_command(path: Path) -> str:

@@ -91,7 +91,7 @@ def _facts(
     if next_at is not None and not ended:
         notes = (f"the recording that ends at byte {next_at} has no last page: its end may be missing",)
     is_simple = len(streams) == 1 and next(iter(streams.values())).startswith(_AUDIO)
-    needs_ffmpeg = None if is_simple else f"it holds {len(streams)} Ogg streams side by side"
+    needs_ffmpeg = None if is_simple else f"it contains {len(streams)} Ogg streams"
     return FileFacts(missing=missing, damage=damage, next_at=next_at, needs_ffmpeg=needs_ffmpeg, notes=notes)
 
 

@@ -131,7 +131,7 @@ class AudioFormat:
         depths = _LOSSLESS[self.file_format]
         if self.bit_depth not in depths:
             raise UnknownNameError(
-                f"{self.file_format} files cannot hold samples of {self.bit_depth} bits",
+                f"{self.file_format}files cannot store samples of {self.bit_depth} bits",
                 hint=f"choose one of {', '.join(depths)}, or the wav format",
             )
 

@@ -346,7 +346,7 @@ def _read_journal(directory: Path, name: str) -> dict[str, Any] | None:
         parts += [] if journal["record"] is None else [(journal["record"], record_file)]
         if name == journal_of(record_file) and all(has_part_name(part, (Path(name).stem,)) for part, name in parts):
             return journal
-    _logger.warning("%s is no journal of this program and is ignored", path)
+    _logger.warning("%s is not a journal of this program and is ignored", path)
     return None
 
 

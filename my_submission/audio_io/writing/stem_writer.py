@@ -280,7 +280,7 @@ class StemFolderWriter:
         free = shutil.disk_usage(self._directory).free
         if self._format.file_format != "flac" and free < need:
             raise OutputError(
-                f"{need} bytes are needed for {len(self._names)} stems and {free} are free",
+                f"{need} bytes are needed for {len(self._names)} stems, but only {free} are free",
                 where=self._directory,
                 hint="free some space there, or choose another output folder or --format flac",
             )

@@ -141,7 +141,7 @@ class WrittenStem:
         low, high = float(block.min(initial=0.0)), float(block.max(initial=0.0))  # NaN where there is one
         if not math.isfinite(low) or not math.isfinite(high):
             raise OutputError(
-                "the separated stem holds NaN or infinity, so it was not written",
+                "the separated stem contains NaN or infinity, so it was not written",
                 where=self.part.final,
                 hint="separate with --precision fp32 or --device cpu",
             )

@@ -167,7 +167,7 @@ def from_state_dict(state: Mapping[str, Tensor], *, where: Where = None) -> Hybr
     width, inputs, *_ = shape_of(state, "time_encoder.0.conv.weight", (None, None, KERNEL), where=where)
     outputs = shape_of(state, "time_decoder.4.conv_tr.weight", (width, None, KERNEL), where=where)[1]
     if outputs % inputs:
-        problem = f"{outputs} output channels are no multiple of the {inputs} of the mixture"
+        problem = f"{outputs} output channels are not a multiple of the {inputs} of the mixture"
         raise WeightsError(problem, where=where, hint="use a checkpoint of a Hybrid Demucs")
     with known_shapes("Hybrid Demucs", where):
         config = HybridDemucsConfig(outputs // inputs, inputs, width)

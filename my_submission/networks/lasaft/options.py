@@ -125,7 +125,7 @@ class StatedOptions:
         missing = [name for name in names if self.values.get(name) is None]
         if missing:
             file = "options.toml" if self.where is None else options_file(Path(self.where)).name
-            problem = f"neither the weights nor a file say {listed(missing)}, and the result depends on it"
+            problem = f"neither the weights nor a file state {listed(missing)}, but the result depends on it"
             hint = f"write the options of its training into {file} beside it: {_question(missing)}"
             raise WeightsError(problem, where=self.where, hint=hint)
         for name in names:

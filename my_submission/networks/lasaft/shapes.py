@@ -177,7 +177,7 @@ def _rows_of_tfc(stated: StatedOptions, n_fft: int | None, where: Where) -> int:
     """
     stated_n_fft = stated.get("n_fft") if n_fft is None else n_fft
     if not isinstance(stated_n_fft, int):
-        problem = "neither its weights nor a file say n_fft"
+        problem = "neither its weights nor a file state n_fft"
         raise WeightsError(problem, where=where, hint="write n_fft = … into <checkpoint>.toml beside it")
     return stated_n_fft // 2
 

@@ -99,5 +99,5 @@ def _check_window(window: Tensor, n_fft: int, where: Where) -> None:
     stored = (expected, expected.half().float(), expected.bfloat16().float())  # as states of these types hold it
     difference = min(float((window.float() - each).abs().nan_to_num(torch.inf).max()) for each in stored)
     if not difference <= _WINDOW_TOLERANCE:
-        problem = f"the weight {WINDOW_KEY} is no periodic Hann window (it differs by {difference:.2g})"
+        problem = f"the weight {WINDOW_KEY} is not a periodic Hann window (it differs by {difference:.2g})"
         raise WeightsError(problem, where=where, hint="use a checkpoint that was trained with one")
