@@ -62,7 +62,7 @@ class OutputPlaces:
         other = self._songs.get(_identity(place) or (-1, -1))
         if other is not None:
             raise OutputError(
-                f"{song!r} would replace the stems of {other!r}: both names mean this place",
+                f"{song!r} would replace the stems of {other!r}: both would be written to this place",
                 where=place,
                 hint="separate them into different output folders",
             )

@@ -45,7 +45,7 @@ class CatalogueRecipe:
 
     def __post_init__(self) -> None:
         if FileNameTemplate(self.filename).folder(song="a/b", system="") != "a/b":
-            problem = f"{self.filename!r} gives songs no folder of their own"
+            problem = f"{self.filename!r} does not give each song its own folder"
             raise UnknownNameError(problem, hint="begin --filename with {song}/, and use no other folder")
 
     def file_names(self, song: str, stems: Sequence[str]) -> StemFileNames:

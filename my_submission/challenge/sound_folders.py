@@ -55,13 +55,13 @@ def read_mixture(folder: Path, track: Track) -> Sound:
     """
     files = mixture_files(folder, track)
     if not files:
-        raise InputError("there is no mixture", where=folder, hint="put one there under the kit's name")
+        raise InputError("there is no mixture", where=folder, hint="add one with the starter kit's file name")
     sounds = [_read(path) for path in files]
     if len(sounds) == 2:
         (left, left_rate), (right, right_rate) = sounds
         if left.shape != right.shape or left_rate != right_rate or left.shape[1] != 1:
             found = f"{left.shape} at {left_rate} Hz and {right.shape} at {right_rate} Hz"
-            raise InputError(f"the two halves of the mixture do not fit ({found})", where=folder, hint="replace them")
+            raise InputError(f"the two halves of the mixture do not match ({found})", where=folder, hint="replace them")
         return np.concatenate([left, right], axis=1), left_rate
     sound, rate = sounds[0]
     if sound.shape[1] > 2:

@@ -178,7 +178,7 @@ def _true_sources(songs: Sequence[DatasetSong], systems: Mapping[str, Sequence[s
     wanted = tuple(dict.fromkeys(source for sources in systems.values() for source in sources))
     true = [source for source in wanted if all(source in song.sources for song in songs)]
     if not any(sum(source in sources for sources in systems.values()) > 1 for source in true):
-        problem = f"no source of {', '.join(systems)} is estimated twice and has true stems in all songs"
+        problem = f"no source is estimated by two of {', '.join(systems)} and has true stems in all songs"
         raise InputError(problem, hint="choose systems with a common source, and songs with its stems")
     return true
 

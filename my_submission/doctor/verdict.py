@@ -100,12 +100,12 @@ def _limits(tried: Sequence[TriedSystem]) -> list[str]:
     if kept:
         slowest = max(kept, key=lambda each: each.song_seconds)
         if len(kept) == 1:
-            sentences.append(f"{slowest.name} keeps the 2021 limit: {_share(slowest, allowed)}.")
+            sentences.append(f"{slowest.name} meets the 2021 limit: {_share(slowest, allowed)}.")
         else:
             names = f"All {len(kept)} systems" if len(kept) == len(tried) else listed([each.name for each in kept])
-            sentences.append(f"{names} keep the 2021 limit: at most {_share(slowest, allowed)}.")
+            sentences.append(f"{names} meet the 2021 limit: at most {_share(slowest, allowed)}.")
     sentences += [
-        f"{each.name} does not keep the 2021 limit: {_share(each, allowed)}." for each in tried if each not in kept
+        f"{each.name} does not meet the 2021 limit: {_share(each, allowed)}." for each in tried if each not in kept
     ]
     return sentences
 

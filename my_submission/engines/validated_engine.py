@@ -103,13 +103,18 @@ class ValidatedEngine:
                 logger.warning("%s: %s cannot be used", self.name, arithmetic, exc_info=True)
                 refusals.append(f"{arithmetic} cannot be used ({' '.join(str(error).split())})")
                 continue
-            change = f"{agreement:.0f} dB from fp32, at most {sdr_change_db(agreement):.4f} dB of SDR at 15 dB"
+            change = (
+                f"agrees with fp32 to {agreement:.0f} dB (at most {sdr_change_db(agreement):.4f} dB of SDR at 15 dB)"
+            )
             if agreement >= MIN_AGREEMENT_DB:
-                self._report("; ".join([f"{faster.runs_on}, {change}", *refusals]))
+                change = f"at most {sdr_change_db(agreement):.4f} dB of SDR at 15 dB"
+                verdict = f"{faster.runs_on}, agrees with fp32 to {agreement:.0f} dB ({change})"
+                self._report("; ".join([verdict, *refusals]))
                 return faster
             del faster
             overflows = agreement == -math.inf
-            refusals.append(f"{arithmetic} " + ("overflows" if overflows else f"is only {agreement:.0f} dB from it"))
+            refusal = "overflows" if overflows else f"agrees with it to only {agreement:.0f} dB"
+            refusals.append(f"{arithmetic} {refusal}")
         self._report(f"fp32, because {' and '.join(refusals)}")
         return self.reference
 

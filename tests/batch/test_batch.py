@@ -672,7 +672,7 @@ def test_the_outcome_of_a_failure_has_no_length() -> None:
 
 def test_a_catalogue_needs_a_folder_per_song() -> None:
     for template in ("{song} {stem}", "x/{song}/{stem}", "{song}-{system}/{stem}"):
-        with pytest.raises(UnknownNameError, match="no folder of their own"):
+        with pytest.raises(UnknownNameError, match="does not give each song its own folder"):
             CatalogueRecipe(system="starter", load_settings={}, settings={}, filename=template)
     recipe = CatalogueRecipe(system="starter", load_settings={}, settings={}, filename="{song}/{song} {stem}")
     assert recipe.file_names("disc1/01", ["bass"]).files == {"bass": "01 bass"}

@@ -205,11 +205,11 @@ def test_every_cinema_form_arrives_whole(configure, tmp_path: Path, monkeypatch:
             np.testing.assert_allclose(soundfile.read(path)[0], 0.25 * expected, atol=2**-15)
 
 
-def test_halves_that_do_not_fit_are_told(configure, tmp_path: Path) -> None:
+def test_halves_that_do_not_match_are_told(configure, tmp_path: Path) -> None:
     configure("cdx23")
     write(tmp_path / "songs" / "s" / "s_mixture_Lt.wav", noise(1.0, 1))
     write(tmp_path / "songs" / "s" / "s_mixture_Rt.wav", noise(1.1, 1))
-    with pytest.raises(NameError, match="do not fit"):
+    with pytest.raises(NameError, match="do not match"):
         wrapper(tmp_path).separate_music_file("s")
 
 

@@ -265,13 +265,13 @@ def test_the_verdict_speaks_of_the_default_and_of_the_limit_of_2021() -> None:
     systems = [tried("kuielab-a", 0.5), tried("starter-plus", 0.14), tried("kuielab-b", 2.0)]
     assert verdict_sentences(systems, CPU_ONLY, NO_CARD) == [
         "This machine separates a 3-minute song in about 25 s with starter-plus, the default.",
-        "kuielab-a and starter-plus keep the 2021 limit: at most 90 of 228 s for this song.",
-        "kuielab-b does not keep the 2021 limit: 360 of 228 s for this song.",
+        "kuielab-a and starter-plus meet the 2021 limit: at most 90 of 228 s for this song.",
+        "kuielab-b does not meet the 2021 limit: 360 of 228 s for this song.",
         NO_CARD,
     ]
     alone = verdict_sentences(systems[:1], replace(CPU_ONLY, load=1.5), NO_CARD, ["kuielab-a"])
     assert alone[0] == "This machine separates a 3-minute song in about 1 min 30 s with kuielab-a."
-    assert alone[1] == "kuielab-a keeps the 2021 limit: 90 of 228 s for this song."
+    assert alone[1] == "kuielab-a meets the 2021 limit: 90 of 228 s for this song."
     assert alone[3] == "The machine is busy (load 1.5), so these speeds are too low."
     assert alone[4].startswith("OpenVINO would speed up kuielab-a: ")
     assert verdict_sentences([], CPU_ONLY, NO_CARD) == [NO_CARD]

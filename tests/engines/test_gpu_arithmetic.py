@@ -97,7 +97,7 @@ def test_float16_is_used_where_it_agrees(network_file: Path) -> None:
     engine = checked_spectral(network, STFT, name="vocals")
     expected = DeviceSpectralEngine(network.at("fp16"), STFT).run(waves())
     np.testing.assert_array_equal(engine.run(waves(), is_last=True), expected)
-    assert "fp16" in engine.verdict.partition(" dB from fp32")[0]
+    assert "fp16" in engine.verdict.partition(" agrees with fp32")[0]
     assert engine.runs_on.endswith("; fp16 or tf32 where it agrees")
 
 
@@ -110,7 +110,7 @@ def test_an_overflow_of_float16_turns_to_tf32() -> None:
     engine = checked_spectral(network, STFT, name="vocals")
     exact = DeviceSpectralEngine(network, STFT).run(waves(1e5))
     np.testing.assert_array_equal(engine.run(waves(1e5)), exact)
-    assert "tf32" in engine.verdict.partition(", inf dB from fp32")[0]
+    assert "tf32" in engine.verdict.partition(", agrees with fp32 to inf dB")[0]
     assert engine.verdict.endswith("fp16 overflows")
 
 
@@ -118,7 +118,7 @@ def test_an_overflow_in_a_later_chunk_is_computed_again() -> None:
     network = TorchEngine(passing_the_mixture(random_network(64, growth=12)), device=CPU)
     engine = checked_spectral(network, STFT, name="vocals")
     engine.run(waves())
-    assert "fp16" in engine.verdict.partition(" dB from fp32")[0]
+    assert "fp16" in engine.verdict.partition(" agrees with fp32")[0]
     np.testing.assert_array_equal(engine.run(waves(1e5)), DeviceSpectralEngine(network, STFT).run(waves(1e5)))
     assert "fp32 from here on" in engine.verdict
 
@@ -130,7 +130,7 @@ def test_networks_in_torch_are_recast_not_copied(network_file: Path) -> None:
     assert (rounded.precision, network.precision) == ("fp16", "fp32")
     engine = checked_spectral(network, STFT, name="vocals")
     assert engine.run(waves()).shape == waves().shape
-    assert "dB from fp32" in engine.verdict
+    assert "agrees with fp32" in engine.verdict
 
 
 class TwoSources(nn.Module):
@@ -153,7 +153,7 @@ def test_waveform_networks_are_compared_on_a_stretch(level: float, chosen: Preci
     engine = checked_waveform(network, excerpt_samples=300, name="demucs")
     batch = (level * np.random.default_rng(2).standard_normal((1, 2, 1_000))).astype(np.float32)
     np.testing.assert_array_equal(engine.run(batch), network.at(chosen).run(batch))
-    assert chosen in engine.verdict.partition(" dB from fp32")[0]
+    assert chosen in engine.verdict.partition(" agrees with fp32")[0]
     assert lengths == [300] * (2 if chosen == "fp16" else 3) + [1_000] * 2
 
 

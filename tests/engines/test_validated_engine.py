@@ -59,7 +59,7 @@ def test_the_faster_engine_must_agree(error: float, is_used: bool) -> None:
     kept = weakref.ref(faster)
     del faster
     assert (kept() is not None) == is_used
-    assert ("60 dB from fp32" in engine.verdict) == is_used
+    assert ("agrees with fp32 to 60 dB" in engine.verdict) == is_used
     wrapped = SilenceSkipping(frame_spectral_engine(engine, StftGeometry(256, 64, 8), workers=1))
     assert remarks_of(wrapped) == (engine.verdict,)
     assert remarks_of(SilenceSkipping(reference)) == ()
@@ -88,7 +88,7 @@ def test_waveforms_are_compared_and_not_spectra() -> None:
         reference, {"bf16": lambda: faster}, excerpt=loudest_frames, to_waves=to_waves, name="vocals"
     )
     np.testing.assert_array_equal(engine.run(batch), spectra(batch))
-    assert "fp32, because bf16 is only 28 dB from it" in engine.verdict
+    assert "fp32, because bf16 agrees with it to only 28 dB" in engine.verdict
 
 
 def test_the_first_candidate_that_agrees_is_used(caplog: pytest.LogCaptureFixture) -> None:
@@ -111,8 +111,8 @@ def test_the_first_candidate_that_agrees_is_used(caplog: pytest.LogCaptureFixtur
     engine = ValidatedEngine(scaled(2.0), candidates, excerpt=loudest_item, name="vocals")
     batch = noise(3, 2, 100)
     np.testing.assert_array_equal(engine.run(batch), np.float32(2.0001) * batch)
-    assert engine.verdict.startswith("vocals: fake, 86 dB from fp32")
-    reasons = ("int4 cannot be used (the operator Foo", "fp16 overflows", "bf16 is only 26 dB from it")
+    assert engine.verdict.startswith("vocals: fake, agrees with fp32 to 86 dB")
+    reasons = ("int4 cannot be used (the operator Foo", "fp16 overflows", "bf16 agrees with it to only 26 dB")
     assert all(reason in engine.verdict for reason in reasons)
     assert "int8 cannot be used (no kernel for it)" in engine.verdict
     assert "int8 cannot be used" in caplog.text

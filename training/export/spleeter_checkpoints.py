@@ -156,7 +156,7 @@ def convert_network(
     expected = _module_mask(weights, magnitude)
     single_db = agreement_db(expected, run_on_cpu(single, {"magnitude": magnitude}))
     if not single_db >= PARITY_DB:
-        raise ValueError(f"{target}: a graph in single precision is {single_db:.1f} dB from the module")
+        raise ValueError(f"{target}: a graph in single precision agrees with the module to {single_db:.1f} dB only")
     content = spleeter_graph(weights, few_bits, fields)
     actual = run_on_cpu(content, {"magnitude": magnitude})
     of_rounded = _module_mask(rounded(weights, few_bits), magnitude)
