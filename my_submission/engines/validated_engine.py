@@ -103,9 +103,6 @@ class ValidatedEngine:
                 logger.warning("%s: %s cannot be used", self.name, arithmetic, exc_info=True)
                 refusals.append(f"{arithmetic} cannot be used ({' '.join(str(error).split())})")
                 continue
-            change = (
-                f"agrees with fp32 to {agreement:.0f} dB (at most {sdr_change_db(agreement):.4f} dB of SDR at 15 dB)"
-            )
             if agreement >= MIN_AGREEMENT_DB:
                 change = f"at most {sdr_change_db(agreement):.4f} dB of SDR at 15 dB"
                 verdict = f"{faster.runs_on}, agrees with fp32 to {agreement:.0f} dB ({change})"
