@@ -70,8 +70,14 @@ def _add_replay(commands: argparse._SubParsersAction[CommandParser]) -> None:
     command = commands.add_parser("replay", help="rank scores files on published leaderboards and compare them")
     add = command.add_argument
     add("scores", type=Path, nargs="*", help="files written by score --json; two or more are compared song by song")
-    add("--board", nargs="+", default=[], metavar="NAME", help="boards to show; default: all with the same metric")
-    add("--entry", metavar="NAME", help="entry to compare with; default: the one with the nearest overall value")
+    add(
+        "--board",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="boards to show in full; default: all with the same metric, one in full",
+    )
+    add("--entry", metavar="NAME", help="entry to compare with; default: the nearest overall value")
     add(
         "--tolerance",
         type=float,
@@ -80,7 +86,7 @@ def _add_replay(commands: argparse._SubParsersAction[CommandParser]) -> None:
         help="largest difference that counts as equal; default: %(default)s",
     )
     add("--html", type=Path, metavar="FILE", help="write a page with sortable tables and plots")
-    add("--plot", type=Path, metavar="FILE.png", help="write a picture (needs matplotlib)")
+    add("--plot", type=Path, metavar="FILE.png", help="write a plot (needs matplotlib)")
     add("--seed", type=int, default=0, help="seed of the bootstrap; default: %(default)s")
     add("--resamples", type=int, default=10_000, metavar="N", help="bootstrap resamples; default: %(default)s")
     add("--confidence", type=float, default=0.95, metavar="P", help="confidence level; default: %(default)s")
@@ -120,12 +126,16 @@ def _add_score(commands: argparse._SubParsersAction[CommandParser]) -> None:
     add = score.add_argument
     add("references", type=Path, help="data set: <song>/<source>.wav, or MUSDB18 .stem.mp4 files")
     add("estimates", type=Path, nargs="?", help="separated stems: <song>/<source>.wav")
-    add("--baseline", action="store_true", help="score mixture / number of sources instead of ESTIMATES")
-    add("--metric", nargs="+", choices=METRICS, default=["mdx"], help="default: mdx, the challenge's SDR")
+    add(
+        "--baseline",
+        action="store_true",
+        help="score mixture / number of sources instead of ESTIMATES",
+    )
+    add("--metric", nargs="+", choices=METRICS, default=["mdx"], help="metrics; default: mdx, the challenge's SDR")
     add(
         "--sources",
         metavar="A,B,…",
-        help="sources to score; default: those of most songs; accompaniment and instrumental are all but the vocals",
+        help="sources to score; default: those that most songs have; accompaniment and instrumental exclude vocals",
     )
     add(
         "--length",
@@ -145,9 +155,20 @@ def _add_score(commands: argparse._SubParsersAction[CommandParser]) -> None:
     add("--json", type=Path, metavar="FILE", help="write a scores file")
     add("--csv", type=Path, metavar="FILE", help="write one row per number")
     add("--museval-json", type=Path, metavar="DIR", help="write museval's per-track JSON (framewise metrics)")
-    add("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="songs at a time; default: all cores")
-    add("--results", type=Path, metavar="DIR", help=f"folder of finished songs; default: ESTIMATES/{RESULTS_FOLDER}")
-    add("--no-results", action="store_true", help="neither read nor write finished songs")
+    add(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="songs scored at a time; default: all cores",
+    )
+    add(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help=f"scores of finished songs; default: ESTIMATES/{RESULTS_FOLDER}",
+    )
+    add("--no-results", action="store_true", help="neither read nor write scores of finished songs")
     add("-q", "--quiet", action="store_true", help="print nothing but errors")
     score.set_defaults(command=_score)
 
