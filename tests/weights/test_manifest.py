@@ -96,7 +96,7 @@ def test_a_missing_key_is_refused(tmp_path: Path, key: str) -> None:
         read_manifest(write_manifest(tmp_path, entry))
 
 
-def test_a_name_stands_there_once(tmp_path: Path) -> None:
+def test_a_name_appears_once(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match='entry "mine/bass" appears twice'):
         read_manifest(write_manifest(tmp_path, ENTRY, ENTRY | {"path": "other.onnx"}))
 
@@ -105,7 +105,7 @@ def test_a_name_stands_there_once(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("{", "is not a manifest"),
-        ('{"schema": 1, "schema": 1, "artefacts": []}', "'schema' stands twice"),
+        ('{"schema": 1, "schema": 1, "artefacts": []}', "'schema' appears twice"),
         ('{"schema": 2, "artefacts": []}', "schema is 2"),
         ('{"schema": true, "artefacts": []}', "expected a whole number, got True"),
         ('{"schema": 1}', "the key 'artefacts' is missing"),
