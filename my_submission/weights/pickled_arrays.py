@@ -45,7 +45,7 @@ def read_pickled_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         found = _ArrayUnpickler(content).load()
         if not isinstance(found, dict):
-            raise _RefusedError(f"contains a {type(found).__name__}, not a dictionary")
+            raise _RefusedError(f"contains a value of type {type(found).__name__}, not a dictionary")
         return {_name(key): _values(value) for key, value in found.items()}
     except _RefusedError as error:
         raise WeightsError(f"is not a checkpoint of plain arrays: {error}", where=path, hint=_CURE) from error

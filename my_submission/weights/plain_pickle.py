@@ -391,7 +391,7 @@ class _Machine:
 
     def _top(self, kind: type[Any], *others: type[Any]) -> Any:
         if not isinstance(self._stack[-1], (kind, *others)):
-            raise MalformedPickleError(f"found a {type(self._stack[-1]).__name__} where a {kind.__name__} is expected")
+            raise MalformedPickleError(f"found {type(self._stack[-1]).__name__}, expected {kind.__name__}")
         return self._stack[-1]
 
 

@@ -208,7 +208,9 @@ def _refuse_other_files(path: Path) -> None:
 
 def _tensors_of(described: object) -> dict[str, TensorReference]:
     if not isinstance(described, dict):
-        raise MalformedPickleError(f"it contains a {type(described).__name__}, not a dictionary of tensors")
+        raise MalformedPickleError(
+            f"it contains a value of type {type(described).__name__}, not a dictionary of tensors"
+        )
     described = described["state_dict"] if isinstance(described.get("state_dict"), dict) else described
     for name, value in described.items():
         if not isinstance(name, str):

@@ -60,7 +60,7 @@ def test_checkpoints_with_code_or_damage_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError):
         load_state_dict(tmp_path / "cut.th")
     torch.save([1, 2], tmp_path / "list.th")
-    with pytest.raises(WeightsError, match="it contains a list"):
+    with pytest.raises(WeightsError, match="it contains a value of type list"):
         load_state_dict(tmp_path / "list.th")
     torch.save({}, tmp_path / "empty.th")
     with pytest.raises(WeightsError, match="no state dict"):

@@ -349,7 +349,7 @@ def test_a_record_whose_stated_size_lies_is_refused(tmp_path: Path) -> None:
         (b"\x80\x02X\xff\xff\xff\xffabc", "malformed"),  # text longer than the file
         (b"\x80\x02}K\x01K\x02s.", "a key is a int"),
         (b"\x80\x02})K\x02s.", "a key is a tuple"),
-        (b"\x80\x02K\x01K\x02K\x03s.", "a int stands where a dict is expected"),
+        (b"\x80\x02K\x01K\x02K\x03s.", "found int, expected dict"),
         (b"\x80\x02}N)R.", "a call of something that is not a function"),
         (b"\x80\x02ccollections\nOrderedDict\n]\x85R.", "an OrderedDict made with arguments"),
         (b"\x80\x02ctorch\nSize\nK\x05\x85R.", "a torch.Size of no sequence"),
@@ -360,12 +360,15 @@ def test_a_record_whose_stated_size_lies_is_refused(tmp_path: Path) -> None:
         (b"\x80\x02I1\n.", "uses INT"),
         (b"\x80\x02NQ.", "storage is not described"),
         (b"\x80\x04K\x01K\x02\x93.", "a name is not text"),
-        (b"\x80\x02K\x01.", "it holds a int"),
-        (b"\x80\x02]K\x01a.", "it holds a list"),
+        (b"\x80\x02K\x01.", "it contains a value of type int"),
+        (b"\x80\x02]K\x01a.", "it contains a value of type list"),
         (b"\x80\x02}X\x01\x00\x00\x00aK\x01s.", 'its "a" is a int'),
         (b"\x80\x02}X\x05\x00\x00\x00state}s.", 'its "state" is a dict'),
         (b"\x80\x02}r\xff\xff\xff\xff.", None),  # a memo index of four thousand million takes no memory
-        (b"\x80\x02" + b")" + b"\x85" * 200_000 + b".", "it holds a tuple"),  # deeper than any recursion
+        (
+            b"\x80\x02" + b")" + b"\x85" * 200_000 + b".",
+            "it contains a value of type tuple",
+        ),  # deeper than any recursion
     ],
 )
 def test_malformed_descriptions_are_refused(tmp_path: Path, program: bytes, complaint: str | None) -> None:
