@@ -162,7 +162,7 @@ class _Runs:
     ("content", "message"),
     [
         ({"a": _Runs()}, r"the name posix\.system"),
-        ([1], "holds a list"),
+        ([1], "contains a value of type list"),
         ({1: np.zeros(2, np.float32)}, "the key 1"),
         ({"a": 3}, "a int where an array should be"),
         ({"a": np.array(["x"], object)}, "element type 'O8'"),

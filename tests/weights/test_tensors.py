@@ -365,10 +365,8 @@ def test_a_record_whose_stated_size_lies_is_refused(tmp_path: Path) -> None:
         (b"\x80\x02}X\x01\x00\x00\x00aK\x01s.", 'its "a" is a int'),
         (b"\x80\x02}X\x05\x00\x00\x00state}s.", 'its "state" is a dict'),
         (b"\x80\x02}r\xff\xff\xff\xff.", None),  # a memo index of four thousand million takes no memory
-        (
-            b"\x80\x02" + b")" + b"\x85" * 200_000 + b".",
-            "it contains a value of type tuple",
-        ),  # deeper than any recursion
+        # deeper than any recursion:
+        (b"\x80\x02" + b")" + b"\x85" * 200_000 + b".", "it contains a value of type tuple"),
     ],
 )
 def test_malformed_descriptions_are_refused(tmp_path: Path, program: bytes, complaint: str | None) -> None:
