@@ -181,7 +181,7 @@ def test_arrays(dtype: type, shape: tuple[int, ...], rate: int) -> None:
         (np.zeros((100, 2), np.float32), r"looks like \(samples, channels\). Transpose it"),
         (np.zeros((100, 1)), "Transpose it"),
         (np.zeros((6, 100)), "6 channels where 1 or 2 are expected. Downmix to stereo first"),
-        (np.zeros((2, 100), np.int16), "holds int16, not floating point. Scale integers"),
+        (np.zeros((2, 100), np.int16), "has the type int16, not floating point. Scale integers"),
         (np.zeros((2, 100), np.complex64), "complex64"),
         (np.zeros((1, 2, 100)), "one song at a time"),
         (np.zeros((2, 0)), "no samples"),

@@ -119,7 +119,7 @@ def test_a_folder_without_songs_shows_the_layout(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         find_songs([tmp_path])
     assert str(caught.value) == (
-        f"{tmp_path}: there is no song below this folder. It should hold audio files, or folders <song>/mixture.wav."
+        f"{tmp_path}: there is no song below this folder. It should contain audio files, or folders <song>/mixture.wav."
     )
 
 

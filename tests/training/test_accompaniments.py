@@ -60,5 +60,5 @@ def test_a_graph_separates_as_its_module(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["score-accompaniments", str(folder), "--graphs", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["song", "song", "mean of songs", "mean of songs"]
-    with pytest.raises(WeightsError, match=r"bass\.wav: is no joint-tfc-tdf graph"):
+    with pytest.raises(WeightsError, match=r"bass\.wav: is not a joint-tfc-tdf graph"):
         joint_separator(folder / "bass.wav")

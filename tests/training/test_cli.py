@@ -56,7 +56,7 @@ def test_configurations_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "message"),
     [
         (["fit", "tinny", "--data", "x"], "use tiny|Use tiny"),
-        (["fit", "tiny", "--data", "nowhere"], "nowhere: is no folder"),
+        (["fit", "tiny", "--data", "nowhere"], "nowhere: is not a folder"),
         (["fit", "tiny", "--data", "nowhere", "data.bach=1"], "no key 'bach'"),
         (["mixer", "x", "--models-dir", "nowhere"], "no manifest.json here"),
         (["export", "nowhere.ckpt", "--models", "x"], r"nowhere.ckpt: cannot be read"),

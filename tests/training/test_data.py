@@ -72,7 +72,7 @@ def test_a_mono_stem_is_heard_on_both_sides(tmp_path: Path) -> None:
 
 def test_what_is_no_stem_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "bass.wav").write_text("no audio")
-    with pytest.raises(InputError, match=r"bass\.wav: is no audio file"):
+    with pytest.raises(InputError, match=r"bass\.wav: is not an audio file"):
         require_song(tmp_path)
     write_audio_song(tmp_path, ["bass"], rate=22_050)
     with pytest.raises(InputError, match="22050 Hz"):

@@ -64,7 +64,7 @@ def joint_separator(path: Path, *, threads: int | None = None) -> Separator:
         chunking = SpectralChunking(StftGeometry(int(fields["n_fft"]), int(fields["hop"]), shape.bins), shape.frames)
     except (MdxError, KeyError, ValueError) as error:
         raise WeightsError(
-            f"is no {JOINT_ARCHITECTURE} graph ({error})", where=path, hint="name an exported graph"
+            f"is not a {JOINT_ARCHITECTURE} graph ({error})", where=path, hint="name an exported graph"
         ) from error
     engine = joint_engine(graph, chunking.stft, graph.sources)
 
