@@ -309,7 +309,7 @@ def test_hostile_settings_of_a_training_run(tmp_path: Path) -> None:
         read_table(one)
     for base in ("7", "[1]", '"a\\u0000b"'):
         one.write_text(f"base = {base}", encoding="utf-8")
-        with pytest.raises(SettingsError, match="no path"):
+        with pytest.raises(SettingsError, match="not a path"):
             read_table(one)
     with pytest.raises(MdxError, match="cannot be read"):
         read_table(tmp_path)

@@ -218,7 +218,7 @@ def test_a_full_disk_is_an_output_error(server: LocalServer, part: Path, monkeyp
         pytest.skip("this system has no /dev/full")
     url = server.add("file", BODY)
     monkeypatch.setattr(download_module, "_size", lambda _: 0)
-    with pytest.raises(OutputError, match=r"No space left on device.*Make room"):
+    with pytest.raises(OutputError, match=r"No space left on device.*Free some space"):
         download(url, Path("/dev/full"), report=ignore)
 
 
