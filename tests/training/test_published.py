@@ -147,7 +147,7 @@ def test_a_band_split_network_of_several_sources_counts_its_targets() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("film_type=simple", "fails in the original itself"),
+        ("film_type=simple", "fails in the original"),
         ("musdb_root=there", "--data there"),
         ("train_loss=kl_lr", "spec_mse"),
         ("optimizer=lbfgs", "adagrad"),
