@@ -138,7 +138,7 @@ def test_lines_of_objects(tmp_path: Path) -> None:
     path.write_text('{"a": 1}\n\n{"a": 2}\n{"a": 3', encoding="utf-8")  # killed while it wrote the third
     assert read_json_lines(path) == [{"a": 1}, {"a": 2}]
     path.write_text("[1]\n", encoding="utf-8")
-    with pytest.raises(DocumentError, match="no JSON object"):
+    with pytest.raises(DocumentError, match="not a JSON object"):
         read_json_lines(path)
 
 
