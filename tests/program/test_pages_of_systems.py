@@ -56,8 +56,8 @@ def test_kuielab_s_shares_segments_and_scales_are_those_of_the_recipes() -> None
         networks, demucs = SYSTEMS[name].branches
         shares = networks.shares
         assert shares["bass"] == shares["drums"]
-        told = f"share of the networks {shares['bass']} for bass and drums, {shares['other']} for other"
-        assert f"{told}, {shares['vocals']} for vocals" in text
+        told = f"share of the networks is {shares['bass']} for bass and drums, {shares['other']} for other"
+        assert f"{told} and {shares['vocals']} for vocals" in text
         assert demucs.shares == pytest.approx({source: 1 - share for source, share in shares.items()})
         chunking = demucs.recipe.chunking
         assert f"in segments of {chunking.segment_samples // SAMPLE_RATE} s that overlap by half" in text
@@ -100,14 +100,14 @@ def test_segments_of_the_aimless_systems() -> None:
     film, whole = (SYSTEMS[name].branches[0].recipe for name in ("aimless-cdx-a", "aimless-cdx-a-whole"))
     seconds = film.chunking.segment_samples / SAMPLE_RATE
     assert round(seconds) == 20
-    assert f"in segments of {seconds:.0f} s that overlap by a quarter" in words("aimless-films")
+    assert f"segments of {seconds:.0f} s that overlap by a quarter" in words("aimless-films")
     assert film.chunking.overlap_ratio == 0.25
     assert whole.chunking.__class__.__name__ == "WholeSong"
     music = SYSTEMS["aimless-mdx-a"].branches[0].recipe.chunking
-    assert f"in segments of {music.segment_samples / SAMPLE_RATE:.0f} s" in words("aimless-music")
+    assert f"process segments of {music.segment_samples / SAMPLE_RATE:.0f} s" in words("aimless-music")
     masks = SYSTEMS["aimless-xumx"].branches[0].recipe.chunking
     stretch, shared = (n * 1024 / SAMPLE_RATE for n in (masks.frames, masks.overlap_frames))
-    assert f"in stretches of {stretch:.0f} s, of which neighbours share {shared:.0f} s" in words("aimless-music")
+    assert f"in stretches of {stretch:.0f} s that overlap by {shared:.0f} s" in words("aimless-music")
     page = SYSTEMS["hdemucs-musdb-plus"].branches[0].recipe.chunking
     seconds, fade = page.stride_samples / SAMPLE_RATE, page.fade_samples / SAMPLE_RATE
     assert f"Segments of {seconds:.0f} s are joined by cross-fades of {fade} s" in words("demucs")
