@@ -28,10 +28,10 @@ logger = logging.getLogger(__name__)
 
 
 class App:
-    """The application behind one server.
+    """State of one server, shared by all sessions.
 
     Args:
-        settings: of the server.
+        settings: settings of the server.
         load: loads the predictor of a system by name, for some stems.
         default_system: name of the system that makes previews, and stays loaded.
 
@@ -59,11 +59,11 @@ class App:
             self.queue.prepare(default.name, default.stems)
 
     def expect(self, page: str, song: ExpectedSong | None) -> None:
-        """Remember what a page does with its next upload; None: nothing, or nothing yet.
+        """Set what happens to the next upload of a page; None: nothing, or not known yet.
 
         Args:
             page: id of the page's session.
-            song: held by the page, and forgotten with it.
+            song: only the page keeps it alive; it ends with the page.
         """
         self._expected.pop(page, None)
         if song is not None:
@@ -98,7 +98,7 @@ class App:
             MdxError: the queue is full, or the song is being separated already.
         """
         if song.job is not None and not song.job.is_over:
-            raise MdxError("this song is being separated already", hint="stop it first")
+            raise MdxError("this song is already being separated", hint="stop the separation first")
         job = SeparationJob(song.files, request)
         self.queue.submit(job)
         song.job = job
@@ -114,7 +114,7 @@ class App:
         return sorted(shown, key=lambda row: not row[1])
 
     def _is_small(self, name: str) -> bool:
-        """Return whether a system is loaded within a moment, by the size of its weights; True if missing."""
+        """Return whether a system loads quickly, judged by the size of its weights; True if they are missing."""
         system = systems_of(self.models).get(name)
         if system is None or self.models.missing(system.artefacts):
             return True

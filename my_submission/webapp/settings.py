@@ -13,7 +13,7 @@ from my_submission.weights.folder import DEFAULT_MODELS_DIR
 
 DEFAULT_PORT = 8501
 UPLOADS_PER_VISITOR = 3
-"""A song, another one that replaces it, and a scores file."""
+"""Uploads of one visitor: a song, a second song that replaces it, and a scores file."""
 
 SCORES_BYTES = 5 << 20
 """Largest scores file that can be uploaded."""

@@ -266,7 +266,7 @@ def test_everyone_can_use_the_page(come: Any, songs: Path, screen: Screen) -> No
     visitor = come(screen)
     visitor.upload(songs / "half a second.wav")
     visitor.separated()
-    visitor.page.get_by_text("Figures for experts").wait_for()  # the script has run again
+    visitor.page.get_by_text("Technical details").wait_for()  # the script has run again
     visitor.studio.locator(f".studio-body[data-scheme={screen.scheme}]").wait_for()
     visitor.page.wait_for_function(IS_AT_REST)
     assert_accessible(visitor.page, where="[data-testid=stBidiComponentIsolated]")

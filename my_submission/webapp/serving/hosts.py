@@ -26,7 +26,7 @@ class Host:
 
     @property
     def is_address(self) -> bool:
-        """Whether it is an IP address."""
+        """Whether the name is an IP address."""
         return _as_address(self.name) is not None
 
 

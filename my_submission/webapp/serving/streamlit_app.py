@@ -57,13 +57,13 @@ CLOSED = ("/_stcore/metrics", "/_stcore/agent", "/_stcore/script-health-check")
 """Paths of Streamlit's server that this page does not use."""
 
 NO_CACHE = {"Cache-Control": "no-cache"}
-"""A browser asks whether the page has changed, because it names files of this version of Streamlit."""
+"""Browsers must revalidate the page, because it names files of this version of Streamlit."""
 
 
 def streamlit_page(base_path: str) -> str:
     """Return Streamlit's page, with a script that tells it the address of the server.
 
-    Without it Streamlit looks for the server below the page's own address first: ``/scores/_stcore/health`` is 404.
+    Without the script, Streamlit first asks below the page's own address, where ``/scores/_stcore/health`` is 404.
     """
     page = Path(file_util.get_static_dir(), "index.html").read_text("utf-8")
     path = json.dumps(f"{base_path}/").replace("<", "\\u003c")
@@ -137,7 +137,7 @@ class DisconnectedSessions(SessionStorage):
         return None if found is None else found[0]
 
     def save(self, session_info: SessionInfo) -> None:
-        """Keep a session until its time is over; called in the server's event loop."""
+        """Keep a session until it expires; called in the server's event loop."""
         session_id = session_info.session.id
         self.delete(session_id)
         timer = asyncio.get_running_loop().call_later(self._seconds, self._end, session_id)
@@ -169,7 +169,7 @@ class PageApp(streamlit.App):
         pages: paths of the script's pages, without the base path.
         base_path: prefix of all paths, such as ``/mdx``; empty for none.
         grace_seconds: time to reconnect after a lost connection.
-        visit_seconds: life of the visit's cookie after the last page load.
+        visit_seconds: lifetime of the visit's cookie after the last page load.
         on_upload: called with the id of a page's session and of a file before a complete upload is answered.
         on_end: called when the server ends, also by a signal.
 

@@ -12,7 +12,7 @@ from my_submission.webapp.tokens import TOKEN_BYTES, new_token
 
 VISIT_COOKIE = "mdx_visit"
 VISIT_SECONDS = 86_400
-"""Life of the cookie after the last page load, unless songs are kept longer."""
+"""Lifetime of the cookie after the last page load, unless songs are kept longer."""
 
 _TOKEN = re.compile(f"[0-9a-f]{{{2 * TOKEN_BYTES}}}")
 
@@ -25,13 +25,13 @@ def is_visit(token: str) -> bool:
 class VisitCookies:
     """ASGI middleware that gives every browser a visit, and renews it with every HTML page.
 
-    The cookie is unreadable for scripts, and is not sent with requests from pages of other sites. So a page opened by a
-    link elsewhere arrives without it; then the visit is set with the page's next request, unless it has one. Nothing is
-    stored on the server for it.
+    Scripts cannot read the cookie, and browsers do not send it with requests from pages of other sites. A page opened by
+    a link on another site is therefore requested without it; the page's next request sets the visit, unless it sends
+    one. The server stores nothing for it.
 
     Args:
         base_path: prefix of all paths, such as ``/mdx``; empty for none.
-        seconds: life of the cookie after the last page load.
+        seconds: lifetime of the cookie after the last page load.
     """
 
     def __init__(self, app: ASGIApp, *, base_path: str = "", seconds: float = VISIT_SECONDS) -> None:
@@ -44,7 +44,7 @@ class VisitCookies:
             await self._app(scope, receive, send)
             return
         asked = Headers(scope=scope)
-        stated = cookie_parser(asked.get("cookie", "")).get(VISIT_COOKIE, "")  # takes cookies of others that are broken
+        stated = cookie_parser(asked.get("cookie", "")).get(VISIT_COOKIE, "")  # tolerates malformed cookies of others
         is_known = is_visit(stated)
 
         async def send_with_cookie(message: Message) -> None:

@@ -9,11 +9,11 @@ from my_submission.webapp.work.separation_job import SeparationRequest
 
 @dataclass(frozen=True)
 class Arrival:
-    """What became of an expected song.
+    """The outcome of an expected song.
 
     Attributes:
         token: the song's token; empty if it was refused.
-        problem: why it was refused or is not separated, with the cure; empty if it is.
+        problem: why it was refused or is not separated, and what to do; empty if it is separated.
     """
 
     token: str
@@ -26,9 +26,9 @@ class ExpectedSong:
 
     Attributes:
         visit: token of the visit that will list it.
-        request: how it is separated; None to open it only.
-        remark: what to tell if it is only opened; empty for nothing.
-        arrival: what became of it; None before it came.
+        request: request to separate it; None to open it only.
+        remark: message to show if it is only opened; may be empty.
+        arrival: its outcome; None before it arrived.
     """
 
     visit: str = ""

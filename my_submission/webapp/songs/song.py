@@ -14,7 +14,7 @@ class Song:
 
     Args:
         folder: of its files; its name is the song's token.
-        name: for people.
+        name: display name.
         path: the input.
         seconds: length from the header, if it has one.
         upload: the upload to release with the song; None for a sample.
@@ -38,7 +38,7 @@ class Song:
 
     @property
     def name(self) -> str:
-        """Name of the song, for people."""
+        """Display name of the song."""
         return self.files.name
 
     def discard(self) -> None:

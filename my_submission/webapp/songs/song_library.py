@@ -29,7 +29,7 @@ MAX_NAME_LETTERS = 60
 """Characters kept of a file name, from its end; file systems allow 255 bytes."""
 
 MAX_SWEEP_SECONDS = 30.0
-"""Longest time between two looks for expired songs."""
+"""Longest time between two checks for expired songs."""
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class SongLibrary:
             return song
 
     def of_visit(self, visit: str) -> list[Song]:
-        """Return the songs of a visit, the newest first; looking at the list is no use of them."""
+        """Return the songs of a visit, the newest first; listing them does not count as a use."""
         self.sweep()
         with self._lock:
             return [song for song in reversed(self._songs.values()) if is_same_secret(song.visit, visit)]

@@ -1,4 +1,4 @@
-"""Files that visitors take away: stems, archives and mixes, made on the first request."""
+"""Files that visitors download: stems, archives and mixes, made on the first request."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ class DownloadFormat:
     """A format of downloads.
 
     Attributes:
-        label: for people.
+        label: display name.
         audio_format: of the files. All but 32-bit float make the whole song quieter instead of clipping it.
     """
 

@@ -46,7 +46,7 @@ class Fader:
         """Return the fader of a text such as ``-3.5,0.25``: gain in dB, pan.
 
         Raises:
-            InputError: it is none.
+            InputError: the text is not gain and pan.
         """
         try:
             gain_db, pan = (float(part) for part in text.split(","))

@@ -67,7 +67,7 @@ class _SongFile(FileResponse):
     """A file of a song.
 
     Args:
-        held: uses of what the file belongs to, which end when it is sent.
+        held: uses of the song and result that the file belongs to; they end when it is sent.
     """
 
     def __init__(self, held: contextlib.ExitStack, download: Download) -> None:
@@ -155,7 +155,7 @@ def _of_result(answer: Callable[[Request, SongFiles, SongResult], Response]) -> 
 def _file_of_result(make: Callable[[Request, SongFiles, SongResult], Download]) -> Callable[[Request], Response]:
     """Return an endpoint that sends a file; result and song stay until it is sent.
 
-    A request for an earlier result, such as a preview, is led to the present one.
+    A request for an earlier result, such as a preview, is redirected to the current one.
     """
 
     def find(request: Request, song: Song) -> Response:
@@ -176,7 +176,7 @@ def _file_of_result(make: Callable[[Request, SongFiles, SongResult], Download]) 
 
 
 class _OldResultError(_RefusedError):
-    """A request names an earlier result than the present one."""
+    """A request names an earlier result than the current one."""
 
     def __init__(self, present: str) -> None:
         super().__init__(HTTPStatus.NOT_FOUND, "There is a newer result. Load the page again.")
@@ -185,7 +185,7 @@ class _OldResultError(_RefusedError):
 
 @contextlib.contextmanager
 def _result_in_use(request: Request, song: Song) -> Iterator[SongResult]:
-    """Yield the result that a request names, which stays during the body of a ``with``."""
+    """Yield the result that a request names, and keep it during the body of a ``with``."""
     stated = request.path_params["version"]
     while True:
         result = song.files.result
@@ -197,13 +197,13 @@ def _result_in_use(request: Request, song: Song) -> Iterator[SongResult]:
             try:
                 stack.enter_context(result.in_use())
             except DiscardedError:
-                continue  # another one has just taken its place
+                continue  # a newer result has just replaced it
             yield result
             return
 
 
 async def _state_once_changed(request: Request) -> Response:
-    """Answer with the state as soon as its tag differs from the one that the studio has seen, or after a while."""
+    """Answer with the state as soon as its tag differs from the one that the studio has seen, or after a timeout."""
     song = await run_in_threadpool(current_app().songs.find, request.path_params["token"])
     seen, queue = request.query_params.get("seen"), current_app().queue
     if song is not None and seen is not None:
@@ -237,14 +237,14 @@ def _peaks(request: Request, _: SongFiles, result: SongResult) -> Response:
 
 
 def _play(request: Request, _: SongFiles, result: SongResult) -> Response:
-    """Encode a stretch; this takes some milliseconds and spares a second copy of every track."""
+    """Encode a stretch; this takes some milliseconds and avoids a second copy of every track."""
     name, index = request.path_params["track"], _number(request.path_params["index"])
     start = index * result.stretch_samples
     ready = result.playable_samples(name)
     end = ready if result.is_over else result.samples
     stop = min(start + result.stretch_samples, end)
     if start >= end:
-        raise _RefusedError(HTTPStatus.NOT_FOUND, "The song is shorter.")
+        raise _RefusedError(HTTPStatus.NOT_FOUND, "The song ends earlier.")
     if stop > ready:
         raise _RefusedError(HTTPStatus.TOO_EARLY, "This part is not separated yet.")
     content = flac_16(result.tracks[name].read(start, stop), result.sample_rate, gain=PLAYBACK_GAIN)

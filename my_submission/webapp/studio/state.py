@@ -29,7 +29,7 @@ def state_of(song: Song, queue: JobQueue, *, keep_seconds: float) -> dict[str, A
         queue: the queue that its job waits in.
         keep_seconds: time from the last use of a song to its deletion.
     """
-    tag = tag_of(song, queue)  # first: what changes meanwhile has another tag
+    tag = tag_of(song, queue)  # read first, so that a change in the meantime gets another tag
     files, result = song.files, song.files.result
     mixture = files.mixture
     return {

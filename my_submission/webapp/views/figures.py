@@ -1,4 +1,4 @@
-"""Figures of a separation for experts, folded away."""
+"""Technical details of a separation, folded by default."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from my_submission.webapp.work.song_result import SongResult
 
 def show_figures(result: SongResult) -> None:
     """Show how long the work took, and the level of every track; the tracks are measured when this is opened."""
-    folded = st.expander("Figures for experts", key=f"figures-{result.version}", on_change="rerun")
+    folded = st.expander("Technical details", key=f"figures-{result.version}", on_change="rerun")
     report = result.report
     if not folded.open or report is None:
         return
@@ -28,16 +28,16 @@ def show_figures(result: SongResult) -> None:
         if view is not None and report.is_separated:
             st.dataframe(level_rows(view), hide_index=True, width="stretch")
             st.caption(
-                f"{plain(sum_of(view, report))} Clipped samples are louder than a 16- or 24-bit file can hold: such "
-                "downloads are made quieter, all stems alike; 32-bit float files keep them."
+                f"{plain(sum_of(view, report))} Clipped samples exceed the range of 16- and 24-bit files. "
+                "Such downloads are attenuated, all stems by the same gain; 32-bit float files keep the samples."
             )
 
 
 def cost_of(report: SeparationReport) -> str:
     """Return what a separation took, in one sentence."""
     return (
-        f"Separated by {report.system} in {clock(report.seconds)}, {report.realtime_factor:.1f} × as fast as the song "
-        f"plays, at {report.source_rate / 1000:g} kHz."
+        f"Separated by {report.system} in {clock(report.seconds)}, {report.realtime_factor:.1f} × real time, "
+        f"at {report.source_rate / 1000:g} kHz."
     )
 
 
@@ -48,5 +48,5 @@ def sum_of(view: SongView, report: SeparationReport) -> str:
     if view.residual_db is None:
         return "The song is silent."
     if view.residual_db == -math.inf:
-        return "All stems together are exactly the song."
-    return f"All stems together differ from the song by {signed(view.residual_db)} dB; the lower, the better."
+        return "The stems add up exactly to the song."
+    return f"The stems add up to the song with an error of {signed(view.residual_db)} dB; lower is better."

@@ -44,7 +44,7 @@ def choose_options() -> Options:
         selection_mode="multi",
         default=system.stems,
         key=f"stems-{system.name}",
-        help="The parts of the song to make. Instrumental is the song without vocals, drumless the song without drums. "
+        help="The stems to make. Instrumental is the song without vocals, drumless is the song without drums. "
         "Fewer stems take less time with most systems.",
     )
     budget = st.number_input(
@@ -54,8 +54,8 @@ def choose_options() -> Options:
         step=10.0,
         format="%.0f",
         placeholder="no limit",
-        help="Leave it empty for the best sound. Waiting in the queue does not count. With a limit, the song is played "
-        "only when it is done.",
+        help="Leave this empty for the best sound. Time in the queue does not count. With a limit, you can play the "
+        "stems only when the separation is complete.",
         key="budget",
     )
     if system.published:
@@ -101,6 +101,6 @@ def _distinct(stems: Sequence[str]) -> list[str]:
 
 
 def _in_words(stem: str) -> str:
-    """Return the name of a stem for people."""
+    """Return the display name of a stem."""
     source = complemented_source(stem)
     return f"without {source}" if source is not None and stem.endswith(f"_{source}") else stem

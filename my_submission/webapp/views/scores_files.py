@@ -47,7 +47,7 @@ class Origin:
 
 @dataclass
 class ScoresFiles:
-    """Scores files by the name shown on the page, and the files that cannot be shown with the reason."""
+    """Scores files by the name shown on the page, and the reason for each file that cannot be shown."""
 
     documents: dict[str, Document] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class ScoresFiles:
         """Add one file to the documents or to the problems.
 
         Args:
-            path: where it lies on the server, for its time and the settings in the ``run.json`` beside it.
+            path: its path on the server, for its time and the settings in the ``run.json`` beside it.
         """
         try:
             self.documents[name] = scores_of(content, name)
@@ -110,7 +110,7 @@ def scores_of(content: bytes, name: str) -> Document:
 
 
 def origin_of(document: Document, path: Path | None = None) -> Origin:
-    """Return when and how a scores file was made; what cannot be read is unknown."""
+    """Return when and how a scores file was made; values that cannot be read are unknown."""
     run = _run_beside(path) if path is not None else {}
     settings = run.get("settings") if run.get("system") == document.get("system") else None
     weights = run.get("weights") if settings is not None else None

@@ -60,7 +60,7 @@ def _board_name(name: str) -> str:
 
 
 def _show_conclusion(board: Board, placements: Sequence[Placement]) -> None:
-    """Show the place of every run on the board, and one note on how far the places are valid."""
+    """Show the rank of every run on the board, and one note on whether the ranks are valid."""
     if not placements:
         st.info(f"There is no local run for {board.name}. Create one with `{program_name()} evaluate DATASET`.")
         return
@@ -119,7 +119,7 @@ def _placements(runs: Sequence[Run], board: Board) -> list[Placement]:
 
 
 def _decibels(keys: Sequence[str]) -> dict[str, Any]:
-    """Return the columns of values: two decimals, right-aligned, so that the decimal points stand in line."""
+    """Return the columns of values: two decimals, right-aligned, so that the decimal points are aligned."""
     return {_key_name(key): st.column_config.NumberColumn(format="%.2f") for key in keys}
 
 

@@ -25,7 +25,7 @@ from terminal.names import as_html, shown
 TITLE = "Music demixing"
 SONG_PARAMETER = "song"
 LIST_SECONDS = 2.0
-"""Time between two looks at the state of the listed songs."""
+"""Time between two checks of the state of the listed songs."""
 
 
 def page() -> Any:
@@ -59,7 +59,7 @@ def _arrived() -> str:
     if arrival is None:
         return ""
     st.session_state["message"] = arrival.problem
-    st.session_state["n_uploads"] = st.session_state.get("n_uploads", 0) + 1  # with a new key the field is empty
+    st.session_state["n_uploads"] = st.session_state.get("n_uploads", 0) + 1  # a new key empties the field
     if arrival.token:
         st.query_params[SONG_PARAMETER] = arrival.token
     return arrival.token
@@ -161,7 +161,7 @@ def _show_actions(song: Song, options: Options) -> None:
             return
         label = "Separate" if job is None else "Separate again"
         kind: Literal["primary", "tertiary"] = "primary" if job is None else "tertiary"
-        hint = "With the options at the side. The present result stays until the new one is complete."
+        hint = "Uses the options in the sidebar. The current result stays until the new one is complete."
         if st.button(label, key="separate", icon=":material/call_split:", type=kind, help=hint):
             _start(song, options)
             st.rerun()
@@ -174,12 +174,12 @@ def _leave() -> None:
 
 
 def _show_songs(visit: str, current: str = "") -> None:
-    """List the songs of the visit with their state, which is looked at again while one of them is being separated.
+    """List the songs of the visit with their state, which is polled while one of them is being separated.
 
     Args:
         visit: token of the visit.
         current: token of the song that is shown, which is left out. Streamlit keeps the arguments of a fragment, so
-            they are no songs.
+            they are tokens instead of songs.
     """
     if _listed(visit, current):
         seconds = LIST_SECONDS if _is_moving(visit, current) else None
@@ -211,7 +211,7 @@ def _list_songs(visit: str, current: str, was_moving: bool) -> None:
 
 
 def _state(job: SeparationJob | None) -> str:
-    """Return the state of a song's separation, for people."""
+    """Return the state of a song's separation as words for the list."""
     if job is None:
         return "not separated"
     if job.state == "waiting":

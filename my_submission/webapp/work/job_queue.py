@@ -44,14 +44,14 @@ class JobQueue:
             self._drop_stopped()
             if len(self._waiting) >= self._max_waiting:
                 raise MdxError(
-                    f"the queue is full: {self._max_waiting} wait already",
+                    f"the queue is full: {self._max_waiting} songs are waiting",
                     hint="start this song again in a few minutes",
                 )
             self._waiting.append(job)
             self._changed.notify_all()
 
     def n_ahead(self, job: SeparationJob) -> int:
-        """Return the number of songs before this one."""
+        """Return the number of songs ahead of this one."""
         with self._changed:
             self._drop_stopped()
             if job not in self._waiting:
@@ -83,7 +83,7 @@ class JobQueue:
             with self._changed:
                 self._running = None
                 self._changed.notify_all()
-            del job  # an ended job keeps nothing alive
+            del job  # so that an ended job can be freed
 
     def _next(self) -> SeparationJob | None:
         """Return the next job; None when the queue is closed."""

@@ -35,15 +35,15 @@ class LoadedSystems:
     def prepare(self, system: str, stems: tuple[str, ...]) -> None:
         """Load a system and run its networks on a second of silence, because first runs also reserve memory.
 
-        Silence decides nothing: arithmetic is chosen by the first batch that is not silent.
+        The arithmetic is still chosen by the first batch that is not silent.
         """
         loaded = self.get(system, stems).system
         Predictor(loaded).separate(np.zeros((2, SAMPLE_RATE), np.float32))  # its costs are not kept
 
     def needs_preview(self, system: str, stems: tuple[str, ...]) -> bool:
-        """Return whether the default system gives an answer long before this one; a large system is not loaded for it.
+        """Return whether the default system is much faster than this one; a large system is not loaded to find out.
 
-        A small system is loaded, and gives its own answer at once where it works in the order of time.
+        A small system is loaded; it needs no preview if it works through the song from start to end.
         """
         if system == self.default:
             return False
@@ -51,7 +51,7 @@ class LoadedSystems:
         return not (is_known and self.get(system, stems).works_in_time_order)
 
     def get(self, system: str, stems: tuple[str, ...]) -> Predictor:
-        """Return the predictor of a system for some stems; MdxError where it cannot be loaded."""
+        """Return the predictor of a system for some stems; MdxError if it cannot be loaded."""
         place = system == self.default
         if not self.is_loaded(system, stems):
             self._loaded.pop(place, None)  # freed before the next one is loaded

@@ -27,7 +27,7 @@ from my_submission.webapp.work.tracks import MixtureTrack
 State = Literal["waiting", "running", "stopping", "done", "stopped", "failed"]
 
 PREVIEW_SHARE = 0.1
-"""Share of the progress that stands for the preview."""
+"""Share of the progress bar that the preview takes."""
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class SeparationJob:
         clock: monotonic seconds.
 
     Attributes:
-        text: the current activity, for people.
+        text: the current activity, for display.
         share: share of the work done, 0 … 1.
         left_seconds: estimated remaining time; None while it is unknown.
         message: an error or remark with its cure; empty if there is none.
@@ -126,11 +126,11 @@ class SeparationJob:
             return "failed", self._explained(error)
         if self._is_separated:
             return "done", ""
-        cure = "Raise the time limit or take it away, or choose a faster system."
+        cure = "Raise or remove the time limit, or choose a faster system."
         return "done", f"{NOT_SEPARATED}. {cure}"
 
     def _explained(self, error: Exception) -> str:
-        """Return an error for people, without places on the server where the input is wrong."""
+        """Return an error message for the visitor; if the input is wrong, without paths on the server."""
         if isinstance(error, InputError):
             return str(InputError(error.problem, where=self.files.name, hint=error.hint))
         if isinstance(error, OutputError):
@@ -202,7 +202,7 @@ class SeparationJob:
         if report.is_separated or not self._can_be_heard():
             files.show(result)
         else:
-            result.discard()  # an earlier result is more than shares of the mixture
+            result.discard()  # an earlier separation is better than mere shares of the mixture
 
     def _can_be_heard(self) -> bool:
         """Whether a result with stems is shown."""
@@ -214,7 +214,7 @@ class SeparationJob:
         if self.files.is_discarded or self.files.result is not result:
             result.discard()
             return
-        self.text = "Keeping the part that is separated"
+        self.text = "Saving the separated part"
         try:
             result.keep_part(self.files.path)
         except MdxError as error:
@@ -253,9 +253,9 @@ class SeparationJob:
         return report
 
     def _decoded_for(self, predictor: Predictor) -> Mixture | None:
-        """Return the decoded song where a system can take it as it is.
+        """Return the decoded song if the system can use it as it is.
 
-        With a time limit the song is decoded again, because the time of reading foretells the time of writing.
+        With a time limit the song is decoded again, because the reading time predicts the writing time.
         """
         track = self.files.mixture
         if track is None or self.request.budget_seconds is not None:
@@ -265,7 +265,7 @@ class SeparationJob:
 
 
 def _activity(progress: Progress, *, is_live: bool) -> str:
-    """Return the current activity, for people; in the order of time all stems are worked on in turn."""
+    """Return the current activity, for display; work from start to end alternates between all stems."""
     if is_live:
         return "Separating"
     if progress.part == WRITING:

@@ -26,7 +26,7 @@ class SongFiles:
 
     Args:
         folder: of all files but a sample's input.
-        name: of the song, for people.
+        name: display name of the song.
         path: the input.
         seconds: length from the header, if it has one.
 
@@ -81,7 +81,7 @@ class SongFiles:
         """
         if self.mixture is None:
             peaks_path = self.folder / f"{MIXTURE}.peaks"
-            peaks_path.unlink(missing_ok=True)  # of a decoding that was stopped
+            peaks_path.unlink(missing_ok=True)  # left by a decoding that was stopped
             peaks = Peaks(peaks_path)
 
             def take(block: Waveform) -> None:
@@ -106,7 +106,7 @@ class SongFiles:
         return version, self.folder / f"result-{version}"
 
     def show(self, result: SongResult) -> None:
-        """Make a result the one that is shown, and delete the one before as soon as nothing is made or sent of it."""
+        """Show this result from now on, and delete the previous one as soon as none of its files is in use."""
         old, self.result = self.result, result
         if old is not None and old is not result:
             old.discard()

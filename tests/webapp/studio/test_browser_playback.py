@@ -229,7 +229,7 @@ def test_playback_waits_for_the_work_and_goes_on(come: Any) -> None:
 def test_play_before_anything_is_separated(come: Any) -> None:
     song = song_of(4, result=None, job={"state": "waiting", "ahead": 2})
     window = come(song)
-    window.told("Waiting: 2 songs before yours").wait_for()
+    window.told("Waiting: 2 songs ahead of yours").wait_for()
     window.button("Play").click()
     window.told("Plays as soon as the first seconds are separated.").wait_for()
     song.job = {"state": "running", "text": "Separating", "share": 0.1, "left_seconds": 40}

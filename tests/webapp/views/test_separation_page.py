@@ -184,7 +184,7 @@ def test_a_done_song_can_be_separated_again(page: AppTest, place: App, gate: Gat
     assert place.queue.wait(song.job, PATIENCE)
     page.run()
     assert labels(page) == ["Another song", "Separate again"]
-    assert [folded.label for folded in page.expander] == ["Figures for experts"]
+    assert [folded.label for folded in page.expander] == ["Technical details"]
     page.pills(key="stems-starter-plus").set_value(["vocals"])
     page.button(key="separate").click().run()
     assert place.queue.wait(song.job, PATIENCE)
@@ -210,8 +210,8 @@ def test_a_length_of_time_in_words(seconds: float, words: str) -> None:
 @pytest.mark.parametrize(
     ("facts", "residual", "words"),
     [
-        ({}, -20.64, "All stems together differ from the song by −20.6 dB; the lower, the better."),
-        ({}, float("-inf"), "All stems together are exactly the song."),
+        ({}, -20.64, "The stems add up to the song with an error of −20.6 dB; lower is better."),
+        ({}, float("-inf"), "The stems add up exactly to the song."),
         ({}, None, "The song is silent."),
         ({"stems_add_up": False}, None, "Only some stems were made, so they do not add up to the song."),
     ],
@@ -222,7 +222,7 @@ def test_the_sum_of_the_stems_in_words(facts: dict[str, bool], residual: float |
 
 def test_the_cost_of_a_separation_in_words() -> None:
     report: SeparationReport = report_of()
-    assert cost_of(report) == "Separated by s in 1.0 s, 0.0 × as fast as the song plays, at 44.1 kHz."
+    assert cost_of(report) == "Separated by s in 1.0 s, 0.0 × real time, at 44.1 kHz."
 
 
 def test_figures_are_measured_only_when_they_are_opened(

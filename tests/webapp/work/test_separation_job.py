@@ -313,7 +313,7 @@ def test_too_little_time_is_told_instead_of_quarters_of_the_mixture(library: Son
     job = separated(queue, add(library), SeparationRequest("fake", SOURCES, 0.001))
     result = shown(library)
     assert job.state == "done"
-    assert job.message == f"{NOT_SEPARATED}. Raise the time limit or take it away, or choose a faster system."
+    assert job.message == f"{NOT_SEPARATED}. Raise or remove the time limit, or choose a faster system."
     assert (result.is_separated, list(result.tracks), result.stem_files) == (False, ["mixture"], {})
     queue.close()
 
@@ -385,7 +385,7 @@ def test_the_queue_counts_stops_and_refuses(library: SongLibrary) -> None:
     assert gate.reached.wait(PATIENCE)
     second, third = (submit(queue, add(library)) for _ in range(2))
     assert [queue.n_ahead(job) for job in (running, second, third)] == [0, 1, 2]
-    with pytest.raises(MdxError, match="2 wait already"):
+    with pytest.raises(MdxError, match="2 songs are waiting"):
         submit(queue, add(library))
     second.stop()
     assert (second.state, queue.n_ahead(third)) == ("stopped", 1)

@@ -1,4 +1,4 @@
-// What keys, buttons and gestures do: playback, playhead, loop, mix and view.
+// Actions of keys, buttons and gestures: playback, playhead, loop, mix and view.
 
 const PLAYING = "mdx-playing"; // one playback at a time on a page
 
@@ -15,7 +15,7 @@ const PLAYING = "mdx-playing"; // one playback at a time on a page
  * @property {(text: string) => void} announce for screen readers
  */
 
-/** The controls of a song; dispatches "change" when playback is asked for or not, and "moved" for the playhead. */
+/** The controls of a song; dispatches "change" when playback is requested or stopped, "moved" for the playhead. */
 export class Controls extends EventTarget {
   #parts;
   #isArmed = false;
@@ -53,7 +53,7 @@ export class Controls extends EventTarget {
     return share >= 0 && share <= 1 ? share : 0.5;
   }
 
-  /** Play, or as soon as there is a result. */
+  /** Play now, or as soon as there is a result. */
   play() {
     this.#isArmed = this.#parts.rate() === null;
     if (!this.#isArmed) {

@@ -13,7 +13,7 @@ import { PeakLoader } from "./peaks.js";
  * @property {import("./tools.js").Tools} tools
  */
 
-/** Draws the lanes and the transport of a song at the next frame of the screen. */
+/** Draws the lanes and the transport of a song at the next animation frame. */
 export class Drawing {
   #base;
   #parts;

@@ -7,7 +7,7 @@ const GESTURES = [
   ["Drag over lanes", "Loop this region"],
   ["Ctrl or ⌘ and wheel, pinch", "Zoom in or out"],
   ["Shift and wheel, drag with a finger", "Scroll while zoomed"],
-  ["Double-click a slider", "Set it back"],
+  ["Double-click a slider", "Reset it"],
 ];
 
 /**

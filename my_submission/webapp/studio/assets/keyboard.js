@@ -8,16 +8,16 @@ const KEYS_OF_SLIDERS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Hom
 /** The keys and their meaning, as the help shows them. */
 export const KEYS = [
   ["Space", "Play or pause"],
-  ["← →", "5 seconds back or forward; with Shift 1 second"],
-  ["Home", "To the beginning"],
-  ["L", "Loop on or off; without a region the whole song"],
-  ["[ ]", "Start or end of the loop at the playhead"],
+  ["← →", "Jump 5 seconds back or forward; with Shift, 1 second"],
+  ["Home", "Go to the beginning"],
+  ["L", "Loop on or off; without a region, the whole song"],
+  ["[ ]", "Set the start or end of the loop to the playhead"],
   ["M, then 1–9", "Mute a lane"],
   ["S, then 1–9", "Solo a lane"],
-  ["O", "Original song or your mix"],
+  ["O", "Switch between original song and your mix"],
   ["+ −", "Zoom in or out"],
-  ["0", "Whole song"],
-  ["?", "This list"],
+  ["0", "Show the whole song"],
+  ["?", "Show this list"],
 ];
 
 /**

@@ -1,4 +1,4 @@
-// What the studio remembers over a reload: in this tab, where the browser allows it.
+// Settings of the studio that survive a reload, stored per tab if the browser allows it.
 
 /**
  * @param {string} key
@@ -8,7 +8,7 @@ export function recall(key) {
   try {
     return JSON.parse(sessionStorage.getItem(key) ?? "null");
   } catch {
-    return null; // storage is refused, or holds something else
+    return null; // storage is refused, or contains something else
   }
 }
 
@@ -20,6 +20,6 @@ export function remember(key, value) {
   try {
     sessionStorage.setItem(key, JSON.stringify(value));
   } catch {
-    // storage is refused or full: the studio works, and forgets at the next reload
+    // storage is refused or full: the studio works, but loses its settings at the next reload
   }
 }

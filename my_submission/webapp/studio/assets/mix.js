@@ -21,7 +21,7 @@ const PRESETS = [
 const neutral = () => ({ isMuted: false, isSolo: false, gainDb: 0, pan: 0 });
 
 /**
- * Return the source that a stem is the song without, or "" for a source.
+ * Return the source that a stem leaves out of the song, or "" if the stem is a source.
  * @param {string} stem
  * @returns {string}
  */
@@ -146,7 +146,7 @@ export class Mix extends EventTarget {
     return presetsOf(this.#stems);
   }
 
-  /** @returns {string} the name of the preset that the mutes and solos equal, or "" */
+  /** @returns {string} the name of the preset that the mutes and solos match, or "" */
   get preset() {
     const heard = this.heard.join();
     return this.presets.find((preset) => preset.heard.join() === heard)?.name ?? "";
@@ -161,7 +161,7 @@ export class Mix extends EventTarget {
     this.#changed();
   }
 
-  /** Set everything back: all stems at their own level, in the middle. */
+  /** Reset everything: all gains to 0 dB, all pans to the middle. */
   reset() {
     const all = wholeSong(this.#stems);
     for (const name of this.#stems) this.#strips.set(name, { ...neutral(), isMuted: !all.includes(name) });

@@ -9,7 +9,7 @@ const REMOUNT_MS = 1000;
  *   setTriggerValue: (name: string, value: unknown) => void}} Component
  */
 
-/** @type {Map<string, {studio: Studio, timer: number}>} studios whose place went away a moment ago */
+/** @type {Map<string, {studio: Studio, timer: number}>} studios whose element was removed a moment ago */
 const leaving = new Map();
 /** @type {WeakMap<Element, {studio: Studio, base: string, turn: number}>} */
 const mounted = new WeakMap();
@@ -45,8 +45,8 @@ function studioOf(place, base) {
 }
 
 /**
- * Mount the studio of a song; without a song only load it. Called again with the same song it keeps what plays; a place that goes away and comes
- * back within a second, as when the page is drawn anew, keeps it as well.
+ * Mount the studio of a song; without a song, only load its modules. Playback continues if this is called again with the
+ * same song, and if its element is removed and added again within a second, as when the page is redrawn.
  * @param {Component} component
  * @returns {Promise<() => void>} releases the studio
  */

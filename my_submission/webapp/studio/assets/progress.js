@@ -1,4 +1,4 @@
-// What the server does with the song: progress, queue, stop, and messages with their cure.
+// State of the song on the server: progress, queue, stop, and messages that say what to do.
 import { button, clock, element, remaining, say } from "./dom.js";
 import { isActive } from "./song_watch.js";
 
@@ -13,14 +13,14 @@ const ANNOUNCED_SHARE = 0.25;
  */
 export function headline({ job, result }) {
   const percent = `${Math.floor(100 * job.share)} %`;
-  if (job.state === "waiting") return `Waiting: ${job.ahead} song${job.ahead === 1 ? "" : "s"} before yours`;
+  if (job.state === "waiting") return `Waiting: ${job.ahead} song${job.ahead === 1 ? "" : "s"} ahead of yours`;
   if (job.state === "stopping") return "Stopping after the current part";
   if (result?.is_preview) return `Preview by ${result.system}; ${job.system} is at ${percent}`;
   return `${job.text || "Starting"} · ${percent}`;
 }
 
 /**
- * Return the message about a job that has ended, "" where its result speaks for itself.
+ * Return the message about a job that has ended, "" if there is nothing to add to its result.
  * @param {State} state
  * @returns {{text: string, isError: boolean}}
  */

@@ -1,4 +1,4 @@
-// Sound that is scheduled on the clock of an audio context, and the samples of the song that it is.
+// Sound that is scheduled on the clock of an audio context, and the samples of the song that it plays.
 import { nextStep, sampleAt } from "./schedule.js";
 
 const AHEAD_SECONDS = 4; // scheduled ahead: timers of a hidden page run once per second only
@@ -64,7 +64,7 @@ export class ScheduledSound {
     this.#endSources(this.#graph.fadeOut());
   }
 
-  /** Take back what follows the next moment; `fill` goes on there with neither gap nor jump. */
+  /** Cancel the sound after the next moment; `fill` continues there without a gap or jump. */
   takeBack() {
     const frame = Math.ceil(this.#frame) + Math.ceil(LEAD_SECONDS * this.#rate);
     if (this.#next.frame > frame) {

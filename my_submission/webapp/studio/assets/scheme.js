@@ -1,4 +1,4 @@
-// Day or night, as the page shows it.
+// The page's colour scheme: light or dark.
 
 /**
  * Whether a colour is dark.

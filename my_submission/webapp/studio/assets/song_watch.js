@@ -1,5 +1,5 @@
-// The song's state on the server: asked for without a pause while a job runs, because the server answers when it has
-// changed; rarely afterwards.
+// The song's state on the server. It is polled without a pause while a job runs, because the server answers when it has
+// changed; afterwards rarely.
 
 const BUSY_MS = 50;
 const IDLE_MS = 20_000;

@@ -36,7 +36,7 @@ export class Stretches extends EventTarget {
   }
 
   /**
-   * Return a stretch where it is loaded, else null.
+   * Return a stretch if it is loaded, else null.
    * @param {number} index
    * @returns {Stretch | null}
    */
@@ -49,7 +49,7 @@ export class Stretches extends EventTarget {
   }
 
   /**
-   * Load stretches, the first one first; loads of others are ended.
+   * Load stretches in this order; loads of all others are aborted.
    * @param {number[]} indexes
    */
   want(indexes) {

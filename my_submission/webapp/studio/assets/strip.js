@@ -3,7 +3,7 @@ import { button, decibels, element, icon, press, say, title } from "./dom.js";
 import { HIGHEST_DB, LOWEST_DB } from "./mix.js";
 
 const METER_DB = 60;
-const METER_FALL = 0.9; // share of the shown level that is left one frame later
+const METER_FALL = 0.9; // factor on the shown level per frame
 
 /** @param {number} pan @returns {string} */
 function panText(pan) {

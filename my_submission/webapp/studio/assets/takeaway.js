@@ -40,9 +40,9 @@ export class TakeAway {
     this.#asHeard = this.#link("Mix as heard");
     this.#instrumental = this.#link("Instrumental");
     this.#format.addEventListener("change", () => this.#chosen());
-    const label = element("label", { className: "format" }, element("span", { className: "label" }, "Take away as"), this.#format);
+    const label = element("label", { className: "format" }, element("span", { className: "label" }, "Download as"), this.#format);
     const remove = button("Delete now", { className: "quiet delete" }, onDelete);
-    this.root = element("section", { className: "takeaway", "aria-label": "Take away" },
+    this.root = element("section", { className: "takeaway", "aria-label": "Downloads" },
       element("div", { className: "links" }, label, this.#all, this.#asHeard, this.#instrumental),
       element("div", { className: "keep" }, this.#reason, this.#kept, remove));
   }
@@ -73,8 +73,8 @@ export class TakeAway {
     }
     say(this.#kept, `Kept for ${duration(state.keep_seconds)} after the last use.`);
     const isPreview = this.isReady && state.result?.is_preview;
-    say(this.#reason, isPreview ? `These are files of the preview by ${state.result?.system}.`
-      : this.isReady ? "" : "Files are ready when the separation is.");
+    say(this.#reason, isPreview ? `These files are from the preview by ${state.result?.system}.`
+      : this.isReady ? "" : "Files are available when the separation is complete.");
     this.updateMix();
   }
 

@@ -23,7 +23,7 @@ export class Tools extends EventTarget {
     super();
     const zoom = (sign, name, factor) => button(sign, { className: "square", "aria-label": name, title: name },
       () => view.zoomBy(factor, anchor()));
-    this.#fits = button("Fit lanes", { className: "toggle", title: "Magnify quiet stems; × says how much" },
+    this.#fits = button("Fit lanes", { className: "toggle", title: "Magnify the waveforms of quiet stems; × shows the factor" },
       () => this.#set({ fits: !this.look.fits }));
     this.#whole = button("Whole song", {}, () => view.showAll());
     for (const [axis, text] of AXES) {
@@ -42,13 +42,13 @@ export class Tools extends EventTarget {
   }
 
   /**
-   * Spectrograms exist when the work is over.
+   * Enable the spectrograms, which exist once the work is over.
    * @param {boolean} isReady
    */
   setSpectrograms(isReady) {
     for (const [axis, made] of this.#axes) {
       made.disabled = !isReady && axis !== "";
-      made.title = made.disabled ? "Ready when the separation is" : "";
+      made.title = made.disabled ? "Available when the separation is complete" : "";
     }
     if (!isReady && this.look.axis) this.#set({ axis: "" });
   }

@@ -1,4 +1,4 @@
-// The transport, which stays in sight: play, stop, loop, time, presets and the position in the song.
+// The transport, which stays visible: play, stop, loop, time, presets and the position in the song.
 import { button, clock, element, icon, press, say, spoken } from "./dom.js";
 import { drawWaveform } from "./waveform.js";
 

@@ -74,7 +74,7 @@ export class Viewport extends EventTarget {
   }
 
   /**
-   * Turn the page where a sample is not visible.
+   * Scroll to a sample if it is not visible.
    * @param {number} sample
    */
   follow(sample) {

@@ -24,7 +24,7 @@ function cleared(canvas) {
 }
 
 /**
- * Draw the visible part of a waveform; a dotted line stands where nothing is separated yet.
+ * Draw the visible part of a waveform; a dotted line marks the part that is not separated yet.
  * @param {HTMLCanvasElement} canvas
  * @param {import("./peaks.js").Peaks | undefined} peaks
  * @param {{start: number, length: number}} view samples
