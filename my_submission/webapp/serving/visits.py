@@ -25,7 +25,7 @@ def is_visit(token: str) -> bool:
 class VisitCookies:
     """ASGI middleware that gives every browser a visit, and renews it with every HTML page.
 
-    Scripts cannot read the cookie, and browsers do not send it with requests from pages of other sites. A page opened by
+    Scripts cannot read the cookie, and browsers do not send it with requests from other sites. A page opened by
     a link on another site is therefore requested without it; the page's next request sets the visit, unless it sends
     one. The server stores nothing for it.
 
