@@ -1,7 +1,7 @@
-"""Time to the first finished stretch of a song, and cost of the order of time, beside the usual order, in one run.
+"""Time to the first finished stretch of a song, and cost of working from start to end instead of the usual order.
 
 Usage: python -m benchmarks.first_stretch [--seconds 180] [--rounds 3] [--system NAME ...]
-Ratios: time to the first stretch over the duration of the whole separation; whole separation in the order of time over
+Ratios: time to the first stretch over the duration of the whole separation; whole separation from start to end over
 the usual order; peak memory of the one over the other, each in a process of its own.
 """
 
@@ -83,7 +83,7 @@ def main() -> int:
     parser.add_argument("--system", nargs="+", choices=STARTERS, default=STARTERS)
     options = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")
-    print("| system | first stretch / whole song | order of time / usual order | memory | peak |")
+    print("| system | first stretch / whole song | start to end / usual order | memory | peak |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "song.wav"

@@ -7,7 +7,7 @@ Entry points: ``python -m evaluator`` and :mod:`evaluator.music_demixing`.
 from __future__ import annotations
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing takes time in which a signal ends a command in a traceback
+if TYPE_CHECKING:  # importing typing takes time, during which an interrupt would show a traceback
     from typing import Any
 
     from evaluator.errors import EvaluationError

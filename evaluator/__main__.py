@@ -5,7 +5,7 @@ from __future__ import annotations
 from terminal import early
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing takes time in which a signal ends in a traceback
+if TYPE_CHECKING:  # importing typing takes time, during which an interrupt would show a traceback
     from typing import NoReturn
 
 

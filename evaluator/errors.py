@@ -1,4 +1,4 @@
-"""The evaluator's errors; each names the problem, the file and how to mend it.
+"""The evaluator's errors; each names the problem, the file and how to fix it.
 
     EvaluationError
     ├── DatasetError        a folder or song cannot be read as reference or estimate
@@ -21,7 +21,7 @@ class EvaluationError(Exception):
     Args:
         problem: what is wrong, as one clause without a full stop.
         where: the file or folder, if any.
-        hint: how to mend it, as one clause without a full stop.
+        hint: how to fix it, as one clause without a full stop.
     """
 
     def __init__(self, problem: str, *, where: str | PathLike[str] | None = None, hint: str | None = None) -> None:

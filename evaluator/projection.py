@@ -145,7 +145,7 @@ def _one_blas_thread() -> Iterator[None]:
 
 
 def _solve_positive(correlation: Floats, right_side: Floats) -> Floats:
-    """Solve with the Gram matrix by Cholesky; if rounding made it indefinite by LU, if singular by least squares."""
+    """Solve with the Gram matrix by Cholesky; by LU if rounding made it indefinite, by least squares if singular."""
     from scipy import linalg
 
     factor, failed = linalg.lapack.dpotrf(gram_matrix(correlation), lower=1, overwrite_a=1, clean=0)

@@ -157,7 +157,7 @@ def _is_same_data(run: LocalRun, board: Board) -> bool:
 
 
 def _silent_songs(document: Document, songs: Collection[str], sources: Collection[str]) -> dict[str, int]:
-    """Return source to the number of its songs with a silent reference; what is no such note is ignored."""
+    """Return source to the number of its songs with a silent reference; all other notes are ignored."""
     noted = document.get("silent")
     counts: Counter[str] = Counter()
     for song, sides in noted.items() if isinstance(noted, dict) else ():

@@ -75,7 +75,7 @@ def _resource(name: str) -> str:
 
 
 def _conclusion(groups: Sequence[Group]) -> str:
-    """Return the place of every run on the most telling board, and one note on how far places are valid."""
+    """Return the place of every run on the most informative board, and one note on which places are valid."""
     main = main_group(groups)
     sentences = "".join(f"<p>{_in_html(conclusion(placement))}</p>" for placement in main)
     remarks = dict.fromkeys(filter(None, (silent_references(placement.run) for placement in main)))
@@ -252,5 +252,5 @@ def _in_html(text: str) -> str:
 
 
 def _breakable(name: str) -> str:
-    """Return a name as HTML that may go on in the next line after an underscore or a hyphen."""
+    """Return a name as HTML that may be wrapped after an underscore or a hyphen."""
     return as_html(name).replace("_", "_<wbr>").replace("-", "-<wbr>")

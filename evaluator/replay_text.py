@@ -24,7 +24,7 @@ _WIDE = 80
 
 
 def conclusion_text(groups: Sequence[Group], *, max_width: int | None) -> str:
-    """Return the place of every run on the most telling board, its places on all boards, and one caution."""
+    """Return the place of every run on the most informative board, its places on all boards, and one caution."""
     width = max_width or _PROSE_WIDTH
     lines = [wrapped(conclusion(placement), width, indent="  ") for placement in main_group(groups)]
     remarks = [silent_references(placement.run) for placement in main_group(groups)]

@@ -14,7 +14,7 @@ class RunFacts:
 
     Attributes:
         system: name of its system.
-        facts: what may differ from another run of this system, as words, most telling first; the same number of facts
+        facts: what may differ from another run of this system, as words, most informative first; the same number
             for every run, "" for one that is not known.
     """
 

@@ -23,7 +23,7 @@ def text_table(
     """Return a table without final newline; the first ``n_left`` columns are left-aligned, the others right-aligned.
 
     Args:
-        max_width: columns of the terminal. Names too long for it stand on a line of their own, above their numbers.
+        max_width: columns of the terminal. Names too long for it have a line of their own, above their numbers.
     """
     everything = [[shown(cell) for cell in row] for row in (header, *rows)]
     widths = [max(_width(row[index]) for row in everything) for index in range(len(header))]
@@ -46,7 +46,7 @@ def decibels(value: float | None, *, sign: bool = False, digits: int = 3) -> str
 
 
 def aligned(values: Sequence[float | None], *, digits: Sequence[int], sign: bool = False) -> list[str]:
-    """Return numbers as texts whose decimal points stand below each other in a right-aligned column.
+    """Return numbers as texts whose decimal points are aligned in a right-aligned column.
 
     Args:
         digits: decimals of each; fewer than the most are followed by spaces of a digit's width.

@@ -13,7 +13,7 @@ Group = Sequence[Placement]
 
 
 def main_group(groups: Sequence[Group]) -> Group:
-    """Return the board that says most: one of the runs' own data, else the one with the most entries."""
+    """Return the most informative board: one on the runs' own data, else the one with the most entries."""
     return max(groups, key=lambda group: (_any_valid(group), _any_rank(group), len(group[0].board.entries)))
 
 
@@ -24,7 +24,7 @@ def ordinal(number: int) -> str:
 
 
 def place(placement: Placement) -> str:
-    """Return the place among the entries and the run, such as "5th of 13"; "no place" without an overall value."""
+    """Return the rank among the entries and the run, such as "5th of 13"; "no place" without an overall value."""
     return "no place" if placement.rank is None else f"{ordinal(placement.rank)} of {len(placement.board.entries) + 1}"
 
 

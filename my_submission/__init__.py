@@ -1,4 +1,4 @@
-"""Music demixing inside a time limit.
+"""Music demixing (source separation) within a time limit.
 
     import my_submission as mdx
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 from my_submission.version import __version__
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing takes time in which a signal ends a command in a traceback
+if TYPE_CHECKING:  # importing typing takes time, during which an interrupt would show a traceback
     from typing import Any
 
     from my_submission.audio_io import AudioFormat, ReadOptions

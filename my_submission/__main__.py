@@ -7,7 +7,7 @@ import sys
 from terminal import early
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing takes time in which a signal ends in a traceback
+if TYPE_CHECKING:  # importing typing takes time, during which an interrupt would show a traceback
     from typing import NoReturn
 
 

@@ -29,7 +29,7 @@ KEY = "key"
 _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", dict: "a table"}
 _SHOWN_CHARACTERS = 60
 
-_REFUSALS = (msgspec.ValidationError, UnicodeError)  # text of JSON may hold half of a surrogate pair
+_REFUSALS = (msgspec.ValidationError, UnicodeError)  # text of JSON may contain half of a surrogate pair
 
 
 class Variant:
@@ -66,7 +66,7 @@ def convert(kind: type[T], document: object, *, place: str = "") -> T:
 
 
 def has_form(kind: Any, document: object) -> bool:
-    """Whether plain values are as a type such as a TypedDict says; keys that it does not name are allowed."""
+    """Whether plain values match a type such as a TypedDict; keys that it does not name are allowed."""
     try:
         msgspec.convert(document, kind)
     except _REFUSALS:

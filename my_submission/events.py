@@ -31,7 +31,7 @@ class StageStarted:
     """A stage begins.
 
     Attributes:
-        part: its name, for people, such as "networks: vocals" or "demucs".
+        part: its name, for display, such as "networks: vocals" or "demucs".
         samples: samples of the song that it has to cover.
     """
 
@@ -75,7 +75,7 @@ class BlockWritten:
 
 @dataclass(frozen=True)
 class StretchDone:
-    """The next stretch of all stems is final; stretches come in order, end to end, where they were asked for.
+    """The next stretch of all stems is final; stretches come in order, end to end, if they were requested.
 
     Attributes:
         start: its first sample, at the song's rate.
@@ -98,7 +98,7 @@ class StretchDone:
 
 @dataclass(frozen=True)
 class Note:
-    """A remark for the user that is no error, such as a fallback."""
+    """A remark for the user that is not an error, such as a fallback."""
 
     text: str
 

@@ -71,10 +71,10 @@ class ReceptiveField:
         return 1 << self.scales
 
     def frames_for(self, frame: int) -> int:
-        """Return how many frames, from the first, output frame number ``frame`` depends on, rounded up to a multiple.
+        """Return the number of first frames that output frame ``frame`` depends on, rounded up to ``frame_multiple``.
 
-        From the output upwards, every scale's block adds ``frames_per_block`` frames, and halving rounds to the cell
-        that holds the frame; downwards to the input, the last frame of a cell counts.
+        The last dependency is traced from the output down to the coarsest scale and back up to the input. The block of
+        each scale adds ``frames_per_block`` frames; going up, a frame depends on the later one of its pair.
         """
         needed = frame + self.frames_per_block
         for _ in range(self.scales):
@@ -172,12 +172,14 @@ class SpectralChunking:
         return ChunkSpan(begin, begin + context, start, stop)
 
     def _frames_for(self, last: int, sounding: int) -> int:
-        """Return the frames of a chunk that is kept before sample ``last`` and silent from ``sounding`` on."""
+        """Return the frames of a chunk whose kept part ends before sample ``last`` and whose input is silent from
+        ``sounding`` on.
+        """
         if self.reach is None:
             return self.frames
         stft, half = self.stft, self.stft.n_fft // 2
         last_frame = (last - 1 + half) // stft.hop
-        # The border is reflected, so it must reflect zeros, as must the samples that are left out.
+        # A shorter chunk gives the same samples only if its reflected border and the samples left out are zeros.
         until_silence = -(-(sounding + half) // stft.hop) + 1
         multiple = self.reach.frame_multiple
         silent = -(-until_silence // multiple) * multiple
@@ -250,7 +252,7 @@ class WindowedChunking:
 
 @dataclass(frozen=True)
 class OverlapChunking:
-    """Overlapping segments under a triangular weight, as Demucs v2 applies itself with ``split``.
+    """Overlapping segments with triangular weights, as in Demucs v2 with ``split``.
 
     A segment of n = min(segment, samples − offset) samples needs ``valid_length(n)`` samples of input centred on it,
     taken from the song. The valid length follows from the network.
@@ -288,7 +290,7 @@ class OverlapChunking:
         return self
 
     def grids(self, samples: int, reduced_overlaps: Sequence[float] = ()) -> tuple[SegmentGrid, ...]:
-        """Return this grid, then grids of smaller and smaller overlap for less and less time."""
+        """Return this grid, then grids of ever smaller overlap, which take ever less time."""
         smaller = [overlap for overlap in reduced_overlaps if overlap < self.overlap_ratio]
         return (self, *(replace(self, overlap_ratio=overlap) for overlap in smaller))
 
@@ -297,7 +299,7 @@ class OverlapChunking:
 class FadeChunking:
     """Segments laid end to end and joined by short straight cross-fades.
 
-    Every segment begins ``fade_samples`` before the end of the one before it, the first one as many before the song.
+    Every segment begins ``fade_samples`` before the previous one ends, and the first ``fade_samples`` before the song.
 
     Attributes:
         stride_samples: distance between the starts of neighbouring segments.
@@ -368,7 +370,7 @@ class WholeSong:
         return self.otherwise
 
     def grids(self, samples: int, reduced_overlaps: Sequence[float] = ()) -> tuple[SegmentGrid, ...]:
-        """Return the whole song of ``samples`` samples as one segment, then the grids for less and less time."""
+        """Return the whole song of ``samples`` samples as one segment, then the grids, which take ever less time."""
         return (FadeChunking(samples), *self.otherwise.grids(samples, reduced_overlaps))
 
 

@@ -17,7 +17,7 @@ class Progress:
     """Progress of a separation.
 
     Attributes:
-        stage: the current activity, for people.
+        stage: the current activity, for display.
         share: share of the work done, writing included, 0 … 1.
         left_seconds: estimated remaining time; None before the first chunk is done.
         part: the current stage of the system, or "writing".

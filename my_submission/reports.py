@@ -23,7 +23,7 @@ class StageReport:
     """One stage of the work on a song.
 
     Attributes:
-        name: for people, such as "networks: vocals" or "demucs".
+        name: for display, such as "networks: vocals" or "demucs".
         seconds: measured.
         done_samples: samples of the song that it covered, at 44.1 kHz.
         samples: samples that it had to cover.
@@ -71,8 +71,8 @@ class SeparationReport:
         levels: source to peak, root mean square and clipped samples; empty for a waveform.
         notes: fallbacks and other remarks for the reader.
         input_notes: the notes about how the file was read.
-        plan: quality level that the deadline was expected to allow, for people.
-        left_out: work that the deadline took away, one sentence each, for people.
+        plan: quality level that the deadline was expected to allow, for display.
+        left_out: work that was left out because of the deadline, one sentence each, for display.
         is_as_published: whether the stems are those that the system gives without a deadline, or refined beyond.
         reading_seconds: decoding and resampling the input.
         writing_seconds: everything else: start-up, planning, blending and writing the stems.
@@ -115,7 +115,7 @@ class SeparationReport:
 
     @property
     def is_separated(self) -> bool:
-        """Whether anything was estimated: stems that are only shares of the mixture are no separation."""
+        """Whether anything was estimated: stems that are only shares of the mixture do not count as a separation."""
         return not self.separated_shares or any(share > 0 for share in self.separated_shares.values())
 
     @property

@@ -46,7 +46,7 @@ _COMPLEMENT_PREFIX = "no_"
 
 
 def complemented_source(stem: str) -> str | None:
-    """Return the source that a stem is the mixture without; None for a stem that is a source itself."""
+    """Return the source that a stem leaves out of the mixture, such as vocals for instrumental; None for a source."""
     if stem in COMPLEMENTS:
         return COMPLEMENTS[stem]
     return stem.removeprefix(_COMPLEMENT_PREFIX) if stem.startswith(_COMPLEMENT_PREFIX) else None
@@ -64,7 +64,7 @@ def needed_source(stem: str) -> str:
 
 
 def add_up(stems: Collection[str], sources: Collection[str]) -> bool:
-    """Whether stems are all of a mixture, each sound once: all sources, or one source and its complement."""
+    """Whether stems add up to the mixture: they are all sources, or one source and its complement."""
     if set(stems) == set(sources):
         return True
     complements = {complemented_source(stem) for stem in stems} - {None}
@@ -88,7 +88,7 @@ def source_name(name: str) -> str:
         ValueError: it is empty, or has other characters than letters, digits, spaces and . _ + -
     """
     if not _SOURCE_NAME.fullmatch(name):
-        allowed = "it begins with a letter and has letters, digits, spaces and . _ + - alone"
+        allowed = "it must begin with a letter and contain only letters, digits, spaces and . _ + -"
         raise ValueError(f"{name!r} is not the name of a stem: {allowed}")
     return name
 
@@ -97,7 +97,7 @@ def source_set(names: Collection[str]) -> tuple[str, ...]:
     """Return the set of sources that all names belong to.
 
     Raises:
-        ValueError: no set holds all of them, or there is no name.
+        ValueError: no set contains all of them, or no name is given.
     """
     found = next((sources for sources in SOURCE_SETS if names and set(names) <= set(sources)), None)
     if found is None:

@@ -1,6 +1,6 @@
 """Strict reader of small JSON and TOML documents from untrusted sources, and of values that another parser made.
 
-A document that is read here is bounded in size and depth, repeats no key and holds only finite numbers.
+A document that is read here is bounded in size and depth, repeats no key and contains only finite numbers.
 """
 
 from __future__ import annotations

@@ -242,7 +242,7 @@ def _finite(blocks: Iterable[Waveform], sample_rate: int, path: Path | None) -> 
 def _watched(
     blocks: Iterable[Waveform], info: AudioInfo, max_seconds: float, on_block: Callable[[Waveform], None] | None
 ) -> Iterator[Waveform]:
-    """Yield the blocks after they were shown as stereo; InputError where the song is too long."""
+    """Yield the blocks after passing each to ``on_block`` as stereo; InputError if the song is too long."""
     done = 0
     for block in blocks:
         done += block.shape[1]

@@ -31,7 +31,7 @@ class InputFiles:
         """Refuse output files that are inputs.
 
         Raises:
-            OutputError: one is.
+            OutputError: an output file is an input.
         """
         for file in files:
             path = self._identities.get(_identity(file) or (-1, -1))
@@ -93,7 +93,7 @@ def _stem_files(directory: Path, names: Iterable[str]) -> Iterator[Path]:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return device and inode of a file or folder, following links; None where it does not exist."""
+    """Return device and inode of a file or folder, following links; None if it does not exist."""
     try:
         found = path.stat()
     except (OSError, ValueError):

@@ -17,14 +17,14 @@ from my_submission.stems import Waveform
 
 @dataclass(frozen=True)
 class MixtureStatistics:
-    """Mean and standard deviation, by which Demucs normalises, and the peak. Deviations are unbiased (n − 1).
+    """Mean and standard deviation, by which Demucs normalises, and the peak. Standard deviations are unbiased (n − 1).
 
     Attributes:
         peak: largest absolute value; 1 is full scale.
         joint_mean: mean over all values of all channels.
-        joint_std: deviation over all values of all channels.
+        joint_std: standard deviation over all values of all channels.
         mono_mean: mean of the average of the channels.
-        mono_std: deviation of the average of the channels.
+        mono_std: standard deviation of the average of the channels.
         are_channels_equal: whether all channels are identical.
     """
 

@@ -204,7 +204,7 @@ def _is_same_file(content: Mapping[str, Any], song: CatalogueSong, stamp: str | 
 
 
 def _takes_name(staging: Path, final: Path) -> bool:
-    """Rename a whole folder; return False where a folder that is not empty has its name."""
+    """Rename a whole folder; return False if a folder that is not empty has its name."""
     make_directory(final.parent)
     try:
         os.rename(staging, final)
@@ -223,7 +223,7 @@ def _read_record(folder: RemotePath) -> dict[str, Any] | None:
 
 
 def _read_note(place: RemotePath) -> dict[str, Any] | None:
-    """Return the note on a broken song; None where there is none, or a damaged one, or one of another version."""
+    """Return the note on a broken song; None if there is none, or a damaged one, or one of another version."""
     content = place.read()
     note: Any = None if content is None else parse_json(content)
     return note if has_form(_FailureNote, note) else None

@@ -35,7 +35,7 @@ class SongOutcome:
         peak_memory_bytes: largest resident memory of that worker so far.
         node: name of the machine.
         attempts: how often it was begun in this run.
-        worker: number of the worker, or None where none was needed.
+        worker: number of the worker, or None if none was needed.
     """
 
     song: CatalogueSong
@@ -51,7 +51,7 @@ class SongOutcome:
 
     @property
     def retry_reason(self) -> str | None:
-        """The reason to try again; None where another attempt cannot help."""
+        """The reason to try again; None if another attempt cannot help."""
         return self.error if self.status == "failed" and not self.is_final else None
 
     @property

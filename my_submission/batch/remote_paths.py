@@ -36,8 +36,8 @@ class FileState:
     """Size and stamp of a file, known without reading it.
 
     Attributes:
-        n_bytes: size in bytes, or None where the server does not say.
-        stamp: a text that changes whenever the content does, or None where the server has none.
+        n_bytes: size in bytes, or None if the server does not say.
+        stamp: a text that changes whenever the content does, or None if the server has none.
     """
 
     n_bytes: int | None
@@ -155,7 +155,7 @@ class RemotePath:
         return FileState(info.get("size"), None if mark is None else f"{info.get('size')}-{mark}")
 
     def sizes(self) -> dict[str, int]:
-        """Return name to size in bytes of the files in this folder; empty where it does not exist."""
+        """Return name to size in bytes of the files in this folder; empty if it does not exist."""
         try:
             with _reaching(self.url):
                 entries = self.system.ls(self.path, detail=True)
@@ -211,7 +211,7 @@ class RemotePath:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of a local file; InputError or StorageError where it cannot be read."""
+    """Return the SHA-256 of a local file; InputError or StorageError if it cannot be read."""
     with _reaching(str(path)):
         return sha256_of(path)
 

@@ -38,7 +38,7 @@ def write_summary(place: RemotePath, outcomes: Sequence[SongOutcome]) -> None:
 
 
 def import_pyarrow() -> tuple[Any, Any]:
-    """Return pyarrow and its Parquet writer; MdxError where they are not installed."""
+    """Return pyarrow and its Parquet writer; MdxError if they are not installed."""
     try:
         import pyarrow
         from pyarrow import parquet

@@ -228,7 +228,7 @@ def _filled(stems: Stems, degrees: Mapping[str, Degree], mixture: Waveform, *, n
 
 
 def _after_mixer(stems: Stems, mixer: Mixer, mixture: Waveform, degrees: Sequence[Degree]) -> Stems:
-    """Return the stems after a Mixer, to the least of the degrees of coverage."""
+    """Return the stems after a Mixer, weighted by the smallest degree of coverage."""
     common = _minimum(degrees)
     if _is_everywhere(common, 0):
         return stems

@@ -62,7 +62,7 @@ class Products:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the true stem is."""
+        """Whether the true stem is silent."""
         return self.energy <= SILENT_RMS**2 * self.n_values
 
     def error(self, shares: npt.ArrayLike) -> float:
@@ -114,7 +114,7 @@ def _on_face(gram: npt.NDArray[np.float64], cross: npt.NDArray[np.float64]) -> S
 
 @dataclass(frozen=True)
 class Gain:
-    """Gain of a fit on songs that it has not seen.
+    """Gain of a fit on held-out songs.
 
     Attributes:
         mean: over the songs, in dB.
@@ -135,7 +135,7 @@ class Gain:
 
     @classmethod
     def of(cls, gains: Sequence[float]) -> Gain:
-        """Return the gain of single songs' gains in dB."""
+        """Return the statistics of the gains of single songs, in dB."""
         n, mean = len(gains), float(np.mean(gains)) if gains else 0.0
         if n < 2:
             return cls(mean, mean, mean, n)
@@ -144,12 +144,12 @@ class Gain:
 
 
 def held_out_gain(songs: Sequence[Products]) -> Gain:
-    """Return the gain of the best shares over the best single estimate, both chosen without the song to try."""
+    """Return the leave-one-out gain of the best shares over the best single estimate."""
     return held_out(songs, lambda song, others: song.sdr(best_shares(others)) - song.sdr(best_single(others)))
 
 
 def held_out(songs: Sequence[T], gain_of: Callable[[T, Sequence[T]], float]) -> Gain:
-    """Return the gain, in dB, of every song by what is fitted on all others."""
+    """Return the leave-one-out gain in dB; ``gain_of`` takes one song and all others."""
     others = ([*songs[:index], *songs[index + 1 :]] for index in range(len(songs)))
     return Gain.of([gain_of(song, rest) for song, rest in zip(songs, others, strict=True) if rest])
 

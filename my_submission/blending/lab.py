@@ -48,8 +48,8 @@ class SourceFit:
         shares: of each in the blend.
         alone: mean SDR of each alone, in dB.
         blended: mean SDR of the blend on the songs it was fitted on, in dB.
-        gain: gain over the best system alone, on songs that were not fitted on.
-        n_songs: number of songs in which the source is not silent; no other is fitted on.
+        gain: gain over the best system alone, on held-out songs.
+        n_songs: number of songs in which the source is not silent; only these are used for the fit.
         sweep: share of the first of two systems and mean SDR; empty for any other number of systems.
     """
 
@@ -64,11 +64,11 @@ class SourceFit:
 
 @dataclass(frozen=True)
 class AfterwardsFit:
-    """What may follow a blend.
+    """The filter and the Mixer that may follow a blend.
 
     Attributes:
         filter_shares: source to the share of the Wiener filter over the blend.
-        filter_gain: gain of the filter over the blend alone in mean SDR, on songs that were not fitted on.
+        filter_gain: gain of the filter over the blend alone in mean SDR, on held-out songs.
         mixer: the Mixer over the blend, or over the filtered blend if the filter is used, (2 · sources,
             2 · sources + 2).
         mixer_gain: its gain over that blend, likewise.
@@ -81,12 +81,12 @@ class AfterwardsFit:
 
     @property
     def uses_filter(self) -> bool:
-        """Whether the filter gains on songs that were not fitted on; with one source there is nothing to filter."""
+        """Whether the filter gains on held-out songs; with one source there is nothing to filter."""
         return self.filter_gain.is_one and len(self.filter_shares) > 1
 
     @property
     def uses_mixer(self) -> bool:
-        """Whether the Mixer gains on songs that were not fitted on."""
+        """Whether the Mixer gains on held-out songs."""
         return self.mixer_gain.is_one
 
 

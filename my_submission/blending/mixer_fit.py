@@ -1,4 +1,4 @@
-"""The best Mixer over the stems of a blend from true stems, in closed form: a ridge regression towards no change.
+"""The best Mixer over the stems of a blend from true stems, in closed form: a ridge regression towards the identity.
 
 All that a fit needs of a song are inner products, which are summed once, block by block. Every source has its own rows,
 fitted with errors relative to the energy of its true stem; songs in which it is silent do not count for it.
@@ -17,13 +17,13 @@ from my_submission.blending.fit import SDR_EPSILON, SILENT_RMS
 Matrix = npt.NDArray[np.float64]
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Strengths of the pull towards no change, relative to the mean energy of the estimates."""
+"""Ridge parameters, relative to the mean energy of the estimates; the identity is the prior."""
 
 DEFAULT_RIDGE = 1e-1
-"""Strength for a single song, on which none can be chosen."""
+"""Ridge parameter for a single song, for which cross-validation is impossible."""
 
 MAX_FOLDS = 5
-"""Groups of songs that are left out, one at a time, to choose the strength."""
+"""Largest number of folds of the cross-validation that chooses the ridge parameter."""
 
 
 @dataclass
@@ -91,7 +91,7 @@ class MixerProducts:
 
 
 def unchanged(n_sources: int) -> Matrix:
-    """Return the Mixer that changes nothing."""
+    """Return the identity Mixer, which changes nothing."""
     return np.eye(2 * n_sources, 2 * n_sources + 2)
 
 
@@ -100,7 +100,7 @@ def best_mixer(songs: Sequence[MixerProducts], *, ridge: float | None = None) ->
 
     Args:
         songs: at least one.
-        ridge: pull towards no change; default: the best of :data:`RIDGES` on songs left out.
+        ridge: regularisation towards the identity; default: the best of :data:`RIDGES` on held-out songs.
     """
     strength = _best_ridge(songs) if ridge is None else ridge
     matrix = unchanged(songs[0].n_sources)
@@ -120,7 +120,7 @@ def best_mixer(songs: Sequence[MixerProducts], *, ridge: float | None = None) ->
 
 
 def _best_ridge(songs: Sequence[MixerProducts]) -> float:
-    """Return the strength with the largest gain on songs left out; the largest one of equals."""
+    """Return the ridge parameter with the largest gain on held-out songs; the largest one of equals."""
     n_folds = min(len(songs), MAX_FOLDS)
     if n_folds < 2:
         return DEFAULT_RIDGE

@@ -59,7 +59,7 @@ def limit_from_environment(environment: Mapping[str, str], otherwise: SongLimit)
     """Return the limit from the grader's variables, or ``otherwise`` if none is set.
 
     Raises:
-        InputError: a variable is no number above zero.
+        InputError: a variable is not a number above zero.
     """
     seconds = seconds_variable(environment, SECONDS_VARIABLE)
     factor = seconds_variable(environment, FACTOR_VARIABLE)

@@ -8,7 +8,7 @@ uses these keys:
 |---|---|---|
 | schema | 1 | version of the format |
 | is_as_published | bool | whether nothing was left out |
-| left_out | list of str | sentences about what was left out, for people |
+| left_out | list of str | sentences about what was left out, for display |
 | parts | list of objects | stages: name (str), samples and done_samples (numbers), complete, is_refinement (bool) |
 """
 
@@ -56,7 +56,7 @@ class SongReport:
 
     Attributes:
         is_as_published: whether nothing was left out for want of time.
-        left_out: sentences about what was left out, for people.
+        left_out: sentences about what was left out, for display.
         done_share: share of the published work that was done, 0 … 1.
     """
 

@@ -100,7 +100,7 @@ def require_plain_name(song: str) -> None:
     """Raise if a song's folder would not be in the folder of its data set or predictions.
 
     Raises:
-        InputError: the name has separators, or is no name.
+        InputError: the name has separators, or is not a name.
     """
     if folder_name(song) != song:
         raise InputError(f"{song!r} is not the name of a folder of songs", hint="give the name of one folder")

@@ -41,7 +41,7 @@ class Track:
 
     Attributes:
         name: name on the command line.
-        title: for people.
+        title: display name.
         challenge_id: of aicrowd.json.
         grader_id: of aicrowd.json, if the track has one.
         sources: the stems, in the scorer's order.

@@ -34,7 +34,7 @@ from terminal.program import program_name
 
 @dataclass(frozen=True)
 class ModelsOption:
-    """Where the weights are."""
+    """Location of the weights."""
 
     models_dir: Annotated[
         Path,
@@ -83,7 +83,7 @@ def open_graph(artefact: Artefact, path: Path) -> None:
     """Open an ONNX graph as the architecture of its manifest entry.
 
     Raises:
-        WeightsError: it is no graph, or differs from the entry; the message says how.
+        WeightsError: it is not a graph, or differs from the entry; the message says how.
     """
     if is_conditioned(artefact):
         spectra_of(artefact, path, device=Device("cpu"))

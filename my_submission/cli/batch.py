@@ -43,7 +43,7 @@ from terminal.lines import complain
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that the command line says."""
+    """All options of the command line."""
 
     inputs: list[str]
     system: str

@@ -1,4 +1,4 @@
-"""What ``batch`` prints for people: the plan, the failures, and the summary."""
+"""Output of ``batch``: the plan, the failures, and the summary."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def _separate_all(
 
 
 def _mixture_file(song: DatasetSong) -> Path | None:
-    """Return the file of a song's mixture; None where it is the sum of its stems."""
+    """Return the file of a song's mixture; None if it is the sum of its stems."""
     return song.stem_mp4 or (song.mixture.path if isinstance(song.mixture, FileStem) else None)
 
 

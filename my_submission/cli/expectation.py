@@ -40,7 +40,7 @@ def expectation(
 
     Args:
         inputs: the songs.
-        durations: their lengths in seconds; None where unknown.
+        durations: their lengths in seconds; None if unknown.
         predictor: that separates them.
         limits: time limits.
         draws_pictures: whether pictures are drawn after the stems, for which no time is reserved.
@@ -81,7 +81,7 @@ def durations_of(
         now: monotonic seconds.
 
     Returns:
-        A length per song; None where it is unknown.
+        A length per song; None if it is unknown.
     """
     end = now() + HEADERS_SECONDS
     return [None if path is None or now() >= end else stated_seconds(path, reading) for path in paths]

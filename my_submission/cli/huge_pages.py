@@ -46,7 +46,7 @@ def restart_with_huge_pages() -> None:
 
 
 def environment_with_huge_pages(environment: Mapping[str, str], policy: Path = POLICY) -> dict[str, str] | None:
-    """Return a copy of an environment with the tunable set; None where it is set already or has no effect."""
+    """Return a copy of an environment with the tunable set; None if it is set already or has no effect."""
     set_already = environment.get(TUNABLES, "")
     if HUGE_PAGES in set_already or not _has_tunable() or not _is_given_on_request(policy):
         return None

@@ -1,4 +1,4 @@
-"""Progress of a separation: bars on a terminal, a line now and then elsewhere."""
+"""Progress of a separation: bars on a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from terminal.quantities import clock, duration, songs
 from terminal.rich_lines import rich_line
 
 LINE_SECONDS, LINE_SHARE, LONGEST_SILENCE = 10.0, 0.1, 60.0
-"""Without a terminal a line follows the last one after at least 10 s, when a tenth more is done or a minute is over."""
+"""Without a terminal, the next line comes at least 10 s after the last, at a tenth more progress or after a minute."""
 
 
 class RunProgress:
     """Shows a run on standard error, and its results on standard output.
 
     Args:
-        durations: length of every song in seconds; None where it is unknown before decoding.
+        durations: length of every song in seconds; None if it is unknown before decoding.
         is_quiet: whether only errors are shown.
         console: standard error when not given.
         now: monotonic seconds.
@@ -98,7 +98,7 @@ class RunProgress:
             self._line(state)
 
     def notes(self, texts: Iterable[str]) -> None:
-        """Show notes on all songs, such as a GPU that stands idle."""
+        """Show notes on all songs, such as one on an idle GPU."""
         for text in texts:
             self._note(text)
 

@@ -35,7 +35,7 @@ class RunMeter:
     """Converts the events of songs to the progress of a run.
 
     Attributes:
-        durations: length of every song in seconds; None where it is unknown before decoding.
+        durations: length of every song in seconds; None if it is unknown before decoding.
         clock: monotonic seconds.
     """
 

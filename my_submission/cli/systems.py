@@ -135,7 +135,7 @@ def _quality(system: SystemRecipe) -> str:
 
 
 def _cutoffs(system: SystemRecipe, models: ModelsFolder, missing: list[str]) -> dict[str, float | None]:
-    """Return the cutoff of every source's spectral network, from its graph; None where the graph is missing."""
+    """Return the cutoff of every source's spectral network, from its graph; None if the graph is missing."""
     cutoffs: dict[str, float | None] = {}
     for branch in system.branches:
         for source, name in branch.recipe.cutoff_artefacts.items():

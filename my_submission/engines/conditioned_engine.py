@@ -46,7 +46,7 @@ def conditioned_onnx_engine(
     """Return the engine of a graph; its session is shared by all choices of sources.
 
     Raises:
-        WeightsError: the file is no graph of spectra and source numbers, or its bins are not those of ``stft``.
+        WeightsError: the file is not a graph of spectra and source numbers, or its bins are not those of ``stft``.
         DeviceError: onnxruntime cannot use the device.
     """
     graph = ConditionedOnnx.open(path, device=device, threads=threads)

@@ -127,7 +127,7 @@ class DemucsEngine:
         self._recurrence.open()
 
     def with_rounded_recurrence(self) -> Self:
-        """Return the network with the recurrent weights of its LSTM in 8 bits; it shares all other weights.
+        """Return the network with the recurrent weights of its LSTM quantised to 8 bits; it shares all other weights.
 
         Raises:
             WeightsError: the LSTM's width is not a multiple of a block.

@@ -31,7 +31,7 @@ class Device:
     Attributes:
         kind: "cpu" or "cuda".
         index: which GPU; 0 for the CPU.
-        note: what ``auto`` found that the user should know, such as a GPU that stands idle.
+        note: what ``auto`` found that the user should know, such as an idle GPU.
     """
 
     kind: Literal["cpu", "cuda"]
@@ -80,7 +80,7 @@ def resolve_device(text: str) -> Device:
 
 
 def has_nvidia_card(pci_devices: Path = PCI_DEVICES) -> bool:
-    """Return whether there is an NVIDIA card, with a driver or without; False where the system does not list cards."""
+    """Return whether there is an NVIDIA card, with a driver or without; False if the system does not list cards."""
     try:
         devices = list(pci_devices.iterdir())
     except OSError:

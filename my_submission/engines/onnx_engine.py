@@ -293,7 +293,7 @@ def _session_options(runtime: Any, threads: int, weights: Mapping[str, Batch]) -
     options.add_session_config_entry("session.use_env_allocators", "1")
     # Otherwise the threads of a session keep spinning on the processor while the next session runs.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    # Weights of few bits are converted once, when the session opens, instead of in every run.
+    # Quantised weights are dequantised once, when the session opens, instead of in every run.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     if weights:
         values = [runtime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]

@@ -95,7 +95,7 @@ def import_onnxruntime() -> Any:
 
     Raises:
         DeviceError: it is not installed, cannot be loaded, or is mixed from two versions; the hint has the command that
-            mends it.
+            fixes this.
     """
     _check_for_two()
     try:
@@ -124,7 +124,7 @@ def _check_for_two() -> None:
 
 
 def fast_advice() -> str:
-    """Return that the extra ``fast`` would make published TFC-TDF networks faster here, with its command, or nothing.
+    """Return a hint if the extra ``fast`` would make published TFC-TDF networks faster here, else nothing.
 
     OpenVINO computes them in bfloat16, 1.3 to 1.8 × as fast, on processors with instructions for it. Other networks,
     such as those of the starters, stay in fp32.

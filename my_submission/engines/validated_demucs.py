@@ -1,4 +1,4 @@
-"""Demucs v2 on the CPU with its recurrent weights in 8 bits, if that agrees with fp32."""
+"""Demucs v2 on the CPU with its recurrent weights quantised to 8 bits, if that agrees with fp32."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ every step."""
 
 @lru_cache(maxsize=1)
 def rounding_obstacle(processors: Path = Path("/proc/cpuinfo")) -> str | None:
-    """Return why weights in 8 bits are not useful on this machine, or None if they are."""
+    """Return why weights quantised to 8 bits are not useful on this machine, or None if they are."""
     try:
         lines = processors.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -117,7 +117,7 @@ def _step(hidden: int, product: list[Any]) -> Any:
 
 
 def _rounded_product(hidden: int) -> list[Any]:
-    """Return the nodes of the recurrent product in integers: weights in 8 bits, states in 16.
+    """Return the nodes of the recurrent product in integers: weights quantised to 8 bits, states in 16.
 
     onnxruntime rounds the factors of such weights to 8 bits per block. Therefore the state is rounded in the same way
     first, and its rounding error is multiplied too: 16 bits as two rows of one product, which reads the weights once.

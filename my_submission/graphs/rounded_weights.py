@@ -1,4 +1,4 @@
-"""Weights in 8 bits, with one scale per block of a row."""
+"""Weights quantised to 8 bits, with one scale per block of a row."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def open_conditioned(
         overlap_ratio: share of a chunk that the next one estimates again.
 
     Raises:
-        WeightsError: the file does not fit its entry, or is no such network.
+        WeightsError: the file does not fit its entry, or is not such a network.
         DeviceError: the device cannot be used.
     """
     if artefact.format == "onnx":
@@ -126,7 +126,7 @@ def spectra_of(artefact: Artefact, path: Path, *, device: Device, threads: int |
     """Return the spectra that the graph of a conditioned network takes, checked against its manifest entry.
 
     Raises:
-        WeightsError: it is no such graph, or not one of the stereo spectra that the manifest states.
+        WeightsError: it is not such a graph, or not one of the stereo spectra that the manifest states.
         DeviceError: onnxruntime does not give the device.
     """
     shape = ConditionedOnnx.open(path, device=device, threads=threads).shape()

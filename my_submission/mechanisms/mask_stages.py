@@ -47,7 +47,7 @@ class MaskStage(Stage):
 
     @property
     def departure(self) -> str:
-        """How the deadline changed the published way, for people."""
+        """Description of how the deadline changed the published method."""
         return f"cut the song into stretches for {self.name}"
 
     def audio_seconds_left(self, forecast: Forecast) -> float:

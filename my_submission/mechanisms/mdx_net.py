@@ -102,7 +102,7 @@ class MdxNetRecipe(Recipe):
         """Whether the graph outputs the mixture without the stem.
 
         Raises:
-            WeightsError: it puts out another stem.
+            WeightsError: it outputs another stem.
         """
         facts = facts_of(path)
         output = artefact.target if facts is None else facts.output

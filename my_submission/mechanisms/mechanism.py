@@ -56,7 +56,7 @@ class Fitted(Generic[M_co]):
 
     Attributes:
         mechanism: the mechanism to use.
-        notes: how it differs from the published way, one sentence each.
+        notes: how it differs from the published method, one sentence each.
     """
 
     mechanism: M_co

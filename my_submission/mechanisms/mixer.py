@@ -31,7 +31,7 @@ class Mixer:
         sources: order of its rows and columns.
 
     Raises:
-        ValueError: the matrix has another shape or holds NaN or infinity.
+        ValueError: the matrix has another shape or contains NaN or infinity.
     """
 
     def __init__(self, matrix: npt.ArrayLike, *, sources: Sequence[str] = MUSIC_SOURCES) -> None:
@@ -74,7 +74,7 @@ class MixerRecipe:
         """Return the Mixer.
 
         Raises:
-            ValueError: the matrix has another shape or holds NaN or infinity.
+            ValueError: the matrix has another shape or contains NaN or infinity.
         """
         try:
             return Mixer(self.matrix, sources=self.sources)
@@ -86,7 +86,7 @@ def read_mixer(path: Path, sources: Sequence[str]) -> Mixer:
     """Read a Mixer from its checkpoint.
 
     Raises:
-        WeightsError: the file is damaged or holds no Mixer of these sources.
+        WeightsError: the file is damaged or contains no Mixer of these sources.
     """
     state = read_state_dict(path)
     key = TRAINING_KEY if TRAINING_KEY in state else SUBMISSION_KEY

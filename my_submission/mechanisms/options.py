@@ -22,7 +22,7 @@ class RunOptions:
         device: where to run.
         precision: "fp32" is the reference. "auto" is fp32 too, unless a comparison on the song shows that a faster
             arithmetic agrees with it: on a CPU with such instructions, bfloat16 for published spectral networks and
-            recurrent weights in 8 bits for Demucs v2; on a GPU, float16 or TF32 for spectral and waveform networks.
+            8-bit recurrent weights for Demucs v2; on a GPU, float16 or TF32 for spectral and waveform networks.
             "bf16" and "fp16" run every network in torch, without this check.
         runtime: library of spectral networks. "auto" is onnxruntime, or torch for half precision, because a graph
             runs as it was stored.

@@ -137,13 +137,13 @@ class SegmentStage(_SegmentWork):
 
     @property
     def departure(self) -> str:
-        """How the deadline changed the published way, for people."""
+        """Description of how the deadline changed the published method."""
         if self._grids[0].segment_samples > self._grids[-1].segment_samples:
             return f"cut the song into segments for {self.name}"
         return f"left {self.name} a smaller overlap than the published one"
 
     def planned_departure(self, share: float, forecast: Forecast) -> str:
-        """Return the overlap that time allows, for people; empty if it is the published one."""
+        """Return the overlap that time allows, for display; empty if it is the published one."""
         grid = self._grid_in_time(forecast)
         if grid is None:
             return super().planned_departure(share, forecast)

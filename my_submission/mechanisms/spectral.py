@@ -195,7 +195,7 @@ class SpectralMechanism(Mechanism):
 
 
 def _refuse_other_output(path: Path, source: str) -> None:
-    """Raise WeightsError for a public graph that puts out another stem than a source."""
+    """Raise WeightsError for a public graph that outputs another stem than a source."""
     facts = facts_of(path)
     if facts is not None and facts.output != source:
         problem = f"the graph outputs {facts.output}, not {source}"

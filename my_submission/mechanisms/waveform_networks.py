@@ -103,7 +103,7 @@ def open_waveform(
 
 
 def _with_rounding(demucs: DemucsEngine, artefact: Artefact, options: RunOptions) -> Engine:
-    """Return the network with its recurrent weights in 8 bits beside it, to be used where it agrees."""
+    """Return the network and a copy with 8-bit recurrent weights, which is used if it agrees with fp32."""
     if options.precision != "auto":
         return demucs
     if (obstacle := rounding_obstacle()) is not None:

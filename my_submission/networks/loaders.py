@@ -36,7 +36,7 @@ def open_hybrid_demucs(path: Path) -> HybridDemucs:
     """Read a Hybrid Demucs, on memory mapped from the file.
 
     Raises:
-        WeightsError: the file is damaged, contains code, or is no such network; or its settings do not fit it.
+        WeightsError: the file is damaged, contains code, or is not such a network; or its settings do not fit it.
     """
     checkpoint = read_checkpoint(path, "hybrid-demucs")
     network = hybrid_demucs.from_state_dict(checkpoint.state, where=path)

@@ -25,7 +25,7 @@ class Players:
     """Audio of a page.
 
     Attributes:
-        addresses: track to a ``data:`` address of its audio; empty where there are none.
+        addresses: track to a ``data:`` address of its audio; empty if there are none.
         remark: a sentence about their quality, or why there are none.
     """
 

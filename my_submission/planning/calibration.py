@@ -28,7 +28,7 @@ _NEW_SHARE = 0.5
 """Weight of the latest run in the typical cost: machines change more often than measurements fail."""
 
 _HIGH_DECAY = 0.8
-"""Decay of the highest cost per run, so that a hiccup is forgotten after a few runs."""
+"""Decay of the highest cost per run, so that a brief stall loses its effect after a few runs."""
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,14 @@ MIN_KEPT_SECONDS = 0.5
 """Costs measured on less audio are not kept for later runs, because they are mostly fixed overhead."""
 
 _ENOUGH_UNITS = 5
-"""From this number of items on, the slowest one counts in the highest cost only, because it may be a hiccup."""
+"""From this number of items on, the slowest one counts in the highest cost only, because it may be a brief stall."""
 
 _HIGH_DECAY = 0.9
-"""Decay of the highest cost per item, so that one hiccup does not stop the work long before the deadline."""
+"""Decay of the highest cost per item, so that one brief stall does not stop the work long before the deadline."""
 
 
 class _Typical:
-    """A running value that follows a change within three measurements, and ignores a single hiccup.
+    """A running value that follows a change within three measurements, and ignores a single brief stall.
 
     Args:
         known: the value before; None if it was never measured.
@@ -95,7 +95,7 @@ class CostModel:
         """Return the likely cost of a stage.
 
         This is the first known of: its cost in this run; its cost in earlier runs, times the slowness of this run;
-        ``prior``; the cost of the dearest network so far; real time.
+        ``prior``; the cost of the most expensive network so far; real time.
         """
         if key in self._measured:
             return self._measured[key].typical
@@ -155,7 +155,7 @@ class CostModel:
         )
 
     def _unknown(self) -> float:
-        """Return the cost of an unmeasured network: that of the dearest one."""
+        """Return the cost of an unmeasured network: that of the most expensive one."""
         return max((one.typical for one in self._measured.values() if one.is_network), default=PRIOR_SECONDS_PER_SECOND)
 
 

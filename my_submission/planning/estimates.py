@@ -42,7 +42,7 @@ Stores = Mapping[str, SampleStore]
 
 
 def refuse_not_finite(source: str, estimate: Waveform) -> None:
-    """Raise if an estimate holds NaN or infinity, which would spread to every stem of the blend.
+    """Raise if an estimate contains NaN or infinity, which would spread to every stem of the blend.
 
     Raises:
         WeightsError: it does; the message names the source.

@@ -32,7 +32,7 @@ class Plan:
     """Work that the deadline was expected to allow before it began.
 
     Attributes:
-        quality_level: departures from the published way, for people.
+        quality_level: deviations from the published method, for display.
         stages: in the order of work, refinements last.
     """
 
@@ -50,7 +50,7 @@ class Schedule:
     """The work on one song, in order.
 
     Attributes:
-        stages: stages of the answer, the cheapest complete answer first.
+        stages: stages of the result, the cheapest complete result first.
         refinements: begun only when no item of ``stages`` is left that would end in time.
         closing: in order, begun when there is no time for more refinements, whose effect they would hide; their time is
             kept back.
@@ -64,7 +64,7 @@ class Schedule:
 
     @property
     def published(self) -> tuple[Stage, ...]:
-        """All stages of the answer, without refinements."""
+        """All stages of the result, without refinements."""
         return (*self.stages, *self.closing)
 
     def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:

@@ -67,7 +67,7 @@ class Stage(ABC):
 
     @property
     def departure(self) -> str:
-        """How the deadline changed the published way, for people, where ``is_as_published`` is False."""
+        """Description of how the deadline changed the published method, where ``is_as_published`` is False."""
         return ""
 
     @property
@@ -77,7 +77,7 @@ class Stage(ABC):
 
     @property
     def input_stop(self) -> int:
-        """First sample of the song that the next work item does not read, where work is in the order of time."""
+        """First sample of the song that the next work item does not read, where work is from start to end."""
         return self.total_samples
 
     @property
@@ -99,7 +99,7 @@ class Stage(ABC):
         """
 
     def planned_departure(self, share: float, forecast: Forecast) -> str:
-        """Return the planned departure from the published way, for people; empty if there is none.
+        """Return the planned deviation from the published method, for display; empty if there is none.
 
         Args:
             share: part of the stage that will probably end in time, 0 … 1.

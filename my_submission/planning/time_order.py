@@ -12,12 +12,12 @@ from my_submission.planning.stage import Stage, WorkItem
 
 @dataclass(frozen=True)
 class TimeOrder:
-    """The stages of one song, in the order of time.
+    """The stages of one song, from start to end.
 
     Every stage does the same work items as in any other order, each on the same input, so the stems are the same.
 
     Attributes:
-        stages: all stages of the answer; without a deadline, and each with a ``front``.
+        stages: all stages of the result; without a deadline, and each with a ``front``.
         reads: stage to the stages whose estimates it reads.
         samples: length of the song.
     """

@@ -1,4 +1,4 @@
-"""The predictor: an audio file or a waveform in, stems out, inside a time budget."""
+"""The predictor: an audio file or a waveform in, stems out, within a time budget."""
 
 from my_submission.predictor.core import Predictor
 from my_submission.predictor.loading import load

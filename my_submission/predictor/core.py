@@ -1,4 +1,4 @@
-"""The predictor: an audio file or a waveform in, stems out, inside a time budget."""
+"""The predictor: an audio file or a waveform in, stems out, within a time budget."""
 
 from __future__ import annotations
 
@@ -411,7 +411,7 @@ class Predictor:
         )
 
     def _write_key(self, kind: str, sample_rate: int) -> str:
-        """Return the key of the cost of writing; a choice of stems is cheaper to blend and encode than all of them."""
+        """Return the key of the cost of writing; a subset of stems is cheaper to blend and encode than all of them."""
         name = self.system.recipe.name
         return part_key("finish", system=name, stems=list(self.stems), kind=kind, sample_rate=sample_rate)
 
@@ -462,7 +462,7 @@ class Predictor:
 
 
 def _tags_of(path: Path, record: RecordRequest | None) -> tuple[SongTags, tuple[str, ...]]:
-    """Return the tags of a song, and notes on them; of the file that was given, if this one is a copy of it."""
+    """Return the tags of a song, and notes on them; if this file is a copy, those of the original file."""
     return read_tags(path if record is None or record.original is None else record.original)
 
 
@@ -473,7 +473,7 @@ def _write_blocks(
     stretches: Stretches | None,
     share: float,
 ) -> Iterator[Event]:
-    """Hand the stems to their writer, block by block, and yield the events of it.
+    """Hand the stems to their writer, block by block, and yield its events.
 
     Args:
         share: part of the writing that is done when all blocks are handed over.

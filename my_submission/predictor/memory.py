@@ -17,11 +17,11 @@ def within_memory(
     Args:
         system: opened, so its weights count as resident already.
         max_memory_bytes: limit of the whole process.
-        resident_bytes: memory of the process now; asked from the operating system by default.
+        resident_bytes: memory of the process now; by default, the operating system is asked.
         is_on_gpu: whether networks use a GPU's memory, so that the process only holds the song's blocks.
 
     Returns:
-        The system, and its differences from the published way, one sentence each.
+        The system, and its differences from the published method, one sentence each.
 
     Raises:
         MdxError: not even the smallest unit of work fits.
@@ -39,8 +39,8 @@ def within_device(
 ) -> tuple[LoadedSystem, tuple[str, ...]]:
     """Return the system with batches and segments that probably fit the free memory of a GPU.
 
-    The memory of runs was measured on processors and counted from shapes, not on a card. So nothing is refused here,
-    and engines halve the batches that do not fit.
+    The estimates of memory come from measurements on CPUs and from tensor shapes, not from a GPU. Therefore nothing is
+    refused here, and engines halve the batches that do not fit.
 
     Args:
         system: opened, so its weights are on the GPU already.

@@ -49,7 +49,7 @@ class StemOutputs:
         return self._chosen(estimates)
 
     def finish(self) -> Stems:
-        """Return the last samples of the stems, float32 (2, m); empty where nothing was resampled."""
+        """Return the last samples of the stems, float32 (2, m); empty if nothing was resampled."""
         if not self._resamplers:
             return {stem: np.zeros((2, 0), np.float32) for stem in self._stems}
         return self._chosen({source: each.finish() for source, each in self._resamplers.items()})

@@ -185,5 +185,5 @@ def is_separated_already(
 
 
 def is_made_by(record: Mapping[str, Any], digest: str) -> bool:
-    """Whether a record is of stems by the recipe of this digest, of which anything was estimated."""
+    """Whether a record has this recipe digest and at least part of its stems was estimated."""
     return record["recipe"] == digest and record["report"].get("separated") is not False

@@ -35,7 +35,7 @@ DEFAULT_OUTPUT = Path("stems")
 """Folder of all stems, relative to the working directory, as on the command line."""
 
 DEFAULT_PLACE: Any = object()
-"""Stands for: ``DEFAULT_OUTPUT`` for files, and no files for arrays."""
+"""Default output: ``DEFAULT_OUTPUT`` for files, and no files for arrays."""
 
 
 @dataclass(frozen=True)

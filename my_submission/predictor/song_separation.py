@@ -39,7 +39,7 @@ class _Spent:
 
 @dataclass
 class SongSeparation:
-    """State of the separation of one song; made per call, so that a predictor keeps nothing of a song.
+    """State of the separation of one song; made per call, so that a predictor keeps no per-song state.
 
     Attributes:
         system: the system.
@@ -113,7 +113,7 @@ class SongSeparation:
     def work(self) -> Iterator[Event]:
         """Run work items until everything is done or it is time to write; to be called inside a with block.
 
-        In the order of time nothing is run yet: every block is worked on when it is next.
+        Work from start to end runs nothing here: every block is computed when it is due.
         """
         parts = {stage.name: stage.seconds for stage in self.plan.stages if stage.share}
         yield Planned(parts, self.write_cost.expected_seconds(self.costs, self.seconds))
@@ -127,8 +127,8 @@ class SongSeparation:
     def blocks(self) -> Iterator[Stems | Event]:
         """Yield the stems, block by block, and events of the work that still fits in between.
 
-        Writing must not be late, so much time is set aside for it. While blocks are written, the time that turns out
-        not to be needed goes to the part of the song that is not written yet.
+        Writing must not be late, so a generous amount of time is set aside for it. While blocks are written, unused
+        time goes to the part of the song that is not written yet.
         """
         for start, stop in self.blender.block_bounds():
             if self._order is not None:
@@ -167,7 +167,7 @@ class SongSeparation:
         return tuple(reports)
 
     def left_out(self) -> tuple[str, ...]:
-        """Return what the deadline took away, one sentence each, for people."""
+        """Return the work that was left out because of the deadline, one sentence each, for display."""
         left = []
         for stage in self._schedule.published:
             done, whole = stage.covered_samples / SAMPLE_RATE, stage.total_samples / SAMPLE_RATE
@@ -201,7 +201,7 @@ class SongSeparation:
         )
 
     def _fallback(self, first: Sequence[SongStages]) -> tuple[SongStages, Mapping[str, float]] | None:
-        """Return the fallback's stages and shares; None unless the first complete answer is late and it is cheap."""
+        """Return the fallback's stages and shares; None unless the system would be late and it is cheap."""
         if not self.budget.is_limited:
             return None
         forecast = self._forecast()
@@ -254,9 +254,9 @@ class SongSeparation:
         return stage.cost_key in self._failed or is_abandoned(stage.cost_key)
 
     def _is_free(self, after: int, *, waits: bool = True) -> bool:
-        """Whether no item is overdue; an overdue item that returns is used if it changes nothing before ``after``.
+        """Whether no item is overdue; the result of an overdue item is used if it changes nothing before ``after``.
 
-        A hiccup of the machine makes a short item overdue, and must not end the work.
+        A brief stall of the machine can make a short item overdue, and must not end the work.
         """
         if self._overdue is None or self._worker is None:
             return True
@@ -281,7 +281,7 @@ class SongSeparation:
         return True
 
     def _do(self, item: WorkItem) -> bool:
-        """Run an item and learn its cost; return False if it did not return in time."""
+        """Run an item and record its cost; return False if it did not return in time."""
         began = self.budget.elapsed()
         if self._worker is None:
             result = item.compute()

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _abandoned: dict[threading.Thread, str] = {}
-"""Abandoned threads, and the keys of their work; threads that have ended are removed by the next look."""
+"""Abandoned threads, and the keys of their work; threads that have ended are removed at the next check."""
 
 
 class OverrunError(Exception):

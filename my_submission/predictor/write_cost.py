@@ -10,8 +10,8 @@ from my_submission.geometry import SAMPLE_RATE
 from my_submission.planning import CostModel
 
 FINISH_MARGIN = 2.5
-"""Writing cannot be shortened, and a machine that was quick at first has taken three times as long for the rest of it.
-Time that was set aside in vain goes back to the work while blocks are written."""
+"""Safety factor: writing cannot be shortened, and a machine once slowed down to a third of its speed. Time that is
+not needed goes back to the work while blocks are written."""
 
 SLOW_MARGIN = 1.25
 """At least this many times the likely cost of writing is set aside, however much slow networks have raised it."""
@@ -20,7 +20,7 @@ HIGH_MARGIN = 1.2
 """Flushing to the disk may take its highest cost again, and a little more."""
 
 SPARE_SHARE = 0.015
-"""Share of the whole budget that is left unused: work planned up to the last moment has ended 0.1 % after it."""
+"""Share of the whole budget that is left unused: work planned without it has ended 0.1 % late."""
 
 MIN_SPARE_SECONDS, MAX_SPARE_SHARE = 0.5, 0.04
 """A larger share of short budgets is left unused, because a busy machine delays the last write by the same time
@@ -91,7 +91,7 @@ class WriteCost:
         typical, high = costs.typical(self.key, prior=self.prior), costs.high(self.key, prior=self.prior)
         # A machine that is slow now may recover: the extra time counts as part of the margin.
         margin = max(FINISH_MARGIN / costs.expected_slowness(self.key), SLOW_MARGIN)
-        # The slowest block measured is what one hiccup costs, not what every block will cost.
+        # The slowest block measured is the cost of one brief stall, not of every block.
         hiccup = (high - typical) * min(left_seconds, StemBlender.block_samples / SAMPLE_RATE)
         writing = margin * max(typical, costs.known(self.key)) * left_seconds + hiccup
         prior = self._closing_prior

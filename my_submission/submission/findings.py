@@ -17,7 +17,7 @@ class Finding:
 
     Attributes:
         severity: a fault makes the submission fail, a warning may, a fact does not.
-        hint: how to mend it; empty for facts.
+        hint: how to fix it; empty for facts.
     """
 
     check: str

@@ -13,7 +13,7 @@ MIN_SHARE = 0.005
 
 
 def blend_entry(name: str, fit: BlendFit) -> str:
-    """Return the entry of a blend; the filter and the Mixer are in it if they gain on songs not fitted on."""
+    """Return the entry of a blend; the filter and the Mixer are in it if they gain on held-out songs."""
     shares = {source: dict(zip(each.systems, each.shares, strict=True)) for source, each in fit.sources.items()}
     after = fit.afterwards
     return entry_of(

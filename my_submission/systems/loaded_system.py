@@ -61,7 +61,7 @@ class LoadedSystem:
 
     @property
     def n_first_branches(self) -> int:
-        """Number of leading branches that together estimate every source: the first complete answer."""
+        """Number of leading branches that together estimate every source: the first complete result."""
         missing = set(self.recipe.estimated)
         for number, branch in enumerate(self.branches, 1):
             missing -= {source for source, share in branch.shares.items() if share}

@@ -75,7 +75,7 @@ class OwnNetwork:
 
     Attributes:
         path: the .onnx file.
-        target: the stem that it puts out, such as "vocals", "instrumental" or "guitar".
+        target: the stem that it outputs, such as "vocals", "instrumental" or "guitar".
         n_fft: of its transform, in samples; None for a public graph, of which it is known.
         hop: of its transform, in samples.
     """
@@ -90,7 +90,7 @@ class OwnNetwork:
 
         Raises:
             UnknownNameError: the target is not the name of a stem.
-            InputError: there is no such file, or it is no graph.
+            InputError: there is no such file, or it is not a graph.
         """
         path = Path(self.path)
         try:

@@ -239,7 +239,7 @@ class SystemEntry:
         rest: a source that is the mixture minus all others.
         wiener: the filter over the blend.
         mixer: the Mixer over the filtered blend.
-        fallback: a system of this program for when there is no time for a complete answer.
+        fallback: a system of this program for when there is no time for a complete result.
         licence: of the weights.
     """
 

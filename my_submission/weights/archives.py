@@ -52,7 +52,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open a .zip archive after checking the size of its list of members.
 
     Raises:
-        zipfile.BadZipFile: it is no archive, or its list is too large; or another of ``BROKEN_ZIP_ERRORS``.
+        zipfile.BadZipFile: it is not an archive, or its list is too large; or another of ``BROKEN_ZIP_ERRORS``.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:

@@ -14,7 +14,7 @@ from my_submission.weights.onnx_layout import read_layout
 def companions_of(artefact: Artefact, path: Path) -> Mapping[str, int]:
     """Return the external data files of an artefact, relative to its folder, with their minimum sizes in bytes.
 
-    A file that is no valid graph has none; opening it raises the error.
+    A file that is not a valid graph has none; opening it raises the error.
     """
     if artefact.format != "onnx":
         return {}

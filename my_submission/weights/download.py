@@ -229,7 +229,7 @@ def _refuse_size(transfer: _Transfer, n_bytes: int | None) -> None:
 
 
 def _start_of(headers: Message, status: int) -> int | None:
-    """Return the offset of the body in the file; None where the server does not say."""
+    """Return the offset of the body in the file; None if the server does not say."""
     if status == http.HTTPStatus.OK:
         return 0
     match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
@@ -246,7 +246,7 @@ def _version_of(headers: Message, status: int) -> _Version:
 
 
 def _noted(note: Path) -> _Version | None:
-    """Return the version noted beside an incomplete file; None where there is none or it cannot be read."""
+    """Return the version noted beside an incomplete file; None if there is none or it cannot be read."""
     try:
         version = convert(_Version, read_json(note, max_bytes=_BLOCK_BYTES))
     except (OSError, DocumentError):

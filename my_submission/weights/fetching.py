@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 _LOCK_NAME = ".fetch.lock"
 
 NetworkCheck = Callable[[Artefact, Path], None]
-"""Opens a file as the network of its entry; raises WeightsError where it does not fit."""
+"""Opens a file as the network of its entry; raises WeightsError if it does not fit."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def fetch(
             folder or with files and archives under their published names.
         progress: called with every block that arrives.
         timeout_seconds: longest wait for a server.
-        network_check: opens files without a known hash; raises WeightsError where one does not fit its entry.
+        network_check: opens files without a known hash; raises WeightsError if one does not fit its entry.
 
     Returns:
         One result per name, in the order of ``names``.

@@ -52,7 +52,7 @@ def _tail_md5(path: Path, n_bytes: int, _: int) -> str:
 
 
 def facts_of(path: Path) -> NetworkFacts | None:
-    """Return the facts on a graph; None where the table does not list its end."""
+    """Return the facts on a graph; None if the table does not list its end."""
     return KNOWN_NETWORKS.get(tail_md5(path))
 
 

@@ -133,7 +133,7 @@ class OnnxLayout:
 
     Attributes:
         ir_version: version of the file format.
-        opset: of ONNX's own operators; None where none is named.
+        opset: of ONNX's own operators; None if none is named.
         tensors: all tensors, including those of nested graphs.
     """
 

@@ -32,7 +32,7 @@ def read_pickled_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays of a checkpoint by name, in the file's order.
 
     Raises:
-        WeightsError: the file is no such checkpoint, is damaged, or holds anything but plain arrays.
+        WeightsError: the file is not such a checkpoint, is damaged, or contains anything but plain arrays.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -27,7 +27,7 @@ class UnsafePickleError(Exception):
 
 
 class MalformedPickleError(Exception):
-    """The pickle is no valid description of tensors."""
+    """The pickle is not a valid description of tensors."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def read_state_dict(path: Path) -> dict[str, npt.NDArray[Any]]:
     are the same view in the file are the same array.
 
     Raises:
-        WeightsError: the file is no such checkpoint, is damaged, holds anything but plain tensors, or describes
+        WeightsError: the file is not such a checkpoint, is damaged, contains anything but plain tensors, or describes
             tensors that its records cannot hold.
     """
     with _open_checkpoint(path) as checkpoint:

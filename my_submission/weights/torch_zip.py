@@ -43,7 +43,7 @@ class ZipRecords:
         """Return the records of an archive.
 
         Raises:
-            MalformedPickleError: it is no checkpoint, or was written on a big-endian machine.
+            MalformedPickleError: it is not a checkpoint, or was written on a big-endian machine.
         """
         described = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
         if len(described) != 1:

@@ -29,8 +29,8 @@ def place_of(page: str) -> str:
 def site_links(markdown: str, page: str, pages: set[str], broken: Callable[[str], None]) -> str:
     """Return a document with links to other documents as links of the site.
 
-    A link to a file of the repository that is no page becomes its text. Links to nothing are told to ``broken``. Code
-    blocks are left as they are.
+    A link to a file of the repository that is not a page becomes its text. Dead links are passed to ``broken``. Code
+    blocks stay unchanged.
 
     Args:
         markdown: the document's text.

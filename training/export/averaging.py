@@ -29,7 +29,7 @@ def average_graphs(paths: Sequence[Path], target: Path) -> None:
 
     Raises:
         InputError: fewer than two graphs.
-        WeightsError: a file is no graph, or its network differs from the first.
+        WeightsError: a file is not a graph, or its network differs from the first.
     """
     from onnx import numpy_helper
 

@@ -59,7 +59,7 @@ def load_module(path: Path) -> SeparationModule:
     """Return the module of a checkpoint, in evaluation mode.
 
     Raises:
-        WeightsError: the file is no checkpoint, or its weights do not fit its experiment.
+        WeightsError: the file is not a checkpoint, or its weights do not fit its experiment.
     """
     content = read_checkpoint(path)
     experiment = experiment_from_table(content[EXPERIMENT_KEY])
@@ -77,7 +77,7 @@ def resumable(path: Path, experiment: Experiment) -> Experiment:
     With ``run.auto_lr_find`` it has the checkpoint's learning rate, which was searched when its run began.
 
     Raises:
-        WeightsError: the file is no checkpoint, or holds weights alone.
+        WeightsError: the file is not a checkpoint, or contains weights alone.
         SettingsError: a setting that affects what is trained differs.
     """
     content = read_checkpoint(path)

@@ -89,7 +89,7 @@ def start_from(network: TfcTdfNet, targets: Sequence[str], graphs: Mapping[str, 
         graphs: graph per source, of a network of one target and otherwise the same shape.
 
     Raises:
-        WeightsError: a file is no such graph, or its network has another shape.
+        WeightsError: a file is not such a graph, or its network has another shape.
     """
     config, own = network.config, network.state_dict()
     n_rows = config.channels * config.bins_per_row
@@ -109,7 +109,7 @@ def start_joint_from(network: JointNet, graph: Path) -> None:
     """Load the weights of an exported joint graph into a network.
 
     Raises:
-        WeightsError: the file is no such graph, or its network has another shape.
+        WeightsError: the file is not such a graph, or its network has another shape.
     """
     load_strictly(network, _graph_state(network, graph), where=graph)
 

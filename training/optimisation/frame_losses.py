@@ -40,7 +40,7 @@ def frame_loss(name: str, estimates: Tensor, targets: Tensor, weights: Tensor, *
     nlcs       ``−ln(cos(e, t) + 1 + ε)``               mean
     ========== ======================================== ==========
 
-    ``sdr`` grows with the quality of the estimate, as published: it is no loss to minimise.
+    ``sdr`` grows with the quality of the estimate, as published: it is not a loss to minimise.
 
     Args:
         name: one of :data:`FRAME_LOSSES`.

@@ -44,7 +44,7 @@ SHARE_EPSILON = 1e-10
 
 @dataclass(frozen=True, kw_only=True)
 class LossOptions:
-    """Options of single losses; None where a loss needs a value.
+    """Options of single losses; None if a loss needs a value.
 
     Attributes:
         raw_scale: weight of the waveforms in ``waveform-and-spectrum``.

@@ -55,7 +55,7 @@ def joint_separator(path: Path, *, threads: int | None = None) -> Separator:
         threads: number of threads; None is the default of ONNX Runtime.
 
     Raises:
-        WeightsError: the file is no such graph.
+        WeightsError: the file is not such a graph.
     """
     try:
         graph = JointGraph.open(path, device=Device("cpu"), threads=threads)

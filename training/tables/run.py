@@ -32,7 +32,7 @@ class RunSettings:
         log_every_steps: optimisation steps per row of the log.
         keep_every_epochs: epochs between weights that are kept permanently in ``weights/``; None keeps none.
         may_change_data: whether a resumed run may use other collections and augmentations.
-        save_weights_only: whether the best checkpoints hold weights alone; ``last.ckpt`` always holds what resuming
+        save_weights_only: whether the best checkpoints contain weights alone; ``last.ckpt`` always holds what resuming
             needs.
         auto_lr_find: search the learning rate in 100 steps before the first one, instead of using
             ``optimiser.learning_rate``. A resumed run keeps the rate that was found.

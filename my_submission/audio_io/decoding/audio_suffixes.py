@@ -12,16 +12,16 @@ _LOSSY = ".mp3 .mp2 .mpga .ogg .opus .spx .aac .adts .ac3 .eac3 .dts .mpc .amr .
 _CONTAINERS = ".m4a .m4b .m4r .mp4 .m4v .mov .3gp .mka .mkv .webm .weba .asf .wmv .avi .flv .ogv .mpg .mpeg .ts .m2ts"
 
 AUDIO_SUFFIXES = frozenset(f"{_PLAIN} {_LOSSLESS} {_LOSSY} {_CONTAINERS}".split())
-"""Suffixes of files that a search takes for songs; a file that is named explicitly may have any other."""
+"""Suffixes of files that a folder search treats as songs; a file that is named explicitly may have any suffix."""
 
 
 def is_audio(file: PurePath) -> bool:
-    """Whether a file is taken for audio by its name."""
+    """Whether the name of a file has an audio suffix."""
     return file.suffix.lower() in AUDIO_SUFFIXES
 
 
 def passed_over(place: object, files: Iterable[PurePath], *, n_stems: int = 0) -> str | None:
-    """Return a note on the files that a search skipped, with counts by suffix; None where it skipped none.
+    """Return a note on the files that a search skipped, with counts by suffix; None if it skipped none.
 
     Args:
         place: that was searched.

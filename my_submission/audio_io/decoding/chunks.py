@@ -21,7 +21,7 @@ _MAX_CHUNKS = 1_000_000
 """Limit on chunks; a hostile file could hold one every eight bytes."""
 
 _MAX_CHUNKS_FOR_LIBSNDFILE = 1_000
-"""It looks for every chunk among all those before."""
+"""Chunks before the audio above which libsndfile is slow, because it searches all earlier chunks for each one."""
 
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
 """Names of tags that programs append to any file."""
@@ -155,7 +155,7 @@ def _behind(file: BinaryIO, head: bytes, layout: _Layout, end: int, file_bytes: 
 
 
 def _trailer(file: BinaryIO, head: bytes, layout: _Layout, start: int, file_bytes: int) -> tuple[bool, int | None]:
-    """Return whether everything from ``start`` on is no audio, and the offset of a joined file in it."""
+    """Return whether there is no audio from ``start`` on, and the offset of a joined file in it."""
     if _is_tag_or_rest(file, start, file_bytes) or is_silent(file, start):
         return True, None
     position = start

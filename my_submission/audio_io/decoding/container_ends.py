@@ -18,7 +18,7 @@ _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 
 
 def cut_container(file: BinaryIO) -> str | None:
-    """Return evidence that the end of such a file is missing, as a clause; None where there is none."""
+    """Return evidence that the end of such a file is missing, as a clause; None if there is none."""
     file.seek(0)
     head = file.read(16)
     if is_mp4_cut(file):

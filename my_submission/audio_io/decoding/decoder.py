@@ -42,10 +42,10 @@ class AudioInfo:
         path: the file.
         sample_rate: in Hz.
         channels: number of channels.
-        samples: length in samples per channel; None where it is known only after decoding.
+        samples: length in samples per channel; None if it is known only after decoding.
         container: the file format, such as "WAV", "FLAC" or "mov,mp4,m4a,3gp,3g2,mj2".
         codec: encoding of the samples, such as "PCM_16", "VORBIS" or "aac".
-        declared_seconds: length that the file states, rounded where ``samples`` is None; None where it states none.
+        declared_seconds: length that the file states, rounded where ``samples`` is None; None if it states none.
     """
 
     path: Path

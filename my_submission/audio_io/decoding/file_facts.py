@@ -14,7 +14,7 @@ class DataSpan:
 
     Attributes:
         start: offset of the first byte.
-        declared: size in the header; None where it states none, as in pipes.
+        declared: size in the header; None if it states none, as in pipes.
         available: size from the start of the data to the end of the file.
         surplus: audio beyond the declared size, without chunks, tags or zeros that may follow.
         n_chunks: number of chunks before it.
@@ -43,14 +43,14 @@ class FileFacts:
     """Facts of a file by its structure.
 
     Attributes:
-        missing: evidence that a part of it is missing, as a clause; None where there is none.
-        damage: evidence that a part of it is damaged, as a clause; None where there is none.
-        unusable: reason not to read it at all, as a clause; None where it may be read.
+        missing: evidence that a part of it is missing, as a clause; None if there is none.
+        damage: evidence that a part of it is damaged, as a clause; None if there is none.
+        unusable: reason not to read it at all, as a clause; None if it may be read.
         span: audio data of a chunked container.
-        next_at: offset of a file that was joined to this one; None where there is none.
+        next_at: offset of a file that was joined to this one; None if there is none.
         has_exact_length: whether the number of samples in the header was verified.
         declared_seconds: a length that must still be compared with the decoded one.
-        needs_ffmpeg: why libsndfile would stop early or be slow, as a clause; None where it would not.
+        needs_ffmpeg: why libsndfile would stop early or be slow, as a clause; None if it would not.
         notes: notes for the user, one clause each.
     """
 

@@ -53,7 +53,7 @@ def _joined_at(file: BinaryIO, position: int) -> int | None:
 
 
 def _end_sample(file: BinaryIO, stop: int, block_samples: int) -> int | None:
-    """Return the sample number after the last frame before ``stop``; None where no complete frame ends there."""
+    """Return the sample number after the last frame before ``stop``; None if no complete frame ends there."""
     start = max(0, stop - _TAIL_BYTES)
     file.seek(start)
     tail = file.read(stop - start)
@@ -70,7 +70,7 @@ def _end_sample(file: BinaryIO, stop: int, block_samples: int) -> int | None:
 
 
 def _frame_end(header: bytes, block_samples: int) -> int | None:
-    """Return the sample number after a frame, by its header; None where the header's checksum is wrong."""
+    """Return the sample number after a frame, by its header; None if the header's checksum is wrong."""
     if len(header) < 6:
         return None
     number, n_bytes = _coded_number(header[4:11])

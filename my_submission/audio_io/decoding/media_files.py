@@ -1,4 +1,4 @@
-"""Decoding by FFmpeg's libraries (PyAV): M4A, MP4, .stem.mp4, WebM, Matroska, WMA and the rest.
+"""Decoding by FFmpeg's libraries (PyAV): M4A, MP4, .stem.mp4, WebM, Matroska, WMA and others.
 
 Files are decoded to their end, whatever length they state. The decoded length is that of the ffmpeg command of the same
 version, less the padding of the last frame where an MP4 states it.
@@ -49,7 +49,7 @@ _SELF_SYNCHRONISING = {"mp3", "aac"}
 """Streams of frames without a container; other data between frames, such as tags of a joined file, are skipped."""
 
 _MAX_LOST_SECONDS, _MAX_LOST_SHARE = 0.25, 0.01
-"""Limits on the undecodable part of such a stream, of which the larger holds."""
+"""Limits on the undecodable part of such a stream; the larger one applies."""
 
 
 class MediaDecoder(Decoder):
@@ -88,7 +88,7 @@ class MediaDecoder(Decoder):
             raise
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
-        """Yield the samples in blocks float32 (channels, n); InputError where the file is damaged or cut."""
+        """Yield the samples in blocks float32 (channels, n); InputError if the file is damaged or cut."""
         return in_blocks(self._waveforms(), block_samples)
 
     def close(self) -> None:
@@ -239,7 +239,7 @@ def _reason(error: BaseException) -> str:
 
 
 def declared_seconds(container: Any, stream: Any) -> float | None:
-    """Return the length of the audio stream as the file states it, or None where it would be an estimate."""
+    """Return the length of the audio stream as the file states it, or None if it would be an estimate."""
     if not any(name in container.format.name for name in _LENGTH_DECLARED_BY):
         return None
     if stream.duration is not None:

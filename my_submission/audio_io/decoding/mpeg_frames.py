@@ -76,7 +76,7 @@ def has_frame_count(file: BinaryIO) -> bool:
 
 
 def _first_frame(file: BinaryIO, start: int) -> tuple[_Header, tuple[int | None, int | None] | None] | None:
-    """Return the first frame's header and what its tag declares; None where no two frames begin at ``start``."""
+    """Return the first frame's header and what its tag declares; None if no two frames begin at ``start``."""
     file.seek(start)
     head = file.read(4096)
     first = _header(head[:4])
@@ -100,7 +100,7 @@ def tag_bytes(file: BinaryIO, start: int = 0) -> int:
 
 
 def _header(data: bytes) -> _Header | None:
-    """Parse the four bytes of a frame header; None where they are none, or state no frame length."""
+    """Parse the four bytes of a frame header; None if they are none, or state no frame length."""
     if len(data) < 4:
         return None
     (word,) = struct.unpack(">I", data)
@@ -117,7 +117,7 @@ def _header(data: bytes) -> _Header | None:
 
 
 def _declared(frame: bytes) -> tuple[int | None, int | None] | None:
-    """Return frames and bytes by the Xing or Info tag in a first frame; None where there is no such tag."""
+    """Return frames and bytes by the Xing or Info tag in a first frame; None if there is no such tag."""
     is_first_version, is_mono = frame[1] >> 3 & 3 == 3, frame[3] >> 6 == 3
     position = 4 + ((17 if is_mono else 32) if is_first_version else (9 if is_mono else 17))
     if frame[position : position + 4] not in {b"Xing", b"Info"}:

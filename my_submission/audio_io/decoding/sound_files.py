@@ -1,4 +1,4 @@
-"""Decoding by libsndfile: WAV, FLAC, Ogg, MP3, AIFF and their kin."""
+"""Decoding by libsndfile: WAV, FLAC, Ogg, MP3, AIFF and similar formats."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class SoundFileDecoder(Decoder):
             raise
 
     def blocks(self, block_samples: int) -> Iterator[Waveform]:
-        """Yield the samples in blocks float32 (channels, n); InputError where the file is too short."""
+        """Yield the samples in blocks float32 (channels, n); InputError if the file is too short."""
         decoded = 0
         while True:
             try:

@@ -17,7 +17,7 @@ from terminal.names import system_name
 
 
 def stated_seconds(path: Path, options: ReadOptions = DEFAULT_READ_OPTIONS) -> float | None:
-    """Return the length in seconds that the header of a file states; None where it states none or cannot be read.
+    """Return the length in seconds that the header of a file states; None if it states none or cannot be read.
 
     :func:`my_submission.audio_io.probe` compares it with the content, and reads whole FLAC and MP3 files for that.
     """

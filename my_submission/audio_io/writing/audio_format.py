@@ -40,7 +40,7 @@ class AudioFormat:
     Attributes:
         file_format: "wav", "flac", "aiff", "mp3", "ogg" (Vorbis), "opus" or "m4a" (AAC).
         bit_depth: "16", "24" or "32f" (not in FLAC); default: "16". None for lossy formats, which have none.
-        bitrate: of a lossy format, in kbit/s; default: 320. None for the others.
+        bitrate: bit rate of a lossy format, in kbit/s; default: 320. None for the others.
         dither: whether noise with a triangular distribution of ±1 quantum is added before rounding to 16 bits.
         clip: treatment of samples beyond full scale: "none" leaves them (PCM clips them), "rescale" makes the whole
             song quieter, "limit" makes only the passages around them quieter. The gain is common to all stems.
@@ -108,7 +108,7 @@ class AudioFormat:
         """Return the format of a record.
 
         Raises:
-            UnknownNameError: it is none.
+            UnknownNameError: the record states no valid format.
         """
         file_format, subtype = plain["file_format"], plain["subtype"]
         depths = {name: depth for depth, name in BIT_DEPTHS.items()}

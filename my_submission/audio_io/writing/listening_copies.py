@@ -21,7 +21,7 @@ _RATE = 48_000
 """The rate of every Opus decoder."""
 
 _COMPLEXITY = 5
-"""Of 0 … 10: an hour of music takes half a minute; the highest takes twice as long and is hardly better."""
+"""Encoder complexity, 0 … 10: an hour of music takes half a minute; 10 takes twice as long and is hardly better."""
 
 
 def has_listening_copies() -> bool:

@@ -139,7 +139,7 @@ def parse_record(content: bytes) -> dict[str, Any] | None:
 
 
 def parse_json(content: bytes) -> Any:
-    """Return an untrusted document with its original names; None if it is no strict JSON."""
+    """Return an untrusted document with its original names; None if it is not strict JSON."""
     if len(content) > MAX_RECORD_BYTES:
         return None
     try:
@@ -159,7 +159,7 @@ def journal_of(record_file: str) -> str:
 
 
 def read_record(directory: Path, record_file: str = RECORD_FILE) -> dict[str, Any] | None:
-    """Return the record of a set; None where there is none, or where the stems do not match it.
+    """Return the record of a set; None if there is none, or where the stems do not match it.
 
     Call :func:`settle` before, which finishes an interrupted replacement.
     """
@@ -330,7 +330,7 @@ def _finish(directory: Path, journal: Mapping[str, Any]) -> None:
 
 
 def _read_journal(directory: Path, name: str) -> dict[str, Any] | None:
-    """Return a journal of a folder; None where there is none, or one that this program did not write."""
+    """Return a journal of a folder; None if there is none, or one that this program did not write."""
     path = directory / name
     try:
         with path.open("rb") as file:

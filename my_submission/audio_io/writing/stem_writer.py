@@ -154,7 +154,7 @@ class StemFolderWriter:
             self._wait()
 
     def finish(self) -> Iterator[float]:
-        """Write the rest of every stem, and what a common gain keeps until the last sample.
+        """Write the rest of every stem, and the samples that a common gain holds back until the end.
 
         Leaving the with block does it as well; a caller that does it before can show its progress.
 

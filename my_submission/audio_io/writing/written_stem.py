@@ -137,8 +137,8 @@ class WrittenStem:
         return round((info.declared_seconds or 0.0) * info.sample_rate)
 
     def _finite(self, block: Waveform) -> Waveform:
-        """Return a block; OutputError where it holds NaN or infinity."""
-        low, high = float(block.min(initial=0.0)), float(block.max(initial=0.0))  # NaN where there is one
+        """Return a block; OutputError if it contains NaN or infinity."""
+        low, high = float(block.min(initial=0.0)), float(block.max(initial=0.0))  # NaN if there is one
         if not math.isfinite(low) or not math.isfinite(high):
             raise OutputError(
                 "the separated stem contains NaN or infinity, so it was not written",

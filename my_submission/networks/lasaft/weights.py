@@ -86,7 +86,7 @@ def from_checkpoint(path: Path, *, manifest: Options | None = None) -> Condition
         manifest: options of its manifest entry.
 
     Raises:
-        WeightsError: the file is damaged, contains code, is no such network, or its options are not known.
+        WeightsError: the file is damaged, contains code, is not such a network, or its options are not known.
     """
     return from_state_dict(load_state_dict(path), read_options(path, manifest=manifest), where=path)
 

@@ -36,7 +36,7 @@ PRIVATE = {"Cache-Control": "private, no-store"}
 """Prevents caches from storing songs."""
 
 GAIN_HEADER = "Mdx-Common-Gain-Db"
-"""Gain in dB that all tracks of a download were given so that none clips; absent where nothing was changed."""
+"""Gain in dB that all tracks of a download were given so that none clips; absent if nothing was changed."""
 
 ALL_STEMS = "all"
 PLAYBACK_GAIN = 0.5

@@ -68,7 +68,7 @@ def day(time: datetime) -> str:
 
 
 def _facts(found: ScoresFiles) -> Mapping[str, RunFacts]:
-    """Return what may differ between runs of one system, most telling first."""
+    """Return what may differ between runs of one system, most informative first."""
     names = {file: shown(str(document.get("system") or "local run")) for file, document in found.documents.items()}
     settings = sorted({name for origin in found.origins.values() for name in origin.settings})
     facts = {}

@@ -55,7 +55,7 @@ class Measurements:
             return view
 
     def song(self) -> SongView | None:
-        """Return the view of all tracks; None where the result has no report, because the separation was stopped."""
+        """Return the view of all tracks; None if the result has no report, because the separation was stopped."""
         report = self._result.report
         if report is None:
             return None

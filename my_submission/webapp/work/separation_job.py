@@ -97,7 +97,7 @@ class SeparationJob:
         self._stop.set()
 
     def run(self, systems: LoadedSystems, *, max_seconds: float) -> None:
-        """Separate the song; errors are told in ``message``.
+        """Separate the song; errors are reported in ``message``.
 
         Args:
             systems: the loaded systems.

@@ -101,7 +101,7 @@ class SongResult:
 
     @property
     def stems(self) -> dict[str, Track]:
-        """Stem to its track; empty where nothing was separated."""
+        """Stem to its track; empty if nothing was separated."""
         return dict(self._growing) if self.is_separated else {}
 
     @property
@@ -116,7 +116,7 @@ class SongResult:
 
     @property
     def mixture_file(self) -> Path:
-        """The decoded song as a WAV, which is written at the first use; OutputError where the disk is full."""
+        """The decoded song as a WAV, which is written at the first use; OutputError if the disk is full."""
         return self._mixture.path
 
     def playable_samples(self, name: str) -> int:
@@ -125,7 +125,7 @@ class SongResult:
         return track.ready_samples if name == MIXTURE else self.ready_samples
 
     def append(self, stretch: StretchDone) -> None:
-        """Add the next stretch of all stems; OutputError where the disk is full."""
+        """Add the next stretch of all stems; OutputError if the disk is full."""
         for name, track in self._growing.items():
             track.append(stretch.stems[name])
 

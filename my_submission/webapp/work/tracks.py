@@ -36,7 +36,7 @@ class Peaks:
         self.clipped_samples = 0
 
     def push(self, block: Waveform) -> None:
-        """Add the next block float32 (2, n); OutputError where the disk is full."""
+        """Add the next block float32 (2, n); OutputError if the disk is full."""
         if not block.size:
             return
         bins = self._envelope.push(block)
@@ -45,7 +45,7 @@ class Peaks:
         self._append(bins)
 
     def finish(self) -> None:
-        """Add the last, shorter bin; OutputError where the disk is full."""
+        """Add the last, shorter bin; OutputError if the disk is full."""
         self._append(self._envelope.finish())
 
     def read(self, first_bin: int) -> bytes:
@@ -96,7 +96,7 @@ class FileTrack:
         self.path, self.ready_samples, self.peaks = path, samples, peaks
 
     def read(self, start: int, stop: int) -> Waveform:
-        """Return samples [start, stop); InputError where the file is gone."""
+        """Return samples [start, stop); InputError if the file is gone."""
         return read_span(self.path, start, stop)
 
 
@@ -122,7 +122,7 @@ class MixtureTrack:
 
     @property
     def path(self) -> Path:
-        """A WAV of the song, 32-bit float; OutputError where the disk is full."""
+        """A WAV of the song, 32-bit float; OutputError if the disk is full."""
         with self._lock:
             if not self._path.exists():
                 store_to_wav(self._original, self._path, self.mixture.source_rate)
@@ -157,13 +157,13 @@ class GrowingTrack:
         self._file: FileTrack | None = None
 
     def append(self, block: Waveform) -> None:
-        """Add the next block float32 (2, n); OutputError where the disk is full."""
+        """Add the next block float32 (2, n); OutputError if the disk is full."""
         self._store.write(self.ready_samples, block)
         self.peaks.push(block)
         self.ready_samples += block.shape[1]
 
     def read(self, start: int, stop: int) -> Waveform:
-        """Return samples [start, stop); InputError where the track was discarded."""
+        """Return samples [start, stop); InputError if the track was discarded."""
         with self._lock:  # a store that is closed meanwhile would read from another file
             if self._file is None:
                 return self._read_store(start, stop)

@@ -22,7 +22,7 @@ def require_encoder(audio_format: AudioFormat) -> None:
     """Refuse a format whose encoder is not installed, before any work.
 
     Raises:
-        OutputError: it is not.
+        OutputError: the encoder is not installed.
     """
     if audio_format.file_format == "m4a":
         require_aac()

@@ -11,7 +11,7 @@ from my_submission.audio_io.writing.tags.vorbis_comments import flac_blocks
 _BLOCK_HEADER, _IS_LAST, _TYPE = 4, 0x80, 0x7F
 _COMMENTS = 4
 _STREAM_INFO_END = 4 + _BLOCK_HEADER + 34
-"""End of the file's mark and of the block that the encoder completes at the end; nothing before it moves."""
+"""End of the file's marker and of the block that the encoder completes at the end; nothing before it moves."""
 
 
 class FlacStream:

@@ -54,7 +54,7 @@ class M4aEncoder(Encoder):
             raise EncodingError(str(error)) from error
 
     def write(self, block: Waveform) -> None:
-        """Append a block float32 (2, n); EncodingError where it cannot be written."""
+        """Append a block float32 (2, n); EncodingError if it cannot be written."""
         samples = np.concatenate([self._waiting, block], axis=1)
         whole = samples.shape[1] - samples.shape[1] % _FRAME_SAMPLES
         for start in range(0, whole, _FRAME_SAMPLES):
@@ -63,7 +63,7 @@ class M4aEncoder(Encoder):
         self._output.check()
 
     def close(self) -> None:
-        """Complete the file; EncodingError where it cannot be written."""
+        """Complete the file; EncodingError if it cannot be written."""
         try:
             if self._waiting.size:
                 self._encode(self._waiting)
@@ -117,7 +117,7 @@ def require_aac() -> None:
     """Refuse M4A where PyAV is missing or has no AAC encoder.
 
     Raises:
-        OutputError: so it is here.
+        OutputError: M4A cannot be written here.
     """
     if not _has_aac():
         raise OutputError(

@@ -76,7 +76,7 @@ class SoundFileEncoder(Encoder):
             raise
 
     def write(self, block: Waveform) -> None:
-        """Append a block float32 (2, n); EncodingError where it cannot be written."""
+        """Append a block float32 (2, n); EncodingError if it cannot be written."""
         if self._bits is not None:
             self._put(pcm_frames(block, bits=self._bits, dither=self._dither))
         elif not self._has_fixed_blocks:
@@ -98,7 +98,7 @@ class SoundFileEncoder(Encoder):
         self._check_target()
 
     def close(self) -> None:
-        """Complete the file; EncodingError where it cannot be written."""
+        """Complete the file; EncodingError if it cannot be written."""
         try:
             if len(self._waiting):
                 self._put(self._waiting)
@@ -142,7 +142,7 @@ def require_codec(audio_format: AudioFormat) -> None:
     """Refuse a format that this build of libsndfile cannot write; those in soundfile's wheels can write all.
 
     Raises:
-        OutputError: it cannot.
+        OutputError: this build cannot write it.
     """
     container = _CONTAINERS[audio_format.file_format]
     if not soundfile.check_format(container, audio_format.subtype):

@@ -26,7 +26,7 @@ def add_chunk_tags(file: BinaryIO, tags: SongTags) -> None:
     """Add tags to a complete WAV, RF64 or AIFF: an ID3 chunk, and in WAV a LIST INFO chunk, which more programs read.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the file is none of these.
     """
     file.seek(0)
     kind, size = file.read(4), file.read(4)

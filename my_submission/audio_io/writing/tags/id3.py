@@ -1,4 +1,4 @@
-"""ID3v2.3 tags, which MP3, WAV and AIFF files hold; more programs read them than any later version."""
+"""ID3v2.3 tags, used in MP3, WAV and AIFF files; more programs read this version than any later one."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def add_mp4_tags(file: BinaryIO, tags: SongTags) -> None:
 
 
 def mp4_tempo(file: BinaryIO) -> int | None:
-    """Return the tempo of an MP4 in beats per minute, which FFmpeg does not read; None where there is none."""
+    """Return the tempo of an MP4 in beats per minute, which FFmpeg does not read; None if there is none."""
     start, stop = 0, file.seek(0, 2)
     for name, n_skipped in ((b"moov", 0), (b"udta", 0), (b"meta", 4), (b"ilst", 0), (b"tmpo", 0), (b"data", 8)):
         found = next(((begin, end) for kind, begin, end in _atoms(file, start, stop) if kind == name), None)
@@ -104,7 +104,7 @@ def _items(tags: SongTags) -> bytes:
 
 
 def _whole_bpm(bpm: str | None) -> int | None:
-    """Return a tempo as a whole number, which is all that these tags can hold; None where there is none."""
+    """Return a tempo as a whole number, which is all that these tags can hold; None if there is none."""
     try:
         found = round(float((bpm or "").replace(",", ".")))
     except (ValueError, OverflowError):

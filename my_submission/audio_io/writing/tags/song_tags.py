@@ -31,7 +31,7 @@ class Cover:
 
     @classmethod
     def of(cls, data: bytes) -> Cover | None:
-        """Return the cover with this content; None where it is neither JPEG nor PNG."""
+        """Return the cover with this content; None if it is neither JPEG nor PNG."""
         mime = next((mime for start, mime in _MIME_BY_START.items() if data.startswith(start)), None)
         return None if mime is None else cls(data, mime)
 
@@ -45,7 +45,7 @@ class Cover:
 
 @dataclass(frozen=True, kw_only=True)
 class SongTags:
-    """Tags that are carried over from a song to its stems; None where there is none.
+    """Tags that are carried over from a song to its stems; None if there is none.
 
     Attributes:
         title: of the song.

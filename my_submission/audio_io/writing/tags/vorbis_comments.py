@@ -1,4 +1,4 @@
-"""Vorbis comments, which Ogg and FLAC files hold."""
+"""Vorbis comments, used in Ogg and FLAC files."""
 
 from __future__ import annotations
 
