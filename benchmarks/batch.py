@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.batch [--system NAME] [--models-dir DIR] [--songs 12] [--seconds 20] [--rounds 3]
 
-Timed from when all workers have loaded the system to when the last song is through.
+The time is measured from when all workers have loaded the system until the last song is done.
 """
 
 from __future__ import annotations
@@ -125,11 +125,11 @@ def main() -> int:
                 latest = results[n_workers][-1]
                 print(
                     f"round {number + 1}, {n_workers} worker(s): {music / latest.seconds:.1f} x real time, "
-                    f"{latest.cpu_seconds / music:.4f} CPU s a second of music",
+                    f"{latest.cpu_seconds / music:.4f} CPU s per second of music",
                     flush=True,
                 )
         ray_memory = ray_megabytes()
-    print("| workers | x real time, median | over one worker | CPU s a second of music | peak MB of a worker |")
+    print("| workers | x real time, median | over one worker | CPU s per second of music | peak MB of a worker |")
     print("|---|---|---|---|---|")
     for n_workers, runs in results.items():
         speeds = [music / run.seconds for run in runs]

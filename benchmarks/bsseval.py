@@ -3,13 +3,13 @@
     python benchmarks/bsseval.py [--seconds 60 240] [--rounds 3] [--json FILE] [--markdown FILE]
 
 Every measurement is a process of its own that reads the same four-source stereo WAV files; programs take turns, so
-that what else the machine does falls on all of them. The clock starts after the imports and includes reading the
+that other load on the machine affects all of them. The clock starts after the imports and includes reading the
 files; ratios are within one round. Peak memory is the process's own high-water mark, interpreter and libraries
 included. The first length is measured with every program, the others with ours and museval once, for the growth.
 
-What the others compute: museval the same numbers with its defaults (that is checked here); mir_eval
-``bss_eval_images_framewise`` is BSSEval v3, filters fitted anew in every window of 30 s, as it has no v4; fast-bss-eval
-is mono and has no ISR, so it gets the left channels as one window.
+The other programs: museval computes the same numbers with its defaults (this is checked here); mir_eval
+``bss_eval_images_framewise`` is BSSEval v3, with filters fitted in every window of 30 s, because it has no v4;
+fast-bss-eval is mono and has no ISR, so it gets the left channel as one window.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ EARLY_SHARE = 0.85
 BUSY = (
     "import os\nimport numpy as np\na, parent = np.ones((400, 400)), os.getppid()\nwhile os.getppid() == parent: a @ a"
 )
-"""Ends with the benchmark, however that ends."""
+"""A busy loop that ends with the benchmark, even if that is killed."""
 
 
 @dataclass
@@ -158,7 +158,7 @@ def largest_step(stems: dict[str, np.ndarray]) -> float:
 def one_round(rig: Rig, outcomes: dict[float, list[BudgetedRun]], shares: tuple[float, ...]) -> float:
     """Time the full plan, then run at every share of that time."""
     report, full_seconds, stems = rig.run()
-    print(f"full plan: {full_seconds:.1f} s, writing and the like {report.writing_seconds:.1f} s", flush=True)
+    print(f"full plan: {full_seconds:.1f} s, writing etc. {report.writing_seconds:.1f} s", flush=True)
     if not rig.full:
         rig.full = stems
         refined, _, rig.refined = rig.run(refine=True)
@@ -193,7 +193,7 @@ def one_round(rig: Rig, outcomes: dict[float, list[BudgetedRun]], shares: tuple[
 
 
 def _step_of_parts(rig: Rig) -> float:
-    """The largest jumps of every branch alone, added: no blend of them may jump further."""
+    """Sum of the largest jumps of every branch alone; no blend of them may have a larger jump."""
     whole = rig.predictor.system
     total = 0.0
     for branch, recipe in zip(whole.branches, whole.recipe.branches, strict=True):

@@ -38,7 +38,7 @@ WATCH = """() => {
   };
   look();
 }"""
-"""Presses play as soon as it is there, notes when the page reaches each step, and pauses after the first sound."""
+"""Presses play as soon as it appears, records when the page reaches each step, and pauses after the first sound."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def main() -> int:
     """Print a table of seconds and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=180.0, help="length of a synthetic song, an MP3")
-    parser.add_argument("--song", type=Path, help="a file of your own in its place")
+    parser.add_argument("--song", type=Path, help="a song of your own instead")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", action="store_true", help="print all steps")
     parser.add_argument("--threads", type=int, default=2, help="processors of the server")

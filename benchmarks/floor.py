@@ -1,6 +1,6 @@
 """Efficiency of a network: its multiply-adds per second relative to those of a matrix product.
 
-One thread, processor time: what other programs do on the machine hardly matters. Also the share of the transforms.
+Processor time of one thread, which other programs on the machine hardly affect. Also the share of the transforms.
 
 Usage: python -m benchmarks.floor --models-dir DIR [--artefact kuielab-a/vocals] [--rounds 5] [--frames 128]
 """

@@ -7,7 +7,7 @@ are kept: the same command resumes, and repeats failed measurements. Stems are c
 
 Usage: python -m benchmarks.gpu [--device cuda] [--seconds 60] [--rounds 5] [--models-dir DIR] [--output FILE.md]
        python -m benchmarks.gpu --work DIR --prepare                          # weights and song only; needs no GPU
-       python -m benchmarks.gpu --device cpu --geometry tiny --seconds 3      # shows that it runs, measures nothing
+       python -m benchmarks.gpu --device cpu --geometry tiny --seconds 3      # only shows that it runs
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Answers:
         """Open the measurements of some settings.
 
         Raises:
-            MdxError: the folder holds measurements of other settings.
+            MdxError: the folder contains measurements of other settings.
         """
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "settings.json"
@@ -111,11 +111,11 @@ def main() -> int:
     try:
         if options.prepare:
             if options.work is None:
-                raise UnknownNameError("what is prepared must be kept somewhere", hint="name a folder with --work")
+                raise UnknownNameError("--prepare needs a folder", hint="name one with --work")
             prepare(options, options.work)
             return 0
         if options.device == "auto":
-            raise UnknownNameError("a measurement needs to know what it measures", hint="name cuda, cuda:N or cpu")
+            raise UnknownNameError("--device auto cannot be measured", hint="name cuda, cuda:N or cpu")
         device = resolve_device(options.device)
         with tempfile.TemporaryDirectory() as scratch:
             folder = options.work or Path(scratch)
@@ -157,7 +157,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--product-size", type=int, default=8192, help="side of the matrices of the floor")
     parser.add_argument("--threads", type=int, help="on a processor")
     parser.add_argument("--only", nargs="+", metavar="WAY", help="ways to run; all when not given")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="keep weights and measurements here, and go on")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="keep weights and measurements here, and resume")
     parser.add_argument("--prepare", action="store_true", help="only write weights and song into --work")
     parser.add_argument("--output", type=Path)
     return parser
@@ -284,8 +284,8 @@ def floor_text(peaks: dict[str, dict[str, Any]], work: Work) -> str:
     ]
     return (
         f"{work.song / 1e12:.3g} T multiply-adds in the song, {work.chunk / 1e9:.3g} G in a chunk of the vocals "
-        f"network; square matrix products run at {', '.join(rates)} multiply-adds a second. The floor of a way is its "
-        "multiply-adds over that rate in its arithmetic."
+        f"network; square matrix products run at {', '.join(rates)} multiply-adds per second. The floor of a "
+        "runtime is its multiply-adds over that rate in its arithmetic."
     )
 
 
@@ -299,7 +299,7 @@ def system_table(
 ) -> str:
     """Return the table of whole songs, from disk to disk."""
     lines = [
-        "| leaderboard A, file to files | s a minute of audio (min–max) | × real time | of it networks, s "
+        "| leaderboard A, file to files | s per minute of audio (min–max) | × real time | networks alone, s "
         "| first song, s | loading, s | share of the fp32 floor | of the fp16 floor | GPU memory, peak MB "
         "| RSS, peak MB | dB from the processor, fp32 |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
@@ -342,7 +342,7 @@ def agreement(out: Path, name: str) -> str:
 
 def network_table(networks: dict[str, dict[str, Any]], peaks: dict[str, dict[str, Any]], work: Work) -> str:
     """Return the table of the vocals network alone, fastest first."""
-    lines = ["| vocals network alone | ms a chunk (min–max) | share of its arithmetic's floor |", "|---|---|---|"]
+    lines = ["| vocals network alone | ms per chunk (min–max) | share of its arithmetic's floor |", "|---|---|---|"]
     done = {name: way for name, way in networks.items() if "seconds" in way}
     for name, way in sorted(done.items(), key=lambda pair: statistics.median(pair[1]["seconds"]) / pair[1]["chunks"]):
         each = [seconds / way["chunks"] for seconds in way["seconds"]]
@@ -357,7 +357,7 @@ def network_table(networks: dict[str, dict[str, Any]], peaks: dict[str, dict[str
 def notes_text(systems: dict[str, dict[str, Any]]) -> str:
     """Return the notes of the reports on precision and batches."""
     lines = [f"* {name}: {note}" for name, way in systems.items() for note in way.get("notes", ())]
-    return "\n".join(["What the reports said:", "", *(lines or ["nothing"])])
+    return "\n".join(["Notes of the reports:", "", *(lines or ["nothing"])])
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ FOR_DEVELOPERS = {"bench", "dev", "test"}
 
 @dataclass(frozen=True)
 class Installation:
-    """What an installation took.
+    """Size and duration of an installation.
 
     Attributes:
         name: "base", an extra, or another program.

@@ -1,4 +1,4 @@
-"""Public MDX-Net geometries at published size, random weights, against a whole-song reference of the practice.
+"""Public MDX-Net geometries at published size, random weights, against a whole-song reference of common practice.
 
 Usage: python -m benchmarks.mdx_net_geometries [--seconds 12] [--growth 48]
 One row per geometry of the table: n_fft, bins, frames; the ratio of the reference to the difference, in dB.

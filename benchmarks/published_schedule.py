@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--models-dir", type=Path, required=True)
     parser.add_argument("--sources", nargs="+", default=list(SOURCES))
-    parser.add_argument("--demucs", action="store_true", help="and the Mixer, Demucs and the blend: leaderboard A")
+    parser.add_argument("--demucs", action="store_true", help="also run the Mixer, Demucs and the blend: leaderboard A")
     options = parser.parse_args()
     entries = json.loads((options.models_dir / "manifest.json").read_text(encoding="utf-8"))["artefacts"]
     artefacts = {entry["name"]: entry for entry in entries}

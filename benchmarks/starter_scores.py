@@ -3,7 +3,7 @@
     python -m benchmarks.starter_scores --data ../shared/data     # separate, score, store, write the tables
     python -m benchmarks.starter_scores --tables                  # write the tables from the stored scores
 
-Two dev songs, on which shares and the like were chosen, and two test songs, on which nothing was. The scores stand in
+Two dev songs, used to choose shares and other settings, and two test songs, used for nothing else. The scores are in
 benchmarks/results/starter_scores.json; a test compares them with the tables, the weights and the shares.
 """
 
@@ -148,7 +148,7 @@ def _table(rows: list[list[str]]) -> str:
 
 
 def with_tables(text: str, scores: Scores) -> str:
-    """Return a document with the tables between its markers written anew.
+    """Return a document with the tables between its markers replaced.
 
     Raises:
         ValueError: it has no marker, or one of a table that does not exist.

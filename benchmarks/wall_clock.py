@@ -1,7 +1,7 @@
 """Short time limits beside a busy process: lateness of whole processes, and whether it is reported.
 
-Each run is one `python -m my_submission separate` of a made-up song, from the start of its process to its end. What it
-said (its line, its report) is compared with what the clock says.
+Each run is one `python -m my_submission separate` of a made-up song, from the start of its process to its end. Its
+own statements (its line, its report) are compared with the clock.
 
     python -m benchmarks.wall_clock --runs 20
 """
@@ -33,8 +33,8 @@ class Run:
     Attributes:
         budget: in seconds.
         seconds: from before its start to after its end.
-        said: by how much its report says that it was late.
-        is_told: whether its lines say what its report says.
+        said: lateness according to its report, in seconds.
+        is_told: whether its printed lines agree with its report.
         share: of the song that was estimated, the mean over the stems.
         code: its exit code.
     """

@@ -1,7 +1,7 @@
 """Peak memory and time of masks and Wiener filter by length of a film, each in its own process.
 
-The network is a stand-in that costs nothing, so that what is seen is the transform, the store of the masks and the
-filter. Usage: python -m benchmarks.wiener [--minutes 3 60] [--scratch DIR]
+The network is a stand-in that costs nothing, so that only the transform, the store of the masks and the filter
+are measured. Usage: python -m benchmarks.wiener [--minutes 3 60] [--scratch DIR]
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def filter_song(minutes: float, scratch: Path) -> None:
     total = time.process_time() - processor
     print(
         f"{minutes:g} min: peak {peak_memory_bytes() / 1e6:.0f} MB; {1000 * masked / seconds:.0f} ms of processor time "
-        f"a second to transform, keep and learn, {1000 * (total - masked) / seconds:.0f} ms to filter; "
+        f"per second to transform, store and accumulate, {1000 * (total - masked) / seconds:.0f} ms to filter; "
         f"{time.monotonic() - started:.0f} s in all; {n_values * 4 / 1e6:.0f} MB of masks on the disk",
         flush=True,
     )

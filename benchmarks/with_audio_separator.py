@@ -1,8 +1,9 @@
 """The same network with audio-separator; needs an interpreter that has it (tested with 0.47).
 
-Its MDX class is used directly, because its front door asks a server which model a file is. Frames a chunk are those of
-the graph, for which it runs onnxruntime; for any other number, its default of 256 among them, it converts the graph to
-torch with onnx2torch, whose torchvision does not load beside every torch. That path is not measured.
+Its MDX class is used directly, because its public entry point asks a server which model a file is. Frames per
+chunk are those of the graph, for which it runs onnxruntime; for any other number, its default of 256 among them, it
+converts the graph to torch with onnx2torch, whose torchvision does not load beside every
+torch. That path is not measured.
 
 Usage: PYTHON with_audio_separator.py SONG OUT MODEL.onnx OVERLAP [N_FFT BINS FRAMES_EXPONENT]
 """

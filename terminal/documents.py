@@ -77,7 +77,7 @@ def read_json_lines(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> list[dict
 
     Raises:
         OSError: the file cannot be read.
-        DocumentError: as :func:`read_json`, or a line holds something else than an object.
+        DocumentError: as :func:`read_json`, or a line contains anything but an object.
     """
     *lines, _ = decoded(read_bounded(path, max_bytes=max_bytes)).split("\n")
     documents = [parse_json(line) for line in lines if line.strip()]
@@ -102,7 +102,7 @@ def parse_toml(content: bytes | str) -> dict[str, Any]:
     """Return the table in TOML text; DocumentError as :func:`read_json`, but for the size in bytes."""
     text = decoded(content)
     if any(part.count(".") > MAX_DEPTH for part in _KEY_SEPARATORS.split(text)):
-        raise DocumentError(f"has a key of more than {MAX_DEPTH} parts")  # takes time by the cube of their number
+        raise DocumentError(f"has a key of more than {MAX_DEPTH} parts")  # time grows with their number cubed
     table: dict[str, Any] = checked_values(_parsed(lambda: tomllib.loads(text)))
     return table
 
@@ -113,7 +113,7 @@ def checked_values(document: T) -> T:
     A value that occurs in several places, as YAML's aliases allow, counts at each of them.
 
     Raises:
-        DocumentError: they are not.
+        DocumentError: a bound is exceeded.
     """
     level: list[Any] = [document]
     n_values, depth = 1, 0
@@ -156,7 +156,7 @@ def decoded(content: bytes | str) -> str:
     """Return UTF-8 as text.
 
     Raises:
-        DocumentError: it is no UTF-8, or begins with a byte order mark, which other programs refuse.
+        DocumentError: it is not UTF-8, or begins with a byte order mark, which other programs refuse.
     """
     if isinstance(content, str):
         return content

@@ -1,4 +1,4 @@
-"""The extra that brings a library, for the message of a program that misses it."""
+"""The extra that brings a library, for the message of a program that lacks it."""
 
 from __future__ import annotations
 

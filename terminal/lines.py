@@ -39,7 +39,7 @@ def columns() -> int | None:
 
 @contextmanager
 def hushed(*, is_quiet: bool) -> Iterator[None]:
-    """Drop what a ``with`` block prints to standard output, if the user wants to see nothing but errors."""
+    """Drop what a ``with`` block prints to standard output, if the user has asked for errors only."""
     if not is_quiet:
         yield
         return

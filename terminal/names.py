@@ -1,9 +1,9 @@
 """Escapes for names of files, songs, systems and artefacts, for storage and for display.
 
-A file name may hold any byte. Python represents bytes that are not UTF-8 as lone surrogates, which UTF-8 files, Parquet
-and strict JSON readers refuse. :func:`stored` writes such a byte as ``\\xff`` (its value in hexadecimal) and any other
-lone surrogate as ``\\ud800``. A backslash before text that looks like such an escape becomes ``\\x5c``, so that
-:func:`restored` returns exactly the original name.
+A file name may contain any byte. Python represents bytes that are not UTF-8 as lone surrogates, which UTF-8 files,
+Parquet and strict JSON readers refuse. :func:`stored` writes such a byte as ``\\xff`` (its value in hexadecimal) and
+any other lone surrogate as ``\\ud800``. A backslash before text that looks like such an escape becomes ``\\x5c``, so
+that :func:`restored` returns exactly the original name.
 """
 
 from __future__ import annotations

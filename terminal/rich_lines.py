@@ -1,4 +1,4 @@
-"""Lines for rich; a module of its own because a packed submission does without rich."""
+"""Lines for rich; a module of its own because a packed submission does not contain rich."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Trains separation networks: song folders, augmentation, both phases, ONNX export. Nothing of it separates songs."""
+"""Trains separation networks: song folders, augmentation, both phases, ONNX export. It separates no songs itself."""

@@ -119,7 +119,7 @@ class Experiment:
 
     @property
     def target_rows(self) -> list[int]:
-        """Rows of an example that hold the targets, in their order."""
+        """Rows of an example that contain the targets, in their order."""
         return [self.sources.index(target) for target in self.targets]
 
     @property

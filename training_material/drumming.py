@@ -70,7 +70,7 @@ MIN_NOTES = 24
 
 
 def playable_notes(notes: Sequence[DrumNote]) -> list[DrumNote]:
-    """Return the notes that some drum plays."""
+    """Return the notes that belong to one of the drums."""
     return [note for note in notes if note.note in DRUM_OF_NOTE]
 
 

@@ -40,7 +40,7 @@ def mix_down(folders: Sequence[Path], collection: Path, *, max_seconds: float) -
         Number of songs that exist now.
 
     Raises:
-        InputError: a folder holds no song.
+        InputError: a folder contains no song.
     """
 
     def make(song: TrainingSong) -> Pcm:

@@ -107,7 +107,7 @@ def sentences_of(texts: Sequence[Path]) -> list[str]:
     """Return the sentences of plain text files, without symbols; very short and very long ones are left out.
 
     Raises:
-        InputError: a file is no UTF-8 text.
+        InputError: a file is not UTF-8 text.
     """
     found = []
     for path in texts:

@@ -88,7 +88,7 @@ def load_mixture(
 
     Args:
         path: the file.
-        scratch_dir: folder for a temporary file that holds the samples; None keeps them in memory.
+        scratch_dir: folder for a temporary file for the samples; None keeps them in memory.
         working_rate: returns the working rate for a source rate, both in Hz.
         options: track, and whether more than 2 channels are mixed down.
         keeps_original: keep the samples at the original rate as well.

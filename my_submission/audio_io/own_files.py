@@ -68,7 +68,7 @@ class OutputPlaces:
             )
 
     def take(self, place: Path, song: str) -> None:
-        """Note that a place holds the stems of a song now."""
+        """Note that a place now contains the stems of a song."""
         identity = _identity(place)
         if identity is not None:
             self._songs[identity] = song

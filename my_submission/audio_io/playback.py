@@ -1,4 +1,4 @@
-"""Short pieces of songs for players: reading WAVs of ours at any position, and encoding a piece in memory."""
+"""Short pieces of songs for players: reading our WAVs at any position, and encoding a piece in memory."""
 
 from __future__ import annotations
 

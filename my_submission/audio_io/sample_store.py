@@ -126,7 +126,7 @@ class MemoryStore(ClosingContext):
 class DiskStore(ClosingContext):
     """Samples in an anonymous temporary file, which the system removes when the process ends, however it ends.
 
-    The file holds interleaved float32 frames. It is read and written at offsets instead of mapped, because mapped pages
+    The file contains interleaved float32 frames. It is read and written at offsets, not mapped, because mapped pages
     would count as memory of the process. Its space is reserved when it is created, so that a full disk is an error
     before the work begins. Threads may read and write at the same time.
 

@@ -44,7 +44,7 @@ def songs_among(files: Collection[PurePosixPath], *, readable: Callable[[str], s
     """Return the songs among the files of a folder, named by their path in it.
 
     These are the songs in the challenge's layout (``<song>/mixture.wav``) and the ``.stem.mp4`` files, or every audio
-    file where there are none of those.
+    file if there are none of those.
 
     Args:
         files: paths in the folder.
@@ -76,7 +76,7 @@ def find_songs(
         on_note: called with notes on names that were made longer, files given twice, and what was left out.
 
     Raises:
-        InputError: an input is missing, or a folder holds no song.
+        InputError: an input is missing, or a folder contains no song.
     """
     songs = [song for given in inputs for song in _songs_of(Path(given), output, on_note)]
     if not songs:

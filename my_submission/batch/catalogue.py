@@ -47,7 +47,7 @@ def find_catalogue(
         on_note: called with notes on names that were made longer, songs found twice, and files that were skipped.
 
     Raises:
-        InputError: a folder or pattern holds no song, a list is absent or empty, or lists give several songs the
+        InputError: a folder or pattern contains no song, a list is absent or empty, or lists give several songs the
             same name; the message names all of them.
         StorageError: a folder or list cannot be reached.
         UnknownNameError: the protocol of an input is unknown.
@@ -100,7 +100,7 @@ def _refuse_same_names(named: Sequence[CatalogueSong]) -> None:
     """Refuse lists that give one name to several songs.
 
     Raises:
-        InputError: they do; the message holds all of them.
+        InputError: they do; the message names all of them.
     """
     places: dict[str, list[str]] = {}
     for song in named:

@@ -37,7 +37,7 @@ class BatchDisplay:
 
     Args:
         n_songs: number of songs, including those that are done already.
-        console: output; standard error when not given.
+        console: output; standard error by default.
     """
 
     def __init__(self, n_songs: int, *, console: Console | None = None) -> None:

@@ -112,7 +112,7 @@ def earlier_result(
 def read_manifest(folder: RemotePath) -> dict[str, Any] | None:
     """Return the record of a song's folder when all its stems exist; None otherwise.
 
-    An interrupted replacement counts as none; a worker finishes it first.
+    An interrupted replacement counts as missing; a worker finishes it first.
     """
     content = folder.child(RECORD_FILE).read()
     record = None if content is None else parse_record(content)
@@ -140,7 +140,7 @@ def publish(folder: RemotePath, staging: Path, manifest: Mapping[str, Any]) -> N
 
     A new local folder appears in one rename. In an existing local folder the stems replace the old set as in
     :mod:`my_submission.audio_io.writing.stem_sets`. In an object store the old record is removed first, so that a
-    record never stands beside stems that it does not describe.
+    record never lies beside stems that it does not describe.
 
     Args:
         folder: the song's folder below the output.

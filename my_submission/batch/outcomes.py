@@ -56,7 +56,7 @@ class SongOutcome:
 
     @property
     def is_separated(self) -> bool:
-        """Whether its stems, if there are any, are more than shares of the mixture; true where unknown."""
+        """Whether its stems, if there are any, are more than mere shares of the mixture; True if unknown."""
         return self.manifest is None or bool(self.manifest["report"].get("separated", True))
 
     @property

@@ -39,7 +39,7 @@ class WorkerNeeds:
         cpus: processors; fractions let several workers share one.
         gpus: graphics processors; fractions let several workers share one.
         memory_bytes: reserved for it, or None.
-        threads: number of threads of its libraries; as many as it has processors when not given.
+        threads: number of threads of its libraries; as many as it has processors by default.
     """
 
     cpus: float = 1.0
@@ -114,7 +114,7 @@ def _connect(ray: Any, address: str | None, *, is_verbose: bool) -> None:
         before = set(psutil.Process().children(recursive=True))
         try:
             ray.init(**settings)
-        except Exception as error:  # Ray raises a bare Exception where a process of its own is late
+        except Exception as error:  # Ray raises a bare Exception if one of its own processes is late
             ray.shutdown()
             _end(set(psutil.Process().children(recursive=True)) - before)
             if number == n_tries:
@@ -128,7 +128,7 @@ def _connect(ray: Any, address: str | None, *, is_verbose: bool) -> None:
 
 
 def _end(processes: set[psutil.Process]) -> None:
-    """End what Ray leaves behind when it does not start: it would be in the way of the next try."""
+    """End processes that Ray leaves behind when it fails to start, because they would block the next attempt."""
     for left in processes:
         with suppress(psutil.NoSuchProcess):
             left.kill()

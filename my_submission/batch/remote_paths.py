@@ -49,7 +49,7 @@ class Storage:
     """Access to file systems. Credentials come from the environment, as for each store's own tools.
 
     Attributes:
-        s3_endpoint: address of an S3-compatible store; ``AWS_ENDPOINT_URL`` or Amazon when not given.
+        s3_endpoint: address of an S3-compatible store; ``AWS_ENDPOINT_URL`` or Amazon by default.
     """
 
     s3_endpoint: str | None = None
@@ -121,7 +121,7 @@ class RemotePath:
 
     @property
     def parent(self) -> RemotePath:
-        """The folder that holds it."""
+        """The parent folder."""
         return RemotePath(self.system, self.path.rstrip("/").rpartition("/")[0], self.protocol)
 
     def is_folder(self) -> bool:

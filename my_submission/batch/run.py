@@ -20,7 +20,7 @@ from my_submission.files.scratch import remove_abandoned
 SongProgress = WorkerProgress[CatalogueSong, SongOutcome]
 
 LOOKUPS_AT_A_TIME = 32
-"""Concurrent look-ups of songs; each is three small requests, and an object store answers many at once."""
+"""Concurrent lookups of songs; each is three small requests, and an object store answers many at once."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class SeparationJob:
         recipe: system and options.
         output: URL of the folder of all stems.
         storage: access to songs and output.
-        scratch_dir: folder for copies of remote songs; the system's temporary folder when not given.
+        scratch_dir: folder for copies of remote songs; the system's temporary folder by default.
         retries_failed: whether songs that were found broken before are tried again.
     """
 

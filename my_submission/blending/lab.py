@@ -30,7 +30,7 @@ class Block(NamedTuple):
 
     Attributes:
         references: true stems, float32 (sources, 2, n).
-        mixture: the song, float32 (2, n); it may hold more than the stems.
+        mixture: the song, float32 (2, n); it may contain more than the stems.
         estimates: for every system source to its estimate, float32 (2, n).
     """
 

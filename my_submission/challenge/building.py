@@ -18,7 +18,7 @@ def build_predictor(configuration: SubmissionConfiguration, *, tree: Path = TREE
     Raises:
         UnknownNameError: there is no such system, or it separates other sources.
         WeightsError: an artefact is missing or damaged.
-        DeviceError: the device is not there.
+        DeviceError: the device is not available.
     """
     predictor = load(
         configuration.system,
@@ -35,7 +35,7 @@ def require_sources(configuration: SubmissionConfiguration, sources: tuple[str, 
     """Raise if the system does not give the stems of the track.
 
     Raises:
-        UnknownNameError: it does not.
+        UnknownNameError: the system gives other stems.
     """
     wanted = configuration.challenge_track.sources
     if set(sources) != set(wanted):

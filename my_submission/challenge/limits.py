@@ -18,7 +18,7 @@ SETUP_VARIABLE = "INFERENCE_SETUP_TIMEOUT_SECONDS"
 """Variable of the 2021 grader with the limit for loading."""
 
 SAFETY_SHARE = 0.95
-"""Share of a limit that is planned with, because the grader's clock includes overhead around the call."""
+"""Share of a limit used for planning, because the grader's clock includes overhead around the call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class SongLimit:
 
     Attributes:
         seconds: an absolute limit, or None.
-        duration_factor: a limit as a multiple of the song's duration, or None. With both, the shorter holds.
+        duration_factor: a limit as a multiple of the song's duration, or None. With both, the shorter one applies.
     """
 
     seconds: float | None = None
@@ -46,7 +46,7 @@ class SongLimit:
         return min(math.inf if self.seconds is None else self.seconds, by_duration)
 
     def planned_seconds(self, duration_seconds: float) -> float:
-        """Return the seconds to plan with, so that the limit holds by the grader's own clock."""
+        """Return the seconds to plan with, so that the limit is kept by the grader's own clock."""
         return SAFETY_SHARE * self.seconds_for(duration_seconds)
 
     def __str__(self) -> str:

@@ -52,10 +52,10 @@ class _Line(TypedDict):
 
 @dataclass(frozen=True)
 class SongReport:
-    """A submission's own account of one song.
+    """A submission's own report of one song.
 
     Attributes:
-        is_as_published: whether nothing was left out for want of time.
+        is_as_published: whether nothing was left out for lack of time.
         left_out: sentences about what was left out, for display.
         done_share: share of the published work that was done, 0 … 1.
     """
@@ -84,7 +84,7 @@ def read_song_reports(path: Path) -> list[SongReport]:
     """Read the reports in the order of the songs; none if the submission wrote no file.
 
     Raises:
-        InputError: the file holds something else than such reports.
+        InputError: the file contains anything but such reports.
     """
     if not path.is_file():
         return []

@@ -21,7 +21,7 @@ Sound = tuple[npt.NDArray[np.float64], int]
 
 
 def song_folders(dataset: Path, track: Track) -> list[str]:
-    """Return the names of the folders that hold a mixture of the track, sorted; other files are ignored.
+    """Return the names of the folders that contain a mixture of the track, sorted; other files are ignored.
 
     Raises:
         InputError: the folder is missing or has no song.

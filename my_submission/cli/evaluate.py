@@ -204,7 +204,7 @@ def mixture_file(song: DatasetSong) -> Iterator[Path]:
         yield mixture.path
     else:
         with tempfile.TemporaryDirectory(prefix="mixture-") as scratch:
-            # As AU, because WAV files of floats hold the time of writing, and stems are known by the hash of the file.
+            # As AU, because float WAV files contain the time of writing, and stems are known by the hash of the file.
             path = Path(scratch) / "mixture.au"
             summed = song.mixture_or_sum()
             shape = summed.shape()

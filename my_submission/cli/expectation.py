@@ -25,7 +25,7 @@ HEADERS_SECONDS = 1.0
 """Time for reading the lengths of all songs before the first one; a header takes 0.1 ms from a local disk."""
 
 MAX_USEFUL_THREADS = 8
-"""More threads hardly speed up one song."""
+"""More threads make one song hardly faster."""
 
 
 def expectation(

@@ -21,7 +21,7 @@ def _gain(text: str) -> float | None:
 
 @dataclass(frozen=True)
 class NetworkGroup:
-    """A graph of one's own instead of a system, and how it, or that of a system ``mdx-net/…``, is applied."""
+    """A graph of the user's own instead of a system, and how it, or that of a system ``mdx-net/…``, is applied."""
 
     network: Annotated[
         Path | None,
@@ -97,7 +97,7 @@ class NetworkGroup:
 
     @property
     def own(self) -> OwnNetwork | None:
-        """The graph of one's own, if there is one."""
+        """The user's own graph, if there is one."""
         return None if self.network is None else OwnNetwork(self.network, self.target or "", self.n_fft)
 
     @property

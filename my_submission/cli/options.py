@@ -207,7 +207,7 @@ class EngineOptions:
         }
 
     def load(self, system: str, stems: Sequence[str] = (), network: NetworkGroup | None = None) -> Predictor:
-        """Load the predictor of a system, or of a graph of one's own, for some stems."""
+        """Load the predictor of a system, or of a graph of the user's own, for some stems."""
         more = {} if network is None else network.load_settings
         with _without_warnings(load.__module__):  # they are notes of the predictor as well
             return load(system, stems=stems, **self.load_settings, **more)

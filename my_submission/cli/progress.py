@@ -32,7 +32,7 @@ class RunProgress:
     Args:
         durations: length of every song in seconds; None if it is unknown before decoding.
         is_quiet: whether only errors are shown.
-        console: standard error when not given.
+        console: standard error by default.
         now: monotonic seconds.
     """
 

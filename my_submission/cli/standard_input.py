@@ -46,7 +46,7 @@ def inputs_as_files(inputs: Sequence[Path], name: str) -> Iterator[GivenInputs]:
 
     Args:
         inputs: files and folders; ``-`` stands for standard input.
-        name: of the song that it holds.
+        name: name of the song on standard input.
 
     Raises:
         InputError: standard input is empty.

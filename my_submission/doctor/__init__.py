@@ -1,4 +1,4 @@
-"""Measures what this machine can run: usable providers, speed and memory of systems, and which limits would hold."""
+"""Measures what this machine can run: usable providers, speed and memory of systems, and which time limits it meets."""
 
 from my_submission.doctor.differences import Difference, measure_differences
 from my_submission.doctor.limit_forecast import LimitForecast, forecast

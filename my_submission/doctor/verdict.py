@@ -1,4 +1,4 @@
-"""What a person wants to know about this machine, in a few sentences."""
+"""Summary of what this machine can run, in a few sentences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from terminal.names import listed
 from terminal.quantities import about
 
 SONG_SECONDS = 180.0
-"""Length of the song that the sentences speak of."""
+"""Length of the song in these sentences."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def verdict_sentences(
 
 
 def gpu_sentence(machine: Machine, providers: Sequence[ProviderState], runtime: RuntimeState) -> str:
-    """Return whether a GPU is used, and what it would need if it stands idle."""
+    """Return whether a GPU is used, and what it would need if it is idle."""
     cuda = next((state for state in providers if state.name == "CUDA"), None)
     if machine.n_gpus and cuda is not None and cuda.is_usable:
         return "A GPU is usable." if machine.n_gpus == 1 else f"{machine.n_gpus} GPUs are usable."

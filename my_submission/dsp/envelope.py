@@ -37,7 +37,7 @@ class EnvelopeAccumulator:
 
     def __init__(self, samples: int, *, columns: int) -> None:
         self._columns = min(columns, samples)
-        # Column c holds the samples i with i · columns // samples == c.
+        # Column c contains the samples i with i · columns // samples == c.
         self._edges = -(-np.arange(self._columns + 1, dtype=np.int64) * samples // self._columns)
         self._low = np.full(self._columns, np.inf, np.float32)
         self._high = np.full(self._columns, -np.inf, np.float32)

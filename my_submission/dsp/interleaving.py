@@ -1,4 +1,4 @@
-"""Interleaved samples, as files hold them."""
+"""Interleaved samples, as in files."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class LogSpectrogram:
     def on_log_frequencies(self, low_hz: float, high_hz: float, *, rows: int) -> LogSpectrogram:
         """Return the spectrogram on rows evenly spaced on a logarithmic axis from ``low_hz`` to ``high_hz``.
 
-        A row is the mean power of the bins inside its edges, interpolated where there are none (at low frequencies).
+        A row is the mean power of the bins inside its edges, interpolated if there are none (at low frequencies).
         """
         centres = np.geomspace(low_hz, high_hz, rows)
         ratio = np.sqrt(centres[1] / centres[0])

@@ -27,7 +27,7 @@ class Overview:
         peak: maximum absolute value; 1 is full scale.
         rms: root mean square over all channels.
         loudness_lufs: integrated loudness; None for silence and below 400 ms.
-        beyond_full_scale: number of values beyond ±1, which PCM cannot hold, over all channels.
+        beyond_full_scale: number of values beyond ±1, which PCM cannot represent, over all channels.
         envelope: minimum and maximum per column.
         power: log spectrogram.
     """

@@ -1,4 +1,4 @@
-"""Hashes of files and documents, and stamps that tell a changed file without reading it."""
+"""Hashes of files and documents, and stamps that show a change of a file without reading it."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def _sha256_of_state(path: Path, inode: int, n_bytes: int, mtime_ns: int) -> str
 def git_blob_id_of(path: Path) -> str:
     """Return the id that git gives a file's content, as 40 lower-case hexadecimal digits.
 
-    It is the SHA-1 of "blob", the size, a zero byte and the content. SHA-1 finds every accident; a forger can make two
-    files of the same id.
+    It is the SHA-1 of "blob", the size, a zero byte and the content. SHA-1 detects accidental changes, but an
+    attacker can make two files with the same id.
 
     Raises:
         OSError: the file cannot be read.

@@ -27,7 +27,7 @@ def try_lock(descriptor: int, *, if_unsupported: bool = False) -> bool:
 
     Args:
         descriptor: of the file or folder; closing it releases the lock.
-        if_unsupported: the answer where the system or the file system has no such locks.
+        if_unsupported: the result if the system or the file system has no such locks.
     """
     if not HAS_LOCKS:
         return if_unsupported

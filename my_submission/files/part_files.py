@@ -67,7 +67,7 @@ class PartFile:
             raise output_error(error, self.final) from error
 
     def commit(self) -> None:
-        """Give the file its final name, replacing what had it before."""
+        """Give the file its final name, replacing an earlier file."""
         if not locks.HAS_LOCKS:  # Windows renames no open file
             self._close()
         try:
@@ -108,7 +108,7 @@ def refuse_folder(final: Path) -> None:
 def written_whole(path: Path, *, is_flushed: bool = True) -> Iterator[Path]:
     """Yield a path to write to; at the end of the with block that file takes the place of ``path`` in one step.
 
-    After an exception the new file is removed, and ``path`` is unchanged. Its folder is made where it is missing.
+    After an exception the new file is removed, and ``path`` is unchanged. Its folder is created if missing.
 
     Args:
         path: the final name.
@@ -159,7 +159,7 @@ def move_into_place(file: Path, final: Path) -> None:
 
 
 def has_part_name(file_name: str, names: Iterable[str]) -> bool:
-    """Whether a file is called like the part file of a file called one of ``names``, without suffix."""
+    """Whether a file has the name of a part file of one of ``names``, which have no suffix."""
     name, _, rest = file_name.removeprefix(".").rpartition(".part")[0].rpartition(".")
     return file_name == f".{name}.{rest}.part" and rest.isdecimal() and name in set(names)
 

@@ -21,7 +21,7 @@ _logger = logging.getLogger(__name__)
 
 @contextmanager
 def scratch_folder(base: Path, *, prefix: str) -> Iterator[Path]:
-    """Make a new folder in ``base``, which is made if need be; abandoned folders of the same prefix are removed first.
+    """Make a new folder in ``base``, which is created if missing; abandoned ones of this prefix are removed first.
 
     Raises:
         OutputError: the folder cannot be made.

@@ -21,7 +21,7 @@ class MemoryLimit:
 
     Attributes:
         free_bytes: left for the networks at work.
-        resident_bytes: held by the process.
+        resident_bytes: resident memory of the process.
     """
 
     free_bytes: int
@@ -29,7 +29,7 @@ class MemoryLimit:
 
     @classmethod
     def of_process(cls, max_bytes: int, resident_bytes: int) -> MemoryLimit:
-        """Return the limit of a process that may hold ``max_bytes`` and holds ``resident_bytes``."""
+        """Return the limit of a process that may use ``max_bytes`` and uses ``resident_bytes``."""
         return cls(max_bytes - resident_bytes - SONG_BYTES, resident_bytes)
 
     def require(self, what: str, need_bytes: int, *, beside_bytes: int = SONG_BYTES) -> None:

@@ -2,7 +2,7 @@
 
 AIMLESS applied its Hybrid Demucs to the cinematic track this way (submission 220319). Dialogue is the same in both
 channels of a film, so its estimates from left, right and mean are averaged into both. The side of music is the
-difference of the channels minus the effects that are estimated in it, and the other way round.
+difference of the channels minus the effects that are estimated in it, and vice versa.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class MidSideEngine:
     """A mono engine of film sound behind a stereo interface.
 
     Equal rows run once, so a mono film costs a quarter. A silent row does not run: its estimates are silence, as Hybrid
-    Demucs scales its output by the deviation of its input. So the side of a track with equal channels is exactly zero.
+    Demucs scales its output by the deviation of its input. The side of a track with equal channels is thus exactly 0.
 
     Args:
         engine: maps float32 (batch, 1, n) to (batch, sources, 1, n), each item by itself.

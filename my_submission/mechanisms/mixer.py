@@ -14,10 +14,10 @@ from my_submission.stems import MUSIC_SOURCES, Stems, Waveform, unstack_stems
 from my_submission.weights import read_state_dict
 
 SUBMISSION_KEY = "linear.weight"
-"""Name of the matrix in the submission's file, which holds nothing else."""
+"""Name of the matrix in the submission's file, which contains nothing else."""
 
 TRAINING_KEY = "mixing_layer.weight"
-"""Name of the matrix in a state of the authors' training program, which may hold the frozen networks too."""
+"""Name of the matrix in a state of the authors' training program, which may also contain the frozen networks."""
 
 
 class Mixer:

@@ -16,7 +16,7 @@ GPU_BATCH_CHUNKS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Options that hold for every network of a system.
+    """Options that apply to every network of a system.
 
     Attributes:
         device: where to run.

@@ -24,7 +24,7 @@ Normalisation = Literal["joint", "mono", "none"]
 """Statistics that normalise the mixture: of both channels together, or of their average."""
 
 _OUT_OF_PHASE_RATIO = 1e-4
-"""The channels cancel if the mono deviation is this far (80 dB) below the joint one; dividing by it would blow up."""
+"""The channels cancel if the mono deviation is this far (80 dB) below the joint one; it is too small to divide by."""
 
 _PROBE_SHARE = 20
 """A probe takes 1 / 20 of a segment: two seconds of the published forty."""
@@ -289,8 +289,8 @@ def _centred(separated: Waveform, length: int) -> Waveform:
 def mean_and_std(mixture: Mixture, normalisation: Normalisation) -> tuple[float, float]:
     """Return the mean to subtract and the standard deviation to divide by; the deviation is never zero.
 
-    "mono" uses the joint statistics if both channels cancel in the average (L = −R), instead of dividing by nothing. A
-    silent mixture is divided by one. "none" does not ask for the statistics, which take a pass over the song.
+    "mono" uses the joint statistics if both channels cancel in the average (L = −R), instead of dividing by about zero.
+    A silent mixture is divided by one. "none" does not ask for the statistics, which take a pass over the song.
     """
     if normalisation == "none":
         return 0.0, 1.0

@@ -85,7 +85,7 @@ def from_onnx(path: str | PathLike[str]) -> TfcTdfNet:
     """Return the published-form network of an exported graph, in evaluation mode; float16 weights are widened.
 
     Raises:
-        WeightsError: the file is no ONNX model, or not that of a TFC-TDF network.
+        WeightsError: the file is not an ONNX model, or not that of a TFC-TDF network.
     """
     with well_formed(path):
         walk = TfcTdfWalk(load_model(path).graph, path)

@@ -1,6 +1,6 @@
 """X-UMX: Open-Unmix for all sources at once, with crossing averages ("All for One and One for All", 2021).
 
-In the form and under the key names of AIMLESS, where grouped convolutions hold the parameters of each source.
+In the form and under the key names of AIMLESS, where grouped convolutions contain the parameters of each source.
 """
 
 from __future__ import annotations

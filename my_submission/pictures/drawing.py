@@ -24,7 +24,7 @@ DEFAULT_WIDTH = 1320
 """Width in pixels of the pictures beside the stems."""
 
 FLOOR_SHOWN_DB = -80.0
-"""Darkest level of a spectrogram: what lies below cannot be heard beside the music."""
+"""Darkest level of a spectrogram; anything below is inaudible beside the music."""
 
 _LEFT, _RIGHT, _NARROW_LEFT, _NARROW_RIGHT = 62, 58, 40, 52
 _NARROW = 700
@@ -76,9 +76,9 @@ class PictureStyle:
         theme: "light" or "dark".
         width: in pixels, 200 to 4000.
         scale: pixels of the screen per CSS pixel, 0.5 to 4: texts, lines and height grow with it, the width does not.
-        has_waveform: whether the waveform stands above the spectrogram.
-        has_axes: whether labels and the scale of levels stand around it; without any text the plot fills the picture,
-            so that it can be stretched along the time of a page.
+        has_waveform: whether the waveform is drawn above the spectrogram.
+        has_axes: whether labels and the scale of levels are drawn around it; without any text the plot fills the
+            picture, so that it can be stretched along the time of a page.
 
     Raises:
         ValueError: a value is out of range.

@@ -73,8 +73,8 @@ def picture_of(
         theme: "light" or "dark".
         width: in pixels.
         scale: pixels of the screen per CSS pixel, so that texts keep their size on a fine screen.
-        has_waveform: whether the waveform stands above the spectrogram.
-        has_axes: whether labels stand around it; without them the plot fills the picture.
+        has_waveform: whether the waveform is drawn above the spectrogram.
+        has_axes: whether labels are drawn around it; without them the plot fills the picture.
 
     Raises:
         ValueError: width or scale is out of range.

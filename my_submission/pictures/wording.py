@@ -7,7 +7,7 @@ import math
 from my_submission.dsp.overview import Overview
 
 INAUDIBLE_DB = -60.0
-"""Energy of a difference, beside that of the song, which nobody hears beneath it."""
+"""Energy of a difference relative to the song below which it is inaudible."""
 
 _STEPS_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200)
 """Distances of the labels on a time axis."""

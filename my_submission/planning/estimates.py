@@ -65,7 +65,7 @@ class EstimateBuffer(Protocol):
         ...
 
     def read(self, start: int, stop: int) -> Stems:
-        """Return estimates of every source, finite everywhere; they mean something only where they are covered."""
+        """Return estimates of every source, finite everywhere; they are meaningful only where they are covered."""
         ...
 
     def degree(self, source: str, start: int, stop: int) -> Waveform | float:

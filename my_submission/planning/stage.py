@@ -41,7 +41,7 @@ class Stage(ABC):
         is_as_published: whether the work so far is the published one, at its overlap and segment length.
 
     Args:
-        name: shown in events, plans and reports; nothing is decided by it.
+        name: shown in events, plans and reports; it affects no decision.
         cost_key: key of its cost in the cost model.
         runs_on: library and device.
         total_samples: samples of the song that it has to cover.
@@ -72,12 +72,12 @@ class Stage(ABC):
 
     @property
     def front(self) -> int | None:
-        """Samples from the song's start that no later work item changes; None for work in another order than time."""
+        """Samples from the song's start that no later work item changes; None if work does not go from start to end."""
         return None
 
     @property
     def input_stop(self) -> int:
-        """First sample of the song that the next work item does not read, where work is from start to end."""
+        """First sample of the song that the next work item does not read, if work goes from start to end."""
         return self.total_samples
 
     @property

@@ -1,4 +1,4 @@
-"""The order of work in which all stages go through the song together, so that its start is finished first."""
+"""Work from start to end: all stages go through the song together, so that its start is finished first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from my_submission.planning.stage import Stage, WorkItem
 
 @dataclass(frozen=True)
 class TimeOrder:
-    """The stages of one song, from start to end.
+    """Order of the work items of all stages on one song, from its start to its end.
 
     Every stage does the same work items as in any other order, each on the same input, so the stems are the same.
 
@@ -55,5 +55,5 @@ class TimeOrder:
 def _front(stage: Stage) -> int:
     front = stage.front
     if front is None:
-        raise ValueError(f"{stage.name} does not work in the order of time")
+        raise ValueError(f"{stage.name} does not work from start to end")
     return front

@@ -17,7 +17,7 @@ COLUMNS = 400
 """Columns of a waveform."""
 
 PLAYER_SECONDS = 60.0
-"""Longest part of a stem that a player holds, from its start."""
+"""Longest part of a stem in a player, from its start."""
 
 PLAYER_BITRATE = 64
 """Of the players' copies, in kbit/s: a minute of a stem takes 0.6 MB in the notebook."""
@@ -26,7 +26,7 @@ PLAYER_BITRATE = 64
 def stems_html(stems: Mapping[str, Any], sample_rate: int, *, title: str) -> str:
     """Return a table of stems as HTML: name, waveform, player.
 
-    The players hold copies (Opus) of the first minute. Without an Opus encoder the table has no players.
+    The players contain copies (Opus) of the first minute. Without an Opus encoder the table has no players.
 
     Args:
         stems: name to float (channels, samples), arrays or tensors on the CPU.

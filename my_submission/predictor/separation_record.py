@@ -161,7 +161,7 @@ def record_of_copy(
 def is_separated_already(
     song: Path, directory: Path, recipe: StemRecipe, file_names: StemFileNames | None = None
 ) -> bool:
-    """Whether a folder holds the complete stems of this song by this recipe, under the names of ``file_names``.
+    """Whether a folder contains the complete stems of this song by this recipe, under the names of ``file_names``.
 
     Renames of a killed run are finished or removed first. Stems of which nothing was estimated do not count.
 

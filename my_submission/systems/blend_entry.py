@@ -9,7 +9,7 @@ from my_submission.blending.lab import BlendFit
 from my_submission.blending.mixer_fit import Matrix
 
 MIN_SHARE = 0.005
-"""Smaller shares are left out."""
+"""Smaller shares are omitted."""
 
 
 def blend_entry(name: str, fit: BlendFit) -> str:

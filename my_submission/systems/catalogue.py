@@ -102,7 +102,7 @@ SYSTEMS: dict[str, SystemRecipe] = {
 
 
 DEFAULT_SYSTEM = "starter-plus"
-"""What is separated with where no system is named; its weights are in the repository."""
+"""The default system; its weights are in the repository."""
 
 
 def find_system(name: str, systems: Mapping[str, SystemRecipe] = SYSTEMS) -> SystemRecipe:

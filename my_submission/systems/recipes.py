@@ -37,7 +37,7 @@ class SystemRecipe:
     """A published system, or one of ours.
 
     Attributes:
-        name: the name of the command line.
+        name: its name on the command line.
         title: one line of description.
         sources: sources that it estimates, in the order of the challenge's tables.
         branches: in the order of work. The first ones that together estimate all sources are a complete result, which

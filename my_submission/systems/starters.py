@@ -1,4 +1,4 @@
-"""The starters: systems whose weights are in the repository; some are fallbacks where others are too slow."""
+"""The starters: systems whose weights are in the repository; some are fallbacks if other systems are too slow."""
 
 from __future__ import annotations
 

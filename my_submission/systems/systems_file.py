@@ -321,7 +321,7 @@ def systems_of(models: ModelsFolder) -> Systems:
 
 
 def with_entry(path: Path, name: str, entry: str, *, is_dry: bool = False) -> None:
-    """Add a system to a ``systems.toml``, which is made when missing, and check the result before it is replaced.
+    """Add a system to a ``systems.toml``, which is created if missing, and check the result before it is replaced.
 
     Args:
         path: of the file.

@@ -49,7 +49,7 @@ class WholeSystemRecipe(Recipe):
 
     @property
     def needs_statistics(self) -> bool:
-        """Whether one of its branches does."""
+        """Whether one of its branches needs statistics of the whole song."""
         return any(branch.recipe.needs_statistics for branch in self.system.branches)
 
     @property

@@ -91,7 +91,7 @@ def extract_member(archive: Path, wanted: Iterable[str], destination: Path, *, e
         expected_bytes: the member's size, if known; another size is refused before unpacking.
 
     Raises:
-        WeightsError: the archive is damaged, or holds no such member, or one of another size.
+        WeightsError: the archive is damaged, or contains no such member, or one of another size.
         OutputError: ``destination`` cannot be written.
     """
     try:
@@ -171,5 +171,5 @@ def copy_stream(source: IO[bytes], destination: Path) -> None:
 def _block(source: IO[bytes]) -> bytes:
     try:
         return source.read(1 << 20)
-    except OSError as error:  # bzip2 says so of damaged data
+    except OSError as error:  # bzip2 raises OSError for damaged data
         raise zipfile.BadZipFile(f"a member cannot be read: {error}") from error

@@ -257,7 +257,7 @@ def file_names(artefact: Artefact) -> tuple[str, ...]:
 
 
 def archive_names(artefact: Artefact) -> tuple[str, ...]:
-    """Return the names of archives that hold the artefact."""
+    """Return the names of archives that contain the artefact."""
     return tuple(dict.fromkeys(url_file_name(url) for url in artefact.sources if is_archive(url)))
 
 

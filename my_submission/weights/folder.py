@@ -29,7 +29,7 @@ class ModelsFolder:
     artefacts that are not in it are looked for in the folder of fetched weights (:mod:`my_submission.weights.places`).
 
     Args:
-        directory: any folder with a manifest; the one that comes with the program when not given.
+        directory: any folder with a manifest; the one that comes with the program by default.
 
     Raises:
         WeightsError: the manifest is missing or invalid.
@@ -82,7 +82,7 @@ class ModelsFolder:
         return self.fetched / self.artefact(name).path
 
     def is_present(self, name: str) -> bool:
-        """Return whether the file exists and is no Git LFS pointer; its content is not checked."""
+        """Return whether the file exists and is not a Git LFS pointer; its content is not checked."""
         path = self.path(name)
         return path.is_file() and not is_lfs_pointer(path)
 

@@ -82,7 +82,7 @@ def ask(url: str, headers: Mapping[str, str], timeout_seconds: float) -> Any:
         with error:
             problem = f"the server answered {error.code} {error.reason}"
             raise BusyError(problem, retry_after(error.headers)) from error
-    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: a host or port that cannot be
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: an impossible host or port
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, TimeoutError):
             raise BusyError(f"cannot be reached ({reason})") from error

@@ -1,6 +1,6 @@
 """The manifest of a models folder, with one entry per artefact, read strictly.
 
-``manifest.json`` holds ``{"schema": 1, "artefacts": [...]}``. It contains only facts that cannot be read from the
+``manifest.json`` contains ``{"schema": 1, "artefacts": [...]}``. It contains only facts that cannot be read from the
 files: frames and kept bins come from an ONNX graph, channel counts from a state dict.
 """
 

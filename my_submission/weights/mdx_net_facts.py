@@ -23,7 +23,7 @@ HOP = 1024
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What a graph does not state.
+    """Facts that a graph does not state.
 
     Attributes:
         n_fft: window and transform length, in samples; the hop is 1024.

@@ -99,7 +99,7 @@ class StoredTensor:
         return self._number("offset") + max(self._number("length"), self.claimed_bytes)
 
     def check(self) -> None:
-        """Raise where it claims more than is stored, or where its data file is outside the folder."""
+        """Raise if it claims more than is stored, or if its data file is outside the folder."""
         label = self.name[:80]
         if any(size < 0 for size in self.shape):
             raise _MalformedError(f"the tensor {label!r} has the shape {self.shape[:32]}")
@@ -154,7 +154,7 @@ def read_layout(path: Path) -> OnnxLayout:
     """Return the tensors of an ONNX file after checking them against its size.
 
     Raises:
-        WeightsError: the file cannot be read, is no ONNX model, a tensor claims more values than are stored, or its
+        WeightsError: the file cannot be read, is not an ONNX model, a tensor claims more values than are stored, or its
             external data is outside its own folder.
     """
     try:
@@ -183,7 +183,7 @@ def _layout_of_state(path: Path, inode: int, n_bytes: int, mtime_ns: int) -> Onn
 
 
 def check_graph_file(path: Path) -> None:
-    """Refuse an ONNX file that claims more than it holds, or whose external data is absent or too short.
+    """Refuse an ONNX file that claims more than it contains, or whose external data is absent or too short.
 
     Raises:
         WeightsError: as :func:`read_layout`, or an external data file is missing.

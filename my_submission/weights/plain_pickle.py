@@ -5,7 +5,7 @@ interprets only the opcodes that ``torch.save`` writes for a dictionary of tenso
 outside a short list, is refused.
 
 Training frameworks write settings, schedules and the optimiser's state beside the weights. The classes known to occur
-there are replaced by :class:`SkippedObject`, which holds what the pickle puts into an object; nothing is imported,
+there are replaced by :class:`SkippedObject`, which stores what the pickle puts into an object; nothing is imported,
 called or created. :mod:`.plain_settings` reads settings out of them.
 """
 
@@ -36,7 +36,7 @@ class StorageReference:
 
     Attributes:
         key: name of the record.
-        dtype: of the values as stored, little endian; bfloat16 is held as its 16 bits.
+        dtype: of the values as stored, little endian; bfloat16 is stored as its 16 bits.
         is_bfloat16: whether those 16 bits are the upper half of a float32.
         n_elements: number of values.
     """

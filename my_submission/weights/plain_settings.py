@@ -26,7 +26,7 @@ _LEFT_OUT = object()
 
 
 def _plain(value: object, depth: int) -> Any:
-    """Return a value as :func:`plain_settings` does; ``_LEFT_OUT`` if it is none, or too deep."""
+    """Return a value as :func:`plain_settings` does; ``_LEFT_OUT`` if it is not plain or nested too deeply."""
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     if depth == 0:

@@ -40,7 +40,7 @@ def record_artefacts(directory: Path, artefacts: Iterable[Artefact]) -> ModelsFo
         The folder with its new manifest.
 
     Raises:
-        WeightsError: a file is missing or no weights, or the present manifest is invalid.
+        WeightsError: a file is missing or does not contain weights, or the current manifest is invalid.
         OutputError: the manifest cannot be written.
     """
     manifest = directory / MANIFEST_NAME
@@ -57,7 +57,7 @@ def refresh_manifest(directory: Path, names: Iterable[str]) -> ModelsFolder:
 
     Raises:
         UnknownNameError: the manifest has no such artefact.
-        WeightsError: a file is missing or no weights.
+        WeightsError: a file is missing or does not contain weights.
         OutputError: the manifest cannot be written.
     """
     folder = ModelsFolder(directory)

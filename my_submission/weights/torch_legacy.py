@@ -1,7 +1,7 @@
 """Records of a checkpoint that ``torch.save`` wrote before version 1.6.
 
 Five pickles follow one another: magic number, version of the format, facts of the machine, the description, and the
-keys of the storages. Behind them every storage stands in the order of the keys: the number of its elements as a signed
+keys of the storages. After them the storages follow in the order of the keys: the number of its elements as a signed
 integer of 64 bits, then its values.
 """
 
@@ -25,7 +25,7 @@ from my_submission.weights.plain_pickle import (
 from my_submission.weights.torch_zip import MAX_PICKLE_BYTES
 
 _SIGNATURE = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-"""The first pickle, which holds the magic number."""
+"""The first pickle, which contains the magic number."""
 
 _VERSION = 1001
 
@@ -117,7 +117,7 @@ def _pickles(head: bytes) -> list[ReadPickle]:
 
 
 def _offsets(path: Path, keys: object, described: ReadPickle, start: int) -> dict[str, int]:
-    """Return the position of the values of every storage; the file must hold all of them."""
+    """Return the position of the values of every storage; the file must contain all of them."""
     if not isinstance(keys, list) or not all(isinstance(key, str) and key in described.storages for key in keys):
         raise MalformedPickleError("its list of storages is not that of its description")
     offsets, n_bytes = {}, path.stat().st_size

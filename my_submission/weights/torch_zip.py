@@ -1,6 +1,6 @@
 """Records of a torch zip checkpoint, as ``torch.save`` writes it since version 1.6.
 
-An archive of uncompressed records: ``<folder>/data.pkl`` describes the tensors, ``<folder>/data/<key>`` holds their
+An archive of uncompressed records: ``<folder>/data.pkl`` describes the tensors, ``<folder>/data/<key>`` contains their
 values, ``<folder>/byteorder`` the byte order.
 """
 

@@ -82,7 +82,7 @@ def _verify_one(artefact: Artefact, path: Path, graph_check: GraphCheck | None) 
 
 
 def _compared(artefact: Artefact) -> str:
-    """Return what of a file was compared, in words."""
+    """Return in words which property of a file was compared."""
     if artefact.sha256:
         return "sha256"
     return "git blob" if artefact.git_blob and not artefact.known_digest else "the published digits of sha256"

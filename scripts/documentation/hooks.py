@@ -26,7 +26,7 @@ _log = logging.getLogger("mkdocs.hooks.documentation")
 
 
 def on_config(config: Any) -> Any:
-    """Put pages of docs/ that the navigation does not name at its end, so that none is out of reach."""
+    """Put pages of docs/ that the navigation does not name at its end, so that every page can be reached."""
     named = set(re.findall(r"[\w/.-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
     pages = sorted(path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md"))
     unnamed = [page for page in pages if page not in named]

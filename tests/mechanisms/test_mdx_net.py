@@ -154,7 +154,7 @@ def test_the_output_may_be_the_rest_of_the_stem(tmp_path: Path, monkeypatch: pyt
 
 
 def test_stretches_and_budgets(tmp_path: Path) -> None:
-    """One network works in the order of time; a generous budget gives the same samples."""
+    """One network works from start to end; a generous budget gives the same samples."""
     path = convolution(tmp_path / "net.onnx", bins=2048, frames=64)
     predictor = load(network=mdx.OwnNetwork(path, "vocals", 4096), precision="fp32")
     mixture = song(9 * RATE)

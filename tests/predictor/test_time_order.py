@@ -1,4 +1,4 @@
-"""Work in the order of time: the same stems to the bit, finished stretch after finished stretch from the start on."""
+"""Work from start to end: the same stems to the bit, finished stretch after finished stretch from the start on."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class HeavySystem(LoadedSystem):
 
 
 def load(name: str, stems: tuple[str, ...]) -> Predictor:
-    """The fake system under any name; those called "heavy" do not work in the order of time."""
+    """The fake system under any name; those called "heavy" do not work from start to end."""
     return predictor_of(two_branches(), name, stems)
 
 

@@ -98,7 +98,7 @@ def _gains(before: Waveform, after: Waveform) -> Waveform:
 
 @dataclass(frozen=True, kw_only=True)
 class SignalToNoise(MixtureEffect, kind="signal-to-noise"):
-    """A random ratio between the first source and all others, as AIMLESS' recipe for speech has it.
+    """A random ratio between the first source and all others, as in AIMLESS' recipe for speech.
 
     The others are multiplied by ``√(E / N) · 10^(−r / 10)`` with E and N the energies of the first source and of each
     other one and r uniform, so their ratio in dB is twice r, as published.

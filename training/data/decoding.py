@@ -40,7 +40,7 @@ def decode_songs(inputs: Iterable[Path], collection: Path) -> int:
         Number of songs in the collection now.
 
     Raises:
-        InputError: a folder holds no stem, or a stem cannot be read.
+        InputError: a folder contains no stem, or a stem cannot be read.
         DatasetError: a stem file cannot be decoded.
     """
     n_songs = 0

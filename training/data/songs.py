@@ -88,10 +88,10 @@ def read_song(folder: Path) -> TrainingSong | None:
 
 
 def require_song(folder: Path) -> TrainingSong:
-    """As :func:`read_song`, of a folder that must hold stems.
+    """As :func:`read_song`, of a folder that must contain stems.
 
     Raises:
-        InputError: it holds none, or a stem is not one.
+        InputError: it contains none, or a stem is not one.
     """
     song = read_song(folder)
     if song is None:
@@ -148,7 +148,7 @@ def read_collections(folders: Sequence[Path], weights: Mapping[str, float]) -> l
         weights: weight per folder name; empty weighs all songs equally.
 
     Raises:
-        InputError: the names of folders and weights differ, or a folder holds no song.
+        InputError: the names of folders and weights differ, or a folder contains no song.
     """
     names = [folder.resolve().name for folder in folders]
     if weights:

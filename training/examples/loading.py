@@ -46,7 +46,7 @@ def read_data(experiment: Experiment, data: Sequence[Path], validation: Sequence
         validation: folders of validation songs, in addition to the held-out songs in ``data``.
 
     Raises:
-        InputError: a folder holds no song, or there are no training songs or no held-out songs.
+        InputError: a folder contains no song, or there are no training songs or no held-out songs.
     """
     held_out = experiment.data.held_out_songs
     collections = read_collections(data, experiment.data.collections)

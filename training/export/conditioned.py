@@ -1,7 +1,7 @@
 """ONNX export of conditioned networks, whose second input are source numbers; compared with the torch module.
 
 Inputs ``input``, ``float32 [batch, 4, frames, bins]``, and ``source``, ``int64 [sources]``; output ``output``,
-``float32 [batch, sources, 4, frames, bins]``. Batch and sources are dynamic. The metadata holds transform and
+``float32 [batch, sources, 4, frames, bins]``. Batch and sources are dynamic. The metadata contains transform and
 architecture. The encoder runs once for all sources if the architecture allows it.
 """
 

@@ -23,7 +23,7 @@ def converted(name: str, models: Path, out: Path, *, allow_unverified: bool = Fa
 
     Args:
         name: name of the artefact, such as ``lasaft-v2/light``.
-        models: models folder that holds its checkpoint.
+        models: models folder that contains its checkpoint.
         out: models folder for the graph; created if missing.
         allow_unverified: accept a checkpoint whose hash is unknown or differs from the published one.
 

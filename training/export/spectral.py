@@ -2,7 +2,7 @@
 
 Input ``input``, ``float32 [batch, 4, bins, frames]``: the lowest bins of the mixture's spectrum, channels L.re, L.im,
 R.re, R.im. Output ``output``: of the same shape for one target, ``float32 [batch, sources, 4, bins, frames]`` for a
-joint graph. Only the batch is dynamic. The metadata holds ``n_fft``, ``hop``, ``architecture`` and ``target``, or
+joint graph. Only the batch is dynamic. The metadata contains ``n_fft``, ``hop``, ``architecture`` and ``target``, or
 ``sources``, the comma-separated names in the order of the output. Every graph is compared with the torch module.
 """
 

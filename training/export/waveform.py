@@ -19,8 +19,8 @@ def export_demucs_split(network: WholeLength, path: Path, *, seed: int = 0) -> E
     """Write the graph of a DemucsSplit: ``float32 [1, channels, S]`` to ``[1, sources, channels, S]``.
 
     The length is dynamic; one item is separated at a time, because the exporter fixes the LSTM's batch. Zeros follow
-    the samples that the network estimates, as in the module. The metadata holds what an input needs beyond the samples
-    that are wanted.
+    the samples that the network estimates, as in the module. The metadata contains what an input needs beyond the
+    samples that are wanted.
 
     Args:
         network: the network; its mode is restored.

@@ -40,7 +40,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read the tensors and plain values of a checkpoint.
 
     Raises:
-        WeightsError: the file is missing, damaged, or no checkpoint of this program.
+        WeightsError: the file is missing, damaged, or not a checkpoint of this program.
     """
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
@@ -72,7 +72,7 @@ def load_module(path: Path) -> SeparationModule:
 
 
 def resumable(path: Path, experiment: Experiment) -> Experiment:
-    """Return the experiment with which a run goes on from a checkpoint.
+    """Return the experiment with which a run resumes from a checkpoint.
 
     With ``run.auto_lr_find`` it has the checkpoint's learning rate, which was searched when its run began.
 

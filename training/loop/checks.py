@@ -177,7 +177,7 @@ def check_folder(run: Path) -> None:
     """Create the folder of a run and check that files can be written there.
 
     Raises:
-        OutputError: they cannot.
+        OutputError: the folder cannot be created or written.
     """
     try:
         run.mkdir(parents=True, exist_ok=True)
@@ -193,7 +193,7 @@ def check_space(experiment: Experiment, network: nn.Module, run: Path) -> None:
     """Check that the disk has room for the checkpoints and graphs of a run.
 
     Raises:
-        OutputError: it has not.
+        OutputError: the disk has too little room.
     """
     needed, free = needed_bytes(experiment, network), shutil.disk_usage(run).free
     if needed > free:

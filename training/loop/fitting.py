@@ -75,7 +75,7 @@ def fit(
         name: name of the run.
         runs: folder of runs.
         cache: folder of cached levels.
-        resume: checkpoint of any run of this experiment to go on from, instead of ``last.ckpt``.
+        resume: checkpoint of any run of this experiment to resume from, instead of ``last.ckpt``.
 
     Raises:
         SettingsError: the run was started with other settings, a logger is not installed, or devices are missing.

@@ -29,7 +29,7 @@ SKIPPED_FIRST, SKIPPED_LAST = 10, 1
 """Points at the ends of the curve that are not considered, as in Lightning."""
 
 MAX_RISE = 3.0
-"""A loss that is above the least one so far by this many times its size diverges; later points are not considered."""
+"""A loss above the minimum so far by this multiple of it counts as divergence; later points are ignored."""
 
 
 def with_found_rate(module: SeparationModule, data: RunData, cache: Path, run: Path) -> Experiment:
@@ -46,7 +46,7 @@ def with_found_rate(module: SeparationModule, data: RunData, cache: Path, run: P
         run: folder of the run.
 
     Raises:
-        MdxError: the loss falls at no rate.
+        MdxError: the loss does not fall at any rate.
     """
     experiment = module.experiment
     if experiment.run.dev:
@@ -91,7 +91,7 @@ def with_found_rate(module: SeparationModule, data: RunData, cache: Path, run: P
 
 
 def unbiased(smoothed: Sequence[float]) -> list[float]:
-    """Return Lightning's running means of a loss at their full size; it divides the first ones by too much.
+    """Return Lightning's running means of a loss with correct bias; Lightning divides the first ones by too much.
 
     After n steps of a mean that starts at zero, ``1 − 0.98ⁿ`` of it is there; Lightning's exponent is n + 1.
     """

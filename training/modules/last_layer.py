@@ -15,7 +15,7 @@ from torch import Tensor
 from training.optimisation.losses import SILENT_POWER
 
 RIDGE = 1e-4
-"""Strength of the ridge towards the initial weights, relative to the features' mean power."""
+"""Ridge parameter of the regularisation towards the initial weights, relative to the features' mean power."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def solve(windows: Iterable[TrainingWindow], start: Tensor, rows: Sequence[int])
     Args:
         windows: windows to fit to.
         start: initial weights ``[targets, channels, 2 (real, imaginary), bins_per_row, C + 1]``, the bias last; the
-            ridge pulls towards them.
+            ridge regularises towards them.
         rows: targets to solve for; the others are unchanged.
 
     Returns:

@@ -1,7 +1,7 @@
 """Losses over frames of waveforms, from the programs of LaSAFT and LASAFT-Net-v2.
 
 Estimate e and target t are cut into overlapping frames. Per frame and channel, ``s = (⟨e, t⟩ + ε) / (|t|² + ε) · t`` is
-the target as loud as the estimate has it, and ``d = e − s`` the distortion, with ε = 1e-8.
+the target scaled to its level in the estimate, and ``d = e − s`` the distortion, with ε = 1e-8.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The Mixer as a ridge regression towards the identity, with a strength chosen by cross-validation.
+"""The Mixer as a ridge regression towards the identity, whose parameter is chosen by cross-validation.
 
-If left and right are treated alike, the matrix decomposes into two of 4 by 5 for mid and side.
+If left and right are treated in the same way, the matrix decomposes into two of 4 by 5 for mid and side.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def fit_mixer(
 
     Args:
         songs: moments of the songs.
-        ridge: strength of the ridge towards the identity, relative to the mean input power.
+        ridge: parameter of the ridge towards the identity, relative to the mean input power.
         objective: weights of the songs.
 
     Returns:

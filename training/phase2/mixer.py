@@ -35,7 +35,7 @@ class MixerSettings:
         method: ``closed-form`` is a cross-validated ridge regression, ``rmsprop`` the published descent.
         objective: weights of the songs; by default, the published descent weighs all samples equally, the closed form
             all songs.
-        ridges: candidates for the strength of the ridge; the last one is practically no Mixer.
+        ridges: candidates for the ridge parameter; the last one gives practically the identity.
         window_samples: samples per window; 261 120 less 8192 at each side, as published.
         descent: settings of the method rmsprop.
         held_out: names of songs that are scored but not fitted to; ``musdb18`` stands for its 14.
@@ -70,7 +70,7 @@ class FittedMixer:
 
     Attributes:
         matrix: the Mixer, ``float32 (8, 10)``.
-        ridge: chosen strength of the ridge; None for the descent.
+        ridge: chosen ridge parameter; None for the descent.
         without_db: mean global SDR per source without the Mixer, over the scored songs.
         with_db: mean global SDR per source with the Mixer.
         judged: names of the scored songs.

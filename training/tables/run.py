@@ -32,11 +32,11 @@ class RunSettings:
         log_every_steps: optimisation steps per row of the log.
         keep_every_epochs: epochs between weights that are kept permanently in ``weights/``; None keeps none.
         may_change_data: whether a resumed run may use other collections and augmentations.
-        save_weights_only: whether the best checkpoints contain weights alone; ``last.ckpt`` always holds what resuming
-            needs.
+        save_weights_only: whether the best checkpoints contain weights alone; ``last.ckpt`` always contains what
+            resuming needs.
         auto_lr_find: search the learning rate in 100 steps before the first one, instead of using
             ``optimiser.learning_rate``. A resumed run keeps the rate that was found.
-        dev: try everything out: one epoch of two steps on few songs, and ten seconds of one validation song.
+        dev: trial run: one epoch of two steps on few songs, and ten seconds of one validation song.
     """
 
     epochs: int = 3000
@@ -80,17 +80,17 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class WandbSettings:
-    """Where the logger ``wandb`` sends a run; see :class:`lightning.pytorch.loggers.WandbLogger`.
+    """Options of the logger ``wandb``; see :class:`lightning.pytorch.loggers.WandbLogger`.
 
     Attributes:
         project: name of the project; None is wandb's default.
-        id: id of the run, to go on with its curves; None begins new ones.
+        id: id of the run, to continue its curves; None begins new ones.
         entity: team or user; None is the user who is logged in.
         group: group of the run.
         job_type: type of the run.
         tags: labels of the run.
         offline: whether logs stay on this machine.
-        watch: what of the network is logged; None logs nothing of it.
+        watch: quantities of the network to log; None logs none.
     """
 
     project: str | None = None

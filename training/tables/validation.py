@@ -1,4 +1,4 @@
-"""``[validation]``: validation on whole songs, and what follows from it."""
+"""``[validation]``: validation on whole songs, early stopping and ranking of checkpoints."""
 
 from __future__ import annotations
 

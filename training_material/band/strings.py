@@ -52,7 +52,7 @@ class RecordedNote:
 
 @dataclass(frozen=True)
 class Instrument:
-    """RecordedNote notes of one articulation of an instrument."""
+    """Recorded notes of one articulation of an instrument."""
 
     name: str
     articulation: str

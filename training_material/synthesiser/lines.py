@@ -21,7 +21,7 @@ BEATS: dict[str, tuple[float, float]] = {OFFBEAT: (1.0, 0.5), ROLLING: (0.25, 0.
 SHORTEST_SECONDS = 0.05
 STACCATO_PROBABILITY = 0.3
 STACCATO_SECONDS = (0.07, 0.25)
-"""Longest note of a staccato line: as short as a kick drum, which is what makes the two hard to tell apart."""
+"""Longest note of a staccato line: as short as a kick drum, so that the two are hard to separate."""
 
 SIXTEENTHS_PER_BAR = 16
 SYNCOPATED_NOTES = (4, 9)

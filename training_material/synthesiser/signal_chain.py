@@ -40,7 +40,7 @@ def driven(mono: Wave, gain: float) -> Wave:
 
 
 def low_weighted(mono: Wave, ratio: float) -> Wave:
-    """Turn down what lies above :data:`LOW_BAND_HERTZ` until its energy is at most ``ratio`` of that below."""
+    """Attenuate the band above :data:`LOW_BAND_HERTZ` until its energy is at most ``ratio`` of that below."""
     low, high = split_bands(mono, LOW_BAND_HERTZ)
     energy_low, energy_high = float(np.sum(low * low)), float(np.sum(high * high))
     if energy_high <= ratio * energy_low:
@@ -67,13 +67,13 @@ def widened(mono: Wave, amount: float, *, above_hertz: float, hertz: float) -> W
 
 
 def ducking(onsets: Sequence[float], n_samples: int, *, depth: float, seconds: float) -> Wave:
-    """Return the gain ``(samples,)`` of a side chain that is pressed down at onsets and recovers.
+    """Return the gain ``(samples,)`` of side-chain ducking: it falls at onsets and recovers.
 
     Args:
         onsets: times in seconds.
         n_samples: length.
-        depth: share of the level that is taken away at an onset.
-        seconds: time until the gain is back.
+        depth: share of the level that is removed at an onset.
+        seconds: time until the gain has recovered.
     """
     gain = np.ones(n_samples, dtype=np.float32)
     n_down, n_back = int(DUCK_ATTACK_SECONDS * SAMPLE_RATE), max(1, int(seconds * SAMPLE_RATE))
@@ -87,7 +87,7 @@ def ducking(onsets: Sequence[float], n_samples: int, *, depth: float, seconds: f
 
 
 def with_echoes(wave: Wave, *, seconds: float, feedback: float, level: float, n_echoes: int = 4) -> Wave:
-    """Add echoes of ``(2, samples)`` that change sides."""
+    """Add ping-pong echoes to ``(2, samples)``."""
     out = wave.copy()
     step = max(1, int(seconds * SAMPLE_RATE))
     for number in range(1, n_echoes + 1):

@@ -18,7 +18,7 @@ _STREAMED_SIZES = {0x7FFFF000, 0x7FFFFFFF, 0x80000000, *range(0xFFFFFF00, 0x1000
 """Sizes that FFmpeg, SoX, arecord and others write to a pipe, where the length is unknown."""
 
 _MAX_CHUNKS = 1_000_000
-"""Limit on chunks; a hostile file could hold one every eight bytes."""
+"""Limit on chunks; a hostile file could contain one every eight bytes."""
 
 _MAX_CHUNKS_FOR_LIBSNDFILE = 1_000
 """Chunks before the audio above which libsndfile is slow, because it searches all earlier chunks for each one."""

@@ -33,7 +33,7 @@ BLOCK_SAMPLES = 262_144
 """Default block: six seconds at 44.1 kHz, 2 MiB of stereo float32."""
 
 _MAX_RECORDINGS = 10_000
-"""Limit on joined recordings in a file; a hostile one could hold one every hundred bytes."""
+"""Limit on joined recordings in a file; a hostile one could contain one every hundred bytes."""
 
 _Recording = tuple[FilePart, FileFacts]
 

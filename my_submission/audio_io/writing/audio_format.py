@@ -165,4 +165,4 @@ WAV_16: Final = AudioFormat()
 """The default: 16-bit WAV, as scored in the challenges."""
 
 WAV_FLOAT: Final = AudioFormat("wav", bit_depth="32f")
-"""WAV of 32-bit float, which holds every sample unchanged."""
+"""WAV of 32-bit float, which stores every sample unchanged."""

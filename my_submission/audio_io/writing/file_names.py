@@ -49,8 +49,8 @@ class StemFileNames:
 class FileNameTemplate:
     """A template of the paths of stems, relative to the output folder.
 
-    The name of a song may hold folders ("disc1/01"). In a file name it is only the last part ("01") if the folders of
-    the template have the song's name as well, and otherwise all parts ("disc1 - 01").
+    The name of a song may contain folders ("disc1/01"). In a file name it is only the last part ("01") if the folders
+    of the template have the song's name as well, and otherwise all parts ("disc1 - 01").
 
     Attributes:
         text: folders and file name, separated by ``/``, with the fields of :data:`FIELDS` in braces; it must contain

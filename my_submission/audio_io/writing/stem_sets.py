@@ -1,7 +1,7 @@
 """The stems of one song as a set with a record, which is replaced completely or not at all.
 
 The record ``separation.json`` lists the stems by size and hash. It is written last, and removed first when the set is
-replaced, so it never stands beside stems that it does not describe.
+replaced, so it never lies beside stems that it does not describe.
 
 The next run finishes a replacement that was killed:
 

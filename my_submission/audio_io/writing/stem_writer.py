@@ -46,7 +46,7 @@ class StemFolderWriter:
     ``audio_format.clip``; PCM clips values beyond full scale, as ``soundfile.write`` in the challenge did.
 
     Args:
-        directory: folder of the stems; made when missing.
+        directory: folder of the stems; created if missing.
         names: names of the stems.
         sample_rate: rate of the song, in Hz; that of the files unless their codec cannot hold it.
         samples: exact length of the song, at that rate.
@@ -258,7 +258,7 @@ class StemFolderWriter:
     def _for_every_stem(self, function: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
         """Call a function for all stems at the same time; when all calls have ended, raise the first failure.
 
-        Converting samples takes most of the time; libsndfile, FFmpeg and numpy release the interpreter lock meanwhile.
+        Converting samples takes most of the time; libsndfile, FFmpeg and numpy release the interpreter lock during it.
         """
         calls = [self._pool.submit(function, *each) for each in zip(*arguments, strict=True)]
         wait(calls)
@@ -275,7 +275,7 @@ class StemFolderWriter:
         return MAX_TAG_BYTES if any(self._tags.values()) else 0
 
     def _check_space(self) -> None:
-        """Refuse a disk that is too small; the size of compressed files is unknown beforehand."""
+        """Refuse a disk that is too small; the size of compressed files is not known in advance."""
         need = self._stem_bytes * len(self._names)
         free = shutil.disk_usage(self._directory).free
         if self._format.file_format != "flac" and free < need:

@@ -43,7 +43,7 @@ SELF_SCORE = -100.0
 
 EMBEDDING_WEIGHT = 0.2
 EMBEDDING_SCALE = 10.0
-"""Ratio of the embedding to the stored parameters, which makes it learn ten times as fast."""
+"""Ratio of the embedding to the stored parameters, which makes its learning ten times as fast."""
 
 NORM_EPS = 1e-5
 

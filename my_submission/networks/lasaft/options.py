@@ -1,8 +1,8 @@
-"""Options of conditioned networks that no weight shows: where a checkpoint's own program or its owner states them.
+"""Options of conditioned networks that the weights do not show: they are read from the checkpoint and files beside it.
 
 The authors' programs give the same weights another meaning by options such as activations. Their first program stores
 all options in the checkpoint (``hyper_parameters``), the second one in a ``config.yaml`` beside it. An option that is
-stated nowhere is asked for, never assumed.
+not stated anywhere is an error that asks for it; it is never assumed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _MORE = ("spec_type", "film_type", *_TRANSFORM)
 KNOWN = frozenset(
     field.name for kind in (LasaftV1Options, LasaftV2Options, ConditionedUNetConfig) for field in fields(kind)
 ) | {*ANSWERS, *_MORE}
-"""Options that networks and transforms have; training has others, which are passed over."""
+"""Options that networks and transforms have; training has others, which are ignored."""
 
 _BLOCKS = {
     "kt": "kernel_size_t",

@@ -33,7 +33,7 @@ def infer_framework(
     Args:
         state: as :func:`~.weights.canonical_state` returns it.
         stated: options of its files.
-        n_fft: length of its window, if it holds one.
+        n_fft: length of its window, if it contains one.
         where: the file, for error messages.
 
     Raises:

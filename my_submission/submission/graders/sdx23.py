@@ -23,7 +23,7 @@ IS_CINEMA = "dialog" in INSTRUMENTS
 
 
 class SongTimeoutError(Exception):
-    """The grader's clock ran out."""
+    """The grader's time limit was exceeded."""
 
 
 def record(**entry: Any) -> None:

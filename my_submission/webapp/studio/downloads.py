@@ -158,7 +158,7 @@ def _gain_db(result: SongResult, form: DownloadFormat, *, is_mixture: bool) -> f
 
 
 def _page(files: SongFiles, result: SongResult, stems: Mapping[str, Path]) -> str | None:
-    """Return the page of a complete result that stands beside its stems, else None."""
+    """Return the page of a complete result beside its stems, else None."""
     view, report = result.measurements.song(), result.report
     if view is None or report is None:
         return None

@@ -164,7 +164,7 @@ class GrowingTrack:
 
     def read(self, start: int, stop: int) -> Waveform:
         """Return samples [start, stop); InputError if the track was discarded."""
-        with self._lock:  # a store that is closed meanwhile would read from another file
+        with self._lock:  # a store that is closed in the meantime would read from another file
             if self._file is None:
                 return self._read_store(start, stop)
         return self._file.read(start, stop)

@@ -1,4 +1,4 @@
-"""FLAC files (RFC 9639) with comments and a cover of ours."""
+"""FLAC files (RFC 9639) with this program's comments and cover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that begins with bytes of ours, such as tags, before those of an encoder."""
+"""A file that begins with given bytes, such as tags, followed by those of an encoder."""
 
 from __future__ import annotations
 

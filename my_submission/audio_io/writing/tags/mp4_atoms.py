@@ -23,7 +23,7 @@ _HEAD_BYTES = 8
 """Size and name of an atom, of 32 bits each."""
 
 _MAX_ATOMS = 1_000
-"""Limit on the atoms side by side; a hostile file could hold one every eight bytes."""
+"""Limit on the atoms side by side; a hostile file could contain one every eight bytes."""
 
 _MAX_BPM = 2**15 - 1
 
@@ -104,7 +104,7 @@ def _items(tags: SongTags) -> bytes:
 
 
 def _whole_bpm(bpm: str | None) -> int | None:
-    """Return a tempo as a whole number, which is all that these tags can hold; None if there is none."""
+    """Return a tempo as a whole number, which is all that these tags can store; None if there is none."""
     try:
         found = round(float((bpm or "").replace(",", ".")))
     except (ValueError, OverflowError):
