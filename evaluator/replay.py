@@ -26,7 +26,7 @@ class LocalRun:
         overall: the mean over sources (of the song means for ``mdx``).
         per_song: source (and ``song``) to song to dB.
         options: conversions allowed for estimates, as words of the command line.
-        silent_songs: source to the number of songs in which its reference is silent, where there are any.
+        silent_songs: source to the number of songs in which its reference is silent, if there are any.
     """
 
     name: str

@@ -17,7 +17,7 @@ MOST_DIGITS = 3
 """Decimals of a value in dB; the boards publish two or three."""
 
 _PROSE_WIDTH = 100
-"""Columns of sentences where the width of the terminal is unknown."""
+"""Line length of sentences if the width of the terminal is unknown."""
 
 _WIDE = 80
 """Columns from which on numbers have their published decimals; below they have two."""

@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is known of a run.
+    """Known facts of a run.
 
     Attributes:
         system: name of its system.

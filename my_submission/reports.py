@@ -78,7 +78,7 @@ class SeparationReport:
         writing_seconds: everything else: start-up, planning, blending and writing the stems.
         separated_shares: stem to the share of the song that an estimate covers, 0 … 1; the rest of the stem is a share
             of the mixture.
-        common_gain_db: smallest gain in dB that was applied to all stems against clipping; 0 where none was.
+        common_gain_db: smallest gain in dB that was applied to all stems against clipping; 0 if there was none.
         late_by_seconds: seconds from the deadline to the last byte written; 0 in time and without a deadline.
         stems_add_up: whether the stems are all of the mixture; not if only some were requested.
     """

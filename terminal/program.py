@@ -9,7 +9,7 @@ CONSOLE_SCRIPT = "mdx"
 """The console script that an installation adds."""
 
 AS_MODULE = "python -m my_submission"
-"""How a checkout starts the same program."""
+"""Command that starts the same program from a checkout."""
 
 
 def program_name() -> str:

@@ -36,7 +36,7 @@ def midi_files(folder: Path, suffixes: Collection[str] = (".mid",)) -> list[Path
     """Return the MIDI files of a folder, sorted by name.
 
     Raises:
-        InputError: there is none.
+        InputError: the folder contains no MIDI file.
     """
     files = sorted(path for path in folder.glob("*") if path.suffix.lower() in suffixes)
     if not files:

@@ -24,7 +24,7 @@ def recordings_in(folder: Path, suffixes: Sequence[str] = RECORDING_SUFFIXES) ->
     """Return every recording below a folder, sorted by path.
 
     Raises:
-        InputError: there is none.
+        InputError: the folder contains no recording.
     """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
     if not found:

@@ -43,7 +43,7 @@ class Mixture(ClosingContext):
         source_channels: original number of channels (1 or 2; mono is duplicated).
         path: the file it came from, if any.
         notes: notes on how the file was read, one clause each.
-        original: the samples at their original rate, 2 channels, where they were kept; ``store`` where the rates are
+        original: the samples at their original rate, 2 channels, if they were kept; ``store`` if the rates are
             equal.
     """
 

@@ -99,7 +99,7 @@ def tell_longer_names(before: Sequence[str], after: Sequence[str], on_note: Call
 
 
 def _without_repeats(songs: Sequence[SongInput], on_note: Callable[[str], None]) -> list[SongInput]:
-    """Return the songs without repeated files of the same name, also where the paths differ."""
+    """Return the songs without repeated files of the same name, even if the paths differ."""
     seen: set[tuple[str, int, int]] = set()
     once = []
     for song in songs:

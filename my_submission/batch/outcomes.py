@@ -13,7 +13,7 @@ class CatalogueSong:
     """One song of a catalogue.
 
     Attributes:
-        name: folder of its stems below the output, with "/" where the catalogue has folders of its own.
+        name: folder of its stems below the output, with "/" if the catalogue has folders of its own.
         url: of its mixture.
     """
 
@@ -66,7 +66,7 @@ class SongOutcome:
 
     @property
     def music_seconds(self) -> float:
-        """Length of the song; 0 where it is not known."""
+        """Length of the song; 0 if it is not known."""
         if self.manifest is None:
             return 0.0
         report = self.manifest["report"]

@@ -214,7 +214,7 @@ class _Actor:
         self._job = job
 
     def begin(self) -> str | None:
-        """Load the system; return the error message where that fails."""
+        """Load the system; return the error message if that fails."""
         try:
             self._work = self._job()
         except MdxError as error:

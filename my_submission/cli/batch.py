@@ -120,7 +120,7 @@ def _refuse_inputs_as_outputs(songs: Sequence[CatalogueSong], job: SeparationJob
     """Refuse a run that would replace a song of this machine by a stem or a document.
 
     Raises:
-        OutputError: it would.
+        OutputError: a song would be replaced.
     """
     places = [job.storage.place(song.url) for song in songs]
     own = InputFiles(place.local for place in places if place.is_local)

@@ -20,7 +20,7 @@ CLUSTER, SCORES = "Cluster", "Scores"
 
 @dataclass(frozen=True)
 class PlaceOptions:
-    """Where songs come from, and where results go."""
+    """Locations of songs and results."""
 
     output: Annotated[
         str,

@@ -47,7 +47,7 @@ from my_submission.weights import ModelsFolder
 
 @dataclass(frozen=True)
 class BlendOptions:
-    """Which systems are blended, and where the results go."""
+    """Systems to blend, and the location of results."""
 
     systems: Annotated[
         list[str],

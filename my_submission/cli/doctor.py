@@ -46,7 +46,7 @@ from my_submission.weights import ModelsFolder
 
 @dataclass(frozen=True)
 class TrialOptions:
-    """Which systems are tried, and how."""
+    """Systems to try, and options of the trial."""
 
     system: Annotated[
         list[str],

@@ -1,4 +1,4 @@
-"""What ``doctor`` prints: a verdict, one table, and expert lines."""
+"""Output of ``doctor``: a verdict, one table, and expert lines."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def show_details(console: Console, each: TriedSystem, differences: Sequence[Diff
         f"on {'; '.join(trial.runs_on)}",
     ]
     for row in each.forecasts:
-        kept = "holds" if row.holds else f"too slow: {row.done_share:.0%} of the work fits"
+        kept = "met" if row.holds else f"too slow: {row.done_share:.0%} of the work fits"
         needs = f"{row.needed_seconds:.0f} of {row.allowed_seconds:.0f} s"
         lines.append(f"{row.song_seconds / 60:g} min song, {row.limit!s:<34} {needs:>14}  {kept}")
     for difference in differences:
@@ -88,5 +88,5 @@ def _difference_text(difference: Difference) -> str:
         return f"cannot run ({difference.reason})"
     if math.isinf(difference.decibels):
         return f"the same samples, {difference.seconds:.2f} s"
-    verdict = "alike" if difference.decibels >= ALIKE_DB else "apart"
+    verdict = "same score" if difference.decibels >= ALIKE_DB else "different score"
     return f"{difference.decibels:.1f} dB ({verdict}), {difference.seconds:.2f} s"

@@ -46,7 +46,7 @@ _MAX_RUN_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class ScoringOptions:
-    """What is scored, how, and where the results go."""
+    """Options of scoring, and the location of results."""
 
     system: Annotated[
         list[str],
@@ -196,7 +196,7 @@ def _separate(
 
 @contextmanager
 def mixture_file(song: DatasetSong) -> Iterator[Path]:
-    """Yield the mixture of a song as a file: its own, or the sum of its stems where it has none."""
+    """Yield the mixture of a song as a file: its own, or the sum of its stems if it has none."""
     mixture = song.mixture
     if song.stem_mp4 is not None:
         yield song.stem_mp4

@@ -28,7 +28,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 @dataclass(frozen=True)
 class Messages:
-    """How much the program prints; accepted before and after the command."""
+    """Verbosity of the program; accepted before and after the command."""
 
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", rich_help_panel=GENERAL)] = (
         False

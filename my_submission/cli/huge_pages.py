@@ -30,8 +30,8 @@ POLICY = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 def restart_with_huge_pages() -> None:
     """Restart the running command in the same process with the tunable set; return if that would not help.
 
-    The caller must not have done anything yet. The tunable is not changed where it is set already, to any value, or
-    where the system gives huge pages to all programs or to none.
+    The caller must not have done anything yet. The tunable is not changed if it is set already, to any value, or
+    if the system gives huge pages to all programs or to none.
     """
     environment = environment_with_huge_pages(os.environ)
     if environment is None:

@@ -102,7 +102,7 @@ class NetworkGroup:
 
     @property
     def applied(self) -> NetworkOptions | None:
-        """How a graph is applied; None for the defaults."""
+        """Options of applying a graph; None for the defaults."""
         options = NetworkOptions(self.denoise, _gain(self.compensation), self.silent_bins)
         return None if options == NetworkOptions() else options
 

@@ -54,7 +54,7 @@ ReportFile = Annotated[
 
 @dataclass(frozen=True)
 class SystemOption:
-    """Which system separates."""
+    """Choice of the system."""
 
     system: Annotated[
         str,
@@ -66,7 +66,7 @@ class SystemOption:
 
 @dataclass(frozen=True)
 class InputOptions:
-    """How songs are read."""
+    """Options of reading songs."""
 
     audio_track: Annotated[
         int | None,
@@ -234,7 +234,7 @@ def settings_of(
 ) -> dict[str, Any]:
     """Return the options that can change a sample, as in records of stems.
 
-    Those of reading and of the choice of stems are left out where they are the defaults.
+    Those of reading and of the choice of stems are left out if they are the defaults.
     """
     reading = DEFAULT_READ_OPTIONS if inputs is None else inputs.reading
     changed = {name: value for name, value in vars(reading).items() if value != getattr(DEFAULT_READ_OPTIONS, name)}

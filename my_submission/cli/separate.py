@@ -35,7 +35,7 @@ from terminal.lines import complain
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Where stems go, and what is written beside them."""
+    """Location of stems, and files written beside them."""
 
     output: Annotated[
         Path,

@@ -1,4 +1,4 @@
-"""Groups of options about stems: which are made, what their files are called, and how they are written."""
+"""Groups of options about stems: choice, file names and format."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _complete_stems(incomplete: str) -> list[str]:
 
 @dataclass(frozen=True)
 class ChoiceOptions:
-    """Which stems are made, and what their files are called."""
+    """Choice of stems, and names of their files."""
 
     stems: Annotated[
         str | None,
@@ -94,7 +94,7 @@ class ChoiceOptions:
 
 @dataclass(frozen=True)
 class StemOptions:
-    """How stems are written."""
+    """Options of writing stems."""
 
     format: Annotated[str, choice("--format", "-f", of=FILE_FORMATS, panel=OUTPUT, help_text="File format")] = "wav"
     bit_depth: Annotated[

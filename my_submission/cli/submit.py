@@ -52,7 +52,7 @@ TREE_HELP = "Folder of the submission."
 
 @dataclass(frozen=True)
 class RehearsalOptions:
-    """How a submission is run as the grader does."""
+    """Options of running a submission as the grader does."""
 
     dataset: Annotated[
         Path | None,

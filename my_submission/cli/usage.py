@@ -15,7 +15,7 @@ def usage_lines(error: typer.TyperException, command: str) -> tuple[str, str]:
 
     Args:
         error: raised while the command line was read.
-        command: whose help is named where the error knows no better.
+        command: whose help is named if the error does not name one.
     """
     context = getattr(error, "ctx", None)
     return f"error: {_problem(error, context)}", f"help: {context.command_path if context else command} --help"

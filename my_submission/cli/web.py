@@ -37,7 +37,7 @@ def _port(text: str) -> int:
 
 @dataclass(frozen=True)
 class AddressOptions:
-    """Where the page is served."""
+    """Address of the page."""
 
     host: Annotated[
         str, typer.Option("--host", metavar="HOST", rich_help_panel=ADDRESS, help="Address to listen on.")

@@ -200,7 +200,7 @@ def _overlap_add(frames: npt.NDArray[np.float32], target: npt.NDArray[np.float32
 
 
 def _for_each(task: Callable[[int], None], count: int, workers: int) -> None:
-    """Run a task for 0 … count − 1, in threads where there are several: FFT and numpy release the interpreter lock."""
+    """Run a task for 0 … count − 1, in threads if there are several: FFT and numpy release the interpreter lock."""
     if min(workers, count) < 2:
         for index in range(count):
             task(index)

@@ -18,7 +18,7 @@ from my_submission.errors import DeviceError, DeviceMemoryError, MdxError, Unkno
 logger = logging.getLogger(__name__)
 
 PCI_DEVICES = Path("/sys/bus/pci/devices")
-"""Where Linux lists cards, with a driver or without."""
+"""Folder in which Linux lists PCI devices, with or without a driver."""
 
 _MEMORY_FAILURES = ("allocate", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "smaller than requested bytes")
 """Phrases of out-of-memory errors of onnxruntime, torch, CUDA, cuDNN and cuBLAS."""

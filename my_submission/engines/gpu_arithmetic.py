@@ -13,7 +13,7 @@ from my_submission.engines.validated_engine import ValidatedEngine, loudest_item
 from my_submission.geometry import StftGeometry
 
 _FASTEST_FIRST: tuple[Precision, ...] = ("fp16", "tf32")
-"""Both have ten bits of mantissa; TF32 has the range of fp32."""
+"""fp16 and TF32 both have ten bits of mantissa; TF32 has the range of fp32."""
 
 
 def checked_spectral(network: OnnxEngine | TorchEngine, stft: StftGeometry, *, name: str) -> ValidatedEngine:

@@ -153,7 +153,7 @@ def multiplies_bfloat16(facts: Path = CPU_FACTS) -> bool:
 
 
 def _chosen(names: list[str], n_gpus: int) -> str:
-    """Return the distribution to keep of several: the GPU's where there is a GPU or the CPU's is not among them."""
+    """Return the distribution to keep of several: the GPU's if there is a GPU or the CPU's is not among them."""
     return CPU_RUNTIME if CPU_RUNTIME in names and not n_gpus else GPU_RUNTIME
 
 

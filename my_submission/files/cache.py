@@ -15,7 +15,7 @@ APPLICATION = "mdx-submission"
 
 
 def cache_folder() -> Path:
-    """Return MDX_CACHE_DIR where it is set, else the platform's cache folder of this program; it need not exist yet."""
+    """Return MDX_CACHE_DIR if it is set, else the platform's cache folder of this program; it need not exist yet."""
     if named := os.environ.get(FOLDER_VARIABLE):
         return Path(named).expanduser()
     return user_cache_path(APPLICATION, appauthor=False)

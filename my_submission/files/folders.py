@@ -50,7 +50,7 @@ def remove_empty_directories(directories: list[Path]) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Wait until new names in a folder are on the disk, where the system can tell."""
+    """Wait until new names in a folder are on the disk, if the system can tell."""
     if os.name != "posix":
         return
     descriptor = os.open(directory, os.O_RDONLY)

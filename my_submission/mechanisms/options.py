@@ -49,7 +49,7 @@ class RunOptions:
 
     @property
     def has_checked_gpu(self) -> bool:
-        """Whether networks use a faster arithmetic on a GPU where it agrees with fp32."""
+        """Whether networks use a faster arithmetic on a GPU if it agrees with fp32."""
         return self.precision == "auto" and self.device.kind == "cuda"
 
     @property

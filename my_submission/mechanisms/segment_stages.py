@@ -80,7 +80,7 @@ class SegmentStage(_SegmentWork):
     computed where they are worth most, and the time that is left is filled with shorter ones.
 
     Args beyond those of the base class:
-        grids: the published one, then grids for less and less time: the same segments at smaller overlaps, or, only
+        grids: the published one, then grids that take ever less time: the same segments at smaller overlaps, or, only
             before the first segment, shorter segments.
         benefit: value of estimating some samples.
         together: segments of one work item, while they come in order.

@@ -87,7 +87,7 @@ def open_spectral(artefact: Artefact, path: Path, options: RunOptions) -> Opened
 
 
 def _with_bf16(name: str, path: Path, network: FrameMajorOnnx, stft: StftGeometry) -> ValidatedEngine | None:
-    """Return the network with bfloat16 beside it, to be used where it agrees; None if this machine has no bfloat16."""
+    """Return the network with bfloat16 beside it, to be used if it agrees; None if this machine has no bfloat16."""
     if (obstacle := bf16_obstacle()) is not None:
         logger.debug("%s stays in fp32: %s", name, obstacle)
         return None

@@ -71,7 +71,7 @@ def view_track(
         path: its file, at any sample rate.
         sample_rate: of the song, in Hz.
         samples: length of the song, at that rate.
-        clipped_samples: values beyond ±1 before conversion to the file's format, where that is known.
+        clipped_samples: values beyond ±1 before conversion to the file's format, if that is known.
         cutoff_hz: frequency above which its network outputs nothing, or None.
 
     Raises:

@@ -97,7 +97,7 @@ def song_page(
 ) -> str:
     """Return the page as HTML.
 
-    It loads nothing from elsewhere but the files that it links to, and only where it has no audio of its own.
+    It loads nothing from elsewhere but the files that it links to, and only if it has no audio of its own.
 
     Args:
         song: the song's name, used as the page's title.

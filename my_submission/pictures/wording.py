@@ -85,10 +85,10 @@ def together(db: float | None, *, stems_add_up: bool = True, common_gain_db: flo
     if db is None:
         return "The song is silent."
     if db == -math.inf:
-        return "Played together, the stems are exactly the song."
+        return "Played together, the stems add up exactly to the song."
     if db <= INAUDIBLE_DB:
-        return "Played together, the stems are the song: no difference can be heard."
-    return f"Played together, the stems are almost the song: the difference is {-db:.0f} dB quieter than the song."
+        return "Played together, the stems sound like the song: the difference is inaudible."
+    return f"Played together, the stems differ from the song; the difference is {-db:.0f} dB quieter than the song."
 
 
 def beside_song(track: Overview, song: Overview) -> str:

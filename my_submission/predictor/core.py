@@ -496,7 +496,7 @@ def _write_blocks(
 
 
 def _put(stretch: StretchDone, stems: Stems, *, is_handed_out: bool) -> Iterator[StretchDone]:
-    """Write a stretch into the stems of the whole song, and yield it where it is asked for and not empty."""
+    """Write a stretch into the stems of the whole song, and yield it if it is requested and not empty."""
     for stem, block in stretch.stems.items():
         stems[stem][:, stretch.start : stretch.stop] = block
     if is_handed_out:

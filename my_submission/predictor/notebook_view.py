@@ -20,7 +20,7 @@ PLAYER_SECONDS = 60.0
 """Longest part of a stem in a player, from its start."""
 
 PLAYER_BITRATE = 64
-"""Of the players' copies, in kbit/s: a minute of a stem takes 0.6 MB in the notebook."""
+"""Bit rate of the players' copies, in kbit/s: a minute of a stem takes 0.6 MB in the notebook."""
 
 
 def stems_html(stems: Mapping[str, Any], sample_rate: int, *, title: str) -> str:

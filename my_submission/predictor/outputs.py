@@ -19,7 +19,7 @@ class StemOutputs:
 
     Args:
         stems: names of the stems.
-        mixture: the song, with ``original`` where a stem is a complement.
+        mixture: the song, with ``original`` if a stem is a complement.
         working_rate: rate of the estimates, in Hz.
 
     Attributes:
@@ -63,7 +63,7 @@ class StemOutputs:
         return chosen
 
     def _next_mixture(self, n_samples: int) -> Waveform:
-        """Return the next samples of the song; nothing is read where no stem needs them."""
+        """Return the next samples of the song; nothing is read if no stem needs them."""
         original = self._mixture.original
         if not self._complements or original is None:
             return np.zeros((2, 0), np.float32)

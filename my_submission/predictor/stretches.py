@@ -18,7 +18,7 @@ class Stretches:
     Args:
         stems: names of the stems.
         mixture: the song.
-        rate: sample rate of the blocks, in Hz; they are resampled where the song's rate differs.
+        rate: sample rate of the blocks, in Hz; they are resampled if the song's rate differs.
     """
 
     def __init__(self, stems: Sequence[str], mixture: Mixture, *, rate: int) -> None:

@@ -54,7 +54,7 @@ class WriteCost:
     closing_prior: float | None = None
 
     def with_encoding(self, audio_format: AudioFormat, *, n_stems: int, n_cpus: int) -> WriteCost:
-        """Return the cost for stems in a format: a codec's is added, to the closing where that encodes everything.
+        """Return the cost for stems in a format: a codec's is added, to the closing if that encodes everything.
 
         Every stem is encoded by one thread, and all of them at the same time.
         """

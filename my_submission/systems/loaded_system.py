@@ -17,7 +17,7 @@ from my_submission.weights import ModelsFolder
 from my_submission.weights.option_files import digests_of
 
 TOGETHER_BYTES = 64 << 20
-"""Networks whose weights take no more than this stay in memory together while a song is separated in time order."""
+"""Networks whose weights take no more than this stay in memory together while a song is separated from start to end."""
 
 logger = logging.getLogger(__name__)
 

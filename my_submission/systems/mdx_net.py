@@ -55,7 +55,7 @@ _SOURCES = {"reverb-hq": "reverb", "crowd-hq-1": "crowd"}
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """How a graph is applied.
+    """Options of applying a graph.
 
     Attributes:
         denoise: take half the difference of the outputs for a chunk and the negated chunk: twice the time, without a

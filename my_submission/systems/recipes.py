@@ -44,17 +44,17 @@ class SystemRecipe:
             the others refine.
         published: source (and "song") to the published global SDR in dB, with its board.
         board: the leaderboard of the published numbers.
-        own_sdr: our own measurement where none is published: global SDR in dB, mean over sources and the two test
+        own_sdr: our own measurement if none is published: global SDR in dB, mean over sources and the two test
             excerpts of docs/scores.md, which no network was trained on.
         licence: of the weights.
-        fallback: a cheaper system whose first branch is run where there is no time for a complete result, if its
+        fallback: a cheaper system whose first branch is run if there is no time for a complete result, if its
             artefacts are there.
         wiener: the filter over the blended estimates.
         mixer: applied to the blended and filtered estimates, where all of them are complete.
         rest: the source that is the mixture minus all others, as in systems of a target and an accompaniment.
         uses_external_data: whether its weights were trained on other data than the challenges gave out.
         keeps_native_rate: process every song at its own sample rate, as if it were 44.1 kHz, without resampling.
-        usual_stems: stems to write where none are chosen: sources, or the mixture without one; empty for all sources.
+        usual_stems: stems to write if none are chosen: sources, or the mixture without one; empty for all sources.
         chosen_stems: stems to write that were chosen; empty if none were.
         omitted: sources of the whole system that are not among ``sources``, because no stem needs them.
         definition: SHA-256 of its entry in ``systems.toml``, hexadecimal; empty for systems of this program.

@@ -49,7 +49,7 @@ class SystemWork:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages of all branches, in the order of work; each with its filters where a later branch reads them."""
+        """The stages of all branches, in the order of work; each with its filters if a later branch reads them."""
         return tuple(
             stage
             for number, branch in enumerate(self.branches)

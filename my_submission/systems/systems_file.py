@@ -52,7 +52,7 @@ class BranchEntry(Variant):
     Attributes:
         name: shown in plans and reports; default: its kind, or the system that it takes.
         share: its share in the blend, for all of its sources.
-        shares: source to share, where they differ; sources that are not named have none.
+        shares: source to share, if they differ; sources that are not named have none.
         minus: sources of earlier branches that are subtracted from the mixture before it runs.
     """
 

@@ -63,7 +63,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _directory_bytes(file: IO[bytes]) -> int:
-    """Return the size of the list of members by the archive's last record; 0 where there is none."""
+    """Return the size of the list of members by the archive's last record; 0 if there is none."""
     end = file.seek(0, os.SEEK_END)
     start = file.seek(max(0, end - _END_RECORD.size - 0xFFFF))  # a comment may follow the record
     tail = file.read()

@@ -30,14 +30,14 @@ DEFAULT_TIMEOUT_SECONDS = 30.0
 """Longest wait for a server, while connecting and within a body."""
 
 MAX_BODY_BYTES = 4 << 30
-"""Limit where no size is known; the largest published file of weights has 1.1 GB."""
+"""Limit if no size is known; the largest published file of weights has 1.1 GB."""
 
 WAITS_SECONDS = (1.0, 2.0, 4.0)
-"""Waits before further attempts, where a server is busy or silent and names no time."""
+"""Waits before further attempts, if a server is busy or silent and names no time."""
 
 _BLOCK_BYTES = 1 << 18
 _MAX_INTERRUPTIONS = 5
-"""How often a body may break off in one call; only attempts that received something are repeated."""
+"""Largest number of interrupted responses per call; only attempts that received something are repeated."""
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-\d+|\*)/(\d{1,18}|\*)")
 

@@ -75,8 +75,8 @@ class Artefact:
         licence: an SPDX name or a short phrase.
         member: its name inside a source that is a .zip archive.
         archive_md5: of that archive.
-        sha256_prefix: leading digits of its sha256 where its authors published no more.
-        git_blob: id that git gives its content, 40 digits, where no sha256 is known but the file is in a repository.
+        sha256_prefix: leading digits of its sha256 if its authors published no more.
+        git_blob: id that git gives its content, 40 digits, if no sha256 is known but the file is in a repository.
         options: options of its training that a conditioned network's weights do not show, such as activations.
     """
 

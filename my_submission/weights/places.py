@@ -15,7 +15,7 @@ _IN_PACKAGE = Path(__file__).resolve().parents[1] / "models"
 _IN_CHECKOUT = Path(__file__).resolve().parents[2] / "models"
 
 DEFAULT_MODELS_DIR = _IN_PACKAGE if (_IN_PACKAGE / MANIFEST_NAME).is_file() else _IN_CHECKOUT
-"""The models folder used where no other is given: inside an installed package, else of the checkout."""
+"""The models folder used if no other is given: inside an installed package, else of the checkout."""
 
 
 def is_installed(models: Path) -> bool:
@@ -26,7 +26,7 @@ def is_installed(models: Path) -> bool:
 def fetched_folder(models: Path) -> Path:
     """Return the folder that artefacts of the default models folder are fetched into.
 
-    It is MDX_WEIGHTS_DIR where that is set, ``weights`` in the user's data folder for an installed package, and the
+    It is MDX_WEIGHTS_DIR if that is set, ``weights`` in the user's data folder for an installed package, and the
     models folder itself for a checkout.
     """
     if named := os.environ.get(WEIGHTS_VARIABLE):

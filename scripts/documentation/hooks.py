@@ -17,7 +17,7 @@ OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "models/**/README.m
 """Documents that are pages of the site although they are not in docs/."""
 
 WORKER_SHIM = "https://unpkg.com/iframe-worker/shim"
-"""What the theme's plugin "offline" loads."""
+"""Script that the theme's plugin "offline" loads."""
 
 _ROLE = re.compile(r":(?:class|func|meth|mod|attr|data|exc):(<code>)[~!]?")
 _MARK = re.compile(r"^<!-- (?:run|needs|scores|/scores)\b.*?-->\n", re.MULTILINE)

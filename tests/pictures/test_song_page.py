@@ -121,10 +121,10 @@ def test_without_an_opus_encoder_the_page_says_so(
 def test_the_summary_is_a_sentence_for_people(separated: tuple[SongView, SeparationReport]) -> None:
     view, report = separated
     told = said(page_of(view, report, players=SILENT))
-    assert re.search(r"^Played together, the stems are .*\.No players here\.$", told)
+    assert re.search(r"^Played together, the stems .*\.No players here\.$", told)
     assert "Σ" not in told
     assert together(-20.6) == (
-        "Played together, the stems are almost the song: the difference is 21 dB quieter than the song."
+        "Played together, the stems differ from the song; the difference is 21 dB quieter than the song."
     )
     assert "no difference can be heard" in together(-75)
     assert together(float("-inf")).endswith("exactly the song.")

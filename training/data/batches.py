@@ -67,5 +67,5 @@ class BatchSplit:
 
 
 def _even(total: int, n: int, index: int) -> int:
-    """Return the size of one of ``n`` parts of ``total``; the first ones are larger by one where it does not divide."""
+    """Return the size of one of ``n`` parts of ``total``; the first ones are larger by one if it does not divide."""
     return total // n + (index < total % n)

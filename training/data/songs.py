@@ -107,7 +107,7 @@ def read_collection(folder: Path, weight: float | None = None) -> SongCollection
     """Return all songs of a folder, sorted by name.
 
     Raises:
-        InputError: there is none.
+        InputError: the folder contains no song.
     """
     if not folder.is_dir():
         raise InputError("is not a folder", where=folder, hint="name a folder of song folders")

@@ -198,7 +198,7 @@ def _translated(option: PublishedOption, value: str, context: _Context) -> list[
     """Return our settings for a value of an option.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: the value has no setting of ours.
     """
     known = LOSSES if option.role == "loss" else option.values
     if value in known and known[value] == []:

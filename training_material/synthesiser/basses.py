@@ -214,7 +214,7 @@ KINDS: Mapping[str, Callable[[np.random.Generator], Patch]] = {
 """Draw a patch, per kind of bass."""
 
 WEIGHTS: Mapping[str, float] = {"sub": 1.5, "saw": 1.5, "808": 1.5, "reese": 1.3, "triangle": 0.5}
-"""How often a kind is drawn relative to the others, which have 1."""
+"""Relative probability of a kind; the others have 1."""
 
 
 def draw_patch(rng: np.random.Generator) -> Patch:

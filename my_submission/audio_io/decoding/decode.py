@@ -114,7 +114,7 @@ def _open_part(part: FilePart, facts: FileFacts, options: ReadOptions) -> Decode
 
 
 def _recordings(path: Path) -> list[_Recording]:
-    """Return the joined recordings of a file; refuse it where its structure shows that something is missing."""
+    """Return the joined recordings of a file; refuse it if its structure shows that something is missing."""
     recordings: list[_Recording] = []
     start: int | None = 0
     while start is not None:

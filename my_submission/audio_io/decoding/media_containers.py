@@ -45,7 +45,7 @@ class _QuietFile:
         self.read, self.tell = file.read, file.tell
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to an offset; return a negative number where it is invalid."""
+        """Move to an offset; return a negative number if it is invalid."""
         try:
             return self._file.seek(offset, whence)
         except (OSError, ValueError, OverflowError):

@@ -1,7 +1,7 @@
 """Decoding by FFmpeg's libraries (PyAV): M4A, MP4, .stem.mp4, WebM, Matroska, WMA and others.
 
 Files are decoded to their end, whatever length they state. The decoded length is that of the ffmpeg command of the same
-version, less the padding of the last frame where an MP4 states it.
+version, less the padding of the last frame if an MP4 states it.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ def _surplus_note(container: str, surplus: int, path: Path) -> str:
 
 
 def _length_settings(facts: FileFacts) -> dict[str, str]:
-    """Return options with which FFmpeg reads a WAV to the end of the file where its header states less."""
+    """Return options with which FFmpeg reads a WAV to the end of the file if its header states less."""
     return {"ignore_length": "1"} if facts.span is not None and facts.span.surplus else {}
 
 

@@ -22,7 +22,7 @@ _KBITS = {  # of a frame, by version (1, or 2 and 2.5) and layer
 }
 _RATES = (44_100, 48_000, 32_000)
 _RATE_DIVISOR = {3: 1, 2: 2, 0: 4}
-"""By the two bits of the version; 1 is reserved."""
+"""MPEG versions by the two bits of the header; 1 is reserved."""
 
 _SAME_STREAM = 0xFFFE0C00
 """Bits of a header that stay the same in a stream: synchronisation, version, layer, sample rate."""
@@ -150,7 +150,7 @@ def _count(file: BinaryIO, position: int, file_bytes: int) -> tuple[int, bool]:
 
 
 def _other_bytes(file: BinaryIO, position: int) -> int:
-    """Return the size of a tag, or of zeros up to the end of the file; 0 where there is neither."""
+    """Return the size of a tag, or of zeros up to the end of the file; 0 if there is neither."""
     file.seek(position)
     head = file.read(32)
     if head[:3] == b"TAG":

@@ -39,7 +39,7 @@ class _Page:
 
 @dataclass(frozen=True)
 class _Gap:
-    """Bytes that belong to no page; ``is_end`` where they are the start of a cut page."""
+    """Bytes that belong to no page; ``is_end`` if they are the start of a cut page."""
 
     position: int
     n_bytes: int
@@ -130,7 +130,7 @@ def _pages(file: BinaryIO) -> Iterator[_Page | _Gap]:
 
 
 def _next_page(file: BinaryIO, position: int, file_bytes: int) -> int:
-    """Return the offset of the next page from an offset on; the end of the file where there is none."""
+    """Return the offset of the next page from an offset on; the end of the file if there is none."""
     while position < file_bytes:
         file.seek(position)
         block = file.read(_SEARCH_BYTES)

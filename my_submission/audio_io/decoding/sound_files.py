@@ -16,7 +16,7 @@ from my_submission.stems import Waveform
 from terminal.names import system_name
 
 UNKNOWN_FRAMES = 2**62
-"""Length that libsndfile reports where a FLAC header states none: the largest 64-bit number."""
+"""Length that libsndfile reports if a FLAC header states none: the largest 64-bit number."""
 
 _MP3_SLACK_SAMPLES = 2_304
 """Tolerance on the length of an MP3: two frames, which decoders drop or keep at the ends."""
@@ -121,7 +121,7 @@ class SoundFileDecoder(Decoder):
         return info if facts.span is None else self._all_of_span(info, facts.span)
 
     def _all_of_span(self, info: AudioInfo, span: DataSpan) -> AudioInfo:
-        """Read the samples without the header where it states fewer than the file has."""
+        """Read the samples without the header if it states fewer than the file has."""
         if info.codec not in _SAMPLE_BYTES:
             if span.surplus or (span.declared is None and not info.samples and span.available):
                 raise NotForLibsndfileError("the file has more audio than its header states")

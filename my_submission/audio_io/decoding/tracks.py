@@ -16,9 +16,9 @@ _DEFAULT = 1
 
 
 def choose_track(path: Path, container: Any, options: ReadOptions) -> tuple[Any, str | None]:
-    """Return the audio stream to read of an open PyAV container, and a note where there are several.
+    """Return the audio stream to read of an open PyAV container, and a note if there are several.
 
-    It is the requested one, else the default one where that has one or two channels or may be mixed down, else the
+    It is the requested one, else the default one if that has one or two channels or may be mixed down, else the
     first with one or two channels, else the first that can be decoded.
 
     Raises:

@@ -37,7 +37,7 @@ class CommonGain(ABC):
 
     @property
     def gain_db(self) -> float:
-        """The smallest gain in dB; 0 where nothing was changed."""
+        """The smallest gain in dB; 0 if nothing was changed."""
         return 20 * math.log10(self.lowest) if self.lowest < 1 else 0.0
 
 
@@ -133,7 +133,7 @@ def common_gain(clip: str, *, n_stems: int, sample_rate: int, samples: int, dire
         n_stems: number of stems.
         sample_rate: of the files, in Hz.
         samples: length of the files.
-        directory: folder of a scratch file, where one is needed.
+        directory: folder of a scratch file, if one is needed.
     """
     if clip == "rescale":
         return RescaledGain(n_stems, samples, directory)

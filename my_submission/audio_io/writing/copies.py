@@ -69,7 +69,7 @@ class StemCopies:
 
     Attributes:
         paths: stem to its file.
-        gain_db: the smallest gain in dB that the format's clip mode applied to all stems; 0 where nothing was changed.
+        gain_db: the smallest gain in dB that the format's clip mode applied to all stems; 0 if nothing was changed.
     """
 
     paths: Mapping[str, Path]

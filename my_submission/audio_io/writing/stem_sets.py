@@ -159,7 +159,7 @@ def journal_of(record_file: str) -> str:
 
 
 def read_record(directory: Path, record_file: str = RECORD_FILE) -> dict[str, Any] | None:
-    """Return the record of a set; None if there is none, or where the stems do not match it.
+    """Return the record of a set; None if there is none, or if the stems do not match it.
 
     Call :func:`settle` before, which finishes an interrupted replacement.
     """
@@ -201,7 +201,7 @@ def settle(directory: Path, names: Sequence[str] = ()) -> None:
     """Finish an interrupted replacement and remove part files of a killed run.
 
     Args:
-        directory: the folder of a song; nothing happens where there is none.
+        directory: the folder of a song; nothing happens if there is none.
         names: file names of stems, without suffix, other than those of the challenges.
 
     Raises:

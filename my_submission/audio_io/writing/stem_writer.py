@@ -51,7 +51,7 @@ class StemFolderWriter:
         sample_rate: rate of the song, in Hz; that of the files unless their codec cannot hold it.
         samples: exact length of the song, at that rate.
         audio_format: format of the files.
-        source_rate: rate of the blocks given to ``write``, in Hz; they are resampled where it differs.
+        source_rate: rate of the blocks given to ``write``, in Hz; they are resampled if it differs.
         describe: called with the files of the complete stems; returns the content of ``separation.json``. When not
             given, the folder has no such file.
         tags: stem to its tags; default: none.

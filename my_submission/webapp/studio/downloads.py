@@ -35,7 +35,7 @@ class Download:
     Attributes:
         path: the file.
         name: that the visitor's file gets; empty for a file that is shown.
-        gain_db: gain that was applied against clipping; 0 where nothing was changed.
+        gain_db: gain that was applied against clipping; 0 if nothing was changed.
         dispose: deletes the file after it was sent.
     """
 
@@ -56,7 +56,7 @@ def track_download(files: SongFiles, result: SongResult, form: DownloadFormat, n
 
 
 def archive_download(files: SongFiles, result: SongResult, form: DownloadFormat) -> Download:
-    """Return a ZIP with all stems, and with the song's page where the result is complete; KeyError without stems."""
+    """Return a ZIP with all stems, and with the song's page if the result is complete; KeyError without stems."""
     stems = converted(files, result, form, is_mixture=False)
     name = folder_name(files.name)
     path = result.folder / f"{form.name}.zip"

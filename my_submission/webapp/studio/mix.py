@@ -87,7 +87,7 @@ def write_mix(
     """Write a mix to ``folder/<name>.<format>``.
 
     Returns:
-        The file, and the gain in dB that the format's clip mode applied; 0 where nothing was changed.
+        The file, and the gain in dB that the format's clip mode applied; 0 if nothing was changed.
 
     Raises:
         OutputError: the folder cannot be written.

@@ -25,7 +25,7 @@ from terminal.program import program_name
 LOCAL, PUBLISHED = "local run", "published"
 
 ABSENT = "–"
-"""Shown where there is no value."""
+"""Shown if there is no value."""
 
 _LOWEST_SHARE = -0.25
 """Left end of the bars, as a share of the longest: a run far below zero must not squeeze all others."""

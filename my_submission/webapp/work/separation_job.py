@@ -162,7 +162,7 @@ class SeparationJob:
         return systems.get(system, self.request.stems)
 
     def _preview(self, systems: LoadedSystems, mixture: MixtureTrack, began: float) -> None:
-        """Show the result of the default system first, if it has these stems; a note says where it cannot be made."""
+        """Show the result of the default system first, if it has these stems; a note says if it cannot be made."""
         try:
             predictor = self._loaded(systems, systems.default)
         except UnknownNameError:

@@ -21,7 +21,7 @@ _FRONT_COVER = b"\x03"
 
 
 def id3_tag(tags: SongTags) -> bytes:
-    """Return an ID3v2.3 tag; no bytes where there are no tags."""
+    """Return an ID3v2.3 tag; no bytes if there are no tags."""
     texts = tags.texts
     frames = [_frame(name, _encoded(texts[key])) for key, name in _FRAMES.items() if key in texts]
     frames += _date_frames(texts.get("date", ""))
