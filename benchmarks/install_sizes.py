@@ -43,7 +43,7 @@ class Installation:
 
     Attributes:
         name: "base", an extra, or another program.
-        megabytes: of the whole environment, 10^6 bytes.
+        megabytes: size of the whole environment, 10^6 bytes.
         seconds: of ``pip install``.
         n_distributions: installed ones, without pip and setuptools.
     """

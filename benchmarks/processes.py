@@ -19,7 +19,7 @@ class Measured:
 
     Attributes:
         seconds: from its start to its end.
-        cpu_seconds: of all its threads; on a machine that others use too, the fairer of the two.
+        cpu_seconds: processor time of all its threads; on a machine that others use too, the fairer of the two.
         peak_megabytes: its largest resident memory.
     """
 

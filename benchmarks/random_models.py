@@ -24,13 +24,13 @@ class Geometry:
     """Sizes of the networks.
 
     Attributes:
-        n_fft: of each source's transform.
-        hop: of all transforms.
+        n_fft: length of each source's transform.
+        hop: hop of all transforms.
         bins: kept of each spectrum.
-        frames: of a chunk.
+        frames: number of frames of a chunk.
         depth: blocks of a TFC-TDF network.
         growth: channels of its first block.
-        demucs_channels: of the first level of Demucs.
+        demucs_channels: channels of the first level of Demucs.
     """
 
     n_fft: Mapping[str, int]

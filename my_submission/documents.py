@@ -56,7 +56,7 @@ def convert(kind: type[T], document: object, *, place: str = "") -> T:
     Args:
         kind: a dataclass, a :class:`Variant` family, or any type that msgspec knows.
         document: nested tables, lists and scalars.
-        place: of the document inside a larger one, for messages.
+        place: place of the document inside a larger one, for messages.
 
     Raises:
         DocumentError: a key is unknown or missing, or a value does not fit.

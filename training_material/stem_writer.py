@@ -35,8 +35,8 @@ def write_songs(collection: Path, prefix: str, numbers: range, write: Callable[[
 
     Args:
         collection: folder of the songs.
-        prefix: of their names.
-        numbers: of the songs.
+        prefix: prefix of their names.
+        numbers: numbers of the songs.
         write: writes the song of a folder and a number, unless it exists.
 
     Returns:

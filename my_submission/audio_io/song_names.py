@@ -64,7 +64,7 @@ def distinct_names(names: Sequence[str], places: Sequence[PurePath]) -> list[str
     ``01.flac`` and ``01.wav``. The result does not depend on the order of the songs.
 
     Args:
-        names: of the songs, with ``/`` between folders.
+        names: names of the songs, with ``/`` between folders.
         places: paths of their files, all different; ``mixture.wav`` for the layout ``<song>/mixture.wav``.
     """
     counts = Counter(names)

@@ -85,7 +85,7 @@ class EarlierResult:
     """The result of an earlier run for one song.
 
     Attributes:
-        manifest: of its stems, when they are complete and of this recipe.
+        manifest: manifest of its stems, when they are complete and of this recipe.
         failure: note on why this recipe cannot separate it.
         is_current: whether the song is certainly unchanged; otherwise its content must be compared.
     """

@@ -14,7 +14,7 @@ class CatalogueSong:
 
     Attributes:
         name: folder of its stems below the output, with "/" if the catalogue has folders of its own.
-        url: of its mixture.
+        url: URL of its mixture.
     """
 
     name: str
@@ -28,7 +28,7 @@ class SongOutcome:
     Attributes:
         song: the song.
         status: "done" by this run, "reused" from an earlier one with the same content, system and options, or "failed".
-        manifest: of its stems, as plain values; None after a failure.
+        manifest: manifest of its stems, as plain values; None after a failure.
         error: why it failed.
         is_final: whether another attempt cannot help, as with a broken file.
         seconds: duration of this attempt in its worker, fetching and publishing included.

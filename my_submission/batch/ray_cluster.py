@@ -58,8 +58,8 @@ class Cluster:
     """A cluster that this process is connected to.
 
     Attributes:
-        cpus: of all its machines.
-        gpus: of all its machines.
+        cpus: processors of all its machines.
+        gpus: GPUs of all its machines.
         n_nodes: number of machines.
         is_local: whether it is this machine only, started for this run.
     """

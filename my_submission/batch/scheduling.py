@@ -88,8 +88,8 @@ class WorkerProgress(Generic[Task, Result]):
         kind: "ready", "started", "returned", "retried", "failed", "lost" or "tick" (no event).
         worker: number of the worker concerned, if any.
         task: the task concerned, if any.
-        result: of a task that returned.
-        reason: of a failure or loss.
+        result: result of a task that returned.
+        reason: reason of a failure or loss.
         attempts: how often the task was begun.
     """
 

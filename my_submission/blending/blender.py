@@ -56,7 +56,7 @@ class StemBlender:
     Args:
         sources: names of the stems.
         mixture: the song.
-        buffers: in the order of the system's branches.
+        buffers: buffers in the order of the system's branches.
         fallback: a cheaper complete estimate.
         rest: the source that is the mixture minus all others.
         n_omitted: number of sources of the mixture that are not among ``sources``.

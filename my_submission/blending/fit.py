@@ -36,9 +36,9 @@ class Products:
 
     Attributes:
         n: number of estimates.
-        gram: of the estimates with one another, (n, n).
-        cross: of the estimates with the true stem, (n,).
-        energy: of the true stem.
+        gram: inner products of the estimates with one another, (n, n).
+        cross: inner products of the estimates with the true stem, (n,).
+        energy: energy of the true stem.
         n_values: number of its samples, of all channels.
     """
 

@@ -45,7 +45,7 @@ class SourceFit:
 
     Attributes:
         systems: names of those that estimate it.
-        shares: of each in the blend.
+        shares: shares of each in the blend.
         alone: mean SDR of each alone, in dB.
         blended: mean SDR of the blend on the songs it was fitted on, in dB.
         gain: gain over the best system alone, on held-out songs.
@@ -109,8 +109,8 @@ def products_of(blocks: Iterable[Block], sources: Sequence[str]) -> dict[str, Pr
     """Return source to the inner products of a song.
 
     Args:
-        blocks: of the song, in order.
-        sources: of the true stems.
+        blocks: blocks of the song, in order.
+        sources: sources of the true stems.
     """
     found: dict[str, Products] = {}
     for block in blocks:
@@ -159,7 +159,7 @@ def fit_afterwards(
     Args:
         songs: blocks of each song, in order.
         fits: the blend.
-        sources: of the true stems.
+        sources: sources of the true stems.
     """
     filtered_songs: list[dict[str, Products]] = []
     mixer_songs: list[MixerProducts] = []

@@ -64,7 +64,7 @@ class SeparationModel:
 
         Args:
             mixed_sound_array: float (samples, 2), or mono as (samples,) or (samples, 1); it is not changed.
-            sample_rate: in Hz.
+            sample_rate: sample rate in Hz.
 
         Returns:
             Instrument to float32 (samples, 2), and instrument to its sample rate, which is the input's.

@@ -42,13 +42,13 @@ class Track:
     Attributes:
         name: name on the command line.
         title: display name.
-        challenge_id: of aicrowd.json.
-        grader_id: of aicrowd.json, if the track has one.
+        challenge_id: its challenge_id in aicrowd.json.
+        grader_id: its grader_id in aicrowd.json, if the track has one.
         sources: the stems, in the scorer's order.
         default_system: system of a submission that names none; its weights are in the repository.
         limit: time limit per song.
         setup_seconds: time limit for loading; None if the track states none.
-        machine: of the grader.
+        machine: machine of the grader.
         has_gpu_choice: whether ``gpu`` in aicrowd.json asks for one.
         board_flags: keys of aicrowd.json that choose a leaderboard.
         entry_files: files that the grader calls or imports, below the tree.

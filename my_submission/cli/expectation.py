@@ -41,7 +41,7 @@ def expectation(
     Args:
         inputs: the songs.
         durations: their lengths in seconds; None if unknown.
-        predictor: that separates them.
+        predictor: predictor that separates them.
         limits: time limits.
         draws_pictures: whether pictures are drawn after the stems, for which no time is reserved.
     """

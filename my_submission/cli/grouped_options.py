@@ -60,7 +60,7 @@ def command_of(function: Callable[..., int], name: str, help_text: str, *, epilo
 
     Args:
         function: returns an exit code; its parameters are groups of options, single annotated ones, or ``Messages``.
-        name: of the command.
+        name: name of the command.
         help_text: what the command does, for its help.
         epilog: examples.
     """

@@ -51,10 +51,10 @@ def choice(*names: str, of: Sequence[str], help_text: str, panel: str | None = N
     """Return an option whose value is one of some words; the shell completes them.
 
     Args:
-        names: of the option, such as ``--format`` and ``-f``.
+        names: names of the option, such as ``--format`` and ``-f``.
         of: the words; an unknown one is answered with the nearest.
         help_text: for the help; the words follow it.
-        panel: of the help.
+        panel: panel of the help.
         has_several: whether it takes several, with commas between them; :func:`split` takes them apart.
     """
 

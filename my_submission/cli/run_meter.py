@@ -14,7 +14,7 @@ class RunState:
     """State of a run.
 
     Attributes:
-        number: of the current song, from 1.
+        number: number of the current song, from 1.
         song: progress of the current song.
         speed: seconds of music per second of work, of the current song; None if unknown.
         song_left: estimated seconds that the current song still takes; None if unknown.

@@ -26,7 +26,7 @@ class GivenInputs:
     """The inputs of a run as files and folders.
 
     Attributes:
-        paths: of the inputs.
+        paths: paths of the inputs.
         copy: temporary file with the content of standard input; None if it is not an input.
     """
 

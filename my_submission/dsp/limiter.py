@@ -30,7 +30,7 @@ class CommonLimiter:
     """Limits several signals by one gain, so that their sum is the sum before times the gain.
 
     Args:
-        sample_rate: in Hz.
+        sample_rate: sample rate in Hz.
     """
 
     def __init__(self, sample_rate: int) -> None:

@@ -66,7 +66,7 @@ class LogSpectrogramAccumulator:
     mean of several frames, so memory does not grow with the length.
 
     Args:
-        sample_rate: in Hz.
+        sample_rate: sample rate in Hz.
         samples: length of the whole signal.
         columns: maximum number of columns.
     """

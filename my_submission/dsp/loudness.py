@@ -29,7 +29,7 @@ class LoudnessMeter:
     """Integrated loudness of a signal that arrives in blocks.
 
     Args:
-        sample_rate: in Hz.
+        sample_rate: sample rate in Hz.
         channels: one or two, each with weight 1.
     """
 

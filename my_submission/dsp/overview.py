@@ -22,7 +22,7 @@ class Overview:
     """Measurements of a signal.
 
     Attributes:
-        sample_rate: in Hz.
+        sample_rate: sample rate in Hz.
         samples: length.
         peak: maximum absolute value; 1 is full scale.
         rms: root mean square over all channels.
@@ -47,7 +47,7 @@ def overview_of(blocks: Iterable[Waveform], sample_rate: int, samples: int, *, c
 
     Args:
         blocks: consecutive blocks (channels, n) of one or two channels.
-        sample_rate: in Hz.
+        sample_rate: sample rate in Hz.
         samples: total length of all blocks.
         columns: columns of envelope and spectrogram.
     """

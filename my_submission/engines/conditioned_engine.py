@@ -87,9 +87,9 @@ def open_conditioned_checkpoint(
 
     Args:
         path: the checkpoint.
-        architecture: by the manifest.
+        architecture: architecture by the manifest.
         device: the device that engines will move it to.
-        options: of its training by the manifest, as far as the checkpoint does not state them.
+        options: options of its training by the manifest, as far as the checkpoint does not state them.
 
     Raises:
         MdxError: no loader is known for the architecture.

@@ -36,9 +36,9 @@ def checked_waveform(network: TorchEngine, *, excerpt_samples: int, name: str) -
     """Return a network of waveforms, validated on an excerpt of the loudest of the first segments.
 
     Args:
-        network: in fp32.
+        network: network in fp32.
         excerpt_samples: length of the excerpt, one that the network takes.
-        name: of the network, for the verdict.
+        name: name of the network, for the verdict.
     """
     candidates: dict[str, Callable[[], Engine]] = {
         precision: partial(network.at, precision) for precision in _FASTEST_FIRST

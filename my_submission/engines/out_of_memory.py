@@ -22,7 +22,7 @@ class OutOfMemorySplitter(EngineWrapper):
 
     Args:
         engine: maps a batch to one result per item; items do not depend on each other.
-        name: of the network, for the remark.
+        name: name of the network, for the remark.
         release: releases memory that libraries cache; called after every failure.
     """
 

@@ -28,9 +28,9 @@ def thread_count(asked: int | None, environment: Mapping[str, str] = os.environ)
     """Return the number of threads of a run on the CPU, and a note if it is less than requested.
 
     Args:
-        asked: by the user; OMP_NUM_THREADS, else every processor, by default. More threads than processors would wait
+        asked: number requested by the user; default: OMP_NUM_THREADS, else all. More threads than processors would wait
             for each other: 64 threads on two processors take a minute for a second of work.
-        environment: of this process.
+        environment: environment of this process.
     """
     available = available_cpus()
     if asked is not None and asked > available:

@@ -35,9 +35,9 @@ class ValidatedDemucs(ValidatedEngine):
     """A Demucs that rounds its recurrent weights if the stems of an excerpt then agree with fp32.
 
     Args:
-        reference: in fp32.
+        reference: engine in fp32.
         excerpt_samples: length of the excerpt, one that the network takes.
-        name: of the network, for the verdict.
+        name: name of the network, for the verdict.
     """
 
     def __init__(self, reference: DemucsEngine, *, excerpt_samples: int, name: str) -> None:

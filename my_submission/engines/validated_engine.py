@@ -44,7 +44,7 @@ class ValidatedEngine:
             the comparison, one after the other until one agrees.
         excerpt: returns the part of a batch that is compared.
         to_waves: the inverse transform of engines of spectra.
-        name: of the network, for the verdict.
+        name: name of the network, for the verdict.
     """
 
     def __init__(

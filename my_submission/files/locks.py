@@ -26,7 +26,7 @@ def try_lock(descriptor: int, *, if_unsupported: bool = False) -> bool:
     """Lock an open file or folder for this process; return whether that worked.
 
     Args:
-        descriptor: of the file or folder; closing it releases the lock.
+        descriptor: descriptor of the file or folder; closing it releases the lock.
         if_unsupported: the result if the system or the file system has no such locks.
     """
     if not HAS_LOCKS:

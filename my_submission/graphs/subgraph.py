@@ -56,7 +56,7 @@ def build_subgraph(
     """Return the graph of some nodes, from its inputs to ``OUTPUT``.
 
     Args:
-        nodes: in topological order.
+        nodes: nodes in topological order.
         inputs: name to shape, all float32.
         weights: initialisers stored beside the graph.
         fed: weights that are inputs, float32.

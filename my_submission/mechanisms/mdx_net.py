@@ -137,7 +137,7 @@ class OutputEngine(EngineWrapper):
 
     Args:
         engine: maps chunks to chunks of the same shape.
-        gain: of its output.
+        gain: gain of its output.
         is_rest: whether the input minus the output is returned.
     """
 

@@ -104,7 +104,7 @@ class WienerRecipe:
             song: the song.
             read: returns the blended estimates of some samples.
             is_estimated: whether the networks have covered some samples.
-            sources: in the order of the buffer.
+            sources: sources in the order of the buffer.
         """
         buffer = SegmentBuffer(
             song.stores(sources),

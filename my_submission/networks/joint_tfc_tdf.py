@@ -56,7 +56,7 @@ class JointConfig:
     """Shape of a joint network.
 
     Args:
-        bands: from the lowest bin up.
+        bands: bands from the lowest bin up.
         widths: channels of each level, outermost first.
         outer_convs: 3x3 convolutions in a block of the outermost level, 1 or 2; inner blocks have 2.
         bottleneck: the factor by which the TDF narrows its axis.

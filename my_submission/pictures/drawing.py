@@ -131,7 +131,7 @@ def draw_track(
 
     Args:
         title: text above the picture; without it the plots are taller.
-        colour: of the waveform.
+        colour: colour of the waveform.
         cutoff_hz: frequency above which the network outputs nothing, drawn as a line.
 
     Raises:

@@ -69,7 +69,7 @@ def view_track(
     Args:
         name: "mixture", or the source.
         path: its file, at any sample rate.
-        sample_rate: of the song, in Hz.
+        sample_rate: sample rate of the song, in Hz.
         samples: length of the song, at that rate.
         clipped_samples: values beyond ±1 before conversion to the file's format, if that is known.
         cutoff_hz: frequency above which its network outputs nothing, or None.

@@ -17,7 +17,7 @@ class PlannedStage:
     """A stage as it was planned.
 
     Attributes:
-        name: of the stage.
+        name: name of the stage.
         seconds: expected duration of the whole stage.
         share: part of it that was expected to end in time, 0 … 1.
     """
@@ -33,7 +33,7 @@ class Plan:
 
     Attributes:
         quality_level: deviations from the published method, for display.
-        stages: in the order of work, refinements last.
+        stages: stages in the order of work, refinements last.
     """
 
     quality_level: str

@@ -77,8 +77,8 @@ class Predictor:
         calibration: costs of earlier runs; by default only those that this predictor measures.
         read_device_memory: reads the GPU's memory, for the report; None on the CPU.
         settings: the options of its loading that can change a sample, as plain values, for ``separation.json``.
-        device: that networks run on.
-        n_threads: of a run on the CPU; None if unknown.
+        device: device that networks run on.
+        n_threads: number of threads of a run on the CPU; None if unknown.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Predictor:
 
         Args:
             mixture: float (channels, samples) or (samples,), one or two channels; it is not changed.
-            sample_rate: in Hz.
+            sample_rate: sample rate in Hz.
             budget_seconds: time limit; default: none.
             refine: whether to go beyond the published work (overlapped chunks, averaged shifted passes). Default: False
                 without a limit; with a limit, time that is left over is spent on it.

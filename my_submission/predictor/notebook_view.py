@@ -30,7 +30,7 @@ def stems_html(stems: Mapping[str, Any], sample_rate: int, *, title: str) -> str
 
     Args:
         stems: name to float (channels, samples), arrays or tensors on the CPU.
-        sample_rate: in Hz.
+        sample_rate: sample rate in Hz.
         title: the line above the table.
     """
     rows = "".join(_row(name, np.asarray(wave, np.float32), sample_rate) for name, wave in stems.items())

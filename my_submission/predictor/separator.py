@@ -45,7 +45,7 @@ class Separation:
     Attributes:
         stems: name to float32 (2, samples), at ``sample_rate``; tensors on the CPU if the song was a tensor. Stems in
             files are read when they are first asked for, as they were written.
-        sample_rate: of song and stems, in Hz.
+        sample_rate: sample rate of song and stems, in Hz.
         report: how the song was separated: seconds, levels, notes.
         paths: name to file; empty if no files were written.
     """
@@ -118,7 +118,7 @@ class Separator:
                 one or two channels.
             output: folder of the stems of all songs; default: ``stems`` for a file, and no files for samples. None
                 writes no files and keeps the stems in memory.
-            sample_rate: of samples, in Hz; a file states its own.
+            sample_rate: sample rate of samples, in Hz; a file states its own.
             audio_format: format of the files.
             filename: template of the files' names, such as ``"{song}/{song} - {stem}.{ext}"``, the default.
             budget_seconds: time limit; default: none.
@@ -255,7 +255,7 @@ def separate(
         output: folder of the stems of all songs.
         system: a name that ``mdx systems`` lists.
         stems: stems to make, such as ``["vocals", "instrumental"]``; default: all sources of the system.
-        sample_rate: of samples, in Hz.
+        sample_rate: sample rate of samples, in Hz.
         audio_format: format of the files.
         filename: template of the files' names.
         budget_seconds: time limit; default: none.

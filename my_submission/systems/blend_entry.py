@@ -34,7 +34,7 @@ def entry_of(
     """Return the text of an entry, from ``[[systems]]`` on.
 
     Args:
-        name: of the system.
+        name: name of the system.
         shares: source to system to share.
         filter_shares: source to the share of a Wiener filter; empty for none.
         mixer: the Mixer over the blend.

@@ -49,7 +49,7 @@ class LoadedSystem:
 
     Attributes:
         recipe: the recipe that it was opened from.
-        branches: in the order of work.
+        branches: branches in the order of work.
         weights: artefact name to the file in use.
         open_fallback: opens the first branch of the recipe's fallback once; returns None if its artefacts are missing.
     """

@@ -76,8 +76,8 @@ class OwnNetwork:
     Attributes:
         path: the .onnx file.
         target: the stem that it outputs, such as "vocals", "instrumental" or "guitar".
-        n_fft: of its transform, in samples; None for a public graph, of which it is known.
-        hop: of its transform, in samples.
+        n_fft: length of its transform, in samples; None for a public graph, of which it is known.
+        hop: hop of its transform, in samples.
     """
 
     path: str | Path
@@ -144,11 +144,11 @@ def system_of(name: str, title: str, network: str, source: str, *, licence: str)
     """Return a system of one graph: a stem, and the rest of the mixture.
 
     Args:
-        name: of the system.
+        name: name of the system.
         title: one line of description.
         network: artefact name of the graph.
         source: the stem.
-        licence: of the graph.
+        licence: licence of the graph.
     """
     stems = with_complement(source)
     return SystemRecipe(
@@ -172,7 +172,7 @@ def with_vocals_from(system: SystemRecipe, name: str) -> SystemRecipe:
 
     Args:
         system: a cascade such as ``starter-plus``, or networks of one source each, such as ``kuielab-a``.
-        name: of the graph's system, such as ``mdx-net/kim-vocal-2``; "mdx-net/" may be left out.
+        name: name of the graph's system, such as ``mdx-net/kim-vocal-2``; "mdx-net/" may be left out.
 
     Raises:
         UnknownNameError: there is no such graph, or the system has no network for vocals alone.

@@ -40,13 +40,13 @@ class SystemRecipe:
         name: its name on the command line.
         title: one line of description.
         sources: sources that it estimates, in the order of the challenge's tables.
-        branches: in the order of work. The first ones that together estimate all sources are a complete result, which
-            the others refine.
+        branches: branches in the order of work. The first ones that together estimate all sources are a complete
+            result, which the others refine.
         published: source (and "song") to the published global SDR in dB, with its board.
         board: the leaderboard of the published numbers.
         own_sdr: our own measurement if none is published: global SDR in dB, mean over sources and the two test
             excerpts of docs/scores.md, which no network was trained on.
-        licence: of the weights.
+        licence: licence of the weights.
         fallback: a cheaper system whose first branch is run if there is no time for a complete result, if its
             artefacts are there.
         wiener: the filter over the blended estimates.

@@ -210,7 +210,7 @@ class WienerEntry:
     Attributes:
         shares: source to the share of the filter's estimate.
         minus: sources that are subtracted from the mixture and not filtered.
-        n_fft: of its transform, with half of it as hop.
+        n_fft: length of its transform, with half of it as hop.
         window_seconds: stretch of the song with covariances of its own; stretches are joined by fades of a tenth.
         adds_up: whether the stems add up to the mixture.
     """
@@ -234,13 +234,13 @@ class SystemEntry:
 
     Attributes:
         name: lower-case words joined by / . _ + -
-        branches: in the order of work.
+        branches: branches in the order of work.
         title: one line of description.
         rest: a source that is the mixture minus all others.
         wiener: the filter over the blend.
         mixer: the Mixer over the filtered blend.
         fallback: a system of this program for when there is no time for a complete result.
-        licence: of the weights.
+        licence: licence of the weights.
     """
 
     name: str
@@ -324,8 +324,8 @@ def with_entry(path: Path, name: str, entry: str, *, is_dry: bool = False) -> No
     """Add a system to a ``systems.toml``, which is created if missing, and check the result before it is replaced.
 
     Args:
-        path: of the file.
-        name: of the system.
+        path: path of the file.
+        name: name of the system.
         entry: its text, from ``[[systems]]`` on.
         is_dry: check only, and write nothing.
 

@@ -44,8 +44,8 @@ class FetchResult:
     """Result of fetching one artefact.
 
     Attributes:
-        name: of the artefact.
-        path: of its file.
+        name: name of the artefact.
+        path: path of its file.
         source: the file or address it came from; None when it was present.
         is_verified: whether a known hash verifies all of it.
     """

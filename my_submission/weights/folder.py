@@ -94,7 +94,7 @@ class ModelsFolder:
         """Return the path of an artefact after verifying its content.
 
         Args:
-            name: of the artefact.
+            name: name of the artefact.
             allow_unverified: accept a file of another size or hash, or without a known hash, with a warning.
 
         Raises:

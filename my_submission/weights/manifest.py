@@ -41,7 +41,7 @@ class ArtefactGeometry:
     Attributes:
         n_fft: window and transform length, in samples.
         hop: distance between frames, in samples.
-        frames: of one chunk; only for a state dict, because a graph states its own.
+        frames: number of frames of one chunk; only for a state dict, because a graph states its own.
         silent_bins: first bins that are silenced in the network's input; default: none.
     """
 
@@ -64,8 +64,8 @@ class Artefact:
 
     Attributes:
         name: its name in systems, such as "kuielab-a/bass".
-        path: of its file below the models folder, with forward slashes.
-        sha256: of its content, 64 lower-case hexadecimal digits; None when unknown.
+        path: path of its file below the models folder, with forward slashes.
+        sha256: SHA-256 of its content, 64 lower-case hexadecimal digits; None when unknown.
         n_bytes: its size; None when unknown.
         format: "onnx", or "torch" for a checkpoint of plain tensors.
         architecture: the network it belongs to, such as "tfc-tdf", "mixer", "demucs-v2".
@@ -74,7 +74,7 @@ class Artefact:
         sources: URLs it can be fetched from, best first.
         licence: an SPDX name or a short phrase.
         member: its name inside a source that is a .zip archive.
-        archive_md5: of that archive.
+        archive_md5: MD5 of that archive.
         sha256_prefix: leading digits of its sha256 if its authors published no more.
         git_blob: id that git gives its content, 40 digits, if no sha256 is known but the file is in a repository.
         options: options of its training that a conditioned network's weights do not show, such as activations.

@@ -67,7 +67,7 @@ class StoredTensor:
 
     Attributes:
         name: for messages.
-        data_type: by TensorProto.DataType.
+        data_type: element type by TensorProto.DataType.
         shape: as claimed.
         n_bytes: size of its values in the file.
         is_packed: whether they are integers of variable length.
@@ -133,7 +133,7 @@ class OnnxLayout:
 
     Attributes:
         ir_version: version of the file format.
-        opset: of ONNX's own operators; None if none is named.
+        opset: opset of ONNX's own operators; None if none is named.
         tensors: all tensors, including those of nested graphs.
     """
 

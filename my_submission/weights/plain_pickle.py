@@ -36,7 +36,7 @@ class StorageReference:
 
     Attributes:
         key: name of the record.
-        dtype: of the values as stored, little endian; bfloat16 is stored as its 16 bits.
+        dtype: element type of the values as stored, little endian; bfloat16 is stored as its 16 bits.
         is_bfloat16: whether those 16 bits are the upper half of a float32.
         n_elements: number of values.
     """
@@ -101,7 +101,7 @@ class SkippedObject:
 
     Attributes:
         name: module and name of its class.
-        items: of a class like a dictionary.
+        items: items of a class like a dictionary.
         state: attributes of the object, as the pickle gives them.
     """
 

@@ -25,7 +25,7 @@ class VerifyResult:
     """The state of one artefact.
 
     Attributes:
-        name: of the artefact.
+        name: name of the artefact.
         status: "ok"; "missing"; "damaged": differs from its hash or the manifest, or not readable; "unverified":
             readable, but without a known hash.
         detail: the findings in a few words.
@@ -43,7 +43,7 @@ def verify(
 
     Args:
         models_folder: the folder.
-        names: of the artefacts; all of the manifest by default.
+        names: names of the artefacts; all of the manifest by default.
         graph_check: opens ONNX graphs; without it only their content is compared.
 
     Returns:

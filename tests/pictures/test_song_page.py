@@ -126,8 +126,8 @@ def test_the_summary_is_a_sentence_for_people(separated: tuple[SongView, Separat
     assert together(-20.6) == (
         "Played together, the stems differ from the song; the difference is 21 dB quieter than the song."
     )
-    assert "no difference can be heard" in together(-75)
-    assert together(float("-inf")).endswith("exactly the song.")
+    assert "the difference is inaudible" in together(-75)
+    assert together(float("-inf")).endswith("exactly to the song.")
     assert together(-20.0, stems_add_up=False) == ""
     assert "made up to 3.0 dB quieter" in together(None, common_gain_db=-3.0)
     clipped = replace(view, tracks=(*view.tracks[:-1], replace(view.tracks[-1], clipped_samples=3)))

@@ -24,8 +24,8 @@ def passed_over(place: object, files: Iterable[PurePath], *, n_stems: int = 0) -
     """Return a note on the files that a search skipped, with counts by suffix; None if it skipped none.
 
     Args:
-        place: that was searched.
-        files: that were skipped.
+        place: place that was searched.
+        files: files that were skipped.
         n_stems: number of stems of earlier separations, which were skipped as well.
     """
     counts = Counter(file.suffix.lower() for file in files)

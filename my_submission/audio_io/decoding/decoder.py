@@ -40,7 +40,7 @@ class AudioInfo:
 
     Attributes:
         path: the file.
-        sample_rate: in Hz.
+        sample_rate: sample rate in Hz.
         channels: number of channels.
         samples: length in samples per channel; None if it is known only after decoding.
         container: the file format, such as "WAV", "FLAC" or "mov,mp4,m4a,3gp,3g2,mj2".

@@ -57,7 +57,7 @@ class MediaDecoder(Decoder):
 
     Args:
         part: an existing file, or part of one.
-        facts: of its structure.
+        facts: facts of its structure.
         options: track and downmix.
 
     Raises:

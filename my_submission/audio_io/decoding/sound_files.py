@@ -51,7 +51,7 @@ class SoundFileDecoder(Decoder):
 
     Args:
         part: an existing file, or part of one.
-        facts: of its structure.
+        facts: facts of its structure.
 
     Raises:
         NotForLibsndfileError: libsndfile does not know the format, or would not read all of it.

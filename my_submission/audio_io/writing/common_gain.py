@@ -59,7 +59,7 @@ class LimiterGain(CommonGain):
     """Makes passages around samples beyond full scale quieter, while the stems are written.
 
     Args:
-        sample_rate: of the blocks, in Hz.
+        sample_rate: sample rate of the blocks, in Hz.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -131,7 +131,7 @@ def common_gain(clip: str, *, n_stems: int, sample_rate: int, samples: int, dire
     Args:
         clip: see :class:`~my_submission.audio_io.writing.audio_format.AudioFormat`.
         n_stems: number of stems.
-        sample_rate: of the files, in Hz.
+        sample_rate: sample rate of the files, in Hz.
         samples: length of the files.
         directory: folder of a scratch file, if one is needed.
     """

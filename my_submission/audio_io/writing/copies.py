@@ -29,7 +29,7 @@ def store_to_wav(store: SampleStore, target: Path, sample_rate: int) -> None:
     Args:
         store: the samples.
         target: the new file.
-        sample_rate: in Hz.
+        sample_rate: sample rate in Hz.
 
     Raises:
         OutputError: the target cannot be written.
@@ -89,8 +89,8 @@ def convert_stems(
 
     Args:
         stems: name to file.
-        directory: of the copies.
-        audio_format: of the copies.
+        directory: directory of the copies.
+        audio_format: format of the copies.
         describe: returns the content of ``separation.json``; None writes no such file.
 
     Raises:

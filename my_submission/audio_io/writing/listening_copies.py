@@ -36,8 +36,8 @@ def listening_copy(blocks: Iterable[Waveform], sample_rate: int, *, bitrate: int
 
     Args:
         blocks: consecutive blocks (channels, n) of one or two channels.
-        sample_rate: of the blocks, in Hz.
-        bitrate: in kbit/s.
+        sample_rate: sample rate of the blocks, in Hz.
+        bitrate: bit rate in kbit/s.
 
     Raises:
         OutputError: PyAV has no Opus encoder, or encoding failed.

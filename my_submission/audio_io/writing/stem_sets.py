@@ -105,7 +105,7 @@ class SetFile:
     Attributes:
         file: its name in the folder.
         bytes: its size.
-        sha256: of its content, 64 lower-case hexadecimal digits.
+        sha256: SHA-256 of its content, 64 lower-case hexadecimal digits.
     """
 
     file: str
@@ -248,7 +248,7 @@ def replace_set(
     Args:
         directory: the folder of a song.
         parts: the new files, flushed to disk.
-        record: of the new set; None leaves no record behind.
+        record: record of the new set; None leaves no record behind.
         record_file: name of the record.
 
     Raises:

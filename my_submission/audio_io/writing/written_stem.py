@@ -42,12 +42,12 @@ class WrittenStem:
 
     Args:
         final: path of the complete file.
-        name: of the stem.
-        audio_format: of the file.
+        name: name of the stem.
+        audio_format: format of the file.
         shape: rate, length and bit rate of the file.
         source_rate: rate of the blocks, in Hz.
         is_rf64: whether a WAV is too large for sizes of 32 bits.
-        tags: of the stem; None writes none.
+        tags: tags of the stem; None writes none.
 
     Raises:
         OutputError: the file cannot be opened for writing.

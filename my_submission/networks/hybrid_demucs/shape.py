@@ -58,7 +58,7 @@ class HybridDemucsConfig:
     Attributes:
         sources: sources of the output.
         audio_channels: channels of the mixture and of each source.
-        channels: of the outermost level; 48 and 64 are published. They double from level to level.
+        channels: channels of the outermost level; 48 and 64 are published. They double from level to level.
     """
 
     sources: int = 4

@@ -35,8 +35,8 @@ class ConditionedUNetOptions:
         n_internal_layers: convolutions in a block.
         kernel_size_t: their kernel over frames, odd.
         kernel_size_f: their kernel over rows, odd.
-        first_conv_activation: after the first convolution.
-        last_activation: of the output; identity for mapping, a bounded one for masks.
+        first_conv_activation: activation after the first convolution.
+        last_activation: activation of the output; identity for mapping, a bounded one for masks.
         t_down_layers: levels that halve the frames; all by default.
         f_down_layers: levels that halve the rows; all by default.
         tfc_tdf_activation: inside the blocks.
@@ -123,9 +123,9 @@ class LasaftV1Options(ConditionedUNetOptions):
         pocm_type: ``matmul`` multiplies features as row vectors, as published; ``naive``, a 1×1 convolution, by the
             transposed matrix.
         pocm_norm: norm of the modulation's coefficients.
-        gamma_activation: after the layer that generates the factors.
-        beta_activation: after the layer that generates the shifts.
-        dropout: in the control network.
+        gamma_activation: activation after the layer that generates the factors.
+        beta_activation: activation after the layer that generates the shifts.
+        dropout: dropout in the control network.
     """
 
     block: Block = "tfc_lasaft"
@@ -219,8 +219,8 @@ class LasaftV2Options(ConditionedUNetOptions):
     ``tfc_tdf_activation`` is that of the blocks; generators, queries and keys always have ReLU, as published.
 
     Args:
-        downsampling_activation: after every downsampling; None for that of the blocks.
-        upsampling_activation: after every upsampling; None for that of the blocks.
+        downsampling_activation: activation after every downsampling; None for that of the blocks.
+        upsampling_activation: activation after every upsampling; None for that of the blocks.
         condition_to: which blocks are conditioned; the others are TFC-TDF.
         query_listen: whether the query of the attention is made of the features and the condition, not of the
             condition alone.

@@ -38,8 +38,8 @@ class FrameworkConfig:
             for complex spectra one factor for the real part and one for the imaginary part of every bin, as published.
             ``complex_masking`` is this project's: one complex factor per channel and bin. Magnitudes get the mixture's
             phase.
-        hop: of the transform in samples, if its checkpoint states it.
-        frames: of a chunk in training, if its checkpoint states it.
+        hop: hop of the transform in samples, if its checkpoint states it.
+        frames: number of frames of a chunk in training, if its checkpoint states it.
     """
 
     network: ConditionedConfig

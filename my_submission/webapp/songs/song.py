@@ -13,7 +13,7 @@ class Song:
     """A song of the server.
 
     Args:
-        folder: of its files; its name is the song's token.
+        folder: folder of its files; its name is the song's token.
         name: display name.
         path: the input.
         seconds: length from the header, if it has one.

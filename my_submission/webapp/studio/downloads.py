@@ -34,7 +34,7 @@ class Download:
 
     Attributes:
         path: the file.
-        name: that the visitor's file gets; empty for a file that is shown.
+        name: name that the visitor's file gets; empty for a file that is shown.
         gain_db: gain that was applied against clipping; 0 if nothing was changed.
         dispose: deletes the file after it was sent.
     """
@@ -85,7 +85,7 @@ def mix_download(
         result: the result.
         form: format of the file.
         faders: track to gain and pan; tracks without one are muted.
-        name: of the mix, such as "karaoke".
+        name: name of the mix, such as "karaoke".
     """
     tracks = result.tracks
     if not faders:

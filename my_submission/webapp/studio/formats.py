@@ -13,7 +13,7 @@ class DownloadFormat:
 
     Attributes:
         label: display name.
-        audio_format: of the files. All but 32-bit float make the whole song quieter instead of clipping it.
+        audio_format: format of the files. All but 32-bit float make the whole song quieter instead of clipping it.
     """
 
     label: str

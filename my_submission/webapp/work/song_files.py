@@ -25,7 +25,7 @@ class SongFiles:
     """The folder of one song; it is deleted when the song is discarded and nothing uses it any more.
 
     Args:
-        folder: of all files but a sample's input.
+        folder: folder of all files but a sample's input.
         name: display name of the song.
         path: the input.
         seconds: length from the header, if it has one.

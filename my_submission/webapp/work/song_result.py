@@ -28,7 +28,7 @@ class SongResult:
 
     Args:
         version: part of its addresses.
-        folder: of its files; made here.
+        folder: folder of its files; made here.
         mixture: the decoded song.
         system: name of the system.
         stems: names of the stems.

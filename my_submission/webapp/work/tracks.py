@@ -105,7 +105,7 @@ class MixtureTrack:
 
     Args:
         mixture: the song, with its original samples.
-        path: of the WAV.
+        path: path of the WAV.
         peaks: complete peaks.
     """
 
@@ -141,9 +141,9 @@ class GrowingTrack:
     """A stem that is being made: its samples are in an anonymous file until the stem is complete.
 
     Args:
-        name: of the stem.
+        name: name of the stem.
         samples: length of the whole song.
-        folder: of the files.
+        folder: folder of the files.
 
     Raises:
         OutputError: the folder has too little space.

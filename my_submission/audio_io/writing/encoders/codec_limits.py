@@ -29,9 +29,9 @@ class FileShape:
     """Sample rate, length and bit rate of a stem's file.
 
     Attributes:
-        sample_rate: in Hz.
+        sample_rate: sample rate in Hz.
         samples: length at that rate.
-        bitrate: in kbit/s; None for lossless formats.
+        bitrate: bit rate in kbit/s; None for lossless formats.
         notes: what differs from the request and why, one clause each.
     """
 

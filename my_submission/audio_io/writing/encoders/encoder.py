@@ -25,11 +25,11 @@ class StemFile:
 
     Attributes:
         path: an existing, empty file.
-        name: of the stem; noise and serial numbers are derived from it, so that equal stems are equal files.
-        audio_format: of the file.
+        name: name of the stem; noise and serial numbers are derived from it, so that equal stems are equal files.
+        audio_format: format of the file.
         shape: rate, length and bit rate of the file.
         is_rf64: whether a WAV is too large for sizes of 32 bits.
-        tags: of the stem; None writes none.
+        tags: tags of the stem; None writes none.
     """
 
     path: Path

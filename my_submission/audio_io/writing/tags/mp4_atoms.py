@@ -82,7 +82,7 @@ def _last_atom(file: BinaryIO, start: int, name: bytes) -> tuple[int, int]:
     Args:
         file: the file.
         start: where to begin: 0, or the start of the content of its last atom.
-        name: of the atom.
+        name: name of the atom.
     """
     end = file.seek(0, 2)
     for found, begin, stop in _atoms(file, start, end):

@@ -48,12 +48,12 @@ class SongTags:
     """Tags that are carried over from a song to its stems; None if there is none.
 
     Attributes:
-        title: of the song.
-        artist: of the song.
+        title: title of the song.
+        artist: artist of the song.
         album: title of the album.
-        album_artist: of the album.
+        album_artist: artist of the album.
         date: year, or year-month-day.
-        genre: of the song.
+        genre: genre of the song.
         track: number on the album, or number/count.
         comment: free text.
         bpm: tempo in beats per minute, as written.
