@@ -1,6 +1,6 @@
 """Short time limits beside a busy process: lateness of whole processes, and whether it is reported.
 
-Each run is one `python -m my_submission separate` of a made-up song, from the start of its process to its end. Its
+Each run is one `python -m my_submission separate` of a synthetic song, from the start of its process to its end. Its
 own statements (its line, its report) are compared with the clock.
 
     python -m benchmarks.wall_clock --runs 20

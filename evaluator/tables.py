@@ -46,7 +46,7 @@ def decibels(value: float | None, *, sign: bool = False, digits: int = 3) -> str
 
 
 def aligned(values: Sequence[float | None], *, digits: Sequence[int], sign: bool = False) -> list[str]:
-    """Return numbers as texts whose decimal points are aligned in a right-aligned column.
+    """Return numbers as strings whose decimal points are aligned in a right-aligned column.
 
     Args:
         digits: decimals of each; fewer than the most are followed by spaces of a digit's width.

@@ -26,7 +26,7 @@ KIND = "kind"
 KEY = "key"
 """Metadata of a dataclass field whose key in the document differs from its name."""
 
-_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", dict: "a table"}
+_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a string", dict: "a table"}
 _SHOWN_CHARACTERS = 60
 
 _REFUSALS = (msgspec.ValidationError, UnicodeError)  # text of JSON may contain half of a surrogate pair

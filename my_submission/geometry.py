@@ -188,7 +188,7 @@ class SpectralChunking:
 
 @dataclass(frozen=True)
 class WindowedChunking:
-    """Whole chunks that overlap under a Hann window, as the programs of the field apply public MDX-Net graphs.
+    """Whole chunks that overlap under a Hann window, as UVR and audio-separator apply public MDX-Net graphs.
 
     The song lies between n_fft/2 zeros and enough zeros for a whole number of trimmed chunks. Chunks begin at multiples
     of the stride of that padded song. The last ones are cut at its end, and their windows with them.

@@ -39,7 +39,7 @@ def find_uniform(array: np.ndarray) -> dict[str, object] | None:
 
 
 def find_normal(array: np.ndarray) -> dict[str, object] | None:
-    """Return the same for normal numbers of a known deviation."""
+    """Return the same for normal numbers of a known standard deviation."""
     for scale in NORMAL_SCALES:
         x, y = np.split(array.ravel()[:BLOCK].astype(np.float64) / scale, 2)
         radii, angles = 1 - np.exp(-(x**2 + y**2) / 2), (np.arctan2(y, x) / (2 * np.pi)) % 1

@@ -37,7 +37,7 @@ class FileState:
 
     Attributes:
         n_bytes: size in bytes, or None if the server does not say.
-        stamp: a text that changes whenever the content does, or None if the server has none.
+        stamp: a string that changes whenever the content does, or None if the server has none.
     """
 
     n_bytes: int | None

@@ -159,7 +159,7 @@ class StemBlender:
         return stems
 
     def _mixed(self, stems: Stems, start: int, stop: int) -> Stems:
-        """Return the stems after the Mixer, as far as all that it was fitted on is there."""
+        """Return the stems after the Mixer, where all estimates that it was fitted on are present."""
         if self.mixer is None:
             return stems
         needed = [*self.buffers, *([self.filtered] if self.filtered else [])]
@@ -239,7 +239,7 @@ def _after_mixer(stems: Stems, mixer: Mixer, mixture: Waveform, degrees: Sequenc
 def _between(old: Waveform, new: Waveform, weight: Degree) -> Waveform:
     """Return (1 − weight) · old + weight · new; exactly one of them for a weight of 0 or 1.
 
-    The result is the same to the bit for one number and for an array of it.
+    The result is bit-identical for one number and for an array of it.
     """
     if _is_everywhere(weight, 1):
         return new

@@ -65,7 +65,7 @@ class NetworkGroup:
         typer.Option(
             "--denoise",
             rich_help_panel=NETWORK,
-            help="Also run the graph on the negated song, to cancel a faint tone that some graphs add; twice the time.",
+            help="Also run the graph on the negated song, to cancel a faint tone of some graphs; takes twice the time.",
         ),
     ] = False
     compensation: Annotated[

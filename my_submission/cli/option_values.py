@@ -78,7 +78,7 @@ def choice(*names: str, of: Sequence[str], help_text: str, panel: str | None = N
 
 
 def split(texts: Iterable[str]) -> list[str]:
-    """Return the words of texts that each contain one or more, separated by commas; each word once."""
+    """Return the words of strings that each contain one or more, separated by commas; each word once."""
     words = [word.strip() for text in texts for word in text.split(",")]
     return list(dict.fromkeys(word for word in words if word))
 

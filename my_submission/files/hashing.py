@@ -59,7 +59,7 @@ def sha256_of_document(document: Mapping[str, Any]) -> str:
 
 
 def stamp_of(path: Path) -> str:
-    """Return a text that changes whenever the content of a file does: size, time of change and inode.
+    """Return a string that changes whenever the content of a file does: size, time of change and inode.
 
     Raises:
         OSError: there is no such file.

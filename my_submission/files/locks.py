@@ -64,7 +64,7 @@ def exclusive(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_folder(directory: Path, *, max_wait_seconds: float) -> Iterator[None]:
-    """Hold a folder against other processes, on systems that can lock one; no lock file is left in it.
+    """Lock a folder against other processes, on systems that can lock one; no lock file is left in it.
 
     Raises:
         OutputError: the folder cannot be opened, or another process holds it for longer than ``max_wait_seconds``.

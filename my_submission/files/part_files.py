@@ -2,7 +2,7 @@
 
 A file is written as ``.<name>.<pid>.part`` beside its final place and renamed at the end. Its writer holds a lock on
 it, which distinguishes a part left behind by a killed process from one being written, even by another container with
-the same process ids. Where the system has no such locks (Windows), an open file cannot be removed, which does as well.
+the same process ids. Systems without such locks (Windows) do not remove open files, which is equally safe.
 """
 
 from __future__ import annotations

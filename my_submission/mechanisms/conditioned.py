@@ -77,7 +77,7 @@ class ConditionedRecipe(Recipe):
 class ConditionedMechanism(Mechanism):
     """Estimates some sources with one conditioned network, all of them in the same run.
 
-    The context of a chunk is the song around it, with zeros beyond its ends. Where two chunks overlap, every sample is
+    The context of a chunk is the song around it, with zeros beyond its ends. In overlaps of two chunks, every sample is
     the mean of their estimates, as published; unlike in the published program, no chunk counts twice at the end of a
     track.
 

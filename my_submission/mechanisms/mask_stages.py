@@ -1,6 +1,6 @@
 """The masks of a song, then the Wiener filter that learns from all of them, as two stages.
 
-The filter costs little. Time for it is kept back while masks are estimated, so the masks that exist when time runs out
+The filter costs little. Time for it is reserved while masks are estimated, so the masks that exist when time runs out
 become stems.
 """
 

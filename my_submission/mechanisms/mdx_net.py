@@ -1,4 +1,4 @@
-"""One stem by a public graph of KUIELab's architecture, applied as the programs of the field apply it.
+"""One stem by a public graph of KUIELab's architecture, applied as UVR and audio-separator apply it.
 
 UVR and audio-separator cross-fade whole chunks under Hann windows, silence the first three bins of a graph's input, and
 take the rest of the mixture as the second stem. KUIELab's own program does none of the three.
@@ -30,10 +30,10 @@ from my_submission.weights import Artefact
 from my_submission.weights.mdx_net_facts import facts_of
 
 SILENT_BINS = 3
-"""Bins that the programs of the field silence: 0 to 17 Hz at n_fft 7680."""
+"""Bins that UVR and audio-separator silence: 0 to 17 Hz at n_fft 7680."""
 
 OVERLAP_RATIO = 0.25
-"""Share of a chunk that the next one estimates again, by default in the programs of the field."""
+"""Share of a chunk that the next one estimates again, by default in UVR and audio-separator."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class DeviceLimit:
     Attributes:
         free_bytes: free memory of the GPU now.
         device: its name, for the notes.
-        has_fixed_batches: the user has set the batch size.
+        has_fixed_batches: whether the user has set the batch size.
     """
 
     free_bytes: int

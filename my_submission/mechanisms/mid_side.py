@@ -101,7 +101,7 @@ class MidSideEngine:
     """A mono engine of film sound behind a stereo interface.
 
     Equal rows run once, so a mono film costs a quarter. A silent row does not run: its estimates are silence, as Hybrid
-    Demucs scales its output by the deviation of its input. The side of a track with equal channels is thus exactly 0.
+    Demucs scales its output by the standard deviation of its input. The side of two equal channels is therefore zero.
 
     Args:
         engine: maps float32 (batch, 1, n) to (batch, sources, 1, n), each item by itself.

@@ -31,7 +31,7 @@ def covering_first(spans: Sequence[ChunkSpan]) -> tuple[list[ChunkSpan], list[Ch
 class OverlapAverager:
     """Puts chunks into a buffer in any order, and the mean of both where two overlap.
 
-    No sample may lie in more than two chunks, so overlaps are at most one half. The mean is the same to the bit in any
+    No sample may lie in more than two chunks, so overlaps are at most one half. The mean is bit-identical in any
     order.
 
     Args:

@@ -28,7 +28,7 @@ class _SegmentWork(Stage):
     """Segments (offset, length) of a waveform network, anywhere in a song.
 
     Args:
-        name: shown to people.
+        name: shown in plans and reports.
         cost_key: key of its cost.
         network: estimates the segments.
         mixture: the song.

@@ -53,7 +53,7 @@ class Schedule:
         stages: stages of the result, the cheapest complete result first.
         refinements: begun only when no item of ``stages`` is left that would end in time.
         closing: in order, begun when there is no time for more refinements, whose effect they would hide; their time is
-            kept back.
+            reserved.
         is_blocked: whether a stage cannot run now.
     """
 

@@ -111,7 +111,7 @@ class Stage(ABC):
 
 
 class ClosingStage(Stage):
-    """A stage over the blended estimates of all others; its time is kept back while they are done."""
+    """A stage over the blended estimates of all others; its time is reserved while they run."""
 
     @abstractmethod
     def seconds_to_keep(self, forecast: Forecast, *, after: int = 0) -> float:

@@ -46,7 +46,7 @@ def within_device(
         system: opened, so its weights are on the GPU already.
         free_bytes: free memory of the GPU now.
         device: its name, for the notes.
-        has_fixed_batches: the user has set the batch size.
+        has_fixed_batches: whether the user has set the batch size.
 
     Returns:
         The system, and its differences from one without the limit, one sentence each.

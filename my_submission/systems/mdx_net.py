@@ -58,8 +58,8 @@ class NetworkOptions:
     """Options of applying a graph.
 
     Attributes:
-        denoise: take half the difference of the outputs for a chunk and the negated chunk: twice the time, without a
-            faint tone that some networks add.
+        denoise: take half the difference of the outputs for a chunk and the negated chunk; takes twice the time, avoids
+            a faint tone that some networks add.
         compensation: gain of the graph's output; None for the one that was fitted for a known graph.
         silent_bins: first bins of the graph's input that are silenced.
     """
@@ -166,9 +166,9 @@ def system_of(name: str, title: str, network: str, source: str, *, licence: str)
 def with_vocals_from(system: SystemRecipe, name: str) -> SystemRecipe:
     """Return a system whose vocals come from a public graph instead of its own network.
 
-    Where one branch estimates the vocals alone, as in a cascade, the graph takes its place and is applied as the
-    programs of the field apply it. Among networks of one source each, it takes the place of the vocals' network and is
-    applied as they are.
+    If one branch estimates the vocals alone, as in a cascade, the graph replaces it and is applied as UVR and
+    audio-separator apply it. Among networks of one source each, it replaces the network of the vocals and is applied as
+    the others are.
 
     Args:
         system: a cascade such as ``starter-plus``, or networks of one source each, such as ``kuielab-a``.

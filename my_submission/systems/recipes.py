@@ -23,7 +23,7 @@ class BranchRecipe:
         recipe: the mechanism.
         shares: source to the share of the blend; sources without a share are not blended.
         minus: sources, estimated by earlier branches, that are subtracted from the mixture before this branch runs on
-            it. Where a deadline left them unestimated nothing is subtracted.
+            it. Nothing is subtracted where a deadline left them unestimated.
     """
 
     name: str

@@ -88,7 +88,7 @@ class NetworksEntry(BranchEntry, kind="networks"):
 
 @dataclass(frozen=True, kw_only=True)
 class MdxNetEntry(BranchEntry, kind="mdx-net"):
-    """One stem by one graph, as the programs of the field apply it."""
+    """One stem by one graph, as UVR and audio-separator apply it."""
 
     network: str
     source: str

@@ -1,6 +1,6 @@
 """Facts on the public graphs of KUIELab's architecture that their files do not state.
 
-The programs of the field recognise a graph by the MD5 of its end. The table lists n_fft, the fitted gain and the output
+UVR and audio-separator recognise a graph by the MD5 of its end. The table lists n_fft, the fitted gain and the output
 of every graph that is known this way; bins and frames are read from the graph.
 """
 

@@ -1,7 +1,7 @@
 """Runs a notebook and keeps what its cells show: ``python -m scripts.documentation.run_notebook docs/tutorial.ipynb``.
 
-The cells run in a new folder, in this process. What they print and the value of their last line are kept as Jupyter
-keeps them. What they log is not kept, nor is a value before a semicolon. The hash of the code is kept too, so that a
+The cells run in a new folder, in this process. Their printed output and the value of their last line are kept as in
+Jupyter. Log messages are not kept, nor is a value before a semicolon. The hash of the code is kept too, so that a
 test notices outputs of other code.
 """
 

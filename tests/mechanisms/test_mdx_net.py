@@ -1,4 +1,4 @@
-"""Graphs of one stem as the programs of the field apply them, against a whole-song reference of that practice."""
+"""Graphs of one stem as UVR and audio-separator apply them, against a whole-song reference of that practice."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_an_entry_is_read_as_it_stands(tmp_path: Path) -> None:
     ("change", "complaint"),
     [
         ({"colour": "red"}, "there is no key 'colour'"),
-        ({"name": 3}, "name: expected a text, got 3"),
+        ({"name": 3}, "name: expected a string, got 3"),
         ({"name": "Mine/Bass"}, "lower-case"),
         ({"bytes": "12"}, "bytes: expected a whole number, got '12'"),
         ({"bytes": True}, "bytes: expected a whole number, got True"),
@@ -61,7 +61,7 @@ def test_an_entry_is_read_as_it_stands(tmp_path: Path) -> None:
         ({"options": {"last_activation": 0.5}}, "options"),
         ({"archive_md5": "ab"}, "archive_md5"),
         ({"format": "pickle"}, "there is no value 'pickle'.*onnx or torch"),
-        ({"target": ["bass"]}, "target: expected a text"),
+        ({"target": ["bass"]}, "target: expected a string"),
         ({"geometry": {"n_fft": 4096}}, "geometry: the key 'hop' is missing"),
         ({"geometry": {"n_fft": 4096, "hop": 1024, "win": 1}}, "there is no key 'win'"),
         ({"geometry": {"n_fft": 4096, "hop": 1024, "frames": "many"}}, "geometry.frames: expected a whole number"),

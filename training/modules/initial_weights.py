@@ -45,7 +45,7 @@ def draw_weights(network: nn.Module, initialiser: Initialiser, last_activation: 
 
     Args:
         network: the network; biases and norms are not changed.
-        initialiser: ``kaiming…`` has a deviation of √(2 / inputs), ``xavier…`` of √(2 / (inputs + outputs)).
+        initialiser: ``kaiming…`` has a standard deviation of √(2 / inputs), ``xavier…`` of √(2 / (inputs + outputs)).
             ``last_activation`` is the rule of LaSAFT and LightSAFT: Kaiming-normal if the network ends in relu or
             leaky_relu, else Xavier-normal.
         last_activation: activation of the network's output.
@@ -69,7 +69,7 @@ def draw_weights(network: nn.Module, initialiser: Initialiser, last_activation: 
 
 @torch.no_grad()
 def rescale_convolutions(network: nn.Module) -> None:
-    """Divide weights and bias of each 1-D convolution by √(deviation of its weights / 0.1), as published for Demucs."""
+    """Divide weights and bias of each 1-D convolution by √(std of its weights / 0.1), as published for Demucs."""
     for module in network.modules():
         if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
             scale = torch.sqrt(module.weight.std() / RESCALE_REFERENCE)

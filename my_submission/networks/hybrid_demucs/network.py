@@ -140,7 +140,10 @@ class _Encoded:
 
 
 def _normalised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return every item at zero mean and unit deviation, its mean and its deviation; that of a single number is 0."""
+    """Return every item at zero mean and unit standard deviation, its original mean and standard deviation.
+
+    The standard deviation of a single number is 0.
+    """
     axes = tuple(range(1, x.dim()))
     mean = x.mean(dim=axes, keepdim=True)
     std = x.std(dim=axes, keepdim=True) if x[0].numel() > 1 else torch.zeros_like(mean)

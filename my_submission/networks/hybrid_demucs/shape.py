@@ -48,7 +48,7 @@ EMBEDDING_SCALE = 10.0
 NORM_EPS = 1e-5
 
 RESCALE_REFERENCE = 0.1
-"""Convolutions are initialised to the deviation √(usual deviation × this)."""
+"""Convolutions are initialised to the standard deviation √(usual one × this)."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from my_submission.webapp.work.tracks import PEAK_SAMPLES
 
 
 def tag_of(song: Song, queue: JobQueue) -> str:
-    """Return a text that changes when something in the state of a song changes that the studio shows."""
+    """Return a string that changes when something in the state of a song changes that the studio shows."""
     job, result = song.job, song.files.result
     work = () if job is None else (job.state, queue.n_ahead(job), job.text, f"{job.share:.2f}", len(job.notes))
     shown = () if result is None else (result.version, result.ready_samples, result.is_over, result.is_separated)

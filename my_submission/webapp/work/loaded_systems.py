@@ -19,7 +19,7 @@ class LoadedSystems:
     Args:
         load: loads the predictor of a system by name, for some stems.
         default: name of the default system, which is small.
-        is_small: whether a system, by name, is loaded within a moment.
+        is_small: whether a system, by name, loads quickly.
     """
 
     def __init__(self, load: LoadPredictor, *, default: str, is_small: Callable[[str], bool]) -> None:

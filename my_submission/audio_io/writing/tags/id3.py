@@ -40,7 +40,7 @@ def _frame(name: bytes, content: bytes) -> bytes:
 
 
 def _encoded(text: str) -> bytes:
-    """Return a text in UTF-16 with its byte order mark, after the byte that says so."""
+    """Return a string in UTF-16 with its byte order mark, after the byte that states this encoding."""
     return _UTF_16 + _BYTE_ORDER + text.encode("utf-16-le", "replace")
 
 
