@@ -60,7 +60,7 @@ def replay_page(placements: Sequence[tuple[Sequence[Placement], Entry]], compari
         _comparisons(comparisons),
         f"<h2>Boards</h2>{boards}",
         f"<h2>Songs</h2>{songs}",
-        f"<h2>Figures</h2><dl>{definitions}<dt>≈</dt><dd>An overall value that was not published: the mean of the "
+        f"<h2>Definitions</h2><dl>{definitions}<dt>≈</dt><dd>An overall value that was not published: the mean of the "
         "stems’ values.</dd></dl>",
     ]
     policy = (

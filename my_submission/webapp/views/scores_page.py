@@ -101,7 +101,7 @@ def _runs() -> list[Run]:
         "Runs shown", list(runs), default=list(runs), format_func=lambda file: runs[file].label, key="runs"
     )
     rows = [
-        {"run": run.name, "made": run.made, "data set": run.dataset, "songs": run.n_songs, "settings": run.settings}
+        {"run": run.name, "date": run.made, "data set": run.dataset, "songs": run.n_songs, "settings": run.settings}
         for run in runs.values()
     ]
     st.dataframe(rows, hide_index=True, width="stretch", height="content")

@@ -216,7 +216,7 @@ def _state(job: SeparationJob | None) -> str:
         return "not separated"
     if job.state == "waiting":
         ahead = current_app().queue.n_ahead(job)
-        return f"waiting: {ahead} song{'' if ahead == 1 else 's'} before it"
+        return f"waiting: {ahead} song{'' if ahead == 1 else 's'} ahead"
     return {
         "running": f"{job.share:.0%} separated",
         "stopping": "stopping",

@@ -304,7 +304,7 @@ def test_a_failed_fetch_is_told_and_tried_again(come: Any) -> None:
     song = song_of(6, failing={"/play/": 1_000})
     window = come(song, allowed="503")
     window.button("Play").click()
-    window.told("The sound cannot be loaded").wait_for()
+    window.told("The audio cannot be loaded").wait_for()
     song.failing = {}
     until(lambda: window.position > 0.5, "playback")
     assert window.told("cannot be loaded").count() == 0

@@ -53,7 +53,7 @@ def test_the_studio_in_firefox(firefox: Firefox) -> None:
         firefox.until(f"['playing', 'blocked'].includes({ROOT}.querySelector('.transport').dataset.status)")
         is_playing = shown("querySelector('.transport').dataset.status") == "playing"
         if not is_playing:  # Firefox starts no audio clock without a sound device
-            assert "does not start the sound" in shown("querySelector('.told').textContent")
+            assert "did not start playback" in shown("querySelector('.told').textContent")
         firefox.press("m", "2")
         assert pressed(".lane[data-track=drums] .mute")
         click(".lane[data-track=vocals] .solo")

@@ -108,7 +108,7 @@ def test_a_full_queue_keeps_the_song(page: AppTest, place: App, gate: Gate) -> N
     assert [song.job is None for song in songs] == [True, False, False]
     assert labels(page)[:2] == ["Another song", "Separate"]
     texts = [text.value for text in page.markdown]
-    assert "waiting: 1 song before it" in texts
+    assert "waiting: 1 song ahead" in texts
     assert any(text.endswith("% separated") for text in texts)
 
 

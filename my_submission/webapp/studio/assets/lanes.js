@@ -109,7 +109,7 @@ export class Lanes {
     this.#view = view;
     this.#mix = mix;
     this.#meaning = meaning;
-    this.#original = button("Listen", { className: "toggle original", title: "Original song or your mix (O)",
+    this.#original = button("Listen", { className: "toggle original", title: "Switch between original song and your mix (O)",
       "aria-label": "Listen to the original song" }, () => mix.setOriginal(!mix.isOriginal));
     this.#observer = new ResizeObserver(onResize);
     this.#observer.observe(this.root);

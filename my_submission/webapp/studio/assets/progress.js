@@ -80,7 +80,7 @@ export class ProgressPanel {
     this.root.classList.toggle("lost", isLost);
     if (!isLost) return;
     this.root.hidden = false;
-    say(this.#error, "The server does not answer. Trying again; if this lasts, check the connection.");
+    say(this.#error, "The server does not answer. Trying again; if this continues, check the connection.");
   }
 
   /** @param {State} state */

@@ -12,7 +12,7 @@ export class Tools extends EventTarget {
   #fits;
   #whole;
   #axes = new Map();
-  #legend = element("span", { className: "legend" }, "Dark: −80 dB, bright: 0 dB. Dashed line: the highest frequency of the network.");
+  #legend = element("span", { className: "legend" }, "Dark: −80 dB, bright: 0 dB. Dashed line: highest frequency of the network's output.");
 
   /**
    * @param {import("./viewport.js").Viewport} view

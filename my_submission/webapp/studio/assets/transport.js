@@ -9,8 +9,8 @@ const MESSAGES = {
   playing: "",
   loading: "Loading…",
   waiting: "Waiting for the separation…",
-  trouble: "The sound cannot be loaded. Trying again; if this lasts, check the connection.",
-  blocked: "The browser does not start the sound. Press play again; if it stays silent, check the sound device.",
+  trouble: "The audio cannot be loaded. Trying again; if this continues, check the connection.",
+  blocked: "The browser did not start playback. Press play again; if there is still no sound, check the audio device.",
 };
 
 /**
@@ -31,7 +31,7 @@ export class Transport {
   #now = element("span", { className: "now" }, "0:00.0");
   #total = element("span", { className: "total" });
   #message = element("span", { className: "message", role: "status" });
-  #clips = element("span", { className: "clips", hidden: true }, "Too loud: lower a gain");
+  #clips = element("span", { className: "clips", hidden: true }, "Clipping: lower a gain");
   #presets = element("div", { className: "presets", role: "group", "aria-label": "Presets" });
   #reset;
   #overview = element("canvas", { "aria-hidden": "true" });
@@ -60,8 +60,8 @@ export class Transport {
     const time = element("div", { className: "clock", role: "timer", "aria-label": "Time" }, this.#now, this.#total);
     this.#position = this.#slider();
     this.#loopRow = element("div", { className: "loop-row", hidden: true }, this.#loopText,
-      button("Start here", { title: "Start of the loop at the playhead ([)" }, () => actions.setLoopEdge("start")),
-      button("End here", { title: "End of the loop at the playhead (])" }, () => actions.setLoopEdge("end")),
+      button("Start here", { title: "Set the start of the loop to the playhead ([)" }, () => actions.setLoopEdge("start")),
+      button("End here", { title: "Set the end of the loop to the playhead (])" }, () => actions.setLoopEdge("end")),
       button("Clear", { "aria-label": "Clear the loop" }, actions.clearLoop));
     this.root = element("section", { className: "transport", "aria-label": "Transport" },
       element("div", { className: "bar" }, this.#play, stop, this.#loop, time, this.#presets, this.#reset),
