@@ -115,7 +115,7 @@ def _value(one: Entry | Placement, key: str) -> float | None:
 
 
 def _sources(group: Group) -> str:
-    """Return the texts that published values come from, with the entries of each."""
+    """Return the sources of published values, with the entries of each."""
     by_source: dict[str, list[str]] = {}
     for entry in group[0].board.entries:
         unsure = "" if entry.confidence == 1 else " (from a secondary text)"

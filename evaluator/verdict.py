@@ -45,7 +45,7 @@ def data_in_words(placement: Placement) -> str:
 
 
 def caution(groups: Sequence[Group]) -> str:
-    """Return what a reader must know of all places: which are valid, and why the others are not."""
+    """Return a note on all places: which are valid, and why the others are not."""
     others = [placement for group in groups for placement in group if not placement.is_comparable]
     if not others:
         return "The places are valid: runs and boards have the same data, by name and number of songs."

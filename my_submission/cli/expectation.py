@@ -1,4 +1,4 @@
-"""The first line of a run: what will happen, and how long it will take."""
+"""The first line of a run: the work and its expected duration."""
 
 from __future__ import annotations
 

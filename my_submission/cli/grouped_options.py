@@ -38,7 +38,7 @@ class Messages:
     ] = False
 
     def __or__(self, other: Messages) -> Messages:
-        """Return what either of two asks for."""
+        """Return the combination of two settings: what at least one of them requests."""
         return Messages(self.quiet or other.quiet, self.verbose or other.verbose)
 
 

@@ -95,7 +95,7 @@ class RunMeter:
         return self._share
 
     def end_song(self, *, is_separated: bool) -> None:
-        """End the current song, or one that did not begin; only a separated one says something about the speed."""
+        """End the current song, or one that did not begin; only a separated song is used to estimate the speed."""
         if not self._is_open:
             self._number += 1
         self._is_open = False

@@ -23,7 +23,7 @@ from terminal.program import program_name
 from terminal.rich_lines import rich_line
 
 READY, FETCH, OWN = "ready", "fetch", "bring your own"
-"""States of a system: its weights are there, have published addresses, or must come from the user."""
+"""States of a system: its weights are present, have published addresses, or must be supplied by the user."""
 
 
 def list_systems(

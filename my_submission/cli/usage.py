@@ -1,4 +1,4 @@
-"""Errors of usage in two lines: what is wrong, and how to see what is right."""
+"""Usage errors in two lines: the error, and the command that shows the correct usage."""
 
 from __future__ import annotations
 

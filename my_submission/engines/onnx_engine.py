@@ -63,7 +63,7 @@ class OnnxGraph:
         model: rewritten graph of the file; the file itself by default.
 
     Raises:
-        WeightsError: the file is no ONNX graph, cannot be converted, or has other inputs and outputs.
+        WeightsError: the file is not an ONNX graph, cannot be converted, or has other inputs and outputs.
         DeviceError: onnxruntime cannot use the device.
     """
 

@@ -42,7 +42,7 @@ class FrameMajorGraph:
 
 
 def frame_major(path: str | PathLike[str], *, are_norms_apart: bool = False) -> FrameMajorGraph:
-    """Rewrite the graph of a file, after checking all of it for being a TFC-TDF network.
+    """Rewrite the graph of a file, after checking that it is a TFC-TDF network.
 
     Args:
         path: an ONNX file.
@@ -50,7 +50,7 @@ def frame_major(path: str | PathLike[str], *, are_norms_apart: bool = False) -> 
             does not fold into the layers' weights, see :func:`_separate_norms`; equal except for rounding.
 
     Raises:
-        WeightsError: the file is no ONNX model, or not one of a published-form TFC-TDF network.
+        WeightsError: the file is not an ONNX model, or not one of a published-form TFC-TDF network.
     """
     with well_formed(path):
         return _rewritten(path, are_norms_apart=are_norms_apart)

@@ -33,7 +33,7 @@ def load_model(path: str | PathLike[str]) -> Any:
     """Read the ONNX model of a file, an ``onnx.ModelProto``.
 
     Raises:
-        WeightsError: the file is no ONNX model.
+        WeightsError: the file is not an ONNX model.
     """
     import onnx
     from google.protobuf.message import DecodeError

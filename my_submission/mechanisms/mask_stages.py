@@ -112,7 +112,7 @@ class FilterStage(Stage):
         return seconds + (0.0 if self.song.is_learned else self._learning_seconds())
 
     def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
-        """Return the next block; at first, the learning that must come before it.
+        """Return the next block; at first, the learning that it needs.
 
         Call it only when there is no time for more masks, because none can be added afterwards.
         """

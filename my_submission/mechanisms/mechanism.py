@@ -107,7 +107,7 @@ class Mechanism(ABC):
         return True
 
     def long_song_passes(self, samples: int) -> float:
-        """Return how often a long song goes through the network per pass over a song of ``samples`` samples."""
+        """Return how many times a long song goes through the network per pass over a song of ``samples`` samples."""
         return 1.0
 
     def open_weights(self) -> None:

@@ -64,7 +64,7 @@ BLENDING_SECONDS_PER_SECOND = 0.005
 """Cost of blending a second of audio before it was measured."""
 
 MIN_MEASURED_SECONDS = 15.0
-"""The duration of shorter songs says little about that of longer ones."""
+"""Songs shorter than this do not predict the duration of longer ones."""
 
 
 class Predictor:

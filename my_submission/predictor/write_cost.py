@@ -1,4 +1,4 @@
-"""Time to set aside for what comes after the work: blending, resampling, writing and closing the files."""
+"""Time to set aside for the steps after the work: blending, resampling, writing and closing the files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LIMITER_SECONDS = 0.025
 
 @dataclass(frozen=True)
 class WriteCost:
-    """Cost of what comes after the work.
+    """Cost of the steps after the work.
 
     Attributes:
         key: key of its cost in the cost model.

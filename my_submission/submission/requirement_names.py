@@ -14,7 +14,7 @@ CONSTRAINTS_NAME = "constraints.txt"
 """File of the versions that the tests ran with; a packed requirements.txt refers to it."""
 
 ALTERNATIVES = {"onnxruntime": frozenset({"onnxruntime", "onnxruntime-gpu"})}
-"""Library to the distributions that bring it. A submission requires the build for GPUs, and others may be installed."""
+"""Library to the distributions that contain it. A submission requires the GPU build, and others may be installed."""
 
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=\S+)?")

@@ -136,7 +136,7 @@ def network_settings(network: OwnNetwork | None, options: NetworkOptions | None)
 
 
 def _without_path(network: OwnNetwork) -> dict[str, Any]:
-    """Return what a graph's file does not say: records know the file itself by its hash."""
+    """Return options that a graph's file does not state; records contain the hash of the file itself."""
     return {name: value for name, value in vars(network).items() if name != "path"}
 
 

@@ -128,14 +128,14 @@ class ModelsFolder:
         return path
 
     def hint(self, name: str) -> str:
-        """Return the commands that bring an artefact, as a clause for an error message."""
+        """Return the commands that fetch an artefact, as a clause for an error message."""
         artefact = self.artefact(name)
         if self.is_default and is_installed(DEFAULT_MODELS_DIR) and (self.directory / artefact.path).is_file():
             return "install the package again: pip install --force-reinstall --no-deps mdx-submission"
         return self.hint_for(name, [name])
 
     def hint_for(self, system: str, missing: Iterable[str]) -> str:
-        """Return the commands that bring all weights of a system, as a clause for an error message.
+        """Return the commands that fetch all weights of a system, as a clause for an error message.
 
         Args:
             system: its name, or that of one artefact.

@@ -58,7 +58,7 @@ _CURE = "fetch the file again, or export the network again"
 
 
 class _MalformedError(ValueError):
-    """The bytes are no valid model."""
+    """The bytes are not a valid model."""
 
 
 @dataclass

@@ -53,5 +53,5 @@ class _QuietFile:
 
 
 def _text_options(av: Any) -> dict[str, str]:
-    """Return options with which ``av.open`` accepts metadata that is no UTF-8; PyAV 19 needs none."""
+    """Return options with which ``av.open`` accepts metadata that is not UTF-8; PyAV 19 needs none."""
     return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
