@@ -48,7 +48,7 @@ class OpenedWaveform:
 
     Attributes:
         engine: maps float32 (batch, channels, n) to (batch, sources, channels, n').
-        valid_length: samples that it needs for a segment of so many.
+        valid_length: maps the samples of a segment to the input samples that it needs.
         bytes_per_sample: working memory per sample of a segment.
     """
 

@@ -55,7 +55,7 @@ def players_of(view: SongView) -> Players:
 
 
 def embedded_bytes(seconds: float, bitrate: int) -> float:
-    """Return the expected size in bytes of so much audio in a page, at a bit rate in kbit/s."""
+    """Return the expected size in bytes of audio of this length in a page, at a bit rate in kbit/s."""
     return seconds * bitrate * 125 * _BASE64 * _MARGIN
 
 

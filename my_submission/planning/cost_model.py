@@ -191,5 +191,5 @@ class Forecast:
         return self.costs.typical(key) * audio_seconds
 
     def has_time_for(self, seconds: float) -> bool:
-        """Whether work of so many seconds will probably end in time."""
+        """Whether work of this duration in seconds will probably end in time."""
         return not self.budget.is_limited or self.budget.remaining() >= seconds

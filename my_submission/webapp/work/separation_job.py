@@ -265,7 +265,7 @@ class SeparationJob:
 
 
 def _activity(progress: Progress, *, is_live: bool) -> str:
-    """Return the current activity, for display; work from start to end alternates between all stems."""
+    """Return the current activity, for display; live work names no single stem."""
     if is_live:
         return "Separating"
     if progress.part == WRITING:
