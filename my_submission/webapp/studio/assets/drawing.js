@@ -39,7 +39,7 @@ export class Drawing {
   }
 
   /**
-   * Take a result, of which more may be ready than before.
+   * Set the result to draw, of which more may be ready than before.
    * @param {Result} result
    */
   setResult(result) {

@@ -60,7 +60,7 @@ export class Graph {
     return lane.gain;
   }
 
-  /** Take new levels and pans. */
+  /** Apply new levels and pans. */
   applyLevels() {
     const now = this.context.currentTime;
     for (const [track, lane] of this.#lanes) {

@@ -74,8 +74,8 @@ export class Keyboard {
   }
 
   /**
-   * Whether a control keeps the key: an input field all of them, a slider its arrows, a button that was reached by
-   * keyboard its space bar.
+   * Whether a control handles the key itself: an input field all keys, a slider the arrows, a button that was reached
+   * by keyboard the space bar.
    * @param {KeyboardEvent} event
    * @returns {boolean}
    */

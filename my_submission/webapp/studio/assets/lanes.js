@@ -142,7 +142,7 @@ export class Lanes {
   }
 
   /**
-   * Take a result.
+   * Show a result.
    * @param {Result} result
    * @param {(track: string) => string} download address of a stem's file, "" while there is none
    */

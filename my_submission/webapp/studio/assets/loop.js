@@ -27,7 +27,7 @@ export class Loop extends EventTarget {
   }
 
   /**
-   * Choose a region; one that is too short to hear clears the loop.
+   * Choose a region; a region that is too short to be heard clears the loop.
    * @param {Region | null} region
    * @param {boolean} isOn
    */

@@ -76,7 +76,7 @@ export class Mix extends EventTarget {
   }
 
   /**
-   * Take the stems of a result; strips of known names keep their settings.
+   * Set the stems; those with a known name keep their settings.
    * @param {string[]} stems
    */
   setStems(stems) {
@@ -190,7 +190,7 @@ export class Mix extends EventTarget {
   }
 
   /**
-   * Take settings that were saved before a reload; anything that is not as expected is left out.
+   * Restore settings that were saved before a reload; invalid values are ignored.
    * @param {unknown} saved
    */
   restore(saved) {

@@ -1,4 +1,4 @@
-// The lowest and highest values of a track per bin of samples, and coarser bins for a song that is shown small.
+// The lowest and highest values of a track per bin of samples, and coarser bins for a song that is zoomed out.
 
 const FULL_SCALE = 16384;
 const COARSER = 8;

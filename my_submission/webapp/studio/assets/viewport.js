@@ -1,4 +1,4 @@
-// The part of the song that the lanes show, and how samples and pixels belong together.
+// The part of the song that the lanes show, and the mapping between samples and pixels.
 
 const SHORTEST_SECONDS = 1;
 

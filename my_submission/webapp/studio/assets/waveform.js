@@ -6,7 +6,7 @@ const MOST_PIXELS_PER_POINT = 2;
 const LABEL_PIXELS = 64;
 
 /**
- * Fit a canvas to its place and clear it.
+ * Fit a canvas to its element and clear it.
  * @param {HTMLCanvasElement} canvas
  * @returns {{context: CanvasRenderingContext2D, width: number, height: number, unit: number} | null} null if hidden
  */
