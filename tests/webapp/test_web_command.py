@@ -31,7 +31,7 @@ def test_a_song_is_separated_once_at_a_time(tmp_path: Path, tiny_models: Path) -
     place = App(PageSettings(models_dir=tiny_models, scratch_dir=tmp_path), gate.load, default_system="fake")
     song = add(place.songs)
     job = place.separate(song, REQUEST)
-    with pytest.raises(MdxError, match="being separated already"):
+    with pytest.raises(MdxError, match="already being separated"):
         place.separate(song, REQUEST)
     job.stop()
     gate.opened.set()
