@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pyworld
 
+from my_submission.documents import convert
 from my_submission.errors import InputError
 from my_submission.geometry import SAMPLE_RATE
+from terminal.documents import DocumentError, read_json
 from training.data.stems import Pcm
 from training.programs import require_program, run
 from training_material.midi import DRUM_CHANNEL, VOICE_PROGRAMS, midi_files, read_midi
@@ -51,6 +53,9 @@ WORDS = (
 )
 """Words spoken by a speech synthesiser, which are sung like syllables."""
 
+PHRASES_INDEX = "index.json"
+SMALL_KANA = frozenset("ぁぃぅぇぉゃゅょゎァィゥェォャュョヮ")
+
 Frames = npt.NDArray[np.float64]
 
 
@@ -61,6 +66,21 @@ class Syllable:
     envelope: Frames
     aperiodicity: Frames
     is_voiced: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """An entry of ``index.json``: recording, syllables in kana, bounds in samples."""
+
+    file: str
+    name: str
+    start: int
+    stop: int
+
+    @property
+    def n_syllables(self) -> int:
+        """Number of syllables: of kana that are not small, which belong to the one before."""
+        return max(1, sum(kana not in SMALL_KANA for kana in self.name))
 
 
 @dataclass(frozen=True)
@@ -88,6 +108,38 @@ def analyse(mono: Mono) -> Syllable:
 def recorded_singer(folder: Path) -> list[Syllable]:
     """Return the syllables of a voice bank, which is a folder of recordings."""
     return [analyse(read_mono(path)) for path in recordings_in(folder)]
+
+
+def phrase_singer(folder: Path) -> list[Syllable]:
+    """Return the syllables of sung phrases: a folder with ``index.json``, a list of phrases of evenly sung syllables.
+
+    Every phrase has the name of its recording (``file``), its Japanese syllables in kana (``name``), and its bounds in
+    samples (``start``, ``stop``).
+
+    Raises:
+        InputError: the index or a recording cannot be read, or a phrase lies outside its recording.
+    """
+    index = folder / PHRASES_INDEX
+    try:
+        phrases = convert(list[Phrase], read_json(index))
+    except (OSError, DocumentError) as error:
+        hint = f"name a folder with {PHRASES_INDEX} and the recordings that it lists"
+        raise InputError(f"is no list of phrases ({error})", where=index, hint=hint) from error
+    recordings = {name: read_mono(folder / name) for name in {phrase.file for phrase in phrases}}
+    syllables: list[Syllable] = []
+    for phrase in phrases:
+        mono = recordings[phrase.file]
+        if not 0 <= phrase.start < phrase.stop <= len(mono):
+            problem = f"the phrase {phrase.name} lies outside {phrase.file}, which has {len(mono)} samples"
+            raise InputError(problem, where=index, hint="correct start and stop")
+        syllables.extend(_divided(analyse(mono[phrase.start : phrase.stop]), phrase.n_syllables))
+    return syllables
+
+
+def _divided(phrase: Syllable, n_parts: int) -> list[Syllable]:
+    """Divide the frames of a phrase into equal parts."""
+    parts = zip(*(np.array_split(frames, n_parts) for frames in astuple(phrase)), strict=True)
+    return [Syllable(*part) for part in parts]
 
 
 def spoken_singer(voice: str) -> list[Syllable]:

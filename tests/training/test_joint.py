@@ -125,11 +125,32 @@ def test_the_graph_keeps_its_contract_and_brings_its_weights_back(tmp_path: Path
         "sources": "bass,drums,other",
     }
     other = network(small("seed=5"))
-    start_joint_from(other, path)
+    start_joint_from(other, experiment.targets, path)
     for name, value in net.state_dict().items():
         torch.testing.assert_close(other.state_dict()[name], value, msg=name)
     with pytest.raises(WeightsError, match=r"accompaniment\.onnx"):
-        start_joint_from(network(small("network.widths=[4, 6, 10]")), path)
+        start_joint_from(network(small("network.widths=[4, 6, 10]")), experiment.targets, path)
+
+
+def test_a_network_of_more_sources_starts_from_a_graph_of_some(tmp_path: Path) -> None:
+    experiment = small()
+    net = network(experiment)
+    path = tmp_path / "accompaniment.onnx"
+    export_joint(net, experiment.export_chunking, experiment.targets, path)
+    more = small('targets=["vocals", "drums", "bass", "other"]')
+    wider, untouched = network(more), network(more)
+    start_joint_from(wider, more.targets, path)
+    x = torch.randn(1, 4, 128, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        estimate, expected = wider(x), net(x)
+    for source, of_three in zip(experiment.targets, expected[0], strict=True):
+        torch.testing.assert_close(estimate[0, more.targets.index(source)], of_three, rtol=1e-5, atol=1e-5)
+    for layer, as_drawn in zip(wider.last, untouched.last, strict=True):
+        n_rows = len(layer.weight) // 4
+        assert torch.equal(layer.weight[:n_rows], as_drawn.weight[:n_rows])
+    fewer = small('targets=["drums", "bass"]')
+    with pytest.raises(WeightsError, match="the graph predicts bass, drums, other, the network drums, bass"):
+        start_joint_from(network(fewer), fewer.targets, path)
 
 
 def test_a_run_makes_the_artefact_and_another_begins_with_it(songs: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from itertools import pairwise
@@ -10,6 +11,7 @@ from pathlib import Path
 import mido
 import numpy as np
 import pytest
+import soundfile
 
 from my_submission.errors import InputError, MdxError
 from training.data.songs import read_collection
@@ -252,3 +254,32 @@ def test_singing_is_repeatable_resumed_and_needs_a_singer(tmp_path: Path) -> Non
         sing_folder([singer], tmp_path / "one", tmp_path / "two", seed=1, n_songs=1, max_seconds=3.0)
     with pytest.raises(InputError, match=r"contains no recording"):
         singing.recorded_singer(tmp_path)
+
+
+def test_phrases_are_divided_into_their_syllables(tmp_path: Path) -> None:
+    time = np.arange(int(1.5 * SAMPLE_RATE)) / SAMPLE_RATE
+    tone = 0.3 * np.sin(2 * np.pi * 220.0 * time) + 1e-4 * np.random.default_rng(0).normal(size=len(time))
+    soundfile.write(tmp_path / "phrases.wav", np.stack([tone, tone], axis=1), SAMPLE_RATE)
+    third = SAMPLE_RATE // 2
+    entries: list[dict[str, object]] = [
+        {"file": "phrases.wav", "name": "きゃきき", "start": 0, "stop": third, "seconds": 0.5},
+        {"file": "phrases.wav", "name": "あ", "start": third, "stop": 3 * third, "seconds": 1.0},
+    ]
+    (tmp_path / "index.json").write_text(json.dumps(entries), encoding="utf-8")
+    syllables = singing.phrase_singer(tmp_path)
+    assert len(syllables) == 3 + 1
+    frames = [len(syllable.envelope) for syllable in syllables]
+    assert max(frames[:3]) - min(frames[:3]) <= 1
+    assert sum(frames[:3]) == pytest.approx(0.5 / FRAME_SECONDS, abs=4)
+    assert frames[3] == pytest.approx(1.0 / FRAME_SECONDS, abs=4)
+    assert all(len(s.envelope) == len(s.aperiodicity) == len(s.is_voiced) for s in syllables)
+    assert np.mean([s.is_voiced.mean() for s in syllables]) > 0.8
+
+    (tmp_path / "index.json").write_text(json.dumps([{**entries[1], "stop": 4 * third}]), encoding="utf-8")
+    with pytest.raises(InputError, match=r"index\.json: the phrase あ lies outside phrases\.wav"):
+        singing.phrase_singer(tmp_path)
+    (tmp_path / "index.json").write_text('{"file": 1}')
+    with pytest.raises(InputError, match=r"index\.json: is no list of phrases"):
+        singing.phrase_singer(tmp_path)
+    with pytest.raises(InputError, match=r"index\.json: is no list of phrases"):
+        singing.phrase_singer(tmp_path / "nothing")

@@ -46,9 +46,10 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
 
 
 def _sing(options: argparse.Namespace) -> None:
-    from training_material.singing import recorded_singer, sing_folder, spoken_singer
+    from training_material.singing import phrase_singer, recorded_singer, sing_folder, spoken_singer
 
     singers = [recorded_singer(folder) for folder in options.syllables]
+    singers += [phrase_singer(folder) for folder in options.phrases]
     singers += [spoken_singer(voice) for voice in options.voices]
     n_sung = sing_folder(
         singers,
@@ -64,6 +65,9 @@ def _sing(options: argparse.Namespace) -> None:
 def _add_sing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("midi", type=Path, help="folder of .mid files with the melodies")
     parser.add_argument("--syllables", type=Path, nargs="*", default=[], help="folders of sung syllables, .ogg")
+    parser.add_argument(
+        "--phrases", type=Path, nargs="*", default=[], help="folders of phrases with an index.json of their syllables"
+    )
     parser.add_argument("--voices", nargs="*", default=[], help="voices of flite, such as slt rms awb kal16")
     parser.add_argument("--songs", type=int, default=40, help="number of songs")
     add_generated(parser, collection=None, seconds=90.0, option="--max-seconds")

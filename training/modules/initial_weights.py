@@ -21,6 +21,7 @@ HALF_SUFFIX = ".half"
 """Suffix of weights stored as float16; a Cast in the graph has the name without it."""
 
 LAST_LAYER = "final_conv.0."
+JOINT_LAST_LAYERS = "last."
 
 Initialiser = Literal[
     "last_activation",
@@ -105,13 +106,36 @@ def start_from(network: TfcTdfNet, targets: Sequence[str], graphs: Mapping[str, 
     network.load_state_dict(own)
 
 
-def start_joint_from(network: JointNet, graph: Path) -> None:
+def start_joint_from(network: JointNet, targets: Sequence[str], graph: Path) -> None:
     """Load the weights of an exported joint graph into a network.
 
+    The last layers' rows of each target are those of the graph's source of that name; targets that the graph does not
+    have keep their rows.
+
+    Args:
+        network: network that predicts ``targets``, in this order.
+        targets: its sources.
+        graph: graph of a network of otherwise the same shape, whose sources are some or all of the targets.
+
     Raises:
-        WeightsError: the file is not such a graph, or its network has another shape.
+        WeightsError: the file is not such a graph, or its network has another shape or other sources.
     """
-    load_strictly(network, _graph_state(network, graph), where=graph)
+    fields = {pair.key: pair.value for pair in load_model(graph).metadata_props}
+    sources = fields.get("sources", "").split(",")
+    if not set(sources) <= set(targets):
+        problem = f"the graph predicts {', '.join(sources) or 'no named sources'}, the network {', '.join(targets)}"
+        raise WeightsError(problem, where=graph, hint="name a graph whose sources the network has too")
+    stored = JointNet(replace(network.config, targets=len(sources)))
+    load_strictly(stored, _graph_state(stored, graph), where=graph)
+    own = network.state_dict()
+    for name, value in stored.state_dict().items():
+        if name.startswith(JOINT_LAST_LAYERS):
+            own_rows, stored_rows = own[name].chunk(len(targets)), value.chunk(len(sources))
+            for source, rows in zip(sources, stored_rows, strict=True):
+                own_rows[targets.index(source)].copy_(rows)
+        else:
+            own[name] = value
+    network.load_state_dict(own)
 
 
 def _graph_state(like: TfcTdfNet | JointNet, path: Path) -> dict[str, Tensor]:

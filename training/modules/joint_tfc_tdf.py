@@ -1,4 +1,4 @@
-"""Joint networks, which predict bass, drums and other at once and are exported as one graph."""
+"""Joint networks, which predict several sources at once and are exported as one graph."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class JointTfcTdfSettings(ModuleSettings, kind=ARCHITECTURE):
         outer_convs: convolutions per block of the outermost level.
         bottleneck: factor by which the TDF narrows the frequency axis.
         compression: exponent on the magnitudes of the input.
-        start: path of an exported graph of the same network that a fresh run starts from, relative to the working
-            directory; None starts from random weights.
+        start: path of an exported graph that a fresh run starts from, relative to the working directory; None starts
+            from random weights. Its network has the same shape, and its sources are some or all of the targets.
     """
 
     graph: str = "accompaniment"
@@ -86,7 +86,7 @@ class JointTfcTdfSettings(ModuleSettings, kind=ARCHITECTURE):
     def load_start(self, network: nn.Module, experiment: Experiment) -> None:
         """Load the weights of the graph ``start``."""
         if self.start is not None:
-            start_joint_from(cast("JointNet", network), Path(self.start))
+            start_joint_from(cast("JointNet", network), experiment.targets, Path(self.start))
 
 
 class JointTfcTdfModule(TfcTdfModule):
