@@ -33,7 +33,7 @@ from my_submission.weights import ModelsFolder
 ROOT = Path(__file__).resolve().parents[1]
 SCORES = ROOT / "benchmarks" / "results" / "starter_scores.json"
 
-SYSTEMS = ("starter", "starter-conditioned", "starter-blend", "starter-plus")
+SYSTEMS = ("starter", "starter-conditioned", "starter-blend", "starter-own", "starter-plus")
 QUARTER, FRONT_END = "mixture/4", "vocals of `starter-plus`, rest/3"
 
 SONGS = {
@@ -46,7 +46,7 @@ SONGS = {
 DOCUMENTS = (
     "README.md",
     "docs/scores.md",
-    *(f"models/{name}/README.md" for name in SYSTEMS if name != "starter-blend"),
+    *(f"models/{name}/README.md" for name in ("starter", "starter-conditioned", "starter-plus")),
 )
 """Files with tables between ``<!-- scores:NAME -->`` and ``<!-- /scores -->``."""
 
@@ -127,7 +127,7 @@ def tables(scores: Scores) -> dict[str, str]:
         "stems": _stem_table(scores, rows),
         "starter": _stem_table(scores, [QUARTER, "starter"]),
         "starter-conditioned": _stem_table(scores, [QUARTER, "starter-conditioned", "starter-blend"]),
-        "starter-plus": _stem_table(scores, [QUARTER, FRONT_END, "starter-plus"]),
+        "starter-plus": _stem_table(scores, [QUARTER, FRONT_END, "starter-plus", "starter-own"]),
     }
 
 

@@ -14,6 +14,7 @@ from terminal.quantities import about, duration, songs
 
 PROCESSOR_SECONDS = {
     "starter-plus": 0.14,
+    "starter-own": 0.14,
     "starter": 0.18,
     "starter-conditioned": 0.3,
     "starter-blend": 0.5,

@@ -81,6 +81,26 @@ PLUS_OVERLAP = 0.25
 PLUS_WIENER = _wiener({"bass": 0.5, "drums": 0.3, "other": 0.6}, minus=("vocals",), adds_up=True)
 """Shares within 0.02 dB of the best, on the dev songs: Sodium, Rubidium and four rendered bands."""
 
+_ACCOMPANIMENT_BRANCH = BranchRecipe(
+    "accompaniment",
+    JointRecipe("starter-plus/accompaniment", ACCOMPANIMENT, PLUS_OVERLAP),
+    all_of(1.0, ACCOMPANIMENT),
+    minus=("vocals",),
+)
+
+STARTER_OWN = SystemRecipe(
+    name="starter-own",
+    title="vocals by our network, then our network for bass, drums and other of the rest; runs with no download",
+    sources=MUSIC_SOURCES,
+    own_sdr=0.0,
+    branches=(
+        BranchRecipe("vocals", SpectralRecipe({"vocals": "starter/vocals"}), {"vocals": 1.0}),
+        _ACCOMPANIMENT_BRANCH,
+    ),
+    wiener=PLUS_WIENER,
+    uses_external_data=True,
+)
+
 STARTER_PLUS = SystemRecipe(
     name="starter-plus",
     title="vocals by Spleeter, then our network for bass, drums and other of the rest; runs with no download",
@@ -92,12 +112,7 @@ STARTER_PLUS = SystemRecipe(
             RatioMaskRecipe("vocals", "spleeter-2stems/vocals", "spleeter-2stems/accompaniment"),
             {"vocals": 1.0},
         ),
-        BranchRecipe(
-            "accompaniment",
-            JointRecipe("starter-plus/accompaniment", ACCOMPANIMENT, PLUS_OVERLAP),
-            all_of(1.0, ACCOMPANIMENT),
-            minus=("vocals",),
-        ),
+        _ACCOMPANIMENT_BRANCH,
     ),
     wiener=PLUS_WIENER,
     fallback=STARTER,
@@ -117,4 +132,4 @@ STARTER_CINEMA = SystemRecipe(
     uses_external_data=True,
 )
 
-STARTERS = (STARTER_PLUS, STARTER, STARTER_CONDITIONED, STARTER_BLEND, STARTER_CINEMA)
+STARTERS = (STARTER_PLUS, STARTER_OWN, STARTER, STARTER_CONDITIONED, STARTER_BLEND, STARTER_CINEMA)

@@ -12,7 +12,7 @@ from my_submission.errors import WeightsError
 from my_submission.mechanisms import RatioMaskRecipe, RunOptions
 from my_submission.predictor import Predictor
 from my_submission.stems import MUSIC_SOURCES
-from my_submission.systems import SYSTEMS, find_system, for_stems, load_system
+from my_submission.systems import SYSTEMS, SystemRecipe, find_system, for_stems, load_system
 from my_submission.weights import ModelsFolder
 from tests.model_makers import entry, write_manifest
 
@@ -20,6 +20,7 @@ MAX_BYTES = 36_000_000
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = RunOptions(device=Device("cpu"), threads=1)
 PLUS = find_system("starter-plus")
+CASCADES = (PLUS, find_system("starter-own"))
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +43,17 @@ def test_the_files_are_those_of_the_manifest_and_all_weights_stay_small(committe
     assert sum(committed.require(name).stat().st_size for name in shipped) <= MAX_BYTES
 
 
-def test_all_branches_but_the_first_hear_the_mixture_without_vocals() -> None:
-    assert [branch.minus for branch in PLUS.branches] == [(), *[("vocals",)] * (len(PLUS.branches) - 1)]
-    assert PLUS.wiener is not None
-    assert (PLUS.wiener.minus, set(PLUS.wiener.shares)) == (("vocals",), {"bass", "drums", "other"})
+@pytest.mark.parametrize("system", CASCADES, ids=lambda system: system.name)
+def test_all_branches_but_the_first_hear_the_mixture_without_vocals(system: SystemRecipe) -> None:
+    assert [branch.minus for branch in system.branches] == [(), *[("vocals",)] * (len(system.branches) - 1)]
+    assert system.wiener is not None
+    assert (system.wiener.minus, set(system.wiener.shares)) == (("vocals",), {"bass", "drums", "other"})
 
 
-def test_a_song_comes_apart_into_stems_that_differ(committed: ModelsFolder) -> None:
+@pytest.mark.parametrize("system", CASCADES, ids=lambda system: system.name)
+def test_a_song_comes_apart_into_stems_that_differ(system: SystemRecipe, committed: ModelsFolder) -> None:
     mixture = song()
-    stems = Predictor(load_system(PLUS, committed, OPTIONS)).separate(mixture)
+    stems = Predictor(load_system(system, committed, OPTIONS)).separate(mixture)
     assert tuple(stems) == MUSIC_SOURCES
     powers = {source: float(np.mean(stem**2)) for source, stem in stems.items()}
     assert all(0 < power < np.mean(mixture**2) for power in powers.values())
