@@ -55,7 +55,7 @@ def environment(folder: Path, models: Path, **more: str) -> dict[str, str]:
     ours = ("INFERENCE_", "AICROWD_", "PARTIAL_", "MDX_", "PYTHONPATH")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     paths = {"TEST_DATASET_PATH": str(folder / "test"), "RESULTS_DATASET_PATH": str(folder / "results")}
-    return {**kept, **paths, "MDX_MODELS_DIR": str(models), **more}
+    return {**kept, **paths, "MDX_MODELS_DIR": str(models), "MDX_SYSTEM": "starter", **more}
 
 
 def run(env: dict[str, str], root: Path = ROOT) -> subprocess.CompletedProcess[str]:
