@@ -115,7 +115,6 @@ STARTER_PLUS = SystemRecipe(
         _ACCOMPANIMENT_BRANCH,
     ),
     wiener=PLUS_WIENER,
-    fallback=STARTER,
     uses_external_data=True,
 )
 

@@ -134,7 +134,9 @@ def test_a_file_that_means_nothing_is_refused_by_name(text: str, message: str, t
     assert caught.value.hint
 
 
-@pytest.mark.parametrize(("track", "system"), [("mdx21", "starter-own"), ("mdx23", "starter-own"), ("cdx23", "starter-cinema")])
+@pytest.mark.parametrize(
+    ("track", "system"), [("mdx21", "starter-own"), ("mdx23", "starter-own"), ("cdx23", "starter-cinema")]
+)
 def test_without_a_system_the_tracks_starter_is_submitted(track: str, system: str, tmp_path: Path) -> None:
     text = GOOD.replace("mdx21", track).replace('system = "starter"', "")
     configuration = read_configuration(written(tmp_path, text))
