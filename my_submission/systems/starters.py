@@ -92,7 +92,7 @@ STARTER_OWN = SystemRecipe(
     name="starter-own",
     title="vocals by our network, then our network for bass, drums and other of the rest; runs with no download",
     sources=MUSIC_SOURCES,
-    own_sdr=0.0,
+    own_sdr=4.79,
     branches=(
         BranchRecipe("vocals", SpectralRecipe({"vocals": "starter/vocals"}), {"vocals": 1.0}),
         _ACCOMPANIMENT_BRANCH,
@@ -105,7 +105,7 @@ STARTER_PLUS = SystemRecipe(
     name="starter-plus",
     title="vocals by Spleeter, then our network for bass, drums and other of the rest; runs with no download",
     sources=MUSIC_SOURCES,
-    own_sdr=5.95,
+    own_sdr=6.14,
     branches=(
         BranchRecipe(
             "vocals",
