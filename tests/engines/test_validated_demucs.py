@@ -115,7 +115,7 @@ def test_fp32_is_used_where_they_do_not(demucs: DemucsEngine, monkeypatch: pytes
     engine.open()
     segments = [noise(2, demucs.config.valid_length(9_000))]
     np.testing.assert_array_equal(engine.run_together(segments)[0], demucs.run_together(segments)[0])
-    assert engine.verdict.startswith("demucs: fp32, because 8 bits is only")
+    assert engine.verdict.startswith("demucs: fp32, because 8 bits agrees with it to only")
 
 
 def test_nothing_is_compared_in_silence(demucs: DemucsEngine) -> None:

@@ -145,7 +145,7 @@ def test_a_check_that_finds_no_memory_decides_nothing() -> None:
         engine.run(noise(1, 2, 100))
     assert engine.verdict == ""
     engine.run(noise(1, 2, 100))
-    assert engine.verdict.startswith("vocals: fake, inf dB")
+    assert engine.verdict.startswith("vocals: fake, agrees with fp32 to inf dB")
 
 
 def test_the_limit_is_a_hundredth_of_a_decibel() -> None:

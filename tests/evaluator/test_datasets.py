@@ -164,7 +164,10 @@ def test_content_keys_follow_content_not_names(tmp_path: Path) -> None:
         ({"rate": 16_000}, "estimate vocals has 16000 Hz, its reference 8000.*--resample"),
         ({"channels": 1}, "estimate vocals has 1 channels, its reference 2.*--channels match"),
         ({"channels": 1, "seconds": 0.2}, "1 channels, .* has 1600 samples.*with --channels match --length pad"),
-        ({"channels": 3}, r"estimate vocals has 3 channels, its reference 2\. Separate .* in its shape\.$"),
+        (
+            {"channels": 3},
+            r"estimate vocals has 3 channels, its reference 2\. Separate .* with its length, rate and channels\.$",
+        ),
     ],
 )
 def test_stems_that_do_not_fit_are_named(change: dict[str, float], message: str, tmp_path: Path) -> None:

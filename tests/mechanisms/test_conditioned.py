@@ -324,7 +324,7 @@ def test_artefacts_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> 
     options = RunOptions(device=CPU, threads=1)
     for name, geometry, message in (
         ("small/state", {"n_fft": 64, "hop": HOP}, "the number of frames"),
-        ("small/state", {"n_fft": 64, "hop": HOP, "frames": 30}, "no multiple of 4"),
+        ("small/state", {"n_fft": 64, "hop": HOP, "frames": 30}, "not a multiple of 4"),
         ("small/state", {"n_fft": 128, "hop": HOP, "frames": 32}, "does not fit n_fft=128"),
         ("small/state", {"n_fft": 64, "hop": HOP, "frames": 8}, "do not fit the recipe"),
         ("small/graph", {"n_fft": 128, "hop": HOP}, "does not fit n_fft=128"),

@@ -311,7 +311,7 @@ def test_fetch_knows_the_names_that_the_advice_gives() -> None:
 
 
 def test_a_graph_of_vocals_needs_a_place() -> None:
-    with pytest.raises(UnknownNameError, match="no public graph of vocals 'reverb-hq'"):
+    with pytest.raises(UnknownNameError, match="no public vocals graph 'reverb-hq'"):
         load("starter-plus", vocals_from="reverb-hq")
-    with pytest.raises(UnknownNameError, match="lightsaft has no network for vocals alone"):
+    with pytest.raises(UnknownNameError, match="lightsaft has no network that estimates only the vocals"):
         load("lightsaft", vocals_from="kim-vocal-2")

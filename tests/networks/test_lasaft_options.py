@@ -108,7 +108,7 @@ def test_only_what_a_network_needs_is_asked_for() -> None:
         with torch.inference_mode():
             torch.testing.assert_close(from_state_dict(net.state_dict(), given)(x, source), net(x, source))
         for name in sorted({"condition_to", "pocm_type", "gamma_activation"} - unneeded):
-            with pytest.raises(WeightsError, match=f"say {name}"):
+            with pytest.raises(WeightsError, match=f"state {name}"):
                 from_state_dict(net.state_dict(), {key: value for key, value in given.items() if key != name})
 
 
