@@ -29,6 +29,10 @@ FALLBACK_SHARE = 0.4
 """The fallback runs first only if it probably leaves at least this share of the time to the system itself."""
 
 
+CAUTIOUS = "; a cautious plan, because the speed of this system on this machine is not measured yet"
+"""Added to a plan that assumes a cost for some stage. It is revised after the first work items."""
+
+
 @dataclass
 class _Spent:
     """Time and engine runs spent on one stage."""
@@ -120,7 +124,8 @@ class SongSeparation:
         for text in self.mixture.notes:
             yield Note(text)
         if self.budget.is_limited:
-            yield Note(f"planned: {self.plan.quality_level}")
+            is_known = all(self.costs.knows(stage.cost_key) for stage in self._schedule.published)
+            yield Note(f"planned: {self.plan.quality_level}{'' if is_known else CAUTIOUS}")
         if self._order is None:
             yield from self._run()
 

@@ -15,6 +15,7 @@ from my_submission.mechanisms.chunks import ChunkStage, in_batches
 from my_submission.mechanisms.segment_stages import SHORTEST_SHARE, SegmentStage
 from my_submission.planning import Calibration, Cost, CostModel, Forecast, SegmentBuffer
 from my_submission.predictor import Predictor
+from my_submission.predictor.song_separation import CAUTIOUS
 from my_submission.predictor.write_cost import spare_seconds
 from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
 from my_submission.systems import Branch
@@ -67,6 +68,15 @@ def test_a_budget_gets_the_dearest_plan_that_ends_in_time(seconds: float, qualit
     (planned,) = [event.text for event in events if isinstance(event, Note) and event.text.startswith("planned")]
     assert planned.removeprefix("planned: ").startswith(quality_level)
     assert clock.now <= seconds - spare_seconds(seconds)
+
+
+def test_a_plan_without_measured_costs_says_that_it_is_cautious() -> None:
+    for calibration, is_cautious in ((Calibration(), True), (calibrated(), False)):
+        clock = FakeClock()
+        predictor = Predictor(two_branches(clock=clock, **costs()), clock=clock, calibration=calibration)
+        notes = [event.text for event in predictor.stream(song(), budget_seconds=10_000.0) if isinstance(event, Note)]
+        (planned,) = [text for text in notes if text.startswith("planned: ")]
+        assert planned.endswith(CAUTIOUS) == is_cautious
 
 
 def segment_stage(clock: FakeClock, energy_at: int) -> tuple[SegmentStage, SegmentBuffer]:
