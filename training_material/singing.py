@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -138,8 +138,8 @@ def phrase_singer(folder: Path) -> list[Syllable]:
 
 def _divided(phrase: Syllable, n_parts: int) -> list[Syllable]:
     """Divide the frames of a phrase into equal parts."""
-    parts = zip(*(np.array_split(frames, n_parts) for frames in astuple(phrase)), strict=True)
-    return [Syllable(*part) for part in parts]
+    frames = (phrase.envelope, phrase.aperiodicity, phrase.is_voiced)
+    return [Syllable(*part) for part in zip(*(np.array_split(of_phrase, n_parts) for of_phrase in frames), strict=True)]
 
 
 def spoken_singer(voice: str) -> list[Syllable]:

@@ -92,15 +92,13 @@ def start_from(network: TfcTdfNet, targets: Sequence[str], graphs: Mapping[str, 
     Raises:
         WeightsError: a file is not such a graph, or its network has another shape.
     """
-    config, own = network.config, network.state_dict()
-    n_rows = config.channels * config.bins_per_row
+    own = network.state_dict()
     for number, (target, path) in enumerate(graphs.items()):
-        single = TfcTdfNet(replace(config, targets=1))
-        load_strictly(single, _graph_state(single, path), where=path)
-        first = targets.index(target) * n_rows
+        single = TfcTdfNet(replace(network.config, targets=1))
+        load_strictly(single, _graph_state(single, load_model(path), path), where=path)
         for name, value in single.state_dict().items():
             if name.startswith(LAST_LAYER):
-                own[name][first : first + n_rows] = value
+                _copy_rows(value, [target], own[name], targets)
             elif number == 0:
                 own[name] = value
     network.load_state_dict(own)
@@ -120,33 +118,39 @@ def start_joint_from(network: JointNet, targets: Sequence[str], graph: Path) -> 
     Raises:
         WeightsError: the file is not such a graph, or its network has another shape or other sources.
     """
-    fields = {pair.key: pair.value for pair in load_model(graph).metadata_props}
+    model = load_model(graph)
+    fields = {pair.key: pair.value for pair in model.metadata_props}
     sources = fields.get("sources", "").split(",")
     if not set(sources) <= set(targets):
         problem = f"the graph predicts {', '.join(sources) or 'no named sources'}, the network {', '.join(targets)}"
         raise WeightsError(problem, where=graph, hint="name a graph whose sources the network has too")
     stored = JointNet(replace(network.config, targets=len(sources)))
-    load_strictly(stored, _graph_state(stored, graph), where=graph)
+    load_strictly(stored, _graph_state(stored, model, graph), where=graph)
     own = network.state_dict()
     for name, value in stored.state_dict().items():
         if name.startswith(JOINT_LAST_LAYERS):
-            own_rows, stored_rows = own[name].chunk(len(targets)), value.chunk(len(sources))
-            for source, rows in zip(sources, stored_rows, strict=True):
-                own_rows[targets.index(source)].copy_(rows)
+            _copy_rows(value, sources, own[name], targets)
         else:
             own[name] = value
     network.load_state_dict(own)
 
 
-def _graph_state(like: TfcTdfNet | JointNet, path: Path) -> dict[str, Tensor]:
-    """Return the state dict of the network in an exported graph.
+def _copy_rows(stored: Tensor, sources: Sequence[str], own: Tensor, targets: Sequence[str]) -> None:
+    """Copy a last layer's rows of ``sources`` into those of the same names in the last layer of ``targets``."""
+    own_rows = own.chunk(len(targets))
+    for source, rows in zip(sources, stored.chunk(len(sources)), strict=True):
+        own_rows[targets.index(source)].copy_(rows)
+
+
+def _graph_state(like: TfcTdfNet | JointNet, model: Any, path: Path) -> dict[str, Tensor]:
+    """Return the state dict of the network in an exported graph, the ``onnx.ModelProto`` of a file.
 
     The exporter keeps the names of all weights except those of linear layers without bias. These are stored transposed
     as inputs of the MatMul nodes, which are in the order of execution.
     """
     from onnx import numpy_helper
 
-    graph = load_model(path).graph
+    graph = model.graph
     stored = {
         tensor.name.removesuffix(HALF_SUFFIX): torch.from_numpy(numpy_helper.to_array(tensor).copy()).float()
         for tensor in graph.initializer
