@@ -14,12 +14,11 @@ from my_submission.webapp.app import open_app
 from my_submission.webapp.serving.hosts import HostRule
 from my_submission.webapp.serving.visits import VISIT_SECONDS
 from my_submission.webapp.settings import PageSettings
+from my_submission.webapp.views.page_paths import PAGES
 from my_submission.webapp.work.loaded_systems import LoadPredictor
 from terminal.extras import command_for
 
 SCRIPT = Path(__file__).with_name("page.py")
-PAGES = ("/", "/scores")
-"""Paths of the script's pages."""
 
 MAX_MESSAGE_MIB = 16
 """Largest web socket message; audio, pictures and uploads use HTTP."""
