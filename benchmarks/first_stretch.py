@@ -37,11 +37,11 @@ class Measured:
     peak_bytes: int
 
 
-def separate(predictor: Predictor, path: Path, *, in_time_order: bool) -> Measured:
+def separate(predictor: Predictor, path: Path, *, emit_stretches: bool) -> Measured:
     """Separate a file from disk to disk."""
     began, first = time.perf_counter(), float("nan")
     with tempfile.TemporaryDirectory() as folder:
-        for event in predictor.stream_file(path, folder, audio_format=WAV_FLOAT, in_time_order=in_time_order):
+        for event in predictor.stream_file(path, folder, audio_format=WAV_FLOAT, emit_stretches=emit_stretches):
             if isinstance(event, StretchDone) and not event.start:
                 first = time.perf_counter() - began
             elif isinstance(event, Finished):
@@ -49,10 +49,10 @@ def separate(predictor: Predictor, path: Path, *, in_time_order: bool) -> Measur
     return Measured(first, time.perf_counter() - began, peak)
 
 
-def rounds(system: str, path: Path, n_rounds: int, *, in_time_order: bool) -> list[Measured]:
+def rounds(system: str, path: Path, n_rounds: int, *, emit_stretches: bool) -> list[Measured]:
     """Return one measurement per round, without the first one, which also allocates."""
     predictor = load(system, device="cpu", precision="fp32")
-    return [separate(predictor, path, in_time_order=in_time_order) for _ in range(n_rounds + 1)][1:]
+    return [separate(predictor, path, emit_stretches=emit_stretches) for _ in range(n_rounds + 1)][1:]
 
 
 def write_song(path: Path, seconds: float) -> None:
@@ -66,8 +66,8 @@ def _spread(values: list[float]) -> str:
 
 def row(run: Callable[..., Any], system: str, path: Path, n_rounds: int) -> str:
     """Return a row of the table; ``run`` calls a function in a process of its own."""
-    ordered: list[Measured] = run(rounds, (system, path, n_rounds), {"in_time_order": True})
-    usual: list[Measured] = run(rounds, (system, path, n_rounds), {"in_time_order": False})
+    ordered: list[Measured] = run(rounds, (system, path, n_rounds), {"emit_stretches": True})
+    usual: list[Measured] = run(rounds, (system, path, n_rounds), {"emit_stretches": False})
     first = [one.first_seconds / one.seconds for one in ordered]
     whole = [one.seconds / other.seconds for one, other in zip(ordered, usual, strict=True)]
     memory = ordered[-1].peak_bytes / usual[-1].peak_bytes

@@ -113,7 +113,7 @@ class MaskingMechanism(Mechanism):
         return (self.engine,)
 
     @property
-    def works_in_time_order(self) -> bool:
+    def is_streamable(self) -> bool:
         """False: the filter learns from the masks of the whole song."""
         return False
 

@@ -102,8 +102,8 @@ class Mechanism(ABC):
         return None
 
     @property
-    def works_in_time_order(self) -> bool:
-        """Whether its work on a song can begin at the start and end at the end, without a pass over the whole song."""
+    def is_streamable(self) -> bool:
+        """Whether it can go through a song from start to end, without a pass over the whole song."""
         return True
 
     def long_song_passes(self, samples: int) -> float:

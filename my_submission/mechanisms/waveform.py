@@ -135,7 +135,7 @@ class WaveformMechanism(Mechanism):
         return self.max_together if isinstance(self.engine, SegmentsEngine) else 1
 
     @property
-    def works_in_time_order(self) -> bool:
+    def is_streamable(self) -> bool:
         """Whether the song is cut into segments."""
         return self.chunking.bounded is self.chunking
 

@@ -9,7 +9,7 @@ from my_submission.planning.coverage import Coverage
 from my_submission.planning.estimates import ChunkBuffer, EstimateBuffer, SegmentBuffer
 from my_submission.planning.schedule import Plan, Schedule
 from my_submission.planning.stage import Benefit, ClosingStage, Stage, WorkItem
-from my_submission.planning.time_order import TimeOrder
+from my_submission.planning.streaming_order import StreamingOrder
 
 __all__ = [
     "Benefit",
@@ -25,6 +25,6 @@ __all__ = [
     "Schedule",
     "SegmentBuffer",
     "Stage",
-    "TimeOrder",
+    "StreamingOrder",
     "WorkItem",
 ]

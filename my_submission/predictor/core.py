@@ -108,9 +108,9 @@ class Predictor:
         return self.system.recipe.stems
 
     @property
-    def works_in_time_order(self) -> bool:
-        """Whether stems are finished from the start of the song on while it is separated, without a budget."""
-        return self.system.works_in_time_order
+    def is_streamable(self) -> bool:
+        """Whether a song without a budget can be separated from start to end, so that its first stretch comes early."""
+        return self.system.is_streamable
 
     def expected_seconds(self, song_seconds: float) -> float | None:
         """Return the likely duration of a separation without a deadline; None before this system was measured here."""
@@ -173,14 +173,14 @@ class Predictor:
         sample_rate: int = SAMPLE_RATE,
         budget_seconds: float | None = None,
         refine: bool | None = None,
-        in_time_order: bool = False,
+        emit_stretches: bool = False,
     ) -> EventStream[Stems]:
         """Separate a waveform as :meth:`separate` does; the last event is ``Finished(stems, report)``.
 
         Args beyond those of :meth:`separate`:
-            in_time_order: hand out every final stretch of the stems as ``StretchDone``. Where
-                :attr:`works_in_time_order` is True and there is no budget, the work goes through the song from start to
-                end, so that the first stretch comes early; the stems are the same.
+            emit_stretches: yield every finished stretch of the stems as ``StretchDone``. Where :attr:`is_streamable`
+                is True and there is no budget, the work goes through the song from start to end, so that the first
+                stretch comes early; the stems are the same.
         """
         budget = self._budget(budget_seconds)
         working_rate = self.system.recipe.working_rate(sample_rate)
@@ -195,7 +195,7 @@ class Predictor:
             def new_store(channels: int = N_CHANNELS, samples: int = samples) -> MemoryStore:
                 return MemoryStore(channels=channels, samples=samples)
 
-            song = self._song(song_mixture, budget, write_cost, new_store, refine=refine, in_time_order=in_time_order)
+            song = self._song(song_mixture, budget, write_cost, new_store, refine=refine, emit_stretches=emit_stretches)
             outputs = StemOutputs(self.stems, song_mixture, working_rate)
             stretches = Stretches(self.stems, song_mixture, rate=outputs.rate)
             stems = {stem: np.empty((2, song_mixture.source_samples), np.float32) for stem in self.stems}
@@ -203,11 +203,11 @@ class Predictor:
                 yield from song.work()
                 for block in song.blocks():
                     if isinstance(block, dict):
-                        yield from _put(stretches.push(outputs.push(block)), stems, is_handed_out=in_time_order)
+                        yield from _put(stretches.push(outputs.push(block)), stems, is_emitted=emit_stretches)
                     else:
                         yield block
             began = budget.elapsed()
-            yield from _put(stretches.finish(outputs.finish()), stems, is_handed_out=in_time_order)
+            yield from _put(stretches.finish(outputs.finish()), stems, is_emitted=emit_stretches)
             self._learn(song, write_cost, budget.elapsed() - began)
             yield Finished(stems, self._report(song, peak_device_bytes=meter.peak_bytes))
 
@@ -276,13 +276,13 @@ class Predictor:
         record: RecordRequest | None = None,
         file_names: StemFileNames | None = None,
         keeps_tags: bool = True,
-        in_time_order: bool = False,
+        emit_stretches: bool = False,
         mixture: Mixture | None = None,
     ) -> EventStream[SeparationReport]:
         """Separate a file as :meth:`separate_file` does; the last event is ``Finished(report, report)``.
 
         Args beyond those of :meth:`separate_file`:
-            in_time_order: as for :meth:`stream`. Stretches are the samples before a common gain of the format.
+            emit_stretches: as for :meth:`stream`. Stretches are the samples before a common gain of the format.
             mixture: the song of ``path`` if it is decoded already, at the system's working rate and with its original
                 samples; the caller closes it. Default: it is decoded here.
         """
@@ -303,7 +303,7 @@ class Predictor:
             began = budget.elapsed()
             mixture = mixture or stack.enter_context(self._decoded(path, scratch, reading))
             outputs = self._outputs(mixture)
-            stretches = Stretches(self.stems, mixture, rate=outputs.rate) if in_time_order else None
+            stretches = Stretches(self.stems, mixture, rate=outputs.rate) if emit_stretches else None
             tags, tag_notes = _tags_of(path, record) if keeps_tags else (SongTags(), ())
             reading_seconds = budget.elapsed() - began
 
@@ -328,7 +328,7 @@ class Predictor:
             def new_store(channels: int = N_CHANNELS, samples: int = mixture.samples) -> DiskStore:
                 return stack.enter_context(DiskStore(channels, samples, directory=scratch))
 
-            song = self._song(mixture, budget, write_cost, new_store, refine=refine, in_time_order=in_time_order)
+            song = self._song(mixture, budget, write_cost, new_store, refine=refine, emit_stretches=emit_stretches)
             notes = (*tag_notes, *writer.notes)
             song.notes.extend(notes)
 
@@ -396,7 +396,7 @@ class Predictor:
         new_store: NewStore,
         *,
         refine: bool | None,
-        in_time_order: bool,
+        emit_stretches: bool,
     ) -> SongSeparation:
         return SongSeparation(
             system=self.system,
@@ -406,7 +406,7 @@ class Predictor:
             write_cost=write_cost,
             new_store=new_store,
             refines=budget.is_limited if refine is None else refine,
-            in_time_order=in_time_order,
+            prefers_streaming=emit_stretches,
             notes=[*self.setup_notes, *mixture.notes],
         )
 
@@ -495,11 +495,11 @@ def _write_blocks(
         yield from _unless_empty(stretches.finish(rest))
 
 
-def _put(stretch: StretchDone, stems: Stems, *, is_handed_out: bool) -> Iterator[StretchDone]:
-    """Write a stretch into the stems of the whole song, and yield it if it is requested and not empty."""
+def _put(stretch: StretchDone, stems: Stems, *, is_emitted: bool) -> Iterator[StretchDone]:
+    """Write a stretch into the stems of the whole song, and yield it if stretches are requested and it is not empty."""
     for stem, block in stretch.stems.items():
         stems[stem][:, stretch.start : stretch.stop] = block
-    if is_handed_out:
+    if is_emitted:
         yield from _unless_empty(stretch)
 
 

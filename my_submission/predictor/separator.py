@@ -140,7 +140,7 @@ class Separator:
             budget_seconds=budget_seconds,
             refine=refine,
             reading=reading,
-            in_time_order=False,
+            emit_stretches=False,
         )
         for event in events:
             if isinstance(event, Finished):
@@ -163,19 +163,19 @@ class Separator:
         budget_seconds: float | None = None,
         refine: bool | None = None,
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
-        in_time_order: bool = True,
+        emit_stretches: bool = True,
     ) -> EventStream[Separation]:
         """Separate one song as :meth:`separate` does; the last event is ``Finished(separation, report)``.
 
         Args beyond those of :meth:`separate`:
-            in_time_order: hand out every final stretch of the stems as ``StretchDone``, arrays float32 (2, n) at the
-                song's rate. Without a budget, small systems (``predictor.works_in_time_order``) go through the song
-                from start to end, so that the first stretch comes early; the stems are the same.
+            emit_stretches: yield every finished stretch of the stems as ``StretchDone``, arrays float32 (2, n) at the
+                song's rate. Without a budget, small systems (``predictor.is_streamable``) go through the song from
+                start to end, so that the first stretch comes early; the stems are the same.
         """
         limits: dict[str, Any] = {
             "budget_seconds": budget_seconds,
             "refine": refine,
-            "in_time_order": in_time_order,
+            "emit_stretches": emit_stretches,
         }
         is_file = isinstance(song, str | PathLike)
         folder = (DEFAULT_OUTPUT if is_file else None) if output is DEFAULT_PLACE else output

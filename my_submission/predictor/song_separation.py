@@ -14,7 +14,7 @@ from my_submission.budget import Budget
 from my_submission.events import Event, Note, Planned, StageAdvanced, StageFinished, StageStarted
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore, SongContext, SongStages
-from my_submission.planning import CostModel, EstimateBuffer, Forecast, Plan, Schedule, Stage, TimeOrder, WorkItem
+from my_submission.planning import CostModel, EstimateBuffer, Forecast, Plan, Schedule, Stage, StreamingOrder, WorkItem
 from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.planning.energy import EnergyProfile
 from my_submission.predictor.worker import OverrunError, Worker, is_abandoned
@@ -53,8 +53,8 @@ class SongSeparation:
         write_cost: cost of what comes after the work.
         new_store: makes stores.
         refines: whether time that is left over is spent on refinements.
-        in_time_order: whether blocks are finished from the start of the song on, as soon as possible. This needs a
-            system whose networks can go through the song together, no deadline and no refinements.
+        prefers_streaming: whether to go through the song from start to end, so that its first blocks are finished
+            early. This is done only by a streamable system without a deadline and without refinements.
         notes: remarks for the reader of the report.
     """
 
@@ -65,7 +65,7 @@ class SongSeparation:
     write_cost: WriteCost
     new_store: NewStore
     refines: bool
-    in_time_order: bool = False
+    prefers_streaming: bool = False
     notes: list[str] = field(default_factory=list)
     plan: Plan = field(init=False)
     blender: StemBlender = field(init=False)
@@ -78,7 +78,7 @@ class SongSeparation:
     _failed: set[str] = field(default_factory=set, init=False)
     _noted_remarks: set[str] = field(default_factory=set, init=False)
     _schedule: Schedule = field(init=False)
-    _order: TimeOrder | None = field(default=None, init=False)
+    _streaming_order: StreamingOrder | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._noted_remarks.update(self.system.remarks)
@@ -90,8 +90,8 @@ class SongSeparation:
         closing = work.closing(self.blender)
         self._schedule = Schedule(stages, work.refinements if self.refines else (), closing, self._is_blocked)
         self.plan = self._schedule.plan(self._forecast())
-        if self.in_time_order and self.system.works_in_time_order and not self.budget.is_limited and not self.refines:
-            self._order = TimeOrder(self._schedule.published, work.reads(closing), self.mixture.samples)
+        if self.prefers_streaming and self.system.is_streamable and not self.budget.is_limited and not self.refines:
+            self._streaming_order = StreamingOrder(self._schedule.published, work.reads(closing), self.mixture.samples)
 
     @property
     def seconds(self) -> float:
@@ -126,7 +126,7 @@ class SongSeparation:
         if self.budget.is_limited:
             is_known = all(self.costs.knows(stage.cost_key) for stage in self._schedule.published)
             yield Note(f"planned: {self.plan.quality_level}{'' if is_known else CAUTIOUS}")
-        if self._order is None:
+        if self._streaming_order is None:
             yield from self._run()
 
     def blocks(self) -> Iterator[Stems | Event]:
@@ -136,8 +136,8 @@ class SongSeparation:
         time goes to the part of the song that is not written yet.
         """
         for start, stop in self.blender.block_bounds():
-            if self._order is not None:
-                yield from self._run_in_time_order(self._order, stop)
+            if self._streaming_order is not None:
+                yield from self._run_streaming(self._streaming_order, stop)
             began = self.budget.elapsed()
             yield self.blender.compose(start, stop)
             seconds = self.budget.elapsed() - began
@@ -235,7 +235,7 @@ class SongSeparation:
             yield from self._news()
             yield StageAdvanced(item.stage.name, item.stage.covered_samples, item.stage.total_samples)
 
-    def _run_in_time_order(self, order: TimeOrder, stop: int) -> Iterator[Event]:
+    def _run_streaming(self, order: StreamingOrder, stop: int) -> Iterator[Event]:
         """Run work items until the stems before a sample are final."""
         while order.finished_samples < stop:
             stage = (item := order.next_item(self._forecast())).stage

@@ -1,4 +1,4 @@
-"""Stretches of finished stems at the song's own rate, as they are handed out while the work goes on."""
+"""Stretches of finished stems at the song's own rate, which are emitted while the work goes on."""
 
 from __future__ import annotations
 

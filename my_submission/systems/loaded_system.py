@@ -70,10 +70,10 @@ class LoadedSystem:
         return len(self.branches)
 
     @property
-    def works_in_time_order(self) -> bool:
-        """Whether all networks can go through a song together: each of them can, and they are one, or small."""
+    def is_streamable(self) -> bool:
+        """Whether all networks can go through a song together: each can, and there is one or all are small."""
         mechanisms = [branch.mechanism for branch in self.branches]
-        if not all(mechanism.works_in_time_order for mechanism in mechanisms):
+        if not all(mechanism.is_streamable for mechanism in mechanisms):
             return False
         n_engines = sum(len(mechanism.engines) for mechanism in mechanisms)
         return n_engines <= 1 or sum(path.stat().st_size for path in self.weights.values()) <= TOGETHER_BYTES

@@ -96,9 +96,9 @@ class WholeSystemMechanism(Mechanism):
         return self.system.cutoffs_hz
 
     @property
-    def works_in_time_order(self) -> bool:
-        """Whether its branches can go through a song together."""
-        return self.system.works_in_time_order
+    def is_streamable(self) -> bool:
+        """Whether its branches can go through a song together, from start to end."""
+        return self.system.is_streamable
 
     def open_weights(self) -> None:
         """Open the weights of all branches."""

@@ -159,7 +159,7 @@ def test_stretches_and_budgets(tmp_path: Path) -> None:
     predictor = load(network=mdx.OwnNetwork(path, "vocals", 4096), precision="fp32")
     mixture = song(9 * RATE)
     expected = predictor.separate(mixture)
-    events = list(predictor.stream(mixture, in_time_order=True))
+    events = list(predictor.stream(mixture, emit_stretches=True))
     stretches = [event for event in events if isinstance(event, StretchDone)]
     np.testing.assert_array_equal(
         np.concatenate([stretch.stems["vocals"] for stretch in stretches], axis=1), expected["vocals"]

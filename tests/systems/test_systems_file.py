@@ -200,7 +200,7 @@ def test_whole_systems_are_blended(tiny: Path) -> None:
         np.testing.assert_allclose(stems[source], expected, atol=1e-6)
     vocals = load("blend", stems=["vocals"], **options).separate(song(20_000))
     np.testing.assert_allclose(vocals["vocals"], stems["vocals"], atol=1e-6)
-    assert predictor.works_in_time_order
+    assert predictor.is_streamable
     under_budget = predictor.separate(song(20_000), budget_seconds=1_000.0, refine=False)
     np.testing.assert_allclose(under_budget["drums"], stems["drums"], atol=1e-6)
 

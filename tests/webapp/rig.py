@@ -36,7 +36,7 @@ SHARES = {name: (GAINS[name] + WAVEFORM_GAINS[name]) / 2 for name in SOURCES}
 class HeavySystem(LoadedSystem):
     """A system whose networks do not fit into memory together."""
 
-    works_in_time_order = False  # type: ignore[assignment]
+    is_streamable = False  # type: ignore[assignment]
 
 
 def load(name: str, stems: tuple[str, ...]) -> Predictor:

@@ -48,7 +48,7 @@ class LoadedSystems:
         if system == self.default:
             return False
         is_known = self.is_loaded(system, stems) or self._is_small(system)
-        return not (is_known and self.get(system, stems).works_in_time_order)
+        return not (is_known and self.get(system, stems).is_streamable)
 
     def get(self, system: str, stems: tuple[str, ...]) -> Predictor:
         """Return the predictor of a system for some stems; MdxError if it cannot be loaded."""

@@ -152,7 +152,7 @@ class SeparationJob:
         if is_unlimited and systems.needs_preview(request.system, request.stems):
             self._preview(systems, mixture, began)
         predictor = self._loaded(systems, request.system)
-        is_live = predictor.works_in_time_order and is_unlimited
+        is_live = predictor.is_streamable and is_unlimited
         self._separate(predictor, mixture, began, is_live=is_live)
 
     def _loaded(self, systems: LoadedSystems, system: str) -> Predictor:
@@ -171,7 +171,7 @@ class SeparationJob:
             self.notes += (f"there is no preview: {error}",)
             return
         self._span = (0.0, PREVIEW_SHARE)
-        self._separate(predictor, mixture, began, is_live=predictor.works_in_time_order, is_preview=True)
+        self._separate(predictor, mixture, began, is_live=predictor.is_streamable, is_preview=True)
         self._span = (PREVIEW_SHARE, 1.0)
 
     def _separate(
@@ -233,7 +233,7 @@ class SeparationJob:
             budget_seconds=budget,
             spent_seconds=spent_seconds,
             record=RecordRequest(song=files.name),
-            in_time_order=True,
+            emit_stretches=True,
             mixture=self._decoded_for(predictor),
         )
         with contextlib.closing(events):

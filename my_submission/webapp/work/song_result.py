@@ -136,7 +136,7 @@ class SongResult:
             RuntimeError: the stretches are not the whole song.
         """
         if self._separated_samples != self.samples:
-            raise RuntimeError(f"{self._separated_samples} of {self.samples} samples were handed out as stretches")
+            raise RuntimeError(f"{self._separated_samples} of {self.samples} samples were emitted as stretches")
         self.report, self.record = report, record
         self._settle()
         self.is_complete = self.is_over = True

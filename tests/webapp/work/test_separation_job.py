@@ -92,7 +92,7 @@ def test_a_song_becomes_tracks_with_peaks_and_files(library: SongLibrary, queue:
 def test_songs_of_any_rate_are_whole(
     library: SongLibrary, queue: JobQueue, rate: int, stems: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was handed out while the work went on is what the predictor wrote."""
+    """The stretches emitted during the work have the samples of the files that the predictor wrote."""
     handed_out: dict[str, list[Waveform]] = {name: [] for name in stems}
     append = SongResult.append
 

@@ -11,7 +11,7 @@ from my_submission.planning.stage import Stage, WorkItem
 
 
 @dataclass(frozen=True)
-class TimeOrder:
+class StreamingOrder:
     """Order of the work items of all stages on one song, from its start to its end.
 
     Every stage does the same work items as in any other order, each on the same input, so the stems are the same.

@@ -113,7 +113,7 @@ def nested(runs: list[str], *, subtracts: tuple[str, ...] = ()) -> LoadedSystem:
 
 def streamed(system: LoadedSystem, mixture: np.ndarray, rate: int = 44_100) -> tuple[Stems, list[StretchDone]]:
     """The stems of a song, and its stretches, which must lie end to end."""
-    events = list(Predictor(system).stream(mixture, sample_rate=rate, in_time_order=True))
+    events = list(Predictor(system).stream(mixture, sample_rate=rate, emit_stretches=True))
     stretches = [event for event in events if isinstance(event, StretchDone)]
     assert [one.start for one in stretches] == [0, *[one.stop for one in stretches[:-1]]]
     assert {(one.samples, one.sample_rate) for one in stretches} == {(mixture.shape[-1], rate)}
@@ -202,7 +202,7 @@ def test_stretches_have_the_rate_of_the_song(rate: int, channels: int) -> None:
 def test_the_first_stretch_comes_before_later_parts_are_worked_on() -> None:
     """Stages advance together: at the first stretch none has gone much further than its own chunks make it."""
     runs: list[str] = []
-    events = Predictor(cascade(runs)).stream(song(), in_time_order=True)
+    events = Predictor(cascade(runs)).stream(song(), emit_stretches=True)
     first = next(event for event in events if isinstance(event, StretchDone))
     assert first.stop == BLOCK
     before = {name: runs.count(name) for name in set(runs)}
@@ -218,7 +218,7 @@ def test_the_first_stretch_comes_before_later_parts_are_worked_on() -> None:
 
 
 def test_every_stage_starts_once_and_ends_once_when_it_is_whole() -> None:
-    events: list[Event | Finished[Stems]] = list(Predictor(cascade([])).stream(song(), in_time_order=True))
+    events: list[Event | Finished[Stems]] = list(Predictor(cascade([])).stream(song(), emit_stretches=True))
     started = [event.part for event in events if isinstance(event, StageStarted)]
     finished = [event.part for event in events if isinstance(event, StageFinished)]
     assert len(started) == len(set(started)) == 6  # vocals, three networks, conditioned, filter
@@ -231,10 +231,10 @@ def test_every_stage_starts_once_and_ends_once_when_it_is_whole() -> None:
     assert all(part.done_samples >= part.samples for part in report.parts)
 
 
-def test_a_budget_or_a_refinement_keeps_its_own_order_and_still_hands_stretches_out() -> None:
+def test_a_budget_or_a_refinement_keeps_its_own_order_and_stretches_are_still_emitted() -> None:
     for options in ({"budget_seconds": 1_000.0}, {"refine": True}):
         runs: list[str] = []
-        events = list(Predictor(cascade(runs)).stream(song(), in_time_order=True, **options))
+        events = list(Predictor(cascade(runs)).stream(song(), emit_stretches=True, **options))
         stretches = [event for event in events if isinstance(event, StretchDone)]
         assert runs[: LONG.count(SAMPLES)] == ["vocals"] * LONG.count(SAMPLES)
         assert_same(together(stretches), events[-1].result)
@@ -257,28 +257,26 @@ def test_a_song_that_is_decoded_already_gives_the_same_files(tmp_path: Path) -> 
         list(predictor.stream_file(path, tmp_path / "found", mixture=other))
 
 
-def test_nothing_is_handed_out_unasked() -> None:
+def test_no_stretches_are_emitted_unless_requested() -> None:
     assert not any(isinstance(event, StretchDone) for event in Predictor(cascade([])).stream(song()))
 
 
 def test_what_needs_the_whole_song_or_is_large_keeps_its_own_order(tmp_path: Path) -> None:
     small = cascade([])
-    assert small.works_in_time_order
+    assert small.is_streamable
     heavy = tmp_path / "heavy.onnx"
     with heavy.open("wb") as file:
         file.truncate(65 << 20)  # sparse
-    assert not replace(small, weights={"heavy": heavy}).works_in_time_order
+    assert not replace(small, weights={"heavy": heavy}).is_streamable
     one_network = replace(small, branches=small.branches[:1], weights={"heavy": heavy})
-    assert one_network.works_in_time_order  # nothing beside it
+    assert one_network.is_streamable  # nothing beside it
     whole = Branch("whole", waveform(hearing_all(1.0), WholeSong(OverlapChunking(8_000))), {})
-    assert not replace(small, branches=(whole,)).works_in_time_order
+    assert not replace(small, branches=(whole,)).is_streamable
     masking = MaskingMechanism(("vocals",), hearing_all(1.0), CHUNKING.stft, chunking=None)  # type: ignore[arg-type]
-    assert not replace(small, branches=(Branch("masks", masking, {}),)).works_in_time_order
+    assert not replace(small, branches=(Branch("masks", masking, {}),)).is_streamable
 
 
-def test_files_and_the_python_interface_hand_out_what_they_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_emitted_stretches_are_the_samples_that_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of 48 kHz: stretches are the samples of the 32-bit float files, to the bit."""
     source = tmp_path / "song.wav"
     soundfile.write(source, song(30_000).T, 48_000, subtype="FLOAT")
