@@ -31,20 +31,21 @@ from my_submission.audio_io import (
 from my_submission.audio_io.mixture import N_CHANNELS
 from my_submission.audio_io.writing.encoders import require_encoder
 from my_submission.audio_io.writing.file_names import StemFileNames
-from my_submission.audio_io.writing.stem_sets import SetFile
+from my_submission.audio_io.writing.stem_writer import Describe
 from my_submission.budget import Budget
 from my_submission.engines.device_memory import PeakMemoryMeter, ReadMemory
 from my_submission.engines.devices import Device
 from my_submission.engines.processors import available_cpus
-from my_submission.events import BlockWritten, Event, EventStream, Finished, Note, StretchDone, last_event
+from my_submission.events import EventStream, Finished, Note, StretchDone, last_event
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore
 from my_submission.planning import Calibration, CostModel
 from my_submission.planning.calibration import part_key
+from my_submission.predictor.file_output import finish_writer, nearest_folder, separate_to_writer, unless_empty
 from my_submission.predictor.outputs import StemOutputs
-from my_submission.predictor.peak_memory import peak_memory_bytes
 from my_submission.predictor.recorder import Recorder
 from my_submission.predictor.separation_record import RecordRequest, StemRecipe
+from my_submission.predictor.song_report import report_of
 from my_submission.predictor.song_separation import SongSeparation
 from my_submission.predictor.stretches import Stretches
 from my_submission.predictor.write_cost import WriteCost, cost_kind
@@ -209,7 +210,7 @@ class Predictor:
             began = budget.elapsed()
             yield from _put(stretches.finish(outputs.finish()), stems, is_emitted=emit_stretches)
             self._learn(song, write_cost, budget.elapsed() - began)
-            yield Finished(stems, self._report(song, peak_device_bytes=meter.peak_bytes))
+            yield Finished(stems, report_of(song, peak_device_bytes=meter.peak_bytes))
 
     def separate_file(
         self,
@@ -293,12 +294,18 @@ class Predictor:
         InputFiles([path]).refuse_as_stems(directory, file_names.files.values())
         with contextlib.ExitStack() as stack:
             meter = stack.enter_context(PeakMemoryMeter(self._read_device_memory))
-            recorder = None
+
+            def report() -> SeparationReport:
+                peak = meter.peak_bytes
+                return report_of(song, path, writer, reading_seconds=reading_seconds, peak_device_bytes=peak)
+
+            describe = None
             if record is not None:
                 given = record.settings
-                chosen = self._settings(budget_seconds, refine, reading) if given is None else given
-                recorder = Recorder(self.system, self.recipe(chosen, audio_format), record, path, directory)
-                stack.callback(recorder.close)
+                settings = self._settings(budget_seconds, refine, reading) if given is None else given
+                recipe = self.recipe(settings, audio_format)
+                recorder = Recorder(self.system, recipe, record, path, directory, report=report)
+                describe = stack.enter_context(contextlib.closing(recorder)).record
             scratch = nearest_folder(directory)
             began = budget.elapsed()
             mixture = mixture or stack.enter_context(self._decoded(path, scratch, reading))
@@ -306,52 +313,47 @@ class Predictor:
             stretches = Stretches(self.stems, mixture, rate=outputs.rate) if emit_stretches else None
             tags, tag_notes = _tags_of(path, record) if keeps_tags else (SongTags(), ())
             reading_seconds = budget.elapsed() - began
-
-            def describe(files: Mapping[str, SetFile]) -> Mapping[str, Any]:
-                return {} if recorder is None else recorder.record(files, report())
-
             writer = stack.enter_context(
-                StemFolderWriter(
-                    directory,
-                    self.stems,
-                    sample_rate=mixture.source_rate,
-                    samples=mixture.source_samples,
-                    audio_format=audio_format,
-                    source_rate=outputs.rate,
-                    describe=None if recorder is None else describe,
-                    file_names=file_names,
-                    tags={stem: tags.for_stem(stem) for stem in self.stems},
-                )
+                self._writer(directory, mixture, outputs, audio_format, file_names, tags, describe)
             )
-            write_cost = self._write_cost(audio_format, mixture, reading_seconds)
 
             def new_store(channels: int = N_CHANNELS, samples: int = mixture.samples) -> DiskStore:
                 return stack.enter_context(DiskStore(channels, samples, directory=scratch))
 
+            write_cost = self._write_cost(audio_format, mixture, reading_seconds)
             song = self._song(mixture, budget, write_cost, new_store, refine=refine, emit_stretches=emit_stretches)
             notes = (*tag_notes, *writer.notes)
             song.notes.extend(notes)
-
-            def report() -> SeparationReport:
-                return self._report(
-                    song, path, writer, reading_seconds=reading_seconds, peak_device_bytes=meter.peak_bytes
-                )
-
-            first_share = 0.5 if audio_format.is_encoded_last else 1.0
-            with song:
-                events = song.work()
-                yield next(events)  # the plan
-                yield from map(Note, notes)
-                yield from events
-                yield from _write_blocks(song, outputs, writer, stretches, first_share)
+            yield from separate_to_writer(song, outputs, writer, notes=notes, stretches=stretches)
             began = budget.elapsed()
-            for share in writer.finish():
-                done_share = first_share + (1 - first_share) * share
-                yield BlockWritten(round(done_share * mixture.samples), mixture.samples)
+            yield from finish_writer(song, writer)
         self._learn(song, write_cost, budget.elapsed() - began)
         yield from map(Note, writer.gain_notes)
         done = report()
         yield Finished(done, done)
+
+    def _writer(
+        self,
+        directory: Path,
+        mixture: Mixture,
+        outputs: StemOutputs,
+        audio_format: AudioFormat,
+        file_names: StemFileNames,
+        tags: SongTags,
+        describe: Describe | None,
+    ) -> StemFolderWriter:
+        """Return the writer of a song's stems, not entered yet."""
+        return StemFolderWriter(
+            directory,
+            self.stems,
+            sample_rate=mixture.source_rate,
+            samples=mixture.source_samples,
+            audio_format=audio_format,
+            source_rate=outputs.rate,
+            describe=describe,
+            file_names=file_names,
+            tags={stem: tags.for_stem(stem) for stem in self.stems},
+        )
 
     def _decoded(self, path: Path, scratch: Path, reading: ReadOptions) -> Mixture:
         """Decode a song at the system's working rate, with its original samples if a stem needs them."""
@@ -423,76 +425,10 @@ class Predictor:
             song.costs.observe(self._song_key, song.seconds, song.budget.elapsed(), is_network=False)
         song.costs.keep()
 
-    def _report(
-        self,
-        song: SongSeparation,
-        path: Path | None = None,
-        writer: StemFolderWriter | None = None,
-        *,
-        reading_seconds: float = 0.0,
-        peak_device_bytes: int | None = None,
-    ) -> SeparationReport:
-        budget, parts = song.budget, song.part_reports()
-        return SeparationReport(
-            system=self.system.recipe.name,
-            source_rate=song.mixture.source_rate,
-            source_samples=song.mixture.source_samples,
-            parts=parts,
-            seconds=budget.elapsed(),
-            budget_seconds=budget.seconds if budget.is_limited else None,
-            peak_memory_bytes=peak_memory_bytes(),
-            peak_device_memory_bytes=peak_device_bytes,
-            cutoffs_hz=self.system.cutoffs_hz,
-            weights={name: str(file) for name, file in self.system.weights.items()},
-            input_path=None if path is None else str(path),
-            outputs={} if writer is None else {name: str(file) for name, file in writer.paths.items()},
-            levels={} if writer is None else {name: vars(level) for name, level in writer.report.items()},
-            notes=(*song.notes, *(() if writer is None else writer.gain_notes), *self.system.remarks),
-            input_notes=song.mixture.notes,
-            plan=song.plan.quality_level,
-            left_out=song.left_out(),
-            is_as_published=song.is_as_published,
-            reading_seconds=reading_seconds,
-            separated_shares=song.blender.estimated_shares(),
-            late_by_seconds=budget.late_by(),
-            stems_add_up=self.system.recipe.stems_add_up,
-            common_gain_db=0.0 if writer is None else writer.gain_db,
-            writing_seconds=budget.elapsed() - reading_seconds - sum(part.seconds for part in parts),
-        )
-
 
 def _tags_of(path: Path, record: RecordRequest | None) -> tuple[SongTags, tuple[str, ...]]:
     """Return the tags of a song, and notes on them; if this file is a copy, those of the original file."""
     return read_tags(path if record is None or record.original is None else record.original)
-
-
-def _write_blocks(
-    song: SongSeparation,
-    outputs: StemOutputs,
-    writer: StemFolderWriter,
-    stretches: Stretches | None,
-    share: float,
-) -> Iterator[Event]:
-    """Hand the stems to their writer, block by block, and yield its events.
-
-    Args:
-        share: part of the writing that is done when all blocks are handed over.
-    """
-    position, waits = 0, song.budget.is_limited  # a budget needs the cost of every block
-    for block in song.blocks():
-        if not isinstance(block, dict):
-            yield block
-            continue
-        stems = outputs.push(block)
-        writer.write(stems, waits=waits)
-        position += next(iter(block.values())).shape[-1]
-        yield BlockWritten(round(share * position), song.mixture.samples)
-        if stretches is not None:
-            yield from _unless_empty(stretches.push(stems))
-    rest = outputs.finish()
-    writer.write(rest, waits=waits)
-    if stretches is not None:
-        yield from _unless_empty(stretches.finish(rest))
 
 
 def _put(stretch: StretchDone, stems: Stems, *, is_emitted: bool) -> Iterator[StretchDone]:
@@ -500,20 +436,4 @@ def _put(stretch: StretchDone, stems: Stems, *, is_emitted: bool) -> Iterator[St
     for stem, block in stretch.stems.items():
         stems[stem][:, stretch.start : stretch.stop] = block
     if is_emitted:
-        yield from _unless_empty(stretch)
-
-
-def _unless_empty(stretch: StretchDone) -> Iterator[StretchDone]:
-    if stretch.stop > stretch.start:
-        yield stretch
-
-
-def nearest_folder(directory: Path) -> Path:
-    """Return the folder of a song's anonymous scratch files: the nearest ancestor of ``directory`` that exists.
-
-    It is on the same file system as the stems, so it has room for as much.
-    """
-    folder = directory
-    while not folder.is_dir() and folder != folder.parent:
-        folder = folder.parent
-    return folder
+        yield from unless_empty(stretch)

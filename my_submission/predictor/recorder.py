@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,25 @@ class Recorder:
         request: the caller's part of the record.
         path: the song.
         directory: folder of the stems.
+        report: returns the report of the separation up to now.
     """
 
     def __init__(
-        self, system: LoadedSystem, recipe: StemRecipe, request: RecordRequest, path: Path, directory: Path
+        self,
+        system: LoadedSystem,
+        recipe: StemRecipe,
+        request: RecordRequest,
+        path: Path,
+        directory: Path,
+        *,
+        report: Callable[[], SeparationReport],
     ) -> None:
-        self._system, self._recipe, self._request = system, recipe, request
+        self._system, self._recipe, self._request, self._report = system, recipe, request, report
         self._song = request.song or directory.resolve().name
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="mdx-record")
         self._content = self._pool.submit(self._gather, request.original or path)
 
-    def record(self, files: Mapping[str, SetFile], report: SeparationReport) -> dict[str, Any]:
+    def record(self, files: Mapping[str, SetFile]) -> dict[str, Any]:
         """Return the record of complete stems.
 
         Raises:
@@ -45,7 +53,7 @@ class Recorder:
             content=self._content.result(),
             files=files,
             made_with=run_manifest(self._system, self._recipe.settings),
-            report=report.as_json(),
+            report=self._report().as_json(),
         )
 
     def close(self) -> None:

@@ -49,8 +49,8 @@ def test_none_clips_and_counts(tmp_path: Path) -> None:
     writer = write(tmp_path, waves, AudioFormat("wav"))
     assert (writer.gain_db, writer.gain_notes) == (0.0, ())
     for name, wave in waves.items():
-        assert writer.report[name].clipped_samples == np.count_nonzero(np.abs(wave) > 1)
-    assert writer.report["bass"].clipped_samples > 100
+        assert writer.levels[name].clipped_samples == np.count_nonzero(np.abs(wave) > 1)
+    assert writer.levels["bass"].clipped_samples > 100
 
 
 @pytest.mark.parametrize("audio_format", ["wav", "flac", "aiff"])
@@ -65,7 +65,7 @@ def test_rescale_makes_the_whole_song_quieter_by_one_gain(tmp_path: Path, audio_
     stems = read(writer)
     for name, wave in waves.items():
         np.testing.assert_allclose(stems[name], wave / peak, atol=QUANTUM)
-        assert writer.report[name].clipped_samples == 0
+        assert writer.levels[name].clipped_samples == 0
     mixture = sum(wave.astype(np.float64) for wave in waves.values())
     np.testing.assert_allclose(sum(stems.values()), mixture / peak, atol=len(waves) * QUANTUM)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{name}.{audio_format}" for name in waves]
@@ -137,9 +137,9 @@ def test_the_gain_is_smooth_it_falls_within_the_attack_and_recovers_at_the_relea
 def test_lossy_stems_are_levelled_before_they_are_encoded(tmp_path: Path) -> None:
     writer = write(tmp_path, loud_stems(), AudioFormat("ogg", clip="rescale"))
     assert writer.gain_db < -6
-    assert max(level.peak for level in writer.report.values()) == pytest.approx(1, abs=1e-6)
+    assert max(level.peak for level in writer.levels.values()) == pytest.approx(1, abs=1e-6)
     loud = write(tmp_path / "loud", loud_stems(), AudioFormat("ogg"))
-    assert loud.report["bass"].clipped_samples > 100
+    assert loud.levels["bass"].clipped_samples > 100
 
 
 @pytest.mark.parametrize("clip", ["rescale", "limit"])

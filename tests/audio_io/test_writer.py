@@ -83,7 +83,7 @@ def test_float_never_clamps_and_repeats_to_the_byte(tmp_path: Path, monkeypatch:
     song = stems(level=50)
     writer = write(tmp_path / "a", song, audio_format=WAV_FLOAT)
     assert np.array_equal(soundfile.read(writer.paths["bass"], dtype="float32")[0].T, song["bass"])
-    assert writer.report["bass"].clipped_samples == 0
+    assert writer.levels["bass"].clipped_samples == 0
     data = writer.paths["bass"].read_bytes()
     stamp = data.find(b"PEAK") + 12
     assert 12 < stamp < 200
@@ -96,7 +96,7 @@ def test_levels_are_reported(tmp_path: Path, bits: str, file_format: str) -> Non
     wave = np.zeros((2, 1_000), np.float32)
     wave[0, :8] = [1.0, -1.0, 1.0001, -1.0001, 3.0, -2.5, 0.5, 0.999]
     writer = write(tmp_path, {"bass": wave}, audio_format=AudioFormat(file_format, bit_depth=bits), block=3)
-    levels = writer.report["bass"]
+    levels = writer.levels["bass"]
     assert levels.peak == 3.0
     assert levels.clipped_samples == 4
     assert levels.rms == pytest.approx(np.sqrt(np.mean(wave.astype(np.float64) ** 2)), rel=1e-6)

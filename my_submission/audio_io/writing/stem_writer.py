@@ -90,7 +90,7 @@ class StemFolderWriter:
         self._expected = resampled_length(samples, sample_rate, source_rate)
         self._taken = self._written = 0
         self._is_finished = False
-        self._format = audio_format
+        self.audio_format = audio_format
         # one thread per stem, and one that hands the blocks of all stems from step to step
         self._pool = ThreadPoolExecutor(1 + len(self._names), thread_name_prefix="mdx-stem")
         self._writing: Future[None] | None = None
@@ -104,7 +104,9 @@ class StemFolderWriter:
     @property
     def paths(self) -> dict[str, Path]:
         """Final path of each stem."""
-        return {name: self._directory / f"{self._file_names.files[name]}{self._format.suffix}" for name in self._names}
+        return {
+            name: self._directory / f"{self._file_names.files[name]}{self.audio_format.suffix}" for name in self._names
+        }
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -122,12 +124,12 @@ class StemFolderWriter:
         if not self.gain_db:
             return ()
         much = f"{-self.gain_db:.1f} dB quieter"
-        if self._format.clip == "rescale":
+        if self.audio_format.clip == "rescale":
             return (f"all stems are {much}, because they would exceed full scale",)
         return (f"all stems are up to {much} around samples that would exceed full scale",)
 
     @property
-    def report(self) -> dict[str, StemLevels]:
+    def levels(self) -> dict[str, StemLevels]:
         """Levels of each stem so far; complete after leaving."""
         return {name: stem.levels for name, stem in self._stems.items()}
 
@@ -183,19 +185,19 @@ class StemFolderWriter:
                 refuse_folder(self._directory / record_file)
                 self._notes += notes_before(self._directory, [path.name for path in self.paths.values()], record_file)
             self._gain = common_gain(
-                self._format.clip,
+                self.audio_format.clip,
                 n_stems=len(self._names),
                 sample_rate=self._shape.sample_rate,
                 samples=self._shape.samples,
                 directory=self._directory,
             )
             self._check_space()
-            is_large = self._format.file_format == "wav" and self._stem_bytes + self._tag_bytes > WAV_LIMIT_BYTES
+            is_large = self.audio_format.file_format == "wav" and self._stem_bytes + self._tag_bytes > WAV_LIMIT_BYTES
             for name, path in self.paths.items():
                 self._stems[name] = WrittenStem(
                     path,
                     name,
-                    self._format,
+                    self.audio_format,
                     self._shape,
                     source_rate=self._source_rate,
                     is_rf64=is_large,
@@ -267,7 +269,7 @@ class StemFolderWriter:
     @property
     def _stem_bytes(self) -> int:
         """Return the size in bytes of one stem without compression."""
-        return self._shape.samples * N_CHANNELS * self._format.sample_bytes
+        return self._shape.samples * N_CHANNELS * self.audio_format.sample_bytes
 
     @property
     def _tag_bytes(self) -> int:
@@ -278,7 +280,7 @@ class StemFolderWriter:
         """Refuse a disk that is too small; the size of compressed files is not known in advance."""
         need = self._stem_bytes * len(self._names)
         free = shutil.disk_usage(self._directory).free
-        if self._format.file_format != "flac" and free < need:
+        if self.audio_format.file_format != "flac" and free < need:
             raise OutputError(
                 f"{need} bytes are needed for {len(self._names)} stems, but only {free} are free",
                 where=self._directory,
