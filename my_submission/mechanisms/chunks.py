@@ -61,7 +61,7 @@ class ChunkStage(Stage):
         return not self._batches
 
     @property
-    def front(self) -> int:
+    def final_samples(self) -> int:
         """First sample of the first chunk that is left, where chunks are in the order of the song."""
         return self._batches[0][0].start if self._batches else self._mixture.samples
 

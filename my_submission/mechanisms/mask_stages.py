@@ -46,8 +46,8 @@ class MaskStage(Stage):
         return self.song.is_masked
 
     @property
-    def departure(self) -> str:
-        """Description of how the deadline changed the published method."""
+    def deviation(self) -> str:
+        """How the deadline changed the published method, as the predicate of "the deadline …"."""
         return f"cut the song into stretches for {self.name}"
 
     def audio_seconds_left(self, forecast: Forecast) -> float:
@@ -132,7 +132,7 @@ class FilterStage(Stage):
 
         def commit(stems: Stems) -> None:
             for source, stem in stems.items():
-                self._buffer.paint(source, start, stem)
+                self._buffer.write(source, start, stem)
             self._position = stop
             self._covered_samples += stop - start
 

@@ -50,7 +50,7 @@ class OverlapAverager:
             for start, stop, is_first in parts:
                 block = row[:, start - span.start : stop - span.start]
                 if is_first:
-                    self._buffer.paint(source, start, block)
+                    self._buffer.write(source, start, block)
                 else:
                     self._buffer.average(source, start, block)
 

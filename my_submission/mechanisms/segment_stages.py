@@ -119,7 +119,7 @@ class SegmentStage(_SegmentWork):
         return self._is_over
 
     @property
-    def front(self) -> int:
+    def final_samples(self) -> int:
         """First sample of the next published segment."""
         offsets = [] if self._is_over else self._offsets(self._grids[0])
         return max(0, offsets[0]) if offsets else self._mixture.samples
@@ -136,17 +136,17 @@ class SegmentStage(_SegmentWork):
         return max(0, offsets[-1]) - (needed - length) // 2 + needed
 
     @property
-    def departure(self) -> str:
-        """Description of how the deadline changed the published method."""
+    def deviation(self) -> str:
+        """How the deadline changed the published method, as the predicate of "the deadline …"."""
         if self._grids[0].segment_samples > self._grids[-1].segment_samples:
             return f"cut the song into segments for {self.name}"
         return f"left {self.name} a smaller overlap than the published one"
 
-    def planned_departure(self, share: float, forecast: Forecast) -> str:
+    def planned_deviation(self, share: float, forecast: Forecast) -> str:
         """Return the overlap that time allows, for display; empty if it is the published one."""
         grid = self._grid_in_time(forecast)
         if grid is None:
-            return super().planned_departure(share, forecast)
+            return super().planned_deviation(share, forecast)
         is_published = grid.overlap_ratio == self._grids[0].overlap_ratio
         return "" if is_published else f"{self.name} at overlap {grid.overlap_ratio:g}"
 

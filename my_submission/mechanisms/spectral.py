@@ -160,7 +160,7 @@ class SpectralMechanism(Mechanism):
 
     def _stage(self, song: SongContext, network: SpectralNetwork, buffer: ChunkBuffer) -> Stage:
         def commit(span: ChunkSpan, estimate: Waveform) -> None:
-            buffer.paint(network.source, span.start, estimate)
+            buffer.write(network.source, span.start, estimate)
 
         spans = list(network.chunking.spans(song.samples))
         return self._chunk_stage(song, network, self._name(song, network), spans, commit)

@@ -164,7 +164,7 @@ class WienerStage(ClosingStage):
         return not self._offsets
 
     @property
-    def front(self) -> int:
+    def final_samples(self) -> int:
         """First sample of the first window that is left."""
         return self._bounds(self._offsets[0])[0] if self._offsets else self.total_samples
 
@@ -177,7 +177,7 @@ class WienerStage(ClosingStage):
         """Return the audio of the windows that are left."""
         return self._audio_seconds(after=0)
 
-    def seconds_to_keep(self, forecast: Forecast, *, after: int = 0) -> float:
+    def seconds_to_reserve(self, forecast: Forecast, *, after: int = 0) -> float:
         """Return a pessimistic cost of the windows that begin at or after a sample, in seconds."""
         cost = forecast.costs.high(self.cost_key, prior=WIENER_SECONDS_PER_SECOND)
         return MARGIN * cost * self._audio_seconds(after=after)

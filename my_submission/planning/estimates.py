@@ -93,7 +93,7 @@ class ChunkBuffer:
         }
         self.energy = {source: EnergyProfile(samples) for source in stores}
 
-    def paint(self, source: str, start: int, block: Waveform) -> None:
+    def write(self, source: str, start: int, block: Waveform) -> None:
         """Set the estimate of some samples for the first time; raise WeightsError if it is not finite."""
         refuse_not_finite(source, block)
         self.stores[source].write(start, block)

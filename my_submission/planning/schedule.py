@@ -79,8 +79,8 @@ class Schedule:
         has_begun = any(stage.covered_samples for stage in self.closing)
         if has_begun and (item := self._first(self.closing, forecast, after)):
             return item
-        kept = sum(stage.seconds_to_keep(forecast, after=after) for stage in self.closing)
-        item = self._first(self.refinements, Forecast(forecast.costs, forecast.budget.reserving(kept)), after)
+        reserved = sum(stage.seconds_to_reserve(forecast, after=after) for stage in self.closing)
+        item = self._first(self.refinements, Forecast(forecast.costs, forecast.budget.reserving(reserved)), after)
         return item or self._first(self.closing, forecast, after)
 
     def _first(self, stages: Sequence[Stage], forecast: Forecast, after: int) -> WorkItem | None:
@@ -90,7 +90,7 @@ class Schedule:
     def plan(self, forecast: Forecast) -> Plan:
         """Return the work that will probably end in time."""
         planned: list[PlannedStage] = []
-        departures: list[str] = []
+        deviations: list[str] = []
         spent = 0.0
         for stage in (*self.published, *self.refinements):
             rest = Forecast(forecast.costs, forecast.budget.reserving(spent))
@@ -99,8 +99,8 @@ class Schedule:
             share = 1.0 if seconds <= left else max(0.0, left / seconds)
             planned.append(PlannedStage(stage.name, seconds, round(share, 3)))
             spent += share * seconds
-            if stage not in self.refinements and (departure := stage.planned_departure(share, rest)):
-                departures.append(departure)
+            if stage not in self.refinements and (deviation := stage.planned_deviation(share, rest)):
+                deviations.append(deviation)
         if planned and not any(stage.share for stage in planned):
             return Plan(EQUAL_SHARES, tuple(planned))
-        return Plan(", ".join(departures) or AS_PUBLISHED, tuple(planned))
+        return Plan(", ".join(deviations) or AS_PUBLISHED, tuple(planned))

@@ -66,13 +66,13 @@ class Stage(ABC):
         """Whether no work is left."""
 
     @property
-    def departure(self) -> str:
-        """Description of how the deadline changed the published method, where ``is_as_published`` is False."""
+    def deviation(self) -> str:
+        """How the deadline changed the published method, as the predicate of "the deadline …", if it did."""
         return ""
 
     @property
-    def front(self) -> int | None:
-        """Samples from the song's start that no later work item changes; None if work does not go from start to end."""
+    def final_samples(self) -> int | None:
+        """Number of samples from the song's start that are final; None if work does not go from start to end."""
         return None
 
     @property
@@ -98,7 +98,7 @@ class Stage(ABC):
             after: samples of the song before this one must not change.
         """
 
-    def planned_departure(self, share: float, forecast: Forecast) -> str:
+    def planned_deviation(self, share: float, forecast: Forecast) -> str:
         """Return the planned deviation from the published method, for display; empty if there is none.
 
         Args:
@@ -114,8 +114,8 @@ class ClosingStage(Stage):
     """A stage over the blended estimates of all others; its time is reserved while they run."""
 
     @abstractmethod
-    def seconds_to_keep(self, forecast: Forecast, *, after: int = 0) -> float:
-        """Return a pessimistic duration of the part of the song from ``after`` on, in seconds."""
+    def seconds_to_reserve(self, forecast: Forecast, *, after: int = 0) -> float:
+        """Return the seconds to reserve for the song from ``after`` on: a pessimistic duration."""
 
 
 def probe_item(stage: Stage, audio_seconds: float, probe: Callable[[], Any], forecast: Forecast) -> WorkItem | None:

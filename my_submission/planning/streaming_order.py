@@ -17,7 +17,7 @@ class StreamingOrder:
     Every stage does the same work items as in any other order, each on the same input, so the stems are the same.
 
     Attributes:
-        stages: all stages of the result; without a deadline, and each with a ``front``.
+        stages: all stages of the result; without a deadline, and each with a ``final_samples``.
         reads: stage to the stages whose estimates it reads.
         samples: length of the song.
     """
@@ -38,7 +38,7 @@ class StreamingOrder:
             ValueError: all work is done.
         """
         ready = [stage for stage in self.stages if not stage.is_done and self._is_ready(stage)]
-        item = min(ready, key=_front).next_item(forecast)
+        item = min(ready, key=_final_samples).next_item(forecast)
         if item is None:
             raise ValueError("a stage without a deadline gave no work item before its end")
         return item
@@ -48,12 +48,12 @@ class StreamingOrder:
 
     def _finished(self, stages: Iterable[Stage]) -> int:
         """Return the samples that some stages have finished, without those that still fade out before a gap."""
-        front = min(map(_front, stages), default=self.samples)
-        return front if front >= self.samples else max(0, front - FADE_SAMPLES)
+        final_samples = min(map(_final_samples, stages), default=self.samples)
+        return final_samples if final_samples >= self.samples else max(0, final_samples - FADE_SAMPLES)
 
 
-def _front(stage: Stage) -> int:
-    front = stage.front
-    if front is None:
+def _final_samples(stage: Stage) -> int:
+    final_samples = stage.final_samples
+    if final_samples is None:
         raise ValueError(f"{stage.name} does not work from start to end")
-    return front
+    return final_samples

@@ -179,7 +179,7 @@ class SongSeparation:
             if not stage.is_covered:
                 left.append(f"the deadline stopped {stage.name} after {done:.1f} of {whole:.1f} s of the song")
             elif not stage.is_as_published:
-                left.append(f"the deadline {stage.departure}")
+                left.append(f"the deadline {stage.deviation}")
         return tuple(left)
 
     def _forecast(self) -> Forecast:

@@ -93,7 +93,7 @@ def test_the_mixer_of_a_blend_is_applied_where_all_of_it_is_there() -> None:
             stores = {source: MemoryStore(channels=2, samples=samples) for source in SOURCES}
             buffer = ChunkBuffer(stores, samples, fade_samples=1_000)
             for source, stem in zip(SOURCES, made, strict=True):
-                buffer.paint(source, 0, stem[:, :stop])
+                buffer.write(source, 0, stem[:, :stop])
             buffers.append(BlendedBuffer(buffer, dict.fromkeys(SOURCES, 0.5)))
         blender = StemBlender(SOURCES, mixture, buffers, mixer=recipe.open())
         stems = blender.compose(0, samples)

@@ -104,7 +104,7 @@ class SidesStage(Stage):
             for source in self.sides.sources:
                 side = np.zeros_like(block)
                 side[SOURCES.index(source)] = block[SOURCES.index(source)]
-                self.buffer.paint(source, start, side)
+                self.buffer.write(source, start, side)
             self.done = stop
 
         return WorkItem(self, (stop - start) / SAMPLE_RATE, compute, commit, start)

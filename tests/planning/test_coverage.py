@@ -135,7 +135,7 @@ def test_any_set_of_segments_blends_without_a_step(offsets: list[int], lengths: 
 
 def test_chunks_fade_in_only_where_they_are_weighted() -> None:
     buffer = ChunkBuffer({"bass": MemoryStore(channels=2, samples=100)}, 100)
-    buffer.paint("bass", 0, np.ones((2, 100), np.float32))
+    buffer.write("bass", 0, np.ones((2, 100), np.float32))
     weights = np.concatenate([np.linspace(0, 1, 20), np.linspace(1, 0, 20)]).astype(np.float32)
     buffer.fade_in("bass", 30, np.full((2, 40), 3.0, np.float32), weights)
     bass = buffer.read(0, 100)["bass"][0]

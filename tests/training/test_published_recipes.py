@@ -1,4 +1,4 @@
-"""Each setting of each published configuration is the published one, or a departure listed with its reason."""
+"""Each setting of each published configuration is the published one, or a deviation listed with its reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifest is read strictly: every departure from the schema is an error that names the entry."""
+"""The manifest is read strictly: every deviation from the schema is an error that names the entry."""
 
 from __future__ import annotations
 

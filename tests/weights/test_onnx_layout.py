@@ -144,9 +144,9 @@ def test_a_graph_that_puts_out_no_numbers_is_named(tmp_path: Path, bad: float) -
         OnnxEngine.open(path, device=CPU).run(SPECTRA)
     assert is_finite(np.full((2, 2), 3e38, np.float32))  # whose sum is not
     layer = ChunkBuffer({name: MemoryStore(channels=2, samples=9) for name in ("bass", "vocals")}, 9)
-    layer.paint("bass", 0, np.ones((2, 9), np.float32))
+    layer.write("bass", 0, np.ones((2, 9), np.float32))
     with pytest.raises(WeightsError, match="the network that estimates vocals gives NaN or infinity"):
-        layer.paint("vocals", 0, np.full((2, 9), bad, np.float32))
+        layer.write("vocals", 0, np.full((2, 9), bad, np.float32))
 
 
 def test_a_graph_that_fails_while_it_runs_is_named(tmp_path: Path) -> None:
