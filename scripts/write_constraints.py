@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from my_submission.doctor.tried_versions import TriedVersions, constraint_lines, read_tried_versions
+from my_submission.doctor.constraints import Constraints, constraint_lines, read_constraints
 from my_submission.submission.requirement_names import canonical
 
 OURS = "mdx-submission"
@@ -27,19 +27,19 @@ def frozen(path: Path) -> dict[str, str]:
 def main() -> None:
     """Write the file and print the changes."""
     target = Path(sys.argv[1])
-    old = read_tried_versions(target) if target.is_file() else TriedVersions((), {})
+    old = read_constraints(target) if target.is_file() else Constraints((), {})
     new = {python: frozen(Path(path)) for python, path in (argument.split("=", 1) for argument in sys.argv[2:])}
     pythons = sorted({*old.pythons, *new}, key=lambda python: int(python.partition(".")[2]))
     packages: dict[str, dict[str, str]] = {}
     for python in pythons:
-        kept = {name: tried[python] for name, tried in old.packages.items() if python in tried}
+        kept = {name: tested[python] for name, tested in old.packages.items() if python in tested}
         for name, version in new.get(python, kept).items():
             packages.setdefault(name, {})[python] = version
             before = old.packages.get(name, {}).get(python)
             if before != version:
                 print(f"Python {python}: {name} {before or 'new'} -> {version}")
-    tried = TriedVersions(tuple(pythons), packages)
-    target.write_text("\n".join(constraint_lines(tried)) + "\n", encoding="utf-8")
+    constraints = Constraints(tuple(pythons), packages)
+    target.write_text("\n".join(constraint_lines(constraints)) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

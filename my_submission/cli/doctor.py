@@ -120,7 +120,7 @@ class Measured:
         trial = self.tried.trial
         plain = {name: value for name, value in vars(trial).items() if name not in {"stems", "settings"}}
         plain |= {"system": trial.settings.system, "runs_on": list(trial.runs_on)}
-        rows = [{**asdict(each), "limit": str(each.limit), "holds": each.holds} for each in self.tried.forecasts]
+        rows = [{**asdict(each), "limit": str(each.limit), "is_met": each.is_met} for each in self.tried.forecasts]
         # JSON has no infinity: the same samples are written as null with the reason.
         compared = [
             {**asdict(each), "decibels": None, "reason": "the same samples"}

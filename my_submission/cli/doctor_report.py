@@ -62,9 +62,9 @@ def show_details(console: Console, each: TriedSystem, differences: Sequence[Diff
         f"on {'; '.join(trial.runs_on)}",
     ]
     for row in each.forecasts:
-        kept = "met" if row.holds else f"too slow: {row.done_share:.0%} of the work fits"
+        verdict = "met" if row.is_met else f"too slow: {row.done_share:.0%} of the work fits"
         needs = f"{row.needed_seconds:.0f} of {row.allowed_seconds:.0f} s"
-        lines.append(f"{row.song_seconds / 60:g} min song, {row.limit!s:<34} {needs:>14}  {kept}")
+        lines.append(f"{row.song_seconds / 60:g} min song, {row.limit!s:<34} {needs:>14}  {verdict}")
     for difference in differences:
         if difference.decibels is not None or each.name not in _OWN:  # ours are graphs without another form
             lines.append(f"against fp32 on the CPU, {difference.name}: {_difference_text(difference)}")
@@ -80,7 +80,7 @@ def _kept(each: TriedSystem, number: int) -> str:
     if limit.duration_factor is None and limit.seconds is not None:
         longest = limit.planned_seconds(math.inf) / cost if cost else math.inf
         return "kept" if longest > 5 * 3600 else f"to {duration(60 * (longest // 60) or longest)}"
-    return "kept" if all(row.holds for row in rows) else f"{min(row.done_share for row in rows):.0%} of the work"
+    return "kept" if all(row.is_met for row in rows) else f"{min(row.done_share for row in rows):.0%} of the work"
 
 
 def _difference_text(difference: Difference) -> str:

@@ -19,6 +19,8 @@ class LimitForecast:
     """One song under one limit.
 
     Attributes:
+        song_seconds: length of the song.
+        limit: the limit.
         needed_seconds: time of the whole system as published.
         allowed_seconds: the limit less its safety margin.
     """
@@ -29,8 +31,8 @@ class LimitForecast:
     allowed_seconds: float
 
     @property
-    def holds(self) -> bool:
-        """Whether all work would be done in time."""
+    def is_met(self) -> bool:
+        """Whether the limit would be met with all work."""
         return self.needed_seconds <= self.allowed_seconds
 
     @property

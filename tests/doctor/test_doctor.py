@@ -137,7 +137,7 @@ def test_a_forecast_is_cost_times_length_against_the_planned_limit() -> None:
     rows = forecast(0.8, songs=(180.0, 600.0), limits=limits)
     assert [row.needed_seconds for row in rows] == pytest.approx([144, 144, 480, 480])
     assert [row.allowed_seconds for row in rows] == pytest.approx([228, 0.95 * 282.6, 228, 0.95 * 942])
-    assert [row.holds for row in rows] == [True, True, False, True]
+    assert [row.is_met for row in rows] == [True, True, False, True]
     assert rows[2].done_share == pytest.approx(228 / 480)
 
 
@@ -230,7 +230,7 @@ def test_the_command_prints_and_writes_what_it_found(
     assert "x real time 3 min song" in printed
     assert document["verdict"][0] == first
     assert len(system["forecasts"]) == 6
-    assert {row["holds"] for row in system["forecasts"]} <= {True, False}
+    assert {row["is_met"] for row in system["forecasts"]} <= {True, False}
 
 
 @pytest.mark.usefixtures("one_provider")

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from my_submission.doctor.tried_versions import (
+from my_submission.doctor.constraints import (
     CONSTRAINTS_PATH,
-    TriedVersions,
+    Constraints,
     constraint_lines,
-    read_tried_versions,
+    read_constraints,
     version_findings,
 )
 from my_submission.errors import InputError
 from my_submission.submission.requirement_names import canonical
 
 ROOT = Path(__file__).resolve().parents[2]
-TRIED = TriedVersions(
+TRIED = Constraints(
     ("3.11", "3.12"),
     {
         "av": {"3.11": "18.1.0", "3.12": "19.0.2"},
@@ -59,13 +59,13 @@ def constraints(tmp_path: Path) -> Path:
 
 def test_what_is_written_is_read(constraints: Path) -> None:
     assert constraint_lines(TRIED)[1:] == LINES
-    assert read_tried_versions(constraints) == TRIED
+    assert read_constraints(constraints) == TRIED
 
 
 def test_a_line_of_another_hand_is_refused_by_name(constraints: Path) -> None:
     constraints.write_text("numpy>=2\n", "utf-8")
     with pytest.raises(InputError, match=r"constraints\.txt: .*'numpy>=2'"):
-        read_tried_versions(constraints)
+        read_constraints(constraints)
 
 
 @pytest.mark.parametrize(
@@ -78,12 +78,12 @@ def test_a_line_of_another_hand_is_refused_by_name(constraints: Path) -> None:
             "the tests ran on Python 3.11 with the versions of 2",
         ),
         ("3.12", {"av": "18.1.0", "numpy": "2.5.0"}, "warning", "av 18.1.0 (19.0.2), numpy 2.5.0 (2.4.6)"),
-        ("3.12", {"torch": "2.13.0"}, "fact", "tried on another Python only: torch 2.13.0"),
+        ("3.12", {"torch": "2.13.0"}, "fact", "tested on another Python only: torch 2.13.0"),
         ("3.12", {"torch": "2.14.0"}, "warning", "torch 2.14.0 (2.13.0)"),
-        ("3.14", {}, "warning", "Python 3.14 was never tried; the tests ran on 3.11, 3.12"),
+        ("3.14", {}, "warning", "Python 3.14 was never tested; the tests ran on 3.11, 3.12"),
     ],
 )
-def test_the_doctor_names_what_was_not_tried(
+def test_the_doctor_names_versions_that_were_not_tested(
     python: str, installed: dict[str, str], severity: str, words: str, constraints: Path
 ) -> None:
     findings = list(version_findings(constraints, python, installed))
@@ -97,14 +97,14 @@ def test_without_the_file_the_doctor_says_that_nothing_was_compared(tmp_path: Pa
     assert "not compared" in finding.text
 
 
-def test_every_dependency_has_a_lower_and_an_upper_bound_around_what_was_tried() -> None:
-    tried = read_tried_versions(CONSTRAINTS_PATH)
+def test_every_dependency_has_a_lower_and_an_upper_bound_around_the_tested_versions() -> None:
+    constraints = read_constraints(CONSTRAINTS_PATH)
     for line in requirements():
         match = re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?(==|>=)([\d.]+)(?:,<([\d.]+))?", line)
         assert match, f"{line}: neither pinned nor bounded on both sides"
         name, sign, lowest, beyond = match.groups()
         assert (sign == "==") == (beyond is None), line
-        for version in set(tried.packages[canonical(name)].values()):
+        for version in set(constraints.packages[canonical(name)].values()):
             numbers = release(version)
             assert release(lowest) <= numbers, (line, version)
             assert beyond is None or numbers < release(beyond), (line, version)
@@ -114,9 +114,9 @@ def release(version: str) -> list[int]:
     return [int(part) for part in re.split(r"[.]", re.sub(r"[^\d.].*", "", version)) if part]
 
 
-def test_the_claimed_pythons_are_those_that_were_tried() -> None:
+def test_the_claimed_pythons_are_the_tested_ones() -> None:
     claimed = [line.rpartition(" ")[2] for line in project()["classifiers"] if "Python :: 3." in line]  # type: ignore[attr-defined]
-    assert claimed == list(read_tried_versions(CONSTRAINTS_PATH).pythons)
+    assert claimed == list(read_constraints(CONSTRAINTS_PATH).pythons)
     newest = int(claimed[-1].partition(".")[2])
     assert project()["requires-python"] == f">={claimed[0]},<3.{newest + 1}"
 
@@ -128,7 +128,7 @@ def test_new_versions_are_written_and_those_of_absent_pythons_stay(constraints: 
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)})
     assert "Python 3.12: numpy 2.4.6 -> 2.4.7" in done.stdout
     expected = {"av": {"3.11": "18.1.0"}, "numpy": {"3.11": "2.4.6", "3.12": "2.4.7"}, "pyav-like": {"3.12": "1.0"}}
-    assert read_tried_versions(constraints).packages == {**expected, "torch": {"3.11": "2.13.0"}}
+    assert read_constraints(constraints).packages == {**expected, "torch": {"3.11": "2.13.0"}}
 
 
 def listed(*arguments: str) -> set[str]:

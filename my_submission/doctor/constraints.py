@@ -21,7 +21,7 @@ _LINE = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?:; (?P<marker>[^#]
 
 
 @dataclass(frozen=True)
-class TriedVersions:
+class Constraints:
     """Versions that the tests ran with.
 
     Attributes:
@@ -33,7 +33,7 @@ class TriedVersions:
     packages: Mapping[str, Mapping[str, str]]
 
 
-def read_tried_versions(path: Path) -> TriedVersions:
+def read_constraints(path: Path) -> Constraints:
     """Read constraints.txt.
 
     Raises:
@@ -49,32 +49,32 @@ def read_tried_versions(path: Path) -> TriedVersions:
         match = _LINE.fullmatch(line)
         if match is None:
             hint = "write the file again with scripts/update-dependencies"
-            raise InputError(f"the line {line!r} is not a tried version", where=path, hint=hint)
-        tried = match["pythons"].split() if match["pythons"] else pythons
-        packages.setdefault(canonical(match["name"]), {}).update(dict.fromkeys(tried, match["version"]))
-    return TriedVersions(pythons, packages)
+            raise InputError(f"the line {line!r} is not a tested version", where=path, hint=hint)
+        tested = match["pythons"].split() if match["pythons"] else pythons
+        packages.setdefault(canonical(match["name"]), {}).update(dict.fromkeys(tested, match["version"]))
+    return Constraints(pythons, packages)
 
 
-def constraint_lines(tried: TriedVersions) -> list[str]:
+def constraint_lines(constraints: Constraints) -> list[str]:
     """Return the lines of constraints.txt.
 
-    A version that was tried on some Pythons only also applies to Pythons without a tried version, as the best guess;
-    the line names the Pythons it was tried on.
+    A version that was tested on some Pythons only also applies to Pythons without a tested version, as the best guess;
+    the line names the Pythons it was tested on.
     """
     lines = [
         "# Versions that the tests ran with, written by scripts/update-dependencies: pip install -c constraints.txt",
-        f"# Pythons: {' '.join(tried.pythons)}",
+        f"# Pythons: {' '.join(constraints.pythons)}",
     ]
-    for name, versions in sorted(tried.packages.items()):
+    for name, versions in sorted(constraints.packages.items()):
         pythons_of: dict[str, list[str]] = {}
-        for python in tried.pythons:
+        for python in constraints.pythons:
             if python in versions:
                 pythons_of.setdefault(versions[python], []).append(python)
         for version, pythons in pythons_of.items():
             marker, comment = "", ""
             if len(pythons_of) > 1:
                 marker = "; " + " or ".join(f'python_version == "{python}"' for python in pythons)
-            if pythons != list(tried.pythons):
+            if pythons != list(constraints.pythons):
                 comment = f"  # on {' '.join(pythons)}"
             lines.append(f"{name}=={version}{marker}{comment}")
     return lines
@@ -101,25 +101,29 @@ def version_findings(
     if not path.is_file():
         yield fact("versions", f"there is no {CONSTRAINTS_NAME}, so installed versions were not compared with it")
         return
-    tried = read_tried_versions(path)
+    constraints = read_constraints(path)
     python = python or f"{sys.version_info.major}.{sys.version_info.minor}"
-    if python not in tried.pythons:
-        text = f"Python {python} was never tried; the tests ran on {', '.join(tried.pythons)}"
-        yield warning("versions", text, f"create the environment again: PYTHON=python{tried.pythons[-1]} scripts/setup")
+    if python not in constraints.pythons:
+        text = f"Python {python} was never tested; the tests ran on {', '.join(constraints.pythons)}"
+        yield warning(
+            "versions", text, f"create the environment again: PYTHON=python{constraints.pythons[-1]} scripts/setup"
+        )
         return
-    present = {name: version for name, version in (installed or installed_versions()).items() if name in tried.packages}
+    present = {
+        name: version for name, version in (installed or installed_versions()).items() if name in constraints.packages
+    }
     others, elsewhere = [], []
     for name, version in sorted(present.items()):
-        known = tried.packages[name]
+        known = constraints.packages[name]
         if known.get(python, version) != version or version not in known.values():
             others.append(f"{name} {version} ({known.get(python) or ', '.join(sorted(set(known.values())))})")
         elif python not in known:
             elsewhere.append(f"{name} {version}")
     if others:
         hint = f"pip install -r requirements.txt -c {CONSTRAINTS_NAME}, or run the tests with these: scripts/test"
-        yield warning("versions", f"never tried (tried versions in brackets): {', '.join(others)}", hint)
+        yield warning("versions", f"not tested (tested versions in brackets): {', '.join(others)}", hint)
     if elsewhere:
-        yield fact("versions", f"tried on another Python only: {', '.join(elsewhere)}")
+        yield fact("versions", f"tested on another Python only: {', '.join(elsewhere)}")
     if not others:
         text = (
             f"the tests ran on Python {python} with the versions of {len(present) - len(elsewhere)} installed packages"
