@@ -25,8 +25,8 @@ from evaluator.verdict import (
     main_group,
     places,
     silent_references,
-    songs_in_words,
 )
+from terminal import quantities
 from terminal.names import as_html, listed
 
 Comparisons = Mapping[tuple[str, str, str], Mapping[str, PairedDifference]]
@@ -159,8 +159,8 @@ def _comparison_section(key: tuple[str, str, str], differences: Mapping[str, Pai
     return (
         f"<h3>{as_html(title)}</h3><p>{as_html(_difference_in_words(second, first, differences))}</p>"
         f"{_table(header, rows, name=title)}"
-        f'<p class="soft">dB, {songs_in_words(n_songs)}. Intervals by paired bootstrap over songs; clear: the interval '
-        "excludes zero.</p>"
+        f'<p class="soft">dB, {quantities.songs(n_songs)}. Intervals by paired bootstrap over songs; clear: the '
+        "interval excludes zero.</p>"
     )
 
 

@@ -19,7 +19,8 @@ from evaluator.replay_text import board_text, comparison_text, conclusion_text
 from evaluator.run_names import RunFacts, differing_parts, names_apart
 from evaluator.scores import Document, read_scores, summary_name
 from evaluator.tables import wrapped
-from evaluator.verdict import main_group, songs_in_words
+from evaluator.verdict import main_group
+from terminal import quantities
 from terminal.names import shown
 
 
@@ -163,6 +164,6 @@ def _named_apart(documents: Sequence[Document], paths: Sequence[Path]) -> list[D
     for document, path, name in zip(documents, paths, names, strict=True):
         same = [other for other, other_name in zip(paths, names, strict=True) if other_name == name]
         n_songs = max(len(block["songs"]) for block in document["metrics"].values())
-        data = (document["dataset"], songs_in_words(n_songs), options_in_words(document.get("options")))
+        data = (document["dataset"], quantities.songs(n_songs), options_in_words(document.get("options")))
         facts.append(RunFacts(name, tuple(map(shown, (*data, differing_parts([path, *same])[0])))))
     return [{**document, "system": name} for document, name in zip(documents, names_apart(facts), strict=True)]

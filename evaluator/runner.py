@@ -35,8 +35,6 @@ from terminal.documents import read_json
 _RESULT_VERSION = 2
 """Increased whenever a metric's values or the format of result files change, so that old files are ignored."""
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
 
 @dataclass(frozen=True)
 class ScoringTask:
@@ -223,8 +221,8 @@ def _wait_and_exit(parent: BaseProcess) -> None:
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Make processes started in the body compute with one thread; several processes with all threads are slower."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    before = {name: os.environ.get(name) for name in process.THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(process.THREAD_VARIABLES, "1"))
     try:
         yield
     finally:

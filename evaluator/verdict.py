@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from evaluator.boards import Board, Entry
 from evaluator.replay import LocalRun, Placement
+from terminal import quantities
 from terminal.names import listed
 
 Group = Sequence[Placement]
@@ -72,7 +73,7 @@ def places(group: Group) -> str:
 def data_of_run(run: LocalRun) -> str:
     """Return the data that a run was scored on, in words."""
     options = f", {run.options}" if run.options else ""
-    return f"“{run.dataset}” ({songs_in_words(run.n_songs)}{options})"
+    return f"“{run.dataset}” ({quantities.songs(run.n_songs)}{options})"
 
 
 def _valid_places(group: Group) -> str:
@@ -81,11 +82,6 @@ def _valid_places(group: Group) -> str:
     if len(valid) in (0, len(group)):
         return group[0].board.name if valid else ""
     return f"{listed(valid)} on {group[0].board.name}"
-
-
-def songs_in_words(n_songs: int) -> str:
-    """Return "1 song", "2 songs"."""
-    return f"{n_songs} song{'' if n_songs == 1 else 's'}"
 
 
 def silent_references(run: LocalRun) -> str:
@@ -122,4 +118,4 @@ def _valued(entry: Entry) -> str:
 
 
 def _data_of_board(board: Board) -> str:
-    return f"{board.dataset} ({songs_in_words(board.n_songs)})" if board.n_songs else board.dataset
+    return f"{board.dataset} ({quantities.songs(board.n_songs)})" if board.n_songs else board.dataset

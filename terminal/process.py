@@ -23,6 +23,9 @@ from terminal.lines import complain
 EXIT_SIGNAL = 128
 """Added to a signal's number for the exit code: 130 interrupted, 143 terminated, 129 terminal closed."""
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables from which the mathematical libraries of a new process take their number of threads."""
+
 REPEAT_SECONDS = 1.0
 """A second signal within this time counts as the same request, because it may have been sent to the process and to its
 group. A later one ends the process without clean-up."""

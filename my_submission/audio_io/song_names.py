@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path, PurePath
 
+from my_submission.audio_io.decoding.audio_suffixes import STEM_FILE_SUFFIX
+
 MIXTURE_FILE = "mixture.wav"
 """Name of the mixture in the challenge's layout of one folder per song."""
-
-STEM_FILE_SUFFIX = ".stem.mp4"
-"""MUSDB18's own format: the mixture is the first of five audio streams."""
 
 _SEPARATORS = re.compile(r"[/\\\0]")
 _NOT_ON_WINDOWS = re.compile(r'[<>:"|?*\x01-\x1f]|[. ]+$')

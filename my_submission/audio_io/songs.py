@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path, PurePath, PurePosixPath
 
-from my_submission.audio_io.decoding.audio_suffixes import is_audio, passed_over
+from my_submission.audio_io.decoding.audio_suffixes import STEM_FILE_SUFFIX, is_audio, passed_over
 from my_submission.audio_io.folder_files import FolderFiles
-from my_submission.audio_io.song_names import MIXTURE_FILE, STEM_FILE_SUFFIX, distinct_names, folder_name, song_name
+from my_submission.audio_io.song_names import MIXTURE_FILE, distinct_names, folder_name, song_name
 from my_submission.errors import InputError
 
 

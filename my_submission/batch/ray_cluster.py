@@ -28,8 +28,6 @@ LOCAL_STARTS = 3
 
 _logger = logging.getLogger(__name__)
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
 
 @dataclass(frozen=True)
 class WorkerNeeds:
@@ -145,7 +143,7 @@ class RayPool(Generic[Task, Result]):
 
     def __init__(self, job: Callable[[], Callable[[Task], Result]], needs: WorkerNeeds) -> None:
         self._ray = _import_ray()
-        threads = dict.fromkeys(_THREAD_VARIABLES, str(needs.n_threads))
+        threads = dict.fromkeys(process.THREAD_VARIABLES, str(needs.n_threads))
         self._actor = self._ray.remote(_Actor).options(
             num_cpus=needs.cpus,
             num_gpus=needs.gpus,

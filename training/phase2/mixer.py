@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from my_submission.files.part_files import written_whole
+from my_submission.mechanisms.mixer import SUBMISSION_KEY
 from training.data.songs import TrainingSong
 from training.data.splits import expanded
 from training.phase2.closed_form import choose_ridge, fit_mixer
@@ -23,8 +24,6 @@ from training.settings.strict import SettingsError
 
 NamedSong = TypeVar("NamedSong", TrainingSong, SeparatedSong)
 Method = Literal["closed-form", "rmsprop"]
-
-WEIGHT_KEY = "linear.weight"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,4 +151,4 @@ def fit_by_ridge(songs: Sequence[SeparatedSong], settings: MixerSettings) -> tup
 def save_mixer(matrix: npt.NDArray[np.float32], path: Path) -> None:
     """Write a Mixer in the published format, a torch zip with the key ``linear.weight``."""
     with written_whole(path) as partial, partial.open("wb") as file:
-        torch.save({WEIGHT_KEY: torch.from_numpy(np.ascontiguousarray(matrix))}, file)
+        torch.save({SUBMISSION_KEY: torch.from_numpy(np.ascontiguousarray(matrix))}, file)

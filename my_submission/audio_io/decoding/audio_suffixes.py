@@ -11,6 +11,9 @@ _LOSSLESS = ".flac .oga .wv .tta .ape .tak .alac .shn"
 _LOSSY = ".mp3 .mp2 .mpga .ogg .opus .spx .aac .adts .ac3 .eac3 .dts .mpc .amr .wma"
 _CONTAINERS = ".m4a .m4b .m4r .mp4 .m4v .mov .3gp .mka .mkv .webm .weba .asf .wmv .avi .flv .ogv .mpg .mpeg .ts .m2ts"
 
+STEM_FILE_SUFFIX = ".stem.mp4"
+"""Suffix of MUSDB18 files, in which the mixture is the first of five audio tracks."""
+
 AUDIO_SUFFIXES = frozenset(f"{_PLAIN} {_LOSSLESS} {_LOSSY} {_CONTAINERS}".split())
 """Suffixes of files that a folder search treats as songs; a file that is named explicitly may have any suffix."""
 

@@ -14,8 +14,12 @@ from typing import BinaryIO
 from my_submission.audio_io.decoding.file_facts import FileFacts
 from my_submission.audio_io.decoding.file_part import size_of
 
-_HEADER = struct.Struct("<4sBBqIIIB")
-_FIRST_PAGE, _LAST_PAGE = 0x02, 0x04
+PAGE_HEADER = struct.Struct("<4sBBqIIIB")
+"""Header of a page: "OggS", version, flags, granule position, serial number, page number, checksum, segments."""
+
+CONTINUED, FIRST_PAGE, LAST_PAGE = 0x01, 0x02, 0x04
+"""Flags of a page: it begins inside a packet, is the first one of its stream, or the last one."""
+
 _SEARCH_BYTES = 1 << 16
 _REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -34,7 +38,7 @@ class _Page:
 
     @property
     def is_first(self) -> bool:
-        return bool(self.flags & _FIRST_PAGE)
+        return bool(self.flags & FIRST_PAGE)
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,10 @@ def ogg_facts(file: BinaryIO) -> FileFacts:
             is_in_data = True
         if not page.is_whole:
             n_damaged += 1
-        if page.content or not page.flags & _LAST_PAGE:
+        if page.content or not page.flags & LAST_PAGE:
             n_lost += max(0, page.number - audio_numbers.get(page.serial, page.number - 1) - 1)
         audio_numbers[page.serial] = page.number
-        if page.flags & _LAST_PAGE:
+        if page.flags & LAST_PAGE:
             ended.add(page.serial)
         last = page
     return _facts(streams, ended, n_damaged, n_lost, last, next_at)
@@ -85,7 +89,7 @@ def _facts(
     missing = damage = None
     if n_damaged or n_lost:
         damage = f"{n_damaged} pages of its Ogg stream are damaged and {n_lost} are missing"
-    elif next_at is None and last is not None and not last.flags & _LAST_PAGE:
+    elif next_at is None and last is not None and not last.flags & LAST_PAGE:
         missing = "the page that ends an Ogg stream is missing"
     notes: tuple[str, ...] = ()
     if next_at is not None and not ended:
@@ -103,16 +107,16 @@ def _pages(file: BinaryIO) -> Iterator[_Page | _Gap]:
     position, file_bytes = 0, size_of(file)
     while position < file_bytes:
         file.seek(position)
-        header = file.read(_HEADER.size)
+        header = file.read(PAGE_HEADER.size)
         if header[:4] != b"OggS":
             start, position = position, _next_page(file, position, file_bytes)
             if position < file_bytes:
                 yield _Gap(start, position - start)
             continue  # other data after the last page are a tag or padding
-        if len(header) < _HEADER.size:
+        if len(header) < PAGE_HEADER.size:
             yield _Gap(position, file_bytes - position, is_end=True)
             return
-        _, _, flags, _, serial, number, checksum, n_segments = _HEADER.unpack(header)
+        _, _, flags, _, serial, number, checksum, n_segments = PAGE_HEADER.unpack(header)
         table = file.read(n_segments)
         content = file.read(sum(table))
         n_bytes = len(header) + n_segments + sum(table)
@@ -125,7 +129,7 @@ def _pages(file: BinaryIO) -> Iterator[_Page | _Gap]:
             position = following
             continue
         is_whole = page_checksum(header[:22] + b"\0\0\0\0" + header[26:] + table + content) == checksum
-        yield _Page(position, flags, serial, number, content if flags & _FIRST_PAGE else content[:1], is_whole)
+        yield _Page(position, flags, serial, number, content if flags & FIRST_PAGE else content[:1], is_whole)
         position += n_bytes
 
 

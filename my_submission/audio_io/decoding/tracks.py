@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from my_submission.audio_io.decoding.audio_suffixes import STEM_FILE_SUFFIX
 from my_submission.audio_io.decoding.decoder import ReadOptions
 from my_submission.errors import InputError
-
-_STEM_FILE_SUFFIX = ".stem.mp4"
-"""Suffix of MUSDB18 files, whose mixture is the first of five tracks."""
 
 _DEFAULT = 1
 """The bit of FFmpeg's dispositions that marks the default track."""
@@ -34,7 +32,7 @@ def choose_track(path: Path, container: Any, options: ReadOptions) -> tuple[Any,
     known = [stream for stream in streams if stream.codec_context is not None]
     if not known:
         raise _unknown_codec(path)
-    if path.name.lower().endswith(_STEM_FILE_SUFFIX) and streams[0] in known:
+    if path.name.lower().endswith(STEM_FILE_SUFFIX) and streams[0] in known:
         return streams[0], None
     fits = [stream for stream in known if _n_channels(stream) <= 2]
     marked = [stream for stream in known if _is_default(stream) and (options.downmix or stream in fits)]

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from my_submission.audio_io import flac_16
 from my_submission.errors import InputError, MdxError
 from my_submission.pictures import FrequencyAxis
+from my_submission.pictures.drawing import DEFAULT_WIDTH
 from my_submission.pictures.look import Theme
 from my_submission.pictures.song import MIXTURE
 from my_submission.webapp.app import current_app
@@ -49,7 +50,6 @@ STATE_LOOK_SECONDS = 0.02
 
 MAX_DIGITS = 9
 MAX_NAME_LETTERS = 40
-DEFAULT_WIDTH = 1_320
 
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from pathlib import PurePath
 
 from evaluator.run_names import RunFacts, differences, differing_parts
 from evaluator.scores import Document
-from evaluator.verdict import songs_in_words
 from my_submission.webapp.views.scores_files import ScoresFiles
+from terminal import quantities
 from terminal.names import shown
 
 UNKNOWN = "—"
@@ -39,7 +39,7 @@ class Run:
     @property
     def label(self) -> str:
         """Name, date, data set and number of songs in one line."""
-        return f"{self.name} · {self.made} · {self.dataset} · {songs_in_words(self.n_songs)}"
+        return f"{self.name} · {self.made} · {self.dataset} · {quantities.songs(self.n_songs)}"
 
 
 def runs_of(found: ScoresFiles) -> dict[str, Run]:
@@ -77,7 +77,7 @@ def _facts(found: ScoresFiles) -> Mapping[str, RunFacts]:
         same = [PurePath(other) for other, name in names.items() if name == names[file]]
         parts: Iterable[str] = (
             document["dataset"],
-            songs_in_words(_n_songs(document)),
+            quantities.songs(_n_songs(document)),
             *(origin.settings.get(name, "") for name in settings),
             "" if origin.made is None else day(origin.made),
             f"weights {origin.weights}" if origin.weights else "",

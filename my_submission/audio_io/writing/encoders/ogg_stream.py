@@ -11,11 +11,9 @@ import os
 import struct
 from collections.abc import Iterator, Sequence
 
-from my_submission.audio_io.decoding.ogg_pages import page_checksum
+from my_submission.audio_io.decoding.ogg_pages import CONTINUED, FIRST_PAGE, PAGE_HEADER, page_checksum
 from my_submission.audio_io.writing.encoders.encoder import EncodingError, OutputFile
 
-_HEADER = struct.Struct("<4sBBqIIIB")
-_CONTINUED, _FIRST_PAGE = 0x01, 0x02
 _NO_PACKET_ENDS = -1
 """Granule position of a page on which no packet ends."""
 
@@ -90,10 +88,10 @@ class OggStream:
     def _whole_pages(self) -> Iterator[tuple[int, int, bytes, bytes]]:
         """Yield flags, granule position, segment table and content of each complete page received."""
         start = 0
-        while len(self._waiting) >= start + _HEADER.size:
-            _, _, flags, granule, _, _, _, n_segments = _HEADER.unpack_from(self._waiting, start)
-            begin = start + _HEADER.size + n_segments
-            table = bytes(self._waiting[start + _HEADER.size : begin])
+        while len(self._waiting) >= start + PAGE_HEADER.size:
+            _, _, flags, granule, _, _, _, n_segments = PAGE_HEADER.unpack_from(self._waiting, start)
+            begin = start + PAGE_HEADER.size + n_segments
+            table = bytes(self._waiting[start + PAGE_HEADER.size : begin])
             stop = begin + sum(table)
             if len(table) < n_segments or stop > len(self._waiting):
                 break
@@ -128,15 +126,15 @@ class OggStream:
         position = 0
         for start in range(0, len(tables), _MAX_SEGMENTS):
             table = bytes(tables[start : start + _MAX_SEGMENTS])
-            flags = _FIRST_PAGE if self._next_number == 0 else 0
-            flags |= _CONTINUED if start and start not in ends else 0
+            flags = FIRST_PAGE if self._next_number == 0 else 0
+            flags |= CONTINUED if start and start not in ends else 0
             granule = 0 if any(start < end <= start + len(table) for end in ends) else _NO_PACKET_ENDS
             self._put(flags, granule, table, content[position : position + sum(table)])
             position += sum(table)
 
     def _put(self, flags: int, granule: int, table: bytes, content: bytes) -> None:
         number = self._next_number or 0
-        head = _HEADER.pack(b"OggS", 0, flags, granule, self._serial, number, 0, len(table))
+        head = PAGE_HEADER.pack(b"OggS", 0, flags, granule, self._serial, number, 0, len(table))
         checksum = page_checksum(head + table + content)
         self.output.write(head[:22] + struct.pack("<I", checksum) + head[26:] + table + content)
         self._next_number = number + 1
