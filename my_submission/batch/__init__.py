@@ -2,6 +2,6 @@
 
 Layers, lowest first: ``remote_paths`` (files on this machine, in object stores and on the web), ``outcomes`` ·
 ``catalogue`` (the songs), ``recipe`` (system and options), ``scheduling`` (tasks, workers and retries, without Ray) ·
-``manifests`` (results of earlier runs), ``ray_cluster`` (the only file that imports Ray), ``summary``, ``display`` ·
-``separation`` (one song, in a worker), ``scoring`` · ``run``.
+``earlier_results``, ``ray_cluster`` (the only file that imports Ray), ``summary``, ``display`` · ``separation`` (one
+song, in a worker), ``scoring`` · ``run``.
 """

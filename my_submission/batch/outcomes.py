@@ -28,7 +28,7 @@ class SongOutcome:
     Attributes:
         song: the song.
         status: "done" by this run, "reused" from an earlier one with the same content, system and options, or "failed".
-        manifest: manifest of its stems, as plain values; None after a failure.
+        record: the record of its stems, as plain values; None after a failure.
         error: why it failed.
         is_final: whether another attempt cannot help, as with a broken file.
         seconds: duration of this attempt in its worker, fetching and publishing included.
@@ -40,7 +40,7 @@ class SongOutcome:
 
     song: CatalogueSong
     status: Status
-    manifest: dict[str, Any] | None = None
+    record: dict[str, Any] | None = None
     error: str | None = None
     is_final: bool = False
     seconds: float = 0.0
@@ -57,17 +57,17 @@ class SongOutcome:
     @property
     def is_separated(self) -> bool:
         """Whether its stems, if there are any, are more than mere shares of the mixture; True if unknown."""
-        return self.manifest is None or bool(self.manifest["report"].get("separated", True))
+        return self.record is None or bool(self.record["report"].get("separated", True))
 
     @property
     def input_notes(self) -> list[str]:
-        """Notes on how the song was read; manifests of older versions have none."""
-        return [] if self.manifest is None else list(self.manifest["report"].get("input_notes", []))
+        """Notes on how the song was read; records of older versions have none."""
+        return [] if self.record is None else list(self.record["report"].get("input_notes", []))
 
     @property
     def music_seconds(self) -> float:
         """Length of the song; 0 if it is not known."""
-        if self.manifest is None:
+        if self.record is None:
             return 0.0
-        report = self.manifest["report"]
+        report = self.record["report"]
         return float(report["source_samples"] / report["source_rate"])

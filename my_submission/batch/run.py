@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from my_submission.batch.manifests import HIDDEN_FOLDER, SCRATCH_PREFIX, EarlierResult, earlier_result
+from my_submission.batch.earlier_results import HIDDEN_FOLDER, SCRATCH_PREFIX, EarlierResult, earlier_result
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.ray_cluster import RayPool, WorkerNeeds
 from my_submission.batch.recipe import CatalogueRecipe
@@ -66,8 +66,8 @@ def make_plan(
     with ThreadPoolExecutor(LOOKUPS_AT_A_TIME) as threads:
         everything = list(threads.map(look_up, songs))
     for song, known in zip(songs, everything, strict=True):
-        if known.is_current and known.manifest is not None:
-            plan.known.append(SongOutcome(song, "reused", manifest=known.manifest))
+        if known.is_current and known.record is not None:
+            plan.known.append(SongOutcome(song, "reused", record=known.record))
         elif known.is_current and known.failure is not None and not retries_failed:
             error = f"{known.failure['error']} (known from an earlier run; --retry-failed tries it again)"
             plan.known.append(SongOutcome(song, "failed", error=error, is_final=True))

@@ -12,7 +12,7 @@ from typing import Any
 
 from my_submission.audio_io import InputFiles, refuse_own_folder
 from my_submission.audio_io.writing.stem_sets import read_record, settle
-from my_submission.batch.manifests import (
+from my_submission.batch.earlier_results import (
     HIDDEN_FOLDER,
     SCRATCH_PREFIX,
     content_of,
@@ -91,21 +91,21 @@ class _SongSeparator:
             if folder.is_local:
                 settle(folder.local)
             known = earlier_result(song, self._output, self._job.recipe, state)
-            if known.manifest is not None and known.manifest["input"]["sha256"] == content["sha256"]:
-                return {"status": "reused", "manifest": renew_stamp(folder, known.manifest, content)}
+            if known.record is not None and known.record["input"]["sha256"] == content["sha256"]:
+                return {"status": "reused", "record": renew_stamp(folder, known.record, content)}
             if known.failure is not None:
                 is_same = known.failure["input"]["sha256"] == content["sha256"]
                 if is_same and not self._job.retries_failed:
                     raise InputError(known.failure["error"])
             try:
-                manifest = self._separate(song, path, scratch / "stems", content)
+                record = self._separate(song, path, scratch / "stems", content)
             except InputError as error:
                 note_failure(self._output, song, self._job.recipe, content, str(error))
                 raise
-            publish(folder, scratch / "stems", manifest)
+            publish(folder, scratch / "stems", record)
             if known.failure is not None:
                 forget_failure(self._output, song)
-        return {"status": "done", "manifest": manifest}
+        return {"status": "done", "record": record}
 
     def _scratch_base(self) -> Path:
         """Return the parent of scratch folders: below a local output, where a rename publishes, else local."""

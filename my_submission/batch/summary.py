@@ -48,8 +48,8 @@ def import_pyarrow() -> tuple[Any, Any]:
 
 
 def _row(outcome: SongOutcome) -> dict[str, Any]:
-    manifest = outcome.manifest or {}
-    report = manifest.get("report", {})
+    record = outcome.record or {}
+    report = record.get("report", {})
     levels = report.get("levels", {})
     seconds = report.get("seconds", outcome.seconds)
     return {
@@ -61,13 +61,13 @@ def _row(outcome: SongOutcome) -> dict[str, Any]:
         "worker": outcome.worker,
         "node": outcome.node or None,
         "seconds": float(seconds),
-        "music_seconds": outcome.music_seconds if manifest else None,
-        "realtime_factor": outcome.music_seconds / max(seconds, 1e-9) if manifest else None,
+        "music_seconds": outcome.music_seconds if record else None,
+        "realtime_factor": outcome.music_seconds / max(seconds, 1e-9) if record else None,
         "peak_memory_bytes": outcome.peak_memory_bytes or report.get("peak_memory_bytes"),
         "sample_rate": report.get("source_rate"),
         "samples": report.get("source_samples"),
-        "input_sha256": manifest.get("input", {}).get("sha256"),
-        "key": manifest.get("key"),
+        "input_sha256": record.get("input", {}).get("sha256"),
+        "key": record.get("key"),
         "system": report.get("system"),
         "is_as_published": report.get("is_as_published"),
         "is_complete": report.get("complete"),

@@ -211,7 +211,7 @@ def _separate(
             everything = in_order(plan, outcomes)
             place = job.storage.place(options.places.summary or f"{job.output.rstrip('/')}/{SUMMARY_FILE}")
             write_summary(place, everything)
-            songs = [outcome.manifest["report"] for outcome in everything if outcome.manifest is not None]
+            songs = [outcome.record["report"] for outcome in everything if outcome.record is not None]
             failed = [failure_row(outcome) for outcome in everything if outcome.status == "failed"]
             write_run_report(options.places.report, songs, failed)
     if not is_quiet:

@@ -29,7 +29,7 @@ from my_submission.cli.progress import RunProgress
 from my_submission.cli.run_reports import write_json
 from my_submission.errors import MdxError
 from my_submission.predictor import Predictor, SeparationReport
-from my_submission.predictor.run_manifest import run_manifest
+from my_submission.predictor.run_facts import run_facts
 from my_submission.predictor.separation_record import RecordRequest, is_separated_already
 from my_submission.systems import DEFAULT_SYSTEM
 from terminal.documents import read_json
@@ -113,8 +113,8 @@ def _separate_all(
     """Separate the remaining songs one by one; ``run.json`` is written after each."""
     predictor = engine.load(system)
     settings = settings_of(limits, engine)
-    manifest = run_manifest(predictor.system, settings)
-    done = _done_before(folder / "run.json", manifest)
+    run = run_facts(predictor.system, settings)
+    done = _done_before(folder / "run.json", run)
     names = folder_names(songs)
     failed: dict[str, str] = {}
     n_unseparated = 0
@@ -132,7 +132,7 @@ def _separate_all(
             except (MdxError, EvaluationError) as error:
                 failed[name] = str(error)
                 complain(f"error: {name}: {error}")
-            write_json(folder / "run.json", {**manifest, "songs": done, "failed": failed})
+            write_json(folder / "run.json", {**run, "songs": done, "failed": failed})
     if n_unseparated:
         complain(
             f"error: {n_unseparated} song(s) not separated because the time was too short; give more with --budget"
@@ -151,7 +151,7 @@ def folder_names(songs: Sequence[DatasetSong]) -> list[str]:
     return [folder_name(song.name) if counts[song.name] == 1 else song.location for song in songs]
 
 
-def _done_before(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+def _done_before(path: Path, run: dict[str, Any]) -> dict[str, Any]:
     """Return the reports of an earlier run by song, if it had the same weights and settings."""
     try:
         earlier = read_json(path, max_bytes=_MAX_RUN_BYTES)
@@ -163,7 +163,7 @@ def _done_before(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(earlier, dict) or not isinstance(earlier.get("songs"), dict):
         logger.warning("%s is not the run.json of an evaluation; every song is separated again", path)
         return {}
-    if any(earlier.get(key) != manifest[key] for key in ("schema", "system", "settings", "weights")):
+    if any(earlier.get(key) != run[key] for key in ("schema", "system", "settings", "weights")):
         logger.warning("%s was made with other weights or settings; every song is separated again", path)
         return {}
     return {restored(song): report for song, report in earlier["songs"].items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from my_submission.audio_io.writing.stem_sets import SetFile
-from my_submission.predictor.run_manifest import run_manifest, versions
+from my_submission.predictor.run_facts import run_facts, versions
 from my_submission.predictor.separation_record import RecordRequest, StemRecipe, content_of, separation_record
 from my_submission.reports import SeparationReport
 from my_submission.systems import LoadedSystem
@@ -52,7 +52,7 @@ class Recorder:
             recipe=self._recipe,
             content=self._content.result(),
             files=files,
-            made_with=run_manifest(self._system, self._recipe.settings),
+            made_with=run_facts(self._system, self._recipe.settings),
             report=self._report().as_json(),
         )
 

@@ -108,7 +108,7 @@ def separation_record(
         recipe: recipe of the stems.
         content: content of the song, see :func:`content_of`.
         files: stem to its file.
-        made_with: see :func:`my_submission.predictor.run_manifest.run_manifest`.
+        made_with: see :func:`my_submission.predictor.run_facts.run_facts`.
         report: report of the separation; paths in it are replaced by names, so that the folder can be moved.
     """
     names = {"input_path": content.get("url", content.get("name")), "outputs": {}, "weights": {}}

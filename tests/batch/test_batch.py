@@ -1,4 +1,4 @@
-"""Batches without a cluster: places, catalogues, manifests, the work of one worker, and who does what when."""
+"""Batches without a cluster: places, catalogues, records, the work of one worker, and who does what when."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.console import Console
 
 from my_submission.audio_io import AudioFormat
 from my_submission.audio_io.writing import stem_sets
-from my_submission.batch import manifests
+from my_submission.batch import earlier_results
 from my_submission.batch.catalogue import find_catalogue
 from my_submission.batch.display import BatchDisplay
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
@@ -72,7 +72,7 @@ def names(*inputs: object, lists: tuple[Path, ...] = (), output: Path | None = N
 LAYERS = [
     {"remote_paths", "outcomes"},
     {"catalogue", "recipe", "scheduling"},
-    {"manifests", "ray_cluster", "summary", "display"},
+    {"earlier_results", "ray_cluster", "summary", "display"},
     {"separation", "scoring"},
     {"run"},
 ]
@@ -235,27 +235,27 @@ def test_a_song_is_made_once_and_found_again_by_its_content(recipe: CatalogueRec
     assert make_plan([song], output, recipe, STORAGE).waiting == [song]
     again = work(song)
     assert again.status == "done"
-    assert again.manifest is not None
-    assert done.manifest is not None
-    assert again.manifest["key"] != done.manifest["key"]
+    assert again.record is not None
+    assert done.record is not None
+    assert again.record["key"] != done.record["key"]
 
 
-@pytest.mark.parametrize("damage", ["no manifest", "cut stem", "damaged manifest", "another version"])
+@pytest.mark.parametrize("damage", ["no record", "cut stem", "damaged record", "another version"])
 def test_what_is_not_whole_is_made_again(recipe: CatalogueRecipe, tmp_path: Path, damage: str) -> None:
     song = CatalogueSong("one", str(write_song(tmp_path / "one.wav")))
     work = job(recipe, tmp_path / "out")()
     work(song)
     folder = tmp_path / "out" / "one"
     whole = (folder / "bass.wav").read_bytes()
-    manifest = folder / "separation.json"
-    if damage == "no manifest":
-        manifest.unlink()
+    record = folder / "separation.json"
+    if damage == "no record":
+        record.unlink()
     elif damage == "cut stem":
         (folder / "bass.wav").write_bytes(whole[:100])
-    elif damage == "damaged manifest":
-        manifest.write_text("{")
+    elif damage == "damaged record":
+        record.write_text("{")
     else:
-        manifest.write_text(json.dumps({**json.loads(manifest.read_text(encoding="utf-8")), "schema": 0}))
+        record.write_text(json.dumps({**json.loads(record.read_text(encoding="utf-8")), "schema": 0}))
     assert work(song).status == "done"
     assert (folder / "bass.wav").read_bytes() == whole
 
@@ -359,7 +359,7 @@ def test_a_publisher_killed_between_stems_leaves_a_song_that_is_not_done(
     folder = tmp_path / "out" / "one"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with monkeypatch.context() as patch:
-        patch.setattr(manifests, "replace_set", killed)
+        patch.setattr(earlier_results, "replace_set", killed)
         with pytest.raises(KilledError):
             work(song)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -375,7 +375,7 @@ def test_a_publisher_killed_between_stems_leaves_a_song_that_is_not_done(
         with pytest.raises(KilledError):
             work(song)
     output = STORAGE.place(tmp_path / "out")
-    assert manifests.read_manifest(output.child("one")) is None
+    assert earlier_results.read_record(output.child("one")) is None
     assert make_plan([song], output, recipe, STORAGE).waiting == [song]
     assert work(song).status == "reused"  # the worker finishes what the other one had begun
     assert sorted(path.name for path in folder.iterdir()) == sorted(before)

@@ -111,25 +111,25 @@ def test_every_song_once_though_a_worker_and_the_driver_are_killed(
     command = [sys.executable, "-m", "my_submission", "batch", str(catalogue), "-o", str(out)]
     command += ["--system", "starter", "--models-dir", str(tiny_models), "--workers", "2"]
 
-    def manifests() -> list[Path]:
+    def records() -> list[Path]:
         return sorted(out.glob("song */separation.json"))
 
     with log.open("w") as file:
         driver = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
     workers: list[psutil.Process] = []
     try:
-        wait_for(lambda: len(manifests()) >= UNTIL_WORKER_DIES or driver.poll() is not None, "the first songs")
+        wait_for(lambda: len(records()) >= UNTIL_WORKER_DIES or driver.poll() is not None, "the first songs")
         assert driver.poll() is None, log.read_text()
         workers_of(driver.pid)[0].kill()
         wait_for(
-            lambda: len(manifests()) >= UNTIL_DRIVER_DIES and "was lost" in log.read_text(), "going on without a worker"
+            lambda: len(records()) >= UNTIL_DRIVER_DIES and "was lost" in log.read_text(), "going on without a worker"
         )
         workers = workers_of(driver.pid)
     finally:
         driver.send_signal(signal.SIGKILL)
         driver.wait()
     wait_for(lambda: not any(map(is_alive, workers)), "the end of the workers")
-    early = {path: path.stat().st_ino for path in manifests()}
+    early = {path: path.stat().st_ino for path in records()}
     assert UNTIL_DRIVER_DIES <= len(early) < N_SONGS - len(BROKEN)
 
     address = request.getfixturevalue("cluster")

@@ -52,17 +52,17 @@ def evaluate(
     return call
 
 
-def test_scores_manifest_and_replay(evaluate: Callable[..., str], tmp_path: Path) -> None:
+def test_run_json_scores_and_replay_of_an_evaluation(evaluate: Callable[..., str], tmp_path: Path) -> None:
     printed = evaluate("--html", tmp_path / "replay.html")
     assert "MDX21-A" in printed
     assert "kuielab_mdxnet_A_151907" in printed
     scores = json.loads((tmp_path / "out" / "starter" / "scores.json").read_text(encoding="utf-8"))
     assert set(scores["metrics"]["mdx"]["songs"]) == {"one", "two"}
-    manifest = json.loads((tmp_path / "out" / "starter" / "run.json").read_text(encoding="utf-8"))
-    assert set(manifest["songs"]) == {"one", "two"}
-    assert set(manifest["weights"]) == {f"starter/{part}" for part in (*MUSIC_SOURCES, "mixer")}
-    assert manifest["versions"]["numpy"] == np.__version__
-    assert manifest["songs"]["one"]["peak_memory_bytes"] > 0
+    run = json.loads((tmp_path / "out" / "starter" / "run.json").read_text(encoding="utf-8"))
+    assert set(run["songs"]) == {"one", "two"}
+    assert set(run["weights"]) == {f"starter/{part}" for part in (*MUSIC_SOURCES, "mixer")}
+    assert run["versions"]["numpy"] == np.__version__
+    assert run["songs"]["one"]["peak_memory_bytes"] > 0
     assert "<table" in (tmp_path / "replay.html").read_text(encoding="utf-8")
 
 
@@ -70,10 +70,10 @@ def test_scores_manifest_and_replay(evaluate: Callable[..., str], tmp_path: Path
 def test_a_second_run_finishes_the_rest_and_scores_the_same(evaluate: Callable[..., str], tmp_path: Path) -> None:
     evaluate()
     scores = (tmp_path / "out" / "starter" / "scores.json").read_text(encoding="utf-8")
-    manifest_path = tmp_path / "out" / "starter" / "run.json"
-    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
-    del manifest["songs"]["two"]
-    manifest_path.write_text(json.dumps(manifest), encoding="utf-8")
+    run_file = tmp_path / "out" / "starter" / "run.json"
+    run = json.loads(run_file.read_text(encoding="utf-8"))
+    del run["songs"]["two"]
+    run_file.write_text(json.dumps(run), encoding="utf-8")
     shutil.rmtree(tmp_path / "out" / "starter" / "two")
     printed = evaluate()
     assert "one: already complete, skipped" in printed
@@ -81,7 +81,7 @@ def test_a_second_run_finishes_the_rest_and_scores_the_same(evaluate: Callable[.
     assert (record["system"], record["input"]["name"]) == ("starter", "mixture.wav")
     assert "two: already complete" not in printed
     assert (tmp_path / "out" / "starter" / "scores.json").read_text(encoding="utf-8") == scores
-    assert set(json.loads(manifest_path.read_text(encoding="utf-8"))["songs"]) == {"one", "two"}
+    assert set(json.loads(run_file.read_text(encoding="utf-8"))["songs"]) == {"one", "two"}
 
 
 @pytest.mark.slow

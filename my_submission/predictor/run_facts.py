@@ -1,4 +1,4 @@
-"""The manifest of a run: system, weights by content, versions, machine."""
+"""Facts that all songs of a run share: system, weights by content, versions, machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ("numpy", "scipy", "soundfile", "soxr", "av", "onnxruntime-gpu", "onn
 """Packages whose version can change a sample."""
 
 
-def run_manifest(system: LoadedSystem, settings: Mapping[str, Any]) -> dict[str, Any]:
+def run_facts(system: LoadedSystem, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts that all songs of a run share, as plain values for JSON.
 
     Args:

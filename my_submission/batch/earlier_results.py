@@ -85,12 +85,12 @@ class EarlierResult:
     """The result of an earlier run for one song.
 
     Attributes:
-        manifest: manifest of its stems, when they are complete and of this recipe.
+        record: the record of its stems, if they are complete and of this recipe.
         failure: note on why this recipe cannot separate it.
         is_current: whether the song is certainly unchanged; otherwise its content must be compared.
     """
 
-    manifest: dict[str, Any] | None = None
+    record: dict[str, Any] | None = None
     failure: dict[str, Any] | None = None
     is_current: bool = False
 
@@ -100,16 +100,16 @@ def earlier_result(
 ) -> EarlierResult:
     """Return the result of earlier runs for a song: stems, a note that it is broken, or nothing."""
     stamp = None if state is None else state.stamp
-    manifest = read_manifest(output.child(song.name))
-    if manifest is not None and is_made_by(manifest, recipe.digest):
-        return EarlierResult(manifest=manifest, is_current=_is_same_file(manifest["input"], song, stamp))
+    record = read_record(output.child(song.name))
+    if record is not None and is_made_by(record, recipe.digest):
+        return EarlierResult(record=record, is_current=_is_same_file(record["input"], song, stamp))
     failure = _read_note(_failure_place(output, song))
     if failure is not None and failure["recipe"] == recipe.digest:
         return EarlierResult(failure=failure, is_current=_is_same_file(failure["input"], song, stamp))
     return EarlierResult()
 
 
-def read_manifest(folder: RemotePath) -> dict[str, Any] | None:
+def read_record(folder: RemotePath) -> dict[str, Any] | None:
     """Return the record of a song's folder when all its stems exist; None otherwise.
 
     An interrupted replacement counts as missing; a worker finishes it first.
@@ -135,7 +135,7 @@ def content_of(song: CatalogueSong, state: FileState | None, path: Path) -> dict
     return {"name": path.name, "url": song.url, "bytes": size, "stamp": stamp, "sha256": sha256_of_file(path)}
 
 
-def publish(folder: RemotePath, staging: Path, manifest: Mapping[str, Any]) -> None:
+def publish(folder: RemotePath, staging: Path, record: Mapping[str, Any]) -> None:
     """Move stems from scratch to their final folder, and their record last.
 
     A new local folder appears in one rename. In an existing local folder the stems replace the old set as in
@@ -146,17 +146,17 @@ def publish(folder: RemotePath, staging: Path, manifest: Mapping[str, Any]) -> N
         folder: the song's folder below the output.
         staging: a folder with the stems and their record only, on the same file system (for an object store: on this
             machine); its files are moved.
-        manifest: the record.
+        record: the record.
 
     Raises:
         OutputError, StorageError: the folder cannot be written; the song does not count as done.
     """
     if folder.is_local and _takes_name(staging, folder.local):
         return
-    earlier = read_manifest(folder)
-    if earlier is not None and earlier["key"] == manifest["key"]:
+    earlier = read_record(folder)
+    if earlier is not None and earlier["key"] == record["key"]:
         return  # another worker has just finished the same song
-    names = [stem.file for stem in stems_of(manifest)]
+    names = [stem.file for stem in stems_of(record)]
     if folder.is_local:
         settle(folder.local)
         with contextlib.ExitStack() as stack:
@@ -164,9 +164,9 @@ def publish(folder: RemotePath, staging: Path, manifest: Mapping[str, Any]) -> N
             for name in names:
                 parts.append(PartFile.adopt(staging / name, folder.local / name))
                 stack.callback(parts[-1].discard)
-            replace_set(folder.local, parts, manifest)
+            replace_set(folder.local, parts, record)
         return
-    previous = _read_record(folder)
+    previous = _read_any_record(folder)
     folder.child(RECORD_FILE).remove()
     for name in names:
         folder.child(name).take(staging / name)
@@ -175,9 +175,9 @@ def publish(folder: RemotePath, staging: Path, manifest: Mapping[str, Any]) -> N
     folder.child(RECORD_FILE).take(staging / RECORD_FILE)
 
 
-def renew_stamp(folder: RemotePath, manifest: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+def renew_stamp(folder: RemotePath, record: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
     """Update stamp and URL in the record of stems whose song has the same content as before."""
-    renewed = {**manifest, "input": dict(content)}
+    renewed = {**record, "input": dict(content)}
     folder.child(RECORD_FILE).write(to_json(renewed))
     return renewed
 
@@ -216,7 +216,7 @@ def _takes_name(staging: Path, final: Path) -> bool:
     return True
 
 
-def _read_record(folder: RemotePath) -> dict[str, Any] | None:
+def _read_any_record(folder: RemotePath) -> dict[str, Any] | None:
     """Return the record in a folder of an object store, whether or not the stems match it."""
     content = folder.child(RECORD_FILE).read()
     return None if content is None else parse_record(content)
