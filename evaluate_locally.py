@@ -25,7 +25,7 @@ from evaluator.time_limit import time_limit
 from my_submission.aicrowd_wrapper import AIcrowdWrapper
 from my_submission.challenge.building import TREE
 from my_submission.challenge.configuration import active_configuration
-from my_submission.challenge.sound_folders import is_cinema, mixture_files, song_folders, stem_path
+from my_submission.challenge.kit_folders import is_cinema, mixture_files, song_folders, stem_path
 from my_submission.challenge.tracks import Track
 from my_submission.errors import MdxError
 from my_submission.stems import canonical_source

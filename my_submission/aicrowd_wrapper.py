@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import numpy.typing as npt
 
-from my_submission.challenge.sound_folders import read_mixture, require_plain_name, write_stems
+from my_submission.challenge.kit_folders import read_mixture, require_plain_name, write_stems
 from my_submission.errors import InputError, MdxError
 from my_submission.user_config import MySeparationModel
 

@@ -4,7 +4,7 @@ from my_submission.audio_io.decoding.decode import probe, read_blocks
 from my_submission.audio_io.decoding.decoder import DEFAULT_READ_OPTIONS, AudioInfo, ReadOptions
 from my_submission.audio_io.decoding.stated_length import stated_seconds
 from my_submission.audio_io.mixture import Mixture, check_song, load_mixture, mixture_from_array
-from my_submission.audio_io.own_files import InputFiles, OutputPlaces, refuse_own_folder
+from my_submission.audio_io.overwrite_protection import InputFiles, OutputPlaces, refuse_own_folder
 from my_submission.audio_io.playback import flac_16, read_span
 from my_submission.audio_io.sample_store import DiskStore, MemoryStore, SampleStore, new_store
 from my_submission.audio_io.song_names import distinct_names, folder_name, song_name

@@ -25,7 +25,7 @@ from my_submission.errors import WeightsError
 from my_submission.geometry import ReceptiveField, SpectralChunking, StftGeometry
 from my_submission.mechanisms.options import RunOptions
 from my_submission.weights import Artefact, ArtefactGeometry
-from my_submission.weights.content import MDX_NET, has_known_digest
+from my_submission.weights.content_checks import MDX_NET, has_known_digest
 from my_submission.weights.mdx_net_facts import HOP, facts_of
 
 if TYPE_CHECKING:

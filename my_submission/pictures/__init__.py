@@ -1,7 +1,7 @@
 """Pictures of songs and stems: waveforms, spectrograms, level reports, and one page per song."""
 
 from my_submission.pictures.drawing import AXES, FrequencyAxis, draw_track, require_matplotlib
-from my_submission.pictures.look import colour_of
+from my_submission.pictures.palettes import colour_of
 from my_submission.pictures.song import SongView, TrackView, view_song
 from my_submission.pictures.song_page import write_pictures
 

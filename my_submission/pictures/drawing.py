@@ -12,7 +12,7 @@ import numpy as np
 
 from my_submission.dsp.overview import Overview
 from my_submission.errors import MdxError
-from my_submission.pictures.look import CUTOFF, PALETTES, SPECTROGRAM_MAP, THEMES, Palette, Theme
+from my_submission.pictures.palettes import CUTOFF, PALETTES, SPECTROGRAM_MAP, THEMES, Palette, Theme
 from my_submission.pictures.wording import clock_label, clock_ticks
 from terminal.extras import command_for
 from terminal.names import shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 
-from my_submission.pictures.look import PALETTES
+from my_submission.pictures.palettes import PALETTES
 
 
 def share_plot(sweeps: Mapping[str, Sequence[tuple[float, float]]]) -> bytes:

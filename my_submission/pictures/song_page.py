@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from my_submission.audio_io.writing.listening_copies import MEDIA_TYPE
 from my_submission.files.part_files import write_whole
-from my_submission.pictures import look, wording
+from my_submission.pictures import palettes, wording
 from my_submission.pictures.drawing import DEFAULT_WIDTH, FrequencyAxis, PictureStyle, draw_track, require_matplotlib
 from my_submission.pictures.players import Players, players_of
 from my_submission.pictures.song import MIXTURE, SongView, TrackView, view_song
@@ -60,7 +60,7 @@ def picture_of(
     *,
     axis: FrequencyAxis = "log",
     song: str | None = None,
-    theme: look.Theme = "light",
+    theme: palettes.Theme = "light",
     width: int = DEFAULT_WIDTH,
     scale: float = 1.0,
     has_waveform: bool = True,
@@ -116,8 +116,8 @@ def song_page(
         policy=_policy(script),
         title=as_html(song),
         subtitle=as_html(_subtitle(report)),
-        light=look.css_variables(look.LIGHT),
-        dark=look.css_variables(look.DARK),
+        light=palettes.css_variables(palettes.LIGHT),
+        dark=palettes.css_variables(palettes.DARK),
         style=_resource("song_page.css"),
         summary=_summary(view, report, players),
         tracks="\n".join(
@@ -249,7 +249,9 @@ def _track_section(track: TrackView, whole: TrackView, axis: FrequencyAxis, audi
         said = wording.beside_song(track.overview, whole.overview)
         said = said[:1].upper() + said[1:]
     file = "" if link is None else f' · <a href="{as_html(link)}" download>{as_html(unquote(link))}</a>'
-    colour = f"var(--stem-{track.name})" if track.name in look.LIGHT.stems or track is whole else "var(--stem-without)"
+    colour = (
+        f"var(--stem-{track.name})" if track.name in palettes.LIGHT.stems or track is whole else "var(--stem-without)"
+    )
     return (
         f'<section class="track" style="--track: {colour}" aria-labelledby="track-{as_html(track.name)}">'
         f'<header><h2 id="track-{as_html(track.name)}">{as_html(name)}</h2><p>{as_html(said)}{file}</p>'

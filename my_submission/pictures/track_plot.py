@@ -24,7 +24,7 @@ from my_submission.pictures.drawing import (
     hertz,
     require_matplotlib,
 )
-from my_submission.pictures.look import SPECTROGRAM_MAP
+from my_submission.pictures.palettes import SPECTROGRAM_MAP
 from my_submission.pictures.song import TrackView
 from my_submission.pictures.wording import clock_label, clock_ticks, track_name
 from terminal.names import as_html

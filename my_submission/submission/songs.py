@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from my_submission.challenge.sound_folders import is_cinema, mixture_files, song_folders
+from my_submission.challenge.kit_folders import is_cinema, mixture_files, song_folders
 from my_submission.challenge.tracks import Track
 from terminal.names import system_name
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from my_submission.challenge.sound_folders import stem_path
+from my_submission.challenge.kit_folders import stem_path
 from my_submission.challenge.tracks import Track
 from my_submission.submission.songs import RehearsalSong
 from terminal.names import system_name

@@ -13,7 +13,7 @@ from my_submission.mechanisms.mdx_net import SILENT_BINS
 from my_submission.stems import canonical_source, complemented_source, source_name, with_complement
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
 from my_submission.weights import Artefact, ArtefactGeometry
-from my_submission.weights.content import MDX_NET
+from my_submission.weights.content_checks import MDX_NET
 from my_submission.weights.mdx_net_facts import HOP
 from terminal.names import listed
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from my_submission.errors import MdxError
-from my_submission.pictures import look, require_matplotlib
+from my_submission.pictures import palettes, require_matplotlib
 from my_submission.webapp.app import open_app
 from my_submission.webapp.serving.hosts import HostRule
 from my_submission.webapp.serving.visits import VISIT_SECONDS
@@ -101,12 +101,12 @@ def configuration(settings: PageSettings) -> dict[str, Any]:
         "client.showErrorLinks": False,
         "theme.baseRadius": "10px",
         "theme.headingFontSizes": ["2.25rem", "1.5rem", "1.25rem"],
-        **_theme("light", look.LIGHT),
-        **_theme("dark", look.DARK),
+        **_theme("light", palettes.LIGHT),
+        **_theme("dark", palettes.DARK),
     }
 
 
-def _theme(name: look.Theme, palette: look.Palette) -> dict[str, str]:
+def _theme(name: palettes.Theme, palette: palettes.Palette) -> dict[str, str]:
     """Return Streamlit's options for a colour scheme; without a base theme the browser's scheme decides."""
     colours = {
         "primaryColor": palette.accent,

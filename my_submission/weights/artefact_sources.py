@@ -13,7 +13,7 @@ from urllib.parse import quote, urljoin
 
 from my_submission.errors import WeightsError
 from my_submission.weights.archives import check_archive, copy_stream, extract_member
-from my_submission.weights.content import find_damage, has_known_digest
+from my_submission.weights.content_checks import find_damage, has_known_digest
 from my_submission.weights.download import DEFAULT_TIMEOUT_SECONDS, FetchProgress, Report, download
 from my_submission.weights.manifest import Artefact, is_archive, url_file_name
 

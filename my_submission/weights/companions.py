@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from my_submission.errors import WeightsError
-from my_submission.weights.content import sha256_of
+from my_submission.weights.content_checks import sha256_of
 from my_submission.weights.manifest import MANIFEST_NAME, Artefact
 from my_submission.weights.onnx_layout import read_layout
 

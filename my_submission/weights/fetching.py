@@ -24,7 +24,7 @@ from my_submission.weights.artefact_sources import (
     file_names,
 )
 from my_submission.weights.companions import companions_of, find_missing, refuse_clash
-from my_submission.weights.content import find_damage, has_known_digest, is_identified, is_lfs_pointer, sha256_of
+from my_submission.weights.content_checks import find_damage, has_known_digest, is_identified, is_lfs_pointer, sha256_of
 from my_submission.weights.download import DEFAULT_TIMEOUT_SECONDS, FetchProgress
 from my_submission.weights.folder import ModelsFolder
 from my_submission.weights.manifest import Artefact, is_archive, url_file_name

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.weights.companions import companions_of, find_missing
-from my_submission.weights.content import find_damage, is_identified, is_lfs_pointer
+from my_submission.weights.content_checks import find_damage, is_identified, is_lfs_pointer
+from my_submission.weights.default_folders import DEFAULT_MODELS_DIR, fetched_folder, is_installed
 from my_submission.weights.manifest import MANIFEST_NAME, Artefact, read_manifest
-from my_submission.weights.places import DEFAULT_MODELS_DIR, fetched_folder, is_installed
 from my_submission.weights.tensors import check_checksums
 from terminal.program import program_name
 
@@ -26,7 +26,8 @@ class ModelsFolder:
     """A folder with a ``manifest.json``, read once, and the folder that its artefacts are fetched into.
 
     The two are the same, except for the default folder of an installed package: nothing is written there, and
-    artefacts that are not in it are looked for in the folder of fetched weights (:mod:`my_submission.weights.places`).
+    artefacts that are not in it are looked for in the folder of fetched weights
+    (:mod:`my_submission.weights.default_folders`).
 
     Args:
         directory: any folder with a manifest; the one that comes with the program by default.

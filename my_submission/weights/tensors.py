@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from my_submission.errors import WeightsError
 from my_submission.weights.archives import BROKEN_ZIP_ERRORS, is_zip, open_zip
-from my_submission.weights.content import is_lfs_pointer
+from my_submission.weights.content_checks import is_lfs_pointer
 from my_submission.weights.plain_pickle import (
     MalformedPickleError,
     SkippedObject,

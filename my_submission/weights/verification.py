@@ -9,7 +9,7 @@ from typing import Literal
 
 from my_submission.errors import WeightsError
 from my_submission.weights.companions import companions_of, find_missing
-from my_submission.weights.content import find_damage, has_known_digest, is_identified, sha256_of
+from my_submission.weights.content_checks import find_damage, has_known_digest, is_identified, sha256_of
 from my_submission.weights.folder import ModelsFolder
 from my_submission.weights.manifest import Artefact
 from my_submission.weights.tensors import check_checksums, read_tensor_shapes

@@ -16,9 +16,9 @@ from evaluator import replay_plot
 from my_submission.audio_io import AudioFormat
 from my_submission.cli import main
 from my_submission.dsp.overview import overview_of
-from my_submission.pictures import AXES, FrequencyAxis, draw_track, look, view_song
+from my_submission.pictures import AXES, FrequencyAxis, draw_track, palettes, view_song
 from my_submission.pictures.drawing import LOWEST_HZ, PLOT_LEFT, PLOT_RIGHT, PictureStyle
-from my_submission.pictures.look import PALETTES
+from my_submission.pictures.palettes import PALETTES
 from my_submission.pictures.wording import clock, clock_label, clock_ticks, decibels, loudness, residual
 from my_submission.predictor import Predictor
 from my_submission.stems import MUSIC_SOURCES
@@ -60,8 +60,10 @@ def test_time_axis_lies_where_the_page_draws_its_playhead() -> None:
 
 
 @pytest.mark.parametrize(("width", "scale"), [(358, 1.0), (716, 2.0), (1_100, 1.0)])
-@pytest.mark.parametrize("theme", look.THEMES)
-def test_pictures_have_the_width_and_the_background_of_the_screen(theme: look.Theme, width: int, scale: float) -> None:
+@pytest.mark.parametrize("theme", palettes.THEMES)
+def test_pictures_have_the_width_and_the_background_of_the_screen(
+    theme: palettes.Theme, width: int, scale: float
+) -> None:
     """Text keeps its size in CSS pixels: the height grows with the scale only. 256 colours differ by 10 or less."""
     heights = []
     for has_waveform in (False, True):
@@ -146,11 +148,11 @@ def test_pictures_without_matplotlib_are_refused_before_the_work(
 
 
 def test_the_evaluator_s_plots_have_the_same_colours() -> None:
-    ours = {name: getattr(look, name) for name in ("INK", "SOFT", "LINE", "PAPER", "MUTED", "SERIES")}
+    ours = {name: getattr(palettes, name) for name in ("INK", "SOFT", "LINE", "PAPER", "MUTED", "SERIES")}
     assert ours == {name: getattr(replay_plot, name) for name in ours}
     style = (Path(replay_plot.__file__).with_name("page.html")).read_text("utf-8")
     for palette, declared in zip(
-        (look.LIGHT, look.DARK), re.findall(r":root \{ (--ink.*?) \}", style, re.DOTALL), strict=True
+        (palettes.LIGHT, palettes.DARK), re.findall(r":root \{ (--ink.*?) \}", style, re.DOTALL), strict=True
     ):
         variables = dict(re.findall(r"--(\w+): (#\w+);", declared))
         assert [variables.pop(f"run{index}") for index in range(4)] == list(palette.series)

@@ -10,7 +10,7 @@ from streamlit.config import get_config_options
 
 from my_submission.cli import main, web
 from my_submission.errors import MdxError
-from my_submission.pictures import look
+from my_submission.pictures import palettes
 from my_submission.webapp import server
 from my_submission.webapp.app import App
 from my_submission.webapp.server import configuration
@@ -87,8 +87,8 @@ def test_the_browser_s_colour_scheme_decides() -> None:
     options = configuration(PageSettings())
     assert "theme.base" not in options
     assert not {name for name in options if name.startswith("theme.")} - set(get_config_options())
-    assert options["theme.light.backgroundColor"] == look.LIGHT.paper
-    assert options["theme.dark.backgroundColor"] == look.DARK.paper
+    assert options["theme.light.backgroundColor"] == palettes.LIGHT.paper
+    assert options["theme.dark.backgroundColor"] == palettes.DARK.paper
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ from my_submission.weights import (
     Artefact,
     ArtefactGeometry,
     ModelsFolder,
+    default_folders,
     describe_artefact,
     fetch,
     folder,
     is_lfs_pointer,
-    places,
     record_artefacts,
     refresh_manifest,
     sha256_of,
@@ -80,9 +80,9 @@ def test_the_default_folder_needs_no_option(tmp_path: Path, monkeypatch: pytest.
 def test_weights_of_an_installed_package_are_fetched_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package, data = tmp_path / "site-packages/models", tmp_path / "data"
     monkeypatch.setattr(folder, "DEFAULT_MODELS_DIR", package)
-    monkeypatch.setattr(places, "_IN_PACKAGE", package)
-    monkeypatch.setattr(places, "data_folder", lambda: data)
-    monkeypatch.delenv(places.WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.setattr(default_folders, "_IN_PACKAGE", package)
+    monkeypatch.setattr(default_folders, "data_folder", lambda: data)
+    monkeypatch.delenv(default_folders.WEIGHTS_VARIABLE, raising=False)
     shipped, other = entry(name="mine/bass"), entry(name="mine/drums", path="mine/drums.onnx")
     write_manifest(package, shipped, other)
     source = tmp_path / "bass.onnx"
@@ -101,13 +101,13 @@ def test_weights_of_an_installed_package_are_fetched_elsewhere(tmp_path: Path, m
     assert ModelsFolder().require("mine/bass") == package / "mine/bass.onnx", "the shipped file comes first"
     assert "pip install --force-reinstall" in ModelsFolder().hint("mine/bass")
 
-    monkeypatch.setenv(places.WEIGHTS_VARIABLE, str(tmp_path / "named"))
+    monkeypatch.setenv(default_folders.WEIGHTS_VARIABLE, str(tmp_path / "named"))
     assert ModelsFolder().path("mine/drums") == tmp_path / "named/mine/drums.onnx"
     assert ModelsFolder(tmp_path / "site-packages/models").path("mine/drums") == ModelsFolder().path("mine/drums")
 
 
 def test_another_models_folder_holds_its_fetched_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(places.WEIGHTS_VARIABLE, str(tmp_path / "named"))
+    monkeypatch.setenv(default_folders.WEIGHTS_VARIABLE, str(tmp_path / "named"))
     models = ModelsFolder(write_manifest(tmp_path / "models", entry()))
     assert models.path("mine/bass") == models.target("mine/bass") == tmp_path / "models/mine/bass.onnx"
 

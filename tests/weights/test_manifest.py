@@ -10,9 +10,9 @@ import pytest
 from my_submission.errors import WeightsError
 from my_submission.geometry import StftGeometry
 from my_submission.weights import Artefact, ArtefactGeometry, read_manifest
-from my_submission.weights.content import MDX_NET
+from my_submission.weights.content_checks import MDX_NET
 from my_submission.weights.manifest import is_archive, is_url, manifest_text, url_file_name
-from my_submission.weights.published import PUBLISHED_GIT_BLOBS, PUBLISHED_SHA256
+from my_submission.weights.published_hashes import PUBLISHED_GIT_BLOBS, PUBLISHED_SHA256
 from tests.weights_fixtures import ENTRY, write_manifest
 
 OWN_MODELS = Path(__file__).resolve().parents[2] / "models"

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from my_submission.errors import UnknownNameError, WeightsError
-from my_submission.weights import Artefact, ModelsFolder, content, verify
+from my_submission.weights import Artefact, ModelsFolder, content_checks, verify
 from tests.weights_fixtures import CONTENT, POINTER, entry, folder_with, write_manifest
 
 
@@ -122,7 +122,7 @@ def test_a_file_that_cannot_be_read_is_damaged(tmp_path: Path, monkeypatch: pyte
     def fail(_: Path) -> bool:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(content, "is_lfs_pointer", fail)
+    monkeypatch.setattr(content_checks, "is_lfs_pointer", fail)
     status, detail = only(folder_with(tmp_path, CONTENT, entry()))
     assert (status, "cannot be read (Permission denied)" in detail) == ("damaged", True)
 

@@ -27,7 +27,7 @@ from my_submission.files.part_files import written_whole
 from my_submission.networks.spleeter import BINS, FRAMES, HOP, N_FFT, spleeter_from_state
 from my_submission.weights import Artefact, ArtefactGeometry
 from my_submission.weights.archives import BROKEN_ZIP_ERRORS
-from my_submission.weights.content import sha256_of
+from my_submission.weights.content_checks import sha256_of
 from my_submission.weights.pickled_arrays import read_pickled_arrays
 from training.export.block_weights import Quantised
 from training.export.graphs import PARITY_DB, Exported, agreement_db, run_on_cpu, write_graph

@@ -15,7 +15,7 @@ from my_submission.audio_io import convert_stems, folder_name, read_tags
 from my_submission.audio_io.writing.stem_sets import SetFile
 from my_submission.files.part_files import written_whole
 from my_submission.pictures import FrequencyAxis
-from my_submission.pictures.look import Theme
+from my_submission.pictures.palettes import Theme
 from my_submission.pictures.song import MIXTURE
 from my_submission.pictures.song_page import PAGE_NAME, picture_of, song_page
 from my_submission.predictor.separation_record import record_of_copy

@@ -19,7 +19,7 @@ from my_submission.audio_io import flac_16
 from my_submission.errors import InputError, MdxError
 from my_submission.pictures import FrequencyAxis
 from my_submission.pictures.drawing import DEFAULT_WIDTH
-from my_submission.pictures.look import Theme
+from my_submission.pictures.palettes import Theme
 from my_submission.pictures.song import MIXTURE
 from my_submission.webapp.app import current_app
 from my_submission.webapp.songs.song import Song

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from my_submission.pictures.look import DARK, LIGHT
+from my_submission.pictures.palettes import DARK, LIGHT
 from my_submission.pictures.song import MIXTURE
 from my_submission.webapp.songs.song import Song
 from my_submission.webapp.studio.formats import FORMATS

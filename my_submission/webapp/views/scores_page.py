@@ -13,7 +13,7 @@ from evaluator.errors import EvaluationError
 from evaluator.replay import LocalRun, Placement, nearest_entry, place_run
 from evaluator.scoring import DEFINITIONS
 from evaluator.verdict import caution, conclusion, main_group, place, silent_references
-from my_submission.pictures import look
+from my_submission.pictures import palettes
 from my_submission.webapp.app import current_app
 from my_submission.webapp.settings import SCORES_BYTES
 from my_submission.webapp.views.markdown import plain
@@ -70,7 +70,7 @@ def _show_conclusion(board: Board, placements: Sequence[Placement]) -> None:
 
 
 def _show_board(board: Board, placements: Sequence[Placement], key: str) -> None:
-    palette = look.PALETTES["dark" if st.context.theme.type == "dark" else "light"]
+    palette = palettes.PALETTES["dark" if st.context.theme.type == "dark" else "light"]
     st.altair_chart(_bars(board, placements, key, palette), width="stretch")
     st.caption(f"{board.metrics[0]}: {DEFINITIONS[board.metrics[0]]}. All values in dB.")
     keys = ("song", *board.sources)
@@ -144,7 +144,7 @@ def _rows(board: Board, placements: Sequence[Placement], key: str) -> list[dict[
     return sorted((row for row in rows if row["dB"] is not None), key=lambda row: row["dB"], reverse=True)
 
 
-def _bars(board: Board, placements: Sequence[Placement], key: str, palette: look.Palette) -> altair.LayerChart:
+def _bars(board: Board, placements: Sequence[Placement], key: str, palette: palettes.Palette) -> altair.LayerChart:
     rows = _rows(board, placements, key)
     in_order = list(dict.fromkeys(row["name"] for row in rows))
     longest = max((row["dB"] for row in rows), default=1.0)
@@ -202,7 +202,7 @@ def _show_differences(board: Board, placements: Sequence[Placement]) -> None:
     st.dataframe(rows, hide_index=True, width="stretch", column_config=signed, placeholder=ABSENT)
 
 
-def _songs(runs: Sequence[LocalRun], palette: look.Palette) -> altair.Chart:
+def _songs(runs: Sequence[LocalRun], palette: palettes.Palette) -> altair.Chart:
     rows = [
         {"run": run.name, "source": _key_name(key), "song": song, "dB": value}
         for run in runs

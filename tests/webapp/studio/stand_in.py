@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from my_submission.pictures.look import PALETTES, Palette
+from my_submission.pictures.palettes import PALETTES, Palette
 from my_submission.stems import Stems
 
 ASSETS = Path(__file__).parents[3] / "my_submission" / "webapp" / "studio" / "assets"

@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.types import Message
 
 from my_submission.errors import OutputError
-from my_submission.pictures.look import DARK, LIGHT
+from my_submission.pictures.palettes import DARK, LIGHT
 from my_submission.webapp import app as app_module
 from my_submission.webapp.app import App, open_app
 from my_submission.webapp.settings import PageSettings

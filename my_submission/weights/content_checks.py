@@ -8,7 +8,7 @@ from my_submission.errors import WeightsError
 from my_submission.files import hashing
 from my_submission.weights.manifest import Artefact
 from my_submission.weights.mdx_net_facts import facts_of
-from my_submission.weights.published import PUBLISHED_GIT_BLOBS, PUBLISHED_SHA256
+from my_submission.weights.published_hashes import PUBLISHED_GIT_BLOBS, PUBLISHED_SHA256
 
 MDX_NET = "mdx-net"
 """Architecture of the public graphs that are listed in ``mdx_net_facts``."""

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from my_submission.pictures import colour_of, look
-from my_submission.pictures.look import DARK, LIGHT, PALETTES, THEMES, Palette, css_variables
+from my_submission.pictures import colour_of, palettes
+from my_submission.pictures.palettes import DARK, LIGHT, PALETTES, THEMES, Palette, css_variables
 from my_submission.stems import COMPLEMENTS, SOURCE_SETS
 
 SOURCES = tuple(name for names in SOURCE_SETS for name in names)
@@ -32,7 +32,7 @@ def test_contrast_of_black_and_white_is_21() -> None:
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_text_can_be_read_and_graphics_can_be_seen(theme: look.Theme) -> None:
+def test_text_can_be_read_and_graphics_can_be_seen(theme: palettes.Theme) -> None:
     palette = PALETTES[theme]
     texts = {"ink": palette.ink, "soft": palette.soft, "link": palette.link, "warning": palette.warning}
     texts |= {name: palette.colour_of(name) for name in (*SOURCES, *COMPLEMENTS, "no_other", "mixture")}

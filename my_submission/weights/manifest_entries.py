@@ -9,7 +9,7 @@ from typing import Any
 
 from my_submission.errors import WeightsError
 from my_submission.files.part_files import write_whole
-from my_submission.weights.content import is_lfs_pointer, sha256_of
+from my_submission.weights.content_checks import is_lfs_pointer, sha256_of
 from my_submission.weights.folder import ModelsFolder
 from my_submission.weights.manifest import MANIFEST_NAME, Artefact, manifest_text, read_manifest
 
