@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from evaluator.cli import main as evaluate
 from my_submission.audio_io.writing.stem_sets import parse_json, to_json
-from my_submission.batch.manifests import _is_same_file
+from my_submission.batch.earlier_results import _is_same_file
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.remote_paths import Storage
 from my_submission.batch.summary import write_summary

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from my_submission.batch.manifests import _read_note
 
 from evaluator.errors import EvaluationError, ScoresError
 from evaluator.replay_session import replay
@@ -18,6 +17,7 @@ from evaluator.runner import _RESULT_VERSION, _read_result
 from evaluator.scores import parse_scores, read_scores, scores_document, to_json
 from evaluator.scoring import SongScore
 from my_submission.audio_io.writing.stem_sets import RECORD_SCHEMA
+from my_submission.batch.earlier_results import _read_note
 from my_submission.batch.remote_paths import Storage
 from my_submission.challenge.aicrowd_json import find_schema_faults, read_aicrowd_json
 from my_submission.challenge.configuration import read_configuration
