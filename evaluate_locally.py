@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(f"error: {error}")
         return 1
     except KeyboardInterrupt as stop:
-        complain(f"{process.word(stop)}; completed songs are kept")
+        complain(f"{process.stop_message(stop)}; completed songs are kept")
         return process.exit_code(stop)
 
 

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None, *, runner: TaskRunner | None = 
         complain(f"evaluator: {error}")
         return 1
     except KeyboardInterrupt as stop:
-        complain(f"evaluator: {process.word(stop)}; run the same command again to score the remaining songs")
+        complain(f"evaluator: {process.stop_message(stop)}; run the same command again to score the remaining songs")
         return process.exit_code(stop)
     return code
 

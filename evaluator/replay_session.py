@@ -16,7 +16,7 @@ from evaluator.fitting import options_in_words
 from evaluator.notebook_view import replay_html
 from evaluator.replay import LocalRun, Placement, local_run, matching_boards, nearest_entry, place_run
 from evaluator.replay_text import board_text, comparison_text, conclusion_text
-from evaluator.run_names import RunFacts, differing_parts, names_apart
+from evaluator.run_names import RunFacts, differing_parts, distinct_names
 from evaluator.scores import Document, read_scores, summary_name
 from evaluator.tables import wrapped
 from evaluator.verdict import main_group
@@ -81,7 +81,7 @@ def replay(
     Raises:
         ScoresError: a file is not a scores file, or there is no such board or entry.
     """
-    documents = _named_apart([read_scores(path) for path in paths], paths)
+    documents = _with_distinct_names([read_scores(path) for path in paths], paths)
     refuse_long_bootstrap(_songs_of_intervals(documents), n_resamples)
     groups: list[tuple[list[Placement], Entry]] = []
     for board in _chosen_boards(documents, boards):
@@ -157,7 +157,7 @@ def _chosen_boards(documents: Sequence[Document], names: Sequence[str]) -> list[
     return found
 
 
-def _named_apart(documents: Sequence[Document], paths: Sequence[Path]) -> list[Document]:
+def _with_distinct_names(documents: Sequence[Document], paths: Sequence[Path]) -> list[Document]:
     """Add what differs to the system name where several runs have the same system name."""
     names = [shown(str(document.get("system") or path.stem)) for document, path in zip(documents, paths, strict=True)]
     facts = []
@@ -166,4 +166,4 @@ def _named_apart(documents: Sequence[Document], paths: Sequence[Path]) -> list[D
         n_songs = max(len(block["songs"]) for block in document["metrics"].values())
         data = (document["dataset"], quantities.songs(n_songs), options_in_words(document.get("options")))
         facts.append(RunFacts(name, tuple(map(shown, (*data, differing_parts([path, *same])[0])))))
-    return [{**document, "system": name} for document, name in zip(documents, names_apart(facts), strict=True)]
+    return [{**document, "system": name} for document, name in zip(documents, distinct_names(facts), strict=True)]

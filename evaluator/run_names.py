@@ -22,7 +22,7 @@ class RunFacts:
     facts: tuple[str, ...]
 
 
-def names_apart(runs: Sequence[RunFacts]) -> list[str]:
+def distinct_names(runs: Sequence[RunFacts]) -> list[str]:
     """Return a name per run: the system alone if no other run has it, else with as many differing facts as needed.
 
     Runs without any differing fact are numbered.
@@ -38,7 +38,7 @@ def differences(runs: Sequence[RunFacts]) -> list[tuple[str, ...]]:
     found = []
     for run in runs:
         same = [other for other in runs if other.system == run.system]
-        chosen = _telling(same)
+        chosen = _distinguishing_facts(same)
         found.append((run.system, tuple(run.facts[index] for index in chosen if run.facts[index])))
     counts, seen = Counter(found), Counter[tuple[str, tuple[str, ...]]]()
     unique = []
@@ -48,7 +48,7 @@ def differences(runs: Sequence[RunFacts]) -> list[tuple[str, ...]]:
     return unique
 
 
-def _telling(same: Sequence[RunFacts]) -> list[int]:
+def _distinguishing_facts(same: Sequence[RunFacts]) -> list[int]:
     """Return the facts, by number, that tell runs of one system apart."""
     chosen: list[int] = []
     for index in range(len(same[0].facts)):

@@ -30,22 +30,22 @@ def scenarios(sources: Sequence[str]) -> list[Scenario]:
     Vocals and accompaniment form one scenario, from which the vocals' values are taken. The other sources are compared
     together with the vocals. Source: ``museval.eval_mus_track``.
     """
-    wholes = [source for source in sources if source in ACCOMPANIMENT_NAMES]
-    others = tuple(source for source in sources if source not in wholes)
-    if not wholes:
+    accompaniments = [source for source in sources if source in ACCOMPANIMENT_NAMES]
+    others = tuple(source for source in sources if source not in accompaniments)
+    if not accompaniments:
         return [Scenario(others, others)]
-    partner = (VOCALS,) if VOCALS in others else ()
+    vocals = (VOCALS,) if VOCALS in others else ()
     rest = tuple(source for source in others if source != VOCALS)
     found = [Scenario(others, rest)] if rest else []
-    for index, whole in enumerate(wholes):
-        found.append(Scenario((*partner, whole), (*(partner if index == 0 else ()), whole)))
+    for index, accompaniment in enumerate(accompaniments):
+        found.append(Scenario((*vocals, accompaniment), (*(vocals if index == 0 else ()), accompaniment)))
     return found
 
 
 def averaged_sources(sources: Sequence[str]) -> tuple[str, ...]:
     """Return the sources of a song's mean, so that no source counts twice, alone and in the accompaniment."""
-    wholes = [source for source in sources if source in ACCOMPANIMENT_NAMES]
-    others = tuple(source for source in sources if source not in wholes)
-    if not wholes or set(others) - {VOCALS}:
+    accompaniments = [source for source in sources if source in ACCOMPANIMENT_NAMES]
+    others = tuple(source for source in sources if source not in accompaniments)
+    if not accompaniments or set(others) - {VOCALS}:
         return others
-    return (*others, wholes[0])
+    return (*others, accompaniments[0])

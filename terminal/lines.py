@@ -38,7 +38,7 @@ def columns() -> int | None:
 
 
 @contextmanager
-def hushed(*, is_quiet: bool) -> Iterator[None]:
+def quiet_output(*, is_quiet: bool) -> Iterator[None]:
     """Drop what a ``with`` block prints to standard output, if the user has asked for errors only."""
     if not is_quiet:
         yield

@@ -107,9 +107,9 @@ def exit_code(stop: KeyboardInterrupt) -> int:
     return EXIT_SIGNAL + (stop.number if isinstance(stop, Terminated) else signal.SIGINT)
 
 
-def word(stop: KeyboardInterrupt) -> str:
+def stop_message(stop: KeyboardInterrupt) -> str:
     """Return the message for a stop, such as "interrupted" or "terminated"."""
-    return _word(exit_code(stop) - EXIT_SIGNAL)
+    return _message_of(exit_code(stop) - EXIT_SIGNAL)
 
 
 @contextlib.contextmanager
@@ -158,7 +158,7 @@ def _signals() -> set[signal.Signals]:
     return {getattr(signal, name) for name in early.MESSAGES if hasattr(signal, name)}
 
 
-def _word(number: int) -> str:
+def _message_of(number: int) -> str:
     return early.MESSAGES[signal.Signals(number).name]
 
 
@@ -175,12 +175,12 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 def _end_now(number: int) -> NoReturn:
     with contextlib.suppress(OSError):
-        os.write(2, f"{_word(number)}\n".encode("ascii"))
+        os.write(2, f"{_message_of(number)}\n".encode("ascii"))
     os._exit(EXIT_SIGNAL + number)
 
 
 def _except_hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if isinstance(error, KeyboardInterrupt):
-        complain(word(error))
+        complain(stop_message(error))
         end(exit_code(error), at_once=True)
     sys.__excepthook__(kind, error, trace)

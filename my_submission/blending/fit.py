@@ -129,7 +129,7 @@ class Gain:
     n_songs: int
 
     @property
-    def is_one(self) -> bool:
+    def is_positive(self) -> bool:
         """Whether there is a gain: its mean over at least one song is above zero."""
         return self.n_songs > 0 and self.mean > 0
 
@@ -154,7 +154,7 @@ def held_out(songs: Sequence[T], gain_of: Callable[[T, Sequence[T]], float]) -> 
     return Gain.of([gain_of(song, rest) for song, rest in zip(songs, others, strict=True) if rest])
 
 
-def heard(songs: Sequence[Products]) -> list[Products]:
+def audible(songs: Sequence[Products]) -> list[Products]:
     """Return the songs whose true stem is not silent; all of them if it is silent in all."""
     return [song for song in songs if not song.is_silent] or list(songs)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from my_submission.blending.fit import Gain, Products, Shares, best_shares, heard, held_out, held_out_gain, sweep
+from my_submission.blending.fit import Gain, Products, Shares, audible, best_shares, held_out, held_out_gain, sweep
 from my_submission.blending.mixer_fit import Matrix, MixerProducts, best_mixer
 from my_submission.dsp.stft import istft, stft
 from my_submission.dsp.wiener import filtered_together
@@ -82,12 +82,12 @@ class AfterwardsFit:
     @property
     def uses_filter(self) -> bool:
         """Whether the filter gains on held-out songs; with one source there is nothing to filter."""
-        return self.filter_gain.is_one and len(self.filter_shares) > 1
+        return self.filter_gain.is_positive and len(self.filter_shares) > 1
 
     @property
     def uses_mixer(self) -> bool:
         """Whether the Mixer gains on held-out songs."""
-        return self.mixer_gain.is_one
+        return self.mixer_gain.is_positive
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def fit_shares(songs: Sequence[Mapping[str, Products]], systems: Mapping[str, Se
     """Return the best blend of every source."""
     fits = {}
     for source in songs[0]:
-        products = heard([song[source] for song in songs])
+        products = audible([song[source] for song in songs])
         names = tuple(name for name, sources in systems.items() if source in sources)
         shares = best_shares(products)
         fits[source] = SourceFit(
@@ -207,7 +207,7 @@ def _afterwards(filtered: Sequence[Mapping[str, Products]], mixed: Sequence[Mixe
 
 def filter_shares(songs: Sequence[Mapping[str, Products]]) -> dict[str, float]:
     """Return source to the best share of the second of two estimates: the filtered one."""
-    return {source: float(best_shares(heard([song[source] for song in songs]))[1]) for source in songs[0]}
+    return {source: float(best_shares(audible([song[source] for song in songs]))[1]) for source in songs[0]}
 
 
 def _audible(song: Mapping[str, Products]) -> list[tuple[str, Products]]:

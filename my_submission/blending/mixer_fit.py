@@ -107,12 +107,12 @@ def best_mixer(songs: Sequence[MixerProducts], *, ridge: float | None = None) ->
     audible = np.stack([song.audible for song in songs])
     for source in range(songs[0].n_sources):
         rows = slice(2 * source, 2 * source + 2)
-        heard = [song for song, is_audible in zip(songs, audible[:, source], strict=True) if is_audible]
-        if not heard:
+        audible_songs = [song for song, is_audible in zip(songs, audible[:, source], strict=True) if is_audible]
+        if not audible_songs:
             continue
-        weights = [1 / (song.energies[rows].sum() + SDR_EPSILON) for song in heard]
-        gram = np.tensordot(weights, np.stack([song.gram for song in heard]), axes=1)
-        cross = np.tensordot(weights, np.stack([song.cross[rows] for song in heard]), axes=1)
+        weights = [1 / (song.energies[rows].sum() + SDR_EPSILON) for song in audible_songs]
+        gram = np.tensordot(weights, np.stack([song.gram for song in audible_songs]), axes=1)
+        cross = np.tensordot(weights, np.stack([song.cross[rows] for song in audible_songs]), axes=1)
         pull = strength * np.trace(gram) / len(gram)
         regular = gram + pull * np.eye(len(gram))
         matrix[rows] = np.linalg.lstsq(regular, (cross + pull * matrix[rows]).T, rcond=None)[0].T

@@ -33,7 +33,7 @@ from my_submission.predictor.run_facts import run_facts
 from my_submission.predictor.separation_record import RecordRequest, is_separated_already
 from my_submission.systems import DEFAULT_SYSTEM
 from terminal.documents import read_json
-from terminal.lines import complain, hushed
+from terminal.lines import complain, quiet_output
 from terminal.names import restored
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def evaluate(
         code |= evaluator_cli.main(["score", str(dataset), str(folder), *named, *written, *quiet])
     present = [str(path) for path in scores if path.is_file()]
     if present:
-        with hushed(is_quiet=messages.quiet):
+        with quiet_output(is_quiet=messages.quiet):
             code |= evaluator_cli.main(["replay", *present, *(["--html", str(scoring.html)] if scoring.html else [])])
     return code
 

@@ -139,5 +139,5 @@ def _run(call: Call) -> int:
         complain(f"error: {error}")
         return EXIT_FAILED
     except KeyboardInterrupt as stop:
-        complain(f"{process.word(stop)}; completed songs are kept")
+        complain(f"{process.stop_message(stop)}; completed songs are kept")
         return process.exit_code(stop)

@@ -267,7 +267,7 @@ class SongSeparation:
             return True
         item = self._overdue
         try:
-            late = self._worker.late(timeout_seconds=self._forecast().budget.remaining() if waits else 0.0)
+            late = self._worker.late_result(timeout_seconds=self._forecast().budget.remaining() if waits else 0.0)
         except Exception as error:  # any error of an engine: the stems are being written and must stay
             logger.exception("%s: failed after it had been abandoned", item.stage.name)
             self.notes.append(f"{item.stage.name} failed while the song was written and was left out: {error}")

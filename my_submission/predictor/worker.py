@@ -30,7 +30,7 @@ class OverrunError(Exception):
 
 
 @dataclass(frozen=True)
-class Late:
+class LateResult:
     """Result of an abandoned task.
 
     Attributes:
@@ -55,7 +55,7 @@ class Worker:
         self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="mdx-worker", daemon=True)
         self._clock = clock
-        self._left_behind: Future[Any] | None = None
+        self._abandoned_task: Future[Any] | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -65,7 +65,7 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._tasks.put(None)
-        if self._left_behind is None:
+        if self._abandoned_task is None:
             self._thread.join()
 
     def run(self, task: Callable[[], T], *, key: str, timeout_seconds: float) -> T:
@@ -77,35 +77,35 @@ class Worker:
             timeout_seconds: maximum duration.
 
         Raises:
-            OverrunError: it did not return in time; nothing else can run here until :meth:`late` has its result.
+            OverrunError: it did not return in time; nothing else can run here until :meth:`late_result` has its result.
         """
-        if self._left_behind is not None:
+        if self._abandoned_task is not None:
             raise OverrunError("the previous task has not returned")
         began = self._clock()
-        future: Future[Late] = Future()
-        self._tasks.put((future, lambda: Late(task(), self._clock() - began)))
+        future: Future[LateResult] = Future()
+        self._tasks.put((future, lambda: LateResult(task(), self._clock() - began)))
         try:
             done = future.result(None if math.isinf(timeout_seconds) else _waitable(timeout_seconds))
         except FutureTimeoutError:
             if not future.done():
-                self._left_behind = future
+                self._abandoned_task = future
                 _abandoned[self._thread] = key
                 raise OverrunError(f"no result after {timeout_seconds:.1f} s") from None
             done = future.result()  # it returned at the last moment, or raised this error itself
         result: T = done.result
         return result
 
-    def late(self, *, timeout_seconds: float = 0.0) -> Late | None:
+    def late_result(self, *, timeout_seconds: float = 0.0) -> LateResult | None:
         """Return the result of the abandoned task, or raise its error; None if it does not return in time."""
-        future = self._left_behind
+        future = self._abandoned_task
         if future is None:
             return None
         wait([future], _waitable(timeout_seconds))
         if not future.done():
             return None
-        self._left_behind = None
+        self._abandoned_task = None
         _abandoned.pop(self._thread, None)
-        late: Late = future.result()
+        late: LateResult = future.result()
         return late
 
     def _serve(self) -> None:

@@ -157,7 +157,7 @@ def system_of(name: str, title: str, network: str, source: str, *, licence: str)
         sources=(source,),
         branches=(BranchRecipe("network", MdxNetRecipe(network, source), {source: 1.0}),),
         licence=licence,
-        usual_stems=stems,
+        default_stems=stems,
         omitted=stems[1:],
         uses_external_data=True,
     )

@@ -54,7 +54,7 @@ class SystemRecipe:
         rest: the source that is the mixture minus all others, as in systems of a target and an accompaniment.
         uses_external_data: whether its weights were trained on other data than the challenges gave out.
         keeps_native_rate: process every song at its own sample rate, as if it were 44.1 kHz, without resampling.
-        usual_stems: stems to write if none are chosen: sources, or the mixture without one; empty for all sources.
+        default_stems: stems to write if none are chosen: sources, or the mixture without one; empty for all sources.
         chosen_stems: stems to write that were chosen; empty if none were.
         omitted: sources of the whole system that are not among ``sources``, because no stem needs them.
         definition: SHA-256 of its entry in ``systems.toml``, hexadecimal; empty for systems of this program.
@@ -74,7 +74,7 @@ class SystemRecipe:
     rest: str | None = None
     uses_external_data: bool = False
     keeps_native_rate: bool = False
-    usual_stems: tuple[str, ...] = ()
+    default_stems: tuple[str, ...] = ()
     chosen_stems: tuple[str, ...] = ()
     omitted: tuple[str, ...] = ()
     definition: str = ""
@@ -101,7 +101,7 @@ class SystemRecipe:
     @property
     def stems(self) -> tuple[str, ...]:
         """Names of the stems to write."""
-        return self.chosen_stems or self.usual_stems or self.sources
+        return self.chosen_stems or self.default_stems or self.sources
 
     @property
     def stems_add_up(self) -> bool:

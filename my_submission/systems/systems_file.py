@@ -283,7 +283,7 @@ class SystemEntry:
             mixer=self.mixer,
             rest=self.rest,
             uses_external_data=True,
-            usual_stems=stems,
+            default_stems=stems,
             omitted=stems[1:],
         )
 

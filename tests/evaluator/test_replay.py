@@ -21,7 +21,7 @@ from evaluator.errors import ScoresError
 from evaluator.replay import local_run, matching_boards, nearest_entry, place_run
 from evaluator.replay_session import replay
 from evaluator.replay_text import published as published_text
-from evaluator.run_names import RunFacts, differing_parts, names_apart
+from evaluator.run_names import RunFacts, differing_parts, distinct_names
 from evaluator.scores import Document, scores_document
 from evaluator.scoring import SongScore
 from evaluator.svg import box_plot
@@ -289,10 +289,10 @@ def test_runs_of_one_system_are_told_apart_by_what_differs(tmp_path: Path, capsy
     assert main(["replay", *paths, "--resamples", "50"]) == 0
     assert "ours (tuesday) minus ours (monday), mdx" in capsys.readouterr().out
     runs = [RunFacts("x", ("A", "")), RunFacts("x", ("A", "--resample")), RunFacts("y", ("B", ""))]
-    assert names_apart(runs) == ["x", "x (--resample)", "y"]
-    assert names_apart([runs[0], runs[0]]) == ["x (1)", "x (2)"]
+    assert distinct_names(runs) == ["x", "x (--resample)", "y"]
+    assert distinct_names([runs[0], runs[0]]) == ["x (1)", "x (2)"]
     many = [RunFacts("x", facts) for facts in (("A", "1"), ("A", "2"), ("B", "1"))]
-    assert names_apart(many) == ["x (A, 1)", "x (A, 2)", "x (B, 1)"]
+    assert distinct_names(many) == ["x (A, 1)", "x (A, 2)", "x (B, 1)"]
     assert differing_parts([Path("/s/a/x.json"), Path("/s/b/c/x.json")]) == ["a", "b/c"]
 
 

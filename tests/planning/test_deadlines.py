@@ -12,7 +12,7 @@ from my_submission.engines.fake_engine import FakeEngine
 from my_submission.events import Finished, Note
 from my_submission.planning import Calibration
 from my_submission.predictor import Predictor, worker
-from my_submission.predictor.worker import Late, Worker, is_abandoned
+from my_submission.predictor.worker import LateResult, Worker, is_abandoned
 from my_submission.stems import MUSIC_SOURCES, Stems
 from my_submission.systems import LoadedSystem
 from tests.rigs import CHUNKING, GAINS, SEGMENTS, WAVEFORM_GAINS, FakeClock, scaling, two_branches, waveform_engine
@@ -158,18 +158,18 @@ def test_a_unit_that_comes_back_late_does_not_end_the_work(monkeypatch: pytest.M
     calibration, costs = Calibration(), {"chunk_seconds": 0.001, "segment_seconds": 0.002}
     warm = FakeClock()
     Predictor(two_branches(clock=warm, **costs), clock=warm, calibration=calibration).separate(song())
-    clock, is_written, compose, late = FakeClock(), threading.Event(), StemBlender.compose, Worker.late
+    clock, is_written, compose, late = FakeClock(), threading.Event(), StemBlender.compose, Worker.late_result
 
     def written(self: StemBlender, start: int, stop: int) -> Stems:
         stems = compose(self, start, stop)
         is_written.set()
         return stems
 
-    def awaited(self: Worker, *, timeout_seconds: float = 0.0) -> Late | None:
+    def awaited(self: Worker, *, timeout_seconds: float = 0.0) -> LateResult | None:
         return late(self, timeout_seconds=60.0) if is_written.is_set() else None
 
     monkeypatch.setattr(StemBlender, "compose", written)
-    monkeypatch.setattr(Worker, "late", awaited)
+    monkeypatch.setattr(Worker, "late_result", awaited)
     gain, first = GAINS["other"], iter([True])
     third = scaling(gain, lambda _: is_written.wait() if next(first, False) else clock.pass_(0.001))
     system = two_branches(clock=clock, engines={"other": third}, **costs)

@@ -65,13 +65,13 @@ def test_a_task_that_was_left_behind_may_come_back() -> None:
     with Worker(clock := FakeClock()) as worker:
         with pytest.raises(OverrunError):
             worker.run(slow, key="slow", timeout_seconds=0.01)
-        assert worker.late() is None
+        assert worker.late_result() is None
         clock.pass_(5.0)
         release.set()
-        while (late := worker.late()) is None:
+        while (late := worker.late_result()) is None:
             time.sleep(0.001)
         assert (late.result, late.seconds) == (7, 5.0)
-        assert worker.late() is None
+        assert worker.late_result() is None
         assert not is_abandoned("slow")
         assert worker.run(lambda: 8, key="next", timeout_seconds=60.0) == 8
 
@@ -89,7 +89,7 @@ def test_what_a_task_raises_late_is_raised_where_its_result_is_asked_for() -> No
         release.set()
         time.sleep(0.1)
         with pytest.raises(ZeroDivisionError):
-            worker.late()
+            worker.late_result()
 
 
 def test_a_task_that_returns_at_the_last_moment_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,12 +142,12 @@ def test_a_converged_descent_ends_where_the_closed_form_of_its_objective_is(
     objective: Objective, unequal_songs: list[SeparatedSong]
 ) -> None:
     """To 0.02 dB on held-out songs; the closed forms of the other objectives are farther away than that."""
-    fitted, judged = unequal_songs[:8], unequal_songs[8:]
-    wholes = [total(song.windows) for song in fitted]
-    closed = {other: fit_mixer(wholes, ridge=0.0, objective=other) for other in OBJECTIVES}
+    fitted, scored = unequal_songs[:8], unequal_songs[8:]
+    fitted_moments = [total(song.windows) for song in fitted]
+    closed = {other: fit_mixer(fitted_moments, ridge=0.0, objective=other) for other in OBJECTIVES}
     parts = objective.windows([song.windows for song in fitted])
     descended = descend(parts, DescentSettings(tolerance=1e-5))
-    apart = {other: apart_db(descended, closed[other], judged) for other in OBJECTIVES}
+    apart = {other: apart_db(descended, closed[other], scored) for other in OBJECTIVES}
     assert apart.pop(objective) < 0.02
     assert min(apart.values()) > 0.1
 
@@ -163,9 +163,9 @@ def test_the_closed_form_is_least_squares_over_weighed_waveforms() -> None:
             x.append(inputs[:, order].reshape(10, -1) / level)
             y.append(stems[:, order].reshape(8, -1) / level)
     direct = np.linalg.lstsq(np.concatenate(x, axis=1).T, np.concatenate(y, axis=1).T, rcond=None)[0].T
-    wholes = [moments(*song) for song in songs]
-    assert np.allclose(fit_mixer(wholes, ridge=0.0, objective=SONGS_EQUAL), direct, atol=1e-5)
-    assert not np.allclose(fit_mixer(wholes, ridge=0.0, objective=AS_PUBLISHED), direct, atol=1e-3)
+    fitted_moments = [moments(*song) for song in songs]
+    assert np.allclose(fit_mixer(fitted_moments, ridge=0.0, objective=SONGS_EQUAL), direct, atol=1e-5)
+    assert not np.allclose(fit_mixer(fitted_moments, ridge=0.0, objective=AS_PUBLISHED), direct, atol=1e-3)
 
 
 def test_a_converged_descent_does_not_depend_on_its_start(unequal_songs: list[SeparatedSong]) -> None:
@@ -189,7 +189,7 @@ def test_a_descent_that_does_not_converge_says_so(caplog: pytest.LogCaptureFixtu
 def test_methods_are_compared_on_held_out_songs(unequal_songs: list[SeparatedSong]) -> None:
     settings = MixerSettings(held_out=("song8", "song9"))
     ways = compare(unequal_songs, settings)
-    assert (len(ways.fitted), ways.judged) == (8, ("song8", "song9"))
+    assert (len(ways.fitted), ways.scored) == (8, ("song8", "song9"))
     assert ways.disagreement_db < 0.02
     assert ways.published.excess > 10 * ways.converged.excess >= 0.0 == ways.closed_form.excess
     assert ways.without.excess > ways.closed_form.excess
@@ -212,21 +212,21 @@ def test_cross_validation_prefers_no_change_where_songs_contradict_each_other() 
 
 
 @pytest.mark.parametrize("method", ["closed-form", "rmsprop"])
-def test_held_out_songs_are_judged_and_gained_on(method: str) -> None:
+def test_a_mixer_gains_on_held_out_songs(method: str) -> None:
     settings = MixerSettings(method=method, held_out=("song3",), descent=DescentSettings(epochs=10))  # type: ignore[arg-type]
     fitted = fit(imperfect_songs(range(4)), settings)
-    assert (fitted.judged, fitted.is_held_out) == (("song3",), True)
+    assert (fitted.scored, fitted.is_held_out) == (("song3",), True)
     assert all(fitted.with_db[source] > fitted.without_db[source] for source in MUSIC_SOURCES)
     with pytest.raises(SettingsError, match="held out"):
         fit(imperfect_songs((3,)), settings)
 
 
 def test_the_best_epoch_is_kept() -> None:
-    """Trained towards the wrong thing, later epochs are worse on the judge, and one of the first stays."""
+    """Trained towards the wrong thing, later epochs are worse on the held-out song, and one of the first stays."""
     wrong = [moments(x, -x[:4]) for x in (noise(1, 5), noise(2, 5))]
-    judge = [moments(noise(3, 5), noise(3, 5)[:4])]
-    kept, last = (descend(wrong, DescentSettings(epochs=60), validation=songs) for songs in (judge, ()))
-    assert np.mean(list(judge[0].sdr(kept).values())) > np.mean(list(judge[0].sdr(last).values())) + 3.0
+    held_out = [moments(noise(3, 5), noise(3, 5)[:4])]
+    kept, last = (descend(wrong, DescentSettings(epochs=60), validation=songs) for songs in (held_out, ()))
+    assert np.mean(list(held_out[0].sdr(kept).values())) > np.mean(list(held_out[0].sdr(last).values())) + 3.0
 
 
 def test_moments_add_up_and_refuse_nothing_silently() -> None:

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stop = ending if isinstance(ending, KeyboardInterrupt) else process.stop_requested()
         if stop is None:
             raise
-        complain(f"{process.word(stop)}; complete files are kept")
+        complain(f"{process.stop_message(stop)}; complete files are kept")
         return process.exit_code(stop)
 
 

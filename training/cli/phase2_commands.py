@@ -32,7 +32,7 @@ def _mixer(options: argparse.Namespace) -> None:
     settings = load(MixerSettings, "mixer", options.overrides)
     predictor = network_predictor(options.models_dir, options.family)
     songs = [require_song(folder) for folder in options.songs]
-    divided(songs, settings, needs_judges=options.compare)  # fails before hours of separation
+    divided(songs, settings, needs_held_out=options.compare)  # fails before hours of separation
     separated = list(separate_songs(predictor, songs, window_samples=settings.window_samples))
     if options.compare:
         _compare(separated, settings)
@@ -44,7 +44,7 @@ def _compare(separated: Sequence[SeparatedSong], settings: MixerSettings) -> Non
     from training.phase2.comparison import compare
 
     methods = compare(separated, settings)
-    print(f"fitted to {', '.join(methods.fitted)}; global SDR in dB over {', '.join(methods.judged)}, then gains in dB")
+    print(f"fitted to {', '.join(methods.fitted)}; global SDR in dB over {', '.join(methods.scored)}, then gains in dB")
     without = methods.without
     for method in (without, methods.published, methods.converged, methods.closed_form, methods.ridge):
         values = method.sdr_db if method is without else _difference(method.sdr_db, without.sdr_db)
@@ -57,9 +57,9 @@ def _fit_and_save(separated: Sequence[SeparatedSong], settings: MixerSettings, o
     from training.phase2.mixer import fit, save_mixer
 
     fitted = fit(separated, settings)
-    judged = "held-out songs" if fitted.is_held_out else "the songs it was fitted to"
+    scored = "held-out songs" if fitted.is_held_out else "the songs it was fitted to"
     ridge = "" if fitted.ridge is None else f", ridge {fitted.ridge:g} by cross-validation"
-    print(f"{settings.method}{ridge}; global SDR in dB over {len(fitted.judged)} {judged}")
+    print(f"{settings.method}{ridge}; global SDR in dB over {len(fitted.scored)} {scored}")
     print(_row("without Mixer", fitted.without_db))
     print(_row("with Mixer", fitted.with_db))
     print(_row("gain", _difference(fitted.with_db, fitted.without_db)))

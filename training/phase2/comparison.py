@@ -38,7 +38,7 @@ class MixerComparison:
 
     Attributes:
         fitted: names of the songs fitted to.
-        judged: names of the held-out songs.
+        scored: names of the held-out songs.
         without: no Mixer.
         published: RMSprop for a number of epochs at a constant rate, last epoch.
         converged: RMSprop on full batches until convergence.
@@ -47,7 +47,7 @@ class MixerComparison:
     """
 
     fitted: tuple[str, ...]
-    judged: tuple[str, ...]
+    scored: tuple[str, ...]
     without: ComparedMixer
     published: ComparedMixer
     converged: ComparedMixer
@@ -69,15 +69,15 @@ def compare(songs: Sequence[SeparatedSong], settings: MixerSettings) -> MixerCom
     Raises:
         SettingsError: no song is held out, or all are.
     """
-    fitted, judged = divided(songs, settings, needs_judges=True)
+    fitted, scored = divided(songs, settings, needs_held_out=True)
     objective = settings.objective_of("rmsprop")
-    wholes = [total(song.windows) for song in fitted]
-    least_squares = fit_mixer(wholes, ridge=0.0, objective=objective)
+    fitted_moments = [total(song.windows) for song in fitted]
+    least_squares = fit_mixer(fitted_moments, ridge=0.0, objective=objective)
     everything = total(objective.windows([song.windows for song in fitted]))
     least = float(everything.error_energy(least_squares).sum())
 
-    def judge(name: str, matrix: npt.NDArray[np.float32]) -> ComparedMixer:
-        sdr_db = mean_sdr(total(song.windows).sdr(matrix) for song in judged)
+    def scores_of(name: str, matrix: npt.NDArray[np.float32]) -> ComparedMixer:
+        sdr_db = mean_sdr(total(song.windows).sdr(matrix) for song in scored)
         return ComparedMixer(name, sdr_db, float(everything.error_energy(matrix).sum()) / least - 1.0)
 
     published = replace(settings.descent, tolerance=None)
@@ -86,10 +86,10 @@ def compare(songs: Sequence[SeparatedSong], settings: MixerSettings) -> MixerCom
     ridge, ridge_matrix = fit_by_ridge(fitted, settings)
     return MixerComparison(
         tuple(song.name for song in fitted),
-        tuple(song.name for song in judged),
-        judge("no Mixer", unchanged()),
-        judge(f"RMSprop, {published.epochs} epochs", fit_by_descent(fitted, settings, published)),
-        judge("RMSprop, converged", fit_by_descent(fitted, settings, converged)),
-        judge("closed form, no ridge", least_squares),
-        judge(f"closed form, ridge {ridge:g}", ridge_matrix),
+        tuple(song.name for song in scored),
+        scores_of("no Mixer", unchanged()),
+        scores_of(f"RMSprop, {published.epochs} epochs", fit_by_descent(fitted, settings, published)),
+        scores_of("RMSprop, converged", fit_by_descent(fitted, settings, converged)),
+        scores_of("closed form, no ridge", least_squares),
+        scores_of(f"closed form, ridge {ridge:g}", ridge_matrix),
     )

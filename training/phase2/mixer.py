@@ -72,7 +72,7 @@ class FittedMixer:
         ridge: chosen ridge parameter; None for the descent.
         without_db: mean global SDR per source without the Mixer, over the scored songs.
         with_db: mean global SDR per source with the Mixer.
-        judged: names of the scored songs.
+        scored: names of the scored songs.
         is_held_out: whether the scored songs were held out.
     """
 
@@ -80,7 +80,7 @@ class FittedMixer:
     ridge: float | None
     without_db: dict[str, float]
     with_db: dict[str, float]
-    judged: tuple[str, ...]
+    scored: tuple[str, ...]
     is_held_out: bool
 
 
@@ -90,27 +90,27 @@ def fit(songs: Sequence[SeparatedSong], settings: MixerSettings) -> FittedMixer:
     Raises:
         SettingsError: no song is left to fit to.
     """
-    fitted, judged = divided(songs, settings)
-    wholes = [total(song.windows) for song in fitted]
-    judges = [total(song.windows) for song in judged]
+    fitted, scored = divided(songs, settings)
+    fitted_moments = [total(song.windows) for song in fitted]
+    scored_moments = [total(song.windows) for song in scored]
     ridge = None
     if settings.method == "rmsprop":
         is_converged = settings.descent.tolerance is not None
-        matrix = fit_by_descent(fitted, settings, settings.descent, validation=() if is_converged else judges)
+        matrix = fit_by_descent(fitted, settings, settings.descent, validation=() if is_converged else scored_moments)
     else:
         ridge, matrix = fit_by_ridge(fitted, settings)
     return FittedMixer(
         matrix,
         ridge,
-        mean_sdr(song.sdr(unchanged()) for song in judges or wholes),
-        mean_sdr(song.sdr(matrix) for song in judges or wholes),
-        tuple(song.name for song in (judged or fitted)),
-        bool(judged),
+        mean_sdr(song.sdr(unchanged()) for song in scored_moments or fitted_moments),
+        mean_sdr(song.sdr(matrix) for song in scored_moments or fitted_moments),
+        tuple(song.name for song in (scored or fitted)),
+        bool(scored),
     )
 
 
 def divided(
-    songs: Sequence[NamedSong], settings: MixerSettings, *, needs_judges: bool = False
+    songs: Sequence[NamedSong], settings: MixerSettings, *, needs_held_out: bool = False
 ) -> tuple[list[NamedSong], list[NamedSong]]:
     """Split songs into those to fit to and held-out ones.
 
@@ -119,12 +119,12 @@ def divided(
     """
     held_out = settings.held_out_songs
     fitted = [song for song in songs if song.name not in held_out]
-    judged = [song for song in songs if song.name in held_out]
+    scored = [song for song in songs if song.name in held_out]
     if not fitted:
         raise SettingsError("every song is held out, none is left to fit the Mixer to", hint="shorten held_out")
-    if needs_judges and not judged:
+    if needs_held_out and not scored:
         raise SettingsError("no song is held out to compare on", hint='add held_out=["NAME"] with the name of a song')
-    return fitted, judged
+    return fitted, scored
 
 
 def fit_by_descent(
@@ -141,11 +141,11 @@ def fit_by_descent(
 
 def fit_by_ridge(songs: Sequence[SeparatedSong], settings: MixerSettings) -> tuple[float, npt.NDArray[np.float32]]:
     """Return the cross-validated ridge, or the middle candidate for a single song, and its Mixer."""
-    wholes, objective = [total(song.windows) for song in songs], settings.objective_of("closed-form")
+    fitted_moments, objective = [total(song.windows) for song in songs], settings.objective_of("closed-form")
     ridge = settings.ridges[len(settings.ridges) // 2]
     if len(songs) > 1:
-        ridge = choose_ridge(wholes, settings.ridges, objective=objective).ridge
-    return ridge, fit_mixer(wholes, ridge=ridge, objective=objective)
+        ridge = choose_ridge(fitted_moments, settings.ridges, objective=objective).ridge
+    return ridge, fit_mixer(fitted_moments, ridge=ridge, objective=objective)
 
 
 def save_mixer(matrix: npt.NDArray[np.float32], path: Path) -> None:
