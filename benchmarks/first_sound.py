@@ -33,7 +33,7 @@ WATCH = """() => {
     if (play && !window.steps["studio, play is pressed"]) { note("studio, play is pressed"); play.click(); }
     if (root?.querySelector(".lane[data-track=mixture]")) note("lanes");
     if (transport?.dataset.status === "playing") { note("first sound"); play.click(); }
-    if (root?.querySelector(".takeaway a[href]")) note("whole song");
+    if (root?.querySelector(".downloads a[href]")) note("whole song");
     else setTimeout(look, 20);
   };
   look();

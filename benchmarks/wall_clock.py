@@ -33,16 +33,16 @@ class Run:
     Attributes:
         budget: in seconds.
         seconds: from before its start to after its end.
-        said: lateness according to its report, in seconds.
-        is_told: whether its printed lines agree with its report.
+        reported: lateness according to its report, in seconds.
+        is_consistent: whether its printed lines and its exit code agree with its report.
         share: of the song that was estimated, the mean over the stems.
         code: its exit code.
     """
 
     budget: float
     seconds: float
-    said: float
-    is_told: bool
+    reported: float
+    is_consistent: bool
     share: float
     code: int
 
@@ -51,12 +51,12 @@ class Run:
         return max(0.0, self.seconds - self.budget)
 
     @property
-    def is_silent(self) -> bool:
+    def is_unreported(self) -> bool:
         """Whether the process was late without reporting it."""
-        return self.late > self.unsaid_allowance and not (self.said and self.is_told)
+        return self.late > self.process_allowance and not (self.reported and self.is_consistent)
 
-    unsaid_allowance = 0.15
-    """Return the time to start and end a process, which it cannot measure itself."""
+    process_allowance = 0.15
+    """Seconds to start and end a process, which it cannot measure itself."""
 
 
 def run_once(song: Path, out: Path, budget: float, words: Sequence[str]) -> Run:
@@ -67,18 +67,20 @@ def run_once(song: Path, out: Path, budget: float, words: Sequence[str]) -> Run:
         [*command, "--budget", f"{budget:.3f}", *words], capture_output=True, text=True, cwd=ROOT, check=False
     )
     seconds = time.monotonic() - began
-    told = json.loads(report.read_text(encoding="utf-8"))["songs"][0]
-    said, shares = told["late_by_seconds"], told["separated_shares"].values()
-    is_told = ("late by" in done.stdout) == (said > 0) and ("not separated" in done.stdout) == (not told["separated"])
-    is_right = done.returncode == (0 if told["separated"] else 1) and "Traceback" not in done.stderr
-    return Run(budget, seconds, said, is_told and is_right, sum(shares) / len(shares), done.returncode)
+    entry = json.loads(report.read_text(encoding="utf-8"))["songs"][0]
+    reported, shares = entry["late_by_seconds"], entry["separated_shares"].values()
+    is_consistent = ("late by" in done.stdout) == (reported > 0) and ("not separated" in done.stdout) == (
+        not entry["separated"]
+    )
+    is_right = done.returncode == (0 if entry["separated"] else 1) and "Traceback" not in done.stderr
+    return Run(budget, seconds, reported, is_consistent and is_right, sum(shares) / len(shares), done.returncode)
 
 
 def print_row(run: Run) -> None:
-    unsaid = run.seconds - run.budget - run.said if run.said else 0.0
+    unreported = run.seconds - run.budget - run.reported if run.reported else 0.0
     print(
-        f"| {run.budget:.2f} | {run.seconds:.2f} | {run.late:.3f} | {run.said:.3f} | {1000 * unsaid:.0f} | "
-        f"{run.share:.0%} | {run.code} | {'**silent**' if run.is_silent else ''} |",
+        f"| {run.budget:.2f} | {run.seconds:.2f} | {run.late:.3f} | {run.reported:.3f} | {1000 * unreported:.0f} | "
+        f"{run.share:.0%} | {run.code} | {'**unreported**' if run.is_unreported else ''} |",
         flush=True,
     )
 
@@ -97,7 +99,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             song = Path(folder) / "song.wav"
             write_song(song, options.song_seconds)
-            print("| budget s | wall s | late s | said s | unsaid ms | estimated | exit | |")
+            print("| budget s | wall s | late s | reported s | unreported ms | estimated | exit | |")
             print("|---|---|---|---|---|---|---|---|")
             runs = []
             for budget in np.linspace(MIN_SECONDS, MAX_SECONDS, options.runs):
@@ -107,14 +109,13 @@ def main() -> int:
         for one in busy:
             one.kill()
             one.wait()
-    n_late, n_silent = sum(run.late > 0 for run in runs), sum(run.is_silent for run in runs)
-    unsaid = sorted(run.seconds - run.budget - run.said for run in runs if run.said)
-    print(f"\n{len(runs)} runs, {n_late} late, {n_silent} of them without a word")
-    if unsaid:
-        print(
-            f"late beyond what was said: {1000 * unsaid[len(unsaid) // 2]:.0f} ms median, {1000 * unsaid[-1]:.0f} most"
-        )
-    return int(n_silent > 0)
+    n_late, n_unreported = sum(run.late > 0 for run in runs), sum(run.is_unreported for run in runs)
+    unreported = sorted(run.seconds - run.budget - run.reported for run in runs if run.reported)
+    print(f"\n{len(runs)} runs, {n_late} late, {n_unreported} of them unreported")
+    if unreported:
+        median, most = 1000 * unreported[len(unreported) // 2], 1000 * unreported[-1]
+        print(f"late beyond the report: {median:.0f} ms median, {most:.0f} most")
+    return int(n_unreported > 0)
 
 
 if __name__ == "__main__":

@@ -132,6 +132,16 @@ def _add_score(commands: argparse._SubParsersAction[CommandParser]) -> None:
         help="score mixture / number of sources instead of ESTIMATES",
     )
     add("--metric", nargs="+", choices=METRICS, default=["mdx"], help="metrics; default: mdx, the challenge's SDR")
+    _add_comparison(score)
+    _add_outputs(score)
+    _add_running(score)
+    add("-q", "--quiet", action="store_true", help="print nothing but errors")
+    score.set_defaults(command=_score)
+
+
+def _add_comparison(score: CommandParser) -> None:
+    """Add the options of what is compared: sources, and estimates of another shape."""
+    add = score.add_argument
     add(
         "--sources",
         metavar="A,B,…",
@@ -150,11 +160,21 @@ def _add_score(commands: argparse._SubParsersAction[CommandParser]) -> None:
         default="exact",
         help="match: repeat a mono estimate on every channel, average to a mono reference; default: an error",
     )
+
+
+def _add_outputs(score: CommandParser) -> None:
+    """Add the names in a scores file, and the files to write."""
+    add = score.add_argument
     add("--dataset", help="name of the data set for replay; default: the folder's name")
     add("--system", help="name of the separator; default: the folder's name")
     add("--json", type=Path, metavar="FILE", help="write a scores file")
     add("--csv", type=Path, metavar="FILE", help="write one row per number")
     add("--museval-json", type=Path, metavar="DIR", help="write museval's per-track JSON (framewise metrics)")
+
+
+def _add_running(score: CommandParser) -> None:
+    """Add the number of processes, and where results of finished songs are kept."""
+    add = score.add_argument
     add(
         "--jobs",
         type=int,
@@ -169,8 +189,6 @@ def _add_score(commands: argparse._SubParsersAction[CommandParser]) -> None:
         help=f"scores of finished songs; default: ESTIMATES/{RESULTS_FOLDER}",
     )
     add("--no-results", action="store_true", help="neither read nor write scores of finished songs")
-    add("-q", "--quiet", action="store_true", help="print nothing but errors")
-    score.set_defaults(command=_score)
 
 
 def _score(options: argparse.Namespace, parser: CommandParser) -> int:

@@ -146,9 +146,8 @@ def _policy(script: str) -> str:
 
 def _subtitle(report: SeparationReport) -> str:
     seconds = report.source_samples / report.source_rate
-    return (
-        f"{clock_label(round(seconds))} min, separated by the system {report.system} in {wording.clock(report.seconds)}"
-    )
+    duration = wording.duration(report.seconds)
+    return f"{clock_label(round(seconds))} min, separated by the system {report.system} in {duration}"
 
 
 def _summary(view: SongView, report: SeparationReport, players: Players) -> str:
@@ -222,14 +221,14 @@ def _level_row(track: TrackView) -> str:
 
 
 def _facts(view: SongView, report: SeparationReport) -> list[tuple[str, str]]:
-    budget = "none" if report.budget_seconds is None else wording.clock(report.budget_seconds)
+    budget = "none" if report.budget_seconds is None else wording.duration(report.budget_seconds)
     residual = wording.residual(
         view.residual_db, stems_add_up=report.stems_add_up, common_gain_db=report.common_gain_db
     )
     facts = [
         ("mixture − Σ stems", residual),
         ("sample rate", f"{report.source_rate / 1000:g} kHz, {report.source_samples} samples"),
-        ("time", f"{wording.clock(report.seconds)}, {report.realtime_factor:.1f} × real time; time limit: {budget}"),
+        ("time", f"{wording.duration(report.seconds)}, {report.realtime_factor:.1f} × real time; time limit: {budget}"),
         ("work", "as published" if report.is_as_published else "; ".join(report.left_out) or report.plan),
         ("ran on", ", ".join(dict.fromkeys(part.runs_on for part in report.parts))),
     ]

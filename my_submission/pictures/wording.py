@@ -39,7 +39,7 @@ def signed(value: float) -> str:
     return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
 
 
-def clock(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return a duration in minutes and seconds, or in tenths of a second below a minute."""
     if seconds < 60:
         return f"{seconds:.1f} s"

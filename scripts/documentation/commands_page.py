@@ -49,9 +49,9 @@ def _click_options(command: Any) -> Iterator[str]:
         is_argument = option.param_type_name == "argument"
         names = option.name.upper() if is_argument else ", ".join(f"`{each}`" for each in option.opts)
         default = option.get_default(context, call=False)
-        is_told = default not in (None, "", (), [], False) and not callable(default)
+        has_default = default not in (None, "", (), [], False) and not callable(default)
         panel = "Arguments" if is_argument else getattr(option, "rich_help_panel", None) or "Options"
-        row = (names, _text(getattr(option, "help", "") or ""), f"`{_value(default)}`" if is_told else "")
+        row = (names, _text(getattr(option, "help", "") or ""), f"`{_value(default)}`" if has_default else "")
         panels.setdefault(panel, []).append(row)
     for panel in sorted(panels, key=lambda each: (each != "Arguments", each != "Options")):
         yield f"\n**{panel}**\n"
@@ -79,9 +79,9 @@ def _argparse_options(parser: argparse.ArgumentParser) -> Iterator[str]:
         if isinstance(action, argparse._HelpAction) or action.help is argparse.SUPPRESS:
             continue
         names = ", ".join(f"`{each}`" for each in action.option_strings) or str(action.metavar or action.dest)
-        is_told = action.default not in (None, "", False, [], argparse.SUPPRESS) and not action.required
+        has_default = action.default not in (None, "", False, [], argparse.SUPPRESS) and not action.required
         text = (action.help or "") % {**vars(action), "prog": parser.prog}
-        rows.append((names, _text(text), f"`{_value(action.default)}`" if is_told else ""))
+        rows.append((names, _text(text), f"`{_value(action.default)}`" if has_default else ""))
     if rows:
         yield ""
         yield from _table(rows)

@@ -19,7 +19,7 @@ from my_submission.dsp.overview import overview_of
 from my_submission.pictures import AXES, FrequencyAxis, draw_track, palettes, view_song
 from my_submission.pictures.drawing import LOWEST_HZ, PLOT_LEFT, PLOT_RIGHT, PictureStyle
 from my_submission.pictures.palettes import PALETTES
-from my_submission.pictures.wording import clock, clock_label, clock_ticks, decibels, loudness, residual
+from my_submission.pictures.wording import clock_label, clock_ticks, decibels, duration, loudness, residual
 from my_submission.predictor import Predictor
 from my_submission.stems import MUSIC_SOURCES
 from tests.audio_fixtures import noise, sines, write_audio
@@ -163,7 +163,7 @@ def test_words() -> None:
     assert (decibels(0.5), decibels(0)) == ("−6.0 dBFS", "silent")
     assert (loudness(-14.04), loudness(None)) == ("−14.0 LUFS", "—")
     assert (residual(-31.25), residual(float("-inf"))) == ("−31.2 dB of the mixture", "none: the stems add up exactly")
-    assert (clock(3.25), clock(61), clock(59.96)) == ("3.2 s", "1:01 min", "60.0 s")
+    assert (duration(3.25), duration(61), duration(59.96)) == ("3.2 s", "1:01 min", "60.0 s")
 
 
 @pytest.mark.parametrize("name", ["opus", "mp3", "m4a"])

@@ -8,7 +8,7 @@ import streamlit as st
 
 from my_submission.pictures import SongView
 from my_submission.pictures.song_page import level_rows
-from my_submission.pictures.wording import clock, signed
+from my_submission.pictures.wording import duration, signed
 from my_submission.predictor import SeparationReport
 from my_submission.webapp.views.markdown import plain
 from my_submission.webapp.work.song_result import SongResult
@@ -36,7 +36,7 @@ def show_figures(result: SongResult) -> None:
 def cost_of(report: SeparationReport) -> str:
     """Return what a separation took, in one sentence."""
     return (
-        f"Separated by {report.system} in {clock(report.seconds)}, {report.realtime_factor:.1f} × real time, "
+        f"Separated by {report.system} in {duration(report.seconds)}, {report.realtime_factor:.1f} × real time, "
         f"at {report.source_rate / 1000:g} kHz."
     )
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from my_submission.audio_io import SongInput
 from my_submission.errors import MdxError
-from my_submission.pictures.wording import clock
+from my_submission.pictures.wording import duration
 from my_submission.webapp.app import current_app
 from my_submission.webapp.songs.expected_song import ExpectedSong
 from my_submission.webapp.songs.song import Song
@@ -98,7 +98,7 @@ def _duration(seconds: float) -> str:
         if seconds >= size and seconds % size == 0:
             count = round(seconds / size)
             return f"one {unit}" if count == 1 else f"{count} {unit}s"
-    return clock(seconds)
+    return duration(seconds)
 
 
 def _choose_upload() -> None:
@@ -107,7 +107,7 @@ def _choose_upload() -> None:
     limits = app.settings
     field = st.file_uploader(
         f"Audio file: WAV, FLAC, Ogg, MP3, M4A, MP4, .stem.mp4 and others, up to {limits.max_upload_mib} MiB and "
-        f"{clock(limits.max_song_seconds)}",
+        f"{duration(limits.max_song_seconds)}",
         key=f"upload-{st.session_state.get('n_uploads', 0)}",
     )
     if not app.uploads.has_room:

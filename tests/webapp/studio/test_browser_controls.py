@@ -190,7 +190,7 @@ def test_what_was_separated_meanwhile_is_there_after_a_reload(come: Any) -> None
 
 def test_files_of_the_mix_the_instrumental_and_a_stem(come: Any) -> None:
     window = come(song_of(4))
-    links = window.studio.locator(".takeaway")
+    links = window.studio.locator(".downloads")
     window.studio.get_by_label("Format").select_option("flac-PCM_24")
     window.button("Mute drums").click()
     window.lane("vocals").get_by_label("Gain of vocals").fill("-1.5")
@@ -320,7 +320,7 @@ def test_a_phone_has_targets_for_fingers_and_equal_margins(come: Any) -> None:
     assert len(targets) > 30
     small = [row for row in targets if min(row[1:3]) < FINGER_PIXELS - 0.5]
     assert small == []
-    for part in (".takeaway", ".transport", ".tools", ".lanes"):
+    for part in (".downloads", ".transport", ".tools", ".lanes"):
         box = window.studio.locator(part).bounding_box()
         assert box["x"] == pytest.approx(390 - box["x"] - box["width"], abs=1), part
     lane = window.lane("drums").locator(".stage")

@@ -12,7 +12,7 @@ import { Player } from "./player.js";
 import { ProgressPanel } from "./progress.js";
 import { Scheme } from "./scheme.js";
 import { isActive, SongWatch } from "./song_watch.js";
-import { TakeAway } from "./takeaway.js";
+import { Downloads } from "./downloads.js";
 import { Tools } from "./tools.js";
 import { Transport } from "./transport.js";
 import { Viewport } from "./viewport.js";
@@ -44,7 +44,7 @@ export class Studio {
   #gone = element("p", { className: "message", role: "status", hidden: true });
   #help = makeHelp();
   #progress;
-  #takeaway;
+  #downloads;
   #transport;
   #controls = new Controls({
     player: this.#player,
@@ -68,7 +68,7 @@ export class Studio {
     this.#base = base;
     this.#watch = new SongWatch(base);
     this.#progress = new ProgressPanel(() => this.#watch.stopJob(), (text) => this.#announce(text));
-    this.#takeaway = new TakeAway(base, this.#mix, {
+    this.#downloads = new Downloads(base, this.#mix, {
       onChange: () => this.#updateLanes(),
       onDelete: () => this.#watch.deleteSong(),
     });
@@ -106,7 +106,7 @@ export class Studio {
   }
 
   get #parts() {
-    return [this.#progress, this.#takeaway, this.#transport, this.#tools, this.#lanes].map(({ root }) => root);
+    return [this.#progress, this.#downloads, this.#transport, this.#tools, this.#lanes].map(({ root }) => root);
   }
 
   get #memoryKey() {
@@ -146,8 +146,8 @@ export class Studio {
     const { song, job, result } = state;
     this.#progress.setConnection(false);
     this.#progress.update(state);
-    this.#takeaway.update(state);
-    this.#tools.setSpectrograms(this.#takeaway.isReady);
+    this.#downloads.update(state);
+    this.#tools.setSpectrograms(this.#downloads.isReady);
     say(this.#title, song.name);
     const facts = [song.seconds === null ? "" : clock(song.seconds), (result ?? job).system, result?.is_preview ? "preview" : ""];
     say(this.#facts, facts.filter(Boolean).join(" · "));
@@ -186,7 +186,7 @@ export class Studio {
   }
 
   #updateLanes() {
-    if (this.#result) this.#lanes.update(this.#result, (track) => this.#takeaway.address(track));
+    if (this.#result) this.#lanes.update(this.#result, (track) => this.#downloads.address(track));
     this.#drawing.redraw();
   }
 
@@ -195,7 +195,7 @@ export class Studio {
     const { state } = this.#watch;
     const hasResult = this.#result !== null;
     this.#transport.root.hidden = !hasResult && !(state && isActive(state.job));
-    for (const { root } of [this.#takeaway, this.#tools, this.#lanes]) root.hidden = !hasResult;
+    for (const { root } of [this.#downloads, this.#tools, this.#lanes]) root.hidden = !hasResult;
   }
 
   #onDeleted() {
@@ -210,7 +210,7 @@ export class Studio {
     this.#player.applyLevels();
     this.#lanes.updateMix();
     this.#transport.updateMix();
-    this.#takeaway.updateMix();
+    this.#downloads.updateMix();
     this.#drawing.redraw();
     this.#remember();
   }

@@ -14,7 +14,7 @@ export function duration(seconds) {
 }
 
 /** The downloads of a song. */
-export class TakeAway {
+export class Downloads {
   #format = element("select", { "aria-label": "Format" });
   #all;
   #asHeard;
@@ -42,7 +42,7 @@ export class TakeAway {
     this.#format.addEventListener("change", () => this.#chosen());
     const label = element("label", { className: "format" }, element("span", { className: "label" }, "Download as"), this.#format);
     const remove = button("Delete now", { className: "quiet delete" }, onDelete);
-    this.root = element("section", { className: "takeaway", "aria-label": "Downloads" },
+    this.root = element("section", { className: "downloads", "aria-label": "Downloads" },
       element("div", { className: "links" }, label, this.#all, this.#asHeard, this.#instrumental),
       element("div", { className: "keep" }, this.#reason, this.#kept, remove));
   }
