@@ -93,7 +93,7 @@ def test_float_samples_beyond_full_scale_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "codec"), [("a.m4a", "aac"), ("a.mp4", "aac"), ("a.webm", "libopus"), ("a.mka", "libopus")]
 )
-def test_other_formats_through_ffmpeg(tmp_path: Path, name: str, codec: str) -> None:
+def test_lossy_formats_are_decoded_by_ffmpeg_within_20_db(tmp_path: Path, name: str, codec: str) -> None:
     wave = sines(96_000, 48_000)
     path = write_media(tmp_path / name, [wave], codec=codec, sample_rate=48_000)
     info = probe(path)
@@ -225,7 +225,7 @@ def box(kind: bytes, content: bytes = b"", size: int | None = None) -> bytes:
         (b"RIFF", False),
     ],
 )
-def test_boxes_of_mp4(tmp_path: Path, content: bytes, is_cut: bool) -> None:
+def test_an_mp4_whose_boxes_reach_beyond_its_end_is_cut(tmp_path: Path, content: bytes, is_cut: bool) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     with path.open("rb") as file:
@@ -258,7 +258,7 @@ def test_a_change_of_rate_on_the_way_is_refused(tmp_path: Path) -> None:
     assert "sample rate or channels change after 1.0" in str(error_of(path))
 
 
-def test_mono_through_ffmpeg(tmp_path: Path) -> None:
+def test_a_mono_file_keeps_its_level_through_ffmpeg(tmp_path: Path) -> None:
     wave = sines(48_000, 48_000, (440.0,))[:1]
     got = decoded(write_media(tmp_path / "a.m4a", [wave], codec="aac", sample_rate=48_000))
     assert snr_db(wave[:, 5_000:40_000], got[:, 5_000:40_000]) > 20
@@ -279,7 +279,7 @@ def test_damage_in_the_middle_is_refused(tmp_path: Path) -> None:
     assert "its audio breaks after" in str(error_of(path))
 
 
-def test_empty_files(tmp_path: Path) -> None:
+def test_files_without_bytes_or_samples_are_refused(tmp_path: Path) -> None:
     nothing = tmp_path / "nothing.wav"
     nothing.write_bytes(b"")
     assert "the file is empty (0 bytes)" in str(error_of(nothing))
@@ -329,7 +329,7 @@ def test_missing_folder_pipe_and_raw(tmp_path: Path) -> None:
     assert "cannot be read" in str(error_of(tmp_path / ("long" * 100 + ".wav")))
 
 
-def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_read_permission_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_audio(tmp_path / "a.wav", noise(2, 10))
     path.chmod(0)
     if os.access(path, os.R_OK):  # a superuser reads everything
@@ -363,7 +363,7 @@ def test_absent_pyav_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "pip install av" in str(error.hint)
 
 
-def test_impossible_sample_rate(tmp_path: Path) -> None:
+def test_impossible_sample_rates_and_channels_are_refused(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", noise(2, 100), 7)
     assert "sample rate of 7 Hz" in str(error_of(path))
     with pytest.raises(InputError, match="no channel"):

@@ -285,7 +285,7 @@ def test_a_store_grows_to_the_length_of_the_song(tmp_path: Path, monkeypatch: py
 # --- odd files
 
 
-def test_64_bit_integers(tmp_path: Path) -> None:
+def test_64_bit_integers_are_decoded_to_the_bit(tmp_path: Path) -> None:
     wave = noise(2, 1_000, level=0.2)
     body = (wave.T.astype(np.float64) * 2.0**63).astype("<i8").tobytes()
     form = struct.pack("<HHIIHH", 1, 2, RATE, RATE * 16, 16, 64)

@@ -27,7 +27,7 @@ def test_whole_files_are_decoded_without_a_note(whole: dict[str, Path]) -> None:
     assert {suffix: verdict(path) for suffix, path in whole.items()} == dict.fromkeys(FORMATS, "decoded")
 
 
-def test_mutants(whole: dict[str, Path], tmp_path: Path) -> None:
+def test_damaged_files_are_decoded_noted_or_refused(whole: dict[str, Path], tmp_path: Path) -> None:
     wrong = []
     for mutant in mutants(whole, N_MUTANTS, SEED):
         path = tmp_path / f"mutant.{mutant.suffix}"

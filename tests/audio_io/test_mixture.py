@@ -60,7 +60,7 @@ def test_other_rates_are_resampled(tmp_path: Path, rate: int) -> None:
         check_statistics(song)
 
 
-def test_another_working_rate(tmp_path: Path) -> None:
+def test_a_song_is_resampled_to_the_working_rate(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", noise(1, 8_000), 8_000)
     with load_mixture(path, scratch_dir=None, working_rate=lambda _: 16_000) as song:
         assert song.samples == 16_000
@@ -162,7 +162,7 @@ def test_a_missing_scratch_folder_is_an_output_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
 @pytest.mark.parametrize("shape", [(2, 10_000), (1, 10_000), (10_000,), (2, 2), (1, 1)])
 @pytest.mark.parametrize("rate", [44_100, 48_000])
-def test_arrays(dtype: type, shape: tuple[int, ...], rate: int) -> None:
+def test_an_array_becomes_stereo_at_44_1_khz_and_is_not_changed(dtype: type, shape: tuple[int, ...], rate: int) -> None:
     array = noise(1, int(np.prod(shape))).reshape(shape).astype(dtype)
     before = array.copy()
     song = mixture_from_array(array, rate)
@@ -188,7 +188,7 @@ def test_arrays(dtype: type, shape: tuple[int, ...], rate: int) -> None:
         (np.float32(3), "shape"),
     ],
 )
-def test_arrays_that_are_refused(array: np.ndarray, message: str) -> None:
+def test_unusable_arrays_are_refused(array: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         mixture_from_array(array, 44_100)
 

@@ -54,11 +54,11 @@ def test_every_text_becomes_one_folder_of_the_output(text: str, is_windows: bool
         ("bad\udcff\udcfe.wav", "bad\udcff\udcfe"),
     ],
 )
-def test_files_of_odd_names(file: str, name: str) -> None:
+def test_song_names_of_unusual_file_names(file: str, name: str) -> None:
     assert song_name(Path("music") / file if file != "." else file) == name
 
 
-def test_names_that_windows_reserves() -> None:
+def test_reserved_names_are_changed_on_windows_only() -> None:
     given = ["aux", "Com1.b", "a?b", "end. ", "console"]
     assert [folder_name(name, is_windows=True) for name in given] == ["_aux", "_Com1.b", "a_b", "end__", "console"]
     assert [folder_name(name, is_windows=False) for name in given] == given

@@ -36,7 +36,7 @@ def touch(path: Path) -> Path:
         ("/mixture.wav", "mixture"),
     ],
 )
-def test_names(path: str, name: str) -> None:
+def test_a_song_is_named_after_its_file_or_folder(path: str, name: str) -> None:
     assert song_name(path) == name
 
 

@@ -68,7 +68,9 @@ def test_pcm_is_byte_for_byte_what_soundfile_writes(tmp_path: Path, bits: str) -
         ("aiff", "32f", 0),
     ],
 )
-def test_other_formats(tmp_path: Path, file_format: str, bits: str, tolerance: float) -> None:
+def test_lossless_formats_keep_the_samples_to_their_bit_depth(
+    tmp_path: Path, file_format: str, bits: str, tolerance: float
+) -> None:
     song = stems(level=0.1)
     wanted = AudioFormat(file_format, bit_depth=bits)
     writer = write(tmp_path, song, audio_format=wanted)
@@ -209,7 +211,7 @@ def test_two_runs_at_once_do_not_destroy_each_other(tmp_path: Path) -> None:
     assert listing(tmp_path) == ["bass.wav", "drums.wav"]
 
 
-def test_misuse_is_a_bug(tmp_path: Path) -> None:
+def test_wrong_arguments_of_the_writer_are_value_errors(tmp_path: Path) -> None:
     for names in ((), ("a", "a"), ("a/b",), ("",), ("..",)):
         with pytest.raises(ValueError, match="file names"):
             StemFolderWriter(tmp_path, names, sample_rate=44_100, samples=5)
@@ -265,7 +267,9 @@ def test_a_folder_where_a_stem_should_be(tmp_path: Path) -> None:
         (errno.EIO, r"it cannot be written \(Input/output error\)"),
     ],
 )
-def test_an_unwritable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, message: str) -> None:
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, message: str
+) -> None:
     real_open = os.open
 
     def refuse(path: object, flags: int, *rest: int, **options: int) -> int:
@@ -328,12 +332,12 @@ def test_a_write_that_loses_samples_is_noticed_at_the_end(tmp_path: Path, monkey
     assert listing(tmp_path) == []
 
 
-def test_a_rename_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_rename_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(source: object, target: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(part_files.os, "replace", refuse)
-    with pytest.raises(OutputError, match=r"test_a_rename_that_fails0: there is no permission to write here"):
+    with pytest.raises(OutputError, match=f"{tmp_path.name}: there is no permission to write here"):
         write(tmp_path, stems())
     assert listing(tmp_path) == []
 

@@ -63,7 +63,7 @@ def run(env: dict[str, str], root: Path = ROOT) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
 
 
-def test_layout_format_and_length(tmp_path: Path, tiny_models: Path) -> None:
+def test_stems_have_the_challenge_s_layout_format_and_length(tmp_path: Path, tiny_models: Path) -> None:
     write_songs(tmp_path / "test", ["one", "another song"])
     done = run(environment(tmp_path, tiny_models))
     assert done.returncode == 0, done.stderr

@@ -58,7 +58,9 @@ SET = ["bass.wav", "drums.wav", "other.wav", "separation.json", "vocals.wav"]
 @pytest.mark.parametrize(
     "name", ["plain", "with spaces and (brackets)", "músíca–Ünïcödé", "日本語の歌", "-dash", "a'b\"c"]
 )
-def test_names_of_all_kinds(run: Callable[..., tuple[int, str, str]], tmp_path: Path, name: str) -> None:
+def test_stems_of_unusually_named_songs_are_written(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, name: str
+) -> None:
     song = write_song(tmp_path / f"{name}.wav")
     code, out, err = run("-o", tmp_path / "out", "--", song)
     assert (code, err.count("error")) == (0, 0), err
@@ -72,7 +74,7 @@ def test_names_of_all_kinds(run: Callable[..., tuple[int, str, str]], tmp_path: 
     ("suffix", "rate", "channels"),
     [("flac", 48_000, 2), ("ogg", 44_100, 2), ("mp3", 44_100, 1), ("aiff", 22_050, 1), ("wav", 8_000, 2)],
 )
-def test_formats_rates_and_channels(
+def test_stems_keep_rate_and_length_of_any_input_and_are_stereo(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path, suffix: str, rate: int, channels: int
 ) -> None:
     song = write_song(tmp_path / f"song.{suffix}", rate=rate, channels=channels)
@@ -257,7 +259,9 @@ def test_an_output_that_cannot_be_written(run: Callable[..., tuple[int, str, str
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_an_output_folder_without_permission_is_an_error(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     song = write_song(tmp_path / "song.wav")
     (tmp_path / "locked").mkdir(mode=0o500)
     code, _, err = run(song, "-o", tmp_path / "locked")
@@ -266,7 +270,7 @@ def test_a_folder_without_permission(run: Callable[..., tuple[int, str, str]], t
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of file size are a POSIX matter")
-def test_a_full_disk(tiny_models: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_and_leaves_no_stems(tiny_models: Path, tmp_path: Path) -> None:
     """A limit on file sizes stands for the full disk: a message, exit 1, nothing under a final name."""
     song = write_song(tmp_path / "song.wav", samples=400_000)
     code = (
@@ -334,7 +338,7 @@ def test_odd_names_stay_inside_the_output_and_same_names_are_both_done(
     assert "disc1/01, disc2/01" in err
 
 
-def test_budget_of_a_factor(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_a_budget_factor_is_multiplied_by_the_length(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
     song = write_song(tmp_path / "song.wav", samples=44_100)
     code, _, _ = run(song, "-o", tmp_path / "out", "--budget-factor", "100", "--report", tmp_path / "r.json")
     assert code == 0

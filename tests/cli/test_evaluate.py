@@ -112,7 +112,9 @@ def test_a_broken_song_is_reported_and_the_other_scored(
     assert set(scores["metrics"]["mdx"]["songs"]) == {"two"}
 
 
-def test_a_folder_without_songs(tiny_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_songs_is_an_error(
+    tiny_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "hollow").mkdir()
     assert main(["evaluate", str(tmp_path / "hollow"), "--system", "starter", "--models-dir", str(tiny_models)]) == 1
     assert "no songs here" in capfd.readouterr().err

@@ -185,7 +185,7 @@ def test_estimates_in_words(seconds: float, words: str) -> None:
     assert about(seconds) == words
 
 
-def test_clock_times() -> None:
+def test_durations_as_clock_times() -> None:
     assert [clock(seconds) for seconds in (-1, 12.4, 192, 3_912)] == ["0:00", "0:12", "3:12", "1:05:12"]
 
 

@@ -74,7 +74,7 @@ def test_pairs_of_an_envelope_are_clipped_int16() -> None:
     assert pairs.tolist() == [[-8_192, 4_096], [-32_768, 32_767], [0, 32_767]]
 
 
-def test_levels() -> None:
+def test_overview_has_peak_rms_and_samples_beyond_full_scale() -> None:
     wave = np.array([[0.5, -1.5, 1.0, 0.0], [0.0, 0.0, 1.25, 0.0]], np.float32)
     overview = overview_of(blocks_of(wave, 3), 44_100, 4)
     assert (overview.peak, overview.beyond_full_scale) == (1.5, 2)

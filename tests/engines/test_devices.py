@@ -14,7 +14,7 @@ from my_submission.errors import DeviceError, UnknownNameError
 CPU = Device("cpu")
 
 
-def test_devices_by_name() -> None:
+def test_devices_are_parsed_and_unknown_ones_refused() -> None:
     assert parse_device("auto") is None
     assert parse_device("cpu") == CPU
     assert parse_device("cuda") == Device("cuda", 0)

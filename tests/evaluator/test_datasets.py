@@ -38,7 +38,7 @@ def read(stem: FileStem | SumStem, block: int = 97) -> np.ndarray:
     return np.concatenate(list(stem.blocks(block)), axis=1)
 
 
-def test_mdx_layout_with_subsets(tmp_path: Path) -> None:
+def test_songs_are_found_below_subsets_without_hidden_folders(tmp_path: Path) -> None:
     for place in ("train/one song", "test/zwei Lieder", "test/三"):
         for source in (*MUSIC_SOURCES, "mixture"):
             write(tmp_path / place / f"{source}.wav")
@@ -101,7 +101,7 @@ def test_common_sources_follow_the_majority(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [False, True], ids=["absent", "empty"])
-def test_no_songs(make: bool, tmp_path: Path) -> None:
+def test_a_missing_or_empty_folder_is_refused(make: bool, tmp_path: Path) -> None:
     root = tmp_path / "here"
     if make:
         root.mkdir()

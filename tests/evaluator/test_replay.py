@@ -339,7 +339,9 @@ def test_list_names_boards_and_entries(capsys: pytest.CaptureFixture[str]) -> No
     assert "  kuielab_mdxnet_A_151907  7.236" in printed
 
 
-def test_failures_and_wrong_usage(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_boards_entries_and_options_are_refused(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["replay", str(files[0]), "--board", "MDX99"]) == 1
     assert main(["replay", str(files[0]), "--entry", "nobody"]) == 1
     assert main(["replay", str(files[0]), "--board", "MDX21-B", "--entry", "umx"]) == 1

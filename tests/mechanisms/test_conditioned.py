@@ -85,7 +85,9 @@ def test_published_chunks() -> None:
 @pytest.mark.parametrize("overlap", [0.0, 0.5])
 @pytest.mark.parametrize("edge", ["hop", "kept", "kept+hop", "2 kept"])
 @pytest.mark.parametrize("offset", [-1, 0, 1])
-def test_identity_at_every_boundary(trim: int, overlap: float, edge: str, offset: int) -> None:
+def test_an_identity_network_gives_the_mixture_around_chunk_boundaries(
+    trim: int, overlap: float, edge: str, offset: int
+) -> None:
     chunking = SpectralChunking(PUBLISHED_STFT, 32, trim, overlap)
     kept, hop = chunking.kept_samples, chunking.stride_samples
     samples = {"hop": hop, "kept": kept, "kept+hop": kept + hop, "2 kept": 2 * kept}[edge] + offset
@@ -102,7 +104,9 @@ def test_identity_at_every_boundary(trim: int, overlap: float, edge: str, offset
     batch=st.integers(1, 3),
     trim=st.integers(0, 200),
 )
-def test_identity_at_any_length(samples: int, overlap: float, batch: int, trim: int) -> None:
+def test_an_identity_network_gives_the_mixture_at_any_length(
+    samples: int, overlap: float, batch: int, trim: int
+) -> None:
     """And never a chunk more than needed, every batch bounded, one of them the last."""
     engine, mixture = doubling(1), song(samples)
     chunking = SpectralChunking(STFT, 64, trim, overlap)

@@ -120,7 +120,7 @@ def test_reference_vectors_of_the_originals(name: str, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("act", ["relu", "leaky_relu"])
 @pytest.mark.parametrize("kernel", [(3, 3), (1, 5)])
-def test_dense_convolutions(act: str, kernel: tuple[int, int]) -> None:
+def test_dense_convolutions_equal_the_reference(act: str, kernel: tuple[int, int]) -> None:
     layer = disturbed(DenseConvolutions(3, 4, 3, kernel, act))
     x = numbers(2, 3, 6, 7)
     expected = reference.tfc(x.numpy(), Scope(arrays(layer)), getattr(reference, act.removesuffix("_relu")))
@@ -128,7 +128,7 @@ def test_dense_convolutions(act: str, kernel: tuple[int, int]) -> None:
         assert relative_error(layer(x), expected) < 1e-5
 
 
-def test_frequency_transformation() -> None:
+def test_frequency_transformations_equal_the_reference() -> None:
     layer = disturbed(FrequencyTransformation(3, 8, 2, 12, bias=True, act="relu"))
     x = numbers(2, 3, 5, 8)
     with torch.inference_mode():
@@ -171,7 +171,7 @@ def test_attention_of_the_second_generation(config: LasaftV2Config, act: object)
     assert relative_error(added, reference.lightsaft_v2(h.numpy(), e.numpy(), Scope(arrays(block)), act)) < 1e-5
 
 
-def test_condition_generator() -> None:
+def test_generated_coefficients_equal_the_reference() -> None:
     net = network(replace(V1, control_n_layer=5))
     e = numbers(2, 6)
     with torch.inference_mode():
@@ -183,7 +183,7 @@ def test_condition_generator() -> None:
         assert relative_error(coefficients.beta, beta) < 1e-5
 
 
-def test_modulations() -> None:
+def test_every_modulation_equals_its_formula() -> None:
     """FiLM and PoCM, plain and gated, in the decoders or anywhere; the naive PoCM is the transposed matrix."""
     h = numbers(2, 4, 3, 8)
     for modulation in ("film", "gfilm", "pocm", "gpocm"):

@@ -100,7 +100,7 @@ def test_published_geometry(tmp_path: Path) -> None:
     assert snr_db(expected, predictor.separate(mixture)["drums"]) >= 100
 
 
-def test_one_sample(small: Callable[[str], Rig]) -> None:
+def test_a_song_of_one_sample_gives_finite_stems(small: Callable[[str], Rig]) -> None:
     """A agrees with the reference; B's own statistics are undefined for one sample, ours stay finite."""
     check(small("a"), 1)
     stems = small("b").predictor.separate(song(1), sample_rate=44_100)

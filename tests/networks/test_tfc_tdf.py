@@ -93,7 +93,7 @@ def test_submission_reference() -> None:
     assert error < 1e-5
 
 
-def test_block_reference() -> None:
+def test_a_block_equals_the_stored_reference() -> None:
     stored = reference_vectors("tfc_tdf_block_training_keys")
     shape = json.loads(str(stored["config"]))
     block = TfcTdfBlock(TfcTdfConfig(bins=shape["f"], depth=3, growth=shape["c"]), shape["c"], shape["f"]).eval()
@@ -229,7 +229,7 @@ def test_another_graph_is_refused_by_node(tmp_path: Path) -> None:
         from_onnx(path)
 
 
-def test_no_onnx_at_all(tmp_path: Path) -> None:
+def test_a_file_that_is_no_graph_is_named(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(WeightsError, match=r"net\.onnx"):

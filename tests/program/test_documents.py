@@ -133,7 +133,7 @@ def test_good_documents_are_read() -> None:
     assert parse_json(str(largest)) == largest
 
 
-def test_lines_of_objects(tmp_path: Path) -> None:
+def test_complete_json_lines_are_read_and_other_values_refused(tmp_path: Path) -> None:
     path = tmp_path / "reports.jsonl"
     path.write_text('{"a": 1}\n\n{"a": 2}\n{"a": 3', encoding="utf-8")  # killed while it wrote the third
     assert read_json_lines(path) == [{"a": 1}, {"a": 2}]
@@ -293,7 +293,7 @@ def test_a_kept_score_that_cannot_be_used_is_scored_again(tmp_path: Path) -> Non
         ("#" * (1 << 18), "more than 0.125 MiB"),
     ],
 )
-def test_hostile_settings_of_lightning(tmp_path: Path, text: str, complaint: str) -> None:
+def test_hostile_yaml_settings_are_refused_by_name(tmp_path: Path, text: str, complaint: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(WeightsError, match=complaint) as caught:

@@ -114,7 +114,7 @@ def test_timing_draws_are_apart_from_the_others() -> None:
     assert len({np.abs(result).sum(axis=0).tobytes() for result in results}) == 1
 
 
-def test_flip_swap_gain() -> None:
+def test_flip_negates_swap_exchanges_and_gain_scales() -> None:
     window, rng = noise(), np.random.default_rng(0)
     assert np.array_equal(Flip().apply(window, rng), -window)
     assert np.array_equal(Swap().apply(window, rng), window[::-1])

@@ -90,7 +90,9 @@ def test_a_checkpoint_is_exported_to_a_models_folder(
         assert exported.read_bytes() == run.read_bytes()
 
 
-def test_mixer_and_score(runs: Path, songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mixer_and_score_print_their_tables(
+    runs: Path, songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     models = tmp_path / "models"
     shutil.copytree(runs, models)
     folders = [str(songs / name) for name in ("song0", "song1")]

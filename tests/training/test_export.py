@@ -59,7 +59,7 @@ def test_parity_at_several_sizes(config: TfcTdfConfig, frames: int, half_weights
     assert written.n_bytes == written.path.stat().st_size
 
 
-def test_contract_and_metadata(tmp_path: Path) -> None:
+def test_an_exported_graph_has_the_expected_inputs_outputs_and_metadata(tmp_path: Path) -> None:
     path = export(seeded(STARTER_FORM), geometry_of(STARTER_FORM, 8), "vocals", tmp_path / "net.onnx").path
     model = onnx.load(path)
     (entry,), (result,) = model.graph.input, model.graph.output

@@ -83,7 +83,7 @@ def trained(songs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs
 
 
-def test_it_learns(trained: Path, songs: Path) -> None:
+def test_seventy_five_steps_gain_more_than_5_db(trained: Path, songs: Path) -> None:
     """75 steps raise the SDR of songs it never saw by more than 5 dB over the untrained network's."""
     experiment = tiny(*LEARNING)
     untrained = module_settings(experiment).module(experiment, total_steps=1).eval()

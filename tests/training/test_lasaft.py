@@ -233,7 +233,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FitReport]:
 
 
 @pytest.mark.slow
-def test_it_learns(runs: tuple[Path, FitReport]) -> None:
+def test_forty_steps_reach_1_5_db(runs: tuple[Path, FitReport]) -> None:
     """40 steps take the mean SDR of a song it never saw from below that of silence, 0 dB, to more than 1.5 dB."""
     experiment, report = tiny(), runs[1]
     assert (report.steps, report.best_sdr_db) == (N_STEPS, None)

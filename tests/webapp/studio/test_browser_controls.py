@@ -24,7 +24,7 @@ def muted(window: StudioWindow) -> list[str]:
     return [name for name in STEMS if window.button(f"Mute {name}").get_attribute("aria-pressed") == "true"]
 
 
-def test_keys(come: Any) -> None:
+def test_keys_control_playback_loop_and_mix(come: Any) -> None:
     window = come(song_of(60))
     press = window.page.keyboard.press
     press("ArrowRight")
