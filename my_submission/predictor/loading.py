@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict, cast, get_args
 
 from my_submission.engines import Device, resolve_device
 from my_submission.engines.device_memory import memory_reader
@@ -36,8 +36,8 @@ from terminal.names import listed
 
 logger = logging.getLogger(__name__)
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-RUNTIMES = ("auto", "onnx", "torch")
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+RUNTIMES: tuple[str, ...] = get_args(Runtime)
 
 
 class LoadOptions(TypedDict, total=False):

@@ -18,7 +18,6 @@ from training_material.midi import DrumNote
 Stereo = npt.NDArray[np.float32]
 
 HITS = "hits.csv"
-NOTES = "notes.csv"
 PERFORMANCES = "performances.csv"
 
 CLASS_DB: Mapping[str, float] = {"kick": 4.0, "snare": 0.0, "tom": 0.0, "hat": -5.0, "cymbal": -2.0}
