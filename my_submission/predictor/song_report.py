@@ -27,7 +27,7 @@ def report_of(
         reading_seconds: duration of reading the song.
         peak_device_bytes: peak memory of the GPU; None on the CPU.
     """
-    budget, parts, system = song.budget, song.part_reports(), song.system
+    budget, parts, system = song.budget, song.stage_reports(), song.system
     return SeparationReport(
         system=system.recipe.name,
         source_rate=song.mixture.source_rate,

@@ -147,7 +147,7 @@ class SongSeparation:
                 yield from self._run()
         yield from self._conclude()
 
-    def part_reports(self) -> tuple[StageReport, ...]:
+    def stage_reports(self) -> tuple[StageReport, ...]:
         """Return the stages of the system, and the refinements that were begun."""
         stages = (*self._schedule.published, *self._schedule.refinements)
         reports = []
