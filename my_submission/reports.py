@@ -59,7 +59,8 @@ class SeparationReport:
         source_rate: sample rate of input and output, in Hz.
         source_samples: length of input and output.
         parts: stages in the order of work, refinements last.
-        seconds: from the call to the last byte written.
+        seconds: from the start of the time limit to the last byte written. It starts with the call, or
+            ``startup_seconds`` before it.
         budget_seconds: the limit given, or None.
         peak_memory_bytes: the largest resident memory of the process so far.
         peak_device_memory_bytes: the most memory in use on the GPU during the song, other processes' included; None
@@ -75,7 +76,9 @@ class SeparationReport:
         left_out: work that was left out because of the deadline, one sentence each, for display.
         is_as_published: whether the stems are those that the system gives without a deadline, or refined beyond.
         reading_seconds: decoding and resampling the input.
-        writing_seconds: everything else: start-up, planning, blending and writing the stems.
+        startup_seconds: time before the call that counts in ``seconds``: start of the process and loading of the
+            system, for the first song of a command.
+        writing_seconds: everything else: planning, blending and writing the stems.
         separated_shares: stem to the share of the song that an estimate covers, 0 … 1; the rest of the stem is a share
             of the mixture.
         common_gain_db: smallest gain in dB that was applied to all stems against clipping; 0 if there was none.
@@ -101,6 +104,7 @@ class SeparationReport:
     left_out: tuple[str, ...] = ()
     is_as_published: bool = True
     reading_seconds: float = 0.0
+    startup_seconds: float = 0.0
     writing_seconds: float = 0.0
     peak_device_memory_bytes: int | None = None
     separated_shares: Mapping[str, float] = field(default_factory=dict)
@@ -130,7 +134,9 @@ class SeparationReport:
         """
         if not budget.is_limited:
             return self
-        return replace(self, seconds=budget.elapsed(), late_by_seconds=budget.late_by())
+        seconds = budget.elapsed()
+        writing_seconds = self.writing_seconds + seconds - self.seconds
+        return replace(self, seconds=seconds, writing_seconds=writing_seconds, late_by_seconds=budget.late_by())
 
     def warnings(self) -> tuple[str, ...]:
         """Return one sentence if nothing was estimated, and one if the song is late."""

@@ -289,7 +289,7 @@ def _documents() -> list[Target]:
             JSON,
         ),
         Target("reports.jsonl", json.dumps(report).encode() + b"\n", _shares, TEXT),
-        Target("calibration.json", b'{"schema": 1, "costs": {"a": {"typical": 1, "high": 2}}}', Calibration, JSON),
+        Target("calibration.json", b'{"schema": 2, "runs": {"a": [{"typical": 1, "high": 2}]}}', Calibration, JSON),
         Target("submission.toml", configuration, read_configuration, TEXT),
         Target("experiment.toml", experiment, lambda path: load_experiment(str(path)), TEXT, is_named=False),
         Target("config.yaml", yaml, read_settings, TEXT),

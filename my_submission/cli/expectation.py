@@ -12,21 +12,8 @@ from my_submission.engines.processors import threads_in_words
 from my_submission.predictor import Predictor
 from terminal.quantities import about, duration, songs
 
-PROCESSOR_SECONDS = {
-    "starter-plus": 0.14,
-    "starter-own": 0.14,
-    "starter": 0.18,
-    "starter-conditioned": 0.3,
-    "starter-blend": 0.5,
-    "starter-cinema": 0.2,
-}
-"""Seconds of one processor per second of music, for a machine that has not run the system yet."""
-
 HEADERS_SECONDS = 1.0
 """Time for reading the lengths of all songs before the first one; a header takes 0.1 ms from a local disk."""
-
-MAX_USEFUL_THREADS = 8
-"""More threads make one song hardly faster."""
 
 
 def expectation(
@@ -55,7 +42,7 @@ def expectation(
         return f"{text}: at most {duration(limits.budget)} per song{more}"
     if limits.budget_factor is not None:
         return f"{text}: at most {limits.budget_factor:g} x the length of each song{more}"
-    seconds = _expected_seconds(predictor, sum(known)) if music and limits.refines is None else None
+    seconds = predictor.expected_seconds(sum(known)) if music and limits.refines is None else None
     return text if seconds is None else f"{text}: {about(seconds)}"
 
 
@@ -86,13 +73,3 @@ def durations_of(
     """
     end = now() + HEADERS_SECONDS
     return [None if path is None or now() >= end else stated_seconds(path, reading) for path in paths]
-
-
-def _expected_seconds(predictor: Predictor, seconds: float) -> float | None:
-    """Return the likely duration of a run: as measured on this machine, else by the usual cost of the system."""
-    measured = predictor.expected_seconds(seconds)
-    if measured is not None or predictor.device.kind != "cpu":
-        return measured
-    cost = PROCESSOR_SECONDS.get(predictor.system.recipe.name)
-    threads = min(predictor.n_threads or 1, MAX_USEFUL_THREADS)
-    return None if cost is None else cost * seconds / threads

@@ -15,8 +15,8 @@ from my_submission.stems import Stems
 PROBED_FRAMES = 43
 """Frames of a probe: one second at the published hop."""
 
-FILTER_SECONDS_PER_SECOND = 0.15
-"""Cost of filtering a second of audio before it was measured: ten times what one core needs for one source."""
+FILTER_SECONDS_PER_SECOND = 0.04
+"""Assumed cost of filtering a second of audio until it is measured: three times what one core needs for one source."""
 
 
 class MaskStage(Stage):
@@ -76,7 +76,7 @@ class MaskStage(Stage):
     def _fits(self, forecast: Forecast) -> bool:
         """Whether the next stretch, and then the filter over all that is masked, would end in time."""
         first, last = self.song.next_span
-        cost = forecast.costs.high(self._filter_key, prior=FILTER_SECONDS_PER_SECOND)
+        cost = forecast.costs.high(self._filter_key)
         kept_back = forecast.budget.reserving(cost * last * self._hop_seconds)
         return Forecast(forecast.costs, kept_back).allows(self.cost_key, (last - first) * self._hop_seconds)
 
@@ -120,14 +120,14 @@ class FilterStage(Stage):
         if not song.n_masked or self.is_done:
             return None
         if not song.is_learned:
-            if not forecast.allows(self.cost_key, self._learning_seconds(), prior=FILTER_SECONDS_PER_SECOND):
+            if not forecast.allows(self.cost_key, self._learning_seconds()):
                 return None
             return WorkItem(self, self._learning_seconds(), song.learn_all, lambda _: None, first_sample=None)
         start, stop = next(song.blocks(from_sample=max(self._position, after)), (0, 0))
         if start == stop:
             return None
         seconds = (stop - start) / SAMPLE_RATE
-        if not forecast.allows(self.cost_key, seconds, prior=FILTER_SECONDS_PER_SECOND):
+        if not forecast.allows(self.cost_key, seconds):
             return None
 
         def commit(stems: Stems) -> None:

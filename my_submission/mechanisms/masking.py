@@ -18,7 +18,7 @@ from my_submission.engines.base import Batch
 from my_submission.engines.torch_engine import open_torch
 from my_submission.errors import WeightsError
 from my_submission.geometry import SAMPLE_RATE, FrameChunking, StftGeometry
-from my_submission.mechanisms.mask_stages import PROBED_FRAMES, FilterStage, MaskStage
+from my_submission.mechanisms.mask_stages import FILTER_SECONDS_PER_SECOND, PROBED_FRAMES, FilterStage, MaskStage
 from my_submission.mechanisms.masked_song import STEREO, MaskedSong
 from my_submission.mechanisms.mechanism import Fitted, Mechanism, Opening, Recipe, SongStages
 from my_submission.mechanisms.memory_limits import MemoryLimit
@@ -126,6 +126,7 @@ class MaskingMechanism(Mechanism):
             song.cost_key(name, runs_on=self.engine.runs_on, chunking=self.chunking)
             for name in (song.name, filter_name)
         )
+        song.forecast.costs.assume(filter_key, FILTER_SECONDS_PER_SECOND)
         masks = MaskStage(song.name, key, masked, filter_key=filter_key)
         return SongStages(buffer, (masks, FilterStage(filter_name, filter_key, masked, buffer)))
 

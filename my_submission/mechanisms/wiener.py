@@ -25,8 +25,8 @@ from my_submission.stems import Stems, Waveform
 WIENER_FILTER = "Wiener filter"
 """Name of the stage."""
 
-WIENER_SECONDS_PER_SECOND = 0.1
-"""Cost of filtering a second of four sources before it was measured: several times what one core needs."""
+WIENER_SECONDS_PER_SOURCE = 0.007
+"""Usual seconds to filter a second of one source, overlaps of the windows included, until it is measured."""
 
 
 class MultichannelWienerFilter:
@@ -141,6 +141,7 @@ class WienerStage(ClosingStage):
         runs_on = f"{len(self._sources)} sources"
         key = part_key(WIENER_FILTER, system="any", weights="", runs_on=runs_on, chunking=recipe.geometry)
         super().__init__(song.name, key, "numpy CPU", song.samples)
+        song.forecast.costs.assume(key, WIENER_SECONDS_PER_SOURCE * len(self._sources))
         self._filter = MultichannelWienerFilter(recipe.geometry)
         self._shares: Waveform | None = None
         if recipe.adds_up:
@@ -179,7 +180,7 @@ class WienerStage(ClosingStage):
 
     def seconds_to_reserve(self, forecast: Forecast, *, after: int = 0) -> float:
         """Return a pessimistic cost of the windows that begin at or after a sample, in seconds."""
-        cost = forecast.costs.high(self.cost_key, prior=WIENER_SECONDS_PER_SECOND)
+        cost = forecast.costs.high(self.cost_key)
         return MARGIN * cost * self._audio_seconds(after=after)
 
     def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
@@ -189,7 +190,7 @@ class WienerStage(ClosingStage):
             return None
         start, stop = self._bounds(offset)
         seconds = (stop - start) / SAMPLE_RATE
-        if not forecast.allows(self.cost_key, seconds, prior=WIENER_SECONDS_PER_SECOND):
+        if not forecast.allows(self.cost_key, seconds):
             return None
         self._offsets.remove(offset)
 

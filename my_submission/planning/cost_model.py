@@ -14,8 +14,14 @@ MARGIN = 1.25
 """A work item begins only if it would end in time at this multiple of the highest cost so far."""
 
 PRIOR_SECONDS_PER_SECOND = 1.0
-"""Cost of an unmeasured stage: real time, several times what the published networks need on two cores. The first work
-item of any network corrects it for all."""
+"""Cost of a stage of which nothing is known: real time, several times what the published networks need on two cores.
+The first work item of any network corrects it for all."""
+
+GUESS_MARGIN = 1.5
+"""Safety factor of an assumed cost: this machine may be slower than the one that it was measured on."""
+
+HIGH_GUESS_MARGIN = 4.0
+"""Pessimistic multiple of an assumed cost: the first work item begins only if it would end in time even then."""
 
 _LATEST_SHARE = 0.5
 """Weight of the latest item in the typical cost: a machine that becomes busy is noticed after three items."""
@@ -90,17 +96,30 @@ class CostModel:
     calibration: Calibration
     _measured: dict[str, _Measured] = field(default_factory=dict)
     _slowness: _Typical = field(default_factory=lambda: _Typical(1.0))
+    _assumed: dict[str, float] = field(default_factory=dict)
+    _assumption_error: _Typical = field(default_factory=lambda: _Typical(None))
+
+    def assume(self, key: str, cost: float) -> None:
+        """Set the usual cost of a stage on other machines, which counts until the stage is measured on this one."""
+        self._assumed[key] = cost
+
+    def has_assumed(self, key: str) -> bool:
+        """Whether the usual cost of a stage is set."""
+        return key in self._assumed
 
     def typical(self, key: str, *, prior: float | None = None) -> float:
         """Return the likely cost of a stage.
 
-        This is the first known of: its cost in this run; its cost in earlier runs, times the slowness of this run;
-        ``prior``; the cost of the most expensive network so far; real time.
+        This is the first known of: its cost in this run; its cost in earlier runs, times the slowness of this run; its
+        assumed cost, with a margin and raised if other assumed costs were too low; ``prior``; the cost of the most
+        expensive network so far; real time.
         """
         if key in self._measured:
             return self._measured[key].typical
         if known := self.calibration.get(key):
             return known.typical * self.slowness
+        if key in self._assumed:
+            return self._assumed[key] * max(GUESS_MARGIN, self._assumption_error.value)
         return self._unknown() if prior is None else prior
 
     def high(self, key: str, *, prior: float | None = None) -> float:
@@ -110,12 +129,23 @@ class CostModel:
             before = known.high * self.slowness if known else 0.0
             # Items of this run are more significant than the worst of earlier runs.
             return max(measured.high, min(before, 2 * measured.typical))
-        return known.high * self.slowness if known else self.typical(key, prior=prior)
+        if known:
+            return known.high * self.slowness
+        if key in self._assumed:
+            return self._assumed[key] * max(HIGH_GUESS_MARGIN, GUESS_MARGIN * self._assumption_error.value)
+        return self.typical(key, prior=prior)
 
-    def known(self, key: str) -> float:
-        """Return the likely cost of a stage in earlier runs; 0 if there were none."""
+    def worst(self, key: str, *, prior: float) -> float:
+        """Return the likely cost of a stage, in this run or in earlier runs, whichever is larger."""
         known = self.calibration.get(key)
-        return known.typical if known else 0.0
+        return max(self.typical(key, prior=prior), known.typical if known else 0.0)
+
+    def proven(self, key: str, *, prior: float) -> float:
+        """Return the same without what a single earlier run shows beyond ``prior``: the machine may have been busy."""
+        if self.calibration.n_runs(key) != 1:
+            return self.worst(key, prior=prior)
+        earlier = min(self.worst(key, prior=prior), prior)
+        return max(earlier, self._measured[key].typical) if key in self._measured else earlier
 
     def knows(self, key: str) -> bool:
         """Whether the cost of a stage was ever measured."""
@@ -128,7 +158,7 @@ class CostModel:
 
     @property
     def slowness(self) -> float:
-        """Cost of the stages measured in this run relative to earlier runs; 1 if none was known."""
+        """Cost of the networks and filters measured in this run relative to earlier runs; 1 if none was known."""
         return self._slowness.value
 
     def observe(self, key: str, audio_seconds: float, seconds: float, *, is_network: bool = True) -> None:
@@ -137,12 +167,18 @@ class CostModel:
             return
         known = self.calibration.get(key)
         if key not in self._measured:
-            # One item is a noisy measurement: it corrects the known cost but does not replace it.
-            likely = known.typical * self.slowness if known else None
+            # One item is a noisy measurement: it corrects the known cost but does not replace it, unless that is from
+            # a single run of writing.
+            is_known = known is not None and (is_network or self.calibration.n_runs(key) > 1)
+            likely = known.typical * self.slowness if known is not None and is_known else None
             self._measured[key] = _Measured(_Typical(likely), is_network)
         self._measured[key].add(audio_seconds, max(0.0, seconds))
-        if known and known.typical > 0 and seconds > 0:
+        if seconds <= 0 or not is_network:
+            return
+        if known and known.typical > 0:
             self._slowness.add(seconds / audio_seconds / known.typical)
+        if assumed := self._assumed.get(key):
+            self._assumption_error.add(seconds / audio_seconds / assumed)
 
     def keep(self) -> None:
         """Add the costs that were measured on enough audio to the calibration."""
@@ -171,12 +207,12 @@ class Forecast:
     costs: CostModel
     budget: Budget
 
-    def allows(self, key: str, audio_seconds: float, *, prior: float | None = None) -> bool:
-        """Whether a work item would surely end in time; ``prior`` is its cost before it was measured."""
+    def allows(self, key: str, audio_seconds: float) -> bool:
+        """Whether a work item would surely end in time."""
         if not self.budget.is_limited:
             return True
         left = self.budget.remaining()
-        return left > 0 and left >= self.costs.high(key, prior=prior) * audio_seconds * MARGIN
+        return left > 0 and left >= self.costs.high(key) * audio_seconds * MARGIN
 
     def longest(self, key: str) -> float:
         """Return the seconds of audio of the longest work item that would surely end in time."""

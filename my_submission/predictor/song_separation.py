@@ -21,7 +21,8 @@ from my_submission.predictor.worker import OverrunError, Worker, is_abandoned
 from my_submission.predictor.write_cost import WriteCost, spare_seconds
 from my_submission.reports import NOT_SEPARATED, StageReport
 from my_submission.stems import Stems
-from my_submission.systems import LoadedSystem, SystemWork
+from my_submission.systems import Branch, LoadedSystem, SystemWork
+from my_submission.systems.usual_costs import assume_costs
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,13 @@ FALLBACK_SHARE = 0.4
 """The fallback runs first only if it probably leaves at least this share of the time to the system itself."""
 
 
-CAUTIOUS = "; a cautious plan, because the speed of this system on this machine is not measured yet"
-"""Added to a plan that assumes a cost for some stage. It is revised after the first work items."""
+_NOT_MEASURED = "because the speed of this system on this machine is not measured yet"
+
+ASSUMED = f"; a guess, {_NOT_MEASURED}"
+"""Added to a plan that takes the usual cost of some stage. It is revised after the first work items."""
+
+CAUTIOUS = f"; a cautious plan, {_NOT_MEASURED}"
+"""Added to a plan in which some stage has no usual cost and counts as real time. It is revised likewise."""
 
 
 @dataclass
@@ -55,6 +61,7 @@ class SongSeparation:
         refines: whether time that is left over is spent on refinements.
         prefers_streaming: whether to go through the song from start to end, so that its first blocks are finished
             early. This is done only by a streamable system without a deadline and without refinements.
+        n_threads: threads of the networks on the CPU; None on a GPU, whose usual costs are not known.
         notes: remarks for the reader of the report.
     """
 
@@ -66,6 +73,7 @@ class SongSeparation:
     new_store: NewStore
     refines: bool
     prefers_streaming: bool = False
+    n_threads: int | None = None
     notes: list[str] = field(default_factory=list)
     plan: Plan = field(init=False)
     blender: StemBlender = field(init=False)
@@ -84,6 +92,8 @@ class SongSeparation:
         self._noted_remarks.update(self.system.remarks)
         self._energy = EnergyProfile.of(self.mixture.store) if self.budget.is_limited else None
         work = self._work = SystemWork(self.system, self.mixture, self._context)
+        for branch, branch_stages in zip(self.system.branches, work.branches, strict=True):
+            self._assume_costs(branch, branch_stages)
         fallback = self._fallback(work.branches[: self.system.n_first_branches])
         stages = (*(fallback[0].stages if fallback else ()), *work.stages)
         self.blender = work.blender(None if fallback is None else BlendedBuffer(fallback[0].buffer, fallback[1]))
@@ -124,8 +134,7 @@ class SongSeparation:
         for text in self.mixture.notes:
             yield Note(text)
         if self.budget.is_limited:
-            is_known = all(self.costs.knows(stage.cost_key) for stage in self._schedule.published)
-            yield Note(f"planned: {self.plan.quality_level}{'' if is_known else CAUTIOUS}")
+            yield Note(f"planned: {self.plan.quality_level}{self._basis}")
         if self._streaming_order is None:
             yield from self._run()
 
@@ -182,11 +191,19 @@ class SongSeparation:
                 left.append(f"the deadline {stage.deviation}")
         return tuple(left)
 
+    @property
+    def _basis(self) -> str:
+        """Remark on the costs that the plan follows from; empty if all of them were measured."""
+        unmeasured = [stage.cost_key for stage in self._schedule.published if not self.costs.knows(stage.cost_key)]
+        if not unmeasured:
+            return ""
+        return ASSUMED if all(map(self.costs.has_assumed, unmeasured)) else CAUTIOUS
+
     def _forecast(self) -> Forecast:
         if not self.budget.is_limited:
             return Forecast(self.costs, self.budget)
         left = (self.mixture.samples - self._written) / SAMPLE_RATE
-        writing = self.write_cost.reserve(self.costs, self.seconds, left)
+        writing = self.write_cost.reserve(self.costs, self.seconds, left, self.budget.seconds)
         return Forecast(self.costs, self.budget.reserving(writing + spare_seconds(self.budget.seconds)))
 
     def _context(
@@ -216,10 +233,19 @@ class SongSeparation:
         ):
             return None
         stages = branch.mechanism.stages(self._context(branch.name, self.mixture, branch.shares))
+        self._assume_costs(branch, stages)
         left = forecast.budget.remaining()
         if _seconds_of(stages, forecast=forecast) > (1 - FALLBACK_SHARE) * left:
             return None
         return self._work.named(stages, branch.name), branch.shares
+
+    def _assume_costs(self, branch: Branch, stages: SongStages) -> None:
+        """Set the usual costs of a branch's stages, which count until they are measured on this machine."""
+        if self.n_threads is not None:
+            cost = branch.processor_seconds
+            assume_costs(
+                stages, self.costs, processor_seconds=cost, song_seconds=self.seconds, n_threads=self.n_threads
+            )
 
     def _run(self) -> Iterator[Event]:
         after = self._written + FADE_SAMPLES if self._written else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from my_submission.audio_io import AudioFormat
@@ -18,6 +19,10 @@ SLOW_MARGIN = 1.25
 
 HIGH_MARGIN = 1.2
 """Flushing to the disk may take its highest cost again, and a little more."""
+
+DOUBTFUL_SHARE = 1 / 3
+"""Largest share of the budget that is set aside for doubtful costs: those of a single run, which may have been measured
+on a busy machine, and of stalls. The first block that is written replaces them."""
 
 SPARE_SHARE = 0.015
 """Share of the whole budget that is left unused: work planned without it has ended 0.1 % late."""
@@ -80,24 +85,29 @@ class WriteCost:
         closing = costs.typical(self.closing_key, prior=self._closing_prior)
         return (writing + closing) * song_seconds + self.min_seconds
 
-    def reserve(self, costs: CostModel, song_seconds: float, left_seconds: float) -> float:
+    def reserve(
+        self, costs: CostModel, song_seconds: float, left_seconds: float, budget_seconds: float = math.inf
+    ) -> float:
         """Return the seconds to set aside.
 
         Args:
             costs: seconds of work per second of audio.
             song_seconds: length of the song.
             left_seconds: length of the part that is not written yet.
+            budget_seconds: the whole time limit, of which doubtful costs take at most a share.
         """
-        typical, high = costs.typical(self.key, prior=self.prior), costs.high(self.key, prior=self.prior)
+        key, prior = self.closing_key, self._closing_prior
         # A machine that is slow now may recover: the extra time counts as part of the margin.
         margin = max(FINISH_MARGIN / costs.expected_slowness(self.key), SLOW_MARGIN)
+        proven = margin * costs.proven(self.key, prior=self.prior) * left_seconds
+        proven += FINISH_MARGIN * costs.proven(key, prior=prior) * song_seconds
+        worst = costs.worst(self.key, prior=self.prior)
         # The slowest block measured is the cost of one brief stall, not of every block.
-        hiccup = (high - typical) * min(left_seconds, StemBlender.block_samples / SAMPLE_RATE)
-        writing = margin * max(typical, costs.known(self.key)) * left_seconds + hiccup
-        prior = self._closing_prior
-        typical, high = costs.typical(self.closing_key, prior=prior), costs.high(self.closing_key, prior=prior)
-        closing = max(FINISH_MARGIN * typical, HIGH_MARGIN * high)
-        return writing + closing * song_seconds + self.min_seconds
+        stall = costs.high(self.key, prior=self.prior) - costs.typical(self.key, prior=self.prior)
+        hiccup = stall * min(left_seconds, StemBlender.block_samples / SAMPLE_RATE)
+        closing = max(FINISH_MARGIN * costs.worst(key, prior=prior), HIGH_MARGIN * costs.high(key, prior=prior))
+        feared = margin * worst * left_seconds + hiccup + closing * song_seconds
+        return proven + min(feared - proven, DOUBTFUL_SHARE * budget_seconds) + self.min_seconds
 
 
 def cost_kind(audio_format: AudioFormat) -> str:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from my_submission.errors import UnknownNameError, WeightsError
 from my_submission.mechanisms import Fitted, Mechanism, Opening, RunOptions
+from my_submission.mechanisms.wiener import WIENER_SECONDS_PER_SOURCE
 from my_submission.systems.recipes import SYSTEMS_FILE, BranchRecipe, SystemRecipe
+from my_submission.systems.usual_costs import FILES_SECONDS, network_seconds, on_threads
 from my_submission.weights import ModelsFolder
 from my_submission.weights.option_files import digests_of
 
@@ -31,12 +33,14 @@ class Branch:
         mechanism: estimates every source of ``shares``.
         shares: source to share of the blend.
         minus: sources that are taken out of its input.
+        processor_seconds: usual processor seconds of its networks per second of song; None if unknown.
     """
 
     name: str
     mechanism: Mechanism
     shares: Mapping[str, float]
     minus: tuple[str, ...] = ()
+    processor_seconds: float | None = None
 
 
 def _no_fallback() -> Branch | None:
@@ -108,6 +112,20 @@ class LoadedSystem:
         """Source to the frequency above which its spectral network is silent."""
         return {source: hz for branch in self.branches for source, hz in branch.mechanism.cutoffs_hz.items()}
 
+    def usual_seconds(self, song_seconds: float, n_threads: int) -> float | None:
+        """Return the usual duration of a separation on the CPU, in seconds; None if the cost of a network is unknown.
+
+        Args:
+            song_seconds: length of the song.
+            n_threads: threads of a run.
+        """
+        known = [branch.processor_seconds for branch in self.branches if branch.processor_seconds is not None]
+        if len(known) < len(self.branches):
+            return None
+        wiener = self.recipe.wiener
+        filtering = 0.0 if wiener is None else WIENER_SECONDS_PER_SOURCE * len(wiener.shares)
+        return (on_threads(sum(known), n_threads) + filtering + FILES_SECONDS) * song_seconds
+
     @cached_property
     def weight_digests(self) -> Mapping[str, str]:
         """Artefact name to the SHA-256 of its file; likewise of all other files that the samples depend on."""
@@ -172,7 +190,8 @@ def _refuse_missing(recipe: SystemRecipe, models: ModelsFolder) -> None:
 
 def opened_branch(branch: BranchRecipe, opening: Opening) -> Branch:
     """Return a branch whose mechanism is open; errors as for :meth:`Recipe.open`."""
-    return Branch(branch.name, branch.recipe.open(opening), branch.shares, branch.minus)
+    processor_seconds = network_seconds(branch.recipe.artefacts)
+    return Branch(branch.name, branch.recipe.open(opening), branch.shares, branch.minus, processor_seconds)
 
 
 def _fallback_opener(recipe: SystemRecipe, models: ModelsFolder, options: RunOptions) -> Callable[[], Branch | None]:

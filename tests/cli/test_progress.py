@@ -209,7 +209,7 @@ def test_the_first_line_says_what_will_happen(predictor: Predictor) -> None:
 def test_the_expected_time_is_what_a_song_took_before(predictor: Predictor, tmp_path: Path) -> None:
 
     predictor.calibration = Calibration()
-    assert predictor.expected_seconds(100.0) is None
+    assert predictor.expected_seconds(100.0) == predictor.system.usual_seconds(100.0, 1)
     song = write_audio(tmp_path / "song.wav", noise(2, 16 * RATE))
     report = predictor.separate_file(song, tmp_path / "out")
     assert predictor.expected_seconds(32.0) == pytest.approx(2 * report.seconds, rel=0.05)

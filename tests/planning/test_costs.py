@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from my_submission.budget import Budget
 from my_submission.planning import Calibration, Cost, CostModel, Forecast
-from my_submission.planning.calibration import part_key
+from my_submission.planning.calibration import KEPT_RUNS, part_key
+from my_submission.planning.cost_model import GUESS_MARGIN, HIGH_GUESS_MARGIN
 from tests.rigs import FakeClock
 
 
@@ -41,7 +43,17 @@ def test_two_processes_keep_each_other_s_costs(tmp_path: Path) -> None:
     assert Calibration(path).get("b") == Cost(2.0, 2.0)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 1, "costs": {"a": {"typical": -1, "high": 0}}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        '{"schema": 1, "costs": {"a": {"typical": -1, "high": 0}}}',
+        '{"schema": 2, "runs": {"a": [{"typical": 2, "high": 1}]}}',
+        '{"schema": 3, "runs": {}}',
+    ],
+)
 def test_a_damaged_file_is_measured_anew_and_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
@@ -140,6 +152,71 @@ def test_only_costs_that_are_known_are_raised_on_a_slow_machine() -> None:
     assert costs.expected_slowness("a") == 1
     assert costs.expected_slowness("never measured") == 1
     assert costs.typical("never measured", prior=0.5) == 0.5
+
+
+def test_an_assumed_cost_counts_until_the_stage_is_measured_and_follows_the_machine() -> None:
+    costs = CostModel(Calibration())
+    costs.assume("vocals", 0.02)
+    costs.assume("filter", 0.01)
+    assert costs.typical("vocals") == pytest.approx(GUESS_MARGIN * 0.02)
+    assert costs.high("vocals") == pytest.approx(HIGH_GUESS_MARGIN * 0.02)
+    assert not costs.knows("vocals")
+    assert costs.typical("another network") == 1.0
+    costs.observe("vocals", 10.0, 0.1)  # faster than usual: the margin of the others stays
+    assert costs.typical("vocals") == pytest.approx(0.01)
+    assert costs.typical("filter") == pytest.approx(GUESS_MARGIN * 0.01)
+    for _ in range(9):
+        costs.observe("vocals", 10.0, 1.2)  # six times as slow as usual, and so are the others
+    assert costs.typical("filter") == pytest.approx(6 * 0.01, rel=0.01)
+    assert costs.high("filter") == pytest.approx(GUESS_MARGIN * 6 * 0.01, rel=0.01)
+    calibration = Calibration()
+    calibration.update({"vocals": Cost(0.5, 0.6)})
+    known = CostModel(calibration)
+    known.assume("vocals", 0.02)
+    assert known.typical("vocals") == 0.5
+    assert known.high("vocals") == 0.6
+
+
+def test_the_speed_of_writing_says_nothing_about_networks() -> None:
+    """An old measurement of writing may be far too high; no network is expected to be faster for that."""
+    calibration = Calibration()
+    calibration.update({"writing": Cost(1.0, 1.0), "vocals": Cost(0.5, 0.5)})
+    costs = CostModel(calibration)
+    for _ in range(3):
+        costs.observe("writing", 6.0, 0.06, is_network=False)
+    assert costs.slowness == 1
+    assert costs.typical("vocals") == 0.5
+
+
+def test_no_single_run_decides_a_cost(tmp_path: Path) -> None:
+    """Neither a busy one nor its stall, wherever it stands among the kept runs."""
+    for place in range(KEPT_RUNS):
+        calibration = Calibration(tmp_path / f"{place}.json")
+        for run in range(KEPT_RUNS):
+            calibration.update({"a": Cost(8.0, 90.0) if run == place else Cost(1.0 + 0.01 * run, 2.0)})
+        assert calibration.n_runs("a") == KEPT_RUNS
+        kept = Calibration(tmp_path / f"{place}.json").get("a")
+        assert kept == calibration.get("a")
+        assert kept is not None
+        assert kept.typical == pytest.approx(1.02, abs=0.02)
+        assert kept.high == 2.0
+    twice = Calibration()
+    twice.update({"a": Cost(8.0, 90.0)})
+    twice.update({"a": Cost(1.0, 2.0)})
+    assert twice.get("a") == Cost(1.0, 90.0)
+
+
+def test_a_file_of_the_first_format_is_one_run_of_each_stage(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    path.write_text('{"schema": 1, "costs": {"a": {"typical": 1.0, "high": 2.0}, "b": {"typical": 3.0, "high": 3.0}}}')
+    calibration = Calibration(path)
+    assert calibration.get("a") == Cost(1.0, 2.0)
+    assert calibration.n_runs("b") == 1
+    calibration.update({"a": Cost(0.5, 0.5)})
+    document = json.loads(path.read_text())
+    assert document["schema"] == 2
+    assert Calibration(path).get("a") == Cost(0.5, 2.0)
+    assert Calibration(path).get("b") == Cost(3.0, 3.0)
 
 
 def test_forecasts_answer_for_the_budget() -> None:

@@ -94,7 +94,8 @@ def test_a_machine_that_is_faster_or_slower_than_it_was(
 ) -> None:
     """Writing included: what was set aside for it and is not needed is spent, and what it lacks is taken back.
 
-    Of a quarter of the time, most is set aside, and what comes free is needed for the rest of the song only.
+    Of a quarter of the time, most is set aside, and what comes free is needed for the rest of the song only. Two runs
+    came before, because a single one is not believed beyond a share of the budget.
     """
     monkeypatch.setattr(StemBlender, "block_samples", SAMPLES // 30)
     calibration, compose = Calibration(), StemBlender.compose
@@ -106,7 +107,9 @@ def test_a_machine_that_is_faster_or_slower_than_it_was(
 
     monkeypatch.setattr(StemBlender, "compose", written)
     costs = {"chunk_seconds": CHUNK_SECONDS, "segment_seconds": SEGMENT_SECONDS}
-    Predictor(two_branches(clock=now, **costs), clock=now, calibration=calibration).separate(song())
+    for _ in range(2):
+        now.now = 0.0
+        Predictor(two_branches(clock=now, **costs), clock=now, calibration=calibration).separate(song())
     full, now, speed = now.now, FakeClock(), factor
     costs = {name: factor * seconds for name, seconds in costs.items()}
     predictor = Predictor(two_branches(clock=now, **costs), clock=now, calibration=calibration)

@@ -15,10 +15,12 @@ from my_submission.mechanisms.chunks import ChunkStage, in_batches
 from my_submission.mechanisms.segment_stages import SHORTEST_SHARE, SegmentStage
 from my_submission.planning import Calibration, Cost, CostModel, Forecast, SegmentBuffer
 from my_submission.predictor import Predictor
-from my_submission.predictor.song_separation import CAUTIOUS
+from my_submission.predictor.song_separation import ASSUMED, CAUTIOUS
 from my_submission.predictor.write_cost import spare_seconds
+from my_submission.reports import AS_PUBLISHED
 from my_submission.stems import DEMUCS_SOURCES, MUSIC_SOURCES
-from my_submission.systems import Branch
+from my_submission.systems import Branch, LoadedSystem
+from my_submission.systems.usual_costs import SHORTEST_SECONDS
 from tests.rigs import (
     CHUNKING,
     SEGMENTS,
@@ -77,6 +79,45 @@ def test_a_plan_without_measured_costs_says_that_it_is_cautious() -> None:
         notes = [event.text for event in predictor.stream(song(), budget_seconds=10_000.0) if isinstance(event, Note)]
         (planned,) = [text for text in notes if text.startswith("planned: ")]
         assert planned.endswith(CAUTIOUS) == is_cautious
+
+
+def with_usual_costs(clock: FakeClock, times_slower: float) -> LoadedSystem:
+    """Two branches with usual costs, on a machine that is slower than usual by a factor."""
+    system = two_branches(clock=clock, **{name: times_slower * seconds for name, seconds in costs().items()})
+    song_seconds = max(SAMPLES / RATE, SHORTEST_SECONDS)
+    usual = (4 * N_CHUNKS * 1.0, len(SEGMENTS.offsets(SAMPLES)) * 4.0)
+    branches = [
+        replace(branch, processor_seconds=seconds / song_seconds)
+        for branch, seconds in zip(system.branches, usual, strict=True)
+    ]
+    return replace(system, branches=tuple(branches))
+
+
+def test_a_first_plan_follows_from_the_usual_costs() -> None:
+    """1.8 times the usual duration is enough for everything with the margin of a guess, 1.5 times."""
+    full = 4 * N_CHUNKS + 4 * len(SEGMENTS.offsets(SAMPLES))
+    clock = FakeClock()
+    events = list(Predictor(with_usual_costs(clock, 1.0), clock=clock).stream(song(), budget_seconds=1.8 * full))
+    (planned,) = [event.text for event in events if isinstance(event, Note) and event.text.startswith("planned: ")]
+    assert planned == f"planned: {AS_PUBLISHED}{ASSUMED}"
+    assert clock.now <= 1.8 * full
+    assert events[-1].report.is_as_published
+
+
+@pytest.mark.parametrize("times_slower", [0.5, 2.0, 5.0, 20.0])
+@pytest.mark.parametrize("share", [0.1, 0.3, 1.0, 2.0])
+def test_a_machine_slower_than_usual_ends_its_first_song_in_time(share: float, times_slower: float) -> None:
+    """Every run of an engine takes 5 times as long as assumed, or even 20 times if it is short relative to the time."""
+    clock, mixture = FakeClock(), song()
+    budget = share * (4 * N_CHUNKS + 4 * len(SEGMENTS.offsets(SAMPLES)))
+    events = list(Predictor(with_usual_costs(clock, times_slower), clock=clock).stream(mixture, budget_seconds=budget))
+    assert isinstance(events[-1], Finished)
+    if times_slower <= 5 or 4 * times_slower < budget:
+        assert clock.now <= budget
+        assert events[-1].report.late_by_seconds == 0
+    for stem in events[-1].result.values():
+        assert stem.shape == mixture.shape
+        assert (np.abs(stem[np.abs(mixture) > 0.05]) > 0).all()
 
 
 def segment_stage(clock: FakeClock, energy_at: int) -> tuple[SegmentStage, SegmentBuffer]:

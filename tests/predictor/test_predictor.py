@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from my_submission.audio_io import WAV_FLOAT, AudioFormat
+from my_submission.audio_io import WAV_16, WAV_FLOAT, AudioFormat
 from my_submission.audio_io.writing.stem_sets import RECORD_SCHEMA
+from my_submission.budget import Budget
 from my_submission.errors import InputError, OutputError
 from my_submission.events import BlockWritten, Finished, Note, Planned, StageAdvanced, StageFinished, StageStarted
 from my_submission.files.hashing import sha256_of_document
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import Mixer
-from my_submission.planning import Calibration, CostModel
+from my_submission.planning import Calibration, Cost, CostModel
 from my_submission.predictor import Predictor, load
 from my_submission.predictor.separation_record import RecordRequest, StemRecipe
-from my_submission.predictor.write_cost import ENCODING_SECONDS, WriteCost, cost_kind
+from my_submission.predictor.write_cost import DOUBTFUL_SHARE, ENCODING_SECONDS, FINISH_MARGIN, WriteCost, cost_kind
 from my_submission.reports import NOT_SEPARATED
 from my_submission.stems import MUSIC_SOURCES
 from tests.rigs import CHUNKING, GAINS, SEGMENTS, WAVEFORM_GAINS, FakeClock, two_branches
@@ -135,6 +136,22 @@ def test_a_report_says_how_much_was_estimated_and_how_late_it_is(
     assert plain["late_by_seconds"] == pytest.approx(late)
     texts = ([] if report.is_separated else [NOT_SEPARATED]) + ([f"late by {late:.3f} s"] if late else [])
     assert list(report.warnings()) == texts
+
+
+def test_the_start_of_the_process_is_not_writing(tmp_path: Path) -> None:
+    """It counts in the time limit, but neither as writing nor in the cost of a song."""
+    clock, mixture = FakeClock(), np.tile(song(), 16)
+    soundfile.write(tmp_path / "song.wav", mixture.T, SAMPLE_RATE)
+    predictor = Predictor(two_branches(clock=clock, chunk_seconds=0.01), clock=clock)
+    report = predictor.separate_file(tmp_path / "song.wav", tmp_path, spent_seconds=30.0)
+    worked = sum(part.seconds for part in report.parts)
+    assert (report.startup_seconds, report.writing_seconds) == (30.0, pytest.approx(0.0))
+    assert report.seconds == pytest.approx(30.0 + worked)
+    assert predictor.expected_seconds(mixture.shape[-1] / SAMPLE_RATE) == pytest.approx(worked)
+    clock.pass_(5.0)  # the files are moved
+    ended = report.ended(Budget(100.0, clock, clock() - report.seconds - 5.0))
+    assert ended.writing_seconds == pytest.approx(5.0)
+    assert ended.seconds == pytest.approx(report.seconds + 5.0)
 
 
 def test_time_that_ends_inside_the_networks_keeps_the_sum() -> None:
@@ -283,14 +300,57 @@ def test_a_codecs_cost_is_set_aside_before_it_was_measured() -> None:
     assert more == pytest.approx(100 * plain.prior)
 
 
+def test_a_single_measurement_of_writing_takes_at_most_a_share_of_the_budget() -> None:
+    """A run on a busy machine took 1 s to write a second; the second run is believed, and so are two that agree."""
+    cost, budget = WriteCost("k", 0.1, 0.25), 40.0
+    usual = cost.reserve(CostModel(Calibration()), 20, 20, budget)
+    calibration = Calibration()
+    calibration.update({"k": Cost(1.0, 1.5), "k closing": Cost(1.0, 1.0)})
+    assert cost.reserve(CostModel(calibration), 20, 20) > 2 * budget  # without a limit to it, no time for any work
+    once = cost.reserve(CostModel(calibration), 20, 20, budget)
+    assert once == pytest.approx(usual + DOUBTFUL_SHARE * budget)
+    costs = CostModel(calibration)
+    costs.observe("k", 6, 0.6, is_network=False)  # the first block replaces it
+    rest = WriteCost("k", 0.1, 0.25, closing_prior=0.0).reserve(costs, 20, 14, budget)
+    assert rest <= FINISH_MARGIN * 0.1 * 14 + 0.25 + DOUBTFUL_SHARE * budget
+    for _ in range(2):
+        calibration.update({"k": Cost(0.1, 0.1), "k closing": Cost(0.02, 0.02)})
+    assert cost.reserve(CostModel(calibration), 20, 20, budget) == pytest.approx(usual, rel=0.01)
+    slow = Calibration()
+    for _ in range(2):
+        slow.update({"k": Cost(1.0, 1.0)})
+    assert cost.reserve(CostModel(slow), 20, 20, budget) >= FINISH_MARGIN * 20
+
+
+def test_an_old_busy_run_leaves_time_to_separate(tmp_path: Path) -> None:
+    """A calibration of the first format in which writing 20 s would take longer than the whole limit."""
+    clock, mixture = FakeClock(), np.tile(song(), 9)[:, : 20 * SAMPLE_RATE]
+    soundfile.write(tmp_path / "song.wav", mixture.T, SAMPLE_RATE)
+    keys = [Predictor(two_branches())._write_key(cost_kind(WAV_16), SAMPLE_RATE, 20)]
+    keys.append(f"{keys[0]} closing")
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps({"schema": 1, "costs": {key: {"typical": 0.9, "high": 0.9} for key in keys}}))
+    system = two_branches(clock=clock, chunk_seconds=0.001, segment_seconds=0.002)
+    predictor = Predictor(system, clock=clock, calibration=Calibration(path))
+    report = predictor.separate_file(tmp_path / "song.wav", tmp_path / "out", budget_seconds=40.0)
+    assert report.is_as_published
+    assert report.late_by_seconds == 0
+
+
 def test_writing_costs_of_one_stem_say_nothing_about_all(tiny_models: Path) -> None:
     """Less time would be set aside for four stems after a run with one, and writing cannot be shortened."""
     formats = [AudioFormat("mp3", bitrate=bitrate) for bitrate in (128, 320)]
     formats += [AudioFormat("mp3", clip="limit"), AudioFormat("wav"), AudioFormat("wav", dither=True)]
     choices = [None, ["vocals"]]
     predictors = [load("starter", stems=stems, models_dir=tiny_models, device="cpu") for stems in choices]
-    keys = {one._write_key(cost_kind(audio_format), 44_100) for one in predictors for audio_format in formats}
+    keys = {one._write_key(cost_kind(audio_format), 44_100, 60) for one in predictors for audio_format in formats}
     assert len(keys) == len(predictors) * len(formats)
+
+
+def test_writing_costs_of_a_short_song_say_nothing_about_a_long_one() -> None:
+    """Flushing four files takes the same time for any length: per second of audio it is a multiple."""
+    short, medium, long = (Predictor(two_branches())._write_key("mp3", 44_100, seconds) for seconds in (2, 20, 300))
+    assert short != medium == long
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:

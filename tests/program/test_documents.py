@@ -247,13 +247,14 @@ def test_reports_of_a_submission_of_wrong_types(tmp_path: Path) -> None:
 
 def test_a_calibration_that_cannot_be_used_is_measured_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "calibration.json"
-    good = {"schema": 1, "costs": {"a": {"typical": 1.0, "high": 2.0}}}
-    path.write_text(json.dumps(good), encoding="utf-8")
-    assert Calibration(path).get("a") == Cost(1.0, 2.0)
-    for document in with_swapped_types(good):
-        path.write_text(json.dumps(document), encoding="utf-8")
-        cost = Calibration(path).get("a")
-        assert cost is None or 0 <= cost.typical <= cost.high
+    cost = {"typical": 1.0, "high": 2.0}
+    for good in ({"schema": 1, "costs": {"a": cost}}, {"schema": 2, "runs": {"a": [cost]}}):
+        path.write_text(json.dumps(good), encoding="utf-8")
+        assert Calibration(path).get("a") == Cost(1.0, 2.0)
+        for document in with_swapped_types(good):
+            path.write_text(json.dumps(document), encoding="utf-8")
+            found = Calibration(path).get("a")
+            assert found is None or 0 <= found.typical <= found.high
     with caplog.at_level(logging.WARNING):
         path.write_bytes(DEEP)
         assert Calibration(path).get("a") is None
