@@ -16,7 +16,7 @@ from training.data.songs import read_collection
 from training_material.band.strings import StringNote
 from training_material.midi import DrumNote
 from training_material.synthesiser import basses, electronic_kit, layers, lines
-from training_material.synthesiser.lines import Grid, bass_line, folded, held, repeated, syncopated
+from training_material.synthesiser.lines import Grid, at_times, bass_line, folded, held, repeated, syncopated
 from training_material.synthesiser.oscillators import LowPass, cutoff_positions, cycle_tables, looked_up
 from training_material.synthesiser.patches import Tone, hertz_of, voice
 from training_material.synthesiser.signal_chain import driven, ducking, split_bands, widened, with_echoes
@@ -88,8 +88,9 @@ def test_the_filter_follows_its_formula() -> None:
 
 def test_lines_are_single_notes_between_30_and_200_hertz() -> None:
     notes = [StringNote(0.5 * index, 0.5 * index + 0.6, 20 + 7 * (index % 9), 90) for index in range(40)]
-    for seed in range(12):
-        line = bass_line(notes, Grid(0.5), np.random.default_rng(seed), seconds=20.0)
+    for seed in range(24):
+        kicks = [] if seed % 2 else list(np.arange(0.0, 20.0, 0.75))
+        line = bass_line(notes, Grid(0.5), kicks, np.random.default_rng(seed), seconds=20.0)
         assert len(line) > 2
         assert all(30.0 < hertz_of(note.pitch) < 200.0 for note in line)
         assert all(first.end <= second.seconds + 1e-6 for first, second in pairwise(line))
@@ -116,6 +117,18 @@ def test_a_syncopated_line_repeats_its_rhythm_every_bar() -> None:
     assert bars[0] == bars[1] == bars[2] == bars[3]
     assert 4 <= len(bars[0]) <= 9
     assert all(note.end <= min(after.seconds, note.seconds + 1.0) + 1e-9 for note, after in pairwise(found))
+
+
+def test_a_line_on_kicks_plays_at_each_kick_up_to_the_next_one() -> None:
+    """Two kicks at once are one note; a note lasts two beats at most."""
+    line = [StringNote(0.0, 2.0, 33, 90), StringNote(2.0, 4.0, 36, 90)]
+    found = at_times(line, [0.0, 0.75, 0.75, 2.0, 3.5], Grid(0.5), seconds=4.0)
+    assert [(note.seconds, note.end, note.pitch) for note in found] == [
+        (0.0, 0.75, 33),
+        (0.75, 1.75, 33),
+        (2.0, 3.0, 36),
+        (3.5, 4.0, 36),
+    ]
 
 
 def test_effects_do_what_they_say() -> None:

@@ -1,4 +1,4 @@
-"""Synthesiser basses: random patches of eleven kinds, and bass lines played with them."""
+"""Synthesiser basses: random patches of twelve kinds, and bass lines played with them."""
 
 from __future__ import annotations
 
@@ -166,6 +166,24 @@ def _pluck(rng: np.random.Generator) -> Patch:
     )
 
 
+def _stab(rng: np.random.Generator) -> Patch:
+    """Return a patch as short as a kick drum, with a resonance far above its fundamental."""
+    return Patch(
+        kind="stab",
+        wave=str(rng.choice(["saw", "pulse"])),
+        low_pass=LowPass(float(rng.uniform(1.5, 3.5)), int(rng.integers(1, 3))),
+        cutoff_hertz=log_uniform(rng, 450.0, 2000.0),
+        sweep_octaves=float(rng.choice([0.0, rng.uniform(0.0, 1.5)])),
+        sweep_seconds=log_uniform(rng, 0.03, 0.2),
+        sub=float(rng.uniform(0.3, 1.2)),
+        attack=log_uniform(rng, 0.002, 0.01),
+        decay=log_uniform(rng, 0.05, 0.2),
+        sustain=float(rng.choice([0.0, rng.uniform(0.0, 0.2)])),
+        release=log_uniform(rng, 0.02, 0.1),
+        drive=float(rng.choice([0.0, rng.uniform(0.5, 4.0)])),
+    )
+
+
 def _tuned_kick(rng: np.random.Generator) -> Patch:
     return Patch(
         kind="808",
@@ -208,6 +226,7 @@ KINDS: Mapping[str, Callable[[np.random.Generator], Patch]] = {
     "reese": _reese,
     "acid": _acid,
     "pluck": _pluck,
+    "stab": _stab,
     "808": _tuned_kick,
     "wobble": _wobble,
 }

@@ -86,9 +86,9 @@ def _noise(seconds: float, band: tuple[float, float], rng: np.random.Generator) 
 
 
 def _kick(rng: np.random.Generator) -> Mono:
-    is_short = rng.random() < 0.6
-    decay = log_uniform(rng, 0.05, 0.11) if is_short else log_uniform(rng, 0.11, 0.25)
-    wave = _sweep(float(rng.uniform(120.0, 400.0)), float(rng.uniform(40.0, 60.0)), log_uniform(rng, 0.01, 0.05), decay)
+    kind = rng.random()
+    decay = log_uniform(rng, *((0.05, 0.11) if kind < 0.55 else (0.11, 0.25) if kind < 0.9 else (0.25, 0.6)))
+    wave = _sweep(float(rng.uniform(120.0, 500.0)), float(rng.uniform(36.0, 60.0)), log_uniform(rng, 0.01, 0.1), decay)
     click = _noise(0.02, (1500.0, 12_000.0), rng) * np.exp(-_time(0.02) / 0.003)
     wave[: len(click)] += float(rng.uniform(0.0, 0.5)) * click
     drive = float(rng.choice([0.0, rng.uniform(0.8, 6.0)]))

@@ -11,9 +11,9 @@ from training_material.band.strings import StringNote, monophonic
 from training_material.synthesiser.basses import HIGHEST_PITCH, LOWEST_PITCH
 
 WRITTEN, HELD, OFFBEAT, ROLLING, QUARTERS = "written", "held", "offbeat", "rolling", "quarters"
-SYNCOPATED = "syncopated"
-STYLES = (WRITTEN, HELD, OFFBEAT, ROLLING, QUARTERS, SYNCOPATED)
-STYLE_WEIGHTS = (0.35, 0.2, 0.1, 0.1, 0.1, 0.15)
+SYNCOPATED, ON_KICKS = "syncopated", "on kicks"
+STYLES = (WRITTEN, HELD, OFFBEAT, ROLLING, QUARTERS, SYNCOPATED, ON_KICKS)
+STYLE_WEIGHTS = (0.3, 0.15, 0.1, 0.1, 0.1, 0.15, 0.1)
 
 BEATS: dict[str, tuple[float, float]] = {OFFBEAT: (1.0, 0.5), ROLLING: (0.25, 0.0), QUARTERS: (1.0, 0.0)}
 """Step and offset in beats of the repeated styles."""
@@ -39,12 +39,15 @@ class Grid:
     first: float = 0.0
 
 
-def bass_line(notes: Sequence[StringNote], grid: Grid, rng: np.random.Generator, *, seconds: float) -> list[StringNote]:
+def bass_line(
+    notes: Sequence[StringNote], grid: Grid, kicks: Sequence[float], rng: np.random.Generator, *, seconds: float
+) -> list[StringNote]:
     """Return a line of single notes between 30 and 200 Hz in a random style and articulation.
 
     Args:
         notes: the song's bass part.
         grid: the song's beats.
+        kicks: onsets of the kick drum in seconds; without any, a line on kicks plays quarters.
         rng: style, range and articulation.
         seconds: length of the song.
     """
@@ -56,6 +59,10 @@ def bass_line(notes: Sequence[StringNote], grid: Grid, rng: np.random.Generator,
         line = held(line, grid, beats=float(rng.choice([2.0, 4.0, 8.0])), seconds=seconds)
     elif style == SYNCOPATED:
         line = syncopated(line, grid, rng, seconds=seconds)
+    elif style == ON_KICKS and len(kicks):
+        line = at_times(line, kicks, grid, seconds=seconds)
+    elif style == ON_KICKS:
+        line = repeated(line, grid, QUARTERS, seconds=seconds)
     elif style != WRITTEN:
         line = repeated(line, grid, style, seconds=seconds)
     longest = float(rng.uniform(*STACCATO_SECONDS)) if rng.random() < STACCATO_PROBABILITY else seconds
@@ -104,15 +111,17 @@ def repeated(line: Sequence[StringNote], grid: Grid, style: str, *, seconds: flo
 
 
 def syncopated(line: Sequence[StringNote], grid: Grid, rng: np.random.Generator, *, seconds: float) -> list[StringNote]:
-    """Play the note of each beat in a rhythm of sixteenths, drawn once and repeated every bar.
-
-    A note lasts to the next one, two beats at most.
-    """
+    """Play the note of each beat in a rhythm of sixteenths, drawn once and repeated every bar."""
     n_notes = int(rng.integers(SYNCOPATED_NOTES[0], SYNCOPATED_NOTES[1] + 1))
     hits = np.sort(rng.choice(SIXTEENTHS_PER_BAR, size=n_notes, replace=False))
     step = grid.beat / 4
     n_bars = int(np.ceil(max(0.0, seconds - grid.first) / (SIXTEENTHS_PER_BAR * step)))
     starts = [grid.first + (bar * SIXTEENTHS_PER_BAR + int(hit)) * step for bar in range(n_bars) for hit in hits]
+    return at_times(line, starts, grid, seconds=seconds)
+
+
+def at_times(line: Sequence[StringNote], starts: Sequence[float], grid: Grid, *, seconds: float) -> list[StringNote]:
+    """Play the note that sounds at each onset; it lasts to the next onset, two beats at most."""
     found = []
     for start, following in zip(starts, [*starts[1:], seconds], strict=True):
         root = sounding(line, start, within=2 * grid.beat)

@@ -107,7 +107,7 @@ def synthesise_song(files: Sequence[Path], folder: Path, *, rng_key: tuple[int, 
     patch = basses.draw_patch(rng)
     if patch.kind == "wobble":
         patch = replace(patch, wobble_hertz=float(rng.choice([0.5, 1.0, 1.5, 2.0, 3.0, 4.0])) / song.grid.beat)
-    line = bass_line(song.bass, song.grid, rng, seconds=song.seconds)
+    line = bass_line(song.bass, song.grid, kicks, rng, seconds=song.seconds)
     stems = {
         "drums": _drums(drums, rng, seconds=song.seconds),
         "bass": basses.bass_stem(patch, line, kicks, rng, n_samples=song.n_samples),
