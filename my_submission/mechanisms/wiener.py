@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from my_submission.planning import ClosingStage, Forecast, SegmentBuffer, WorkIt
 from my_submission.planning.calibration import part_key
 from my_submission.planning.cost_model import MARGIN
 from my_submission.planning.coverage import FADE_SAMPLES
+from my_submission.planning.stage import probe_item
 from my_submission.stems import Stems, Waveform
 
 WIENER_FILTER = "Wiener filter"
@@ -27,6 +29,9 @@ WIENER_FILTER = "Wiener filter"
 
 WIENER_SECONDS_PER_SOURCE = 0.007
 """Usual seconds to filter a second of one source, overlaps of the windows included, until it is measured."""
+
+PROBED_SAMPLES = SAMPLE_RATE
+"""Samples that a probe filters, without its context."""
 
 
 class MultichannelWienerFilter:
@@ -153,6 +158,7 @@ class WienerStage(ClosingStage):
         self._segment_samples = recipe.windows.segment_samples
         self._offsets = list(recipe.windows.offsets(song.samples))
         self._coverage = next(iter(buffer.coverage.values()))
+        self._is_probed = False
 
     @property
     def covered_samples(self) -> int:
@@ -176,17 +182,39 @@ class WienerStage(ClosingStage):
 
     def audio_seconds_left(self, forecast: Forecast) -> float:
         """Return the audio of the windows that are left."""
-        return self._audio_seconds(after=0)
+        return sum(self._seconds_of_windows(after=0))
 
     def seconds_to_reserve(self, forecast: Forecast, *, after: int = 0) -> float:
-        """Return a pessimistic cost of the windows that begin at or after a sample, in seconds."""
+        """Return the pessimistic duration of the windows that begin at or after a sample, in seconds.
+
+        If every window takes MARGIN times the highest cost so far, even the last one may begin: the cost that it is
+        judged by is then MARGIN times higher than now.
+        """
         cost = forecast.costs.high(self.cost_key)
-        return MARGIN * cost * self._audio_seconds(after=after)
+        seconds = self._seconds_of_windows(after=after)
+        return MARGIN * cost * (sum(seconds) + (MARGIN - 1) * max(seconds, default=0.0))
+
+    def probe(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
+        """Return a part of the first window that is estimated, whose result is not used."""
+        offset = self._first_ready(after)
+        is_needed = forecast.budget.is_limited and not self._is_probed and not forecast.costs.knows(self.cost_key)
+        if not is_needed or offset is None:
+            return None
+        start, stop = self._bounds(offset)
+        stop = min(stop, start + PROBED_SAMPLES)
+        # The context is a larger part of a probe than of a window: count as much audio as a window of the same work.
+        context = 2 * self._filter.context_samples
+        window_share = self._segment_samples / (self._segment_samples + context)
+        seconds = (stop - start + context) * window_share / SAMPLE_RATE
+        item = probe_item(self, seconds, partial(self._filtered, start, stop), forecast)
+        self._is_probed = item is not None
+        return item
 
     def next_item(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
-        """Return the first window that is estimated and would end in time."""
-        ready = (offset for offset in self._offsets if self._is_ready(offset, after))
-        if (offset := next(ready, None)) is None:
+        """Return the first window that is estimated and would end in time; before it, a probe if one is needed."""
+        if probe := self.probe(forecast, after=after):
+            return probe
+        if (offset := self._first_ready(after)) is None:
             return None
         start, stop = self._bounds(offset)
         seconds = (stop - start) / SAMPLE_RATE
@@ -199,14 +227,18 @@ class WienerStage(ClosingStage):
 
         return WorkItem(self, seconds, lambda: self._filtered(start, stop), commit, start)
 
-    def _audio_seconds(self, *, after: int) -> float:
-        """Return the audio of the windows left that begin at or after a sample."""
+    def _seconds_of_windows(self, *, after: int) -> list[float]:
+        """Return the length of every window left that begins at or after a sample, in seconds."""
         bounds = [self._bounds(offset) for offset in self._offsets]
-        return sum(stop - start for start, stop in bounds if start >= after) / SAMPLE_RATE
+        return [(stop - start) / SAMPLE_RATE for start, stop in bounds if start >= after]
 
-    def _is_ready(self, offset: int, after: int) -> bool:
-        start, stop = self._bounds(offset)
-        return start >= after and self._is_estimated(start, stop)
+    def _first_ready(self, after: int) -> int | None:
+        """Return the first window left that is estimated and begins at or after a sample; None if there is none."""
+        for offset in self._offsets:
+            start, stop = self._bounds(offset)
+            if start >= after and self._is_estimated(start, stop):
+                return offset
+        return None
 
     def _bounds(self, offset: int) -> tuple[int, int]:
         """Return the first sample of a window inside the song, and the one after its last."""

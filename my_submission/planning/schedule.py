@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from my_submission.planning.cost_model import Forecast
 from my_submission.planning.stage import ClosingStage, Stage, WorkItem
 from my_submission.reports import AS_PUBLISHED
+
+_StageT = TypeVar("_StageT", bound=Stage)
 
 EQUAL_SHARES = "equal shares of the mixture"
 
@@ -51,9 +54,9 @@ class Schedule:
 
     Attributes:
         stages: stages of the result, the cheapest complete result first.
-        refinements: begun only when no item of ``stages`` is left that would end in time.
-        closing: in order, begun when there is no time for more refinements, whose effect they would hide; their time is
-            reserved.
+        refinements: begun only when no item of ``stages`` is left that would end in time, and only in the time that
+            the closing stages leave by their pessimistic cost.
+        closing: in order, begun when there is no time for more refinements.
         is_blocked: whether a stage cannot run now.
     """
 
@@ -61,6 +64,7 @@ class Schedule:
     refinements: Sequence[Stage] = ()
     closing: Sequence[ClosingStage] = ()
     is_blocked: Callable[[Stage], bool] = lambda stage: False
+    _is_closing: bool = field(default=False, init=False)
 
     @property
     def published(self) -> tuple[Stage, ...]:
@@ -74,18 +78,34 @@ class Schedule:
             forecast: predicts whether work would end in time.
             after: samples of the song before this one must not change.
         """
-        if item := self._first(self.stages, forecast, after):
+        if item := self._first(self.stages, forecast, after) or self._closing_probe(forecast, after):
             return item
-        has_begun = any(stage.covered_samples for stage in self.closing)
-        if has_begun and (item := self._first(self.closing, forecast, after)):
+        # A closing stage hides what changes after it, so refinements come before it. Once one was refused, the closing
+        # stages come first: time that becomes free while the song is written must not go to a refinement instead.
+        if not self._is_closing and (item := self._refinement(forecast, after)):
             return item
-        reserved = sum(stage.seconds_to_reserve(forecast, after=after) for stage in self.closing)
-        item = self._first(self.refinements, Forecast(forecast.costs, forecast.budget.reserving(reserved)), after)
-        return item or self._first(self.closing, forecast, after)
+        self._is_closing = True
+        return self._first(self.closing, forecast, after) or self._refinement(forecast, after)
 
     def _first(self, stages: Sequence[Stage], forecast: Forecast, after: int) -> WorkItem | None:
-        ready = (stage for stage in stages if not stage.is_done and not self.is_blocked(stage))
-        return next((item for stage in ready if (item := stage.next_item(forecast, after=after)) is not None), None)
+        """Return the first item of some stages that would end in time."""
+        items = (stage.next_item(forecast, after=after) for stage in self._unfinished(stages))
+        return next((item for item in items if item is not None), None)
+
+    def _closing_probe(self, forecast: Forecast, after: int) -> WorkItem | None:
+        """Return an item that measures a closing stage, so that its reserve is not a guess."""
+        probes = (stage.probe(forecast, after=after) for stage in self._unfinished(self.closing))
+        return next((probe for probe in probes if probe is not None), None)
+
+    def _refinement(self, forecast: Forecast, after: int) -> WorkItem | None:
+        """Return the first refinement that would end before the time reserved for the closing stages."""
+        reserved = sum(stage.seconds_to_reserve(forecast, after=after) for stage in self.closing)
+        before_closing = Forecast(forecast.costs, forecast.budget.reserving(reserved))
+        return self._first(self.refinements, before_closing, after)
+
+    def _unfinished(self, stages: Sequence[_StageT]) -> Iterator[_StageT]:
+        """Yield the stages that can run now and have work left."""
+        return (stage for stage in stages if not stage.is_done and not self.is_blocked(stage))
 
     def plan(self, forecast: Forecast) -> Plan:
         """Return the work that will probably end in time."""

@@ -111,11 +111,20 @@ class Stage(ABC):
 
 
 class ClosingStage(Stage):
-    """A stage over the blended estimates of all others; its time is reserved while they run."""
+    """A stage over the blended estimates of all others; its time is reserved while refinements run."""
+
+    @abstractmethod
+    def probe(self, forecast: Forecast, *, after: int = 0) -> WorkItem | None:
+        """Return a short run that measures an unknown cost and changes no stem; None if it is known or would be late.
+
+        Args:
+            forecast: predicts whether work would end in time.
+            after: samples of the song before this one must not change.
+        """
 
     @abstractmethod
     def seconds_to_reserve(self, forecast: Forecast, *, after: int = 0) -> float:
-        """Return the seconds to reserve for the song from ``after`` on: a pessimistic duration."""
+        """Return the pessimistic duration of the work left from ``after`` on, in seconds."""
 
 
 def probe_item(stage: Stage, audio_seconds: float, probe: Callable[[], Any], forecast: Forecast) -> WorkItem | None:
