@@ -17,7 +17,7 @@ from my_submission.mechanisms import NewStore, SongContext, SongStages
 from my_submission.planning import CostModel, EstimateBuffer, Forecast, Plan, Schedule, Stage, StreamingOrder, WorkItem
 from my_submission.planning.coverage import FADE_SAMPLES
 from my_submission.planning.energy import EnergyProfile
-from my_submission.predictor.worker import OverrunError, Worker, is_abandoned
+from my_submission.predictor.worker import LateResult, OverrunError, Worker, is_abandoned
 from my_submission.predictor.write_cost import WriteCost, spare_seconds
 from my_submission.reports import NOT_SEPARATED, StageReport
 from my_submission.stems import Stems
@@ -249,7 +249,9 @@ class SongSeparation:
 
     def _run(self) -> Iterator[Event]:
         after = self._written + FADE_SAMPLES if self._written else 0
-        while self._is_free(after) and (item := self._schedule.next_item(self._forecast(), after=after)) is not None:
+        if not self._has_returned(after, timeout_seconds=self._forecast().budget.remaining()):
+            return
+        while (item := self._schedule.next_item(self._forecast(), after=after)) is not None:
             if item.stage is not self._current:
                 if self._current is not None:
                     yield self._finished(self._current)
@@ -284,32 +286,39 @@ class SongSeparation:
         """Whether a stage cannot run now, because its engine has failed or hangs."""
         return stage.cost_key in self._failed or is_abandoned(stage.cost_key)
 
-    def _is_free(self, after: int, *, waits: bool = True) -> bool:
-        """Whether no item is overdue; the result of an overdue item is used if it changes nothing before ``after``.
+    def _has_returned(self, after: int, *, timeout_seconds: float) -> bool:
+        """Wait for the overdue item, if there is one; return False if it has not returned in time.
 
-        A brief stall of the machine can make a short item overdue, and must not end the work.
+        Its result is used if it changes nothing before ``after``: a brief stall of the machine can make a short item
+        overdue, and must not end the work. If it has failed, its stage is left out.
         """
         if self._overdue is None or self._worker is None:
             return True
-        item = self._overdue
         try:
-            late = self._worker.late_result(timeout_seconds=self._forecast().budget.remaining() if waits else 0.0)
+            late = self._worker.late_result(timeout_seconds=timeout_seconds)
         except Exception as error:  # any error of an engine: the stems are being written and must stay
-            logger.exception("%s: failed after it had been abandoned", item.stage.name)
-            self.notes.append(f"{item.stage.name} failed while the song was written and was left out: {error}")
-            self._failed.add(item.stage.cost_key)
-            self._overdue = None
-            return True
-        if late is None:
-            return False
+            self._leave_out_failed(self._overdue.stage, error)
+        else:
+            if late is None:
+                return False
+            self._use_or_drop(self._overdue, late, after)
         self._overdue = None
+        return True
+
+    def _leave_out_failed(self, stage: Stage, error: Exception) -> None:
+        """Block a stage whose overdue item has failed, and note that."""
+        logger.error("%s: failed after it had been abandoned", stage.name, exc_info=error)
+        self.notes.append(f"{stage.name} failed while the song was written and was left out: {error}")
+        self._failed.add(stage.cost_key)
+
+    def _use_or_drop(self, item: WorkItem, late: LateResult, after: int) -> None:
+        """Record the cost of an overdue item, and use its result unless it changes samples before ``after``."""
         logger.info("%s: returned late, after %.2f s", item.stage.name, late.seconds)
         self.costs.observe(item.stage.cost_key, item.audio_seconds, late.seconds)
         if item.first_sample is None or item.first_sample >= after:
             item.commit(late.result)
         else:
             item.drop()
-        return True
 
     def _do(self, item: WorkItem) -> bool:
         """Run an item and record its cost; return False if it did not return in time."""
@@ -337,7 +346,7 @@ class SongSeparation:
 
     def _conclude(self) -> Iterator[Event]:
         """Yield the end of every stage, and notes on what was left out."""
-        if self._overdue is not None and not self._is_free(self.mixture.samples, waits=False):
+        if self._overdue is not None and not self._has_returned(self.mixture.samples, timeout_seconds=0.0):
             yield self._note(
                 f"{self._overdue.stage.name} had not returned at the deadline and was abandoned: it hangs, or this "
                 "machine became far slower than it was"

@@ -88,7 +88,7 @@ class WriteCost:
     def reserve(
         self, costs: CostModel, song_seconds: float, left_seconds: float, budget_seconds: float = math.inf
     ) -> float:
-        """Return the seconds to set aside.
+        """Return the seconds to set aside: the proven costs in full, and a limited part of what the worst costs add.
 
         Args:
             costs: seconds of work per second of audio.
@@ -96,18 +96,29 @@ class WriteCost:
             left_seconds: length of the part that is not written yet.
             budget_seconds: the whole time limit, of which doubtful costs take at most a share.
         """
-        key, prior = self.closing_key, self._closing_prior
-        # A machine that is slow now may recover: the extra time counts as part of the margin.
+        blocks, blocks_at_worst = self._blocks_reserve(costs, left_seconds)
+        closing, closing_at_worst = self._closing_reserve(costs, song_seconds)
+        proven = blocks + closing
+        doubtful = min(blocks_at_worst + closing_at_worst - proven, DOUBTFUL_SHARE * budget_seconds)
+        return proven + doubtful + self.min_seconds
+
+    def _blocks_reserve(self, costs: CostModel, left_seconds: float) -> tuple[float, float]:
+        """Return the seconds to set aside for the blocks left: by proven costs, and by the worst costs with a stall."""
+        # Slow networks have raised the likely cost, but the machine may recover: the raise is part of the margin.
         margin = max(FINISH_MARGIN / costs.expected_slowness(self.key), SLOW_MARGIN)
-        proven = margin * costs.proven(self.key, prior=self.prior) * left_seconds
-        proven += FINISH_MARGIN * costs.proven(key, prior=prior) * song_seconds
-        worst = costs.worst(self.key, prior=self.prior)
         # The slowest block measured is the cost of one brief stall, not of every block.
         stall = costs.high(self.key, prior=self.prior) - costs.typical(self.key, prior=self.prior)
-        hiccup = stall * min(left_seconds, StemBlender.block_samples / SAMPLE_RATE)
-        closing = max(FINISH_MARGIN * costs.worst(key, prior=prior), HIGH_MARGIN * costs.high(key, prior=prior))
-        feared = margin * worst * left_seconds + hiccup + closing * song_seconds
-        return proven + min(feared - proven, DOUBTFUL_SHARE * budget_seconds) + self.min_seconds
+        stall_seconds = stall * min(left_seconds, StemBlender.block_samples / SAMPLE_RATE)
+        proven = costs.proven(self.key, prior=self.prior)
+        worst = costs.worst(self.key, prior=self.prior)
+        return margin * proven * left_seconds, margin * worst * left_seconds + stall_seconds
+
+    def _closing_reserve(self, costs: CostModel, song_seconds: float) -> tuple[float, float]:
+        """Return the seconds to set aside for closing the files: by proven costs, and by the worst costs."""
+        key, prior = self.closing_key, self._closing_prior
+        proven = FINISH_MARGIN * costs.proven(key, prior=prior)
+        worst = max(FINISH_MARGIN * costs.worst(key, prior=prior), HIGH_MARGIN * costs.high(key, prior=prior))
+        return proven * song_seconds, worst * song_seconds
 
 
 def cost_kind(audio_format: AudioFormat) -> str:
