@@ -61,6 +61,8 @@ class StemBlender:
         rest: the source that is the mixture minus all others.
         n_omitted: number of sources of the mixture that are not among ``sources``.
         mixer: applied to the filtered blend where every buffer and the filter cover all of their sources.
+        completing: sources that get an equal part each of what the stems lack of the mixture, so that all stems add up
+            to it, whatever is estimated; empty leaves the stems as they are.
 
     Attributes:
         filtered: filtered estimates so far, with their shares.
@@ -79,6 +81,7 @@ class StemBlender:
         rest: str | None = None,
         n_omitted: int = 0,
         mixer: Mixer | None = None,
+        completing: Sequence[str] = (),
     ) -> None:
         self.sources = tuple(sources)
         self.mixture = mixture
@@ -87,12 +90,15 @@ class StemBlender:
         self.rest = rest
         self.n_omitted = n_omitted
         self.mixer = mixer
+        self.completing = tuple(completing)
         self._estimated = tuple(source for source in self.sources if source != rest)
         self.filtered: BlendedBuffer | None = None
 
     def compose(self, start: int, stop: int) -> Stems:
         """Return stems (2, stop − start) of every source, float32."""
         stems = self._mixed(self._filtered(self.estimates(start, stop), start, stop), start, stop)
+        if self.completing:
+            return self._completed(stems, start, stop)
         if self.rest is None:
             return stems
         stems[self.rest] = self.mixture.store.read(start, stop)
@@ -157,6 +163,12 @@ class StemBlender:
             weight = shares[source] * _double(buffer.degree(source, start, stop))
             stems[source] = _between(stems[source], estimate, weight)
         return stems
+
+    def _completed(self, stems: Stems, start: int, stop: int) -> Stems:
+        """Return stems that add up to the mixture."""
+        missing = self.mixture.store.read(start, stop) - sum(stems.values())
+        part = missing / len(self.completing)
+        return {source: stem + part if source in self.completing else stem for source, stem in stems.items()}
 
     def _mixed(self, stems: Stems, start: int, stop: int) -> Stems:
         """Return the stems after the Mixer, where all estimates that it was fitted on are present."""

@@ -79,8 +79,8 @@ class WienerRecipe:
         geometry: the filter's transform.
         windows: stretches of the song that have spatial covariances of their own.
         minus: sources that are subtracted from the mixture first and are not filtered.
-        adds_up: whether the answers add up to the mixture without ``minus``: each source gets an equal part of what is
-            missing.
+        adds_up: whether the stems add up to the mixture: each filtered source gets an equal part of what the stems
+            lack of it, also where a deadline left no time for the filter.
     """
 
     shares: Mapping[str, float]
@@ -92,8 +92,6 @@ class WienerRecipe:
     def __post_init__(self) -> None:
         if not all(0 <= share <= 1 for share in self.shares.values()):
             raise ValueError(f"the shares {dict(self.shares)} of the Wiener filter must lie between 0 and 1")
-        if self.adds_up and not all(self.shares.values()):
-            raise ValueError(f"no share of {dict(self.shares)} may be 0 in a Wiener filter whose answers add up")
 
     def stage(
         self,
@@ -148,9 +146,6 @@ class WienerStage(ClosingStage):
         super().__init__(song.name, key, "numpy CPU", song.samples)
         song.forecast.costs.assume(key, WIENER_SECONDS_PER_SOURCE * len(self._sources))
         self._filter = MultichannelWienerFilter(recipe.geometry)
-        self._shares: Waveform | None = None
-        if recipe.adds_up:
-            self._shares = np.array([recipe.shares[source] for source in self._sources], np.float32)[:, None, None]
         self._mixture = song.mixture
         self._read = read
         self._is_estimated = is_estimated
@@ -252,13 +247,4 @@ class WienerStage(ClosingStage):
         outside = [(0, 0), (0, 0), (inside[0] - first, last - inside[1])]
         estimates = np.pad(np.stack([stems[source] for source in self._sources]), outside)
         mixture = self._mixture.store.read(first, last)
-        filtered = self._filter.filter(estimates, mixture)
-        return filtered if self._shares is None else self._completed(filtered, estimates, mixture, self._shares)
-
-    def _completed(self, filtered: Waveform, estimates: Waveform, mixture: Waveform, shares: Waveform) -> Waveform:
-        """Return filtered estimates that, blended with the others by the shares, add up to the mixture."""
-        inside = slice(self._filter.context_samples, -self._filter.context_samples)
-        answers = (1 - shares) * estimates[..., inside] + shares * filtered
-        missing = mixture[..., inside] - answers.sum(axis=0)
-        completed: Waveform = filtered + missing / (len(shares) * shares)
-        return completed
+        return self._filter.filter(estimates, mixture)

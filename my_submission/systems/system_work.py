@@ -74,6 +74,7 @@ class SystemWork:
     def blender(self, fallback: BlendedBuffer | None = None) -> StemBlender:
         """Return the blend of the estimates, over a cheaper complete one if there is one."""
         recipe = self.system.recipe
+        wiener = recipe.wiener
         return StemBlender(
             recipe.sources,
             self.mixture,
@@ -82,6 +83,7 @@ class SystemWork:
             rest=recipe.rest,
             n_omitted=len(recipe.omitted),
             mixer=None if recipe.mixer is None else recipe.mixer.open(),
+            completing=tuple(wiener.shares) if wiener is not None and wiener.adds_up else (),
         )
 
     def closing(self, blender: StemBlender) -> tuple[ClosingStage, ...]:

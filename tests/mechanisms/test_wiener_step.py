@@ -116,6 +116,16 @@ def test_answers_can_be_made_to_add_up(samples: int) -> None:
         np.testing.assert_allclose(after[source], before[source] + missing / 4, atol=1e-5)
 
 
+@pytest.mark.parametrize("budget", [0.6, 1.0, 2.0, 2.6, 3.0, 10.0, 100.0])
+def test_stems_add_up_whatever_the_deadline_left_out(budget: float) -> None:
+    """To the mixture, to 1e-5: without the filter, with a part of it, and refined after it."""
+    song, clock = noise(2, 4 * RATE), FakeClock()
+    made = networks(clock, chunk_seconds=0.01)
+    made = replace(made, recipe=replace(made.recipe, wiener=replace(FILTER, adds_up=True)))
+    stems = Predictor(made, clock=clock).separate(song, budget_seconds=budget)
+    np.testing.assert_allclose(sum(stems.values()), song, atol=1e-5)
+
+
 def test_a_deadline_keeps_what_is_filtered_and_leaves_the_rest_as_it_was() -> None:
     """Every budget gives stems between unfiltered and filtered ones, without a step; more time filters no less."""
     song = np.ones((2, 4 * RATE), np.float32)  # whose stems show a step as one
