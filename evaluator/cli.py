@@ -29,6 +29,7 @@ from evaluator.scoring import FRAMEWISE_METRICS, METRICS, SongScore
 from evaluator.tables import decibels, score_tables
 from terminal import process
 from terminal.lines import CommandParser, columns, complain, say
+from terminal.paths import explained_paths
 
 RESULTS_FOLDER = ".evaluator"
 """Default folder, below the estimates, for the results of finished songs."""
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str] | None = None, *, runner: TaskRunner | None = 
     options = parser.parse_args(arguments)
     options.runner = runner
     try:
-        code: int = options.command(options, parser)
+        with explained_paths(EvaluationError):
+            code: int = options.command(options, parser)
     except EvaluationError as error:
         complain(f"evaluator: {error}")
         return 1

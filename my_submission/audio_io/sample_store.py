@@ -22,14 +22,14 @@ from my_submission.stems import Waveform
 _SAMPLE_BYTES = 4
 _PREALLOCATION_UNSUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV}
 _DISK_CURES = {
-    errno.ENOSPC: "free {need} bytes there, or choose another folder for scratch files",
-    errno.EDQUOT: "the quota leaves less than {need} bytes; choose another folder for scratch files",
-    errno.EFBIG: "files of {need} bytes are not allowed there; choose another folder for scratch files",
-    errno.EROFS: "the file system is read-only; choose another folder for scratch files",
-    errno.EACCES: "make the folder writable, or choose another one for scratch files",
-    errno.EPERM: "make the folder writable, or choose another one for scratch files",
-    errno.ENOENT: "make the folder first, or choose another one for scratch files",
-    errno.ENOTDIR: "name a folder, not a file, for scratch files",
+    errno.ENOSPC: "free {need} bytes there, or choose another output folder",
+    errno.EDQUOT: "the quota leaves less than {need} bytes; choose another output folder",
+    errno.EFBIG: "files of {need} bytes are not allowed there; choose another output folder",
+    errno.EROFS: "the file system is read-only; choose another output folder",
+    errno.EACCES: "make the folder writable, or choose another output folder",
+    errno.EPERM: "make the folder writable, or choose another output folder",
+    errno.ENOENT: "make the folder first, or choose another output folder",
+    errno.ENOTDIR: "name a folder, not a file, for the output",
 }
 
 
@@ -242,8 +242,8 @@ class DiskStore(ClosingContext):
 
     def _explain(self, error: OSError, samples: int) -> OutputError:
         need = samples * self._frame_bytes
-        hint = _DISK_CURES.get(error.errno or 0, "check the disk, or choose another folder for scratch files")
-        problem = f"no scratch file of {need} bytes can be kept here ({error.strerror or error})"
+        hint = _DISK_CURES.get(error.errno or 0, "check the disk, or choose another output folder")
+        problem = f"no temporary file of {need} bytes can be written here ({error.strerror or error})"
         return OutputError(problem, where=self._directory, hint=hint.format(need=need))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -139,6 +140,8 @@ def _songs_in_folder(folder: RemotePath, avoided: str | None, on_note: Callable[
         if not any(part.startswith(".") for part in PurePosixPath(file).parts)
         and not (avoided and avoided != folder.url.rstrip("/") + "/" and folder.child(file).url.startswith(avoided))
     ]
+    for unread in _unreadable_folders(folder):
+        on_note(unread)
     readable = unquote if folder.is_on_the_web else str
     if PurePosixPath(MIXTURE_FILE) in files:
         return [CatalogueSong(_name_of(folder.child(MIXTURE_FILE)), folder.child(MIXTURE_FILE).url)]
@@ -148,6 +151,16 @@ def _songs_in_folder(folder: RemotePath, avoided: str | None, on_note: Callable[
     if note := passed_over(folder.url, among.left):
         on_note(note)
     return [CatalogueSong(name.as_posix(), folder.child(file.as_posix()).url) for name, file in among.songs]
+
+
+def _unreadable_folders(folder: RemotePath) -> list[str]:
+    """Return a note per local folder that may not be read; fsspec leaves such folders out."""
+    if not folder.is_local:
+        return []
+    errors: list[OSError] = []
+    for _ in os.walk(folder.local, onerror=errors.append):
+        pass
+    return [f"{error.filename} cannot be read ({error.strerror}); its songs are left out" for error in errors]
 
 
 def _songs_of_list(

@@ -25,7 +25,7 @@ def print_plan(plan: CataloguePlan, needs: WorkerNeeds) -> int:
         say(f"{outcome.song.name}: {outcome.error}")
     n_done = len(plan.known) - len(failed)
     say(
-        f"{len(plan.songs)} songs: {len(plan.waiting)} to be separated, {n_done} done already, {len(failed)} known to "
+        f"{songs(len(plan.songs))}: {len(plan.waiting)} to be separated, {n_done} done already, {len(failed)} known to "
         f"be broken; a worker takes {described(needs)}"
     )
     return 0

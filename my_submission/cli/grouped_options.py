@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, get_type_hints
 import typer
 import typer.core
 import typer.main
+from typer.models import TyperPath
 
 from my_submission.cli.option_values import no_such_command
 from my_submission.cli.panels import GENERAL
@@ -67,7 +68,20 @@ def command_of(function: Callable[..., int], name: str, help_text: str, *, epilo
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     app.command(name, help=help_text, epilog=epilog, context_settings=CONTEXT)(_flat(function))
     command: Command = typer.main.get_command(app)  # type: ignore[assignment]
+    for param in command.params:
+        if isinstance(param.type, TyperPath):
+            param.type = GivenPath(readable=False)  # the reader's own error names the cure
     return command
+
+
+class GivenPath(TyperPath):
+    """A path on the command line; an empty one, which pathlib takes for the working directory, is refused."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the path, unless it is empty."""
+        if value == "":
+            raise typer.BadParameter("the path is empty; is a variable of the shell not set?", ctx, param)
+        return super().convert(value, param, ctx)
 
 
 def group_of(name: str, help_text: str, commands: Sequence[Command]) -> Command:

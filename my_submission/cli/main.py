@@ -19,6 +19,7 @@ from my_submission.version import __version__
 from terminal import process
 from terminal.extras import explained_absence
 from terminal.lines import complain, log_to_stderr
+from terminal.paths import explained_paths
 from terminal.program import CONSOLE_SCRIPT, program_name
 
 COMMANDS = {
@@ -129,7 +130,7 @@ def _run(call: Call) -> int:
     log_to_stderr(logging.INFO if call.messages.verbose else logging.WARNING)
     try:
         process.end_in_order()
-        with explained_absence(MdxError):
+        with explained_absence(MdxError), explained_paths(MdxError):
             return call.run()
     except UnknownNameError as error:
         complain(f"error: {error.problem}" if error.where is None else f"error: {error.where}: {error.problem}")

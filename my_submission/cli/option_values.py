@@ -52,17 +52,19 @@ def choice(*names: str, of: Sequence[str], help_text: str, panel: str | None = N
 
     Args:
         names: names of the option, such as ``--format`` and ``-f``.
-        of: the words; an unknown one is answered with the nearest.
+        of: the words, in which capitals make no difference; an unknown one is answered with the nearest.
         help_text: for the help; the words follow it.
         panel: panel of the help.
         has_several: whether it takes several, with commas between them; :func:`split` takes them apart.
     """
 
     def read(text: str) -> str:
-        for word in split([text]) if has_several else [text]:
-            if word not in of:
+        known = {word.casefold(): word for word in of}
+        words = split([text]) if has_several else [text]
+        for word in words:
+            if word.casefold() not in known:
                 raise typer.BadParameter(f"{word[:40]!r} is not one of {', '.join(of)}{did_you_mean(word, of)}")
-        return text
+        return ",".join(known[word.casefold()] for word in words)
 
     def complete(incomplete: str) -> list[str]:
         return [word for word in of if word.startswith(incomplete)]
@@ -85,7 +87,8 @@ def split(texts: Iterable[str]) -> list[str]:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean X?" for the nearest of the known words; empty if none is near."""
-    near = get_close_matches(word, list(known), n=1)
+    names = list(known)
+    near = [name for name in names if len(word) > 3 and name.startswith(word)] or get_close_matches(word, names, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 

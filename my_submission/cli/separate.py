@@ -23,7 +23,13 @@ from my_submission.cli.options import EngineOptions, InputOptions, ReportFile, S
 from my_submission.cli.panels import OUTPUT
 from my_submission.cli.progress import RunProgress
 from my_submission.cli.run_reports import write_run_report
-from my_submission.cli.standard_input import DEFAULT_NAME, GivenInputs, inputs_as_files, refuse_terminal
+from my_submission.cli.standard_input import (
+    DEFAULT_NAME,
+    STANDARD_INPUT,
+    GivenInputs,
+    inputs_as_files,
+    refuse_terminal,
+)
 from my_submission.cli.stem_options import ChoiceOptions, StemOptions
 from my_submission.errors import MdxError, UnknownNameError
 from my_submission.pictures import AXES, require_matplotlib, write_pictures
@@ -195,6 +201,7 @@ def separate(
     began = process.began()
     if output.pictures:
         require_matplotlib()
+    _refuse_unused_name(inputs, output.name)
     with inputs_as_files(inputs, output.name) as given:
         notes: list[str] = []
         songs = find_songs(given.paths, output=output.output, on_note=notes.append)
@@ -219,6 +226,15 @@ def separate(
             progress.notes((*notes, *predictor.setup_notes))
             run.separate_all(songs, progress, given)
         return run.conclude(progress)
+
+
+def _refuse_unused_name(inputs: Sequence[Path], name: str) -> None:
+    """Refuse ``--name`` without standard input, whose song it names."""
+    if name != DEFAULT_NAME and STANDARD_INPUT not in inputs:
+        raise UnknownNameError(
+            "--name is the name of the song on standard input, but no input is -",
+            hint="choose the names of the files with --filename",
+        )
 
 
 def _refuse_shared_names(songs: Sequence[SongInput], choice: ChoiceOptions, output: OutputOptions) -> None:

@@ -61,7 +61,8 @@ def inputs_as_files(inputs: Sequence[Path], name: str) -> Iterator[GivenInputs]:
             shutil.copyfileobj(sys.stdin.buffer, copy)
         if not file.stat().st_size:
             raise InputError("it is empty", where="standard input", hint="pipe an audio file into it, or name a file")
-        yield GivenInputs(tuple(file if given == STANDARD_INPUT else given for given in inputs), file)
+        paths = dict.fromkeys(file if given == STANDARD_INPUT else given for given in inputs)  # "-" is read once
+        yield GivenInputs(tuple(paths), file)
 
 
 def refuse_terminal(inputs: list[Path]) -> list[Path]:

@@ -48,4 +48,5 @@ def _options(context: Any) -> list[str]:
 def _sentence(message: str) -> str:
     """Return a message of typer as this program writes them: from a small letter, without a full stop."""
     text = message.rstrip(".")
-    return text[:1].lower() + text[1:]
+    is_abbreviation = text[1:2].isupper()  # "MP3 has no …"
+    return text if is_abbreviation else text[:1].lower() + text[1:]

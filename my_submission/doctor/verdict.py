@@ -56,7 +56,8 @@ def verdict_sentences(
     sentences += _limits(tried)
     sentences.append(gpu)
     if machine.is_busy:
-        sentences.append(f"The machine is busy (load {machine.load:.1f}), so these speeds are too low.")
+        effect = "so these speeds are too low" if tried else "which would lower measured speeds"
+        sentences.append(f"The machine is busy (load {machine.load:.1f}), {effect}.")
     if faster:
         sentences.append(f"OpenVINO would speed up {listed(faster)}: {fast_advice()}.")
     return sentences

@@ -31,7 +31,7 @@ def make_directory(directory: Path) -> list[Path]:
     """
     missing = []
     for folder in (directory, *directory.parents):
-        if folder.is_dir():
+        if os.path.isdir(folder):  # Path.is_dir raises below a folder that may not be searched
             break
         missing.append(folder)
     try:

@@ -56,6 +56,17 @@ class LoadOptions(TypedDict, total=False):
     vocals_from: str | None
 
 
+def stem_names(stems: Sequence[str]) -> tuple[str, ...]:
+    """Return names of stems as a tuple.
+
+    Raises:
+        UnknownNameError: they are one string, whose letters would be taken for names.
+    """
+    if isinstance(stems, str):
+        raise UnknownNameError(f"stems={stems!r} is not a list of names", hint=f"give stems=[{stems!r}]")
+    return tuple(stems)
+
+
 @explained_absence(MdxError)
 def load(
     system: str = DEFAULT_SYSTEM,
@@ -104,7 +115,8 @@ def load(
     _check_arithmetic(precision, runtime)
     n_threads, threads_note = thread_count(threads)
     recipe, models = _recipe_of(system, network, network_options, vocals_from, ModelsFolder(models_dir))
-    recipe = for_stems(recipe, stems) if stems else recipe
+    names = stem_names(stems)
+    recipe = for_stems(recipe, names) if names else recipe
     settings: dict[str, Any] = {
         "device": device,
         "precision": precision,

@@ -19,7 +19,7 @@ from my_submission.audio_io.decoding.decode import BLOCK_SAMPLES, checked_blocks
 from my_submission.audio_io.writing.file_names import template_for
 from my_submission.errors import InputError
 from my_submission.events import EventStream, Finished, Note
-from my_submission.predictor.loading import LoadOptions, load
+from my_submission.predictor.loading import LoadOptions, load, stem_names
 from my_submission.predictor.separation_record import RecordRequest
 from my_submission.progress import Progress, ProgressMeter
 from my_submission.reports import SeparationReport
@@ -81,7 +81,7 @@ class Separator:
     def __init__(
         self, system: str = DEFAULT_SYSTEM, *, stems: Sequence[str] = (), **options: Unpack[LoadOptions]
     ) -> None:
-        self.predictor = load(system, stems=tuple(stems), **options)
+        self.predictor = load(system, stems=stem_names(stems), **options)
 
     @property
     def system(self) -> str:
@@ -262,7 +262,7 @@ def separate(
         on_progress: called with the progress.
         options: further arguments of :func:`my_submission.load`: ``device``, ``precision``, ``threads``, …
     """
-    separator = _separator(system, tuple(stems), tuple(sorted(options.items())))
+    separator = _separator(system, stem_names(stems), tuple(sorted(options.items())))
     return separator.separate(
         song,
         output,

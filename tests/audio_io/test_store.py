@@ -137,7 +137,7 @@ def test_a_disk_that_fills_up_later_is_explained(tmp_path: Path, monkeypatch: py
 
     with DiskStore(2, 1_000, directory=tmp_path) as store:
         monkeypatch.setattr(os, "pwrite", fail)
-        with pytest.raises(OutputError, match=r"Free 8000 bytes there, or choose another folder"):
+        with pytest.raises(OutputError, match=r"Free 8000 bytes there, or choose another output folder"):
             store.write(0, np.zeros((2, 10), np.float32))
 
 
@@ -171,7 +171,7 @@ DiskStore(2, 100_000, directory={str(tmp_path)!r})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert "OutputError" in done.stderr
-    assert f"{tmp_path}: no scratch file of 800000 bytes can be kept here" in done.stderr
+    assert f"{tmp_path}: no temporary file of 800000 bytes can be written here" in done.stderr
 
 
 def test_threads_may_share_a_disk_store(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -155,6 +156,23 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, line: str) -> Non
     songs.write_text(line, encoding="utf-8")
     with pytest.raises(InputError, match="cannot be the name"):
         names(lists=(songs,))
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "a.wav")
+    touch(tmp_path / "locked" / "b.wav")
+    listed = os.scandir
+
+    def refused(path: str) -> object:
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    notes: list[str] = []
+    songs = find_catalogue([str(tmp_path)], [], storage=STORAGE, on_note=notes.append)
+    assert [song.name for song in songs] == ["a"]
+    assert notes == [f"{tmp_path / 'locked'} cannot be read (Permission denied); its songs are left out"]
 
 
 def test_a_folder_gives_every_kind_of_audio_and_tells_what_is_passed_over(tmp_path: Path) -> None:
@@ -642,7 +660,7 @@ def test_a_dry_run_says_what_there_is_to_do_and_starts_nothing(
     assert main([*words, "--dry-run"]) == 0
     printed = capfd.readouterr().out
     assert "one: to be separated" in printed
-    assert "1 songs: 1 to be separated, 0 done already" in printed
+    assert "1 song: 1 to be separated, 0 done already" in printed
     assert not (tmp_path / "out").exists()
 
 

@@ -275,6 +275,8 @@ def test_the_verdict_speaks_of_the_default_and_of_the_limit_of_2021() -> None:
     assert alone[3] == "The machine is busy (load 1.5), so these speeds are too low."
     assert alone[4].startswith("OpenVINO would speed up kuielab-a: ")
     assert verdict_sentences([], CPU_ONLY, NO_CARD) == [NO_CARD]
+    untried = verdict_sentences([], replace(CPU_ONLY, load=1.5), NO_CARD)
+    assert untried == [NO_CARD, "The machine is busy (load 1.5), which would lower measured speeds."]
 
 
 def test_the_figures_fit_80_columns() -> None:

@@ -12,6 +12,7 @@ from my_submission.errors import MdxError
 from terminal import process
 from terminal.extras import explained_absence
 from terminal.lines import CommandParser, complain, log_to_stderr
+from terminal.paths import explained_paths
 from training.cli import (
     cinema_commands,
     convert_commands,
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     overrides = [word for word in given if SETTING.match(word)]
     try:
-        with explained_absence(MdxError, "train"):
+        with explained_absence(MdxError, "train"), explained_paths(MdxError):
             return _run(given, overrides)
     except (MdxError, EvaluationError) as error:
         complain(f"{error}")

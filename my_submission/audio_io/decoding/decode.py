@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -148,7 +149,7 @@ def _reading(path: Path) -> Iterator[None]:
     except IsADirectoryError as error:
         raise InputError("this is a folder, not an audio file", where=path, hint="name a file in it") from error
     except PermissionError as error:
-        if path.is_dir():  # the error of Windows for a folder
+        if os.path.isdir(path):  # the error of Windows for a folder
             raise InputError("this is a folder, not an audio file", where=path, hint="name a file in it") from error
         raise InputError(
             "there is no permission to read this file",

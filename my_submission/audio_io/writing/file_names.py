@@ -11,6 +11,7 @@ from pathlib import PurePath
 
 from my_submission.audio_io.song_names import folder_name
 from my_submission.audio_io.songs import is_mixture
+from my_submission.audio_io.writing.audio_format import FILE_FORMATS
 from my_submission.audio_io.writing.stem_sets import RECORD_FILE
 from my_submission.errors import UnknownNameError
 
@@ -57,8 +58,8 @@ class FileNameTemplate:
             ``{stem}`` and end in ``.{ext}``, which is added if missing.
 
     Raises:
-        UnknownNameError: there is no such field, or the template leads out of the output folder or gives all stems the
-            same name.
+        UnknownNameError: there is no such field, or the template leads out of the output folder, gives all stems the
+            same name, or ends in the suffix of a file format.
     """
 
     text: str = SONG_FOLDERS
@@ -66,6 +67,8 @@ class FileNameTemplate:
     def __post_init__(self) -> None:
         if not self.text.endswith(".{ext}"):
             object.__setattr__(self, "text", f"{self.text}.{{ext}}")
+        if suffix := next((end for end in FILE_FORMATS if self.text.endswith(f".{end}.{{ext}}")), None):
+            self._refuse(f"it ends in .{suffix}, but the file format adds the suffix", f"leave .{suffix} out")
         fields = self._fields()
         for field in fields:
             if field not in FIELDS:
