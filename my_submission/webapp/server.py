@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import socket
 import threading
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,7 +33,7 @@ def serve(settings: PageSettings, load: LoadPredictor) -> None:
 
     Raises:
         MdxError: Streamlit or matplotlib is not installed, or a file of the settings is missing.
-        SystemExit: the port cannot be used.
+        MdxError: the address cannot be used, for example because another program listens on the port.
     """
     if find_spec("streamlit") is None:
         raise MdxError("the page needs Streamlit", hint=f"run {command_for('streamlit')}")
@@ -46,6 +47,7 @@ def serve(settings: PageSettings, load: LoadPredictor) -> None:
             f"this version of Streamlit is not supported ({error})",
             hint=f"run {command_for('streamlit')} -U",
         ) from error
+    check_address(settings.host, settings.port)
     current_app = open_app(settings, load)
     current_app.prepare()
     threading.Thread(target=_warm_up, daemon=True).start()
@@ -70,6 +72,24 @@ def serve(settings: PageSettings, load: LoadPredictor) -> None:
             raise
     finally:
         current_app.close()
+
+
+def check_address(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened on, before threads are started and songs are loaded.
+
+    Raises:
+        MdxError: the port is used or reserved, or the host is not an address of this machine.
+    """
+    try:
+        (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        socket.create_server(address[:2], family=family).close()  # type: ignore[arg-type]
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+        raise MdxError(
+            f"the page cannot listen here ({reason})",
+            where=f"{host}:{port}",
+            hint="end the program that uses the port, or choose another --port (0: any free one) or --host",
+        ) from error
 
 
 def _warm_up() -> None:

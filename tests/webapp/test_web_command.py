@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,22 @@ def test_settings_that_cannot_be_are_one_line(
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert wrong[1].strip("-") in told
+
+
+def test_a_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["web", "--port", str(port)]) == 1
+    told = capsys.readouterr().err
+    assert f"error: 127.0.0.1:{port}: the page cannot listen here (" in told
+    assert "choose another --port" in told
+
+
+def test_a_host_of_another_machine_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["web", "--host", "192.0.2.1", "--port", "0"]) == 1  # reserved for documentation
+    assert "error: 192.0.2.1:0: the page cannot listen here (" in capsys.readouterr().err
+
+
+def test_a_free_port_is_usable() -> None:
+    server.check_address("127.0.0.1", 0)
+    server.check_address("localhost", 0)
