@@ -58,7 +58,7 @@ class Replay:
         ]
         parts += [comparison_text(*key, found, max_width=max_width) for key, found in self.comparisons.items()]
         folded = [group[0].board.name for group, _ in self.placements if group[0].board.name not in self.in_full]
-        more = [f"More boards in full: --board {' '.join(folded)}"] if folded else []
+        more = [f"More boards in full: python -m evaluator replay … --board {' '.join(folded)}"] if folded else []
         return "\n\n".join([*parts, *(wrapped(text, max_width, indent="  ") for text in (*self.notes, *more))])
 
 

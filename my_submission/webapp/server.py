@@ -82,7 +82,7 @@ def check_address(host: str, port: int) -> None:
     """
     try:
         (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        socket.create_server(address[:2], family=family).close()  # type: ignore[arg-type]
+        socket.create_server(address[:2], family=family).close()
     except OSError as error:
         reason = (error.strerror or str(error)).partition(" (while")[0]
         raise MdxError(

@@ -250,7 +250,7 @@ def test_replay_by_default_shows_places_on_every_board_that_fits_and_one_in_full
     for board in ("MDX21-A", "MDX23-C", "MUSDB18-museval", "MUSDB18-HQ-museval"):
         assert re.search(rf"^{board} .*\d(st|nd|rd|th) of \d+$", printed, re.MULTILINE)
     assert re.findall(r"^(\S+) — ", printed, re.MULTILINE) == ["MUSDB18-museval"], "the board with most entries"
-    assert "More boards in full: --board MDX21-A MDX21-B" in printed
+    assert "More boards in full: python -m evaluator replay … --board MDX21-A MDX21-B" in printed
     assert "CDX" not in printed
 
 
