@@ -32,6 +32,7 @@ from my_submission.stems import canonical_source
 from terminal import process
 from terminal.lines import CommandParser, complain, log_to_stderr, say
 from terminal.names import system_name
+from terminal.paths import explained_paths
 
 MUSIC_DATA = "./public_dataset/MUSDB18-7-WAV/test/"
 CINEMA_DATA = "./public_dataset/"
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     log_to_stderr(logging.WARNING)
     try:
-        return _evaluate(options.data, Path(options.output))
+        with explained_paths(MdxError):
+            return _evaluate(options.data, Path(options.output))
     except (MdxError, EvaluationError, NameError) as error:
         complain(f"error: {error}")
         return 1

@@ -45,6 +45,7 @@ from my_submission.errors import MdxError
 from my_submission.predictor import Predictor, SeparationReport, leave
 from terminal import process
 from terminal.lines import complain, log_to_stderr
+from terminal.paths import explained_paths
 
 try:
     from evaluator.errors import EvaluationError
@@ -148,7 +149,8 @@ def main() -> int:
     """Separate the whole test set; return 1 on a failure."""
     log_to_stderr(logging.INFO)
     try:
-        SubmissionPredictor().run()
+        with explained_paths(MdxError):
+            SubmissionPredictor().run()
     except (MdxError, EvaluationError) as error:
         complain(f"error: {error}")
         return 1

@@ -106,6 +106,9 @@ def test_missing_songs_and_missing_weights_are_said(tmp_path: Path, tiny_models:
     done = run(environment(tmp_path, tiny_models))
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert str(tmp_path / "test") in done.stderr
+    done = run(environment(tmp_path, tiny_models, TEST_DATASET_PATH=str(tmp_path / ("x" * 300))))
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "the name is too long for this file system" in done.stderr
     write_songs(tmp_path / "test", ["one"])
     done = run(environment(tmp_path, tiny_models, MDX_SYSTEM="kuielab-a"))
     assert (done.returncode, "Traceback" in done.stderr) in {(1, False)}

@@ -286,3 +286,8 @@ def test_local_evaluation_goes_on_after_a_broken_song(
     assert "3 channels" in err
     assert "nothing is scored" in out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b"]
+
+
+def test_a_path_that_the_system_refuses_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert evaluate_locally.main(["--output", str(tmp_path / ("x" * 300))]) == 1
+    assert "the name is too long for this file system" in capfd.readouterr().err
