@@ -29,6 +29,7 @@ from my_submission.batch.remote_paths import Storage
 from my_submission.batch.scheduling import Policy, PoolEvent, SongScheduler, WorkerReady
 from my_submission.batch.separation import SeparationJob
 from my_submission.systems import DEFAULT_SYSTEM
+from terminal.quantities import counted
 
 
 class GatedPool(RayPool[CatalogueSong, SongOutcome]):
@@ -124,7 +125,7 @@ def main() -> int:
                 results[n_workers].append(run_songs(songs, SeparationJob(recipe, output.url, storage), n_workers))
                 latest = results[n_workers][-1]
                 print(
-                    f"round {number + 1}, {n_workers} worker(s): {music / latest.seconds:.1f} x real time, "
+                    f"round {number + 1}, {counted(n_workers, 'worker')}: {music / latest.seconds:.1f} x real time, "
                     f"{latest.cpu_seconds / music:.4f} CPU s per second of music",
                     flush=True,
                 )

@@ -15,6 +15,7 @@ import numpy as np
 
 from evaluator.audio import AudioShape, Floats, Stem, SumStem
 from evaluator.errors import DatasetError, EvaluationError
+from terminal.quantities import counted
 
 Length = Literal["exact", "pad"]
 Channels = Literal["exact", "match"]
@@ -124,7 +125,7 @@ def fit_estimate(stem: Stem, expected: AudioShape, options: EstimateOptions, *, 
     if found.sample_rate != expected.sample_rate:
         notes.append(f"{who} resampled from {found.sample_rate} to {expected.sample_rate} Hz")
     if found.channels != expected.channels:
-        notes.append(f"{who} converted from {found.channels} to {expected.channels} channel(s)")
+        notes.append(f"{who} converted from {found.channels} to {counted(expected.channels, 'channel')}")
     missing = expected.samples - _resampled_samples(found, expected)
     if missing:
         done = f"padded with {missing} zeros at its end" if missing > 0 else f"cut by {-missing} samples at its end"

@@ -12,6 +12,7 @@ from evaluator.fitting import options_in_words
 from evaluator.scores import Document, column, summary_name
 from evaluator.scoring import FRAMEWISE_METRICS
 from evaluator.targets import averaged_sources
+from terminal.quantities import either
 
 DEFAULT_TOLERANCE_DB = 0.02
 """Difference that 16-bit files and another back end may cause; a board's own rounding is added."""
@@ -125,7 +126,7 @@ def place_run(document: Document, board: Board) -> Placement:
     metric = _shared_metric(document, board)
     if metric is None:
         raise ScoresError(
-            f"{board.name} is a board of {' or '.join(board.metrics)}, the scores are {', '.join(document['metrics'])}",
+            f"{board.name} is a board of {either(board.metrics)}, the scores are {', '.join(document['metrics'])}",
             hint=f"score with --metric {board.metrics[0]}",
         )
     run = local_run(document, metric)

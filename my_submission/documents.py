@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin,
 import msgspec
 
 from terminal.documents import DocumentError
+from terminal.quantities import either
 
 T = TypeVar("T")
 
@@ -150,7 +151,7 @@ def _misfit(hint: Any, given: object, place: str) -> DocumentError:
 
 def _nearest(given: str, known: Any) -> str:
     near = get_close_matches(given, [str(name) for name in known], n=2)
-    return f"use {' or '.join(near or sorted(map(str, known)))}"
+    return f"use {either(near or sorted(map(str, known)))}"
 
 
 def _below(place: str, key: object) -> str:

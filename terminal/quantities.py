@@ -1,6 +1,8 @@
-"""Durations and numbers of songs in words."""
+"""Durations, numbers of things and alternatives in words."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 def duration(seconds: float) -> str:
@@ -34,4 +36,16 @@ def clock(seconds: float) -> str:
 
 def songs(n_songs: int) -> str:
     """Return "1 song" or "9 songs"."""
-    return "1 song" if n_songs == 1 else f"{n_songs} songs"
+    return counted(n_songs, "song")
+
+
+def counted(number: float, noun: str) -> str:
+    """Return a number and a noun: "1 song", "9 songs", "0.5 CPUs"."""
+    shown = str(number) if isinstance(number, int) else f"{number:g}"
+    return f"{shown} {noun}{'' if number == 1 else 's'}"
+
+
+def either(names: Iterable[str]) -> str:
+    """Return alternatives: "bass", "bass or drums", "bass, drums or other"."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last

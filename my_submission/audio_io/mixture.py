@@ -288,7 +288,7 @@ def _too_many_channels(channels: int, path: Path | None) -> InputError:
     """Return the error for a song of more than two channels."""
     hint = "downmix to stereo first"
     if path is not None:
-        hint = "use --downmix (ReadOptions(downmix=True)), or downmix to stereo first: " + shlex.join(
+        hint = "use --downmix (in Python: ReadOptions(downmix=True)), or downmix to stereo first: " + shlex.join(
             ["ffmpeg", "-i", path.name, "-ac", "2", f"{path.stem} stereo.wav"]
         )
     return InputError(f"{channels} channels where 1 or 2 are expected", where=path, hint=hint)

@@ -13,6 +13,7 @@ from my_submission.audio_io.decoding.audio_suffixes import STEM_FILE_SUFFIX, is_
 from my_submission.audio_io.folder_files import FolderFiles
 from my_submission.audio_io.song_names import MIXTURE_FILE, distinct_names, folder_name, song_name
 from my_submission.errors import InputError
+from terminal.quantities import counted
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _songs_in_folder(folder: Path, output: Path | None, on_note: Callable[[str],
         on_note(unread)
     among = songs_among(found.files)
     if not among.songs:
-        stems = f" but {found.n_stems} stem(s) of earlier separations" if found.n_stems else ""
+        stems = f" but {counted(found.n_stems, 'stem')} of earlier separations" if found.n_stems else ""
         raise InputError(
             f"there is no song below this folder{stems}",
             where=folder,

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from my_submission.batch.outcomes import CatalogueSong, SongOutcome
 from my_submission.batch.scheduling import WorkerProgress
+from terminal.quantities import counted
 from terminal.rich_lines import rich_line
 
 
@@ -72,7 +73,7 @@ class BatchDisplay:
 
     def workers_starting(self, n_workers: int, needs: str) -> None:
         """Say that workers are being started."""
-        self.say(f"starting {n_workers} worker(s), {needs} each", "dim")
+        self.say(f"starting {counted(n_workers, 'worker')}, {needs} each", "dim")
 
     def show(self, progress: WorkerProgress[CatalogueSong, SongOutcome]) -> None:
         """Show one step; :meth:`finished` shows the line of a finished song."""

@@ -166,9 +166,13 @@ class StemBlender:
 
     def _completed(self, stems: Stems, start: int, stop: int) -> Stems:
         """Return stems that add up to the mixture."""
-        missing = self.mixture.store.read(start, stop) - sum(stems.values())
-        part = missing / len(self.completing)
-        return {source: stem + part if source in self.completing else stem for source, stem in stems.items()}
+        missing = self.mixture.store.read(start, stop)
+        for source in sorted(stems):  # in an order of its own, so that the sum does not depend on that of the sources
+            missing -= stems[source]
+        missing /= len(self.completing)
+        for source in self.completing:
+            stems[source] = stems[source] + missing
+        return stems
 
     def _mixed(self, stems: Stems, start: int, stop: int) -> Stems:
         """Return the stems after the Mixer, where all estimates that it was fitted on are present."""

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from my_submission.challenge.limits import SongLimit
 from my_submission.errors import UnknownNameError
 from my_submission.stems import CINEMA_SOURCES, MUSIC_SOURCES
+from terminal.quantities import either
 
 GIB = 1 << 30
 
@@ -124,4 +125,4 @@ def find_track(name: str) -> Track:
     if name in TRACKS:
         return TRACKS[name]
     near = get_close_matches(name, TRACKS, n=1) or list(TRACKS)
-    raise UnknownNameError(f"there is no track {name!r}", hint=f"use {' or '.join(near)}")
+    raise UnknownNameError(f"there is no track {name!r}", hint=f"use {either(near)}")

@@ -39,6 +39,7 @@ from my_submission.errors import DeviceError, MdxError, OutputError
 from my_submission.systems import find_system, for_stems, systems_of
 from my_submission.weights import ModelsFolder
 from terminal.lines import complain
+from terminal.quantities import counted
 
 
 @dataclass(frozen=True)
@@ -229,8 +230,8 @@ def _policy(cluster: Cluster, needs: WorkerNeeds, options: Options, *, n_tasks: 
     wanted = min(options.cluster.workers or max(1, fitting), n_tasks)
     if cluster.is_local and wanted > fitting:
         raise MdxError(
-            f"{wanted} worker(s) of {described(needs)} do not fit this machine ({cluster.cpus:g} CPUs, "
-            f"{cluster.gpus:g} GPUs)",
+            f"this machine has no room for {counted(wanted, 'worker')} of {described(needs)} "
+            f"({counted(cluster.cpus, 'CPU')}, {counted(cluster.gpus, 'GPU')})",
             hint="use fewer --workers, or less for each with --cpus-per-worker and --gpus-per-worker",
         )
     return Policy(
@@ -244,7 +245,7 @@ def _policy(cluster: Cluster, needs: WorkerNeeds, options: Options, *, n_tasks: 
 def _say_resources(display: BatchDisplay, cluster: Cluster, needs: WorkerNeeds, policy: Policy) -> None:
     display.workers_starting(policy.n_workers, described(needs))
     if cluster.gpus and not needs.gpus:
-        display.say(f"{cluster.gpus:g} GPU(s) are left unused; --gpus-per-worker 1 uses them", "yellow")
+        display.say(f"left unused: {counted(cluster.gpus, 'GPU')}; use --gpus-per-worker 1", "yellow")
 
 
 def _score(needs: WorkerNeeds, cluster: Cluster, options: Options, *, is_quiet: bool) -> int:

@@ -10,7 +10,7 @@ from my_submission.batch.remote_paths import RemotePath
 from my_submission.batch.run import CataloguePlan
 from my_submission.batch.separation import SeparationJob
 from terminal.lines import complain, say
-from terminal.quantities import duration, songs
+from terminal.quantities import counted, duration, songs
 
 N_LISTED = 10
 """Names of songs shown with one error; the summary and the report have all."""
@@ -84,6 +84,6 @@ def _listed(names: list[str]) -> str:
 
 def described(needs: WorkerNeeds) -> str:
     """Return the resources of a worker in words."""
-    gpus = f", {needs.gpus:g} GPU(s)" if needs.gpus else ""
+    gpus = f", {counted(needs.gpus, 'GPU')}" if needs.gpus else ""
     memory = f", {needs.memory_bytes >> 20} MiB" if needs.memory_bytes else ""
-    return f"{needs.cpus:g} CPU(s){gpus}{memory}"
+    return f"{counted(needs.cpus, 'CPU')}{gpus}{memory}"

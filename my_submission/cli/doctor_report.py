@@ -13,7 +13,7 @@ from my_submission.doctor.differences import ALIKE_DB
 from my_submission.doctor.limit_forecast import LIMITS
 from my_submission.systems import DEFAULT_SYSTEM
 from my_submission.systems.starters import STARTERS
-from terminal.quantities import about, duration
+from terminal.quantities import about, counted, duration
 from terminal.rich_lines import rich_line
 
 _OWN = frozenset(system.name for system in STARTERS)
@@ -48,9 +48,9 @@ def show_table(console: Console, tried: Sequence[TriedSystem]) -> None:
 
 def show_machine(console: Console, machine: Machine) -> None:
     """Print the resources of the machine."""
-    gpu = f"{machine.n_gpus} GPU(s)" if machine.n_gpus else f"no GPU ({machine.gpu_note})"
+    gpu = counted(machine.n_gpus, "GPU") if machine.n_gpus else f"no GPU ({machine.gpu_note})"
     memory = f"{machine.memory_bytes / 2**30:.1f} GiB of memory, {machine.free_bytes / 2**30:.1f} free"
-    console.print(rich_line(f"{machine.system}; {machine.n_cpus} processors, {memory}, {gpu}"))
+    console.print(rich_line(f"{machine.system}; {counted(machine.n_cpus, 'processor')}, {memory}, {gpu}"))
 
 
 def show_details(console: Console, each: TriedSystem, differences: Sequence[Difference]) -> None:

@@ -35,6 +35,7 @@ from my_submission.systems import DEFAULT_SYSTEM
 from terminal.documents import read_json
 from terminal.lines import complain, quiet_output
 from terminal.names import restored
+from terminal.quantities import counted
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +136,8 @@ def _separate_all(
             write_json(folder / "run.json", {**run, "songs": done, "failed": failed})
     if n_unseparated:
         complain(
-            f"error: {n_unseparated} song(s) not separated because the time was too short; give more with --budget"
+            f"error: {counted(n_unseparated, 'song')} not separated because the time was too short; "
+            "give more with --budget"
         )
     return 1 if failed or n_unseparated else 0
 

@@ -37,6 +37,7 @@ from my_submission.predictor import Predictor, SeparationReport
 from my_submission.predictor.separation_record import RecordRequest, is_separated_already
 from terminal import process
 from terminal.lines import complain
+from terminal.quantities import songs
 
 
 @dataclass(frozen=True)
@@ -166,11 +167,11 @@ class _Run:
         for song, reason in self.failures:
             complain(f"error: {song.name}: {reason}")
         if self.failures:
-            complain(f"{len(self.failures)} song(s) failed, {len(self.reports)} done, {self.n_skipped} skipped")
+            complain(f"{songs(len(self.failures))} failed, {len(self.reports)} done, {self.n_skipped} skipped")
         n_unseparated = sum(not report.is_separated for report in self.reports)
         if n_unseparated:
             complain(
-                f"error: {n_unseparated} song(s) not separated because the time was too short; "
+                f"error: {songs(n_unseparated)} not separated because the time was too short; "
                 "the stems are equal shares of the mixture. Give more time with --budget or --budget-factor."
             )
         if len(self.reports) > 1:

@@ -36,6 +36,7 @@ from my_submission.submission.environment import (
     fresh_environment,
 )
 from terminal.lines import say
+from terminal.quantities import counted
 from terminal.rich_lines import rich_line
 
 MIN_TABLE_WIDTH = 120
@@ -129,7 +130,7 @@ def _show_check(root: Path, rehearsal: RehearsalOptions, *, is_run: bool) -> int
     tree = SubmissionTree(root)
     n_faults = show_findings(check_submission(root, make, _settings(rehearsal, tree)))
     passed = "no faults: ready to push" if is_run else "no faults in files and code; nothing was run"
-    print(f"{n_faults} fault(s)" if n_faults else passed)
+    print(counted(n_faults, "fault") if n_faults else passed)
     return 1 if n_faults else 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from my_submission.errors import DeviceError, DeviceMemoryError, MdxError, UnknownNameError
+from terminal.quantities import counted
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,8 @@ def resolve_device(text: str) -> Device:
         logger.debug("auto: running on the CPU, %s", reason)
         return Device("cpu", note=_idle_card(reason))
     if named.index >= count:
-        problem = f"the device {named} is not available ({reason or f'{count} CUDA device(s) found'})"
+        found = reason or f"{counted(count, 'CUDA device')} found"
+        problem = f"the device {named} is not available ({found})"
         raise DeviceError(problem, hint="use --device cpu or --device auto, or install the NVIDIA driver")
     return named
 

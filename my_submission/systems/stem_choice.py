@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from my_submission.errors import UnknownNameError
 from my_submission.stems import COMPLEMENTS, canonical_source, needed_source, with_complement
 from my_submission.systems.recipes import BranchRecipe, SystemRecipe
+from terminal.quantities import either
 
 
 def possible_stems(system: SystemRecipe) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ def _checked(system: SystemRecipe, stem: str) -> str:
     name = canonical_source(stem)
     if name not in possible:
         near = get_close_matches(name, possible, n=3)
-        hint = f"use {' or '.join(near or possible)}"
+        hint = f"use {either(near or possible)}"
         raise UnknownNameError(f"{system.name} has no stem {stem!r}", hint=hint)
     return name
 

@@ -113,7 +113,7 @@ def test_more_than_two_channels_are_refused(tmp_path: Path, channels: int) -> No
         load_mixture(path, scratch_dir=None)
     assert str(caught.value) == (
         f"{path}: {channels} channels where 1 or 2 are expected. "
-        "Use --downmix (ReadOptions(downmix=True)), or downmix to stereo first: "
+        "Use --downmix (in Python: ReadOptions(downmix=True)), or downmix to stereo first: "
         "ffmpeg -i 'surround mix.wav' -ac 2 'surround mix stereo.wav'."
     )
 

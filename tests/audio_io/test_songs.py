@@ -82,7 +82,7 @@ def test_a_plain_folder_is_searched_for_audio(tmp_path: Path) -> None:
     assert [song.name for song in songs] == ["Album 2/cd/01", "Album 10/01", "b"]
     assert songs[1].path == tmp_path / "Album 10" / "01.FLAC"
     assert len(notes) == 1
-    assert "skipped 2 file(s)" in notes[0]
+    assert "skipped 2 files" in notes[0]
     assert "1 .jpg" in notes[0]
 
 
@@ -106,9 +106,9 @@ def test_stems_of_earlier_runs_are_no_songs(tmp_path: Path) -> None:
     notes: list[str] = []
     songs = find_songs([tmp_path], output=tmp_path / "stems", on_note=notes.append)
     assert [song.name for song in songs] == ["old stems/song/mine", "song"]
-    assert notes == [f"{tmp_path}: skipped 1 stem(s) of earlier separations; name them one by one if they are songs"]
+    assert notes == [f"{tmp_path}: skipped 1 stem of earlier separations; name them one by one if they are songs"]
     (made / "mine.wav").unlink()
-    with pytest.raises(InputError, match=r"no song below this folder but 1 stem\(s\) of earlier separations"):
+    with pytest.raises(InputError, match=r"no song below this folder but 1 stem of earlier separations"):
         find_songs([made])
     (made / "mine.wav").write_bytes(b"x")
     assert [song.name for song in find_songs([made], output=made)] == ["mine"]  # the output is the folder itself
@@ -175,7 +175,7 @@ def test_what_a_search_passes_over_is_counted(tmp_path: Path) -> None:
     notes: list[str] = []
     assert [song.name for song in find_songs([tmp_path], on_note=notes.append)] == ["a", "c"]
     assert notes == [
-        f"{tmp_path}: skipped 4 file(s) (3 .wav, 1 without a suffix); name them one by one if they are songs"
+        f"{tmp_path}: skipped 4 files (3 .wav, 1 without a suffix); name them one by one if they are songs"
     ]
 
 

@@ -182,13 +182,13 @@ def test_a_folder_gives_every_kind_of_audio_and_tells_what_is_passed_over(tmp_pa
     songs = find_catalogue([str(tmp_path)], [], storage=STORAGE, on_note=notes.append)
     assert [song.name for song in songs] == ["a", "b/c", "d", "e", "f", "g"]
     assert len(notes) == 1
-    assert "skipped 3 file(s) (2 .txt, 1 .jpg)" in notes[0]
+    assert "skipped 3 files (2 .txt, 1 .jpg)" in notes[0]
     touch(tmp_path / "h" / "mixture.wav")
     touch(tmp_path / "h" / "bass.wav")
     notes.clear()
     songs = find_catalogue([str(tmp_path)], [], storage=STORAGE, on_note=notes.append)
     assert [song.name for song in songs] == ["h"]
-    assert "skipped 9 file(s)" in notes[0]
+    assert "skipped 9 files" in notes[0]
 
 
 def test_what_is_no_catalogue_says_so(tmp_path: Path) -> None:
@@ -574,7 +574,7 @@ def display_of(*, is_terminal: bool) -> str:
     report = {"source_samples": 44_100 * 60, "source_rate": 44_100}
     console = Console(file=out, force_terminal=is_terminal, width=100, color_system=None)
     with BatchDisplay(3, console=console) as display:
-        display.workers_starting(2, "1 CPU(s)")
+        display.workers_starting(2, "1 CPU")
         display.show(WorkerProgress("ready", 1))
         display.show(WorkerProgress("started", 1, song, attempts=1))
         display.show(WorkerProgress("returned", 1, song, attempts=1))
@@ -591,7 +591,7 @@ def display_of(*, is_terminal: bool) -> str:
 
 def test_lines_where_there_is_no_terminal() -> None:
     assert display_of(is_terminal=False).splitlines() == [
-        "starting 2 worker(s), 1 CPU(s) each",
+        "starting 2 workers, 1 CPU each",
         "[1/3] a [b]: 30.0 x real time (2.0 s, worker 1)",
         "worker 2 was lost (killed)",
         "bad: attempt 1 failed and will be repeated (killed)",

@@ -233,7 +233,7 @@ def test_a_bad_song_does_not_stop_the_good_ones(run: Callable[..., tuple[int, st
     first, last = write_song(tmp_path / "first.wav"), write_song(tmp_path / "last.wav")
     code, _, err = run(first, bad, last, "-o", tmp_path / "out", "--report", tmp_path / "report.json")
     assert code == 1
-    assert "1 song(s) failed, 2 done" in err
+    assert "1 song failed, 2 done" in err
     assert stems_of(tmp_path / "out" / "first") == stems_of(tmp_path / "out" / "last") == SET
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert [failure["song"] for failure in report["failed"]] == ["text"]
@@ -308,7 +308,7 @@ def test_a_song_is_not_replaced_by_its_own_stem(
     before = song.read_bytes(), other.read_bytes()
     code, _, err = run(first, song, other, "-o", tmp_path / "out", "--format", suffix)
     assert code == 1
-    assert "3 song(s) failed" not in err  # vocals.wav goes to out/vocals
+    assert "3 songs failed" not in err  # vocals.wav goes to out/vocals
     assert f"x: {other}: this file would be replaced, but it is an input" in err
     assert f"bass: {song}: this file would be replaced, but it is an input" in err
     assert (song.read_bytes(), other.read_bytes()) == before

@@ -18,7 +18,7 @@ from my_submission.cli.run_meter import RunMeter
 from my_submission.events import BlockWritten, Event, Planned, StageAdvanced, StageFinished, StageStarted
 from my_submission.planning import Calibration
 from my_submission.predictor import Predictor, load
-from terminal.quantities import about, clock, duration
+from terminal.quantities import about, clock, counted, duration, either
 from tests.audio_fixtures import noise, write_audio
 from tests.rigs import FakeClock
 
@@ -228,3 +228,14 @@ def test_reading_lengths_leaves_the_time_to_the_first_song(tmp_path: Path, now: 
 
     assert durations_of([song] * 1000, DEFAULT_READ_OPTIONS, now=slow) == [1.0] * 2 + [None] * 998
     assert durations_of([song, None, tmp_path / "missing.wav"], DEFAULT_READ_OPTIONS) == [1.0, None, None]
+
+
+def test_numbers_and_alternatives_are_words() -> None:
+    assert [counted(number, "song") for number in (0, 1, 2, 1_000_000)] == [
+        "0 songs",
+        "1 song",
+        "2 songs",
+        "1000000 songs",
+    ]
+    assert [counted(number, "CPU") for number in (0.5, 1.0, 2.0)] == ["0.5 CPUs", "1 CPU", "2 CPUs"]
+    assert [either(names) for names in (["a"], ["a", "b"], iter("abc"))] == ["a", "a or b", "a, b or c"]

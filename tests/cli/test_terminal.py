@@ -244,7 +244,7 @@ def test_the_first_song_s_time_begins_with_the_process(
     words += ["--models-dir", str(tiny_models), "--budget", "60"]
     assert main([*words, "--report", str(tmp_path / "report.json")]) == 1
     out, err = capfd.readouterr()
-    assert "1 song(s) not separated because the time was too short" in err
+    assert "1 song not separated because the time was too short" in err
     assert "first: late by 4" in err
     assert ["not separated: there was no time" in line for line in out.splitlines()] == [True, False, False]
     first, second = json.loads((tmp_path / "report.json").read_bytes())["songs"]

@@ -71,7 +71,7 @@ def test_one_channel_is_repeated_and_two_are_averaged(tmp_path: Path) -> None:
     mono, stereo = noise(1, channels=1), noise(2)
     found, notes = fitted(write(tmp_path / "m.wav", mono), AudioShape(SAMPLES, 2, RATE), channels="match")
     assert np.array_equal(found, np.repeat(mono, 2, axis=1))
-    assert notes == ["estimate x converted from 1 to 2 channel(s)"]
+    assert notes == ["estimate x converted from 1 to 2 channels"]
     found, _ = fitted(write(tmp_path / "s.wav", stereo), AudioShape(SAMPLES, 1, RATE), channels="match")
     assert np.allclose(found, stereo.mean(axis=1, keepdims=True), rtol=0, atol=1e-16)
 
@@ -231,7 +231,7 @@ def test_options_are_recorded_and_shown_by_replay(tmp_path: Path, capsys: pytest
     assert documents[0]["options"] == {"length": "exact", "resample": False, "channels": "exact"}
     assert documents[1]["options"] == {"length": "pad", "resample": False, "channels": "match"}
     assert documents[1]["notes"] == {
-        "b": ["estimate bass converted from 1 to 2 channel(s)", "estimate bass padded with 1000 zeros at its end"]
+        "b": ["estimate bass converted from 1 to 2 channels", "estimate bass padded with 1000 zeros at its end"]
     }
     expected = np.pad(np.repeat(noise(10, 4000, 1), 2, axis=1), ((0, 1000), (0, 0)))
     assert documents[1]["metrics"]["mdx"]["songs"]["b"]["bass"] == pytest.approx(global_sdr(noise(10), expected))

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import PurePath
 
+from terminal.quantities import counted
+
 _PLAIN = ".wav .wave .bwf .rf64 .w64 .aif .aiff .aifc .caf .au .snd .voc"
 _LOSSLESS = ".flac .oga .wv .tta .ape .tak .alac .shn"
 _LOSSY = ".mp3 .mp2 .mpga .ogg .opus .spx .aac .adts .ac3 .eac3 .dts .mpc .amr .wma"
@@ -35,7 +37,7 @@ def passed_over(place: object, files: Iterable[PurePath], *, n_stems: int = 0) -
     kinds = [f"{count} {suffix or 'without a suffix'}" for suffix, count in counts.most_common()]
     parts = []
     if counts:
-        parts.append(f"{sum(counts.values())} file(s) ({', '.join(kinds)})")
+        parts.append(f"{counted(sum(counts.values()), 'file')} ({', '.join(kinds)})")
     if n_stems:
-        parts.append(f"{n_stems} stem(s) of earlier separations")
+        parts.append(f"{counted(n_stems, 'stem')} of earlier separations")
     return f"{place}: skipped {' and '.join(parts)}; name them one by one if they are songs" if parts else None

@@ -14,6 +14,7 @@ from my_submission.audio_io.songs import is_mixture
 from my_submission.audio_io.writing.audio_format import FILE_FORMATS
 from my_submission.audio_io.writing.stem_sets import RECORD_FILE
 from my_submission.errors import UnknownNameError
+from terminal.quantities import either
 
 FIELDS = ("song", "stem", "system", "ext")
 """Fields of a template: name of the song, of the stem, of the system, and suffix of the file format."""
@@ -73,7 +74,7 @@ class FileNameTemplate:
         for field in fields:
             if field not in FIELDS:
                 near = get_close_matches(field, FIELDS, n=1) or FIELDS
-                self._refuse(f"there is no field {{{field}}}", f"use {' or '.join(f'{{{name}}}' for name in near)}")
+                self._refuse(f"there is no field {{{field}}}", f"use {either(f'{{{name}}}' for name in near)}")
         parts = self.text.split("/")
         if "{stem}" not in parts[-1]:
             self._refuse("the file name lacks {stem}, so all stems would have the same name", "add {stem} to it")
