@@ -150,8 +150,9 @@ def _misfit(hint: Any, given: object, place: str) -> DocumentError:
 
 
 def _nearest(given: str, known: Any) -> str:
-    near = get_close_matches(given, [str(name) for name in known], n=2)
-    return f"use {either(near or sorted(map(str, known)))}"
+    names = sorted(map(str, known))
+    near = get_close_matches(given, names, n=2)
+    return f"use {either(near or names)}" if names else "leave it out"
 
 
 def _below(place: str, key: object) -> str:

@@ -56,15 +56,15 @@ class LoadOptions(TypedDict, total=False):
     vocals_from: str | None
 
 
-def stem_names(stems: Sequence[str]) -> tuple[str, ...]:
-    """Return names of stems as a tuple.
+def stem_names(stems: Sequence[str] | None) -> tuple[str, ...]:
+    """Return names of stems as a tuple; None is none.
 
     Raises:
         UnknownNameError: they are one string, whose letters would be taken for names.
     """
     if isinstance(stems, str):
         raise UnknownNameError(f"stems={stems!r} is not a list of names", hint=f"give stems=[{stems!r}]")
-    return tuple(stems)
+    return tuple(stems or ())
 
 
 @explained_absence(MdxError)

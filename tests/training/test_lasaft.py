@@ -144,7 +144,7 @@ def test_frameworks_and_blocks_take_a_step(block: str, framework: str) -> None:
         ("transform.frames=30", "transform.frames=30 must be a multiple of 8"),
         ("export.frames=30", "export.frames=30"),
         ("network.pocm_tipe=naive", "Use pocm_type"),
-        ("schedule.shrink=1.5", "no key 'shrink'|shrink"),
+        ("schedule.shrink=1.5", "no key 'shrink'. Leave it out"),
         ("validation.monitor=loss", "sdr"),
         ("run.min_epochs=0", "min_epochs=0"),
     ],
