@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from my_submission.errors import MdxError
+
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
 
@@ -31,7 +33,12 @@ def thread_count(asked: int | None, environment: Mapping[str, str] = os.environ)
         asked: number requested by the user; default: OMP_NUM_THREADS, else all. More threads than processors would wait
             for each other: 64 threads on two processors take a minute for a second of work.
         environment: environment of this process.
+
+    Raises:
+        MdxError: less than one thread was requested.
     """
+    if asked is not None and asked < 1:
+        raise MdxError(f"{asked} threads cannot run anything", hint="give at least 1, or leave the number out")
     available = available_cpus()
     if asked is not None and asked > available:
         return available, f"{asked} threads were requested; {available} are used, one per available processor"

@@ -123,3 +123,15 @@ def test_all_public_names_are_listed_before_they_are_imported() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.strip() == "fine", done.stderr
+
+
+@pytest.mark.parametrize("budget", [-1.0, float("nan")])
+def test_an_impossible_time_limit_is_an_error_of_the_package(budget: float, tiny_models: Path) -> None:
+    separator = mdx.Separator("starter", models_dir=tiny_models)
+    with pytest.raises(mdx.MdxError, match=r"a time limit of .* s is not possible. Give seconds, or None"):
+        separator.separate(np.zeros((2, 1000), np.float32), sample_rate=44_100, budget_seconds=budget)
+
+
+def test_no_threads_are_an_error_of_the_package(tiny_models: Path) -> None:
+    with pytest.raises(mdx.MdxError, match=r"0 threads cannot run anything. Give at least 1"):
+        mdx.Separator("starter", models_dir=tiny_models, threads=0)
