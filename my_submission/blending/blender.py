@@ -62,7 +62,7 @@ class StemBlender:
         n_omitted: number of sources of the mixture that are not among ``sources``.
         mixer: applied to the filtered blend where every buffer and the filter cover all of their sources.
         completing: sources that get an equal part each of what the stems lack of the mixture, so that all stems add up
-            to it, whatever is estimated; empty leaves the stems as they are.
+            to it, whatever is estimated; empty leaves the stems as they are. Where there is a rest, it gets everything.
 
     Attributes:
         filtered: filtered estimates so far, with their shares.
@@ -90,21 +90,14 @@ class StemBlender:
         self.rest = rest
         self.n_omitted = n_omitted
         self.mixer = mixer
-        self.completing = tuple(completing)
+        self.completing = tuple(completing) if rest is None else (rest,)
         self._estimated = tuple(source for source in self.sources if source != rest)
         self.filtered: BlendedBuffer | None = None
 
     def compose(self, start: int, stop: int) -> Stems:
         """Return stems (2, stop − start) of every source, float32."""
         stems = self._mixed(self._filtered(self.estimates(start, stop), start, stop), start, stop)
-        if self.completing:
-            return self._completed(stems, start, stop)
-        if self.rest is None:
-            return stems
-        stems[self.rest] = self.mixture.store.read(start, stop)
-        for source in self._estimated:
-            stems[self.rest] -= stems[source]
-        return {source: stems[source] for source in self.sources}
+        return self._completed(stems, start, stop) if self.completing else stems
 
     def is_estimated(self, start: int, stop: int) -> bool:
         """Whether every buffer covers all of its sources in the span."""
@@ -165,14 +158,14 @@ class StemBlender:
         return stems
 
     def _completed(self, stems: Stems, start: int, stop: int) -> Stems:
-        """Return stems that add up to the mixture."""
+        """Return stems of every source that add up to the mixture."""
         missing = self.mixture.store.read(start, stop)
         for source in sorted(stems):  # in an order of its own, so that the sum does not depend on that of the sources
             missing -= stems[source]
         missing /= len(self.completing)
         for source in self.completing:
-            stems[source] = stems[source] + missing
-        return stems
+            stems[source] = stems[source] + missing if source in stems else missing
+        return {source: stems[source] for source in self.sources}
 
     def _mixed(self, stems: Stems, start: int, stop: int) -> Stems:
         """Return the stems after the Mixer, where all estimates that it was fitted on are present."""

@@ -74,7 +74,6 @@ class SystemWork:
     def blender(self, fallback: BlendedBuffer | None = None) -> StemBlender:
         """Return the blend of the estimates, over a cheaper complete one if there is one."""
         recipe = self.system.recipe
-        wiener = recipe.wiener
         return StemBlender(
             recipe.sources,
             self.mixture,
@@ -83,7 +82,7 @@ class SystemWork:
             rest=recipe.rest,
             n_omitted=len(recipe.omitted),
             mixer=None if recipe.mixer is None else recipe.mixer.open(),
-            completing=tuple(wiener.shares) if wiener is not None and wiener.adds_up else (),
+            completing=self._filtered_sources if recipe.wiener is not None and recipe.wiener.adds_up else (),
         )
 
     def closing(self, blender: StemBlender) -> tuple[ClosingStage, ...]:
@@ -102,7 +101,7 @@ class SystemWork:
             context,
             read=blender.estimates,
             is_estimated=blender.is_estimated,
-            sources=[source for source in self.system.recipe.estimated if source not in recipe.minus],
+            sources=self._filtered_sources,
         )
         blender.filtered = BlendedBuffer(buffer, recipe.shares)
         return (*of_branches, stage)
@@ -125,6 +124,14 @@ class SystemWork:
             if stage not in reads:
                 reads[stage] = list(reads)
         return reads
+
+    @property
+    def _filtered_sources(self) -> tuple[str, ...]:
+        """Sources of the filter over the blend; empty without one."""
+        wiener = self.system.recipe.wiener
+        return (
+            () if wiener is None else tuple(each for each in self.system.recipe.estimated if each not in wiener.minus)
+        )
 
     def _early_filters(self, number: int) -> tuple[ClosingStage, ...]:
         """Return the filters of a branch that run right after its stages, because a later branch reads them."""

@@ -126,6 +126,21 @@ def test_stems_add_up_whatever_the_deadline_left_out(budget: float) -> None:
     np.testing.assert_allclose(sum(stems.values()), song, atol=1e-5)
 
 
+def test_a_rest_takes_all_that_the_filtered_stems_lack() -> None:
+    """The filtered stems are those of a filter that does not add up, to the bit; the rest is the song minus them."""
+    song, made = noise(2, 30_000), networks()
+    ones = {source: 1.0 for source in MUSIC_SOURCES if source != "other"}
+    branch, opened = replace(made.recipe.branches[0], shares=ones), replace(made.branches[0], shares=ones)
+    stems = []
+    for adds_up in (False, True):
+        wiener = replace(FILTER, shares=dict.fromkeys(ones, 0.5), adds_up=adds_up)
+        recipe = replace(made.recipe, branches=(branch,), wiener=wiener, rest="other")
+        stems.append(separated(replace(made, recipe=recipe, branches=(opened,)), song, FakeClock(), None)[0])
+    np.testing.assert_allclose(sum(stems[1].values()), song, atol=1e-5)
+    for source in MUSIC_SOURCES:
+        np.testing.assert_array_equal(stems[0][source], stems[1][source])
+
+
 def test_a_deadline_keeps_what_is_filtered_and_leaves_the_rest_as_it_was() -> None:
     """Every budget gives stems between unfiltered and filtered ones, without a step; more time filters no less."""
     song = np.ones((2, 4 * RATE), np.float32)  # whose stems show a step as one
