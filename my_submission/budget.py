@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from my_submission.errors import MdxError
+
 Clock = Callable[[], float]
 """Seconds from an arbitrary start, never running backwards."""
 
@@ -26,7 +28,8 @@ class Budget:
 
     def __post_init__(self) -> None:
         if math.isnan(self.seconds) or self.seconds < 0:
-            raise ValueError(f"a budget of {self.seconds} seconds is not a length of time")
+            hint = "give seconds, or None for no limit"
+            raise MdxError(f"a time limit of {self.seconds} s is not possible", hint=hint)
         if math.isnan(self.started):
             object.__setattr__(self, "started", self.clock())
 

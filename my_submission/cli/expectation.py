@@ -8,9 +8,8 @@ from pathlib import Path
 
 from my_submission.audio_io import ReadOptions, SongInput, stated_seconds
 from my_submission.cli.options import TimeOptions
-from my_submission.engines.processors import threads_in_words
 from my_submission.predictor import Predictor
-from terminal.quantities import about, duration, songs
+from terminal.quantities import about, counted, duration, songs
 
 HEADERS_SECONDS = 1.0
 """Time for reading the lengths of all songs before the first one; a header takes 0.1 ms from a local disk."""
@@ -52,7 +51,7 @@ def device_words(predictor: Predictor) -> str:
         return f"the GPU {predictor.device}"
     if predictor.n_threads is None:
         return "the CPU"
-    return f"the CPU, {threads_in_words(predictor.n_threads)}"
+    return f"the CPU, {counted(predictor.n_threads, 'thread')}"
 
 
 def durations_of(

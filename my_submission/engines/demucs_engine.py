@@ -20,7 +20,7 @@ import numpy as np
 
 from my_submission.engines.base import Batch, open_once
 from my_submission.engines.demucs_recurrence import DemucsRecurrence
-from my_submission.engines.processors import available_cpus, threads_in_words
+from my_submission.engines.processors import available_cpus
 from my_submission.engines.runtimes import import_onnxruntime
 from my_submission.engines.subgraph_engine import DeferredSubgraph, subgraph_of
 from my_submission.graphs.demucs_levels import decoder_level, encoder_level, level_tensors, resampler
@@ -37,6 +37,7 @@ from my_submission.graphs.demucs_shape import (
 from my_submission.graphs.subgraph import INPUT
 from my_submission.stems import Waveform
 from my_submission.weights import read_tensor_shapes
+from terminal.quantities import counted
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class DemucsEngine:
         onnxruntime = import_onnxruntime()
         self.path = path
         self.config: DemucsConfig = config_of(read_tensor_shapes(path), str(path))
-        self._runs_on = f"onnxruntime {onnxruntime.__version__} CPU, {threads_in_words(threads)}, level by level"
+        self._runs_on = f"onnxruntime {onnxruntime.__version__} CPU, {counted(threads, 'thread')}, level by level"
         levels = range(self.config.depth)
         self._encoder = [
             subgraph_of(path, level_tensors("encoder", level), partial(encoder_level, level=level), threads=threads)

@@ -17,12 +17,13 @@ from my_submission.engines.base import Batch, Precision, open_once
 from my_submission.engines.cuda_libraries import load_cuda_libraries
 from my_submission.engines.device_memory import is_memory_released
 from my_submission.engines.devices import Device, explained
-from my_submission.engines.processors import available_cpus, threads_in_words
+from my_submission.engines.processors import available_cpus
 from my_submission.engines.runtimes import import_onnxruntime, runtime_state
 from my_submission.errors import DeviceError, DeviceMemoryError, MdxError, WeightsError
 from my_submission.graphs.half_precision import half_precision
 from my_submission.graphs.tfc_tdf_walk import load_model
 from my_submission.weights.onnx_layout import check_graph_file
+from terminal.quantities import counted
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class OnnxGraph:
     def runs_on(self) -> str:
         """onnxruntime's version and provider, threads or device, and the arithmetic if it is not fp32."""
         provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
-        where = threads_in_words(self.threads) if self.device.kind == "cpu" else str(self.device)
+        where = counted(self.threads, "thread") if self.device.kind == "cpu" else str(self.device)
         arithmetic = "" if self.precision == "fp32" else f", {self.precision}"
         return f"onnxruntime {self._runtime.__version__} {provider}, {where}{arithmetic}"
 

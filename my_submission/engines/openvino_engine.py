@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from my_submission.engines.base import Batch
-from my_submission.engines.processors import threads_in_words
 from my_submission.errors import WeightsError
 from my_submission.graphs.tfc_tdf_frames import frame_major
+from terminal.quantities import counted
 
 
 @lru_cache(maxsize=1)
@@ -69,7 +69,7 @@ class OpenVinoFrames:
     @property
     def runs_on(self) -> str:
         """OpenVINO's version, threads and arithmetic."""
-        return f"OpenVINO {self._version} CPU, {threads_in_words(self.threads)}, bf16"
+        return f"OpenVINO {self._version} CPU, {counted(self.threads, 'thread')}, bf16"
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:
         """Run the graph over a batch; the last run releases the network, which the next one compiles again."""

@@ -47,11 +47,6 @@ def thread_count(asked: int | None, environment: Mapping[str, str] = os.environ)
     return min(wanted or available, available), ""
 
 
-def threads_in_words(n_threads: int) -> str:
-    """Return ``1 thread``, ``2 threads``, …"""
-    return f"{n_threads} thread{'s' if n_threads != 1 else ''}"
-
-
 def cgroup_quota(own_groups: Path = OWN_GROUPS, mounted: Path = CGROUPS) -> float | None:
     """Return the minimum CPU quota of this process's control groups and their parents; None without a limit.
 

@@ -12,8 +12,9 @@ import numpy as np
 from my_submission.engines.base import Batch, Precision, open_once
 from my_submission.engines.device_memory import release_cache
 from my_submission.engines.devices import Device, explained
-from my_submission.engines.processors import available_cpus, threads_in_words
+from my_submission.engines.processors import available_cpus
 from my_submission.errors import DeviceError, MdxError
+from terminal.quantities import counted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,7 +56,7 @@ class TorchEngine:
     @property
     def runs_on(self) -> str:
         """Torch's version, the device and the precision."""
-        where = f"CPU, {threads_in_words(self.threads)}" if self.device.kind == "cpu" else str(self.device)
+        where = f"CPU, {counted(self.threads, 'thread')}" if self.device.kind == "cpu" else str(self.device)
         return f"torch {self._torch.__version__} {where}, {self.precision}"
 
     def run(self, batch: Batch, *, is_last: bool = False) -> Batch:

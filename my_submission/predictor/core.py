@@ -36,7 +36,6 @@ from my_submission.budget import Budget
 from my_submission.engines.device_memory import PeakMemoryMeter, ReadMemory
 from my_submission.engines.devices import Device
 from my_submission.engines.processors import available_cpus
-from my_submission.errors import MdxError
 from my_submission.events import EventStream, Finished, Note, StretchDone, last_event
 from my_submission.geometry import SAMPLE_RATE
 from my_submission.mechanisms import NewStore
@@ -410,8 +409,6 @@ class Predictor:
 
     def _budget(self, seconds: float | None, spent_seconds: float = 0.0) -> Budget:
         limit = math.inf if seconds is None else seconds
-        if not limit >= 0:
-            raise MdxError(f"a time limit of {limit} s is not possible", hint="give seconds, or None for no limit")
         clock = self._clock or time.monotonic
         return Budget(limit, clock, clock() - spent_seconds)
 

@@ -81,7 +81,7 @@ class Separator:
     def __init__(
         self, system: str = DEFAULT_SYSTEM, *, stems: Sequence[str] = (), **options: Unpack[LoadOptions]
     ) -> None:
-        self.predictor = load(system, stems=stem_names(stems), **options)
+        self.predictor = load(system, stems=stems, **options)
 
     @property
     def system(self) -> str:

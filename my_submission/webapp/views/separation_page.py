@@ -21,6 +21,7 @@ from my_submission.webapp.views.session_uploads import expect, expected_song, re
 from my_submission.webapp.views.visit import current_visit
 from my_submission.webapp.work.separation_job import SeparationJob
 from terminal.names import as_html, shown
+from terminal.quantities import counted
 
 TITLE = "Music demixing"
 SONG_PARAMETER = "song"
@@ -216,7 +217,7 @@ def _state(job: SeparationJob | None) -> str:
         return "not separated"
     if job.state == "waiting":
         ahead = current_app().queue.n_ahead(job)
-        return f"waiting: {ahead} song{'' if ahead == 1 else 's'} ahead"
+        return f"waiting: {counted(ahead, 'song')} ahead"
     return {
         "running": f"{job.share:.0%} separated",
         "stopping": "stopping",
